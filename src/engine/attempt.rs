@@ -1,0 +1,67 @@
+//! One attempt at a task, as its worker sees it: who it is, and when it must stop.
+
+use std::time::Duration;
+
+use crate::engine::cancel::{Cancel, Level};
+use crate::engine::clock::{self, Moment};
+use crate::engine::task::Status;
+
+/// Why an attempt must end before it has finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It has run for longer than `limits.timeout`.
+    Timeout,
+    /// The job is being killed.
+    Killed,
+}
+
+impl Stop {
+    /// The status of an attempt that was ended for this reason.
+    pub fn status(self) -> Status {
+        match self {
+            Stop::Timeout => Status::Timeout,
+            Stop::Killed => Status::Cancelled,
+        }
+    }
+}
+
+/// What a worker is told besides the task.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// From 1.
+    pub number: u32,
+    /// The slot that it runs in, from 1.
+    pub slot: usize,
+    /// How long it may run.
+    pub timeout: Option<Duration>,
+    /// How long a child has between TERM and KILL.
+    pub grace: Duration,
+    /// The job's stop switch.
+    pub cancel: &'a Cancel,
+}
+
+impl Attempt<'_> {
+    /// Ready as soon as an attempt that started at `started` must end.
+    pub async fn stopped(&self, started: Moment) -> Stop {
+        let timeout = async {
+            match self.timeout {
+                Some(timeout) => clock::sleep_until(started + timeout).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.killing() => Stop::Killed,
+            () = timeout => Stop::Timeout,
+        }
+    }
+
+    /// For computations, which poll: whether an attempt that started at `started` must end now. Costs a clock read
+    /// where there is a timeout, so ask about every millisecond, not in every round of a loop.
+    pub fn must_stop(&self, started: Moment) -> Option<Stop> {
+        if self.cancel.level() == Level::Kill {
+            return Some(Stop::Killed);
+        }
+        self.timeout.filter(|&timeout| started.elapsed() > timeout).map(|_| Stop::Timeout)
+    }
+}

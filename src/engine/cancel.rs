@@ -1,0 +1,92 @@
+//! Stopping: whether the job goes on, drains or is being killed, and why.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+/// How far the job has been stopped. A job is only ever stopped further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nothing is stopped.
+    Run,
+    /// No new task starts; running ones finish.
+    Drain,
+    /// Running tasks are ended too.
+    Kill,
+}
+
+/// Why a job was stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The runner got this signal.
+    Signal(i32),
+    /// An input turned out bad while running; the message says where.
+    Input(String),
+    /// The report could not be written; the message says why.
+    Report(String),
+    /// A worker could not be started; the message says why.
+    Worker(String),
+}
+
+/// The stop switch of one job, shared by all who run it.
+#[derive(Debug, Default)]
+pub struct Cancel {
+    level: AtomicU8,
+    cause: OnceLock<Cause>,
+    draining: CancellationToken,
+    killing: CancellationToken,
+}
+
+impl Cancel {
+    /// Stops the job at least as far as `level`. The first cause is the one that is reported.
+    pub fn raise(&self, level: Level, cause: Cause) {
+        let _ = self.cause.set(cause);
+        self.level.fetch_max(level as u8, Ordering::SeqCst);
+        if level >= Level::Drain {
+            self.draining.cancel();
+        }
+        if level >= Level::Kill {
+            self.killing.cancel();
+        }
+    }
+
+    /// How far the job has been stopped.
+    pub fn level(&self) -> Level {
+        match self.level.load(Ordering::Relaxed) {
+            0 => Level::Run,
+            1 => Level::Drain,
+            _ => Level::Kill,
+        }
+    }
+
+    /// Why the job was stopped, if it was.
+    pub fn cause(&self) -> Option<&Cause> {
+        self.cause.get()
+    }
+
+    /// Ready as soon as no new task may start.
+    pub async fn draining(&self) {
+        self.draining.cancelled().await;
+    }
+
+    /// Ready as soon as running tasks must end.
+    pub async fn killing(&self) {
+        self.killing.cancelled().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_only_ever_stopped_further() {
+        let cancel = Cancel::default();
+        assert_eq!(cancel.level(), Level::Run);
+        cancel.raise(Level::Kill, Cause::Signal(2));
+        cancel.raise(Level::Drain, Cause::Signal(15));
+        assert_eq!(cancel.level(), Level::Kill);
+        assert_eq!(cancel.cause(), Some(&Cause::Signal(2)));
+    }
+}

@@ -1,0 +1,126 @@
+//! What the engine passes around: tasks going in, outcomes and records coming out.
+
+use std::time::Duration;
+
+use crate::engine::clock::Moment;
+use crate::job::Fields;
+
+/// One unit of work: an input of the job, numbered.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// From 1, in input order.
+    pub number: u64,
+    /// The input's values.
+    pub fields: Fields,
+    /// When the task was taken from the inputs.
+    pub taken: Moment,
+    /// Attempts that have been charged to it so far.
+    pub attempts: u32,
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It did what it should.
+    Ok,
+    /// It ended by itself, and said or showed that it failed.
+    Failed,
+    /// It took longer than `limits.timeout` and was ended.
+    Timeout,
+    /// It was ended by a signal that the runner did not send, or its worker died.
+    Crashed,
+    /// It was ended, or never started, because the job was stopped.
+    Cancelled,
+}
+
+impl Status {
+    /// Every status, in the order of the summary's columns.
+    pub const ALL: [Status; 5] =
+        [Status::Ok, Status::Failed, Status::Timeout, Status::Crashed, Status::Cancelled];
+
+    /// The word for it in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Failed => "failed",
+            Status::Timeout => "timeout",
+            Status::Crashed => "crashed",
+            Status::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Processor time of an attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// In user mode.
+    pub user: Duration,
+    /// In the kernel.
+    pub system: Duration,
+}
+
+/// What an attempt came to. What was not measured is `None` and becomes an empty cell.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: Status,
+    /// When the work itself started.
+    pub started: Moment,
+    /// How long the work itself took.
+    pub run: Duration,
+    /// Processor time of this very attempt.
+    pub cpu: Option<CpuTime>,
+    /// Peak resident memory of this very attempt, in bytes.
+    pub peak_rss: Option<u64>,
+    /// Exit code (or HTTP status).
+    pub code: Option<i32>,
+    /// The cell `result`, before the report makes it safe.
+    pub result: Vec<u8>,
+    /// The output as far as it was kept: what `[columns]` read. Empty where it is the same as `result`.
+    pub output: Vec<u8>,
+    /// All of the output's size, kept or not.
+    pub output_bytes: Option<u64>,
+    /// The cause of a failure, in words, then the tail of standard error. Empty if there is nothing to say.
+    pub error: String,
+}
+
+impl Outcome {
+    /// An outcome with nothing measured beyond its times.
+    pub fn new(status: Status, started: Moment, run: Duration) -> Self {
+        Self {
+            status,
+            started,
+            run,
+            cpu: None,
+            peak_rss: None,
+            code: None,
+            result: Vec::new(),
+            output: Vec::new(),
+            output_bytes: None,
+            error: String::new(),
+        }
+    }
+
+    /// A failure that happened before the work could start.
+    pub fn not_started(error: impl Into<String>) -> Self {
+        let error = error.into();
+        Self { error, ..Self::new(Status::Failed, Moment::now(), Duration::ZERO) }
+    }
+}
+
+/// One finished task, on its way to the report.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The task; its `attempts` count those that were charged.
+    pub task: Task,
+    /// From 1; `None` if the task never started.
+    pub slot: Option<usize>,
+    /// From being taken to the first start; `None` if it never started.
+    pub queued: Option<Duration>,
+    /// When the first attempt started; `None` if the task never started.
+    pub first_started: Option<Moment>,
+    /// The last attempt's outcome.
+    pub outcome: Outcome,
+    /// The values of `[columns]`, in their order; `None` where the output had none.
+    pub columns: Vec<Option<Vec<u8>>>,
+}

@@ -1,0 +1,13 @@
+//! `runner`: job files become tasks, tasks run in bounded pools, and every task becomes a row of a CSV report.
+//!
+//! The way through, forward only:
+//! `jobs/*.toml` -> [`job::Job`] -> [`engine`] feed -> slot -> record -> [`report`].
+
+pub mod cli;
+pub mod diagnostic;
+pub mod engine;
+pub mod host;
+pub mod job;
+pub mod model;
+pub mod report;
+pub mod workload;

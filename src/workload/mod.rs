@@ -1,0 +1,47 @@
+//! What one task does. Every kind is named here; one file per kind owns its raw table, its spec and its worker.
+
+pub mod command;
+pub mod compute;
+pub mod sleep;
+
+/// What a task does, planned.
+#[derive(Debug)]
+pub enum Workload {
+    /// Runs a program.
+    Command(command::Spec),
+    /// Calls one of the built-in functions.
+    Compute(compute::Spec),
+    /// Waits: stands for waiting on something.
+    Sleep(sleep::Spec),
+}
+
+/// What a workload spends its time on: what the decision guide has to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nature {
+    /// The runner's own processor time.
+    Computes,
+    /// Waiting for something elsewhere.
+    Waits,
+    /// A process of its own, whatever that does.
+    Process,
+}
+
+impl Workload {
+    /// The word for it in job files.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Workload::Command(_) => "command",
+            Workload::Compute(_) => "compute",
+            Workload::Sleep(_) => "sleep",
+        }
+    }
+
+    /// What it spends its time on.
+    pub fn nature(&self) -> Nature {
+        match self {
+            Workload::Command(_) => Nature::Process,
+            Workload::Compute(_) => Nature::Computes,
+            Workload::Sleep(_) => Nature::Waits,
+        }
+    }
+}
