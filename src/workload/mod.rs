@@ -4,6 +4,9 @@ pub mod command;
 pub mod compute;
 pub mod sleep;
 
+use crate::engine::attempt::Attempt;
+use crate::engine::task::{Outcome, Task};
+
 /// What a task does, planned.
 #[derive(Debug)]
 pub enum Workload {
@@ -42,6 +45,27 @@ impl Workload {
             Workload::Command(_) => Nature::Process,
             Workload::Compute(_) => Nature::Computes,
             Workload::Sleep(_) => Nature::Waits,
+        }
+    }
+}
+
+/// Does the tasks of one slot in the runner's own process. One door: [`Worker::run`].
+pub enum Worker {
+    /// See [`command`].
+    Command(Box<command::Worker>),
+    /// See [`compute`].
+    Compute(compute::Worker),
+    /// See [`sleep`].
+    Sleep(sleep::Worker),
+}
+
+impl Worker {
+    /// Attempts one task.
+    pub async fn run(&mut self, task: &Task, attempt: &Attempt<'_>) -> Outcome {
+        match self {
+            Worker::Command(worker) => worker.run(task, attempt).await,
+            Worker::Compute(worker) => worker.run(task, attempt).await,
+            Worker::Sleep(worker) => worker.run(task, attempt).await,
         }
     }
 }
