@@ -4,6 +4,21 @@ pub mod command;
 pub mod compute;
 pub mod sleep;
 
+use crate::job::{Planner, Table};
+
+/// The kinds, as job files call them.
+pub const KINDS: [&str; 3] = ["command", "compute", "sleep"];
+
+/// Reads the table of a workload of this kind. `None` if there was a mistake, which has been noted.
+pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
+    match kind {
+        "command" => command::read(table, plan).map(Workload::Command),
+        "compute" => compute::read(table, plan).map(Workload::Compute),
+        "sleep" => sleep::read(table, plan).map(Workload::Sleep),
+        _ => unreachable!("only kinds of the list are read"),
+    }
+}
+
 /// What a task does, planned.
 #[derive(Debug)]
 pub enum Workload {
