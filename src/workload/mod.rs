@@ -6,6 +6,20 @@ pub mod sleep;
 
 use crate::engine::attempt::Attempt;
 use crate::engine::task::{Outcome, Task};
+use crate::job::{Planner, Table, Values};
+
+/// The kinds, as job files call them.
+pub const KINDS: [&str; 3] = ["command", "compute", "sleep"];
+
+/// Reads the table of a workload of this kind. `None` if there was a mistake, which has been noted.
+pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
+    match kind {
+        "command" => command::read(table, plan).map(Workload::Command),
+        "compute" => compute::read(table, plan).map(Workload::Compute),
+        "sleep" => sleep::read(table, plan).map(Workload::Sleep),
+        _ => unreachable!("only kinds of the list are read"),
+    }
+}
 
 /// What a task does, planned.
 #[derive(Debug)]
