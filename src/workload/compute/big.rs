@@ -31,8 +31,8 @@ pub(super) fn multiply(a: &UBig, b: &UBig, poll: Poll<'_>) -> Result<UBig, Halt>
     let (short_low, short_high) = split(short, half);
     let bottom = multiply(&low, &short_low, poll)?;
     let top = multiply(&high, &short_high, poll)?;
-    let middle = multiply(&(low + high), &(short_low + short_high), poll)? - &bottom - &top;
-    Ok(bottom + (middle << bits(half)) + (top << bits(2 * half)))
+    let sums = multiply(&(low + high), &(short_low + short_high), poll)?;
+    join(bottom, sums, top, half, poll)
 }
 
 /// `a * a`, which takes two thirds of a product's time.
@@ -47,8 +47,18 @@ pub(super) fn square(a: &UBig, poll: Poll<'_>) -> Result<UBig, Halt> {
     let (low, high) = split(a, half);
     let bottom = square(&low, poll)?;
     let top = square(&high, poll)?;
-    let middle = square(&(low + high), poll)? - &bottom - &top;
-    Ok(bottom + (middle << bits(half)) + (top << bits(2 * half)))
+    let sums = square(&(low + high), poll)?;
+    join(bottom, sums, top, half, poll)
+}
+
+/// Karatsuba's product from that of the lower halves, of the sums of both halves and of the upper halves. At millions
+/// of words even adding takes milliseconds.
+fn join(bottom: UBig, sums: UBig, top: UBig, half: usize, poll: Poll<'_>) -> Result<UBig, Halt> {
+    let middle = sums - &bottom - &top;
+    check(poll)?;
+    let upper = (top << bits(half)) + middle;
+    check(poll)?;
+    Ok((upper << bits(half)) + bottom)
 }
 
 /// 10 to the power of `exponent`.

@@ -73,13 +73,11 @@ impl Function {
 
     /// Says what is wrong with an argument that is the same for every task: in the plan, instead of in every row.
     pub(super) fn check_literal(self, text: &str, folder: &Path) -> Result<(), String> {
-        match self.max() {
-            Some(max) => self.number(text.as_bytes(), max).map(drop),
-            None => {
-                let path = folder.join(text);
-                path.metadata().map(drop).map_err(|error| unreadable(Path::new(text), &error))
-            }
+        if let Some(max) = self.max() {
+            return self.number(text.as_bytes(), max).map(drop);
         }
+        let found = folder.join(text).metadata();
+        found.map(drop).map_err(|error| unreadable(Path::new(text), &error))
     }
 
     /// Calls it.
@@ -132,13 +130,11 @@ impl FromStr for Function {
 impl UnknownFunction {
     /// The way out: what was probably meant, else every name.
     pub fn help(&self) -> String {
-        match nearest(&self.0, Function::ALL.map(Function::name)) {
-            Some(name) => format!("did you mean `{name}`?"),
-            None => {
-                let names = Function::ALL.map(|function| format!("`{function}`")).join(", ");
-                format!("the functions are {names}")
-            }
+        if let Some(name) = nearest(&self.0, Function::ALL.map(Function::name)) {
+            return format!("did you mean `{name}`?");
         }
+        let names = Function::ALL.map(|function| format!("`{function}`")).join(", ");
+        format!("the functions are {names}")
     }
 }
 

@@ -1,10 +1,14 @@
 //! Functions whose values are big integers.
 
+use dashu_int::ops::BitTest;
 use dashu_int::{UBig, Word};
 use primal::Sieve;
 
 use super::big::{multiply, product, square};
 use super::{Halt, Poll, check, number};
+
+/// Bits, from which a few additions take a millisecond.
+const LONG: usize = 1 << 23;
 
 /// n!, as digits and a digest.
 ///
@@ -64,13 +68,15 @@ pub(super) fn fibonacci(n: u64, poll: Poll<'_>) -> Result<Vec<u8>, Halt> {
     for bit in (0..n.ilog2()).rev() {
         let (square, square_before) = (square(&this, poll)?, square(&before, poll)?);
         let below = &square + &square_before;
+        if below.bit_len() > LONG {
+            check(poll)?;
+        }
         let above = (square << 2) - square_before;
         let above = if odd { above - 2u8 } else { above + 2u8 };
         let doubled = &above - &below;
         odd = n >> bit & 1 == 1;
         (this, before) = if odd { (above, doubled) } else { (doubled, below) };
     }
-    check(poll)?;
     number::short_or_digest(&this, poll)
 }
 
