@@ -1,0 +1,579 @@
+//! What the runner and its own worker processes say to each other: encoding and decoding, no I/O.
+//!
+//! JSON lines both ways, over the worker's standard input and output:
+//! ```text
+//! -> {"hello":1,"work":{"compute":"factorial"}}      <- {"ready":1}
+//! -> [7,["5","6","x"]]                               tasks 7, 8 and 9, in a line with their arguments
+//!                                                    <- [7,0,120,4,81234567,150,"120",""]
+//!                                                    <- [8,0,130,0,81234800,140,"720",""]
+//!                                                    <- [9,2]
+//! end of input = finish and leave
+//! ```
+//! An answer is the sequence number, how it ended (0 ok, 1 failed), processor time in user mode and in the kernel
+//! (null if not measured), the start on `CLOCK_MONOTONIC`, the time taken, the result and the error; all times are
+//! nanoseconds. A result that is not a string counts as its JSON text, null as empty. `[9,2]` says that nothing from
+//! 9 to the end of its line was run, since it was taken back (see [`super::page`]).
+//!
+//! Arguments, results and errors are bytes. What is not UTF-8 is written as Python's `surrogateescape` has it: the
+//! byte `0xNN` becomes `\udcNN`, so that any file name arrives as it is in either language.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::engine::clock::Moment;
+use crate::engine::task::{CpuTime, Outcome, Status};
+use crate::workload::compute::Function;
+
+/// The version that both ends must speak.
+pub const VERSION: u32 = 1;
+
+/// A line of requests is closed once it is this long, so that the worker can start on it while the next is written.
+const LINE_BYTES: usize = 32 << 10;
+
+/// The first line to a worker: what it is there for.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`VERSION`].
+    pub hello: u32,
+    /// What to do with every argument.
+    pub work: Work,
+}
+
+/// What a worker process can do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Work {
+    /// Calls this built-in function.
+    Compute(Function),
+    /// Waits for as long as the argument says.
+    Sleep,
+}
+
+/// The first line from a worker: it is ready for requests.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// [`VERSION`].
+    pub ready: u32,
+}
+
+/// Appends `message` as a line.
+pub fn write_line(message: &impl Serialize, out: &mut Vec<u8>) {
+    serde_json::to_writer(&mut *out, message).expect("these messages have no map with odd keys");
+    out.push(b'\n');
+}
+
+/// A line that is not what the protocol says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Malformed(String);
+
+impl Malformed {
+    fn new(line: &[u8]) -> Self {
+        Self(String::from_utf8_lossy(&line[..line.len().min(200)]).trim_end().into())
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is not a line of the protocol", self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// Lines of requests while they are written.
+#[derive(Debug, Default)]
+pub struct RequestLines {
+    bytes: Vec<u8>,
+    line_start: Option<usize>,
+}
+
+impl RequestLines {
+    /// Starts anew, in the same buffer.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.line_start = None;
+    }
+
+    /// Appends a task. Sequence numbers follow one another.
+    pub fn push(&mut self, seq: u64, arg: &[u8]) {
+        let start = if let Some(start) = self.line_start {
+            self.bytes.push(b',');
+            start
+        } else {
+            let start = self.bytes.len();
+            self.line_start = Some(start);
+            self.bytes.push(b'[');
+            write_number(seq, &mut self.bytes);
+            self.bytes.extend_from_slice(b",[");
+            start
+        };
+        write_text(arg, &mut self.bytes);
+        if self.bytes.len() - start >= LINE_BYTES {
+            self.close();
+        }
+    }
+
+    /// Ends the last line.
+    pub fn close(&mut self) {
+        if self.line_start.take().is_some() {
+            self.bytes.extend_from_slice(b"]]\n");
+        }
+    }
+
+    /// What has been written so far.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads a line of requests: the first sequence number, and the arguments.
+///
+/// # Errors
+/// If the line does not start like one; the rest is read, and may turn out wrong, with the arguments.
+pub fn read_requests(line: &[u8]) -> Result<(u64, Args<'_>), Malformed> {
+    let mut cursor = Cursor::new(line);
+    let start = |cursor: &mut Cursor<'_>| {
+        cursor.eat(b"[")?;
+        let first = cursor.number()?;
+        cursor.eat(b",[")?;
+        Some(first)
+    };
+    let first = start(&mut cursor).ok_or_else(|| Malformed::new(line))?;
+    Ok((first, Args { cursor, some: false }))
+}
+
+/// The arguments of a line of requests, in order.
+#[derive(Debug)]
+pub struct Args<'a> {
+    cursor: Cursor<'a>,
+    some: bool,
+}
+
+impl<'a> Iterator for Args<'a> {
+    type Item = Result<Cow<'a, [u8]>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.cursor.is_at(b"]]") {
+            return None;
+        }
+        let separator: &[u8] = if self.some { b"," } else { b"" };
+        self.some = true;
+        let arg = self.cursor.eat(separator).and_then(|()| self.cursor.text());
+        Some(arg.ok_or_else(|| Malformed::new(self.cursor.line)))
+    }
+}
+
+/// What a worker answers.
+#[derive(Debug)]
+pub enum Reply {
+    /// The task with this sequence number ended.
+    Done(u64, Outcome),
+    /// Nothing from this sequence number to the end of its line was run.
+    TakenBack(u64),
+}
+
+/// The ends of a task that a worker can tell, and "taken back".
+const OK: u64 = 0;
+const FAILED: u64 = 1;
+const TAKEN_BACK: u64 = 2;
+
+/// Appends the answer for a task that was run. Only what a worker can tell of an outcome is passed on: whether it is
+/// ok or failed, times, result and error.
+pub fn write_answer(seq: u64, outcome: &Outcome, out: &mut Vec<u8>) {
+    out.push(b'[');
+    write_number(seq, out);
+    out.extend_from_slice(if outcome.status == Status::Ok { b",0," } else { b",1," });
+    match outcome.cpu {
+        Some(cpu) => {
+            write_number(cpu.user.as_nanos() as u64, out);
+            out.push(b',');
+            write_number(cpu.system.as_nanos() as u64, out);
+        }
+        None => out.extend_from_slice(b"null,null"),
+    }
+    for number in [outcome.started.as_nanos(), outcome.run.as_nanos() as u64] {
+        out.push(b',');
+        write_number(number, out);
+    }
+    for text in [&outcome.result[..], outcome.error.as_bytes()] {
+        out.push(b',');
+        write_text(text, out);
+    }
+    out.extend_from_slice(b"]\n");
+}
+
+/// Appends the answer that nothing from `seq` to the end of its line was run.
+pub fn write_taken_back(seq: u64, out: &mut Vec<u8>) {
+    out.push(b'[');
+    write_number(seq, out);
+    out.extend_from_slice(b",2]\n");
+}
+
+/// Reads one answer, with or without its line break.
+///
+/// # Errors
+/// If it is not one.
+pub fn read_reply(line: &[u8]) -> Result<Reply, Malformed> {
+    // Our own workers write the form that the first reader knows; serde_json costs four times as much.
+    read_dense(line).or_else(|| read_any(line)).ok_or_else(|| Malformed::new(line))
+}
+
+/// The fields of an answer, but for the texts.
+struct Numbers {
+    status: u64,
+    cpu: Option<(u64, u64)>,
+    started: u64,
+    run: u64,
+}
+
+fn reply(seq: u64, numbers: &Numbers, result: Vec<u8>, error: &[u8]) -> Option<Reply> {
+    let status = match numbers.status {
+        OK => Status::Ok,
+        FAILED => Status::Failed,
+        _ => return None,
+    };
+    let started = Moment::from_nanos(numbers.started);
+    let mut outcome = Outcome::new(status, started, Duration::from_nanos(numbers.run));
+    outcome.cpu = numbers.cpu.map(|(user, system)| CpuTime {
+        user: Duration::from_nanos(user),
+        system: Duration::from_nanos(system),
+    });
+    outcome.result = result;
+    outcome.error = String::from_utf8_lossy(error).into_owned();
+    Some(Reply::Done(seq, outcome))
+}
+
+fn read_dense(line: &[u8]) -> Option<Reply> {
+    let mut cursor = Cursor::new(line);
+    cursor.eat(b"[")?;
+    let seq = cursor.number()?;
+    let status = cursor.next_number()?;
+    if status == TAKEN_BACK {
+        return cursor.is_at(b"]").then_some(Reply::TakenBack(seq));
+    }
+    let cpu = if cursor.is_at(b",null,null") {
+        cursor.eat(b",null,null")?;
+        None
+    } else {
+        Some((cursor.next_number()?, cursor.next_number()?))
+    };
+    let (started, run) = (cursor.next_number()?, cursor.next_number()?);
+    cursor.eat(b",")?;
+    let result = cursor.text()?.into_owned();
+    cursor.eat(b",")?;
+    let error = cursor.text()?;
+    cursor.eat(b"]")?;
+    reply(seq, &Numbers { status, cpu, started, run }, result, &error)
+}
+
+/// Any JSON that comes to the same, such as results that are no strings.
+fn read_any(line: &[u8]) -> Option<Reply> {
+    type Fields<'a> = (u64, u64, Option<u64>, Option<u64>, u64, u64, &'a RawValue, Text);
+    let (seq, status, user, system, started, run, result, error) =
+        serde_json::from_slice::<Fields<'_>>(line).ok()?;
+    let result = match result.get() {
+        "null" => Vec::new(),
+        text if text.starts_with('"') => unescape(text.as_bytes())?,
+        json => json.as_bytes().to_vec(),
+    };
+    let numbers = Numbers { status, cpu: user.zip(system), started, run };
+    reply(seq, &numbers, result, &error.0)
+}
+
+fn write_number(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Writes bytes as a JSON string.
+fn write_text(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    if bytes.iter().all(|&byte| is_plain(byte) && byte < 0x80) {
+        out.extend_from_slice(bytes);
+    } else {
+        for chunk in bytes.utf8_chunks() {
+            chunk.valid().bytes().for_each(|byte| write_escaped(byte, out));
+            for byte in chunk.invalid() {
+                out.extend_from_slice(format!("\\udc{byte:02x}").as_bytes());
+            }
+        }
+    }
+    out.push(b'"');
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && byte != b'"' && byte != b'\\'
+}
+
+fn write_escaped(byte: u8, out: &mut Vec<u8>) {
+    match byte {
+        byte if is_plain(byte) => out.push(byte),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+        byte => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+    }
+}
+
+/// The bytes of a JSON string, quotes and escapes included.
+fn unescape(json: &[u8]) -> Option<Vec<u8>> {
+    serde_json::from_slice::<Text>(json).ok().map(|text| text.0)
+}
+
+/// The bytes that a JSON string stands for.
+struct Text(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text, E> {
+                Ok(Text(fold_surrogates(bytes)))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// serde_json gives a lone surrogate as its three bytes of WTF-8; `\udc80` to `\udcff` stand for one byte each.
+fn fold_surrogates(wtf8: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(wtf8.len());
+    let mut rest = wtf8;
+    while let Some(at) = memchr::memchr(0xED, rest) {
+        bytes.extend_from_slice(&rest[..at]);
+        rest = &rest[at..];
+        match rest {
+            // U+DC80 to U+DCFF: ED B2 80 to ED B3 BF; the low eight bits of the code point are the byte.
+            &[_, second @ (0xB2 | 0xB3), third, ..] => {
+                bytes.push(((second & 3) << 6) | (third & 0x3F));
+                rest = &rest[3..];
+            }
+            _ => {
+                bytes.push(0xED);
+                rest = &rest[1..];
+            }
+        }
+    }
+    bytes.extend_from_slice(rest);
+    bytes
+}
+
+/// Reads the dense form from the front of a line.
+#[derive(Debug)]
+struct Cursor<'a> {
+    line: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    fn new(line: &'a [u8]) -> Self {
+        Self { line, rest: line }
+    }
+
+    fn is_at(&self, expected: &[u8]) -> bool {
+        self.rest.starts_with(expected)
+    }
+
+    fn eat(&mut self, expected: &[u8]) -> Option<()> {
+        self.rest = self.rest.strip_prefix(expected)?;
+        Some(())
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0_u64;
+        let mut digits = 0;
+        while let Some(digit) = self.rest.get(digits).filter(|byte| byte.is_ascii_digit()) {
+            number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+            digits += 1;
+        }
+        self.rest = &self.rest[digits..];
+        (digits > 0).then_some(number)
+    }
+
+    fn next_number(&mut self) -> Option<u64> {
+        self.eat(b",")?;
+        self.number()
+    }
+
+    /// A string: borrowed if nothing in it is escaped.
+    fn text(&mut self) -> Option<Cow<'a, [u8]>> {
+        let inside = self.rest.strip_prefix(b"\"")?;
+        let mut end = memchr::memchr2(b'"', b'\\', inside)?;
+        if inside[end] == b'"' {
+            self.rest = &inside[end + 1..];
+            return Some(Cow::Borrowed(&inside[..end]));
+        }
+        while inside[end] == b'\\' {
+            let next = end + 2; // whatever is escaped does not end the string
+            end = next + memchr::memchr2(b'"', b'\\', inside.get(next..)?)?;
+        }
+        let json = &self.rest[..end + 2];
+        self.rest = &inside[end + 1..];
+        unescape(json).map(Cow::Owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn outcome(status: Status, result: &[u8], error: &str) -> Outcome {
+        let started = Moment::from_nanos(81_234_567);
+        let mut outcome = Outcome::new(status, started, Duration::from_nanos(150));
+        outcome.cpu = Some(CpuTime {
+            user: Duration::from_nanos(120),
+            system: Duration::from_nanos(4),
+        });
+        outcome.result = result.to_vec();
+        outcome.error = error.into();
+        outcome
+    }
+
+    fn answer(seq: u64, outcome: &Outcome) -> String {
+        let mut line = Vec::new();
+        write_answer(seq, outcome, &mut line);
+        String::from_utf8(line).unwrap()
+    }
+
+    #[track_caller]
+    fn done(line: &str) -> (u64, Outcome) {
+        match read_reply(line.as_bytes()) {
+            Ok(Reply::Done(seq, outcome)) => (seq, outcome),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn args(line: &[u8]) -> Result<(u64, Vec<Vec<u8>>), Malformed> {
+        let (first, args) = read_requests(line)?;
+        Ok((first, args.map(|arg| arg.map(Cow::into_owned)).collect::<Result<_, _>>()?))
+    }
+
+    #[test]
+    fn the_lines_are_as_documented() {
+        let mut hello = Vec::new();
+        let work = Work::Compute(Function::Factorial);
+        write_line(&Hello { hello: VERSION, work }, &mut hello);
+        assert_eq!(hello, b"{\"hello\":1,\"work\":{\"compute\":\"factorial\"}}\n");
+        let mut lines = RequestLines::default();
+        for (seq, arg) in [(7, "5"), (8, "6"), (9, "x")] {
+            lines.push(seq, arg.as_bytes());
+        }
+        lines.close();
+        assert_eq!(lines.as_bytes(), b"[7,[\"5\",\"6\",\"x\"]]\n");
+        let line = answer(7, &outcome(Status::Ok, b"120", ""));
+        assert_eq!(line, "[7,0,120,4,81234567,150,\"120\",\"\"]\n");
+        let mut line = Vec::new();
+        write_taken_back(9, &mut line);
+        assert_eq!(line, b"[9,2]\n");
+        assert!(matches!(read_reply(&line), Ok(Reply::TakenBack(9))));
+    }
+
+    #[test]
+    fn file_names_that_are_not_utf_8_go_as_python_has_them() {
+        let mut line = Vec::new();
+        write_text(b"caf\xe9 \xc3\xa9\n", &mut line);
+        assert_eq!(line, "\"caf\\udce9 é\\n\"".as_bytes());
+        assert_eq!(unescape(&line).unwrap(), b"caf\xe9 \xc3\xa9\n");
+    }
+
+    #[test]
+    fn results_that_are_no_strings_are_their_json() {
+        let (seq, outcome) = done("[3, 0, null, null, 5, 6, 2432902008176640000123, \"\"]");
+        assert_eq!((seq, &outcome.result[..]), (3, &b"2432902008176640000123"[..]));
+        assert_eq!(outcome.cpu, None);
+        assert_eq!(done("[3,0,1,2,5,6,null,\"\"]").1.result, b"");
+        assert_eq!(done("[3,0,1,2,5,6,{\"a\": 1},\"\"]").1.result, b"{\"a\": 1}");
+    }
+
+    #[test]
+    fn anything_else_is_said() {
+        for line in ["", "hello", "[", "[1", "[1,7]", "[1,3,0,0,0,0,\"\",\"\"]", "[1,0,0,0,0,0,\"\"]"] {
+            let error = read_reply(line.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), format!("`{line}` is not a line of the protocol"));
+        }
+        for line in ["", "[x,[]]", "[1,[\"a\"", "[1,[\"a\",]]", "[1,[\"a\"\"b\"]]", "[1,[\"\\\"]]"] {
+            assert!(args(line.as_bytes()).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn long_lines_are_split() {
+        let mut lines = RequestLines::default();
+        for seq in 1..=4096 {
+            lines.push(seq, &[b'a'; 100]);
+        }
+        lines.close();
+        let read: Vec<_> = lines.as_bytes().split_inclusive(|&byte| byte == b'\n').collect();
+        assert!(read.len() > 10 && read.iter().all(|line| line.len() < LINE_BYTES + 200));
+        let mut next = 1;
+        for line in read {
+            let (first, args) = args(line).unwrap();
+            assert_eq!(first, next);
+            next += args.len() as u64;
+        }
+        assert_eq!(next, 4097);
+    }
+
+    /// Bytes with what the encoding must treat specially, often.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let special = prop::sample::select(vec![
+            b'"', b'\\', b'\n', b',', b']', 0, 0x7f, 0x80, 0xed, 0xb2, 0xb3, 0xe9, 0xff,
+        ]);
+        prop_oneof![vec(any::<u8>(), 0..40), vec(special, 0..12), "\\PC*".prop_map(String::into_bytes)]
+    }
+
+    proptest! {
+        #[test]
+        fn answers_come_back(
+            seq: u64, ok: bool, cpu: Option<(u64, u64)>, started: u64, run: u64,
+            result in bytes(), error: String,
+        ) {
+            let status = if ok { Status::Ok } else { Status::Failed };
+            let mut outcome = outcome(status, &result, &error);
+            outcome.cpu = cpu.map(|(user, system)| CpuTime {
+                user: Duration::from_nanos(user), system: Duration::from_nanos(system),
+            });
+            outcome.started = Moment::from_nanos(started);
+            outcome.run = Duration::from_nanos(run);
+            let line = answer(seq, &outcome);
+            prop_assert_eq!(line.find('\n'), Some(line.len() - 1));
+            let (read, back) = done(&line);
+            prop_assert_eq!(read, seq);
+            prop_assert_eq!(format!("{back:?}"), format!("{outcome:?}"));
+            let Some(Reply::Done(_, slow)) = read_any(line.as_bytes()) else { panic!("{line}") };
+            prop_assert_eq!(format!("{slow:?}"), format!("{outcome:?}"));
+        }
+
+        #[test]
+        fn requests_come_back(first in 0..u64::MAX / 2, sent in vec(bytes(), 1..20)) {
+            let mut lines = RequestLines::default();
+            for (seq, arg) in (first..).zip(&sent) {
+                lines.push(seq, arg);
+            }
+            lines.close();
+            prop_assert_eq!(args(lines.as_bytes()).unwrap(), (first, sent.clone()));
+            let json: (u64, Vec<Text>) = serde_json::from_slice(lines.as_bytes()).unwrap();
+            prop_assert_eq!(json.1.into_iter().map(|text| text.0).collect::<Vec<_>>(), sent);
+        }
+
+        #[test]
+        fn no_line_is_a_panic(line in bytes()) {
+            let _ = read_reply(&line);
+            let _ = args(&line);
+        }
+    }
+}

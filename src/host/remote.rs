@@ -1,0 +1,397 @@
+//! The runner's end of a worker process: a slot's worker that lives in a child.
+//!
+//! A batch goes out in a few lines, and each task is settled as its answer comes back. Meanwhile the page that the
+//! worker shares with the runner is looked at, so that a task that turns out long holds up neither the answers before
+//! it nor the tasks behind it, a timeout costs one task, and a worker's death costs no more than what it was running.
+
+mod flight;
+mod process;
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::attempt::{Attempt, Stop};
+use crate::engine::cancel::Level;
+use crate::engine::clock::Moment;
+use crate::engine::task::{Outcome, Status, Task};
+use crate::host::launcher::Launcher;
+use crate::host::page::Running;
+use crate::host::protocol::{self, Work};
+use crate::job::{Stage, Values};
+use crate::workload::{Workload, compute, sleep};
+
+use flight::{Flight, Pace, Settle};
+use process::{Event, Process, Program};
+
+/// What became of a task that was handed to a worker.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It was attempted, and this came of it.
+    Done(Outcome),
+    /// It was not attempted: it is given to whoever is free, uncharged.
+    Requeue,
+}
+
+/// While tasks wait behind another, the page is looked at this often: a long one is noticed after [`Pace::LONG`] and
+/// this, under 10 ms.
+const LOOK: Duration = Duration::from_millis(4);
+/// Workers that die this often in a row, and nothing comes of it, will not do better.
+const MAX_BARREN: u32 = 3;
+
+/// A worker in a child process, started again when it dies.
+#[derive(Debug)]
+pub struct Remote {
+    launcher: Arc<Launcher>,
+    program: Program,
+    argument: Argument,
+    process: Option<Process>,
+    flight: Flight,
+    pace: Pace,
+    starts: u32,
+    /// Whether a task was settled since the process started.
+    fruitful: bool,
+    /// Deaths in a row of processes that were not.
+    barren: u32,
+    /// Buffers that are kept.
+    arg: Vec<u8>,
+    journal: Vec<u8>,
+}
+
+/// What makes a task's argument.
+#[derive(Debug)]
+enum Argument {
+    Compute(compute::Spec),
+    Sleep(sleep::Spec),
+}
+
+impl Argument {
+    fn work(&self) -> Work {
+        match self {
+            Self::Compute(spec) => Work::Compute(spec.function),
+            Self::Sleep(_) => Work::Sleep,
+        }
+    }
+
+    fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Compute(spec) => spec.render(values, out),
+            Self::Sleep(spec) => spec.render(values, out),
+        }
+    }
+}
+
+/// Why a worker process is ended by the runner.
+#[derive(Debug)]
+enum Why {
+    /// The task with this sequence number must stop.
+    Stop(Stop, u64),
+    /// It does not keep to the protocol.
+    Broken(String),
+}
+
+impl Remote {
+    /// Starts a worker process for `stage` in `folder`, and returns when it is ready.
+    ///
+    /// # Errors
+    /// If it cannot be started, or ends or says something else before it is ready.
+    pub async fn start(
+        launcher: Arc<Launcher>,
+        stage: &Stage,
+        folder: &Path,
+    ) -> io::Result<Self> {
+        Self::start_with(launcher, &stage.workload, Program::own(folder)?).await
+    }
+
+    async fn start_with(
+        launcher: Arc<Launcher>,
+        workload: &Workload,
+        program: Program,
+    ) -> io::Result<Self> {
+        let argument = match workload {
+            Workload::Compute(spec) => Argument::Compute(spec.clone()),
+            Workload::Sleep(spec) => Argument::Sleep(spec.clone()),
+            Workload::Command(_) => {
+                return Err(io::Error::other("a command needs no worker process"));
+            }
+        };
+        let mut remote = Self {
+            launcher,
+            program,
+            argument,
+            process: None,
+            flight: Flight::new(),
+            pace: Pace::new(),
+            starts: 0,
+            fruitful: false,
+            barren: 0,
+            arg: Vec::new(),
+            journal: Vec::new(),
+        };
+        remote.start_process().await?;
+        Ok(remote)
+    }
+
+    /// How many tasks it wants next.
+    pub fn appetite(&self) -> usize {
+        self.pace.appetite()
+    }
+
+    /// How often its process had to be started again.
+    pub fn restarts(&self) -> u32 {
+        self.starts.saturating_sub(1)
+    }
+
+    /// Runs every task of `batch` and settles each, exactly once.
+    ///
+    /// # Errors
+    /// If no process can be kept alive to run tasks. What was left of the batch has been settled as crashed.
+    pub async fn run(
+        &mut self,
+        batch: &mut VecDeque<Task>,
+        attempt: &Attempt<'_>,
+        settle: &mut Settle<'_>,
+    ) -> io::Result<()> {
+        if self.process.is_none() {
+            match self.restart(attempt).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    batch.drain(..).for_each(|task| settle(task, Verdict::Requeue));
+                    return Ok(());
+                }
+                Err(error) => {
+                    let lost = || crashed(None, &error.to_string());
+                    batch.drain(..).for_each(|task| settle(task, Verdict::Done(lost())));
+                    return Err(error);
+                }
+            }
+        }
+        self.send(batch, attempt);
+        match self.attend(attempt, settle).await {
+            None => {
+                self.pace.grow();
+                Ok(())
+            }
+            Some((ended, why)) => self.bury(&ended, why, attempt, settle),
+        }
+    }
+
+    /// Lets the worker process leave, and waits for it.
+    pub async fn stop(self) {
+        if let Some(process) = self.process {
+            process.leave().await;
+        }
+    }
+
+    async fn start_process(&mut self) -> io::Result<()> {
+        self.starts += 1;
+        self.fruitful = false;
+        let work = self.argument.work();
+        self.process = Some(Process::start(&self.launcher, &self.program, &work).await?);
+        Ok(())
+    }
+
+    /// Starts the process again. False: the job is being killed.
+    async fn restart(&mut self, attempt: &Attempt<'_>) -> io::Result<bool> {
+        tokio::select! {
+            biased;
+            () = attempt.cancel.killing() => Ok(false),
+            started = self.start_process() => started.map(|()| true),
+        }
+    }
+
+    /// Puts the batch in flight.
+    fn send(&mut self, batch: &mut VecDeque<Task>, attempt: &Attempt<'_>) {
+        let Some(process) = &mut self.process else { return };
+        let lines = process.new_lines();
+        for task in batch.drain(..) {
+            self.arg.clear();
+            let values = Values {
+                fields: &task.fields,
+                task: task.number,
+                attempt: task.attempts + 1,
+                slot: attempt.slot,
+            };
+            self.argument.render(&values, &mut self.arg);
+            lines.push(self.flight.send(task), &self.arg);
+        }
+        lines.close();
+        process.write();
+    }
+
+    /// Settles tasks until none is in flight, or until the process has ended: then how, and why if it was the runner
+    /// that ended it.
+    async fn attend(
+        &mut self,
+        attempt: &Attempt<'_>,
+        settle: &mut Settle<'_>,
+    ) -> Option<(String, Option<Why>)> {
+        let mut killing = pin!(attempt.cancel.killing());
+        let mut why = None;
+        while self.flight.len() > 0 {
+            let pause = if why.is_none() { self.pause(attempt) } else { None };
+            let look = async {
+                match pause {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let event = tokio::select! {
+                biased;
+                event = self.process.as_mut()?.next() => Some(event),
+                () = &mut killing, if why.is_none() => {
+                    why = Some(Why::Stop(Stop::Killed, 0));
+                    self.process.as_mut()?.kill();
+                    continue;
+                }
+                () = look => None,
+            };
+            let now = match event {
+                Some(Event::Ended(how)) => return Some((how, why)),
+                Some(Event::Received) => self.settle_received(settle).err().map(Why::Broken),
+                None => self.look(attempt, settle),
+            };
+            if why.is_none() && now.is_some() {
+                why = now;
+                self.process.as_mut()?.kill();
+            }
+        }
+        None
+    }
+
+    /// When to look at the page next, if at all.
+    fn pause(&self, attempt: &Attempt<'_>) -> Option<Duration> {
+        if self.flight.len() > 1 {
+            return Some(LOOK);
+        }
+        let timeout = attempt.timeout?;
+        Some(match self.running() {
+            Some(running) => (running.since + timeout).since(Moment::now()) + Duration::from_micros(1),
+            None => LOOK,
+        })
+    }
+
+    /// The task that the worker runs now, if it is not settled yet.
+    fn running(&self) -> Option<Running> {
+        let running = self.process.as_ref()?.page.running()?;
+        self.flight.is_open(running.seq).then_some(running)
+    }
+
+    /// Looks at the page: settles what the worker has not sent yet, takes back what waits behind a long task, and
+    /// finds out whether a timeout is due.
+    fn look(&mut self, attempt: &Attempt<'_>, settle: &mut Settle<'_>) -> Option<Why> {
+        if let Err(broken) = self.settle_journal(settle) {
+            return Some(Why::Broken(broken));
+        }
+        let running = self.running()?;
+        let run = running.since.elapsed();
+        if attempt.timeout.is_some_and(|timeout| run > timeout) {
+            return Some(Why::Stop(Stop::Timeout, running.seq));
+        }
+        let stopping = attempt.cancel.level() >= Level::Drain;
+        if self.flight.len() > 1 && (stopping || run > Pace::LONG) {
+            let page = &self.process.as_ref()?.page;
+            let current = page.take_back(self.flight.next());
+            if current != 0 {
+                self.flight.requeue_from(current + 1, settle);
+            }
+            self.pace.back_to_one();
+        }
+        None
+    }
+
+    /// Settles the answers that came through the pipe. The error says what else came.
+    fn settle_received(&mut self, settle: &mut Settle<'_>) -> Result<(), String> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        process.drain_lines(|line| {
+            let reply = protocol::read_reply(line).map_err(|error| error.to_string())?;
+            if let Some(run) = self.flight.accept(reply, settle) {
+                self.pace.took(run);
+                self.fruitful = true;
+            }
+            Ok(())
+        })
+    }
+
+    /// Settles the answers that are in the journal.
+    fn settle_journal(&mut self, settle: &mut Settle<'_>) -> Result<(), String> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        self.journal.clear();
+        process.page.read_journal(&mut self.journal);
+        for line in self.journal.split_inclusive(|&byte| byte == b'\n') {
+            let reply = protocol::read_reply(line).map_err(|error| error.to_string())?;
+            if let Some(run) = self.flight.accept(reply, settle) {
+                self.pace.took(run);
+                self.fruitful = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles all that a dead process leaves: what it had done, what it was running, and what it had not started.
+    fn bury(
+        &mut self,
+        ended: &str,
+        why: Option<Why>,
+        attempt: &Attempt<'_>,
+        settle: &mut Settle<'_>,
+    ) -> io::Result<()> {
+        // Half an answer at the end of the pipe is no line, and whole in the journal.
+        let _ = self.settle_received(settle);
+        let _ = self.settle_journal(settle);
+        let running = self.running();
+        let Some(process) = self.process.take() else { return Ok(()) };
+        self.pace.back_to_one();
+        let obituary = match &why {
+            Some(Why::Broken(error)) => error.clone(),
+            _ => format!("the worker process died: {}", process.obituary(ended)),
+        };
+        if let Some(running) = running {
+            self.settle_running(running, why.as_ref(), &obituary, attempt, settle);
+        }
+        if self.fruitful || matches!(why, Some(Why::Stop(..))) {
+            self.barren = 0;
+        } else {
+            self.barren += 1;
+            if self.barren == MAX_BARREN {
+                self.flight.finish_all(|| crashed(None, &obituary), settle);
+                return Err(io::Error::other(format!("{MAX_BARREN} in a row, {obituary}")));
+            }
+        }
+        self.flight.requeue_from(0, settle);
+        Ok(())
+    }
+
+    /// Settles the task that a process was running when it ended.
+    fn settle_running(
+        &mut self,
+        running: Running,
+        why: Option<&Why>,
+        obituary: &str,
+        attempt: &Attempt<'_>,
+        settle: &mut Settle<'_>,
+    ) {
+        let outcome = match why {
+            // The one that was too long has ended after all, and the next had started: that one is not to blame.
+            Some(Why::Stop(Stop::Timeout, late)) if *late != running.seq => return,
+            Some(Why::Stop(stop, _)) => {
+                let mut outcome =
+                    Outcome::new(stop.status(), running.since, running.since.elapsed());
+                outcome.error = compute::stopped(*stop, attempt.timeout);
+                outcome
+            }
+            Some(Why::Broken(_)) | None => crashed(Some(running), obituary),
+        };
+        self.fruitful = true;
+        self.flight.finish(running.seq, outcome, settle);
+    }
+}
+
+fn crashed(running: Option<Running>, error: &str) -> Outcome {
+    let started = running.map_or_else(Moment::now, |running| running.since);
+    let run = running.map_or(Duration::ZERO, |running| running.since.elapsed());
+    Outcome { error: error.into(), ..Outcome::new(Status::Crashed, started, run) }
+}
