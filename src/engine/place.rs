@@ -52,21 +52,33 @@ impl Placed {
     }
 
     /// Attempts every task of `batch` and settles each, exactly once, as it ends.
+    ///
+    /// # Errors
+    /// If no worker can be kept alive; what was left of the batch has been settled all the same.
     pub async fn run(
         &mut self,
         batch: &mut VecDeque<Task>,
         attempt: &Attempt<'_>,
         settle: &mut dyn FnMut(Task, Verdict),
-    ) {
+    ) -> io::Result<()> {
         match self {
             Self::Here(worker) => {
                 while let Some(task) = batch.pop_front() {
-                    let attempt = Attempt { number: task.attempts + 1, ..*attempt };
-                    let outcome = worker.run(&task, &attempt).await;
+                    let outcome = worker.run(&task, &attempt.of(&task)).await;
                     settle(task, Verdict::Done(outcome));
                 }
+                Ok(())
             }
             Self::Away(remote) => remote.run(batch, attempt, settle).await,
+        }
+    }
+
+    /// Ends the worker; one in a process leaves, and is waited for. Its peak resident memory in bytes, if it had a
+    /// process of its own.
+    pub async fn stop(self) -> Option<u64> {
+        match self {
+            Self::Here(_) => None,
+            Self::Away(remote) => remote.stop().await,
         }
     }
 }
@@ -74,9 +86,4 @@ impl Placed {
 /// A command already is a process, so nothing is put between.
 fn is_away(model: Model, workload: &Workload) -> bool {
     model == Model::Processes && workload.nature() != Nature::Process
-}
-
-/// Whether running `workload` under `model` starts child processes.
-pub fn needs_launcher(model: Model, workload: &Workload) -> bool {
-    workload.nature() == Nature::Process || is_away(model, workload)
 }

@@ -73,12 +73,19 @@ pub struct Watch {
     ready_nanos: AtomicU64,
     held_nanos: AtomicU64,
     longest_nanos: AtomicU64,
+    worker_peak_bytes: AtomicU64,
 }
 
 impl Watch {
     fn new(started: Moment) -> Self {
         let zero = || AtomicU64::new(0);
-        Self { started, ready_nanos: zero(), held_nanos: zero(), longest_nanos: zero() }
+        Self {
+            started,
+            ready_nanos: zero(),
+            held_nanos: zero(),
+            longest_nanos: zero(),
+            worker_peak_bytes: zero(),
+        }
     }
 
     /// A slot is ready for its first task.
@@ -92,6 +99,11 @@ impl Watch {
         let nanos = run.as_nanos() as u64;
         self.held_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.longest_nanos.fetch_max(nanos, Ordering::Relaxed);
+    }
+
+    /// A worker process has used this much memory at its peak, in bytes.
+    pub fn worker_peak(&self, bytes: u64) {
+        self.worker_peak_bytes.fetch_max(bytes, Ordering::Relaxed);
     }
 
     fn startup(&self) -> Duration {

@@ -1,6 +1,7 @@
 //! The slot: one loop, written once. Take a task, attempt it, hand the record on.
 
 use std::collections::VecDeque;
+use std::io;
 
 use crate::engine::attempt::Attempt;
 use crate::engine::cancel::{Cause, Level};
@@ -15,11 +16,7 @@ use crate::report::Outbox;
 pub async fn run(run: &Run, number: usize) {
     let mut worker = match Placed::start(run).await {
         Ok(worker) => worker,
-        Err(error) => {
-            let message = format!("failed to start a worker: {error}");
-            run.cancel.raise(Level::Drain, Cause::Worker(message));
-            return;
-        }
+        Err(error) => return give_up(run, &error),
     };
     run.watch.ready();
     let stage = &run.job.stage;
@@ -35,7 +32,7 @@ pub async fn run(run: &Run, number: usize) {
     let mut batch = VecDeque::new();
     while hand.take(worker.appetite(), &mut batch).await {
         let held = worker.holds_the_loop();
-        worker
+        let ran = worker
             .run(&mut batch, &attempt, &mut |task, verdict| match verdict {
                 Verdict::Done(outcome) => {
                     if held {
@@ -46,6 +43,9 @@ pub async fn run(run: &Run, number: usize) {
                 Verdict::Requeue => hand.give_back(task),
             })
             .await;
+        if let Err(error) = ran {
+            give_up(run, &error);
+        }
         if outbox.is_full() {
             outbox.room().await;
         }
@@ -55,7 +55,14 @@ pub async fn run(run: &Run, number: usize) {
         }
     }
     drop(hand);
-    worker.stop(run).await;
+    if let Some(bytes) = worker.stop().await {
+        run.watch.worker_peak(bytes);
+    }
+}
+
+/// Without workers there is no point in going on.
+fn give_up(run: &Run, error: &io::Error) {
+    run.cancel.raise(Level::Drain, Cause::Worker(format!("failed to run a worker: {error}")));
 }
 
 fn record(stage: &Stage, slot: usize, mut task: Task, outcome: Outcome) -> Record {

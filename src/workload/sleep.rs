@@ -9,7 +9,7 @@ use crate::engine::attempt::{Attempt, Stop};
 use crate::engine::clock::{self, Moment};
 use crate::engine::task::{Outcome, Status, Task};
 use crate::job::{Planner, Table, Template, Values};
-use crate::workload::compute::{Poll, stopped};
+use crate::workload::compute::Poll;
 
 /// How long to wait.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ pub fn run(arg: &[u8], poll: Poll<'_>) -> Outcome {
 
 /// The outcome of a wait that was ended.
 fn ended(stop: Stop, started: Moment, timeout: Option<Duration>) -> Outcome {
-    let error = stopped(stop, timeout);
+    let error = stop.words(timeout);
     Outcome { error, ..Outcome::new(stop.status(), started, started.elapsed()) }
 }
 
@@ -116,12 +116,7 @@ impl Worker {
             return Ok(duration);
         }
         self.arg.clear();
-        let values = Values {
-            fields: &task.fields,
-            task: task.number,
-            attempt: attempt.number,
-            slot: attempt.slot,
-        };
+        let values = attempt.values(task);
         self.spec.render(&values, &mut self.arg);
         parse(&self.arg)
     }

@@ -103,7 +103,7 @@ impl Spec {
 /// Calls `function`, in place. `arg` is the rendered argument, relative paths start in `folder`.
 ///
 /// The outcome has the processor time of this thread. A call that `poll` ended says so in its status; its `error` is
-/// that of [`stopped`] without the time limit, which only the caller knows.
+/// that of [`Stop::words`] without the time limit, which only the caller knows.
 pub fn run(function: Function, arg: &[u8], folder: &Path, poll: Poll<'_>) -> Outcome {
     run_since(Moment::now(), function, arg, folder, poll)
 }
@@ -125,7 +125,7 @@ fn run_since(
         Ok(result) => outcome.result = result,
         Err(Halt::Stopped(stop)) => {
             outcome.status = stop.status();
-            outcome.error = stopped(stop, None);
+            outcome.error = stop.words(None);
         }
         Err(Halt::Failed(message)) => {
             outcome.status = Status::Failed;
@@ -133,17 +133,6 @@ fn run_since(
         }
     }
     outcome
-}
-
-/// What the report says of an attempt that was ended.
-pub fn stopped(stop: Stop, timeout: Option<Duration>) -> String {
-    match (stop, timeout) {
-        (Stop::Killed, _) => "cancelled".into(),
-        (Stop::Timeout, None) => "timed out".into(),
-        (Stop::Timeout, Some(timeout)) => {
-            format!("timed out after {}", humantime::format_duration(timeout))
-        }
-    }
 }
 
 /// The computations of one slot.
@@ -165,18 +154,13 @@ impl Worker {
     #[expect(clippy::unused_async, reason = "every worker has the same door")]
     pub async fn run(&mut self, task: &Task, attempt: &Attempt<'_>) -> Outcome {
         self.arg.clear();
-        let values = Values {
-            fields: &task.fields,
-            task: task.number,
-            attempt: attempt.number,
-            slot: attempt.slot,
-        };
+        let values = attempt.values(task);
         self.spec.render(&values, &mut self.arg);
         let started = Moment::now();
         let poll = || attempt.must_stop(started);
         let mut outcome = run_since(started, self.spec.function, &self.arg, &self.folder, &poll);
         if outcome.status == Status::Timeout {
-            outcome.error = stopped(Stop::Timeout, attempt.timeout);
+            outcome.error = Stop::Timeout.words(attempt.timeout);
         }
         outcome
     }
