@@ -11,7 +11,7 @@ use runner::engine::attempt::Attempt;
 use runner::engine::cancel::Cancel;
 use runner::engine::clock::Moment;
 use runner::engine::task::Task;
-use runner::job::{Fields, Template};
+use runner::job::{Fields, Scope, Template};
 use runner::workload::compute::{self, Function, Spec, Worker};
 
 /// The functions, called as a worker process calls them.
@@ -43,7 +43,9 @@ fn overhead(criterion: &mut Criterion) {
         cancel: &cancel,
     };
     let task = Task { number: 1, fields: Fields::single("1"), taken: Moment::now(), attempts: 0 };
-    let spec = Spec { function: Function::CountDown, arg: Template::field(0) };
+    let scope = Scope { job: "bench", fields: None };
+    let arg = Template::parse("{input}", &scope).unwrap();
+    let spec = Spec { function: Function::CountDown, arg };
     let mut worker = Worker::new(&spec, ".");
     criterion.bench_function("a task of nothing", |bencher| {
         bencher.iter(|| runtime.block_on(worker.run(black_box(&task), &attempt)));
