@@ -60,7 +60,7 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     });
     // Asked for even if the function is wrong, so that its own mistakes are reported too.
     let place = table.span_of("arg");
-    let given = place != table.span();
+    let given = table.has("arg");
     let arg = table.scalar_template("arg", plan);
     let function = function?;
     let arg = match arg {
@@ -79,18 +79,28 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
 
 /// The argument of a table without `arg`: the input, if it is a single value.
 fn single_input(plan: &Planner<'_>, place: Range<usize>, function: Function) -> Option<Template> {
-    if let [_] = plan.fields() {
-        return Some(Template::field(0));
-    }
-    let message = match plan.fields().len() {
-        0 => format!("`{function}` needs an `arg`: the job has no inputs to take it from"),
-        count => format!("`{function}` needs an `arg`: the inputs have {count} fields"),
+    let scope = plan.scope();
+    let placeholder = match scope.fields {
+        // The inputs cannot tell: they are wrong, which has been reported, or there are none.
+        None => "{input}".into(),
+        Some([name]) if matches!(&name[..], "task" | "attempt" | "job" | "slot") => {
+            format!("{{input_{name}}}")
+        }
+        Some([name]) => format!("{{{name}}}"),
+        Some(fields) => {
+            let (why, help) = match fields {
+                [] => ("the job has no inputs".into(), "write `arg = 10000`".into()),
+                [first, ..] => (
+                    format!("the inputs have {} fields", fields.len()),
+                    format!("name one of them, as in `arg = \"{{{first}}}\"`"),
+                ),
+            };
+            plan.error_with_help(place, format!("`{function}` needs an `arg`: {why}"), help);
+            return None;
+        }
     };
-    let help = plan.fields().first().map_or("write `arg = 10000`".to_owned(), |field| {
-        format!("name one of them, as in `arg = \"{{{field}}}\"`")
-    });
-    plan.error_with_help(place, message, help);
-    None
+    let parsed = Template::parse(&placeholder, &scope);
+    parsed.map_err(|error| plan.error_with_help(place, error.message, error.help)).ok()
 }
 
 impl Spec {
@@ -177,7 +187,7 @@ mod tests {
 
     use super::*;
     use crate::engine::cancel::{Cancel, Cause, Level};
-    use crate::job::Fields;
+    use crate::job::{Fields, Scope};
 
     fn call(function: Function, arg: &str) -> Outcome {
         run(function, arg.as_bytes(), Path::new("."), &|| None)
@@ -192,7 +202,8 @@ mod tests {
     }
 
     fn worker(function: Function) -> Worker {
-        Worker::new(&Spec { function, arg: Template::field(0) }, ".")
+        let scope = Scope { job: "test", fields: None };
+        Worker::new(&Spec { function, arg: Template::parse("{input}", &scope).unwrap() }, ".")
     }
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
