@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use cpu::thread_cpu;
 pub use function::{Function, UnknownFunction};
 
+use crate::diagnostic::reason;
 use crate::engine::attempt::{Attempt, Stop};
 use crate::engine::clock::Moment;
 use crate::engine::task::{Outcome, Status, Task};
@@ -89,7 +90,10 @@ fn single_input(plan: &Planner<'_>, place: Range<usize>, function: Function) -> 
         Some([name]) => format!("{{{name}}}"),
         Some(fields) => {
             let (why, help) = match fields {
-                [] => ("the job has no inputs".into(), "write `arg = 10000`".into()),
+                [] => (
+                    "the job has no inputs".into(),
+                    format!("write `arg = {}`", function.example()),
+                ),
                 [first, ..] => (
                     format!("the inputs have {} fields", fields.len()),
                     format!("name one of them, as in `arg = \"{{{first}}}\"`"),
@@ -178,7 +182,7 @@ impl Worker {
 
 /// The words for a file that cannot be read, at planning and while running alike.
 fn unreadable(path: &Path, error: &io::Error) -> String {
-    format!("failed to read `{}`: {error}", path.display())
+    format!("failed to read `{}`: {}", path.display(), reason(error))
 }
 
 #[cfg(test)]
@@ -187,7 +191,8 @@ mod tests {
 
     use super::*;
     use crate::engine::cancel::{Cancel, Cause, Level};
-    use crate::job::{Fields, Scope};
+    use crate::job::{Fields, Overrides, Scope};
+    use crate::workload::Workload;
 
     fn call(function: Function, arg: &str) -> Outcome {
         run(function, arg.as_bytes(), Path::new("."), &|| None)
@@ -208,6 +213,58 @@ mod tests {
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    /// The plan of a job with this table, or its mistakes and the ways out.
+    fn plan(inputs: &str, table: &str) -> Result<Spec, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, format!("{inputs}\n[workload.compute]\n{table}\n")).unwrap();
+        let mut jobs = crate::job::read(&[file], &Overrides::default())
+            .map_err(|errors| errors.to_string())?;
+        match jobs.remove(0).stage.workload {
+            Workload::Compute(spec) => Ok(spec),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_argument_is_the_input_unless_it_is_said() {
+        let mut arg = Vec::new();
+        for (inputs, table) in [
+            ("inputs.repeat = 7", "function = \"factorial\""),
+            ("inputs.matrix = { task = [7] }", "function = \"factorial\""),
+            ("inputs.matrix = { a = [1], b = [7] }", "function = \"factorial\"\narg = \"{b}\""),
+            ("", "function = \"factorial\"\narg = 7"),
+        ] {
+            let spec = plan(inputs, table).unwrap();
+            let fields: Fields = ["7", "7"].into_iter().collect();
+            let values = Values { fields: &fields, task: 1, attempt: 1, slot: 1 };
+            arg.clear();
+            spec.render(&values, &mut arg);
+            assert_eq!((spec.function, &arg[..]), (Function::Factorial, &b"7"[..]), "{inputs}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_found_when_planning() {
+        let two = "inputs.matrix = { a = [1], b = [2] }";
+        for (inputs, table, message) in [
+            ("", "function = \"factorail\"\narg = 1", "did you mean `factorial`?"),
+            ("", "function = \"factorial\"", "`factorial` needs an `arg`: the job has no inputs"),
+            (two, "function = \"factorial\"", "as in `arg = \"{a}\"`"),
+            (two, "function = \"factorial\"\narg = \"{c}\"", "unknown field `c`"),
+            ("", "function = \"factorial\"\narg = 1000000000000", "is too large"),
+            ("", "function = \"count_down\"\narg = -5", "is negative"),
+            (
+                "",
+                "function = \"sha256\"\narg = \"x\"",
+                "failed to read `x`: no such file or directory",
+            ),
+        ] {
+            let errors = plan(inputs, table).unwrap_err();
+            assert!(errors.contains(message), "{errors}");
+        }
     }
 
     #[test]
