@@ -112,6 +112,13 @@ impl Spec {
     pub fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         self.arg.render(values, out);
     }
+
+    /// One task as it would run: `factorial(10000)`.
+    pub fn show(&self, values: &Values<'_>) -> String {
+        let mut arg = Vec::new();
+        self.render(values, &mut arg);
+        format!("{}({})", self.function, String::from_utf8_lossy(&arg))
+    }
 }
 
 /// Calls `function`, in place. `arg` is the rendered argument, relative paths start in `folder`.
