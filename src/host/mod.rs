@@ -2,7 +2,11 @@
 
 pub mod launch;
 pub mod launcher;
+mod page;
 mod ports;
+mod protocol;
+pub mod remote;
+pub mod serve;
 mod socket;
 mod tree;
 mod wire;
@@ -11,7 +15,11 @@ mod wire;
 /// then. To be called before anything else.
 pub fn take_role() {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|argument| argument == launch::LAUNCH_ARG) && arguments.next().is_none() {
+    let (Some(role), None) = (arguments.next(), arguments.next()) else { return };
+    if role == launch::LAUNCH_ARG {
         launch::main();
+    }
+    if role == serve::SERVE_ARG {
+        serve::main();
     }
 }

@@ -9,6 +9,7 @@ mod order;
 mod outbox;
 mod output;
 mod partial;
+pub mod plan;
 pub mod progress;
 mod publish;
 mod recorder;

@@ -14,7 +14,6 @@ mod number;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 pub use cpu::thread_cpu;
 pub use function::{Function, UnknownFunction};
