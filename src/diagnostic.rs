@@ -171,6 +171,11 @@ impl fmt::Display for Diagnostics {
     }
 }
 
+/// Says on standard error what went wrong outside of any job file.
+pub fn complain(message: impl Into<String>) {
+    Diagnostics::from(Diagnostic::new(message)).print();
+}
+
 /// An operating-system error as a lower-case fragment, without its number.
 pub fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();

@@ -179,11 +179,9 @@ impl Remote {
         }
     }
 
-    /// Lets the worker process leave, and waits for it.
-    pub async fn stop(self) {
-        if let Some(process) = self.process {
-            process.leave().await;
-        }
+    /// Lets the worker process leave, and waits for it. Its peak memory in bytes, if it is known.
+    pub async fn stop(self) -> Option<u64> {
+        self.process?.leave().await
     }
 
     async fn start_process(&mut self) -> io::Result<()> {

@@ -23,12 +23,11 @@ const NAP: Duration = Duration::from_millis(20);
 
 /// Reads `[workload.sleep]`; every mistake is reported at its place.
 pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
-    let place = table.span_of("duration");
-    if place == table.span() {
-        let help = "write `duration = \"100ms\"`, or take it from the inputs: `\"{input}ms\"`";
-        plan.error_with_help(place, "`sleep` needs a `duration`", help);
+    if !table.has("duration") {
+        table.missing("duration");
         return None;
     }
+    let place = table.span_of("duration");
     let duration = table.template("duration", plan)?;
     if let Some(text) = duration.literal()
         && let Err(message) = parse(text.as_bytes())
@@ -43,6 +42,13 @@ impl Spec {
     /// Appends the duration of one task to `out`, as text.
     pub fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         self.duration.render(values, out);
+    }
+
+    /// One task as it would run: `sleep 100ms`.
+    pub fn show(&self, values: &Values<'_>) -> String {
+        let mut duration = Vec::new();
+        self.render(values, &mut duration);
+        format!("sleep {}", String::from_utf8_lossy(&duration))
     }
 }
 
@@ -126,13 +132,15 @@ impl Worker {
 mod tests {
     use super::*;
     use crate::engine::cancel::{Cancel, Cause, Level};
-    use crate::job::Fields;
+    use crate::job::{Fields, Scope};
 
     fn sleep(input: &str, timeout: Option<Duration>, cancel: &Cancel) -> Outcome {
         let task =
             Task { number: 1, fields: Fields::single(input), taken: Moment::now(), attempts: 0 };
         let attempt = Attempt { number: 1, slot: 1, timeout, grace: Duration::ZERO, cancel };
-        let mut worker = Worker::new(&Spec { duration: Template::field(0) });
+        let scope = Scope { job: "test", fields: None };
+        let duration = Template::parse("{input}", &scope).unwrap();
+        let mut worker = Worker::new(&Spec { duration });
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()

@@ -213,11 +213,12 @@ impl Process {
         let _ = self.port.signal(libc::SIGKILL); // if it is gone already, that is as good
     }
 
-    /// Lets it leave, by the end of its input, and waits for that; but not for long.
-    pub async fn leave(self) {
+    /// Lets it leave, by the end of its input, and waits for that; but not for long. Its peak memory in bytes.
+    pub async fn leave(self) -> Option<u64> {
         let Self { requests, mut port, .. } = self;
         drop(requests);
-        let _ = tokio::time::timeout(LEAVE, port.ended()).await; // dropping the port kills it
+        let ended = tokio::time::timeout(LEAVE, port.ended()).await; // dropping the port kills it
+        Some(ended.ok()?.ok()?.peak_rss)
     }
 
     /// Passes every whole line that has been received to `each`, until one fails.

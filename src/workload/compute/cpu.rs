@@ -24,7 +24,8 @@ thread_local! {
     static LAST: Cell<Option<(Moment, CpuTime)>> = const { Cell::new(None) };
 }
 
-/// Processor time that this thread has used so far, to the microsecond.
+/// Processor time that this thread has used so far, to the microsecond. How it divides into user and kernel mode, the
+/// kernel itself only samples at its ticks.
 pub fn thread_cpu() -> CpuTime {
     // Brings the accounts of the thread up to date: `getrusage` alone is behind by up to a tick, which is 4 ms.
     let _ = clock_gettime(ClockId::ThreadCPUTime);

@@ -71,6 +71,14 @@ impl Function {
         }
     }
 
+    /// An argument as it stands in a job file, for help.
+    pub(super) fn example(self) -> &'static str {
+        match self.max() {
+            Some(_) => "10000",
+            None => "\"photos/a.jpg\"",
+        }
+    }
+
     /// Says what is wrong with an argument that is the same for every task: in the plan, instead of in every row.
     pub(super) fn check_literal(self, text: &str, folder: &Path) -> Result<(), String> {
         if let Some(max) = self.max() {
@@ -196,6 +204,6 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         assert_eq!(Function::Sha256.check_literal("Cargo.toml", folder), Ok(()));
         let error = Function::Sha256.check_literal("no-such-file", folder).unwrap_err();
-        assert_eq!(error, "failed to read `no-such-file`: No such file or directory (os error 2)");
+        assert_eq!(error, "failed to read `no-such-file`: no such file or directory");
     }
 }

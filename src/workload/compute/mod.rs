@@ -14,11 +14,11 @@ mod number;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 pub use cpu::thread_cpu;
 pub use function::{Function, UnknownFunction};
 
+use crate::diagnostic::reason;
 use crate::engine::attempt::{Attempt, Stop};
 use crate::engine::clock::Moment;
 use crate::engine::task::{Outcome, Status, Task};
@@ -60,7 +60,7 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     });
     // Asked for even if the function is wrong, so that its own mistakes are reported too.
     let place = table.span_of("arg");
-    let given = place != table.span();
+    let given = table.has("arg");
     let arg = table.scalar_template("arg", plan);
     let function = function?;
     let arg = match arg {
@@ -79,24 +79,44 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
 
 /// The argument of a table without `arg`: the input, if it is a single value.
 fn single_input(plan: &Planner<'_>, place: Range<usize>, function: Function) -> Option<Template> {
-    if let [_] = plan.fields() {
-        return Some(Template::field(0));
-    }
-    let message = match plan.fields().len() {
-        0 => format!("`{function}` needs an `arg`: the job has no inputs to take it from"),
-        count => format!("`{function}` needs an `arg`: the inputs have {count} fields"),
+    let scope = plan.scope();
+    let placeholder = match scope.fields {
+        // The inputs cannot tell: they are wrong, which has been reported, or there are none.
+        None => "{input}".into(),
+        Some([name]) if matches!(&name[..], "task" | "attempt" | "job" | "slot") => {
+            format!("{{input_{name}}}")
+        }
+        Some([name]) => format!("{{{name}}}"),
+        Some(fields) => {
+            let (why, help) = match fields {
+                [] => (
+                    "the job has no inputs".into(),
+                    format!("write `arg = {}`", function.example()),
+                ),
+                [first, ..] => (
+                    format!("the inputs have {} fields", fields.len()),
+                    format!("name one of them, as in `arg = \"{{{first}}}\"`"),
+                ),
+            };
+            plan.error_with_help(place, format!("`{function}` needs an `arg`: {why}"), help);
+            return None;
+        }
     };
-    let help = plan.fields().first().map_or("write `arg = 10000`".to_owned(), |field| {
-        format!("name one of them, as in `arg = \"{{{field}}}\"`")
-    });
-    plan.error_with_help(place, message, help);
-    None
+    let parsed = Template::parse(&placeholder, &scope);
+    parsed.map_err(|error| plan.error_with_help(place, error.message, error.help)).ok()
 }
 
 impl Spec {
     /// Appends the argument of one task to `out`.
     pub fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         self.arg.render(values, out);
+    }
+
+    /// One task as it would run: `factorial(10000)`.
+    pub fn show(&self, values: &Values<'_>) -> String {
+        let mut arg = Vec::new();
+        self.render(values, &mut arg);
+        format!("{}({})", self.function, String::from_utf8_lossy(&arg))
     }
 }
 
@@ -168,7 +188,7 @@ impl Worker {
 
 /// The words for a file that cannot be read, at planning and while running alike.
 fn unreadable(path: &Path, error: &io::Error) -> String {
-    format!("failed to read `{}`: {error}", path.display())
+    format!("failed to read `{}`: {}", path.display(), reason(error))
 }
 
 #[cfg(test)]
@@ -177,7 +197,8 @@ mod tests {
 
     use super::*;
     use crate::engine::cancel::{Cancel, Cause, Level};
-    use crate::job::Fields;
+    use crate::job::{Fields, Overrides, Scope};
+    use crate::workload::Workload;
 
     fn call(function: Function, arg: &str) -> Outcome {
         run(function, arg.as_bytes(), Path::new("."), &|| None)
@@ -192,11 +213,64 @@ mod tests {
     }
 
     fn worker(function: Function) -> Worker {
-        Worker::new(&Spec { function, arg: Template::field(0) }, ".")
+        let scope = Scope { job: "test", fields: None };
+        Worker::new(&Spec { function, arg: Template::parse("{input}", &scope).unwrap() }, ".")
     }
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    /// The plan of a job with this table, or its mistakes and the ways out.
+    fn plan(inputs: &str, table: &str) -> Result<Spec, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, format!("{inputs}\n[workload.compute]\n{table}\n")).unwrap();
+        let mut jobs = crate::job::read(&[file], &Overrides::default())
+            .map_err(|errors| errors.to_string())?;
+        match jobs.remove(0).stage.workload {
+            Workload::Compute(spec) => Ok(spec),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_argument_is_the_input_unless_it_is_said() {
+        let mut arg = Vec::new();
+        for (inputs, table) in [
+            ("inputs.repeat = 7", "function = \"factorial\""),
+            ("inputs.matrix = { task = [7] }", "function = \"factorial\""),
+            ("inputs.matrix = { a = [1], b = [7] }", "function = \"factorial\"\narg = \"{b}\""),
+            ("", "function = \"factorial\"\narg = 7"),
+        ] {
+            let spec = plan(inputs, table).unwrap();
+            let fields: Fields = ["7", "7"].into_iter().collect();
+            let values = Values { fields: &fields, task: 1, attempt: 1, slot: 1 };
+            arg.clear();
+            spec.render(&values, &mut arg);
+            assert_eq!((spec.function, &arg[..]), (Function::Factorial, &b"7"[..]), "{inputs}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_found_when_planning() {
+        let two = "inputs.matrix = { a = [1], b = [2] }";
+        for (inputs, table, message) in [
+            ("", "function = \"factorail\"\narg = 1", "did you mean `factorial`?"),
+            ("", "function = \"factorial\"", "`factorial` needs an `arg`: the job has no inputs"),
+            (two, "function = \"factorial\"", "as in `arg = \"{a}\"`"),
+            (two, "function = \"factorial\"\narg = \"{c}\"", "unknown field `c`"),
+            ("", "function = \"factorial\"\narg = 1000000000000", "is too large"),
+            ("", "function = \"count_down\"\narg = -5", "is negative"),
+            (
+                "",
+                "function = \"sha256\"\narg = \"x\"",
+                "failed to read `x`: no such file or directory",
+            ),
+        ] {
+            let errors = plan(inputs, table).unwrap_err();
+            assert!(errors.contains(message), "{errors}");
+        }
     }
 
     #[test]
