@@ -78,6 +78,8 @@ pub struct Outcome {
     pub result: Vec<u8>,
     /// The output as far as it was kept: what `[columns]` read. Empty where it is the same as `result`.
     pub output: Vec<u8>,
+    /// The response headers that `[columns]` read. Empty but for http.
+    pub headers: Vec<(String, Vec<u8>)>,
     /// All of the output's size, kept or not.
     pub output_bytes: Option<u64>,
     /// The cause of a failure, in words, then the tail of standard error. Empty if there is nothing to say.
@@ -96,6 +98,7 @@ impl Outcome {
             code: None,
             result: Vec::new(),
             output: Vec::new(),
+            headers: Vec::new(),
             output_bytes: None,
             error: String::new(),
         }

@@ -3,7 +3,7 @@
 use crate::diagnostic::nearest;
 
 /// Keys whose table is sought when they stand in another.
-const HOMES: [(&str, &[&str]); 7] = [
+const HOMES: [(&str, &[&str]); 8] = [
     ("", &["name", "description", "model", "inputs", "workload", "limits", "columns", "report"]),
     (
         "inputs",
@@ -19,19 +19,22 @@ const HOMES: [(&str, &[&str]); 7] = [
         &["argv", "shell", "env", "cwd", "stdin", "stdin_file", "stdout", "stderr", "success_codes", "capture"],
     ),
     ("workload.compute", &["function", "arg"]),
+    (
+        "workload.http",
+        &["url", "method", "headers", "body", "expect_status", "save", "redirects", "max_body", "http2"],
+    ),
     ("workload.sleep", &["duration"]),
 ];
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
-const LATER: [(&str, &[&str]); 5] = [
+const LATER: [(&str, &[&str]); 4] = [
     ("", &["retry", "stages", "needs", "services"]),
     (
         "limits",
         &["per_host", "rate", "burst", "deadline", "min_free_memory", "stop_after_failures", "on_stop"],
     ),
-    ("workload", &["http", "python", "worker"]),
+    ("workload", &["python", "worker"]),
     ("inputs", &["job"]),
-    ("columns.*", &["header"]),
 ];
 
 /// What is wrong with `key` in `table`, of which `asked` are the keys that it can have, and the way out.
@@ -80,7 +83,6 @@ mod tests {
             ("concurency", "limits", "unknown key `concurency`", Some("did you mean `concurrency`?")),
             ("retry", "", "`retry` is not supported yet", None),
             ("rate", "limits", "`rate` is not supported yet", None),
-            ("header", "columns.loss", "`header` is not supported yet", None),
             ("formula_safe", "", "unknown key `formula_safe`", Some("it belongs in `[report]`")),
             ("duration", "limits", "unknown key `duration`", Some("it belongs in `[workload.sleep]`")),
             (
