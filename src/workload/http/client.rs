@@ -38,7 +38,7 @@ pub struct Client {
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Watched only where there is a timeout to be explained.
-    pub timed: bool,
+    timed: bool,
     connection: RefCell<Option<CaptureConnection>>,
     /// The last status that was received.
     pub status: Cell<Option<u16>>,
@@ -49,6 +49,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Of an exchange that is about to start.
+    pub fn new(timed: bool) -> Self {
+        Self { timed, ..Self::default() }
+    }
+
     /// What is going on, for messages.
     pub fn doing(&self) -> &'static str {
         let connection = self.connection.borrow();
@@ -162,7 +167,7 @@ fn came_too_late(error: &legacy::Error) -> bool {
     let mut source = error.source();
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return error.get_ref().is_some_and(|inner| inner.is::<Gone>());
+            return error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<Gone>);
         }
         source = error.source();
     }

@@ -78,18 +78,21 @@ impl Shared {
     async fn connect(&self, uri: Uri) -> Result<Stream, String> {
         let proxy = self.proxies.as_ref().and_then(|proxies| proxies.intercept(&uri));
         let secure = uri.scheme() == Some(&Scheme::HTTPS);
-        let (stream, proxied) = match &proxy {
-            None => (self.tcp(uri.clone()).await?, false),
+        let (stream, language) = match &proxy {
+            None if self.http2 && !secure => (self.tcp(uri.clone()).await?, Language::Http2),
+            None => (self.tcp(uri.clone()).await?, Language::Http1),
             Some(proxy) => self.tcp_through(proxy, &uri, secure).await?,
         };
         if !secure {
-            let http2 = self.http2 && !proxied;
-            return Ok(Stream::new(Transport::Plain(stream), http2, proxied));
+            return Ok(Stream::new(Transport::Plain(stream), language));
         }
         let config = self.tls.get_or_init(|| tls::config(self.http2)).clone()?;
         let stream = tls::connect(config, uri.host().unwrap_or_default(), stream).await?;
-        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Stream::new(Transport::Tls(Box::new(stream)), http2, false))
+        let language = match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Language::Http2,
+            _ => Language::Http1,
+        };
+        Ok(Stream::new(Transport::Tls(Box::new(stream)), language))
     }
 
     async fn tcp(&self, uri: Uri) -> Result<TcpStream, String> {
@@ -98,23 +101,23 @@ impl Shared {
         stream.map(TokioIo::into_inner).map_err(|error| failed(&error, &target))
     }
 
-    /// A connection by way of `proxy`, and whether it wants requests with whole URLs.
+    /// A connection by way of `proxy`, and what is spoken over it.
     async fn tcp_through(
         &self,
         proxy: &Intercept,
         uri: &Uri,
         secure: bool,
-    ) -> Result<(TcpStream, bool), String> {
+    ) -> Result<(TcpStream, Language), String> {
         let address = proxy.uri().clone();
         let target = authority(&address);
         let scheme = address.scheme_str().unwrap_or_default().to_owned();
         if scheme == "http" && !secure {
             let stream = self.tcp(address).await;
-            return stream.map(|stream| (stream, true)).map_err(|error| format!("proxy: {error}"));
+            return stream.map(|stream| (stream, Language::Http1Proxy)).map_err(|error| format!("proxy: {error}"));
         }
         let stream = self.tunnel(&scheme, address, proxy, uri.clone()).await;
         stream
-            .map(|stream| (stream.into_inner(), false))
+            .map(|stream| (stream.into_inner(), Language::Http1))
             .map_err(|error| format!("proxy: {}", failed(&*error, &target)))
     }
 
@@ -235,11 +238,30 @@ impl Error for LookupError {}
 #[derive(Debug)]
 pub struct Stream {
     transport: Transport,
-    http2: bool,
-    proxied: bool,
-    /// Whether something was read since it was made, and since something was last written.
-    answered: bool,
-    waiting: bool,
+    language: Language,
+    usage: Usage,
+}
+
+/// What is spoken over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Language {
+    Http1,
+    /// To a proxy, which wants whole URLs.
+    Http1Proxy,
+    Http2,
+}
+
+/// What was last done with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Usage {
+    /// Nothing yet.
+    Fresh,
+    /// The first request was written.
+    Asked,
+    /// Something was read.
+    Answered,
+    /// A further request was written.
+    AskedAgain,
 }
 
 #[derive(Debug)]
@@ -262,31 +284,36 @@ impl fmt::Display for Gone {
 impl Error for Gone {}
 
 impl Stream {
-    fn new(transport: Transport, http2: bool, proxied: bool) -> Self {
-        Self { transport, http2, proxied, answered: false, waiting: false }
+    fn new(transport: Transport, language: Language) -> Self {
+        Self { transport, language, usage: Usage::Fresh }
     }
 
-    /// HTTP/1 writes a request after it has read the answer to the one before.
+    /// Whether a request that was written is the next to be answered, and not the first. HTTP/1 writes a request after
+    /// it has read the answer to the one before; HTTP/2 knows by itself which it has to send again.
     fn is_late(&self) -> bool {
-        self.answered && self.waiting && !self.http2
+        self.usage == Usage::AskedAgain && self.language != Language::Http2
     }
 
     fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match ready!(written) {
-            Ok(count) => {
-                self.waiting |= count > 0;
-                Poll::Ready(Ok(count))
-            }
-            Err(_) if self.answered && !self.http2 => Poll::Ready(Err(io::Error::other(Gone))),
-            Err(error) => Poll::Ready(Err(error)),
+        let written = ready!(written);
+        self.usage = match self.usage {
+            Usage::Fresh | Usage::Asked => Usage::Asked,
+            Usage::Answered | Usage::AskedAgain => Usage::AskedAgain,
+        };
+        if written.is_err() && self.is_late() {
+            return Poll::Ready(Err(io::Error::other(Gone)));
         }
+        Poll::Ready(written)
     }
 }
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        let connected = Connected::new().proxy(self.proxied);
-        if self.http2 { connected.negotiated_h2() } else { connected }
+        match self.language {
+            Language::Http1 => Connected::new(),
+            Language::Http1Proxy => Connected::new().proxy(true),
+            Language::Http2 => Connected::new().negotiated_h2(),
+        }
     }
 }
 
@@ -305,8 +332,9 @@ impl AsyncRead for Stream {
         if self.is_late() && !some {
             return Poll::Ready(Err(io::Error::other(Gone)));
         }
-        self.answered |= some;
-        self.waiting &= !some;
+        if some {
+            self.usage = Usage::Answered;
+        }
         Poll::Ready(read)
     }
 }

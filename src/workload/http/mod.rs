@@ -137,7 +137,7 @@ async fn attempt(
     stopped: impl Future<Output = Stop>,
 ) -> Outcome {
     let started = Moment::now();
-    let progress = Progress { timed: timeout.is_some(), ..Progress::default() };
+    let progress = Progress::new(timeout.is_some());
     let ended = tokio::select! {
         biased;
         answer = exchange::exchange(client, plan, call, &progress) => Ok(answer),

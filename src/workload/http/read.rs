@@ -26,8 +26,8 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let max_body = table.get::<ByteSize>("max_body").map_or(MAX_BODY, Spanned::into_inner);
     let http2 = table.get::<bool>("http2").is_some_and(Spanned::into_inner);
     let (headers, names): (Vec<_>, Vec<_>) = headers?.into_iter().unzip();
-    let (save, folder) = save?.unzip();
-    let body = body?;
+    let (save, folder) = save.ok()?.unzip();
+    let body = body.ok()?;
     Some(Spec {
         plan: Plan {
             headers: names,
@@ -47,20 +47,23 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     })
 }
 
-/// A template that need not be there. `None`: it is there, and wrong.
+/// A mistake that has been reported.
+struct Reported;
+
+/// A template that need not be there.
 fn optional(
     table: &mut Table<'_>,
     key: &'static str,
     plan: &Planner<'_>,
-) -> Option<Option<Template>> {
+) -> Result<Option<Template>, Reported> {
     let given = table.has(key);
     let template = table.template(key, plan);
-    (template.is_some() || !given).then_some(template)
+    if template.is_none() && given { Err(Reported) } else { Ok(template) }
 }
 
 fn url(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Template> {
     let place = table.span_of("url");
-    let Some(url) = optional(table, "url", plan)? else {
+    let Some(url) = optional(table, "url", plan).ok()? else {
         let help = "write `url = \"https://…\"`, or take it from the inputs: `url = \"{input}\"`";
         plan.error_with_help(place, "`http` needs a `url`", help);
         return None;
@@ -70,7 +73,7 @@ fn url(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Template> {
 
 fn method(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Template> {
     let place = table.span_of("method");
-    let method = optional(table, "method", plan)?.unwrap_or_else(|| Template::constant("GET"));
+    let method = optional(table, "method", plan).ok()?.unwrap_or_else(|| Template::constant("GET"));
     check(&method, |text| call::method(text).map(drop), || place.clone(), plan).then_some(method)
 }
 
@@ -92,13 +95,18 @@ fn headers(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<(Template, S
     right.then_some(headers)
 }
 
-fn save(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Option<(Template, Folder)>> {
+fn save(
+    table: &mut Table<'_>,
+    plan: &Planner<'_>,
+) -> Result<Option<(Template, Folder)>, Reported> {
     let place = table.span_of("save");
-    let Some(save) = optional(table, "save", plan)? else { return Some(None) };
-    let folder = Folder::new(save.prefix());
-    let folder = folder.map_err(|error| plan.error(place.clone(), error)).ok()?;
+    let Some(save) = optional(table, "save", plan)? else { return Ok(None) };
+    let folder = Folder::new(save.prefix()).map_err(|error| {
+        plan.error(place.clone(), error);
+        Reported
+    })?;
     let valid = |text: &[u8]| folder.place(plan.folder(), text).map(drop);
-    check(&save, valid, || place, plan).then_some(Some((save, folder)))
+    if check(&save, valid, || place, plan) { Ok(Some((save, folder))) } else { Err(Reported) }
 }
 
 fn expect(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<Expected>> {
