@@ -74,7 +74,8 @@ fn names(record: &ByteRecord) -> Result<Vec<String>, String> {
     let mut names: Vec<String> = Vec::with_capacity(record.len());
     for (index, name) in record.iter().enumerate() {
         let column = index + 1;
-        let name = str::from_utf8(name).map_err(|_| format!("the name of column {column} is not UTF-8"))?;
+        let name = str::from_utf8(name)
+            .map_err(|_| format!("the name of column {column} is not UTF-8"))?;
         if name.trim().is_empty() {
             return Err(format!("column {column} has no name"));
         }

@@ -183,7 +183,11 @@ impl Counted {
 }
 
 /// The records of a file: those that were kept when the job was planned, else from the start.
-fn open_file(file: &InputFile, format: &Format, kept: &Kept) -> Result<Box<dyn Records>, InputError> {
+fn open_file(
+    file: &InputFile,
+    format: &Format,
+    kept: &Kept,
+) -> Result<Box<dyn Records>, InputError> {
     if let Some(records) = kept.take() {
         return Ok(records);
     }
