@@ -92,7 +92,7 @@ impl Argument {
             mistake(format!("`{key}` is not a key"), FLAG.len()..FLAG.len() + key.len())
         })?;
         let value = FLAG.len() + equals + 1..source.text.len();
-        Ok(Self { path, value, source })
+        Ok(Self { source, path, value })
     }
 
     fn short(flag: &str, path: &[&str], value: &str) -> Self {
@@ -112,7 +112,7 @@ impl Argument {
         let mut table = root;
         let mut name = String::new();
         for part in tables {
-            table = table_at(part_at(part, start), remove_rivals(table, &name, part.get_ref()));
+            table = table_at(&part_at(part, start), remove_rivals(table, &name, part.get_ref()));
             if !name.is_empty() {
                 name.push('.');
             }
@@ -171,13 +171,16 @@ fn key_path(key: &str, offset: usize) -> Option<Vec<Spanned<String>>> {
     }
 }
 
-fn part_at<'a>(part: &'a Spanned<String>, start: usize) -> Spanned<DeString<'a>> {
+fn part_at(part: &Spanned<String>, start: usize) -> Spanned<DeString<'_>> {
     let span = part.span();
     Spanned::new(span.start + start..span.end + start, Cow::Borrowed(part.get_ref().as_str()))
 }
 
 /// The table at `key`, which is made where there is none.
-fn table_at<'t, 'a>(key: Spanned<DeString<'a>>, table: &'t mut DeTable<'a>) -> &'t mut DeTable<'a> {
+fn table_at<'t, 'a>(
+    key: &Spanned<DeString<'a>>,
+    table: &'t mut DeTable<'a>,
+) -> &'t mut DeTable<'a> {
     let is_table =
         table.get(key.get_ref().as_ref()).is_some_and(|value| value.get_ref().is_table());
     if !is_table {

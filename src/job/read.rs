@@ -36,7 +36,7 @@ fn text(file: &Path) -> Result<String, Diagnostic> {
     let bytes = std::fs::read(file).map_err(|error| Diagnostic::unreadable(file, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..valid].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..valid]).count() + 1;
         Diagnostic::new(format!(
             "`{}` is not UTF-8: line {line} is the first that is not",
             file.display()

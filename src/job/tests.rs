@@ -131,8 +131,8 @@ fn inputs_are_selected_in_order() {
 
 #[test]
 fn every_source_can_be_shuffled() {
-    let csv: String = (0..50).map(|n| format!("{n}\n")).collect();
-    let objects: String = (0..50).map(|n| format!("{{\"x\": {n}}}\n")).collect();
+    let csv = (0..50).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
+    let objects = (0..50).map(|n| format!("{{\"x\": {n}}}")).collect::<Vec<_>>().join("\n");
     for source in ["csv = \"d.csv\"", "jsonl = \"d.jsonl\"", "lines = \"lines\"", "glob = \"f/*\""]
     {
         let mut files = Files::inputs(&format!("{source}\nshuffle = 1"))

@@ -162,7 +162,9 @@ mod tests {
         ) {
             let mut writer = ::csv::Writer::from_writer(Vec::new());
             writer.write_record(["x", "y"]).unwrap();
-            cells.iter().for_each(|row| writer.write_record(row).unwrap());
+            for row in &cells {
+                writer.write_record(row).unwrap();
+            }
             let rows = open(&writer.into_inner().unwrap()).unwrap();
             let back: Vec<Fields> = Stream::new(Box::new(rows)).map(Result::unwrap).collect();
             let expected: Vec<Fields> = cells.iter().map(|row| row.iter().collect()).collect();

@@ -203,13 +203,12 @@ impl<'a> Parser<'a> {
         if let Some(index) = fields.iter().position(|field| field == name) {
             return Ok(Operand::Field(index));
         }
-        let help = match nearest(name, fields.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => {
-                let known: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
-                format!("the inputs have {}; text stands in quotes: `'{name}'`", known.join(", "))
-            }
-        };
+        let known: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
+        let known = known.join(", ");
+        let help = nearest(name, fields.iter().map(String::as_str)).map_or_else(
+            || format!("the inputs have {known}; text stands in quotes: `'{name}'`"),
+            |near| format!("did you mean `{near}`?"),
+        );
         Err(FilterError { span, message: format!("unknown field `{name}`"), help })
     }
 

@@ -145,7 +145,6 @@ fn text(value: &RawValue) -> serde_json::Result<String> {
 /// What is wrong with a line.
 fn complaint(line: &[u8], error: &serde_json::Error) -> String {
     let kind = match line[0] {
-        b'{' => None,
         b'[' => Some("an array"),
         b'"' => Some("a string"),
         b't' | b'f' => Some("a boolean"),

@@ -10,6 +10,9 @@ use crate::job::Fields;
 use crate::job::document::Document;
 use crate::job::table::{Table, described, scalar_text};
 
+/// The names of some lists, and each with its place and its values' texts.
+type Lists = (Vec<String>, Vec<Spanned<Vec<String>>>);
+
 /// Rows and the names of their fields.
 type Rows = (Vec<String>, Vec<Fields>);
 
@@ -121,10 +124,7 @@ pub(super) fn zip(table: &mut Table<'_>) -> Option<Rows> {
 }
 
 /// A table of lists: their names and their values' texts.
-fn lists(
-    table: &mut Table<'_>,
-    key: &'static str,
-) -> Option<(Vec<String>, Vec<Spanned<Vec<String>>>)> {
+fn lists(table: &mut Table<'_>, key: &'static str) -> Option<Lists> {
     let value = table.raw(key)?;
     let Some(entries) = value.get_ref().as_table() else {
         table.wrong_type(key, value, "a table of arrays");
