@@ -1,8 +1,8 @@
 //! All syntax errors of a file, without those that only follow from another one.
 //!
-//! The parser goes on after an error, but not always in a way that helps: a header without its `]` hides the mistakes
-//! of its table, and an array without its own takes the rest of the file for elements. So such a place is mended in a
-//! copy of the text, byte for byte, and the copy is parsed again.
+//! The parser goes on after an error, but not always in a way that helps: a header without its `]` or a key without
+//! its `=` hides mistakes further down, and an array without its end takes the rest of the file for elements. So such
+//! a place is mended in a copy of the text, byte for byte, and the copy is parsed again.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,6 +10,9 @@ use std::sync::Arc;
 use toml::de::{DeTable, Error};
 
 use crate::diagnostic::{Diagnostic, Place, Source};
+
+/// How many places are mended. A file that needs more is no job file, and may have a million lines.
+const ROUNDS: usize = 20;
 
 /// Parses a file, or says all that is wrong with how it is written.
 pub(super) fn parse(source: &Arc<Source>) -> Result<DeTable<'_>, Vec<Diagnostic>> {
@@ -20,8 +23,7 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<DeTable<'_>, Vec<Diagnostic>
     let mut mistakes = Vec::new();
     let mut text = source.text.clone();
     let mut errors = sorted(errors);
-    // Every round mends a line, or was of no use.
-    for _ in source.text.lines() {
+    for _ in 0..ROUNDS {
         let Some((mistake, mended)) = mend(&text, &errors).filter(|(_, mended)| *mended != text)
         else {
             break;
@@ -72,6 +74,13 @@ fn mend(text: &str, errors: &[Error]) -> Option<(Mistake, String)> {
             closed,
         ));
     }
+    if let Some(error) =
+        errors.iter().find(|error| error.message().starts_with("key with no value"))
+    {
+        let start = line_start(text, span(error).start);
+        let end = text[start..].find('\n').map_or(text.len(), |length| start + length);
+        return Some((Mistake::of(error, text), blanked(text, start..end)));
+    }
     let unclosed = |error: &Error| {
         let message = error.message();
         message.starts_with("unclosed array") || message.starts_with("unclosed inline table")
@@ -89,12 +98,16 @@ fn mend(text: &str, errors: &[Error]) -> Option<(Mistake, String)> {
     if start >= end {
         return None;
     }
-    let blank: String = text[start..end].chars().flat_map(blank).collect();
     let message = "the array or table of this key is never closed".into();
     let key = start..start + text[start..].find('=')?;
     let key = key.start..key.start + text[key].trim_end().len();
-    let mended = format!("{}{blank}{}", &text[..start], &text[end..]);
-    Some((Mistake { span: key, message }, mended))
+    Some((Mistake { span: key, message }, blanked(text, start..end)))
+}
+
+/// The text with nothing at `range`, and everything else at its place.
+fn blanked(text: &str, range: Range<usize>) -> String {
+    let blank: String = text[range.clone()].chars().flat_map(blank).collect();
+    format!("{}{blank}{}", &text[..range.start], &text[range.end..])
 }
 
 /// As many bytes that mean nothing.
@@ -178,6 +191,15 @@ mod tests {
                 &["1: the array or table of this key is never closed", "3: a string needs quotes"],
             ),
             ("a = 1\na = 2\n", &["2: duplicate key"]),
+            (
+                "a \"x\"\nb c = 1\n[d]\ne\nf = 1s\n",
+                &[
+                    "1: key with no value, expected `=`",
+                    "2: key with no value, expected `=`",
+                    "4: key with no value, expected `=`",
+                    "5: a string needs quotes",
+                ],
+            ),
         ] {
             assert_eq!(mistakes(text), expected, "{text}");
         }

@@ -319,7 +319,7 @@ fn every_bad_line_is_told_once() {
 #[test]
 fn two_of_what_there_is_one_of_name_both_places() {
     let text = format!(
-        "[inputs]\nrepeat = 3\nlines = \"x\"\n{SLEEP}[workload.compute]\nfunction = \"sha256\"\n"
+        "[inputs]\nrepeat = 3\nlines = \"x\"\n{SLEEP}[workload.compute]\nfunction = \"count_down\"\narg = 1\n"
     );
     let errors = Files::new(&text).errors();
     assert!(
