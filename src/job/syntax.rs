@@ -11,8 +11,9 @@ use toml::de::{DeTable, Error};
 
 use crate::diagnostic::{Diagnostic, Place, Source};
 
-/// How many places are mended. A file that needs more is no job file, and may have a million lines.
-const ROUNDS: usize = 20;
+/// How many places are mended, and how many mistakes are told. A file that has more is no job file, and may have a
+/// million lines.
+const ENOUGH: usize = 20;
 
 /// Parses a file, or says all that is wrong with how it is written.
 pub(super) fn parse(source: &Arc<Source>) -> Result<DeTable<'_>, Vec<Diagnostic>> {
@@ -23,7 +24,7 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<DeTable<'_>, Vec<Diagnostic>
     let mut mistakes = Vec::new();
     let mut text = source.text.clone();
     let mut errors = sorted(errors);
-    for _ in 0..ROUNDS {
+    for _ in 0..ENOUGH {
         let Some((mistake, mended)) = mend(&text, &errors).filter(|(_, mended)| *mended != text)
         else {
             break;
@@ -32,11 +33,14 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<DeTable<'_>, Vec<Diagnostic>
         text = mended;
         errors = sorted(DeTable::parse_recoverable(&text).1);
     }
-    mistakes.extend(errors.into_iter().map(|error| Mistake::of(&error, &source.text)));
+    // Several can be of one line, and are not told.
+    let errors = errors.iter().take(10 * ENOUGH);
+    mistakes.extend(errors.map(|error| Mistake::of(error, &source.text)));
     // Where several are told of one line, the first is the cause of the others.
     let line = |mistake: &Mistake| source.text[..mistake.span.start].matches('\n').count();
     mistakes.sort_by_key(|mistake| mistake.span.start);
     mistakes.dedup_by_key(|mistake| line(mistake));
+    mistakes.truncate(ENOUGH);
     let place = |span: Range<usize>| Place::new(Arc::clone(source), span);
     Err(mistakes.into_iter().map(|m| Diagnostic::new(m.message).at(place(m.span))).collect())
 }
