@@ -301,7 +301,9 @@ mod tests {
         let (runner, mut worker) = page();
         let (ran, taken) = std::thread::scope(|scope| {
             let runs = scope.spawn(move || {
-                (1..=200_000).filter(|&seq| worker.start(seq, Moment::from_nanos(1))).collect::<Vec<_>>()
+                (1..=200_000)
+                    .filter(|&seq| worker.start(seq, Moment::from_nanos(1)))
+                    .collect::<Vec<_>>()
             });
             let mut taken = HashSet::new();
             while !runs.is_finished() {

@@ -434,10 +434,8 @@ mod tests {
     fn outcome(status: Status, result: &[u8], error: &str) -> Outcome {
         let started = Moment::from_nanos(81_234_567);
         let mut outcome = Outcome::new(status, started, Duration::from_nanos(150));
-        outcome.cpu = Some(CpuTime {
-            user: Duration::from_nanos(120),
-            system: Duration::from_nanos(4),
-        });
+        outcome.cpu =
+            Some(CpuTime { user: Duration::from_nanos(120), system: Duration::from_nanos(4) });
         outcome.result = result.to_vec();
         outcome.error = error.into();
         outcome
@@ -501,11 +499,14 @@ mod tests {
 
     #[test]
     fn anything_else_is_said() {
-        for line in ["", "hello", "[", "[1", "[1,7]", "[1,3,0,0,0,0,\"\",\"\"]", "[1,0,0,0,0,0,\"\"]"] {
+        for line in
+            ["", "hello", "[", "[1", "[1,7]", "[1,3,0,0,0,0,\"\",\"\"]", "[1,0,0,0,0,0,\"\"]"]
+        {
             let error = read_reply(line.as_bytes()).unwrap_err();
             assert_eq!(error.to_string(), format!("`{line}` is not a line of the protocol"));
         }
-        for line in ["", "[x,[]]", "[1,[\"a\"", "[1,[\"a\",]]", "[1,[\"a\"\"b\"]]", "[1,[\"\\\"]]"] {
+        for line in ["", "[x,[]]", "[1,[\"a\"", "[1,[\"a\",]]", "[1,[\"a\"\"b\"]]", "[1,[\"\\\"]]"]
+        {
             assert!(args(line.as_bytes()).is_err(), "{line}");
         }
     }
@@ -533,7 +534,11 @@ mod tests {
         let special = prop::sample::select(vec![
             b'"', b'\\', b'\n', b',', b']', 0, 0x7f, 0x80, 0xed, 0xb2, 0xb3, 0xe9, 0xff,
         ]);
-        prop_oneof![vec(any::<u8>(), 0..40), vec(special, 0..12), "\\PC*".prop_map(String::into_bytes)]
+        prop_oneof![
+            vec(any::<u8>(), 0..40),
+            vec(special, 0..12),
+            "\\PC*".prop_map(String::into_bytes)
+        ]
     }
 
     proptest! {

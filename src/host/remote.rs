@@ -98,11 +98,7 @@ impl Remote {
     ///
     /// # Errors
     /// If it cannot be started, or ends or says something else before it is ready.
-    pub async fn start(
-        launcher: Arc<Launcher>,
-        stage: &Stage,
-        folder: &Path,
-    ) -> io::Result<Self> {
+    pub async fn start(launcher: Arc<Launcher>, stage: &Stage, folder: &Path) -> io::Result<Self> {
         Self::start_with(launcher, &stage.workload, Program::own(folder)?).await
     }
 
@@ -269,7 +265,9 @@ impl Remote {
         }
         let timeout = attempt.timeout?;
         Some(match self.running() {
-            Some(running) => (running.since + timeout).since(Moment::now()) + Duration::from_micros(1),
+            Some(running) => {
+                (running.since + timeout).since(Moment::now()) + Duration::from_micros(1)
+            }
             None => LOOK,
         })
     }
@@ -395,3 +393,6 @@ fn crashed(running: Option<Running>, error: &str) -> Outcome {
     let run = running.map_or(Duration::ZERO, |running| running.since.elapsed());
     Outcome { error: error.into(), ..Outcome::new(Status::Crashed, started, run) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,12 +38,7 @@ impl Program {
     }
 
     /// Any program, for tests.
-    pub(super) fn new(
-        path: &str,
-        argv: &[&str],
-        set: &[&str],
-        folder: &Path,
-    ) -> io::Result<Self> {
+    pub(super) fn new(path: &str, argv: &[&str], set: &[&str], folder: &Path) -> io::Result<Self> {
         let strings = |values: &[&str]| {
             let mut strings = Strings::default();
             values.iter().try_for_each(|value| strings.push(value)).map(|()| strings)
@@ -189,7 +184,9 @@ impl Process {
         let how = describe(&self.port.ended().await);
         let said = said.trim_end();
         let obituary = self.obituary(&how);
-        io::Error::other(format!("a worker process said `{said}` instead of being ready: {obituary}"))
+        io::Error::other(format!(
+            "a worker process said `{said}` instead of being ready: {obituary}"
+        ))
     }
 
     /// Waits until something happens, and writes on meanwhile. Loses nothing if it is dropped before it is ready.
