@@ -99,6 +99,12 @@ impl RequestLines {
         self.line_start = None;
     }
 
+    /// Appends the first line.
+    pub fn hello(&mut self, work: &Work) {
+        self.close();
+        write_line(&Hello { hello: VERSION, work: work.clone() }, &mut self.bytes);
+    }
+
     /// Appends a task. Sequence numbers follow one another.
     pub fn push(&mut self, seq: u64, arg: &[u8]) {
         let start = if let Some(start) = self.line_start {
@@ -462,10 +468,9 @@ mod tests {
 
     #[test]
     fn the_lines_are_as_documented() {
-        let mut hello = Vec::new();
-        let work = Work::Compute(Function::Factorial);
-        write_line(&Hello { hello: VERSION, work }, &mut hello);
-        assert_eq!(hello, b"{\"hello\":1,\"work\":{\"compute\":\"factorial\"}}\n");
+        let mut hello = RequestLines::default();
+        hello.hello(&Work::Compute(Function::Factorial));
+        assert_eq!(hello.as_bytes(), b"{\"hello\":1,\"work\":{\"compute\":\"factorial\"}}\n");
         let mut lines = RequestLines::default();
         for (seq, arg) in [(7, "5"), (8, "6"), (9, "x")] {
             lines.push(seq, arg.as_bytes());

@@ -16,7 +16,7 @@ use tokio::net::unix::pipe;
 
 use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings};
 use crate::host::page::RunnerPage;
-use crate::host::protocol::{self, Hello, Ready, RequestLines, VERSION, Work};
+use crate::host::protocol::{Ready, RequestLines, VERSION, Work};
 use crate::host::serve::SERVE_ARG;
 
 /// What is started as a worker, and where.
@@ -155,10 +155,7 @@ impl Process {
     }
 
     async fn greet(&mut self, work: &Work) -> io::Result<()> {
-        let mut hello = Vec::new();
-        protocol::write_line(&Hello { hello: VERSION, work: work.clone() }, &mut hello);
-        // It fits into the empty pipe; if the worker is dead already, that is noticed below.
-        let _ = self.requests.try_write(&hello);
+        self.lines.hello(work); // written while waiting for the answer
         loop {
             let event = self.next().await;
             let received = &self.answers.received;
