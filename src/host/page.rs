@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_left_out() {
         let (mut runner, mut worker) = page();
-        assert!(worker.record(&[b'a'; JOURNAL_BYTES - 1]));
+        assert!(worker.record(&vec![b'a'; JOURNAL_BYTES - 1]));
         assert!(!worker.record(b"bb"));
         assert!(worker.record(b"b"));
         assert!(journal(&mut runner).ends_with("aab"));

@@ -352,23 +352,20 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// serde_json gives a lone surrogate as its three bytes of WTF-8; `\udc80` to `\udcff` stand for one byte each.
+/// `serde_json` gives a lone surrogate as its three bytes of WTF-8; `\udc80` to `\udcff` stand for one byte each.
 fn fold_surrogates(wtf8: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(wtf8.len());
     let mut rest = wtf8;
     while let Some(at) = memchr::memchr(0xED, rest) {
         bytes.extend_from_slice(&rest[..at]);
         rest = &rest[at..];
-        match rest {
-            // U+DC80 to U+DCFF: ED B2 80 to ED B3 BF; the low eight bits of the code point are the byte.
-            &[_, second @ (0xB2 | 0xB3), third, ..] => {
-                bytes.push(((second & 3) << 6) | (third & 0x3F));
-                rest = &rest[3..];
-            }
-            _ => {
-                bytes.push(0xED);
-                rest = &rest[1..];
-            }
+        // U+DC80 to U+DCFF: ED B2 80 to ED B3 BF; the low eight bits of the code point are the byte.
+        if let &[_, second @ (0xB2 | 0xB3), third, ..] = rest {
+            bytes.push(((second & 3) << 6) | (third & 0x3F));
+            rest = &rest[3..];
+        } else {
+            bytes.push(0xED);
+            rest = &rest[1..];
         }
     }
     bytes.extend_from_slice(rest);

@@ -171,7 +171,7 @@ impl Remote {
                 self.pace.grow();
                 Ok(())
             }
-            Some((ended, why)) => self.bury(&ended, why, attempt, settle),
+            Some((ended, why)) => self.bury(&ended, why.as_ref(), attempt, settle),
         }
     }
 
@@ -333,7 +333,7 @@ impl Remote {
     fn bury(
         &mut self,
         ended: &str,
-        why: Option<Why>,
+        why: Option<&Why>,
         attempt: &Attempt<'_>,
         settle: &mut Settle<'_>,
     ) -> io::Result<()> {
@@ -343,12 +343,12 @@ impl Remote {
         let running = self.running();
         let Some(process) = self.process.take() else { return Ok(()) };
         self.pace.back_to_one();
-        let obituary = match &why {
+        let obituary = match why {
             Some(Why::Broken(error)) => error.clone(),
             _ => format!("the worker process died: {}", process.obituary(ended)),
         };
         if let Some(running) = running {
-            self.settle_running(running, why.as_ref(), &obituary, attempt, settle);
+            self.settle_running(running, why, &obituary, attempt, settle);
         }
         if self.fruitful || matches!(why, Some(Why::Stop(..))) {
             self.barren = 0;
