@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod diagnostic;
 pub mod engine;
+pub mod exit;
 pub mod host;
 pub mod job;
 pub mod model;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::engine::cancel::{Cancel, Level};
 use crate::engine::clock::{self, Moment};
-use crate::engine::task::Status;
+use crate::engine::task::{Status, Task};
+use crate::job::Values;
 
 /// Why an attempt must end before it has finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,19 @@ impl Stop {
     }
 }
 
+impl Stop {
+    /// What the report says of an attempt that was ended for this reason.
+    pub fn words(self, timeout: Option<Duration>) -> String {
+        match (self, timeout) {
+            (Stop::Killed, _) => "cancelled".into(),
+            (Stop::Timeout, None) => "timed out".into(),
+            (Stop::Timeout, Some(timeout)) => {
+                format!("timed out after {}", humantime::format_duration(timeout))
+            }
+        }
+    }
+}
+
 /// What a worker is told besides the task.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a> {
@@ -40,7 +54,23 @@ pub struct Attempt<'a> {
     pub cancel: &'a Cancel,
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
+    /// What templates are filled with at this attempt.
+    pub fn values<'t>(&self, task: &'t Task) -> Values<'t> {
+        Values {
+            fields: &task.fields,
+            task: task.number,
+            attempt: self.number,
+            slot: self.slot,
+        }
+    }
+
+    /// This attempt, for another task of the same slot.
+    #[must_use]
+    pub fn of(&self, task: &Task) -> Attempt<'a> {
+        Attempt { number: task.attempts + 1, ..*self }
+    }
+
     /// Ready as soon as an attempt that started at `started` must end.
     pub async fn stopped(&self, started: Moment) -> Stop {
         let timeout = async {

@@ -205,12 +205,7 @@ impl Remote {
         let lines = process.new_lines();
         for task in batch.drain(..) {
             self.arg.clear();
-            let values = Values {
-                fields: &task.fields,
-                task: task.number,
-                attempt: task.attempts + 1,
-                slot: attempt.slot,
-            };
+            let values = attempt.of(&task).values(&task);
             self.argument.render(&values, &mut self.arg);
             lines.push(self.flight.send(task), &self.arg);
         }
@@ -378,7 +373,7 @@ impl Remote {
             Some(Why::Stop(stop, _)) => {
                 let mut outcome =
                     Outcome::new(stop.status(), running.since, running.since.elapsed());
-                outcome.error = compute::stopped(*stop, attempt.timeout);
+                outcome.error = stop.words(attempt.timeout);
                 outcome
             }
             Some(Why::Broken(_)) | None => crashed(Some(running), obituary),

@@ -2,12 +2,39 @@
 //!
 //! Reading does no I/O but on the files that it was given, and reports all mistakes of all files together.
 
+mod columns;
+mod document;
 mod fields;
+mod inputs;
+mod limits;
+mod name;
+mod overrides;
+mod plan;
+mod planner;
+mod read;
+mod report;
+mod setting;
+mod size;
+mod table;
+mod template;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use columns::Column;
 pub use fields::Fields;
+pub use inputs::{InputError, InputReader, Inputs};
+pub use limits::{Concurrency, Period, RawModel, Timeout};
+pub use name::JobName;
+pub use overrides::Overrides;
+pub use planner::Planner;
+pub use read::read;
+pub use report::{Dialect, Order, ReportSettings};
+pub use size::ByteSize;
+pub use table::Table;
+pub use template::{Scope, Template, TemplateError, Values};
 
 use crate::model::Model;
 use crate::workload::Workload;

@@ -1,6 +1,17 @@
 //! Who runs the slots: a model is only loops times slots. Every model is named here; one file each.
 
+pub mod auto;
+mod event_loop;
+mod processes;
+mod sequential;
+mod threads;
+
 use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::str::FromStr;
+
+use crate::workload::Nature;
 
 /// A way to run tasks at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,5 +45,72 @@ impl Model {
 impl fmt::Display for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl FromStr for Model {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|model| model.name() == word).ok_or_else(|| {
+            format!("expected sequential, threads, processes or async, found `{word}`")
+        })
+    }
+}
+
+/// Runs one loop over the slots of a range, numbered from 0, until they have ended.
+pub type Lane<'a> = &'a (dyn Fn(Range<usize>) + Sync);
+
+/// Runs `slots` slots as `model` says, and returns when all have ended.
+///
+/// # Errors
+/// If the system does not give the threads for it.
+pub fn run(model: Model, slots: usize, nature: Nature, lane: Lane<'_>) -> io::Result<()> {
+    match model {
+        Model::Sequential => sequential::run(lane),
+        Model::Threads => threads::run(slots, lane),
+        Model::Processes => processes::run(slots, lane),
+        Model::Async => event_loop::run(slots, nature, lane),
+    }
+}
+
+/// Runs `lane` over each of `ranges` in a thread of its own: a rayon pool with as many threads as loops.
+fn in_threads(ranges: &[Range<usize>], lane: Lane<'_>) -> io::Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(ranges.len())
+        .thread_name(|index| format!("loop-{}", index + 1))
+        .build()
+        .map_err(io::Error::other)?;
+    pool.broadcast(|context| lane(ranges[context.index()].clone()));
+    Ok(())
+}
+
+/// Shares `slots` slots out among `loops` loops, as evenly as it goes.
+fn shares(slots: usize, loops: usize) -> Vec<Range<usize>> {
+    (0..loops).map(|index| slots * index / loops..slots * (index + 1) / loops).collect()
+}
+
+/// How many cores this process may use: honours affinity and the cgroup's quota.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_is_in_one_share() {
+        assert_eq!(shares(5, 2), [0..2, 2..5]);
+        assert_eq!(shares(2, 2), [0..1, 1..2]);
+        assert_eq!(shares(130, 3).into_iter().flatten().count(), 130);
+    }
+
+    #[test]
+    fn models_are_read_by_name() {
+        for model in Model::ALL {
+            assert_eq!(model.name().parse(), Ok(model));
+        }
+        assert!("thread".parse::<Model>().is_err());
     }
 }

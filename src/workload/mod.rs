@@ -4,6 +4,23 @@ pub mod command;
 pub mod compute;
 pub mod sleep;
 
+use crate::engine::attempt::Attempt;
+use crate::engine::task::{Outcome, Task};
+use crate::job::{Planner, Table, Values};
+
+/// The kinds, as job files call them.
+pub const KINDS: [&str; 3] = ["command", "compute", "sleep"];
+
+/// Reads the table of a workload of this kind. `None` if there was a mistake, which has been noted.
+pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
+    match kind {
+        "command" => command::read(table, plan).map(Workload::Command),
+        "compute" => compute::read(table, plan).map(Workload::Compute),
+        "sleep" => sleep::read(table, plan).map(Workload::Sleep),
+        _ => unreachable!("only kinds of the list are read"),
+    }
+}
+
 /// What a task does, planned.
 #[derive(Debug)]
 pub enum Workload {
@@ -42,6 +59,27 @@ impl Workload {
             Workload::Command(_) => Nature::Process,
             Workload::Compute(_) => Nature::Computes,
             Workload::Sleep(_) => Nature::Waits,
+        }
+    }
+}
+
+/// Does the tasks of one slot in the runner's own process. One door: [`Worker::run`].
+pub enum Worker {
+    /// See [`command`].
+    Command(Box<command::Worker>),
+    /// See [`compute`].
+    Compute(compute::Worker),
+    /// See [`sleep`].
+    Sleep(sleep::Worker),
+}
+
+impl Worker {
+    /// Attempts one task.
+    pub async fn run(&mut self, task: &Task, attempt: &Attempt<'_>) -> Outcome {
+        match self {
+            Worker::Command(worker) => worker.run(task, attempt).await,
+            Worker::Compute(worker) => worker.run(task, attempt).await,
+            Worker::Sleep(worker) => worker.run(task, attempt).await,
         }
     }
 }

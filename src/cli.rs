@@ -1,0 +1,138 @@
+//! The command line: what it accepts. What it does is in `main.rs`.
+
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::job::Overrides;
+use crate::report::Options;
+use crate::report::progress::Mode;
+
+/// Runs the tasks of job files in bounded pools and writes CSV reports.
+///
+/// `runner FILE...` is short for `runner run FILE...`.
+#[derive(Debug, Parser)]
+#[command(name = "runner", version, subcommand_negates_reqs = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Option<RunArgs>,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 every task ok; 1 internal error; 2 bad usage, job file or input; 3 some tasks \
+                          not ok; 4 nothing to run; 6 results could not be fully written; 124 deadline; 129, 130, 143 \
+                          ended by SIGHUP, SIGINT, SIGTERM.";
+
+/// What the command line asks for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run jobs, one after another, and write their reports.
+    Run(RunArgs),
+    /// Read and plan everything, run nothing; print the plan.
+    Check(CheckArgs),
+    /// Print the decision guide: which model suits what.
+    Models,
+}
+
+/// Job files, and keys set over them.
+#[derive(Args, Debug)]
+pub struct JobArgs {
+    /// Job files (TOML).
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Run under this model: sequential, threads, processes, async or auto.
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// How many tasks at once: an integer above 0, or `cores`.
+    #[arg(short = 'j', long, value_name = "N")]
+    concurrency: Option<String>,
+    /// Set any key of the files, e.g. `--set limits.timeout=5s`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Take at most N inputs.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+}
+
+impl JobArgs {
+    /// The keys that the command line sets over the files.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            set: self.set.clone(),
+            model: self.model.clone(),
+            concurrency: self.concurrency.clone(),
+            limit: self.limit,
+        }
+    }
+}
+
+/// The arguments of `runner check`.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// What to plan.
+    #[command(flatten)]
+    pub jobs: JobArgs,
+    /// Where the reports would go.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+}
+
+/// The arguments of a run.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// What to run.
+    #[command(flatten)]
+    pub jobs: JobArgs,
+    /// Where the reports go.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    /// Start afresh where an interrupted run has left a partial report.
+    #[arg(long)]
+    fresh: bool,
+    /// Print the first tasks as they would run, and run nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print each task's output on standard output, whole, as it ends.
+    #[arg(long)]
+    output: bool,
+    /// Print nothing but errors (and, with --output, the output).
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Show no progress.
+    #[arg(long)]
+    no_progress: bool,
+}
+
+impl RunArgs {
+    /// How the reports are written and what is shown meanwhile.
+    pub fn options(&self) -> Options {
+        Options {
+            results: self.results.clone(),
+            fresh: self.fresh,
+            output: self.output,
+            progress: if self.quiet || self.no_progress { Mode::Off } else { Mode::Auto },
+        }
+    }
+}
+
+impl Cli {
+    /// Reads the command line; usage errors and `--help` end the process, as clap does it.
+    pub fn read() -> Command {
+        let cli = Self::parse();
+        match (cli.command, cli.run) {
+            (Some(_), Some(run)) if !run.jobs.files.is_empty() => <Self as CommandFactory>::command()
+                .error(
+                    ErrorKind::ArgumentConflict,
+                    "job files stand behind the subcommand; a file with the name of one is written `./run`",
+                )
+                .exit(),
+            (Some(command), _) => command,
+            (None, Some(run)) => Command::Run(run),
+            (None, None) => <Self as CommandFactory>::command()
+                .error(ErrorKind::MissingRequiredArgument, "no job files given")
+                .exit(),
+        }
+    }
+}

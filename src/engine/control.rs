@@ -1,0 +1,168 @@
+//! The control thread: signals and progress. It runs no task, so nothing that a task does can hold it up.
+
+use std::io;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
+
+use crate::engine::cancel::{Cancel, Cause, Level};
+use crate::report::progress::Progress;
+
+const TICK: Duration = Duration::from_millis(100);
+
+/// The control thread's handle; one for the whole process.
+pub struct Control {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    current: Mutex<Option<Current>>,
+    /// The first signal that came, 0 if none did.
+    signal: AtomicI32,
+}
+
+/// The job that runs now.
+struct Current {
+    cancel: Arc<Cancel>,
+    progress: Progress,
+}
+
+impl Control {
+    /// Starts the thread and takes INT, TERM and HUP, unless the runner was started with them ignored (`nohup`).
+    ///
+    /// # Errors
+    /// If the thread or the signal handlers cannot be had.
+    pub fn start() -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let signals = {
+            let _guard = runtime.enter();
+            Signals::new()?
+        };
+        let control = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("control".into())
+            .spawn(move || runtime.block_on(watch(&control, signals)))?;
+        Ok(Self { shared })
+    }
+
+    /// Makes `cancel` and `progress` those of the job that runs now, until the guard is dropped.
+    pub fn attach(&self, cancel: Arc<Cancel>, progress: Progress) -> Attached<'_> {
+        *self.lock() = Some(Current { cancel, progress });
+        // A signal may have come between two jobs.
+        if let Some(signal) = self.signal() {
+            self.shared.stop(signal, Level::Drain);
+        }
+        Attached(self)
+    }
+
+    /// The first signal that came, if one did.
+    pub fn signal(&self) -> Option<i32> {
+        Some(self.shared.signal.load(Ordering::SeqCst)).filter(|&signal| signal != 0)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Current>> {
+        self.shared.current.lock().expect("the control thread does not panic")
+    }
+}
+
+/// A job is attached to the control thread for as long as this lives.
+pub struct Attached<'a>(&'a Control);
+
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        if let Some(current) = self.0.lock().take() {
+            current.progress.finish();
+        }
+    }
+}
+
+impl Shared {
+    /// Stops the current job, and says what happens now.
+    fn stop(&self, signal: i32, level: Level) {
+        let current = self.current.lock().expect("no holder of this lock panics");
+        if let Some(current) = &*current {
+            current.progress.println(match level {
+                Level::Drain => "stopping: running tasks finish, no new ones start (once more ends them)",
+                _ => "ending the running tasks (once more leaves at once)",
+            });
+            current.cancel.raise(level, Cause::Signal(signal));
+        }
+    }
+
+    /// The first signal drains, the second kills, the third leaves at once.
+    fn take_signal(&self, count: u32, number: i32) {
+        let _ = self.signal.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
+        match count {
+            1 => self.stop(number, Level::Drain),
+            2 => self.stop(number, Level::Kill),
+            _ => std::process::exit(128 + number),
+        }
+    }
+
+    fn tick(&self) {
+        if let Some(current) = &*self.current.lock().expect("no holder of this lock panics") {
+            current.progress.tick();
+        }
+    }
+}
+
+/// The signals that stop a run.
+struct Signals(Vec<(i32, Signal)>);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let ignored = ignored_signals();
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let taken = kinds
+            .into_iter()
+            .map(|kind| (kind.as_raw_value(), kind))
+            .filter(|(number, _)| ignored & (1 << (number - 1)) == 0)
+            .map(|(number, kind)| Ok((number, signal(kind)?)))
+            .collect::<io::Result<_>>()?;
+        Ok(Self(taken))
+    }
+
+    /// The next signal's number.
+    async fn next(&mut self) -> i32 {
+        std::future::poll_fn(|context| {
+            for (number, signal) in &mut self.0 {
+                if signal.poll_recv(context).is_ready() {
+                    return std::task::Poll::Ready(*number);
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+}
+
+/// The mask of signals that this process ignores, bit 0 for signal 1 (proc(5), `SigIgn`); none if it cannot be read.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+async fn watch(shared: &Shared, mut signals: Signals) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut count = 0;
+    loop {
+        tokio::select! {
+            number = signals.next() => {
+                count += 1;
+                shared.take_signal(count, number);
+            }
+            _ = ticks.tick() => shared.tick(),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Where a worker lives: the one place where model and workload meet.
+
+use std::collections::VecDeque;
+use std::io;
+
+use crate::engine::attempt::Attempt;
+use crate::engine::run::Run;
+use crate::engine::task::Task;
+use crate::host::remote::{Remote, Verdict};
+use crate::model::Model;
+use crate::workload::{Nature, Worker, Workload};
+
+/// A slot's worker, wherever it lives.
+pub enum Placed {
+    /// In the slot's own loop.
+    Here(Worker),
+    /// In a child process.
+    Away(Box<Remote>),
+}
+
+impl Placed {
+    /// Makes the worker of one slot; must run on the slot's loop.
+    ///
+    /// # Errors
+    /// If a process for it cannot be started.
+    pub async fn start(run: &Run) -> io::Result<Self> {
+        let stage = &run.job.stage;
+        if is_away(stage.model, &stage.workload) {
+            let remote = Remote::start(run.launcher()?, stage, &run.job.folder).await?;
+            return Ok(Self::Away(Box::new(remote)));
+        }
+        Ok(Self::Here(match &stage.workload {
+            Workload::Command(spec) => {
+                Worker::command(spec, run.job, run.launcher()?.port()?, run.keep)
+            }
+            Workload::Compute(spec) => Worker::compute(spec, &run.job.folder),
+            Workload::Sleep(spec) => Worker::sleep(spec),
+        }))
+    }
+
+    /// How many tasks it wants next.
+    pub fn appetite(&self) -> usize {
+        match self {
+            Self::Here(_) => 1,
+            Self::Away(remote) => remote.appetite(),
+        }
+    }
+
+    /// Whether a task that runs holds the loop that its slot is on.
+    pub fn holds_the_loop(&self) -> bool {
+        matches!(self, Self::Here(Worker::Compute(_)))
+    }
+
+    /// Attempts every task of `batch` and settles each, exactly once, as it ends.
+    ///
+    /// # Errors
+    /// If no worker can be kept alive; what was left of the batch has been settled all the same.
+    pub async fn run(
+        &mut self,
+        batch: &mut VecDeque<Task>,
+        attempt: &Attempt<'_>,
+        settle: &mut dyn FnMut(Task, Verdict),
+    ) -> io::Result<()> {
+        match self {
+            Self::Here(worker) => {
+                while let Some(task) = batch.pop_front() {
+                    let outcome = worker.run(&task, &attempt.of(&task)).await;
+                    settle(task, Verdict::Done(outcome));
+                }
+                Ok(())
+            }
+            Self::Away(remote) => remote.run(batch, attempt, settle).await,
+        }
+    }
+
+    /// Ends the worker; one in a process leaves, and is waited for. Its peak resident memory in bytes, if it had a
+    /// process of its own.
+    pub async fn stop(self) -> Option<u64> {
+        match self {
+            Self::Here(_) => None,
+            Self::Away(remote) => remote.stop().await,
+        }
+    }
+}
+
+/// A command already is a process, so nothing is put between.
+fn is_away(model: Model, workload: &Workload) -> bool {
+    model == Model::Processes && workload.nature() != Nature::Process
+}

@@ -1,0 +1,362 @@
+//! One thread of the launcher: an event loop over its ports, and over a pidfd per running child.
+//!
+//! A child is reaped by the thread that started it, which also sends its signals: so no signal can reach a group whose
+//! number has been given to somebody else.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{Pid, Signal, getpid, kill_process_group};
+
+use crate::engine::clock::Moment;
+use crate::host::launch::Common;
+use crate::host::socket;
+use crate::host::wire::{Answer, MAX_DESCRIPTORS, MAX_INLINE, Request, StartRequest};
+use crate::sys::{self, Failure, PointerBuffer, Program, Spawner, Step};
+
+/// The ports of one thread.
+pub struct Ports {
+    events: OwnedFd,
+    inbox: OwnedFd,
+    ports: Vec<Option<Port>>,
+    starter: Starter,
+    /// Kept from packet to packet.
+    packet: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
+
+/// One port: a slot's socket, and the child that it has running.
+struct Port {
+    /// `None` once the slot has gone.
+    socket: Option<OwnedFd>,
+    child: Option<Child>,
+}
+
+struct Child {
+    pid: Pid,
+    pidfd: OwnedFd,
+    started: Moment,
+    /// It has been sent a signal that ends it: what is left of its group when it ends is killed.
+    ending: bool,
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Inbox,
+    /// The socket of the port with this index.
+    Socket(usize),
+    /// The child of the port with this index.
+    Child(usize),
+}
+
+impl Source {
+    fn data(self) -> epoll::EventData {
+        epoll::EventData::new_u64(match self {
+            Self::Inbox => u64::MAX,
+            Self::Socket(index) => (index as u64) << 1,
+            Self::Child(index) => (index as u64) << 1 | 1,
+        })
+    }
+
+    fn of(data: epoll::EventData) -> Self {
+        match data.u64() {
+            u64::MAX => Self::Inbox,
+            data if data & 1 == 0 => Self::Socket((data >> 1) as usize),
+            data => Self::Child((data >> 1) as usize),
+        }
+    }
+}
+
+impl Ports {
+    /// Makes the loop of this thread; ports come in over `inbox`.
+    ///
+    /// # Errors
+    /// If the system lacks memory or descriptors.
+    pub fn new(common: Arc<Common>, inbox: OwnedFd) -> io::Result<Self> {
+        sys::unshare_descriptors();
+        let events = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&events, &inbox, Source::Inbox.data(), epoll::EventFlags::IN)?;
+        let starter = Starter::new(common)?;
+        let packet = vec![0; MAX_INLINE];
+        let descriptors = Vec::with_capacity(MAX_DESCRIPTORS);
+        Ok(Self { events, inbox, ports: Vec::new(), starter, packet, descriptors })
+    }
+
+    /// Serves the ports for as long as the process lives.
+    ///
+    /// # Errors
+    /// If waiting for events fails.
+    pub fn serve(mut self) -> io::Result<std::convert::Infallible> {
+        let mut events = Vec::with_capacity(64);
+        loop {
+            events.clear();
+            retry_on_intr(|| epoll::wait(&self.events, spare_capacity(&mut events), None))?;
+            for event in &events {
+                // Events are hints: one may be about a port that an earlier one has closed. Nothing here blocks.
+                match Source::of(event.data) {
+                    Source::Inbox => self.take_ports(),
+                    Source::Socket(index) => self.hear(index),
+                    Source::Child(index) => self.reap(index),
+                }
+            }
+        }
+    }
+
+    fn take_ports(&mut self) {
+        if socket::receive(&self.inbox, &mut self.packet, &mut self.descriptors).is_err() {
+            return;
+        }
+        for port in self.descriptors.drain(..) {
+            let index = self.ports.iter().position(Option::is_none).unwrap_or(self.ports.len());
+            if index == self.ports.len() {
+                self.ports.push(None);
+            }
+            // A port that cannot be watched is dropped, which its owner is told by its end.
+            if epoll::add(&self.events, &port, Source::Socket(index).data(), epoll::EventFlags::IN).is_ok() {
+                self.ports[index] = Some(Port { socket: Some(port), child: None });
+            }
+        }
+    }
+
+    /// Does what the port's slot asks for.
+    fn hear(&mut self, index: usize) {
+        let Some(Some(port)) = self.ports.get_mut(index) else { return };
+        let Some(socket) = &port.socket else { return };
+        match socket::receive(socket, &mut self.packet, &mut self.descriptors) {
+            Ok(Some(length)) => match Request::decode(&self.packet[..length]) {
+                Ok(Request::Start(request)) => {
+                    let started = Moment::now();
+                    let child = self.starter.start(request, &mut self.descriptors);
+                    self.watch(index, started, child);
+                }
+                Ok(Request::StartInMemory) => {
+                    let started = Moment::now();
+                    let child = self.starter.start_in_memory(&mut self.descriptors);
+                    self.watch(index, started, child);
+                }
+                Ok(Request::Signal(signal)) => port.signal(signal),
+                Ok(Request::When) => port.say_when(),
+                Err(_) => self.close(index),
+            },
+            Ok(None) => self.close(index),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => port.answer_failure(Moment::now(), &Failure { step: Step::Prepare, error }),
+        }
+    }
+
+    /// Watches a child that has been started at `started`, or says why there is none.
+    fn watch(&mut self, index: usize, started: Moment, child: Result<(Pid, OwnedFd), Failure>) {
+        let Some(Some(port)) = self.ports.get_mut(index) else { return };
+        let (pid, pidfd) = match child {
+            Ok(child) => child,
+            Err(failure) => return port.answer_failure(started, &failure),
+        };
+        let watched = epoll::add(&self.events, &pidfd, Source::Child(index).data(), epoll::EventFlags::IN);
+        port.child = Some(Child { pid, pidfd, started, ending: false });
+        if watched.is_err() {
+            // Out of kernel memory: rather no child than one whose end nobody hears of.
+            port.signal(Signal::KILL.as_raw());
+            while port.child.is_some() {
+                std::thread::yield_now();
+                port.reap();
+            }
+        }
+    }
+
+    /// The slot has gone, and its child goes with it.
+    fn close(&mut self, index: usize) {
+        let Some(Some(port)) = self.ports.get_mut(index) else { return };
+        if let Some(socket) = port.socket.take() {
+            let _ = epoll::delete(&self.events, &socket);
+        }
+        match &port.child {
+            Some(_) => port.signal(Signal::KILL.as_raw()),
+            None => self.ports[index] = None,
+        }
+    }
+
+    fn reap(&mut self, index: usize) {
+        let Some(Some(port)) = self.ports.get_mut(index) else { return };
+        if let Some(child) = port.reap() {
+            // Before it is closed: while another thread starts a child, that has a copy of it, which would keep it here.
+            let _ = epoll::delete(&self.events, &child.pidfd);
+            if port.socket.is_none() {
+                self.ports[index] = None;
+            }
+        }
+    }
+}
+
+impl Port {
+    fn answer(&self, answer: Answer) {
+        if let Some(socket) = &self.socket {
+            // If it fails, the slot has gone, which is the next event.
+            let _ = socket::send(socket, &answer.encode(), &[]);
+        }
+    }
+
+    fn answer_failure(&self, at: Moment, failure: &Failure) {
+        let errno = failure.error.raw_os_error().unwrap_or(libc::EIO);
+        self.answer(Answer::NotStarted { at, step: failure.step, errno });
+    }
+
+    fn signal(&mut self, signal: i32) {
+        let (Some(child), Some(signal)) = (&mut self.child, Signal::from_named_raw(signal)) else { return };
+        child.ending |= matches!(signal, Signal::TERM | Signal::KILL | Signal::INT | Signal::HUP);
+        // The child has not been reaped, so the group is its own, even if it has ended.
+        let _ = kill_process_group(child.pid, signal);
+        if signal != Signal::KILL {
+            // A stopped group would not hear it.
+            let _ = kill_process_group(child.pid, Signal::CONT);
+        }
+    }
+
+    fn say_when(&self) {
+        if let Some(child) = &self.child {
+            self.answer(Answer::Running(child.started));
+        }
+    }
+
+    /// Reaps the child and answers, if it has ended.
+    fn reap(&mut self) -> Option<Child> {
+        let child = self.child.as_ref()?;
+        let ended = Moment::now();
+        if child.ending && has_ended(child) {
+            // Those of its group that do not end at a TERM. Only now is the group's number certainly still theirs.
+            let _ = kill_process_group(child.pid, Signal::KILL);
+        }
+        match sys::reap(child.pid) {
+            Ok(None) => return None,
+            Ok(Some(reaped)) => self.answer(Answer::Ended { started: child.started, ended, reaped }),
+            // Everything below the launcher is being killed and reaped: it is about to leave.
+            Err(_) => {}
+        }
+        self.child.take()
+    }
+}
+
+/// Whether the child is only waiting to be reaped.
+fn has_ended(child: &Child) -> bool {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::PidFd(child.pidfd.as_fd()), options), Ok(Some(_)))
+}
+
+/// What starting needs, kept from start to start.
+struct Starter {
+    common: Arc<Common>,
+    spawner: Spawner,
+    parent: Pid,
+    argv: PointerBuffer,
+    env: PointerBuffer,
+    /// Which variables of the launcher's own environment this child does not get as they are.
+    changed: Vec<bool>,
+}
+
+impl Starter {
+    fn new(common: Arc<Common>) -> io::Result<Self> {
+        let [argv, env] = [PointerBuffer::default(), PointerBuffer::default()];
+        let changed = vec![false; common.environment.len()];
+        Ok(Self { common, spawner: Spawner::new()?, parent: getpid(), argv, env, changed })
+    }
+
+    /// Starts what `request` says, with these ends, which are closed here.
+    fn start(
+        &mut self,
+        request: StartRequest<'_>,
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> Result<(Pid, OwnedFd), Failure> {
+        let prepare = |errno: Errno| Failure { step: Step::Prepare, error: errno.into() };
+        if self.common.leaving.load(Ordering::SeqCst) {
+            return Err(prepare(Errno::CANCELED));
+        }
+        if descriptors.len() != request.ends.count() {
+            return Err(prepare(Errno::MFILE));
+        }
+        let common = &*self.common;
+        let mut came = descriptors.iter();
+        let mut end = |number| {
+            let came = if request.ends.has(number) { came.next() } else { None };
+            came.map(AsFd::as_fd)
+        };
+        let ends = [0, 1, 2].map(|number| end(number).unwrap_or(common.null.as_fd()));
+        let extra = end(3);
+        mark_changed(&common.environment, &request, &mut self.changed);
+        let kept = common.environment.iter().zip(&self.changed).filter(|(_, changed)| !**changed);
+        let env = request.set().chain(kept.map(|(variable, _)| variable.as_c_str()));
+        let started = self.spawner.start(&Program {
+            path: request.program,
+            argv: self.argv.fill(request.argv()),
+            env: self.env.fill(env),
+            folder: request.folder,
+            ends,
+            extra,
+            mask: &common.mask,
+            open_files: common.open_files,
+            parent: self.parent,
+        });
+        descriptors.clear();
+        started
+    }
+
+    /// The same, with the request in the last descriptor.
+    fn start_in_memory(&mut self, descriptors: &mut Vec<OwnedFd>) -> Result<(Pid, OwnedFd), Failure> {
+        let read = |memory: OwnedFd| -> io::Result<Vec<u8>> {
+            let (mut memory, mut message) = (File::from(memory), Vec::new());
+            memory.rewind()?;
+            memory.read_to_end(&mut message)?;
+            Ok(message)
+        };
+        let failed = |error| Failure { step: Step::Prepare, error };
+        let memory = descriptors.pop().ok_or(Errno::MFILE.into()).map_err(failed)?;
+        let message = read(memory).map_err(failed)?;
+        match Request::decode(&message) {
+            Ok(Request::Start(request)) => self.start(request, descriptors),
+            _ => Err(failed(Errno::INVAL.into())),
+        }
+    }
+}
+
+/// Notes which of the sorted variables in `environment` the request sets or removes.
+fn mark_changed(environment: &[std::ffi::CString], request: &StartRequest<'_>, changed: &mut [bool]) {
+    changed.fill(false);
+    let set = request.set().map(name_of);
+    for name in set.chain(request.unset().map(CStr::to_bytes)) {
+        if let Ok(index) = environment.binary_search_by(|variable| name_of(variable).cmp(name)) {
+            changed[index] = true;
+        }
+    }
+}
+
+/// The name of a `NAME=value`.
+fn name_of(variable: &CStr) -> &[u8] {
+    let bytes = variable.to_bytes();
+    &bytes[..memchr::memchr(b'=', bytes).unwrap_or(bytes.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_says_what_it_is_about() {
+        for source in [Source::Inbox, Source::Socket(0), Source::Child(0), Source::Socket(7), Source::Child(9_999)] {
+            assert_eq!(Source::of(source.data()), source);
+        }
+    }
+
+    #[test]
+    fn a_variables_name_ends_at_the_first_equals_sign() {
+        assert_eq!(name_of(c"A=b=c"), b"A");
+        assert_eq!(name_of(c"EMPTY="), b"EMPTY");
+        assert_eq!(name_of(c"none"), b"none");
+    }
+}

@@ -1,0 +1,96 @@
+//! Packets with descriptors: thin functions over a `SOCK_SEQPACKET` pair.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::cmsg_space;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+use crate::host::wire::MAX_DESCRIPTORS;
+
+/// Two ends that keep packets apart and tell when the other one has gone.
+///
+/// # Errors
+/// If there are no descriptors left.
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+}
+
+/// Sends one packet, and copies of these descriptors with it. Never blocks.
+///
+/// # Errors
+/// `EPIPE` if the other end has gone.
+pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)), "room for all descriptors");
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    retry_on_intr(|| sendmsg(socket.as_fd(), &[IoSlice::new(bytes)], &mut control, flags))?;
+    Ok(())
+}
+
+/// Receives one packet into `buffer` and its descriptors into `descriptors`; returns its length, or `None` if the other
+/// end has gone. Never blocks.
+///
+/// # Errors
+/// `EAGAIN` if there is none. `EMFILE` if it came with more descriptors than this process may have open.
+pub fn receive(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<Option<usize>> {
+    descriptors.clear();
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let packet = &mut [IoSliceMut::new(buffer)];
+    let message = match retry_on_intr(|| recvmsg(socket.as_fd(), packet, &mut control, flags)) {
+        Err(Errno::CONNRESET) => return Ok(None), // it went without reading what we had sent
+        received => received?,
+    };
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = part {
+            descriptors.extend(rights);
+        }
+    }
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(Errno::MFILE.into());
+    }
+    Ok((message.bytes > 0).then_some(message.bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read, Seek, Write};
+
+    use super::*;
+
+    #[test]
+    fn packets_are_kept_apart_and_carry_descriptors() {
+        let (ours, theirs) = pair().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"text").unwrap();
+        file.rewind().unwrap();
+        send(&ours, b"one", &[file.as_fd()]).unwrap();
+        send(&ours, b"three", &[]).unwrap();
+        let (mut buffer, mut descriptors) = ([0; 16], Vec::new());
+        assert_eq!(receive(&theirs, &mut buffer, &mut descriptors).unwrap(), Some(3));
+        let mut text = String::new();
+        File::from(descriptors.pop().unwrap()).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "text");
+        assert_eq!(receive(&theirs, &mut buffer, &mut descriptors).unwrap(), Some(5));
+        assert!(descriptors.is_empty());
+        let nothing = receive(&theirs, &mut buffer, &mut descriptors).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        drop(ours);
+        assert_eq!(receive(&theirs, &mut buffer, &mut descriptors).unwrap(), None);
+    }
+}

@@ -1,0 +1,77 @@
+//! The end of a tree of processes: everything below this one is killed and reaped.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, getpid, kill_process};
+
+use crate::sys::{self, Left, Of};
+
+/// How long to go on. What is left then is not ours to kill: it has become another user's, or hangs in the kernel.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Kills every descendant of this process, which must be a child subreaper: what loses its parent becomes a child of
+/// this one, so that none can get away by forking twice or with a session of its own. Returns when there are no
+/// children left, or after five seconds.
+pub fn kill_descendants() {
+    let start = Instant::now();
+    let mut pause = Duration::from_micros(100);
+    loop {
+        for pid in descendants(getpid()) {
+            // One that has ended since it was listed is no matter: its number does not come round that soon.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        if sys::reap_all(Of::Process) == Left::Nothing || start.elapsed() > LIMIT {
+            return;
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(5));
+    }
+}
+
+/// All processes below `root`, parents before their children, so that no parent lives to answer its child's death.
+fn descendants(root: Pid) -> Vec<Pid> {
+    let mut found = Vec::new();
+    children(root, &mut found);
+    let mut next = 0;
+    while let Some(&pid) = found.get(next) {
+        children(pid, &mut found);
+        next += 1;
+    }
+    found
+}
+
+/// Appends the children of `parent`. A child belongs to the thread that made it, so every thread has a list.
+fn children(parent: Pid, found: &mut Vec<Pid>) {
+    let Ok(threads) = fs::read_dir(format!("/proc/{parent}/task")) else { return };
+    for thread in threads.flatten() {
+        let Ok(list) = fs::read_to_string(thread.path().join("children")) else { continue };
+        let pids = list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
+        found.extend(pids.filter_map(Pid::from_raw));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn children_and_their_children_are_found_top_down() {
+        let script = "sleep 100 & echo started; wait";
+        let mut shell = Command::new("/bin/sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let pid = Pid::from_child(&shell);
+        let all = descendants(getpid());
+        let place = all.iter().position(|&found| found == pid).expect("the shell is found");
+        let below = descendants(pid);
+        assert_eq!(below.len(), 1);
+        assert!(all[place..].contains(&below[0]), "{all:?} {below:?}");
+        kill_process(below[0], Signal::KILL).unwrap();
+        shell.wait().unwrap();
+    }
+}

@@ -1,0 +1,355 @@
+//! What the runner and its launcher say to each other. Pure: bytes in, bytes out.
+//!
+//! Both ends are the same program, so there is no version, and numbers are as the machine has them. A message is one
+//! packet: a [`Request`] to the launcher, descriptors with it; an [`Answer`] back.
+
+use std::ffi::CStr;
+use std::io;
+
+use crate::engine::clock::Moment;
+use crate::engine::task::CpuTime;
+use crate::sys::{Reaped, Step};
+
+/// Longer requests travel in a file in memory: the socket's buffer is the system's to choose.
+pub const MAX_INLINE: usize = 64 << 10;
+
+/// How many descriptors come with a message at most: three ends, an extra one, and a request in memory.
+pub const MAX_DESCRIPTORS: usize = 5;
+
+/// NUL-terminated strings, one after another in one buffer that is kept from start to start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Strings {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+/// A string that cannot be given to a program, since it contains a NUL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HasNul;
+
+impl Strings {
+    /// Forgets all strings, but keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+    }
+
+    /// Appends a string.
+    ///
+    /// # Errors
+    /// If it contains a NUL; it is not appended then.
+    pub fn push(&mut self, string: impl AsRef<[u8]>) -> Result<(), HasNul> {
+        self.push_with(|bytes| bytes.extend_from_slice(string.as_ref()))
+    }
+
+    /// Appends the string that `write` appends to the buffer.
+    ///
+    /// # Errors
+    /// As [`Strings::push`].
+    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), HasNul> {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        if memchr::memchr(0, &self.bytes[start..]).is_some() {
+            self.bytes.truncate(start);
+            return Err(HasNul);
+        }
+        self.bytes.push(0);
+        self.count += 1;
+        Ok(())
+    }
+
+    /// The strings in order.
+    pub fn iter(&self) -> impl Iterator<Item = &CStr> {
+        StringsIn(&self.bytes)
+    }
+}
+
+/// The NUL-terminated strings in a buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct StringsIn<'a>(&'a [u8]);
+
+impl<'a> Iterator for StringsIn<'a> {
+    type Item = &'a CStr;
+
+    fn next(&mut self) -> Option<&'a CStr> {
+        let string = CStr::from_bytes_until_nul(self.0).ok()?;
+        self.0 = &self.0[string.count_bytes() + 1..];
+        Some(string)
+    }
+}
+
+/// What the runner asks of the launcher, on a port.
+#[derive(Clone, Copy, Debug)]
+pub enum Request<'a> {
+    /// Start a program; it is answered when the program has ended.
+    Start(StartRequest<'a>),
+    /// The same; the request is in the last descriptor, from its start.
+    StartInMemory,
+    /// Send this signal to the group of the running child; not answered.
+    Signal(i32),
+    /// Say when the running child was started; not answered if there is none (any more).
+    When,
+}
+
+/// A program to start.
+#[derive(Clone, Copy, Debug)]
+pub struct StartRequest<'a> {
+    /// Which descriptors come with it; the other ends are null.
+    pub ends: Ends,
+    /// Where the program is.
+    pub program: &'a CStr,
+    /// Its working folder.
+    pub folder: Option<&'a CStr>,
+    counts: [u32; 3],
+    strings: StringsIn<'a>,
+}
+
+/// Which descriptors come with a start, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends(u32);
+
+impl Ends {
+    /// `present` for standard input, output, error and the extra descriptor.
+    pub fn new(present: [bool; 4]) -> Self {
+        Self((0..4).filter(|&end| present[end]).map(|end| 1 << end).sum())
+    }
+
+    /// Whether the descriptor with this number comes.
+    pub fn has(self, number: u32) -> bool {
+        self.0 & 1 << number != 0
+    }
+
+    /// How many come.
+    pub fn count(self) -> usize {
+        self.0.count_ones() as usize
+    }
+}
+
+const START: u32 = 1;
+const START_IN_MEMORY: u32 = 2;
+const SIGNAL: u32 = 3;
+const WHEN: u32 = 4;
+
+/// Kind, ends, whether there is a folder, and how many arguments and changes to the environment.
+const START_HEADER: usize = 6 * 4;
+
+impl<'a> Request<'a> {
+    /// Reads a message of the runner.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn decode(message: &'a [u8]) -> io::Result<Self> {
+        match number(message, 0)? {
+            START => StartRequest::decode(message).map(Self::Start),
+            START_IN_MEMORY => Ok(Self::StartInMemory),
+            SIGNAL => Ok(Self::Signal(number(message, 1)? as i32)),
+            WHEN => Ok(Self::When),
+            _ => Err(malformed()),
+        }
+    }
+}
+
+impl<'a> StartRequest<'a> {
+    /// Writes a start into `out`.
+    pub fn encode(
+        out: &mut Vec<u8>,
+        ends: Ends,
+        [program, folder]: [Option<&CStr>; 2],
+        [argv, set, unset]: [&Strings; 3],
+    ) {
+        out.clear();
+        for word in [START, ends.0, u32::from(folder.is_some()), argv.count, set.count, unset.count] {
+            out.extend_from_slice(&word.to_ne_bytes());
+        }
+        for string in program.into_iter().chain(folder) {
+            out.extend_from_slice(string.to_bytes_with_nul());
+        }
+        for strings in [argv, set, unset] {
+            out.extend_from_slice(&strings.bytes);
+        }
+    }
+
+    fn decode(message: &'a [u8]) -> io::Result<Self> {
+        let counts = [number(message, 3)?, number(message, 4)?, number(message, 5)?];
+        let mut strings = StringsIn(&message[START_HEADER..]);
+        let program = strings.next().ok_or_else(malformed)?;
+        let folder = if number(message, 2)? == 0 { None } else { strings.next() };
+        Ok(Self { ends: Ends(number(message, 1)?), program, folder, counts, strings })
+    }
+
+    /// The program's arguments, the first being its own name.
+    pub fn argv(&self) -> impl Iterator<Item = &'a CStr> + use<'a> {
+        self.strings.take(self.counts[0] as usize)
+    }
+
+    /// Variables to set, `NAME=value` each.
+    pub fn set(&self) -> impl Iterator<Item = &'a CStr> + Clone + use<'a> {
+        let [before, count, _] = self.counts;
+        self.strings.skip(before as usize).take(count as usize)
+    }
+
+    /// Names of variables to remove.
+    pub fn unset(&self) -> impl Iterator<Item = &'a CStr> + use<'a> {
+        let [argv, set, count] = self.counts;
+        self.strings.skip((argv + set) as usize).take(count as usize)
+    }
+}
+
+/// The message of a start that travels in memory.
+pub fn start_in_memory() -> [u8; 4] {
+    START_IN_MEMORY.to_ne_bytes()
+}
+
+/// The message of a signal.
+pub fn signal(signal: i32) -> [u8; 8] {
+    let mut message = [0; 8];
+    message[..4].copy_from_slice(&SIGNAL.to_ne_bytes());
+    message[4..].copy_from_slice(&signal.to_ne_bytes());
+    message
+}
+
+/// The message that asks when the child was started.
+pub fn when() -> [u8; 4] {
+    WHEN.to_ne_bytes()
+}
+
+fn number(message: &[u8], index: usize) -> io::Result<u32> {
+    let bytes = message.get(index * 4..index * 4 + 4).ok_or_else(malformed)?;
+    Ok(u32::from_ne_bytes(bytes.try_into().expect("four bytes")))
+}
+
+fn malformed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a malformed message between the runner and its launcher")
+}
+
+/// What the launcher says of a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The child is running since.
+    Running(Moment),
+    /// The child has been started and has ended.
+    Ended { started: Moment, ended: Moment, reaped: Reaped },
+    /// There was no child: what failed, and the system's error number.
+    NotStarted { at: Moment, step: Step, errno: i32 },
+}
+
+/// The size of an encoded answer.
+pub const ANSWER_BYTES: usize = 8 * 8;
+
+impl Answer {
+    /// As it is sent.
+    pub fn encode(self) -> [u8; ANSWER_BYTES] {
+        let words = match self {
+            Self::Running(since) => [0, since.as_nanos(), 0, 0, 0, 0, 0, 0],
+            Self::Ended { started, ended, reaped } => [
+                1,
+                started.as_nanos(),
+                ended.as_nanos(),
+                reaped.status as u64,
+                reaped.cpu.user.as_nanos() as u64,
+                reaped.cpu.system.as_nanos() as u64,
+                reaped.peak_rss,
+                0,
+            ],
+            Self::NotStarted { at, step, errno } => {
+                [2, at.as_nanos(), step as u64, errno as u64, 0, 0, 0, 0]
+            }
+        };
+        let mut bytes = [0; ANSWER_BYTES];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    /// Reads a message of the launcher.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn decode(bytes: &[u8]) -> io::Result<Self> {
+        if bytes.len() != ANSWER_BYTES {
+            return Err(malformed());
+        }
+        let word = |index: usize| {
+            u64::from_ne_bytes(bytes[index * 8..index * 8 + 8].try_into().expect("eight bytes"))
+        };
+        let moment = |index| Moment::from_nanos(word(index));
+        let time = |index| std::time::Duration::from_nanos(word(index));
+        match word(0) {
+            0 => Ok(Self::Running(moment(1))),
+            1 => {
+                let cpu = CpuTime { user: time(4), system: time(5) };
+                let reaped = Reaped { status: word(3) as i32, cpu, peak_rss: word(6) };
+                Ok(Self::Ended { started: moment(1), ended: moment(2), reaped })
+            }
+            2 => {
+                let steps = [Step::Clone, Step::Prepare, Step::Folder, Step::Execute];
+                let step = steps.into_iter().find(|&step| step as u64 == word(2)).ok_or_else(malformed)?;
+                Ok(Self::NotStarted { at: moment(1), step, errno: word(3) as i32 })
+            }
+            _ => Err(malformed()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn strings(values: &[&str]) -> Strings {
+        let mut strings = Strings::default();
+        values.iter().for_each(|value| strings.push(value).unwrap());
+        strings
+    }
+
+    fn texts<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<&'a str> {
+        strings.map(|string| string.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_start_comes_back_as_it_was_sent() {
+        let mut message = Vec::new();
+        let ends = Ends::new([false, true, true, false]);
+        let [argv, set, unset] = [strings(&["sh", "", "x y"]), strings(&["A=1", "B="]), strings(&["C"])];
+        for folder in [None, Some(c"/tmp")] {
+            StartRequest::encode(&mut message, ends, [Some(c"/bin/sh"), folder], [&argv, &set, &unset]);
+            let Request::Start(start) = Request::decode(&message).unwrap() else { panic!("a start") };
+            assert_eq!((start.ends, start.program, start.folder), (ends, c"/bin/sh", folder));
+            assert_eq!(texts(start.argv()), ["sh", "", "x y"]);
+            assert_eq!(texts(start.set()), ["A=1", "B="]);
+            assert_eq!(texts(start.unset()), ["C"]);
+        }
+        assert_eq!((ends.count(), ends.has(0), ends.has(2)), (2, false, true));
+    }
+
+    #[test]
+    fn answers_come_back_as_they_were_sent() {
+        let [started, ended] = [Moment::from_nanos(5), Moment::from_nanos(7)];
+        let cpu = CpuTime { user: Duration::from_micros(3), system: Duration::ZERO };
+        for answer in [
+            Answer::Running(started),
+            Answer::Ended { started, ended, reaped: Reaped { status: 256, cpu, peak_rss: 4096 } },
+            Answer::NotStarted { at: started, step: Step::Folder, errno: 2 },
+        ] {
+            assert_eq!(Answer::decode(&answer.encode()).unwrap(), answer);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_an_error() {
+        for message in [&b""[..], b"abc", &[9, 0, 0, 0], &[1, 0, 0, 0]] {
+            assert!(Request::decode(message).is_err(), "{message:?}");
+        }
+        assert!(Answer::decode(&[0; 3]).is_err());
+    }
+
+    #[test]
+    fn a_nul_is_refused_and_leaves_nothing_behind() {
+        let mut strings = Strings::default();
+        assert_eq!(strings.push("a\0b"), Err(HasNul));
+        strings.push("c").unwrap();
+        assert_eq!(texts(strings.iter()), ["c"]);
+    }
+}

@@ -1,0 +1,122 @@
+//! One job file while it is read: its text, the arguments that change it, and the mistakes found in both.
+//!
+//! Everything is placed by one range of bytes. The file's text comes first and every `--set` argument has a range of
+//! its own behind it, so that a value carries its place along wherever it came from.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::job::overrides::Argument;
+
+/// A job file and its arguments.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// Texts and where each starts, the file first.
+    sources: Vec<(usize, Arc<Source>)>,
+    /// Where the values of the arguments are.
+    values: Vec<Range<usize>>,
+    errors: RefCell<Vec<Diagnostic>>,
+}
+
+impl Document {
+    /// A document of a file's text and of the arguments that change it.
+    pub fn new(file: Arc<Source>, arguments: &[Argument]) -> Self {
+        // The byte between two texts keeps the end of one apart from the start of the next.
+        let mut end = file.text.len() + 1;
+        let mut document =
+            Self { sources: vec![(0, file)], values: Vec::new(), errors: RefCell::default() };
+        for argument in arguments {
+            let value = argument.value.start + end..argument.value.end + end;
+            document.sources.push((end, Arc::clone(&argument.source)));
+            document.values.push(value);
+            end += argument.source.text.len() + 1;
+        }
+        document
+    }
+
+    /// Where the argument at `index` starts.
+    pub fn start_of(&self, index: usize) -> usize {
+        self.sources[index + 1].0
+    }
+
+    /// Whether `span` lies in an argument.
+    pub fn is_argument(&self, span: &Range<usize>) -> bool {
+        self.source(span).0 > 0
+    }
+
+    /// The text of an argument's value, if `span` is just that: such a value is text where TOML does not fit.
+    pub fn argument_text(&self, span: &Range<usize>) -> Option<&str> {
+        self.values.contains(span).then(|| self.text(span))
+    }
+
+    /// The text at `span`.
+    pub fn text(&self, span: &Range<usize>) -> &str {
+        let (start, source) = self.source(span);
+        source.text.get(span.start - start..span.end - start).unwrap_or_default()
+    }
+
+    /// The place of `span`, for a diagnostic.
+    pub fn place(&self, span: &Range<usize>) -> Place {
+        let (start, source) = self.source(span);
+        Place::new(Arc::clone(source), span.start - start..span.end.max(span.start) - start)
+    }
+
+    /// The file's name, as it was given.
+    pub fn name(&self) -> &str {
+        &self.sources[0].1.name
+    }
+
+    fn source(&self, span: &Range<usize>) -> (usize, &Arc<Source>) {
+        let index = self.sources.partition_point(|(start, _)| *start <= span.start);
+        let (start, source) = &self.sources[index - 1];
+        (*start, source)
+    }
+
+    /// Notes a mistake.
+    pub fn report(&self, diagnostic: Diagnostic) {
+        self.errors.borrow_mut().push(diagnostic);
+    }
+
+    /// Notes a mistake at its place.
+    pub fn error(&self, span: &Range<usize>, message: impl Into<String>) {
+        self.report(Diagnostic::new(message).at(self.place(span)));
+    }
+
+    /// Notes a mistake at its place, and the way out.
+    pub fn error_with_help(
+        &self,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.report(Diagnostic::new(message).at(self.place(span)).help(help));
+    }
+
+    /// How many mistakes have been noted.
+    pub fn errors(&self) -> usize {
+        self.errors.borrow().len()
+    }
+
+    /// The mistakes, in the order of their places.
+    pub fn into_errors(self) -> Vec<Diagnostic> {
+        let mut errors = self.errors.into_inner();
+        errors.sort_by_key(Diagnostic::position);
+        errors
+    }
+}
+
+/// Where in the document a part of a TOML string is: `inner` counts bytes of its `value`. With escapes in the string
+/// the two do not run side by side, and the answer is the whole string.
+pub(super) fn inside(
+    document: &Document,
+    span: &Range<usize>,
+    value: &str,
+    inner: &Range<usize>,
+) -> Range<usize> {
+    let text = document.text(span);
+    // Delimiters are at most three quotes, and a newline that TOML leaves out.
+    let start = text.find(value).filter(|_| text.len() <= value.len() + 8);
+    start.map_or(span.clone(), |start| span.start + start + inner.start..span.start + start + inner.end)
+}

@@ -1,0 +1,320 @@
+//! `where = "code == 0 and loss < 0.5"`: which inputs become tasks.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use crate::diagnostic::nearest;
+use crate::job::Fields;
+
+/// Conditions that all have to hold.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Filter(Vec<Condition>);
+
+/// A comparison of two operands.
+#[derive(Clone, Debug, PartialEq)]
+struct Condition {
+    left: Operand,
+    operator: Comparison,
+    right: Operand,
+}
+
+/// A side of a comparison.
+#[derive(Clone, Debug, PartialEq)]
+enum Operand {
+    /// The field at this index.
+    Field(usize),
+    /// Text in quotes, which is never a number.
+    Text(String),
+    /// A number.
+    Number(Number, String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Number {
+    Integer(i128),
+    Float(f64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// The longer operators first: `<=` is not `<`.
+const COMPARISONS: [(&str, Comparison); 6] = [
+    ("==", Comparison::Equal),
+    ("!=", Comparison::NotEqual),
+    ("<=", Comparison::LessOrEqual),
+    (">=", Comparison::GreaterOrEqual),
+    ("<", Comparison::Less),
+    (">", Comparison::Greater),
+];
+
+/// A mistake in a condition: where in the text, what, and the way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FilterError {
+    pub span: Range<usize>,
+    pub message: String,
+    pub help: String,
+}
+
+impl Filter {
+    /// Parses `text`. `fields` are the inputs' fields; `None` while they are not known.
+    pub fn parse(text: &str, fields: Option<&[String]>) -> Result<Self, FilterError> {
+        let mut parser = Parser { text, position: 0, fields };
+        let mut conditions = vec![parser.condition()?];
+        while let Some((word, span)) = parser.word()? {
+            if word != "and" {
+                let message = format!("expected `and`, found `{word}`");
+                return Err(FilterError { span, message, help: HELP.into() });
+            }
+            conditions.push(parser.condition()?);
+        }
+        Ok(Self(conditions))
+    }
+
+    /// Whether an input becomes a task.
+    pub fn passes(&self, fields: &Fields) -> bool {
+        self.0.iter().all(|condition| condition.holds(fields))
+    }
+}
+
+impl Condition {
+    fn holds(&self, fields: &Fields) -> bool {
+        let ordering = match (self.left.number(fields), self.right.number(fields)) {
+            (Some(left), Some(right)) => left.compare(right),
+            _ => Some(self.left.text(fields).cmp(self.right.text(fields))),
+        };
+        match self.operator {
+            Comparison::Equal => ordering == Some(Ordering::Equal),
+            Comparison::NotEqual => ordering != Some(Ordering::Equal),
+            Comparison::Less => ordering.is_some_and(Ordering::is_lt),
+            Comparison::LessOrEqual => ordering.is_some_and(Ordering::is_le),
+            Comparison::Greater => ordering.is_some_and(Ordering::is_gt),
+            Comparison::GreaterOrEqual => ordering.is_some_and(Ordering::is_ge),
+        }
+    }
+}
+
+impl Operand {
+    fn text<'a>(&'a self, fields: &'a Fields) -> &'a [u8] {
+        match self {
+            Operand::Field(index) => fields.get(*index),
+            Operand::Text(text) | Operand::Number(_, text) => text.as_bytes(),
+        }
+    }
+
+    fn number(&self, fields: &Fields) -> Option<Number> {
+        match self {
+            Operand::Field(index) => Number::parse(str::from_utf8(fields.get(*index)).ok()?.trim()),
+            Operand::Text(_) => None,
+            Operand::Number(number, _) => Some(*number),
+        }
+    }
+}
+
+impl Number {
+    /// Rust also reads `inf` and `nan`, which are words here.
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+        if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+            return None;
+        }
+        let integer = text.parse().ok().map(Number::Integer);
+        integer.or_else(|| text.parse().ok().map(Number::Float))
+    }
+
+    /// Integers are compared as such: they can have more digits than a float.
+    fn compare(self, other: Number) -> Option<Ordering> {
+        match (self, other) {
+            (Number::Integer(left), Number::Integer(right)) => Some(left.cmp(&right)),
+            (left, right) => left.float().partial_cmp(&right.float()),
+        }
+    }
+
+    fn float(self) -> f64 {
+        match self {
+            Number::Integer(number) => number as f64,
+            Number::Float(number) => number,
+        }
+    }
+}
+
+const HELP: &str = "write for example `code == 0 and name != 'x'`";
+
+struct Parser<'a> {
+    text: &'a str,
+    position: usize,
+    fields: Option<&'a [String]>,
+}
+
+impl<'a> Parser<'a> {
+    fn condition(&mut self) -> Result<Condition, FilterError> {
+        let left = self.operand()?;
+        let operator = self.comparison()?;
+        Ok(Condition { left, operator, right: self.operand()? })
+    }
+
+    fn comparison(&mut self) -> Result<Comparison, FilterError> {
+        self.skip_spaces();
+        let rest = &self.text[self.position..];
+        if let Some((sign, comparison)) = COMPARISONS.iter().find(|(sign, _)| rest.starts_with(sign)) {
+            self.position += sign.len();
+            return Ok(*comparison);
+        }
+        if rest.starts_with('=') {
+            let help = "write `==` to compare".to_owned();
+            return Err(self.unexpected("a comparison", help));
+        }
+        Err(self.unexpected("a comparison", "there is `==`, `!=`, `<`, `<=`, `>`, `>=`".into()))
+    }
+
+    fn operand(&mut self) -> Result<Operand, FilterError> {
+        self.skip_spaces();
+        let rest = &self.text[self.position..];
+        match rest.chars().next() {
+            Some(quote @ ('\'' | '"')) => Ok(Operand::Text(self.quoted(quote)?.0.to_owned())),
+            // For names with spaces and the like.
+            Some(quote @ '`') => {
+                let (name, span) = self.quoted(quote)?;
+                self.field(name, span)
+            }
+            _ => {
+                let Some((word, span)) = self.word()? else {
+                    return Err(self.unexpected("a field, a number or text in quotes", HELP.into()));
+                };
+                match Number::parse(word) {
+                    Some(number) => Ok(Operand::Number(number, word.to_owned())),
+                    None => self.field(word, span),
+                }
+            }
+        }
+    }
+
+    fn field(&self, name: &str, span: Range<usize>) -> Result<Operand, FilterError> {
+        let Some(fields) = self.fields else { return Ok(Operand::Field(0)) };
+        if let Some(index) = fields.iter().position(|field| field == name) {
+            return Ok(Operand::Field(index));
+        }
+        let help = match nearest(name, fields.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                let known: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
+                format!("the inputs have {}; text stands in quotes: `'{name}'`", known.join(", "))
+            }
+        };
+        Err(FilterError { span, message: format!("unknown field `{name}`"), help })
+    }
+
+    /// The text inside quotes, which start here, and where it is.
+    fn quoted(&mut self, quote: char) -> Result<(&'a str, Range<usize>), FilterError> {
+        let start = self.position + 1;
+        let Some(length) = self.text[start..].find(quote) else {
+            let message = "the quote is never closed".to_owned();
+            let span = self.position..self.text.len();
+            return Err(FilterError { span, message, help: format!("close it with {quote}") });
+        };
+        self.position = start + length + 1;
+        Ok((&self.text[start..start + length], start..start + length))
+    }
+
+    /// The next word, if there is more; a sign that is no word is an error.
+    fn word(&mut self) -> Result<Option<(&'a str, Range<usize>)>, FilterError> {
+        self.skip_spaces();
+        let rest = &self.text[self.position..];
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let special = |c: char| c.is_whitespace() || "=!<>'\"`()&|".contains(c);
+        let length = rest.find(special).unwrap_or(rest.len());
+        if length == 0 {
+            return Err(self.unexpected("a word", HELP.into()));
+        }
+        let span = self.position..self.position + length;
+        self.position = span.end;
+        Ok(Some((&rest[..length], span)))
+    }
+
+    fn skip_spaces(&mut self) {
+        let rest = &self.text[self.position..];
+        self.position += rest.len() - rest.trim_start().len();
+    }
+
+    fn unexpected(&self, expected: &str, help: String) -> FilterError {
+        let rest = &self.text[self.position..];
+        let length = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let found = if rest.is_empty() { "the end".into() } else { format!("`{}`", &rest[..length]) };
+        let message = format!("expected {expected}, found {found}");
+        FilterError { span: self.position..self.position + length, message, help }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fields() -> Vec<String> {
+        ["code", "loss", "name", "my field"].iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn conditions() {
+        let input: Fields = ["0", "0.50", "abc", "1e3"].iter().collect();
+        for (text, expected) in [
+            ("code == 0", true),
+            ("code == 0.0", true),
+            ("code == '0.0'", false),
+            ("loss == 0.5", true),
+            ("loss == '0.50'", true),
+            ("loss < 0.5", false),
+            ("loss<=.5 and code!=1", true),
+            ("loss <= 0.5 and code == 1", false),
+            ("name == 'abc'", true),
+            ("name > \"abb\"", true),
+            ("name > 5", true),
+            ("`my field` >= 1000", true),
+            ("10 > code", true),
+            ("code < loss", true),
+            ("9007199254740993 > 9007199254740992", true),
+            ("code < -1", false),
+        ] {
+            assert_eq!(Filter::parse(text, Some(&fields())).unwrap().passes(&input), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_have_a_place() {
+        for (text, span, message) in [
+            ("los < 1", 0..3, "unknown field `los`"),
+            ("code == x", 8..9, "unknown field `x`"),
+            ("code = 1", 5..6, "expected a comparison, found `=`"),
+            ("code", 4..4, "expected a comparison, found the end"),
+            ("code == ", 8..8, "expected a field, a number or text in quotes, found the end"),
+            ("", 0..0, "expected a field, a number or text in quotes, found the end"),
+            ("code == 1 or loss == 1", 10..12, "expected `and`, found `or`"),
+            ("code == 1 and", 13..13, "expected a field, a number or text in quotes, found the end"),
+            ("name == 'x", 8..10, "the quote is never closed"),
+            ("(code == 1)", 0..5, "expected a word, found `(code`"),
+        ] {
+            let error = Filter::parse(text, Some(&fields())).unwrap_err();
+            assert_eq!((error.span, error.message.as_str()), (span, message), "{text}");
+        }
+        assert_eq!(Filter::parse("los < 1", Some(&fields())).unwrap_err().help, "did you mean `loss`?");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_is_parsed_or_placed_inside_it(text in "[a-c0-9 =<>!'\"`ä.-]{0,16}") {
+            if let Err(error) = Filter::parse(&text, Some(&["a".to_owned()])) {
+                prop_assert!(text.get(error.span).is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The settings of `[limits]`, and the model beside it.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+
+use crate::job::setting::{choose, deserialize_from_str};
+use crate::model::Model;
+
+/// How many tasks run at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concurrency {
+    /// So many.
+    Count(NonZeroUsize),
+    /// As many as there are cores for this process.
+    Cores,
+}
+
+impl Concurrency {
+    /// The number of slots. `"cores"` honours affinity and the cgroup's quota.
+    pub fn slots(self) -> usize {
+        match self {
+            Concurrency::Count(count) => count.get(),
+            Concurrency::Cores => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        }
+    }
+}
+
+impl FromStr for Concurrency {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "cores" {
+            return Ok(Concurrency::Cores);
+        }
+        let bad = || format!("must be an integer above 0 or \"cores\", not `{text}`");
+        text.parse().map(Concurrency::Count).map_err(|_| bad())
+    }
+}
+
+impl<'de> Deserialize<'de> for Concurrency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Slots;
+        impl Visitor<'_> for Slots {
+            type Value = Concurrency;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer above 0 or \"cores\"")
+            }
+
+            fn visit_i64<E: Error>(self, count: i64) -> Result<Concurrency, E> {
+                let slots = usize::try_from(count).ok().and_then(NonZeroUsize::new);
+                slots
+                    .map(Concurrency::Count)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Signed(count), &self))
+            }
+
+            fn visit_u64<E: Error>(self, count: u64) -> Result<Concurrency, E> {
+                let slots = usize::try_from(count).ok().and_then(NonZeroUsize::new);
+                slots
+                    .map(Concurrency::Count)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(count), &self))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Concurrency, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Slots)
+    }
+}
+
+impl fmt::Display for Concurrency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Concurrency::Count(count) => count.fmt(f),
+            Concurrency::Cores => f.write_str("cores"),
+        }
+    }
+}
+
+/// A length of time as humantime reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Period(Duration);
+
+impl Period {
+    /// The time.
+    pub fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        humantime::parse_duration(text).map(Self).map_err(|_| {
+            format!("`{text}` is not a duration; write for example \"500ms\", \"30s\" or \"1m 30s\"")
+        })
+    }
+}
+
+deserialize_from_str!(Period, "a duration such as \"30s\"");
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+/// A length of time that is not nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timeout(Period);
+
+impl Timeout {
+    /// The time, above 0.
+    pub fn duration(self) -> Duration {
+        self.0.duration()
+    }
+}
+
+impl FromStr for Timeout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let period: Period = text.parse()?;
+        if period.duration().is_zero() {
+            return Err("must be above 0; leave it out for no timeout".into());
+        }
+        Ok(Self(period))
+    }
+}
+
+deserialize_from_str!(Timeout, "a duration above 0 such as \"30s\"");
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The model as the job file names it. `auto` ends in planning: a planned job has a [`Model`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawModel {
+    /// The decision guide settles it.
+    Auto,
+    /// This one.
+    Set(Model),
+}
+
+impl RawModel {
+    /// The model, if one was set.
+    pub fn set(self) -> Option<Model> {
+        match self {
+            RawModel::Auto => None,
+            RawModel::Set(model) => Some(model),
+        }
+    }
+}
+
+impl FromStr for RawModel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut choices: Vec<_> =
+            Model::ALL.iter().map(|&model| (model.name(), RawModel::Set(model))).collect();
+        choices.push(("auto", RawModel::Auto));
+        choose(text, &choices)
+    }
+}
+
+deserialize_from_str!(RawModel, "the name of a model");
+
+impl fmt::Display for RawModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RawModel::Auto => f.write_str("auto"),
+            RawModel::Set(model) => model.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn concurrency() {
+        assert_eq!("4".parse(), Ok(Concurrency::Count(NonZeroUsize::new(4).unwrap())));
+        assert_eq!("cores".parse(), Ok(Concurrency::Cores));
+        assert!(Concurrency::Cores.slots() > 0);
+        for text in ["0", "-1", "1.5", "many", ""] {
+            assert!(text.parse::<Concurrency>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("1m 30s", 90_000), ("0s", 0)] {
+            let period: Period = text.parse().unwrap();
+            assert_eq!(period.duration(), Duration::from_millis(millis), "{text}");
+            assert_eq!(period.to_string(), text);
+        }
+        let error = "10 parsecs".parse::<Timeout>().unwrap_err();
+        assert!(error.contains("30s"), "{error}");
+        assert!("0s".parse::<Timeout>().is_err());
+        assert!("5".parse::<Period>().is_err());
+    }
+
+    #[test]
+    fn models() {
+        for text in ["auto", "sequential", "threads", "processes", "async"] {
+            assert_eq!(text.parse::<RawModel>().unwrap().to_string(), text);
+        }
+        let error = "thread".parse::<RawModel>().unwrap_err();
+        assert_eq!(
+            error,
+            "must be `sequential`, `threads`, `async`, `processes` or `auto`, not `thread`"
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! The names of jobs.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::job::setting::deserialize_from_str;
+
+/// The name of a job: it becomes the name of a file, so it has letters, digits, `_` and `-` only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobName(String);
+
+impl JobName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for JobName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "summary" {
+            return Err("`summary` is the name of the report of all jobs; choose another".into());
+        }
+        let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+        if text.is_empty() || !text.chars().all(fits) {
+            return Err(format!(
+                "`{text}` is no name of a job: letters, digits, `_` and `-` make one"
+            ));
+        }
+        // Reports put `.partial` and the like behind it, and file systems stop at 255 bytes.
+        if text.len() > 200 {
+            return Err("is longer than 200 bytes".into());
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+deserialize_from_str!(JobName, "a string");
+
+impl fmt::Display for JobName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for text in ["a", "count-down", "a_1", "größe", "-"] {
+            assert_eq!(text.parse::<JobName>().unwrap().as_str(), text);
+        }
+        for text in ["", "summary", "a b", "a/b", "..", "a.b", "a\n"] {
+            assert!(text.parse::<JobName>().is_err(), "{text}");
+        }
+    }
+}

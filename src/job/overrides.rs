@@ -1,0 +1,297 @@
+//! What the command line changes in every job file: `--set KEY=VALUE` and its short forms.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
+use crate::job::document::Document;
+
+/// What the command line changes.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--set`: each is `KEY=VALUE`.
+    pub set: Vec<String>,
+    /// `--model`.
+    pub model: Option<String>,
+    /// `-j/--concurrency`.
+    pub concurrency: Option<String>,
+    /// `--limit`.
+    pub limit: Option<u64>,
+}
+
+/// A key and the value that the command line gives it.
+#[derive(Debug)]
+pub(super) struct Argument {
+    /// The argument as it was typed, to point into.
+    pub source: Arc<Source>,
+    /// The parts of the key; never empty.
+    path: Vec<Spanned<String>>,
+    /// Where the value is in the source.
+    pub value: Range<usize>,
+}
+
+/// Keys of a table of which the last one set is meant: setting it removes the others of its line.
+const RIVALS: [(&str, &[&str]); 5] = [
+    ("inputs", &["values", "range", "lines", "csv", "jsonl", "glob", "matrix", "zip", "repeat", "job"]),
+    ("inputs", &["null", "values", "range", "csv", "jsonl", "glob", "matrix", "zip", "repeat", "job"]),
+    ("workload", &["command", "http", "compute", "sleep", "python", "worker"]),
+    ("workload.command", &["argv", "shell"]),
+    ("workload.command", &["stdin", "stdin_file"]),
+];
+
+impl Overrides {
+    /// The arguments, in the order in which they apply: the short forms are the more explicit ones, and win.
+    pub(super) fn arguments(&self) -> Result<Vec<Argument>, Diagnostics> {
+        let mut arguments = Vec::new();
+        let mut errors = Diagnostics::default();
+        for text in &self.set {
+            match Argument::parse(text) {
+                Ok(argument) => arguments.push(argument),
+                Err(error) => errors.push(error),
+            }
+        }
+        let limit = self.limit.map(|limit| limit.to_string());
+        let short = [
+            ("--model ", &["model"][..], &self.model),
+            ("--concurrency ", &["limits", "concurrency"], &self.concurrency),
+            ("--limit ", &["inputs", "limit"], &limit),
+        ];
+        for (flag, path, value) in short {
+            if let Some(value) = value {
+                arguments.push(Argument::short(flag, path, value));
+            }
+        }
+        if errors.is_empty() { Ok(arguments) } else { Err(errors) }
+    }
+}
+
+impl Argument {
+    fn parse(set: &str) -> Result<Self, Diagnostic> {
+        const FLAG: &str = "--set ";
+        let source = Arc::new(Source { name: "command line".into(), text: format!("{FLAG}{set}") });
+        let mistake = |message: String, span: Range<usize>| {
+            Diagnostic::new(message)
+                .at(Place::new(Arc::clone(&source), span))
+                .help("write `--set KEY=VALUE`, for example `--set limits.timeout=5s`")
+        };
+        let equals = end_of_key(set).ok_or_else(|| {
+            mistake(format!("`{set}` has no value"), FLAG.len()..source.text.len())
+        })?;
+        let key = &set[..equals];
+        let path = key_path(key, FLAG.len()).ok_or_else(|| {
+            mistake(format!("`{key}` is not a key"), FLAG.len()..FLAG.len() + key.len())
+        })?;
+        let value = FLAG.len() + equals + 1..source.text.len();
+        Ok(Self { path, value, source })
+    }
+
+    fn short(flag: &str, path: &[&str], value: &str) -> Self {
+        let source = Source { name: "command line".into(), text: format!("{flag}{value}") };
+        let key = 0..flag.trim_end().len();
+        Self {
+            path: path.iter().map(|&part| Spanned::new(key.clone(), part.to_owned())).collect(),
+            value: flag.len()..source.text.len(),
+            source: Arc::new(source),
+        }
+    }
+
+    /// Changes `root` as the argument, the one at `index` of `document`, says.
+    pub fn apply<'a>(&'a self, root: &mut DeTable<'a>, document: &Document, index: usize) {
+        let start = document.start_of(index);
+        let (last, tables) = self.path.split_last().expect("a key has a part");
+        let mut table = root;
+        let mut name = String::new();
+        for part in tables {
+            table = table_at(part_at(part, start), remove_rivals(table, &name, part.get_ref()));
+            if !name.is_empty() {
+                name.push('.');
+            }
+            name.push_str(part.get_ref());
+        }
+        let table = remove_rivals(table, &name, last.get_ref());
+        let value = self.value(start);
+        // A key that is there stays where it is: the order of keys is the order of fields.
+        table.insert(part_at(last, start), value);
+    }
+
+    /// The value, as TOML if it is some.
+    fn value(&self, start: usize) -> Spanned<DeValue<'_>> {
+        let text = &self.source.text[self.value.clone()];
+        let span = self.value.start + start..self.value.end + start;
+        let value = match DeValue::parse(text) {
+            Ok(value) => shifted(value, span.start).into_inner(),
+            Err(_) => DeValue::String(Cow::Borrowed(text)),
+        };
+        Spanned::new(span, value)
+    }
+}
+
+/// Where the `=` is that ends the key; one inside quotes is a part of the key.
+fn end_of_key(set: &str) -> Option<usize> {
+    let mut quote = None;
+    set.char_indices().find_map(|(index, c)| {
+        match (quote, c) {
+            (None, '=') => return Some(index),
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), _) if open == c => quote = None,
+            _ => {}
+        }
+        None
+    })
+}
+
+/// The parts of a key, dotted and quoted as TOML has it; places count from `offset`.
+fn key_path(key: &str, offset: usize) -> Option<Vec<Spanned<String>>> {
+    if key.contains(['\n', '#', '[', '{']) {
+        return None;
+    }
+    let line = format!("{key}=0");
+    let document = DeTable::parse(&line).ok()?;
+    let mut table = document.get_ref();
+    let mut path = Vec::new();
+    loop {
+        let (part, value) = table.iter().next()?;
+        let span = part.span();
+        let part = part.get_ref().clone().into_owned();
+        path.push(Spanned::new(span.start + offset..span.end + offset, part));
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            _ => return Some(path),
+        }
+    }
+}
+
+fn part_at<'a>(part: &'a Spanned<String>, start: usize) -> Spanned<DeString<'a>> {
+    let span = part.span();
+    Spanned::new(span.start + start..span.end + start, Cow::Borrowed(part.get_ref().as_str()))
+}
+
+/// The table at `key`, which is made where there is none.
+fn table_at<'t, 'a>(key: Spanned<DeString<'a>>, table: &'t mut DeTable<'a>) -> &'t mut DeTable<'a> {
+    let is_table = table.get(key.get_ref().as_ref()).is_some_and(|value| value.get_ref().is_table());
+    if !is_table {
+        let value = Spanned::new(key.span(), DeValue::Table(DeTable::new()));
+        table.insert(key.clone(), value);
+    }
+    match table.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut) {
+        Some(DeValue::Table(inner)) => inner,
+        _ => unreachable!("it is a table, or has just been made one"),
+    }
+}
+
+/// Removes from the table called `name` what cannot stand beside `key`.
+fn remove_rivals<'t, 'a>(
+    table: &'t mut DeTable<'a>,
+    name: &str,
+    key: &str,
+) -> &'t mut DeTable<'a> {
+    for (_, rivals) in RIVALS.iter().filter(|(of, rivals)| *of == name && rivals.contains(&key)) {
+        for rival in rivals.iter().filter(|rival| **rival != key) {
+            table.remove(*rival);
+        }
+    }
+    table
+}
+
+/// `value` with all its places moved by `by` bytes.
+fn shifted(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
+    let span = value.span().start + by..value.span().end + by;
+    let value = match value.into_inner() {
+        DeValue::Array(mut array) => {
+            for element in array.iter_mut() {
+                let taken = std::mem::replace(element, Spanned::new(0..0, DeValue::Boolean(false)));
+                *element = shifted(taken, by);
+            }
+            DeValue::Array(array)
+        }
+        DeValue::Table(table) => DeValue::Table(
+            table
+                .into_iter()
+                .map(|(key, value)| {
+                    let span = key.span().start + by..key.span().end + by;
+                    (Spanned::new(span, key.into_inner()), shifted(value, by))
+                })
+                .collect(),
+        ),
+        value => value,
+    };
+    Spanned::new(span, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(file: &str, sets: &[&str]) -> String {
+        let overrides = Overrides {
+            set: sets.iter().map(|&set| set.to_owned()).collect(),
+            ..Overrides::default()
+        };
+        let arguments = overrides.arguments().unwrap();
+        let source = Arc::new(Source { name: "a.toml".into(), text: file.into() });
+        let document = Document::new(source, &arguments);
+        let mut root = DeTable::parse(file).unwrap().into_inner();
+        for (index, argument) in arguments.iter().enumerate() {
+            argument.apply(&mut root, &document, index);
+        }
+        show(&DeValue::Table(root))
+    }
+
+    fn show(value: &DeValue<'_>) -> String {
+        match value {
+            DeValue::Table(table) => {
+                let entries = table.iter().map(|(k, v)| format!("{}={}", k.get_ref(), show(v.get_ref())));
+                format!("{{{}}}", entries.collect::<Vec<_>>().join(" "))
+            }
+            DeValue::Array(array) => format!("{}", array.len()),
+            DeValue::String(text) => format!("'{text}'"),
+            DeValue::Integer(number) => number.to_string(),
+            other => other.type_str().into(),
+        }
+    }
+
+    #[test]
+    fn a_set_reaches_every_key() {
+        for (file, set, expected) in [
+            ("", "limits.timeout=5s", "{limits={timeout='5s'}}"),
+            ("[limits]\ngrace = \"1s\"", "limits.concurrency=5", "{limits={grace='1s' concurrency=5}}"),
+            ("model = \"async\"", "model=threads", "{model='threads'}"),
+            ("", "a.\"b.c=\".d=x=y", "{a={b.c=={d='x=y'}}}"),
+            ("inputs = 3", "inputs.repeat=2", "{inputs={repeat=2}}"),
+            ("", "inputs.values=[1,2]", "{inputs={values=2}}"),
+            ("", "description=", "{description=''}"),
+        ] {
+            assert_eq!(applied(file, &[set]), expected, "{set}");
+        }
+    }
+
+    #[test]
+    fn a_source_or_a_kind_replaces_the_other() {
+        let file = "[inputs]\nlines = \"a\"\nnull = true\nlimit = 1\n[workload.command]\nargv = [\"x\"]";
+        assert_eq!(
+            applied(file, &["inputs.repeat=2", "workload.compute.arg=1"]),
+            "{inputs={limit=1 repeat=2} workload={compute={arg=1}}}"
+        );
+        assert_eq!(
+            applied(file, &["inputs.lines=-", "workload.command.shell=ls"]),
+            "{inputs={lines='-' null=boolean limit=1} workload={command={shell='ls'}}}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_argument_is_told() {
+        for (set, message) in [
+            ("limits.timeout", "`limits.timeout` has no value"),
+            ("=5", "`` is not a key"),
+            ("a b=5", "`a b` is not a key"),
+            ("[a]\nb=5", "`[a]\nb` is not a key"),
+        ] {
+            let error = Argument::parse(set).unwrap_err();
+            assert_eq!(error.message(), message);
+        }
+    }
+}

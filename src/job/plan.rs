@@ -1,0 +1,213 @@
+//! From the tables of one file to a [`Job`].
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, Error};
+
+use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::job::document::Document;
+use crate::job::inputs;
+use crate::job::limits::{Concurrency, Period, RawModel, Timeout};
+use crate::job::name::JobName;
+use crate::job::overrides::Argument;
+use crate::job::planner::Planner;
+use crate::job::table::Table;
+use crate::job::{Job, ReportSettings, Stage, columns};
+use crate::model::auto;
+use crate::workload::{self, Workload};
+
+/// TERM to KILL, unless the file says otherwise.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A file that has been read.
+#[derive(Debug)]
+pub(super) struct PlannedFile {
+    /// As it was given.
+    pub file: PathBuf,
+    /// The job's name and where it is set, if it is; known even where the job is not.
+    pub name: Option<(JobName, Option<Place>)>,
+    /// `None` if there are mistakes.
+    pub job: Option<Job>,
+    /// All mistakes, by their places.
+    pub errors: Vec<Diagnostic>,
+}
+
+impl PlannedFile {
+    /// Plans the job of a file of this text.
+    pub fn plan(file: &Path, text: String, arguments: &[Argument]) -> Self {
+        let source = Arc::new(Source { name: file.display().to_string(), text });
+        let (root, errors) = DeTable::parse_recoverable(&source.text);
+        if !errors.is_empty() {
+            // What can be read of such a file would only be guessed at.
+            let errors = syntax_errors(errors, &source);
+            return Self { file: file.into(), name: None, job: None, errors };
+        }
+        let document = Document::new(Arc::clone(&source), arguments);
+        let mut root = root.into_inner();
+        for (index, argument) in arguments.iter().enumerate() {
+            argument.apply(&mut root, &document, index);
+        }
+        let (name, job) = plan(file, Table::root(&document, &root), &document);
+        let errors = document.into_errors();
+        let job = job.filter(|_| errors.is_empty());
+        Self { file: file.into(), name, job, errors }
+    }
+
+    /// A file that could not be read.
+    pub fn unreadable(file: &Path, error: Diagnostic) -> Self {
+        Self { file: file.into(), name: None, job: None, errors: vec![error] }
+    }
+}
+
+/// All syntax errors in order. Where several are told of one line, the first is the cause of the others.
+fn syntax_errors(mut errors: Vec<Error>, source: &Arc<Source>) -> Vec<Diagnostic> {
+    let start = |error: &Error| error.span().map_or(0, |span| span.start);
+    errors.sort_by_key(start);
+    let line = |error: &Error| source.text[..start(error).min(source.text.len())].matches('\n').count();
+    errors.dedup_by_key(|error| line(error));
+    let shown = errors.iter().map(|error| {
+        let span = error.span().unwrap_or(0..0);
+        Diagnostic::new(error.message()).at(Place::new(Arc::clone(source), span))
+    });
+    shown.collect()
+}
+
+type Named = Option<(JobName, Option<Place>)>;
+
+fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option<Job>) {
+    let name = name(file, &mut root, document);
+    let description = root.get::<String>("description").map(Spanned::into_inner);
+    let model = root.get::<RawModel>("model").and_then(|model| model.into_inner().set());
+    let folder = std::path::absolute(file).ok();
+    let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
+
+    let inputs = inputs::read(root.table("inputs"), folder);
+    check_fields(inputs.fields.as_deref(), &root, document);
+    let plan = Planner {
+        document,
+        job: name.as_ref().map_or("", |(name, _)| name.as_str()).to_owned(),
+        folder: folder.to_owned(),
+        fields: inputs.fields,
+    };
+    let workload = read_workload(&mut root, &plan);
+    let limits = Limits::read(root.table("limits"));
+    let columns = columns::read(root.table("columns"), &plan);
+    let report = ReportSettings::read(root.table("report"));
+    root.finish();
+
+    let job = inputs.inputs.zip(workload).zip(name.as_ref()).map(|((inputs, workload), (name, _))| {
+        let settled = auto::settle(model, limits.concurrency, workload.nature(), inputs.tasks());
+        Job {
+            name: name.as_str().to_owned(),
+            description,
+            file: file.to_owned(),
+            folder: folder.to_owned(),
+            fields: plan.fields.unwrap_or_default(),
+            inputs,
+            stage: Stage {
+                model: settled.model,
+                reason: settled.reason,
+                concurrency: settled.concurrency,
+                timeout: limits.timeout,
+                grace: limits.grace,
+                workload,
+                columns,
+            },
+            report,
+        }
+    });
+    (name, job)
+}
+
+/// The job's name: as the file says, else the file's stem.
+fn name(file: &Path, root: &mut Table<'_>, document: &Document) -> Named {
+    if root.has("name") {
+        let name = root.get::<JobName>("name")?;
+        return Some((name.get_ref().clone(), Some(document.place(&name.span()))));
+    }
+    root.get::<JobName>("name");
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    match JobName::from_str(&stem) {
+        Ok(name) => Some((name, None)),
+        Err(error) => {
+            let message = format!("the file's name makes no name of a job: {error}");
+            let start = Diagnostic::new(message).at(document.place(&(0..0)));
+            document.report(start.help("set `name = \"…\"` at the top of the file"));
+            None
+        }
+    }
+}
+
+/// Two fields must not become one column: `code` becomes `input_code` in the report.
+fn check_fields(fields: Option<&[String]>, root: &Table<'_>, document: &Document) {
+    let fields = fields.unwrap_or_default();
+    for field in fields {
+        let column = columns::report_name(field);
+        if column != *field && fields.contains(&column) {
+            let message = format!("the inputs have a field `{field}`, which is `{column}` in the report, and a field `{column}`");
+            document.error(&root.span_of_key("inputs"), message);
+        }
+    }
+}
+
+/// Reads the one workload.
+fn read_workload(root: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
+    let help = "add `[workload.command]` with `argv = [\"…\"]`, `[workload.compute]` or `[workload.sleep]`";
+    if !root.has("workload") && !root.has("stages") {
+        let message = format!("`{}` has no workload", plan.document.name());
+        plan.document.report(Diagnostic::new(message).help(help));
+    }
+    let mut table = root.table("workload")?;
+    let present: Vec<_> = workload::KINDS
+        .into_iter()
+        .filter_map(|kind| {
+            let place = table.has(kind).then(|| table.span_of_key(kind));
+            Some((kind, table.table(kind), place?))
+        })
+        .collect();
+    let mut workload = None;
+    if let [(first, _, first_place), (second, _, second_place), ..] = &present[..] {
+        let place = |span| plan.document.place(span);
+        plan.document.report(
+            Diagnostic::new(format!("the job has two workloads, `{first}` and `{second}`"))
+                .at(place(second_place).label("second"))
+                .at(place(first_place).label("first"))
+                .help("a job has one; leave one out, or make it two jobs"),
+        );
+    } else if present.is_empty() && !table.has_unknown() {
+        plan.error_with_help(table.span(), "`[workload]` has no kind", help);
+    } else if let Some((kind, Some(mut inner), _)) = present.into_iter().next() {
+        workload = workload::read(kind, &mut inner, plan);
+        inner.finish();
+    }
+    table.finish();
+    workload
+}
+
+/// `[limits]`, with its defaults.
+#[derive(Debug)]
+struct Limits {
+    concurrency: Option<usize>,
+    timeout: Option<Duration>,
+    grace: Duration,
+}
+
+impl Limits {
+    fn read(table: Option<Table<'_>>) -> Self {
+        let mut limits = Self { concurrency: None, timeout: None, grace: GRACE };
+        if let Some(mut table) = table {
+            let concurrency = table.get::<Concurrency>("concurrency");
+            limits.concurrency = concurrency.map(|concurrency| concurrency.into_inner().slots());
+            limits.timeout = table.get::<Timeout>("timeout").map(|t| t.into_inner().duration());
+            if let Some(grace) = table.get::<Period>("grace") {
+                limits.grace = grace.into_inner().duration();
+            }
+            table.finish();
+        }
+        limits
+    }
+}

@@ -1,0 +1,124 @@
+//! The settings of `[report]`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::job::setting::{choose, deserialize_from_str};
+use crate::job::table::Table;
+
+/// How the report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportSettings {
+    /// For which reader.
+    pub dialect: Dialect,
+    /// In which order.
+    pub order: Order,
+    /// Whether text that a spreadsheet would calculate gets a leading `'`.
+    pub formula_safe: bool,
+}
+
+impl ReportSettings {
+    pub(super) fn read(table: Option<Table<'_>>) -> Self {
+        let mut settings = Self::default();
+        if let Some(mut table) = table {
+            if let Some(dialect) = table.get::<Dialect>("dialect") {
+                settings.dialect = dialect.into_inner();
+            }
+            if let Some(order) = table.get::<Order>("order") {
+                settings.order = order.into_inner();
+            }
+            if let Some(formula_safe) = table.get::<bool>("formula_safe") {
+                settings.formula_safe = formula_safe.into_inner();
+            }
+            table.finish();
+        }
+        settings
+    }
+}
+
+impl Default for ReportSettings {
+    fn default() -> Self {
+        Self { dialect: Dialect::Csv, order: Order::Input, formula_safe: true }
+    }
+}
+
+/// Who is going to read the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Programs: LF, no BOM.
+    Csv,
+    /// Excel: BOM, CRLF.
+    Excel,
+    /// Excel where the comma is the decimal separator: also `;` and decimal commas.
+    ExcelSemicolon,
+}
+
+const DIALECTS: [(&str, Dialect); 3] = [
+    ("csv", Dialect::Csv),
+    ("excel", Dialect::Excel),
+    ("excel-semicolon", Dialect::ExcelSemicolon),
+];
+
+impl FromStr for Dialect {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        choose(text, &DIALECTS)
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(DIALECTS[*self as usize].0)
+    }
+}
+
+deserialize_from_str!(Dialect, "a string: `csv`, `excel` or `excel-semicolon`");
+
+/// In which order the rows stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// That of the inputs.
+    Input,
+    /// That in which the tasks ended.
+    Completion,
+}
+
+const ORDERS: [(&str, Order); 2] = [("input", Order::Input), ("completion", Order::Completion)];
+
+impl FromStr for Order {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        choose(text, &ORDERS)
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(ORDERS[*self as usize].0)
+    }
+}
+
+deserialize_from_str!(Order, "a string: `input` or `completion`");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_read_back() {
+        for (word, dialect) in DIALECTS {
+            assert_eq!(word.parse(), Ok(dialect));
+            assert_eq!(dialect.to_string(), word);
+        }
+        for (word, order) in ORDERS {
+            assert_eq!(word.parse(), Ok(order));
+            assert_eq!(order.to_string(), word);
+        }
+        assert_eq!(
+            "tsv".parse::<Dialect>().unwrap_err(),
+            "must be `csv`, `excel` or `excel-semicolon`, not `tsv`"
+        );
+    }
+}

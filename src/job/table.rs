@@ -1,0 +1,317 @@
+//! One table of a job file. Whoever reads it asks for the keys that it knows; [`Table::finish`] reports the rest.
+
+mod keys;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use crate::diagnostic::Diagnostic;
+use crate::job::document::{Document, inside};
+use crate::job::planner::Planner;
+use crate::job::template::Template;
+
+/// A table of a job file.
+#[derive(Debug)]
+pub struct Table<'a> {
+    document: &'a Document,
+    entries: &'a DeTable<'a>,
+    /// Dotted, empty for the file itself.
+    name: String,
+    span: Range<usize>,
+    asked: Vec<&'static str>,
+}
+
+impl<'a> Table<'a> {
+    /// The file itself.
+    pub(super) fn root(document: &'a Document, entries: &'a DeTable<'a>) -> Self {
+        Self { document, entries, name: String::new(), span: 0..0, asked: Vec::new() }
+    }
+
+    /// The value of `key` as a `T`. A value that is none is reported at its place.
+    pub fn get<T: DeserializeOwned>(&mut self, key: &'static str) -> Option<Spanned<T>> {
+        let value = self.raw(key)?;
+        let span = value.span();
+        let error = match T::deserialize(ValueDeserializer::from(value.clone())) {
+            Ok(parsed) => return Some(Spanned::new(span, parsed)),
+            Err(error) => error,
+        };
+        if let Some(text) = self.document.argument_text(&span) {
+            let text = Spanned::new(span.clone(), DeValue::String(Cow::Borrowed(text)));
+            if let Ok(parsed) = T::deserialize(ValueDeserializer::from(text)) {
+                return Some(Spanned::new(span, parsed));
+            }
+        }
+        let place = error.span().filter(|_| !self.document.is_argument(&span)).unwrap_or(span);
+        self.document.error(&place, in_words(key, error.message()));
+        None
+    }
+
+    /// The value of `key` as a `T`. A missing key is reported, too.
+    pub fn require<T: DeserializeOwned>(&mut self, key: &'static str) -> Option<Spanned<T>> {
+        if self.has(key) {
+            return self.get(key);
+        }
+        self.missing(key);
+        None
+    }
+
+    /// The table at `key`.
+    pub fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
+        self.asked.push(key);
+        let (found, value) = self.entries.get_key_value(key)?;
+        self.inner(key, found.span(), value)
+    }
+
+    /// All tables in this one, for keys that the user chooses, with the places of their keys.
+    pub(super) fn tables(&mut self) -> Vec<(Spanned<String>, Table<'a>)> {
+        let entries: &'a DeTable<'a> = self.entries;
+        let all = entries.iter().filter_map(|(key, value)| {
+            let name = key.get_ref().clone().into_owned();
+            let table = self.inner(&name, key.span(), value)?;
+            Some((Spanned::new(key.span(), name), table))
+        });
+        all.collect()
+    }
+
+    fn inner(
+        &self,
+        key: &str,
+        key_span: Range<usize>,
+        value: &'a Spanned<DeValue<'a>>,
+    ) -> Option<Table<'a>> {
+        let DeValue::Table(entries) = value.get_ref() else {
+            let found = described(value.get_ref());
+            let message = format!("`{key}` must be a table, not {found}");
+            self.document.error_with_help(&value.span(), message, format!("write `[{}]`", self.named(key)));
+            return None;
+        };
+        let name = self.named(key);
+        Some(Table { document: self.document, entries, name, span: key_span, asked: Vec::new() })
+    }
+
+    /// A string with placeholders.
+    pub fn template(&mut self, key: &'static str, plan: &Planner<'_>) -> Option<Template> {
+        let value = self.raw(key)?;
+        let Some(text) = self.text_of(value) else {
+            self.wrong_type(key, value, "a string");
+            return None;
+        };
+        self.parse_template(&text, &value.span(), plan)
+    }
+
+    /// An array of strings with placeholders.
+    pub fn templates(&mut self, key: &'static str, plan: &Planner<'_>) -> Option<Vec<Template>> {
+        let value = self.raw(key)?;
+        let DeValue::Array(array) = value.get_ref() else {
+            self.wrong_type(key, value, "an array of strings");
+            return None;
+        };
+        let templates: Vec<_> = array
+            .iter()
+            .map(|element| {
+                let DeValue::String(text) = element.get_ref() else {
+                    self.wrong_type(key, element, "an array of strings");
+                    return None;
+                };
+                self.parse_template(text, &element.span(), plan)
+            })
+            .collect();
+        templates.into_iter().collect()
+    }
+
+    /// A table of strings with placeholders, such as `env`; numbers and booleans are taken as their text.
+    pub fn template_map(&mut self, key: &'static str, plan: &Planner<'_>) -> Vec<(String, Template)> {
+        let Some(table) = self.table(key) else { return Vec::new() };
+        let templates = table.entries.iter().filter_map(|(name, value)| {
+            let Some(text) = scalar_text(value.get_ref()) else {
+                self.wrong_type(name.get_ref(), value, "a string");
+                return None;
+            };
+            let template = self.parse_template(&text, &value.span(), plan)?;
+            Some((name.get_ref().clone().into_owned(), template))
+        });
+        templates.collect()
+    }
+
+    /// A number, or a string with placeholders.
+    pub fn scalar_template(&mut self, key: &'static str, plan: &Planner<'_>) -> Option<Template> {
+        let value = self.raw(key)?;
+        match value.get_ref() {
+            DeValue::Integer(_) | DeValue::Float(_) => scalar_text(value.get_ref()).map(Template::constant),
+            DeValue::String(text) => self.parse_template(text, &value.span(), plan),
+            _ => {
+                self.wrong_type(key, value, "a number or a string");
+                None
+            }
+        }
+    }
+
+    /// Where the table is: its key, as in its header.
+    pub fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// Where the value of `key` is; the table's place, if it has no such key.
+    pub fn span_of(&self, key: &str) -> Range<usize> {
+        self.entries.get(key).map_or_else(|| self.span(), Spanned::span)
+    }
+
+    /// Where `key` is; the table's place, if it has no such key.
+    pub fn span_of_key(&self, key: &str) -> Range<usize> {
+        self.entries.get_key_value(key).map_or_else(|| self.span(), |(key, _)| key.span())
+    }
+
+    /// Whether the table has this key.
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Whether the table has a key that nobody has asked for (so far).
+    pub(super) fn has_unknown(&self) -> bool {
+        self.entries.keys().any(|key| !self.asked.contains(&&**key.get_ref()))
+    }
+
+    /// Reports that `key` is needed.
+    pub fn missing(&self, key: &str) {
+        if self.name.is_empty() {
+            self.document.report(Diagnostic::new(format!("`{}` has no `{key}`", self.document.name())));
+        } else {
+            self.document.error(&self.span, format!("`[{}]` has no `{key}`", self.name));
+        }
+    }
+
+    /// Reports every key that nobody asked for.
+    pub fn finish(self) {
+        for key in self.entries.keys() {
+            let name: &str = key.get_ref();
+            if !self.asked.contains(&name) {
+                let (message, help) = keys::explain(name, &self.name, &self.asked);
+                let mut diagnostic = Diagnostic::new(message).at(self.document.place(&key.span()));
+                if let Some(help) = help {
+                    diagnostic = diagnostic.help(help);
+                }
+                self.document.report(diagnostic);
+            }
+        }
+    }
+
+    /// The value of `key` as the file has it.
+    pub(super) fn raw(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.asked.push(key);
+        self.entries.get(key)
+    }
+
+    /// The document that the table is a part of.
+    pub(super) fn document(&self) -> &'a Document {
+        self.document
+    }
+
+    /// Reports a value of the wrong type.
+    pub(super) fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
+        let found = described(value.get_ref());
+        self.document.error(&value.span(), format!("`{key}` must be {expected}, not {found}"));
+    }
+
+    /// The text of a value: a string, or what was typed behind `--set KEY=`.
+    pub(super) fn text_of(&self, value: &'a Spanned<DeValue<'a>>) -> Option<Cow<'a, str>> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(Cow::Borrowed(text)),
+            _ => self.document.argument_text(&value.span()).map(Cow::Borrowed),
+        }
+    }
+
+    fn parse_template(&self, text: &str, span: &Range<usize>, plan: &Planner<'_>) -> Option<Template> {
+        Template::parse(text, &plan.scope())
+            .map_err(|error| {
+                let place = inside(self.document, span, text, &error.span);
+                self.document.error_with_help(&place, error.message, error.help);
+            })
+            .ok()
+    }
+
+    fn named(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+}
+
+/// The text of a single value; a number is as the file has it, but for `_` between its digits.
+pub(super) fn scalar_text(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.clone().into_owned()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        DeValue::Boolean(value) => Some(value.to_string()),
+        DeValue::Datetime(time) => Some(time.to_string()),
+        DeValue::Array(_) | DeValue::Table(_) => None,
+    }
+}
+
+/// What kind of value it is, with its text where that is short.
+pub(super) fn described(value: &DeValue<'_>) -> String {
+    let kind = match value {
+        DeValue::Array(_) => return "an array".into(),
+        DeValue::Table(_) => return "a table".into(),
+        DeValue::String(text) => return format!("the string \"{text}\""),
+        DeValue::Integer(_) => "the integer",
+        DeValue::Float(_) => "the number",
+        DeValue::Boolean(_) => "the boolean",
+        DeValue::Datetime(_) => "the date",
+    };
+    format!("{kind} {}", scalar_text(value).unwrap_or_default())
+}
+
+/// Serde's words for a value that does not fit, in the user's.
+fn in_words(key: &str, message: &str) -> String {
+    let mismatch = message
+        .strip_prefix("invalid type: ")
+        .or_else(|| message.strip_prefix("invalid value: "))
+        .and_then(|rest| rest.split_once(", expected "));
+    let Some((found, expected)) = mismatch else {
+        // Our own types say "must be …" of the key, or name the value that is none.
+        let joint = if message.starts_with("must ") || message.starts_with("is ") { "" } else { ":" };
+        return format!("`{key}`{joint} {message}");
+    };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "an integer of 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "an integer",
+        "f32" | "f64" => "a number",
+        "a boolean" => "`true` or `false`",
+        "a sequence" => "an array",
+        "a map" => "a table",
+        other => other,
+    };
+    let found = match found {
+        "map" => "a table".into(),
+        "sequence" => "an array".into(),
+        other => format!("the {}", other.replace("floating point", "number")),
+    };
+    format!("`{key}` must be {expected}, not {found}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serde_speaks_the_users_words() {
+        for (message, expected) in [
+            (
+                "invalid type: string \"x\", expected u64",
+                "`limit` must be an integer of 0 or more, not the string \"x\"",
+            ),
+            ("invalid type: map, expected a string", "`limit` must be a string, not a table"),
+            (
+                "invalid value: integer `0`, expected an integer above 0 or \"cores\"",
+                "`limit` must be an integer above 0 or \"cores\", not the integer `0`",
+            ),
+            ("must be `a` or `b`, not `c`", "`limit` must be `a` or `b`, not `c`"),
+            ("`x` is not a duration", "`limit`: `x` is not a duration"),
+        ] {
+            assert_eq!(in_words("limit", message), expected);
+        }
+    }
+}

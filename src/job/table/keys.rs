@@ -1,0 +1,103 @@
+//! Which keys there are, to say of an unknown one what it could be.
+
+use crate::diagnostic::nearest;
+
+/// Keys whose table is sought when they stand in another.
+const HOMES: [(&str, &[&str]); 7] = [
+    ("", &["name", "description", "model", "inputs", "workload", "limits", "columns", "report"]),
+    (
+        "inputs",
+        &[
+            "values", "range", "lines", "null", "csv", "jsonl", "glob", "matrix", "zip", "repeat",
+            "where", "shuffle", "skip", "limit",
+        ],
+    ),
+    ("limits", &["concurrency", "timeout", "grace"]),
+    ("report", &["dialect", "order", "formula_safe"]),
+    (
+        "workload.command",
+        &["argv", "shell", "env", "cwd", "stdin", "stdin_file", "stdout", "stderr", "success_codes", "capture"],
+    ),
+    ("workload.compute", &["function", "arg"]),
+    ("workload.sleep", &["duration"]),
+];
+
+/// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
+const LATER: [(&str, &[&str]); 5] = [
+    ("", &["retry", "stages", "needs", "services"]),
+    (
+        "limits",
+        &["per_host", "rate", "burst", "deadline", "min_free_memory", "stop_after_failures", "on_stop"],
+    ),
+    ("workload", &["http", "python", "worker"]),
+    ("inputs", &["job"]),
+    ("columns.*", &["header"]),
+];
+
+/// What is wrong with `key` in `table`, of which `asked` are the keys that it can have, and the way out.
+pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String, Option<String>) {
+    let unknown = format!("unknown key `{key}`");
+    if LATER.iter().any(|(home, keys)| matches(home, table) && keys.contains(&key)) {
+        return (format!("`{key}` is not supported yet"), None);
+    }
+    if let Some(near) = nearest(key, asked.iter().copied()) {
+        return (unknown, Some(format!("did you mean `{near}`?")));
+    }
+    let elsewhere = |all: &'static [(&'static str, &'static [&'static str])]| {
+        all.iter().find(|(home, keys)| *home != "columns.*" && keys.contains(&key)).map(|(home, _)| *home)
+    };
+    if let Some(home) = elsewhere(&HOMES) {
+        let home = if home.is_empty() {
+            "above the first `[table]` of the file".into()
+        } else {
+            format!("in `[{home}]`")
+        };
+        return (unknown, Some(format!("it belongs {home}")));
+    }
+    if elsewhere(&LATER).is_some() {
+        return (format!("`{key}` is not supported yet"), None);
+    }
+    let keys: Vec<_> = asked.iter().map(|key| format!("`{key}`")).collect();
+    let of = if table.is_empty() { "a job".into() } else { format!("`[{table}]`") };
+    (unknown, (!keys.is_empty()).then(|| format!("{of} has {}", keys.join(", "))))
+}
+
+fn matches(pattern: &str, table: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => table.starts_with(prefix),
+        None => pattern == table,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_explained() {
+        let limits = ["concurrency", "timeout", "grace"];
+        for (key, table, message, help) in [
+            ("concurency", "limits", "unknown key `concurency`", Some("did you mean `concurrency`?")),
+            ("retry", "", "`retry` is not supported yet", None),
+            ("rate", "limits", "`rate` is not supported yet", None),
+            ("header", "columns.loss", "`header` is not supported yet", None),
+            ("formula_safe", "", "unknown key `formula_safe`", Some("it belongs in `[report]`")),
+            ("duration", "limits", "unknown key `duration`", Some("it belongs in `[workload.sleep]`")),
+            (
+                "model",
+                "limits",
+                "unknown key `model`",
+                Some("it belongs above the first `[table]` of the file"),
+            ),
+            (
+                "xyz",
+                "limits",
+                "unknown key `xyz`",
+                Some("`[limits]` has `concurrency`, `timeout`, `grace`"),
+            ),
+        ] {
+            let expected = (message.to_owned(), help.map(str::to_owned));
+            assert_eq!(explain(key, table, &limits), expected, "{key} in {table}");
+        }
+    }
+}

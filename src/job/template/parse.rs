@@ -1,0 +1,218 @@
+//! The parser of templates. Its errors say where in the template, and what could have been meant.
+
+use std::ops::Range;
+
+use super::{Operator, Part};
+use crate::diagnostic::nearest;
+
+/// What a template may refer to.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The job's name.
+    pub job: &'a str,
+    /// The fields of the inputs; `None` while they are not known, so that one mistake in the inputs is not reported
+    /// once more at every placeholder.
+    pub fields: Option<&'a [String]>,
+}
+
+/// A mistake in a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateError {
+    /// Bytes of the template.
+    pub span: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// The way out.
+    pub help: String,
+}
+
+/// Placeholders that are no fields.
+const BUILT_IN: [&str; 4] = ["task", "attempt", "job", "slot"];
+
+pub(super) fn parse(text: &str, scope: &Scope<'_>) -> Result<Vec<Part>, TemplateError> {
+    let mut parts = Vec::new();
+    let mut literal = String::new();
+    let mut position = 0;
+    while let Some(offset) = text[position..].find(['{', '}']) {
+        let brace = position + offset;
+        literal.push_str(&text[position..brace]);
+        let rest = &text[brace..];
+        if rest.starts_with("{{") || rest.starts_with("}}") {
+            literal.push_str(&rest[..1]);
+            position = brace + 2;
+            continue;
+        }
+        if rest.starts_with('}') {
+            return Err(TemplateError {
+                span: brace..brace + 1,
+                message: "`}` without a `{` before it".into(),
+                help: "write `}}` for a brace".into(),
+            });
+        }
+        let inside = brace + 1;
+        let Some(length) = text[inside..].find(['{', '}']).filter(|end| text[inside + end..].starts_with('}'))
+        else {
+            return Err(TemplateError {
+                span: brace..inside,
+                message: "`{` is never closed".into(),
+                help: "close it with `}`, or write `{{` for a brace".into(),
+            });
+        };
+        let end = inside + length;
+        match placeholder(&text[inside..end], scope) {
+            Ok(Part::Literal(text)) => literal.push_str(&text),
+            Ok(part) => {
+                if !literal.is_empty() {
+                    parts.push(Part::Literal(std::mem::take(&mut literal)));
+                }
+                parts.push(part);
+            }
+            Err((message, help)) => return Err(TemplateError { span: brace..end + 1, message, help }),
+        }
+        position = end + 1;
+    }
+    literal.push_str(&text[position..]);
+    if !literal.is_empty() {
+        parts.push(Part::Literal(literal));
+    }
+    Ok(parts)
+}
+
+/// The part that `{name}` stands for, or what is wrong with it and the way out.
+fn placeholder(name: &str, scope: &Scope<'_>) -> Result<Part, (String, String)> {
+    match name {
+        "" => {
+            let help = "write `{input}` for the input, or `{{}}` for braces";
+            return Err(("empty placeholder".into(), help.into()));
+        }
+        "task" => return Ok(Part::Task),
+        "attempt" => return Ok(Part::Attempt),
+        "slot" => return Ok(Part::Slot),
+        "job" => return Ok(Part::Literal(scope.job.into())),
+        _ => {}
+    }
+    let Some(fields) = scope.fields else {
+        return Ok(Part::Field(0, Operator::Whole));
+    };
+    if let Some(index) = field(name, fields) {
+        return Ok(Part::Field(index, Operator::Whole));
+    }
+    if let Some((base, operator)) = name.rsplit_once('.')
+        && let Some(index) = field(base, fields)
+    {
+        let found = Operator::ALL.iter().find(|(known, _)| *known == operator);
+        return match found {
+            Some(&(_, operator)) => Ok(Part::Field(index, operator)),
+            None => Err(unknown_operator(base, operator)),
+        };
+    }
+    Err(unknown_field(name, fields))
+}
+
+/// The index of the field that a placeholder calls `name`.
+fn field(name: &str, fields: &[String]) -> Option<usize> {
+    let called = |name: &str| fields.iter().position(|field| field == name);
+    if BUILT_IN.contains(&name) {
+        return None;
+    }
+    called(name).or_else(|| {
+        let shadowed = name.strip_prefix("input_").filter(|name| BUILT_IN.contains(name))?;
+        called(shadowed)
+    })
+}
+
+fn unknown_operator(field: &str, operator: &str) -> (String, String) {
+    let names: Vec<_> = Operator::ALL.iter().map(|(name, _)| format!("`{{{field}.{name}}}`")).collect();
+    (format!("unknown operator `.{operator}`"), format!("there is {}", names.join(", ")))
+}
+
+fn unknown_field(name: &str, fields: &[String]) -> (String, String) {
+    let message = if name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ')) {
+        format!("unknown field `{name}`")
+    } else {
+        // It looks like code that has braces of its own, such as JSON or awk.
+        return (format!("unknown field `{name}`"), "write `{{` and `}}` for braces".into());
+    };
+    let known: Vec<String> = fields.iter().map(|field| reachable_as(field)).collect();
+    let base = name.split_once('.').map_or(name, |(base, _)| base);
+    let candidates = known.iter().map(String::as_str).chain(BUILT_IN);
+    let help = match nearest(base, candidates) {
+        Some(near) => format!("did you mean `{{{}}}`?", name.replacen(base, near, 1)),
+        None if known.is_empty() => {
+            "this job's inputs have no fields; there is `{task}`, `{attempt}`, `{job}`, `{slot}`".into()
+        }
+        None => {
+            let fields: Vec<_> = known.iter().map(|field| format!("`{{{field}}}`")).collect();
+            format!("the inputs have {}", fields.join(", "))
+        }
+    };
+    (message, help)
+}
+
+/// The name by which a template reaches a field.
+fn reachable_as(field: &str) -> String {
+    if BUILT_IN.contains(&field) { format!("input_{field}") } else { field.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    fn error(text: &str, fields: &[&str]) -> TemplateError {
+        let fields = names(fields);
+        parse(text, &Scope { job: "j", fields: Some(&fields) }).unwrap_err()
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_place_and_the_way_out() {
+        for (text, span, message, help) in [
+            ("a{inptu}", 1..8, "unknown field `inptu`", "did you mean `{input}`?"),
+            ("{inptu.stem}", 0..12, "unknown field `inptu.stem`", "did you mean `{input.stem}`?"),
+            ("{zzz}", 0..5, "unknown field `zzz`", "the inputs have `{input}`, `{size}`"),
+            ("x {input", 2..3, "`{` is never closed", "close it with `}`, or write `{{` for a brace"),
+            ("{in{put}", 0..1, "`{` is never closed", "close it with `}`, or write `{{` for a brace"),
+            ("ä}", 2..3, "`}` without a `{` before it", "write `}}` for a brace"),
+            ("{}", 0..2, "empty placeholder", "write `{input}` for the input, or `{{}}` for braces"),
+            ("{print $1}", 0..10, "unknown field `print $1`", "write `{{` and `}}` for braces"),
+        ] {
+            let expected = TemplateError { span, message: message.into(), help: help.into() };
+            assert_eq!(error(text, &["input", "size"]), expected);
+        }
+        assert!(error("{input.size}", &["input"]).help.contains("`{input.stem}`"));
+    }
+
+    #[test]
+    fn a_field_that_is_called_like_a_placeholder_is_reached_by_a_prefix() {
+        let fields = names(&["a", "task", "x.stem"]);
+        let scope = Scope { job: "j", fields: Some(&fields) };
+        assert_eq!(parse("{task}", &scope), Ok(vec![Part::Task]));
+        assert_eq!(parse("{input_task}", &scope), Ok(vec![Part::Field(1, Operator::Whole)]));
+        assert_eq!(parse("{input_task.url}", &scope), Ok(vec![Part::Field(1, Operator::Url)]));
+        assert_eq!(parse("{x.stem}", &scope), Ok(vec![Part::Field(2, Operator::Whole)]));
+        assert_eq!(error("{input_task}", &["a"]).message, "unknown field `input_task`");
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_text_is_a_literal(text in "\\PC{0,20}") {
+            let escaped = text.replace('{', "{{").replace('}', "}}");
+            let parts = parse(&escaped, &Scope { job: "j", fields: Some(&[]) }).unwrap();
+            let expected = if text.is_empty() { vec![] } else { vec![Part::Literal(text)] };
+            prop_assert_eq!(parts, expected);
+        }
+
+        #[test]
+        fn whatever_is_written_is_parsed_or_placed_inside_it(text in "[{}a-c.ä]{0,12}") {
+            let fields = names(&["a", "b"]);
+            if let Err(error) = parse(&text, &Scope { job: "j", fields: Some(&fields) }) {
+                prop_assert!(text.get(error.span.clone()).is_some_and(|place| !place.is_empty()));
+            }
+        }
+    }
+}

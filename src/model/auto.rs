@@ -1,0 +1,131 @@
+//! The decision guide: which model, and how many slots, when the job file leaves it open.
+//!
+//! `auto` dies here, in planning: what runs has a model.
+
+use super::{Model, cores};
+use crate::workload::Nature;
+
+/// Slots for work that waits, on one event loop.
+const WAITING_ON_A_LOOP: usize = 100;
+/// Slots for work that waits, in threads: as Python's pool has them.
+const WAITING_IN_THREADS: usize = 32;
+/// From here on, waiting in threads costs more than an event loop.
+const MANY: u64 = 100;
+
+/// A model and its slots, settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Who runs the slots.
+    pub model: Model,
+    /// How many, above 0.
+    pub concurrency: usize,
+    /// Why this model.
+    pub reason: String,
+}
+
+/// Settles what the job file leaves open. `model` is `None` for `auto`; `tasks` is `None` if the number of tasks is
+/// only known once they have been read.
+pub fn settle(
+    model: Option<Model>,
+    concurrency: Option<usize>,
+    nature: Nature,
+    tasks: Option<u64>,
+) -> Settled {
+    let (model, reason) = match model {
+        Some(model) => (model, "set in the job file".to_owned()),
+        None => decide(concurrency, nature, tasks, cores()),
+    };
+    let concurrency = match model {
+        Model::Sequential => 1,
+        _ => concurrency.unwrap_or_else(|| default_concurrency(model, nature, cores())),
+    };
+    Settled { model, concurrency, reason }
+}
+
+fn default_concurrency(model: Model, nature: Nature, cores: usize) -> usize {
+    match (nature, model) {
+        (Nature::Computes | Nature::Process, _) | (Nature::Waits, Model::Processes) => cores,
+        (Nature::Waits, Model::Async) => WAITING_ON_A_LOOP,
+        (Nature::Waits, _) => WAITING_IN_THREADS,
+    }
+}
+
+/// The model for a job that does not name one, and the reason in words.
+fn decide(
+    concurrency: Option<usize>,
+    nature: Nature,
+    tasks: Option<u64>,
+    cores: usize,
+) -> (Model, String) {
+    if tasks == Some(1) {
+        return (Model::Sequential, "auto: one task, nothing to run beside it".into());
+    }
+    match nature {
+        Nature::Computes if cores == 1 => {
+            (Model::Sequential, "auto: computation, 1 core: nothing runs faster at once".into())
+        }
+        Nature::Computes => (
+            Model::Threads,
+            format!("auto: computation, {cores} cores: threads use them all, without the cost of processes"),
+        ),
+        Nature::Waits => decide_waiting(concurrency, tasks),
+        Nature::Process if concurrency.is_some_and(|slots| slots as u64 >= MANY) => (
+            Model::Async,
+            "auto: commands, hundreds at once: an event loop waits for them more cheaply than threads".into(),
+        ),
+        Nature::Process => (
+            Model::Threads,
+            "auto: commands: each is a process already, and a thread per slot is the cheapest way to wait for it".into(),
+        ),
+    }
+}
+
+fn decide_waiting(concurrency: Option<usize>, tasks: Option<u64>) -> (Model, String) {
+    // What counts is how many wait at once: never more than there are tasks, nor than the job file allows.
+    let at_once = match (concurrency.map(|slots| slots as u64), tasks) {
+        (Some(slots), Some(tasks)) => Some(slots.min(tasks)),
+        (slots, tasks) => slots.or(tasks),
+    };
+    match at_once {
+        Some(count) if count < MANY => {
+            (Model::Threads, format!("auto: waiting, {count} at once: threads are enough"))
+        }
+        Some(_) => (
+            Model::Async,
+            "auto: waiting, hundreds of tasks and more: an event loop holds them cheapest".into(),
+        ),
+        None => (
+            Model::Async,
+            "auto: waiting, number of tasks unknown: an event loop holds any number".into(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide() {
+        let model = |concurrency, nature, tasks, cores| decide(concurrency, nature, tasks, cores).0;
+        assert_eq!(model(None, Nature::Computes, Some(100), 2), Model::Threads);
+        assert_eq!(model(None, Nature::Computes, Some(100), 1), Model::Sequential);
+        assert_eq!(model(None, Nature::Computes, Some(1), 8), Model::Sequential);
+        assert_eq!(model(None, Nature::Waits, Some(24), 2), Model::Threads);
+        assert_eq!(model(None, Nature::Waits, Some(2000), 2), Model::Async);
+        assert_eq!(model(Some(16), Nature::Waits, Some(2000), 2), Model::Threads);
+        assert_eq!(model(None, Nature::Waits, None, 2), Model::Async);
+        assert_eq!(model(None, Nature::Process, Some(10_000), 2), Model::Threads);
+        assert_eq!(model(Some(500), Nature::Process, Some(10_000), 2), Model::Async);
+    }
+
+    #[test]
+    fn defaults_fit_model_and_kind() {
+        let slots = |model, nature| settle(Some(model), None, nature, None).concurrency;
+        assert_eq!(slots(Model::Sequential, Nature::Waits), 1);
+        assert_eq!(slots(Model::Async, Nature::Waits), 100);
+        assert_eq!(slots(Model::Threads, Nature::Computes), cores());
+        assert_eq!(slots(Model::Processes, Nature::Waits), cores());
+        assert_eq!(settle(Some(Model::Sequential), Some(9), Nature::Waits, None).concurrency, 1);
+    }
+}

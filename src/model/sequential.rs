@@ -1,0 +1,10 @@
+//! One task at a time: the baseline.
+
+use std::io;
+
+use super::{Lane, in_threads};
+
+/// One loop of one slot.
+pub(super) fn run(lane: Lane<'_>) -> io::Result<()> {
+    in_threads(&[0..1], lane)
+}

@@ -1,0 +1,97 @@
+//! What `check`, `--dry-run` and `models` print: plans in words, nothing that has happened.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use comfy_table::Table;
+
+use crate::job::{InputError, Job, Values};
+use crate::report::text::{count, plain};
+
+/// How many tasks `--dry-run` shows.
+const SHOWN: usize = 10;
+
+/// The plan of `job`: tasks, model and why, limits, and the first task as it would run.
+///
+/// # Errors
+/// If an input is bad: all of them are read, unless that would take what a run needs (a pipe).
+pub fn describe(job: &Job, results: &Path) -> Result<String, InputError> {
+    let stage = &job.stage;
+    let mut lines = vec![format!("{}  ({})", job.name, job.file.display())];
+    if let Some(description) = &job.description {
+        lines.push(format!("  {}", plain(description)));
+    }
+    let mut line = |name: &str, value: String| lines.push(format!("  {name:<12} {value}"));
+    line("tasks", tasks(job)?);
+    line("model", format!("{} ({})", stage.model, stage.reason));
+    line("concurrency", stage.concurrency.to_string());
+    let timeout = stage.timeout.map_or("none".into(), |time| humantime::format_duration(time).to_string());
+    line("timeout", format!("{timeout}, grace {}", humantime::format_duration(stage.grace)));
+    line("workload", stage.workload.kind().into());
+    if let Some(first) = first_tasks(job, 1)?.pop() {
+        line("first task", first);
+    }
+    if !stage.columns.is_empty() {
+        let names: Vec<_> = stage.columns.iter().map(|column| column.name.as_str()).collect();
+        line("columns", names.join(", "));
+    }
+    line("report", results.join(format!("{}.csv", job.name)).display().to_string());
+    Ok(lines.join("\n") + "\n")
+}
+
+/// The first tasks of `job` as they would run.
+///
+/// # Errors
+/// If one of their inputs is bad.
+pub fn dry_run(job: &Job) -> Result<String, InputError> {
+    let mut text = format!("{}: {} tasks, the first as they would run\n", job.name, tasks(job)?);
+    for (number, task) in (1..).zip(first_tasks(job, SHOWN)?) {
+        let _ = writeln!(text, "  {number}  {task}");
+    }
+    Ok(text)
+}
+
+fn tasks(job: &Job) -> Result<String, InputError> {
+    if let Some(tasks) = job.inputs.tasks() {
+        return Ok(count(tasks));
+    }
+    if job.inputs.can_block() {
+        return Ok("as many as the input brings".into());
+    }
+    let mut tasks = 0;
+    for input in job.inputs.open()? {
+        input?;
+        tasks += 1;
+    }
+    Ok(count(tasks))
+}
+
+fn first_tasks(job: &Job, shown: usize) -> Result<Vec<String>, InputError> {
+    if job.inputs.can_block() {
+        return Ok(Vec::new());
+    }
+    (1..)
+        .zip(job.inputs.open()?.take(shown))
+        .map(|(task, fields)| {
+            let values = Values { fields: &fields?, task, attempt: 1, slot: 1 };
+            Ok(plain(&job.stage.workload.show(&values)))
+        })
+        .collect()
+}
+
+/// The decision guide as a table.
+pub fn models() -> String {
+    let mut table = Table::new();
+    table.load_preset(comfy_table::presets::UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    table.set_header(["model", "suits", "good at", "bad at", "auto takes it for"]);
+    for row in [
+        ["sequential", "a baseline, a single task", "no overhead, easy to follow", "leaves cores idle", "one task; computations on one core"],
+        ["threads", "computations, commands, dozens of waits", "all cores, cheap to start", "thousands at once; a crash takes all", "computations; commands; fewer than 100 waits at once"],
+        ["processes", "work that may crash or hang", "isolation, hard timeouts: a crash costs one task", "starting, and talking through pipes", "nothing yet: ask for it"],
+        ["async", "hundreds of waits and more", "thousands in flight on few threads", "computations: they hold the loop", "100 waits at once and more; 100 commands at once and more"],
+    ] {
+        table.add_row(row);
+    }
+    format!("{table}\n")
+}

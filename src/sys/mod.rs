@@ -1,0 +1,136 @@
+//! The system calls that neither std nor rustix has, each behind a safe function: signals, waiting with a child's own
+//! resource usage, a thread's own descriptors, and starting a program ([`Spawner`]).
+//!
+//! The only module with unsafe code in it.
+
+mod spawn;
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::ptr;
+use std::time::Duration;
+
+use rustix::process::Pid;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+pub use spawn::{Failure, PointerBuffer, Pointers, Program, Spawner, Step};
+
+use crate::engine::task::CpuTime;
+
+/// A set of blocked signals.
+#[derive(Clone, Copy)]
+pub struct SignalMask(libc::sigset_t);
+
+impl SignalMask {
+    /// Blocks every signal in this thread, and those that it starts, and gives SIGPIPE its default back (Rust ignores
+    /// it, and what is ignored stays so in a child). Returns what was blocked before: what a child starts with.
+    ///
+    /// Blocked signals do not survive into a child that gets this mask; ignored ones would.
+    pub fn block_all() -> Self {
+        let mut before = MaybeUninit::uninit();
+        // SAFETY: both sets are written by the calls before they are read, and none of the calls can fail with these
+        // arguments. No handler is installed.
+        unsafe {
+            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            let mut all = MaybeUninit::uninit();
+            libc::sigfillset(all.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+            Self(before.assume_init())
+        }
+    }
+}
+
+/// How a child ended, and what it used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reaped {
+    /// As `wait` has it.
+    pub status: i32,
+    /// Processor time of the child, and of its children that it waited for.
+    pub cpu: CpuTime,
+    /// Peak resident memory in bytes, of the largest of them.
+    pub peak_rss: u64,
+}
+
+/// Reaps this child if it has ended.
+///
+/// # Errors
+/// `ECHILD` if it is not, or no longer, a child of this process.
+pub fn reap(pid: Pid) -> io::Result<Option<Reaped>> {
+    let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both places are valid for writes for the time of the call.
+    let found = unsafe {
+        libc::wait4(pid.as_raw_nonzero().get(), &raw mut status, libc::WNOHANG, usage.as_mut_ptr())
+    };
+    if found < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: zeroed above, which is a valid value, and perhaps overwritten with another.
+    let usage = unsafe { usage.assume_init() };
+    Ok((found > 0).then(|| Reaped {
+        status,
+        cpu: CpuTime { user: duration(usage.ru_utime), system: duration(usage.ru_stime) },
+        peak_rss: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+    }))
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+}
+
+/// Whose ended children are reaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// This thread's: what it started, and if it is the first thread, the orphans that the process has adopted.
+    Thread,
+    /// All of the process's.
+    Process,
+}
+
+/// What is left after reaping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// There are children that have not ended.
+    Running,
+    /// There are no children.
+    Nothing,
+}
+
+/// Reaps all children that have ended.
+pub fn reap_all(of: Of) -> Left {
+    let flags = match of {
+        Of::Thread => libc::WNOHANG | libc::__WALL | libc::__WNOTHREAD,
+        Of::Process => libc::WNOHANG | libc::__WALL,
+    };
+    loop {
+        // SAFETY: null is allowed for both places.
+        match unsafe { libc::wait4(-1, ptr::null_mut(), flags, ptr::null_mut()) } {
+            0 => return Left::Running,
+            1.. => {}
+            _ => return Left::Nothing,
+        }
+    }
+}
+
+/// Gives this thread a table of descriptors of its own, a copy of the process's, where the kernel can (Linux 5.9).
+///
+/// Without it, a child that another thread is just starting holds copies of this thread's pipe ends until it has
+/// executed its program. `close_range` and not `unshare`, which containers commonly forbid.
+pub fn unshare_descriptors() {
+    let nothing = libc::c_uint::MAX;
+    // SAFETY: the range holds no descriptor, so none is closed; what is opened or closed from now on concerns this
+    // thread alone, and it owns all that it uses.
+    unsafe { libc::syscall(libc::SYS_close_range, nothing, nothing, libc::CLOSE_RANGE_UNSHARE) };
+}
+
+/// Has this descriptor watched for reading by the runtime of this thread.
+///
+/// # Errors
+/// If the system does not watch it, or any more.
+pub fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` stays open, and the same, for as long as it is owned.
+    let watched = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+    Ok(watched?)
+}

@@ -1,0 +1,126 @@
+//! The command line: what it prints, where, and its exit codes.
+
+use std::io::Read;
+
+use crate::support::{TestJob, runner};
+
+const JOB: &str = "[inputs]\nvalues = [\"a\", \"b\"]\n[workload.command]\nargv = [\"echo\", \"hi {input}\"]\n";
+
+#[test]
+fn run_is_the_default_command() {
+    let ran = TestJob::new(JOB).run();
+    ran.exit(0).stdout_has("results/job.csv").stdout_has("summary.csv");
+    TestJob::empty().file("j.toml", JOB).args(["run", "j.toml"]).run().exit(0);
+}
+
+#[test]
+fn files_and_a_subcommand_do_not_come_together() {
+    TestJob::new(JOB).arg("check").arg("job.toml").run().exit(2);
+    TestJob::empty().arg("check").run().exit(2).stderr_has("FILE");
+}
+
+#[test]
+fn check_prints_the_plan_and_runs_nothing() {
+    let ran = TestJob::empty()
+        .file("job.toml", &format!("description = \"Says hi\"\n{JOB}[limits]\ntimeout = \"5s\"\n"))
+        .args(["check", "job.toml"])
+        .run();
+    ran.exit(0)
+        .stdout_has("Says hi")
+        .stdout_has("threads")
+        .stdout_has("auto: commands")
+        .stdout_has("5s")
+        .stdout_has("echo 'hi a'");
+    assert!(!ran.path("results").exists());
+}
+
+#[test]
+fn dry_run_shows_the_first_tasks_and_runs_nothing() {
+    let ran = TestJob::new(JOB).arg("--dry-run").run();
+    ran.exit(0).stdout_has("echo 'hi a'").stdout_has("echo 'hi b'");
+    assert!(!ran.path("results").exists());
+}
+
+#[test]
+fn output_prints_each_tasks_output_whole() {
+    let job = "[inputs]\nvalues = [1, 2, 3]\n[workload.command]\nshell = 'for i in 1 2 3; do echo $input; sleep 0.02; done; yes $input | head -c 300000'\ncapture = \"1KiB\"\n";
+    let ran = TestJob::new(job).args(["--output", "-q", "-j", "3", "--model", "threads"]).run();
+    let stdout = ran.exit(0).stdout();
+    assert_eq!(stdout.len(), 3 * (6 + 300_000));
+    let mut changes = 0;
+    let lines: Vec<&str> = stdout.lines().collect();
+    for pair in lines.windows(2) {
+        changes += usize::from(pair[0] != pair[1]);
+    }
+    assert_eq!(changes, 2, "the outputs are not mixed");
+}
+
+#[test]
+fn quiet_prints_nothing() {
+    let ran = TestJob::new(JOB).arg("-q").run();
+    assert_eq!((ran.exit(0).stdout(), ran.stderr()), (String::new(), String::new()));
+}
+
+#[test]
+fn no_task_is_exit_4_and_a_failed_one_exit_3() {
+    TestJob::new("[inputs]\nvalues = []\n[workload.sleep]\nduration = \"1s\"\n").run().exit(4);
+    TestJob::new("[workload.command]\nargv = [\"false\"]\n").run().exit(3);
+    let mixed = TestJob::new(JOB)
+        .file("none.toml", "[inputs]\nvalues = []\n[workload.sleep]\nduration = \"1s\"\n")
+        .arg("none.toml")
+        .run();
+    mixed.exit(0);
+}
+
+#[test]
+fn the_first_failures_are_said() {
+    let job = "[inputs]\nvalues = [\"x\"]\n[workload.command]\nshell = 'echo the disk is on fire >&2; exit 9'\n";
+    let ran = TestJob::new(job).run();
+    ran.exit(3);
+    let all = ran.stdout() + &ran.stderr();
+    assert!(all.contains("exit code 9") && all.contains("the disk is on fire"), "{all}");
+}
+
+#[test]
+fn limit_and_concurrency_and_results() {
+    let ran = TestJob::new(JOB).args(["--limit", "1", "-j", "7", "--results", "out/deep"]).run();
+    ran.exit(0);
+    let summary = std::fs::read_to_string(ran.path("out/deep/summary.csv")).unwrap();
+    assert!(summary.contains("\njob,threads,7,1,1,"), "{summary}");
+}
+
+#[test]
+fn a_closed_standard_output_loses_nothing() {
+    let mut running = TestJob::new(JOB).arg("--output").spawn();
+    drop(running.child.stdout.take());
+    let status = crate::support::wait_until("it ends", || running.child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    assert!(running.folder().join("results/job.csv").exists());
+}
+
+#[test]
+fn models_prints_the_guide() {
+    let output = runner().arg("models").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for word in ["sequential", "threads", "processes", "async"] {
+        assert!(text.contains(word), "{text}");
+    }
+}
+
+#[test]
+fn no_colour_where_nobody_sees_it() {
+    let ran = TestJob::new("x = 1\n").run();
+    assert!(!ran.exit(2).stderr().contains('\x1b'));
+}
+
+#[test]
+fn a_counter_line_stands_in_for_the_bar_off_a_terminal() {
+    let job = "[inputs]\nrepeat = 80\n[workload.sleep]\nduration = \"100ms\"\n";
+    let mut running = TestJob::new(job).args(["--model", "sequential"]).spawn();
+    let mut stderr = running.child.stderr.take().unwrap();
+    let mut text = String::new();
+    let status = crate::support::wait_until("it ends", || running.child.try_wait().unwrap());
+    stderr.read_to_string(&mut text).unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(text.contains("/80") && !text.contains('\x1b') && text.lines().count() < 10, "{text:?}");
+}

@@ -1,0 +1,12 @@
+//! Integration tests: each drives the real `runner`, in a folder of its own.
+
+mod support;
+
+mod command_line;
+mod commands;
+mod inputs;
+mod job_files;
+mod models;
+mod reports;
+mod stopping;
+mod tidy;
