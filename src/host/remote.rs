@@ -56,6 +56,8 @@ pub struct Remote {
     fruitful: bool,
     /// Deaths in a row of processes that were not.
     barren: u32,
+    /// Of its processes that have ended.
+    peak_rss: Option<u64>,
     /// Buffers that are kept.
     arg: Vec<u8>,
     journal: Vec<u8>,
@@ -124,6 +126,7 @@ impl Remote {
             starts: 0,
             fruitful: false,
             barren: 0,
+            peak_rss: None,
             arg: Vec::new(),
             journal: Vec::new(),
         };
@@ -175,10 +178,12 @@ impl Remote {
         }
     }
 
-    /// Lets the worker process leave, and waits for it.
-    pub async fn stop(self) {
-        if let Some(process) = self.process {
-            process.leave().await;
+    /// Lets the worker process leave, and waits for it. The peak resident memory of the largest process that the
+    /// worker had, in bytes.
+    pub async fn stop(self) -> Option<u64> {
+        match self.process {
+            Some(process) => self.peak_rss.max(process.leave().await),
+            None => self.peak_rss,
         }
     }
 
@@ -241,7 +246,10 @@ impl Remote {
                 () = look => None,
             };
             let now = match event {
-                Some(Event::Ended(how)) => return Some((how, why)),
+                Some(Event::Ended(how, peak_rss)) => {
+                    self.peak_rss = self.peak_rss.max(peak_rss);
+                    return Some((how, why));
+                }
                 Some(Event::Received) => self.settle_received(settle).err().map(Why::Broken),
                 None => self.look(attempt, settle),
             };

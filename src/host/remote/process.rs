@@ -94,8 +94,8 @@ struct Answers {
 pub enum Event {
     /// It has answered something.
     Received,
-    /// It has ended, as described.
-    Ended(String),
+    /// It has ended, as described, with this peak of resident memory in bytes, if that could be measured.
+    Ended(String, Option<u64>),
 }
 
 impl Process {
@@ -168,7 +168,7 @@ impl Process {
                 let said = String::from_utf8_lossy(&line[..line.len().min(500)]).into_owned();
                 return Err(self.unready(&said).await);
             }
-            if let Event::Ended(how) = event {
+            if let Event::Ended(how, _) = event {
                 let obituary = self.obituary(&how);
                 let message = format!("a worker process ended before it was ready: {obituary}");
                 return Err(io::Error::other(message));
@@ -196,7 +196,7 @@ impl Process {
                 _ = self.requests.writable(), if has_to_write => self.write(),
                 ended = self.port.ended() => {
                     self.answers.receive_rest();
-                    return Event::Ended(describe(&ended));
+                    return Event::Ended(describe(&ended), ended.ok().map(|ended| ended.peak_rss));
                 }
             }
         }
@@ -207,11 +207,13 @@ impl Process {
         let _ = self.port.signal(libc::SIGKILL); // if it is gone already, that is as good
     }
 
-    /// Lets it leave, by the end of its input, and waits for that; but not for long.
-    pub async fn leave(self) {
+    /// Lets it leave, by the end of its input, and waits for that; but not for long. Its peak resident memory in bytes.
+    pub async fn leave(self) -> Option<u64> {
         let Self { requests, mut port, .. } = self;
         drop(requests);
-        let _ = tokio::time::timeout(LEAVE, port.ended()).await; // dropping the port kills it
+        // Dropping the port kills what has not left by then.
+        let ended = tokio::time::timeout(LEAVE, port.ended()).await.ok()?;
+        ended.ok().map(|ended| ended.peak_rss)
     }
 
     /// Passes every whole line that has been received to `each`, until one fails.
