@@ -24,7 +24,7 @@ use crate::host::{socket, tree};
 use crate::sys::{self, Of, SignalMask};
 
 /// The only argument of a runner that is to be the launcher.
-pub const LAUNCH_ARG: &str = "__launch";
+pub const LAUNCH_ARG: &str = "--start-commands-for-the-runner";
 
 /// Ports per core that get a thread of their own: a thread waits while its child is being started.
 const THREADS_PER_CORE: usize = 2;

@@ -351,7 +351,9 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Seek};
+    use std::path::Path;
     use std::time::Duration;
+    use std::{fs, thread};
 
     use super::testing::{launcher, runtime};
     use super::*;
@@ -390,12 +392,31 @@ mod tests {
         runtime_of(async { launcher.port() }).unwrap()
     }
 
+    /// The pid that a child writes into this file, a line.
+    fn pid_in(file: &Path) -> i32 {
+        loop {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            if text.ends_with('\n') {
+                return text.trim().parse().unwrap();
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// A zombie is dead, too: orphans are adopted by a process's first thread, on which no test runs.
+    fn wait_until_dead(pid: i32) {
+        let is_alive = || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        while is_alive() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     #[test]
     fn a_child_gets_its_arguments_environment_and_folder() {
         let launcher = launcher();
         let mut port = port(&launcher);
-        let argv = ["sh", "-c", "echo $# $1 $NEW $HOME ${PATH-none}; pwd", "sh", "a b"];
-        let (ended, text) = run(&mut port, &argv, &["NEW=new", "HOME=x"], &["PATH"], Some(c"/"));
+        let argv = ["sh", "-c", "echo $# $1 $NEW $HOME ${CARGO_MANIFEST_DIR-none}; pwd", "sh", "a b"];
+        let (ended, text) = run(&mut port, &argv, &["NEW=new", "HOME=x"], &["CARGO_MANIFEST_DIR"], Some(c"/"));
         assert!(matches!(ended.exit, Exit::Code(0)), "{ended:?}");
         assert_eq!(text, "1 a b new x none\n/\n");
         assert!(ended.peak_rss > 100_000 && ended.ended > ended.started);
@@ -454,20 +475,11 @@ mod tests {
         };
         port.start(&start).unwrap();
         assert!(runtime_of(port.started()).unwrap().is_some());
-        let pid = loop {
-            let text = std::fs::read_to_string(&pid_file).unwrap_or_default();
-            if let Ok(pid) = text.trim().parse::<i32>() {
-                break pid;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        let pid = pid_in(&pid_file);
         port.signal(libc::SIGTERM).unwrap();
         let ended = runtime_of(port.ended()).unwrap();
         assert!(matches!(ended.exit, Exit::Signal(libc::SIGTERM)), "{ended:?}");
-        // An orphan is the launcher's, which reaps it soon.
-        while std::path::Path::new(&format!("/proc/{pid}")).exists() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until_dead(pid);
     }
 
     #[test]
@@ -480,7 +492,7 @@ mod tests {
         assert_eq!(pids.len(), 2);
         launcher.stop();
         for pid in pids {
-            assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid}");
+            assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid}");
         }
     }
 
@@ -494,17 +506,9 @@ mod tests {
         let (program, set, unset) = (c"/bin/sh", &none, &none);
         let (cwd, stdin, stdout, stderr, extra) = (None, None, None, None, None);
         first.start(&Start { program, argv: &argv, set, unset, cwd, stdin, stdout, stderr, extra }).unwrap();
-        let pid = loop {
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
-            if text.ends_with('\n') {
-                break text.trim().to_owned();
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        let pid = pid_in(&path);
         drop(first);
-        while std::path::Path::new(&format!("/proc/{pid}")).exists() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until_dead(pid);
         let (ended, _) = run(&mut port(&launcher), &["sh", "-c", ""], &[], &[], None);
         assert!(matches!(ended.exit, Exit::Code(0)), "the launcher goes on: {ended:?}");
     }
