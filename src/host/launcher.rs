@@ -262,9 +262,11 @@ impl Port {
     }
 
     fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        socket::send(self.socket.get_ref(), message, descriptors).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => gone(),
-            _ => error,
+        socket::send(self.socket.get_ref(), message, descriptors).map_err(|error| {
+            match error.kind() {
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => gone(),
+                _ => error,
+            }
         })
     }
 
@@ -328,7 +330,12 @@ pub(crate) mod testing {
     pub(crate) fn launcher() -> Launcher {
         Launcher::start_with(|| {
             let mut command = Command::new("/proc/self/exe");
-            command.args(["--exact", "host::launcher::testing::entry", "--test-threads=1", "--nocapture"]);
+            command.args([
+                "--exact",
+                "host::launcher::testing::entry",
+                "--test-threads=1",
+                "--nocapture",
+            ]);
             command.env(ENTRY, "1");
             command
         })
@@ -365,13 +372,20 @@ mod tests {
     }
 
     /// Runs `sh -c script` with more arguments, gives its end and its standard output.
-    fn run(port: &mut Port, argv: &[&str], set: &[&str], unset: &[&str], cwd: Option<&CStr>) -> (Ended, String) {
+    fn run(
+        port: &mut Port,
+        argv: &[&str],
+        set: &[&str],
+        unset: &[&str],
+        cwd: Option<&CStr>,
+    ) -> (Ended, String) {
         let mut file = tempfile::tempfile().unwrap();
         let [argv, set, unset] = [strings(argv), strings(set), strings(unset)];
         let (stdin, stderr, extra) = (None, None, None);
         let stdout = Some(file.as_fd());
         let (argv, set, unset) = (&argv, &set, &unset);
-        let start = Start { program: c"/bin/sh", argv, set, unset, cwd, stdin, stdout, stderr, extra };
+        let start =
+            Start { program: c"/bin/sh", argv, set, unset, cwd, stdin, stdout, stderr, extra };
         port.start(&start).unwrap();
         let ended = runtime_of(port.ended()).unwrap();
         let mut text = String::new();
@@ -405,7 +419,9 @@ mod tests {
 
     /// A zombie is dead, too: orphans are adopted by a process's first thread, on which no test runs.
     fn wait_until_dead(pid: i32) {
-        let is_alive = || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        let is_alive = || {
+            fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+        };
         while is_alive() {
             thread::sleep(Duration::from_millis(1));
         }
@@ -415,8 +431,10 @@ mod tests {
     fn a_child_gets_its_arguments_environment_and_folder() {
         let launcher = launcher();
         let mut port = port(&launcher);
-        let argv = ["sh", "-c", "echo $# $1 $NEW $HOME ${CARGO_MANIFEST_DIR-none}; pwd", "sh", "a b"];
-        let (ended, text) = run(&mut port, &argv, &["NEW=new", "HOME=x"], &["CARGO_MANIFEST_DIR"], Some(c"/"));
+        let argv =
+            ["sh", "-c", "echo $# $1 $NEW $HOME ${CARGO_MANIFEST_DIR-none}; pwd", "sh", "a b"];
+        let (ended, text) =
+            run(&mut port, &argv, &["NEW=new", "HOME=x"], &["CARGO_MANIFEST_DIR"], Some(c"/"));
         assert!(matches!(ended.exit, Exit::Code(0)), "{ended:?}");
         assert_eq!(text, "1 a b new x none\n/\n");
         assert!(ended.peak_rss > 100_000 && ended.ended > ended.started);
@@ -431,7 +449,9 @@ mod tests {
         let (ended, _) = run(&mut port, &["sh", "-c", "kill -9 $$"], &[], &[], None);
         assert!(matches!(ended.exit, Exit::Signal(9)), "{ended:?}");
         let (ended, _) = run(&mut port, &["sh"], &[], &[], Some(c"/nowhere"));
-        assert!(matches!(&ended.exit, Exit::NotStarted(Step::Folder, error) if error.raw_os_error() == Some(2)));
+        assert!(
+            matches!(&ended.exit, Exit::NotStarted(Step::Folder, error) if error.raw_os_error() == Some(2))
+        );
     }
 
     #[test]
@@ -460,7 +480,8 @@ mod tests {
         let mut port = port(&launcher);
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
-        let script = format!("(trap '' TERM; exec sleep 300) & echo $! > {}; wait", pid_file.display());
+        let script =
+            format!("(trap '' TERM; exec sleep 300) & echo $! > {}; wait", pid_file.display());
         let [argv, none] = [strings(&["sh", "-c", &script]), Strings::default()];
         let start = Start {
             program: c"/bin/sh",
@@ -502,10 +523,15 @@ mod tests {
         let mut first = port(&launcher);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pid");
-        let [argv, none] = [strings(&["sh", "-c", &format!("echo $$ > {}; exec sleep 300", path.display())]), Strings::default()];
+        let [argv, none] = [
+            strings(&["sh", "-c", &format!("echo $$ > {}; exec sleep 300", path.display())]),
+            Strings::default(),
+        ];
         let (program, set, unset) = (c"/bin/sh", &none, &none);
         let (cwd, stdin, stdout, stderr, extra) = (None, None, None, None, None);
-        first.start(&Start { program, argv: &argv, set, unset, cwd, stdin, stdout, stderr, extra }).unwrap();
+        first
+            .start(&Start { program, argv: &argv, set, unset, cwd, stdin, stdout, stderr, extra })
+            .unwrap();
         let pid = pid_in(&path);
         drop(first);
         wait_until_dead(pid);

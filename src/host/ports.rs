@@ -120,7 +120,9 @@ impl Ports {
                 self.ports.push(None);
             }
             // A port that cannot be watched is dropped, which its owner is told by its end.
-            if epoll::add(&self.events, &port, Source::Socket(index).data(), epoll::EventFlags::IN).is_ok() {
+            if epoll::add(&self.events, &port, Source::Socket(index).data(), epoll::EventFlags::IN)
+                .is_ok()
+            {
                 self.ports[index] = Some(Port { socket: Some(port), child: None });
             }
         }
@@ -148,7 +150,9 @@ impl Ports {
             },
             Ok(None) => self.close(index),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => port.answer_failure(Moment::now(), &Failure { step: Step::Prepare, error }),
+            Err(error) => {
+                port.answer_failure(Moment::now(), &Failure { step: Step::Prepare, error })
+            }
         }
     }
 
@@ -159,7 +163,8 @@ impl Ports {
             Ok(child) => child,
             Err(failure) => return port.answer_failure(started, &failure),
         };
-        let watched = epoll::add(&self.events, &pidfd, Source::Child(index).data(), epoll::EventFlags::IN);
+        let watched =
+            epoll::add(&self.events, &pidfd, Source::Child(index).data(), epoll::EventFlags::IN);
         port.child = Some(Child { pid, pidfd, started, ending: false });
         if watched.is_err() {
             // Out of kernel memory: rather no child than one whose end nobody hears of.
@@ -209,7 +214,9 @@ impl Port {
     }
 
     fn signal(&mut self, signal: i32) {
-        let (Some(child), Some(signal)) = (&mut self.child, Signal::from_named_raw(signal)) else { return };
+        let (Some(child), Some(signal)) = (&mut self.child, Signal::from_named_raw(signal)) else {
+            return;
+        };
         child.ending |= matches!(signal, Signal::TERM | Signal::KILL | Signal::INT | Signal::HUP);
         // The child has not been reaped, so the group is its own, even if it has ended.
         let _ = kill_process_group(child.pid, signal);
@@ -235,7 +242,9 @@ impl Port {
         }
         match sys::reap(child.pid) {
             Ok(None) => return None,
-            Ok(Some(reaped)) => self.answer(Answer::Ended { started: child.started, ended, reaped }),
+            Ok(Some(reaped)) => {
+                self.answer(Answer::Ended { started: child.started, ended, reaped })
+            }
             // Everything below the launcher is being killed and reaped: it is about to leave.
             Err(_) => {}
         }
@@ -308,7 +317,10 @@ impl Starter {
     }
 
     /// The same, with the request in the last descriptor.
-    fn start_in_memory(&mut self, descriptors: &mut Vec<OwnedFd>) -> Result<(Pid, OwnedFd), Failure> {
+    fn start_in_memory(
+        &mut self,
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> Result<(Pid, OwnedFd), Failure> {
         let read = |memory: OwnedFd| -> io::Result<Vec<u8>> {
             let (mut memory, mut message) = (File::from(memory), Vec::new());
             memory.rewind()?;
@@ -326,7 +338,11 @@ impl Starter {
 }
 
 /// Notes which of the sorted variables in `environment` the request sets or removes.
-fn mark_changed(environment: &[std::ffi::CString], request: &StartRequest<'_>, changed: &mut [bool]) {
+fn mark_changed(
+    environment: &[std::ffi::CString],
+    request: &StartRequest<'_>,
+    changed: &mut [bool],
+) {
     changed.fill(false);
     let set = request.set().map(name_of);
     for name in set.chain(request.unset().map(CStr::to_bytes)) {
@@ -348,7 +364,13 @@ mod tests {
 
     #[test]
     fn an_event_says_what_it_is_about() {
-        for source in [Source::Inbox, Source::Socket(0), Source::Child(0), Source::Socket(7), Source::Child(9_999)] {
+        for source in [
+            Source::Inbox,
+            Source::Socket(0),
+            Source::Child(0),
+            Source::Socket(7),
+            Source::Child(9_999),
+        ] {
             assert_eq!(Source::of(source.data()), source);
         }
     }

@@ -158,7 +158,8 @@ impl<'a> StartRequest<'a> {
         [argv, set, unset]: [&Strings; 3],
     ) {
         out.clear();
-        for word in [START, ends.0, u32::from(folder.is_some()), argv.count, set.count, unset.count] {
+        for word in [START, ends.0, u32::from(folder.is_some()), argv.count, set.count, unset.count]
+        {
             out.extend_from_slice(&word.to_ne_bytes());
         }
         for string in program.into_iter().chain(folder) {
@@ -219,7 +220,10 @@ fn number(message: &[u8], index: usize) -> io::Result<u32> {
 }
 
 fn malformed() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "a malformed message between the runner and its launcher")
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "a malformed message between the runner and its launcher",
+    )
 }
 
 /// What the launcher says of a start.
@@ -284,7 +288,8 @@ impl Answer {
             }
             2 => {
                 let steps = [Step::Clone, Step::Prepare, Step::Folder, Step::Execute];
-                let step = steps.into_iter().find(|&step| step as u64 == word(2)).ok_or_else(malformed)?;
+                let step =
+                    steps.into_iter().find(|&step| step as u64 == word(2)).ok_or_else(malformed)?;
                 Ok(Self::NotStarted { at: moment(1), step, errno: word(3) as i32 })
             }
             _ => Err(malformed()),
@@ -312,10 +317,18 @@ mod tests {
     fn a_start_comes_back_as_it_was_sent() {
         let mut message = Vec::new();
         let ends = Ends::new([false, true, true, false]);
-        let [argv, set, unset] = [strings(&["sh", "", "x y"]), strings(&["A=1", "B="]), strings(&["C"])];
+        let [argv, set, unset] =
+            [strings(&["sh", "", "x y"]), strings(&["A=1", "B="]), strings(&["C"])];
         for folder in [None, Some(c"/tmp")] {
-            StartRequest::encode(&mut message, ends, [Some(c"/bin/sh"), folder], [&argv, &set, &unset]);
-            let Request::Start(start) = Request::decode(&message).unwrap() else { panic!("a start") };
+            StartRequest::encode(
+                &mut message,
+                ends,
+                [Some(c"/bin/sh"), folder],
+                [&argv, &set, &unset],
+            );
+            let Request::Start(start) = Request::decode(&message).unwrap() else {
+                panic!("a start")
+            };
             assert_eq!((start.ends, start.program, start.folder), (ends, c"/bin/sh", folder));
             assert_eq!(texts(start.argv()), ["sh", "", "x y"]);
             assert_eq!(texts(start.set()), ["A=1", "B="]);

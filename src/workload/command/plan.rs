@@ -101,7 +101,8 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let success_codes = read_success_codes(table, plan);
     let capture = table.get("capture").map_or(CAPTURE, toml::Spanned::into_inner);
 
-    let is_sound = check_env(&env, table, plan) & check_paths(cwd.as_ref(), stdin.as_ref(), table, plan);
+    let is_sound =
+        check_env(&env, table, plan) & check_paths(cwd.as_ref(), stdin.as_ref(), table, plan);
     let action = action?;
     let path = env.iter().find(|(name, _)| name == "PATH").and_then(|(_, value)| value.literal());
     let path = path.map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), Into::into);
@@ -158,7 +159,10 @@ fn read_action(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Action> {
             return None;
         }
         if argv.iter().any(|argument| has_nul(argument.literal())) {
-            plan.error(table.span_of("argv"), "an argument contains a NUL, which no program can be given");
+            plan.error(
+                table.span_of("argv"),
+                "an argument contains a NUL, which no program can be given",
+            );
             return None;
         }
         return Some(Action::Argv(argv));
@@ -180,7 +184,10 @@ fn read_stdin(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Input> {
     let file = table.template("stdin_file", plan);
     match (table.has("stdin"), table.has("stdin_file")) {
         (true, true) => {
-            plan.error(table.span_of("stdin_file"), "a command has `stdin` or `stdin_file`, not both");
+            plan.error(
+                table.span_of("stdin_file"),
+                "a command has `stdin` or `stdin_file`, not both",
+            );
             None
         }
         (true, false) => text.map(Input::Text),
@@ -211,7 +218,10 @@ fn check_env(env: &[(String, Template)], table: &Table<'_>, plan: &Planner<'_>) 
     let mut is_sound = true;
     for (name, value) in env {
         if name.is_empty() || name.contains(['=', '\0']) {
-            plan.error(table.span_of("env"), format!("`{name}` cannot be the name of an environment variable"));
+            plan.error(
+                table.span_of("env"),
+                format!("`{name}` cannot be the name of an environment variable"),
+            );
             is_sound = false;
         } else if has_nul(value.literal()) {
             plan.error(table.span_of("env"), format!("the value of `{name}` contains a NUL"));
@@ -247,7 +257,12 @@ fn check_paths(
     is_sound
 }
 
-fn working_folder(cwd: Option<Template>, folder: &Path, table: &Table<'_>, plan: &Planner<'_>) -> Option<Folder> {
+fn working_folder(
+    cwd: Option<Template>,
+    folder: &Path,
+    table: &Table<'_>,
+    plan: &Planner<'_>,
+) -> Option<Folder> {
     let path = match &cwd {
         None => folder.to_owned(),
         Some(template) => match template.literal() {
@@ -256,7 +271,9 @@ fn working_folder(cwd: Option<Template>, folder: &Path, table: &Table<'_>, plan:
         },
     };
     let path = CString::new(path.into_os_string().into_vec());
-    path.map(Folder::Same).map_err(|_| plan.error(table.span_of("cwd"), "`cwd` contains a NUL")).ok()
+    path.map(Folder::Same)
+        .map_err(|_| plan.error(table.span_of("cwd"), "`cwd` contains a NUL"))
+        .ok()
 }
 
 /// `Some(None)` if it is another one for each task.
@@ -284,9 +301,15 @@ fn find_program(
     let place = table.span_of(key);
     match reason {
         Unusable::NotInPath if plan.folder().join(name).is_file() => {
-            plan.error_with_help(place, message, format!("write `./{name}` for the one in the job's folder"));
+            plan.error_with_help(
+                place,
+                message,
+                format!("write `./{name}` for the one in the job's folder"),
+            );
         }
-        Unusable::NotExecutable => plan.error_with_help(place, message, format!("try `chmod +x {name}`")),
+        Unusable::NotExecutable => {
+            plan.error_with_help(place, message, format!("try `chmod +x {name}`"))
+        }
         _ => plan.error(place, message),
     }
     None
@@ -378,7 +401,11 @@ mod tests {
         let fields: Vec<String> = fields.iter().map(|&field| field.to_owned()).collect();
         let shell = Action::Shell(String::new());
         let variables = variables(env, &shell, &fields, |name| inherited.contains(&name));
-        variables.into_iter().map(|(name, _)| name).filter(|name| !name.starts_with("RUNNER_")).collect()
+        variables
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| !name.starts_with("RUNNER_"))
+            .collect()
     }
 
     #[test]
@@ -391,7 +418,9 @@ mod tests {
 
     #[test]
     fn words_are_quoted_where_a_shell_would_need_it() {
-        for (word, expected) in [("a/b-1.txt", "a/b-1.txt"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'")] {
+        for (word, expected) in
+            [("a/b-1.txt", "a/b-1.txt"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'")]
+        {
             assert_eq!(quoted(word), expected);
         }
     }

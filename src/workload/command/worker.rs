@@ -81,11 +81,15 @@ impl Worker {
     /// The whole standard output of the last task, from its start, if all of it was to be kept and it is longer than
     /// what its outcome has; or why it could not be kept.
     pub fn take_output(&mut self) -> Option<io::Result<File>> {
-        self.stdout.kept().take_whole()
+        self.stdout.take_whole()
     }
 
     /// An error is why there was nothing to start.
-    async fn attempt(&mut self, values: &Values<'_>, attempt: &Attempt<'_>) -> Result<Outcome, String> {
+    async fn attempt(
+        &mut self,
+        values: &Values<'_>,
+        attempt: &Attempt<'_>,
+    ) -> Result<Outcome, String> {
         self.command.render(&self.plan, values)?;
         let mut ends = Ends::open(&self.plan, values, [&mut self.stdout, &mut self.stderr])?;
         let asked = Moment::now();
@@ -101,7 +105,8 @@ impl Worker {
         self.port = Some(port);
         let is_whole = self.read_rest(ended.ended).await;
         let mut outcome = self.outcome(&ended, finish.stop, attempt.timeout, is_whole);
-        outcome.output_bytes = ends.output_bytes(self.stdout.kept().total()).filter(|_| outcome.cpu.is_some());
+        outcome.output_bytes =
+            ends.output_bytes(self.stdout.kept().total()).filter(|_| outcome.cpu.is_some());
         Ok(outcome)
     }
 
@@ -195,7 +200,13 @@ impl Worker {
         is_whole
     }
 
-    fn outcome(&mut self, ended: &Ended, stop: Option<Stop>, timeout: Option<Duration>, is_whole: bool) -> Outcome {
+    fn outcome(
+        &mut self,
+        ended: &Ended,
+        stop: Option<Stop>,
+        timeout: Option<Duration>,
+        is_whole: bool,
+    ) -> Outcome {
         let (mut status, code, mut cause) =
             outcome::verdict(&ended.exit, &self.command.name(), &self.plan.success_codes);
         if let Some(stop) = stop {
@@ -272,7 +283,10 @@ impl Command {
             let mut path = Vec::new();
             template.render(values, &mut path);
             let path = plan.resolve(&path).into_os_string().into_vec();
-            self.cwd = Some(CString::new(path).map_err(|_| "the working folder's name contains a NUL".to_owned())?);
+            self.cwd = Some(
+                CString::new(path)
+                    .map_err(|_| "the working folder's name contains a NUL".to_owned())?,
+            );
         }
         Ok(())
     }
@@ -283,7 +297,9 @@ impl Command {
         match &plan.action {
             Action::Argv(argv) => {
                 for (index, argument) in argv.iter().enumerate() {
-                    self.argv.push_with(|bytes| argument.render(values, bytes)).map_err(|_| nul(index))?;
+                    self.argv
+                        .push_with(|bytes| argument.render(values, bytes))
+                        .map_err(|_| nul(index))?;
                 }
             }
             Action::Shell(text) => {
@@ -305,13 +321,21 @@ impl Command {
                 match value {
                     Variable::Template(template) => template.render(values, bytes),
                     Variable::Field(index) => bytes.extend_from_slice(values.fields.get(*index)),
-                    Variable::Task => bytes.extend_from_slice(digits.format(values.task).as_bytes()),
-                    Variable::Attempt => bytes.extend_from_slice(digits.format(values.attempt).as_bytes()),
-                    Variable::Slot => bytes.extend_from_slice(digits.format(values.slot).as_bytes()),
+                    Variable::Task => {
+                        bytes.extend_from_slice(digits.format(values.task).as_bytes())
+                    }
+                    Variable::Attempt => {
+                        bytes.extend_from_slice(digits.format(values.attempt).as_bytes())
+                    }
+                    Variable::Slot => {
+                        bytes.extend_from_slice(digits.format(values.slot).as_bytes())
+                    }
                     Variable::Job => bytes.extend_from_slice(plan.job.as_bytes()),
                 }
             });
-            pushed.map_err(|_| format!("the value of `{name}` contains a NUL, which no environment can have"))?;
+            pushed.map_err(|_| {
+                format!("the value of `{name}` contains a NUL, which no environment can have")
+            })?;
         }
         Ok(())
     }
