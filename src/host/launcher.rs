@@ -367,7 +367,9 @@ mod tests {
 
     fn strings(values: &[&str]) -> Strings {
         let mut strings = Strings::default();
-        values.iter().for_each(|value| strings.push(value).unwrap());
+        for value in values {
+            strings.push(value).unwrap();
+        }
         strings
     }
 

@@ -65,7 +65,7 @@ impl Strings {
 }
 
 /// The NUL-terminated strings in a buffer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StringsIn<'a>(&'a [u8]);
 
 impl<'a> Iterator for StringsIn<'a> {
@@ -79,7 +79,7 @@ impl<'a> Iterator for StringsIn<'a> {
 }
 
 /// What the runner asks of the launcher, on a port.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Request<'a> {
     /// Start a program; it is answered when the program has ended.
     Start(StartRequest<'a>),
@@ -92,7 +92,7 @@ pub enum Request<'a> {
 }
 
 /// A program to start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StartRequest<'a> {
     /// Which descriptors come with it; the other ends are null.
     pub ends: Ends,
@@ -180,19 +180,19 @@ impl<'a> StartRequest<'a> {
 
     /// The program's arguments, the first being its own name.
     pub fn argv(&self) -> impl Iterator<Item = &'a CStr> + use<'a> {
-        self.strings.take(self.counts[0] as usize)
+        self.strings.clone().take(self.counts[0] as usize)
     }
 
     /// Variables to set, `NAME=value` each.
     pub fn set(&self) -> impl Iterator<Item = &'a CStr> + Clone + use<'a> {
         let [before, count, _] = self.counts;
-        self.strings.skip(before as usize).take(count as usize)
+        self.strings.clone().skip(before as usize).take(count as usize)
     }
 
     /// Names of variables to remove.
     pub fn unset(&self) -> impl Iterator<Item = &'a CStr> + use<'a> {
         let [argv, set, count] = self.counts;
-        self.strings.skip((argv + set) as usize).take(count as usize)
+        self.strings.clone().skip((argv + set) as usize).take(count as usize)
     }
 }
 
@@ -305,7 +305,9 @@ mod tests {
 
     fn strings(values: &[&str]) -> Strings {
         let mut strings = Strings::default();
-        values.iter().for_each(|value| strings.push(value).unwrap());
+        for value in values {
+            strings.push(value).unwrap();
+        }
         strings
     }
 

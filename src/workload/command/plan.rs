@@ -24,8 +24,8 @@ pub struct Plan {
     pub action: Action,
     /// Where programs are.
     pub places: Places,
-    /// The program, if it is the same for every task.
-    pub program: Option<CString>,
+    /// Where the program is.
+    pub program: Program,
     /// What the child's environment has besides the runner's own, no name twice.
     pub variables: Vec<(String, Variable)>,
     /// Where the child runs.
@@ -49,6 +49,15 @@ pub enum Action {
     Argv(Vec<Template>),
     /// This text, by `sh -c`.
     Shell(String),
+}
+
+/// Where a program is.
+#[derive(Debug)]
+pub enum Program {
+    /// The same for every task.
+    Same(CString),
+    /// Another one for each.
+    Each,
 }
 
 /// A child's working folder.
@@ -276,20 +285,19 @@ fn working_folder(
         .ok()
 }
 
-/// `Some(None)` if it is another one for each task.
 fn find_program(
     action: &Action,
     places: &Places,
     table: &Table<'_>,
     plan: &Planner<'_>,
-) -> Option<Option<CString>> {
+) -> Option<Program> {
     let (name, key) = match action {
         Action::Argv(argv) => (argv[0].literal(), "argv"),
         Action::Shell(_) => (Some("sh"), "shell"),
     };
-    let Some(name) = name else { return Some(None) };
+    let Some(name) = name else { return Some(Program::Each) };
     let reason = match places.find(name.as_bytes()) {
-        Ok(path) => return Some(CString::new(path.into_os_string().into_vec()).ok()),
+        Ok(path) => return c_path(path).map(Program::Same),
         Err(reason) => reason,
     };
     let message = match reason {
@@ -308,7 +316,7 @@ fn find_program(
             );
         }
         Unusable::NotExecutable => {
-            plan.error_with_help(place, message, format!("try `chmod +x {name}`"))
+            plan.error_with_help(place, message, format!("try `chmod +x {name}`"));
         }
         _ => plan.error(place, message),
     }
@@ -358,6 +366,11 @@ fn variable_name(field: &str) -> String {
         name.insert(0, '_');
     }
     name
+}
+
+/// `None` if it contains a NUL.
+pub fn c_path(path: PathBuf) -> Option<CString> {
+    CString::new(path.into_os_string().into_vec()).ok()
 }
 
 impl Plan {

@@ -243,7 +243,9 @@ mod tests {
     use super::*;
 
     fn fed(mut stream: Stream, blocks: &[&[u8]]) -> Stream {
-        blocks.iter().for_each(|block| stream.kept.add(block));
+        for block in blocks {
+            stream.kept.add(block);
+        }
         stream
     }
 

@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::ends::Ends;
-use super::plan::{Action, Folder, Plan, Variable};
+use super::plan::{Action, Folder, Plan, Program, Variable, c_path};
 use super::stream::{Progress, Stream};
 use super::{Keep, Spec, outcome};
 use crate::diagnostic::reason;
@@ -276,17 +275,14 @@ impl Command {
     fn render(&mut self, plan: &Plan, values: &Values<'_>) -> Result<(), String> {
         self.render_argv(plan, values)?;
         self.render_environment(plan, values)?;
-        if plan.program.is_none() {
+        if let Program::Each = plan.program {
             self.program = Some(self.find_program(plan)?);
         }
         if let Folder::Each(template) = &plan.cwd {
             let mut path = Vec::new();
             template.render(values, &mut path);
-            let path = plan.resolve(&path).into_os_string().into_vec();
-            self.cwd = Some(
-                CString::new(path)
-                    .map_err(|_| "the working folder's name contains a NUL".to_owned())?,
-            );
+            let path = c_path(plan.resolve(&path));
+            self.cwd = Some(path.ok_or("the working folder's name contains a NUL")?);
         }
         Ok(())
     }
@@ -322,13 +318,13 @@ impl Command {
                     Variable::Template(template) => template.render(values, bytes),
                     Variable::Field(index) => bytes.extend_from_slice(values.fields.get(*index)),
                     Variable::Task => {
-                        bytes.extend_from_slice(digits.format(values.task).as_bytes())
+                        bytes.extend_from_slice(digits.format(values.task).as_bytes());
                     }
                     Variable::Attempt => {
-                        bytes.extend_from_slice(digits.format(values.attempt).as_bytes())
+                        bytes.extend_from_slice(digits.format(values.attempt).as_bytes());
                     }
                     Variable::Slot => {
-                        bytes.extend_from_slice(digits.format(values.slot).as_bytes())
+                        bytes.extend_from_slice(digits.format(values.slot).as_bytes());
                     }
                     Variable::Job => bytes.extend_from_slice(plan.job.as_bytes()),
                 }
@@ -344,7 +340,7 @@ impl Command {
         let name = self.argv.iter().next().unwrap_or_default();
         let path = plan.places.find(name.to_bytes());
         let path = path.map_err(|reason| format!("failed to run `{}`: {reason}", self.name()))?;
-        Ok(CString::new(path.into_os_string().into_vec()).expect("neither has a NUL"))
+        Ok(c_path(path).expect("neither a folder nor an argument has a NUL"))
     }
 
     /// The program as it was written.
@@ -353,12 +349,16 @@ impl Command {
     }
 
     fn start<'a>(&'a self, plan: &'a Plan, ends: &'a Ends) -> Start<'a> {
+        let program = match &plan.program {
+            Program::Same(program) => Some(program.as_c_str()),
+            Program::Each => self.program.as_deref(),
+        };
         let cwd = match &plan.cwd {
             Folder::Same(folder) => Some(folder.as_c_str()),
             Folder::Each(_) => self.cwd.as_deref(),
         };
         Start {
-            program: plan.program.as_deref().or(self.program.as_deref()).unwrap_or_default(),
+            program: program.unwrap_or_default(),
             argv: &self.argv,
             set: &self.set,
             unset: &self.unset,
