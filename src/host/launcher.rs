@@ -16,6 +16,7 @@ use rustix::net::{RecvFlags, recv};
 use rustix::process::{Resource, Rlimit, getpid, getrlimit, set_child_subreaper, setrlimit};
 use tokio::io::unix::AsyncFd;
 
+pub use crate::host::socket::is_crowded;
 pub use crate::host::wire::{HasNul, Strings};
 pub use crate::sys::Step;
 
@@ -81,12 +82,16 @@ impl Launcher {
     pub fn port(&self) -> io::Result<Port> {
         let (ours, theirs) = socket::pair()?;
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = process.as_ref().is_some_and(|process| process.offer(&theirs).is_ok());
-        if !sent {
-            if let Some(dead) = process.take() {
-                dead.end();
+        let offered = process.as_ref().map(|process| process.offer(&theirs));
+        match offered {
+            Some(Err(error)) if !is_gone(&error) => return Err(error),
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => {
+                if let Some(dead) = process.take() {
+                    dead.end();
+                }
+                process.insert(Process::start(self.program)?).offer(&theirs)?;
             }
-            process.insert(Process::start(self.program)?).offer(&theirs)?;
         }
         Port::new(ours)
     }
@@ -118,7 +123,7 @@ impl Process {
     }
 
     fn offer(&self, port: &OwnedFd) -> io::Result<()> {
-        socket::send(&self.control, &[0], &[port.as_fd()])
+        socket::send_patiently(&self.control, &[0], &[port.as_fd()])
     }
 
     fn end(self) {
@@ -200,8 +205,7 @@ impl Port {
     /// Starts a child; [`Port::ended`] tells of its end, or that it could not be started.
     ///
     /// # Errors
-    /// If the launcher has died. `ETOOMANYREFS` if too many descriptors are on their way to it: try again a little
-    /// later.
+    /// If the launcher has died. `ETOOMANYREFS` (or `EAGAIN`) if too much is on its way to it: try again a little later.
     pub fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
         assert!(!self.is_running, "one child at a time");
         let present = [start.stdin, start.stdout, start.stderr, start.extra];
@@ -262,12 +266,8 @@ impl Port {
     }
 
     fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        socket::send(self.socket.get_ref(), message, descriptors).map_err(|error| {
-            match error.kind() {
-                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => gone(),
-                _ => error,
-            }
-        })
+        let sent = socket::send(self.socket.get_ref(), message, descriptors);
+        sent.map_err(|error| if is_gone(&error) { gone() } else { error })
     }
 
     /// Hears one answer: keeps a child's end, returns since when one runs.
@@ -313,6 +313,11 @@ impl Ended {
             }
         }
     }
+}
+
+/// Whether the other end of a socket has gone.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 fn gone() -> io::Error {

@@ -16,7 +16,7 @@ use crate::diagnostic::reason;
 use crate::engine::attempt::{Attempt, Stop};
 use crate::engine::clock::{self, Moment};
 use crate::engine::task::{Outcome, Status, Task};
-use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings};
+use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings, is_crowded};
 use crate::job::Values;
 
 /// How long a child may run before its output is watched: most end before it would have paid. Short enough that one
@@ -120,7 +120,7 @@ impl Worker {
             let start = self.command.start(&self.plan, ends);
             match port.start(&start) {
                 Ok(()) => return Ok(port),
-                Err(error) if error.raw_os_error() == Some(libc::ETOOMANYREFS) => {
+                Err(error) if is_crowded(&error) => {
                     tokio::time::sleep(CROWDED).await;
                 }
                 // The launcher has died while this slot had nothing to do.
