@@ -147,8 +147,8 @@ impl Threads {
         }
         let inbox = &self.inboxes[self.next];
         self.next = (self.next + 1) % self.inboxes.len();
-        // Should a thread be too busy to take it, the port is lost, which its owner is told by its end.
-        let _ = socket::send(inbox, &[0], &[port.as_fd()]);
+        // Should a thread hang, the port is lost, which its owner is told by its end.
+        let _ = socket::send_patiently(inbox, &[0], &[port.as_fd()]);
         Ok(())
     }
 

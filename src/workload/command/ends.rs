@@ -92,7 +92,9 @@ impl Ends {
     /// How much has been written to standard output; `captured` if it was read, `None` if that cannot be known.
     pub fn output_bytes(&self, captured: u64) -> Option<u64> {
         match &self.stdout {
-            End::File(file) => file.metadata().ok().filter(std::fs::Metadata::is_file).map(|data| data.len()),
+            End::File(file) => {
+                file.metadata().ok().filter(std::fs::Metadata::is_file).map(|data| data.len())
+            }
             _ => Some(captured),
         }
     }
@@ -116,7 +118,9 @@ fn open_input(plan: &Plan, values: &Values<'_>) -> Result<Option<OwnedFd>, Strin
                 memory.rewind()?;
                 Ok(memory)
             };
-            let memory = fill().map_err(|error| format!("failed to keep the standard input: {}", reason(&error)))?;
+            let memory = fill().map_err(|error| {
+                format!("failed to keep the standard input: {}", reason(&error))
+            })?;
             Ok(Some(memory.into()))
         }
         Input::File(path) => {
@@ -128,7 +132,8 @@ fn open_input(plan: &Plan, values: &Values<'_>) -> Result<Option<OwnedFd>, Strin
 
 fn open_output(plan: &Plan, path: Option<&[u8]>, stream: &mut Stream) -> Result<End, String> {
     let Some(path) = path else {
-        let pipe = stream.open().map_err(|error| format!("failed to make a pipe: {}", reason(&error)))?;
+        let pipe =
+            stream.open().map_err(|error| format!("failed to make a pipe: {}", reason(&error)))?;
         return Ok(End::Pipe(Some(pipe)));
     };
     stream.clear();

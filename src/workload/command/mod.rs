@@ -9,6 +9,8 @@ mod outcome;
 mod plan;
 mod program;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod text;
 mod worker;
 

@@ -23,7 +23,9 @@ pub fn result(output: &[u8]) -> Vec<u8> {
 /// Status, exit code and cause of an attempt that ran to its own end.
 pub fn verdict(exit: &Exit, program: &str, success_codes: &[i32]) -> (Status, Option<i32>, String) {
     match exit {
-        Exit::Code(code) if success_codes.contains(code) => (Status::Ok, Some(*code), String::new()),
+        Exit::Code(code) if success_codes.contains(code) => {
+            (Status::Ok, Some(*code), String::new())
+        }
         Exit::Code(code) => (Status::Failed, Some(*code), format!("exit code {code}")),
         Exit::Signal(signal) => {
             (Status::Crashed, None, format!("killed by signal {signal} ({})", signal_name(*signal)))
@@ -38,13 +40,19 @@ fn not_started(step: Step, error: &io::Error, program: &str) -> String {
     match (step, error.raw_os_error()) {
         (Step::Folder, _) => format!("failed to enter the working folder: {why}"),
         (Step::Execute, Some(libc::E2BIG)) => {
-            format!("failed to run `{program}`: its arguments and environment are too long for the system ({why})")
+            format!(
+                "failed to run `{program}`: its arguments and environment are too long for the system ({why})"
+            )
         }
         (Step::Execute, Some(libc::ENOEXEC)) => {
-            format!("failed to run `{program}`: {why}; a script starts with a line like `#!/bin/sh`")
+            format!(
+                "failed to run `{program}`: {why}; a script starts with a line like `#!/bin/sh`"
+            )
         }
         (Step::Execute, _) => format!("failed to run `{program}`: {why}"),
-        (Step::Clone | Step::Prepare, _) => format!("failed to start a process for `{program}`: {why}"),
+        (Step::Clone | Step::Prepare, _) => {
+            format!("failed to start a process for `{program}`: {why}")
+        }
     }
 }
 
@@ -68,7 +76,11 @@ pub fn error(cause: String, note: Option<&str>, stderr: &[u8]) -> String {
 fn tail(bytes: &[u8]) -> &[u8] {
     let tail = &bytes[bytes.len().saturating_sub(ERROR_TAIL)..];
     let within = |&byte: &u8| byte & 0b1100_0000 == 0b1000_0000;
-    let cut = if tail.len() < bytes.len() { tail.iter().take(3).take_while(|byte| within(byte)).count() } else { 0 };
+    let cut = if tail.len() < bytes.len() {
+        tail.iter().take(3).take_while(|byte| within(byte)).count()
+    } else {
+        0
+    };
     &tail[cut..]
 }
 

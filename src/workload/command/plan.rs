@@ -24,8 +24,8 @@ pub struct Plan {
     pub action: Action,
     /// Where programs are.
     pub places: Places,
-    /// The program, if it is the same for every task.
-    pub program: Option<CString>,
+    /// Where the program is.
+    pub program: Program,
     /// What the child's environment has besides the runner's own, no name twice.
     pub variables: Vec<(String, Variable)>,
     /// Where the child runs.
@@ -49,6 +49,15 @@ pub enum Action {
     Argv(Vec<Template>),
     /// This text, by `sh -c`.
     Shell(String),
+}
+
+/// Where a program is.
+#[derive(Debug)]
+pub enum Program {
+    /// The same for every task.
+    Same(CString),
+    /// Another one for each.
+    Each,
 }
 
 /// A child's working folder.
@@ -101,7 +110,8 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let success_codes = read_success_codes(table, plan);
     let capture = table.get("capture").map_or(CAPTURE, toml::Spanned::into_inner);
 
-    let is_sound = check_env(&env, table, plan) & check_paths(cwd.as_ref(), stdin.as_ref(), table, plan);
+    let is_sound =
+        check_env(&env, table, plan) & check_paths(cwd.as_ref(), stdin.as_ref(), table, plan);
     let action = action?;
     let path = env.iter().find(|(name, _)| name == "PATH").and_then(|(_, value)| value.literal());
     let path = path.map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), Into::into);
@@ -158,7 +168,10 @@ fn read_action(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Action> {
             return None;
         }
         if argv.iter().any(|argument| has_nul(argument.literal())) {
-            plan.error(table.span_of("argv"), "an argument contains a NUL, which no program can be given");
+            plan.error(
+                table.span_of("argv"),
+                "an argument contains a NUL, which no program can be given",
+            );
             return None;
         }
         return Some(Action::Argv(argv));
@@ -180,7 +193,10 @@ fn read_stdin(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Input> {
     let file = table.template("stdin_file", plan);
     match (table.has("stdin"), table.has("stdin_file")) {
         (true, true) => {
-            plan.error(table.span_of("stdin_file"), "a command has `stdin` or `stdin_file`, not both");
+            plan.error(
+                table.span_of("stdin_file"),
+                "a command has `stdin` or `stdin_file`, not both",
+            );
             None
         }
         (true, false) => text.map(Input::Text),
@@ -211,7 +227,10 @@ fn check_env(env: &[(String, Template)], table: &Table<'_>, plan: &Planner<'_>) 
     let mut is_sound = true;
     for (name, value) in env {
         if name.is_empty() || name.contains(['=', '\0']) {
-            plan.error(table.span_of("env"), format!("`{name}` cannot be the name of an environment variable"));
+            plan.error(
+                table.span_of("env"),
+                format!("`{name}` cannot be the name of an environment variable"),
+            );
             is_sound = false;
         } else if has_nul(value.literal()) {
             plan.error(table.span_of("env"), format!("the value of `{name}` contains a NUL"));
@@ -247,7 +266,12 @@ fn check_paths(
     is_sound
 }
 
-fn working_folder(cwd: Option<Template>, folder: &Path, table: &Table<'_>, plan: &Planner<'_>) -> Option<Folder> {
+fn working_folder(
+    cwd: Option<Template>,
+    folder: &Path,
+    table: &Table<'_>,
+    plan: &Planner<'_>,
+) -> Option<Folder> {
     let path = match &cwd {
         None => folder.to_owned(),
         Some(template) => match template.literal() {
@@ -256,23 +280,24 @@ fn working_folder(cwd: Option<Template>, folder: &Path, table: &Table<'_>, plan:
         },
     };
     let path = CString::new(path.into_os_string().into_vec());
-    path.map(Folder::Same).map_err(|_| plan.error(table.span_of("cwd"), "`cwd` contains a NUL")).ok()
+    path.map(Folder::Same)
+        .map_err(|_| plan.error(table.span_of("cwd"), "`cwd` contains a NUL"))
+        .ok()
 }
 
-/// `Some(None)` if it is another one for each task.
 fn find_program(
     action: &Action,
     places: &Places,
     table: &Table<'_>,
     plan: &Planner<'_>,
-) -> Option<Option<CString>> {
+) -> Option<Program> {
     let (name, key) = match action {
         Action::Argv(argv) => (argv[0].literal(), "argv"),
         Action::Shell(_) => (Some("sh"), "shell"),
     };
-    let Some(name) = name else { return Some(None) };
+    let Some(name) = name else { return Some(Program::Each) };
     let reason = match places.find(name.as_bytes()) {
-        Ok(path) => return Some(CString::new(path.into_os_string().into_vec()).ok()),
+        Ok(path) => return c_path(path).map(Program::Same),
         Err(reason) => reason,
     };
     let message = match reason {
@@ -284,9 +309,15 @@ fn find_program(
     let place = table.span_of(key);
     match reason {
         Unusable::NotInPath if plan.folder().join(name).is_file() => {
-            plan.error_with_help(place, message, format!("write `./{name}` for the one in the job's folder"));
+            plan.error_with_help(
+                place,
+                message,
+                format!("write `./{name}` for the one in the job's folder"),
+            );
         }
-        Unusable::NotExecutable => plan.error_with_help(place, message, format!("try `chmod +x {name}`")),
+        Unusable::NotExecutable => {
+            plan.error_with_help(place, message, format!("try `chmod +x {name}`"));
+        }
         _ => plan.error(place, message),
     }
     None
@@ -337,6 +368,11 @@ fn variable_name(field: &str) -> String {
     name
 }
 
+/// `None` if it contains a NUL.
+pub fn c_path(path: PathBuf) -> Option<CString> {
+    CString::new(path.into_os_string().into_vec()).ok()
+}
+
 impl Plan {
     /// A path of the job, as the system sees it.
     pub fn resolve(&self, path: &[u8]) -> PathBuf {
@@ -378,7 +414,11 @@ mod tests {
         let fields: Vec<String> = fields.iter().map(|&field| field.to_owned()).collect();
         let shell = Action::Shell(String::new());
         let variables = variables(env, &shell, &fields, |name| inherited.contains(&name));
-        variables.into_iter().map(|(name, _)| name).filter(|name| !name.starts_with("RUNNER_")).collect()
+        variables
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| !name.starts_with("RUNNER_"))
+            .collect()
     }
 
     #[test]
@@ -391,7 +431,9 @@ mod tests {
 
     #[test]
     fn words_are_quoted_where_a_shell_would_need_it() {
-        for (word, expected) in [("a/b-1.txt", "a/b-1.txt"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'")] {
+        for (word, expected) in
+            [("a/b-1.txt", "a/b-1.txt"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'")]
+        {
             assert_eq!(quoted(word), expected);
         }
     }

@@ -121,8 +121,15 @@ impl Stream {
     }
 
     /// What has been read.
-    pub fn kept(&mut self) -> &mut Kept {
-        &mut self.kept
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// The file of all bytes, from its start, if they were to be kept and are more than [`Kept::bytes`]; or why it could
+    /// not be written.
+    pub fn take_whole(&mut self) -> Option<io::Result<File>> {
+        let rewound = |mut file: File| file.rewind().map(|()| file);
+        self.kept.whole.take().map(|whole| whole.and_then(rewound))
     }
 
     /// Reads what is there.
@@ -177,13 +184,6 @@ impl Kept {
     /// How many bytes there were.
     pub fn total(&self) -> u64 {
         self.total
-    }
-
-    /// The file of all bytes, from its start, if they were to be kept and are more than [`Kept::bytes`]; or why it could
-    /// not be written.
-    pub fn take_whole(&mut self) -> Option<io::Result<File>> {
-        let rewound = |mut file: File| file.rewind().map(|()| file);
-        self.whole.take().map(|whole| whole.and_then(rewound))
     }
 
     fn read(&mut self, pipe: impl AsFd) -> Progress {
@@ -243,7 +243,9 @@ mod tests {
     use super::*;
 
     fn fed(mut stream: Stream, blocks: &[&[u8]]) -> Stream {
-        blocks.iter().for_each(|block| stream.kept.add(block));
+        for block in blocks {
+            stream.kept.add(block);
+        }
         stream
     }
 
@@ -251,7 +253,7 @@ mod tests {
     fn the_head_is_kept_and_the_rest_is_counted() {
         let mut stream = fed(Stream::head(5, Keep::Capture), &[b"abc", b"defg", b"h"]);
         assert_eq!((stream.kept().bytes(), stream.kept().total()), (&b"abcde"[..], 8));
-        assert!(stream.kept().take_whole().is_none());
+        assert!(stream.take_whole().is_none());
     }
 
     #[test]
@@ -259,16 +261,16 @@ mod tests {
         let mut stream = fed(Stream::head(5, Keep::Everything), &[b"abc", b"defg", b"h"]);
         assert_eq!(stream.kept().bytes(), b"abcde");
         let mut text = String::new();
-        stream.kept().take_whole().unwrap().unwrap().read_to_string(&mut text).unwrap();
+        stream.take_whole().unwrap().unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "abcdefgh");
         let mut stream = fed(Stream::head(5, Keep::Everything), &[b"abcde"]);
-        assert!(stream.kept().take_whole().is_none());
+        assert!(stream.take_whole().is_none());
     }
 
     #[test]
     fn the_tail_is_kept() {
         let block = [b'x'; TAIL];
-        let mut stream = fed(Stream::tail(), &[&block, &block, &block, b"end"]);
+        let stream = fed(Stream::tail(), &[&block, &block, &block, b"end"]);
         let kept = stream.kept();
         assert!(kept.bytes().ends_with(b"xend") && (TAIL..=2 * TAIL).contains(&kept.bytes().len()));
         assert_eq!(kept.total(), 3 * TAIL as u64 + 3);

@@ -52,7 +52,9 @@ impl Iterator for Pieces<'_> {
         let candidate = &self.0[..self.0.len().min(4)];
         let valid = match std::str::from_utf8(candidate) {
             Ok(text) => text,
-            Err(error) => std::str::from_utf8(&candidate[..error.valid_up_to()]).expect("valid up to there"),
+            Err(error) => {
+                std::str::from_utf8(&candidate[..error.valid_up_to()]).expect("valid up to there")
+            }
         };
         if let Some(c) = valid.chars().next() {
             self.0 = &self.0[c.len_utf8()..];

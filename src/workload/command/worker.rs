@@ -4,20 +4,19 @@ use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::ends::Ends;
-use super::plan::{Action, Folder, Plan, Variable};
+use super::plan::{Action, Folder, Plan, Program, Variable, c_path};
 use super::stream::{Progress, Stream};
 use super::{Keep, Spec, outcome};
 use crate::diagnostic::reason;
 use crate::engine::attempt::{Attempt, Stop};
 use crate::engine::clock::{self, Moment};
 use crate::engine::task::{Outcome, Status, Task};
-use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings};
+use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings, is_crowded};
 use crate::job::Values;
 
 /// How long a child may run before its output is watched: most end before it would have paid. Short enough that one
@@ -81,11 +80,15 @@ impl Worker {
     /// The whole standard output of the last task, from its start, if all of it was to be kept and it is longer than
     /// what its outcome has; or why it could not be kept.
     pub fn take_output(&mut self) -> Option<io::Result<File>> {
-        self.stdout.kept().take_whole()
+        self.stdout.take_whole()
     }
 
     /// An error is why there was nothing to start.
-    async fn attempt(&mut self, values: &Values<'_>, attempt: &Attempt<'_>) -> Result<Outcome, String> {
+    async fn attempt(
+        &mut self,
+        values: &Values<'_>,
+        attempt: &Attempt<'_>,
+    ) -> Result<Outcome, String> {
         self.command.render(&self.plan, values)?;
         let mut ends = Ends::open(&self.plan, values, [&mut self.stdout, &mut self.stderr])?;
         let asked = Moment::now();
@@ -101,7 +104,8 @@ impl Worker {
         self.port = Some(port);
         let is_whole = self.read_rest(ended.ended).await;
         let mut outcome = self.outcome(&ended, finish.stop, attempt.timeout, is_whole);
-        outcome.output_bytes = ends.output_bytes(self.stdout.kept().total()).filter(|_| outcome.cpu.is_some());
+        outcome.output_bytes =
+            ends.output_bytes(self.stdout.kept().total()).filter(|_| outcome.cpu.is_some());
         Ok(outcome)
     }
 
@@ -116,7 +120,7 @@ impl Worker {
             let start = self.command.start(&self.plan, ends);
             match port.start(&start) {
                 Ok(()) => return Ok(port),
-                Err(error) if error.raw_os_error() == Some(libc::ETOOMANYREFS) => {
+                Err(error) if is_crowded(&error) => {
                     tokio::time::sleep(CROWDED).await;
                 }
                 // The launcher has died while this slot had nothing to do.
@@ -195,7 +199,13 @@ impl Worker {
         is_whole
     }
 
-    fn outcome(&mut self, ended: &Ended, stop: Option<Stop>, timeout: Option<Duration>, is_whole: bool) -> Outcome {
+    fn outcome(
+        &mut self,
+        ended: &Ended,
+        stop: Option<Stop>,
+        timeout: Option<Duration>,
+        is_whole: bool,
+    ) -> Outcome {
         let (mut status, code, mut cause) =
             outcome::verdict(&ended.exit, &self.command.name(), &self.plan.success_codes);
         if let Some(stop) = stop {
@@ -265,14 +275,14 @@ impl Command {
     fn render(&mut self, plan: &Plan, values: &Values<'_>) -> Result<(), String> {
         self.render_argv(plan, values)?;
         self.render_environment(plan, values)?;
-        if plan.program.is_none() {
+        if let Program::Each = plan.program {
             self.program = Some(self.find_program(plan)?);
         }
         if let Folder::Each(template) = &plan.cwd {
             let mut path = Vec::new();
             template.render(values, &mut path);
-            let path = plan.resolve(&path).into_os_string().into_vec();
-            self.cwd = Some(CString::new(path).map_err(|_| "the working folder's name contains a NUL".to_owned())?);
+            let path = c_path(plan.resolve(&path));
+            self.cwd = Some(path.ok_or("the working folder's name contains a NUL")?);
         }
         Ok(())
     }
@@ -283,7 +293,9 @@ impl Command {
         match &plan.action {
             Action::Argv(argv) => {
                 for (index, argument) in argv.iter().enumerate() {
-                    self.argv.push_with(|bytes| argument.render(values, bytes)).map_err(|_| nul(index))?;
+                    self.argv
+                        .push_with(|bytes| argument.render(values, bytes))
+                        .map_err(|_| nul(index))?;
                 }
             }
             Action::Shell(text) => {
@@ -305,13 +317,21 @@ impl Command {
                 match value {
                     Variable::Template(template) => template.render(values, bytes),
                     Variable::Field(index) => bytes.extend_from_slice(values.fields.get(*index)),
-                    Variable::Task => bytes.extend_from_slice(digits.format(values.task).as_bytes()),
-                    Variable::Attempt => bytes.extend_from_slice(digits.format(values.attempt).as_bytes()),
-                    Variable::Slot => bytes.extend_from_slice(digits.format(values.slot).as_bytes()),
+                    Variable::Task => {
+                        bytes.extend_from_slice(digits.format(values.task).as_bytes());
+                    }
+                    Variable::Attempt => {
+                        bytes.extend_from_slice(digits.format(values.attempt).as_bytes());
+                    }
+                    Variable::Slot => {
+                        bytes.extend_from_slice(digits.format(values.slot).as_bytes());
+                    }
                     Variable::Job => bytes.extend_from_slice(plan.job.as_bytes()),
                 }
             });
-            pushed.map_err(|_| format!("the value of `{name}` contains a NUL, which no environment can have"))?;
+            pushed.map_err(|_| {
+                format!("the value of `{name}` contains a NUL, which no environment can have")
+            })?;
         }
         Ok(())
     }
@@ -320,7 +340,7 @@ impl Command {
         let name = self.argv.iter().next().unwrap_or_default();
         let path = plan.places.find(name.to_bytes());
         let path = path.map_err(|reason| format!("failed to run `{}`: {reason}", self.name()))?;
-        Ok(CString::new(path.into_os_string().into_vec()).expect("neither has a NUL"))
+        Ok(c_path(path).expect("neither a folder nor an argument has a NUL"))
     }
 
     /// The program as it was written.
@@ -329,12 +349,16 @@ impl Command {
     }
 
     fn start<'a>(&'a self, plan: &'a Plan, ends: &'a Ends) -> Start<'a> {
+        let program = match &plan.program {
+            Program::Same(program) => Some(program.as_c_str()),
+            Program::Each => self.program.as_deref(),
+        };
         let cwd = match &plan.cwd {
             Folder::Same(folder) => Some(folder.as_c_str()),
             Folder::Each(_) => self.cwd.as_deref(),
         };
         Start {
-            program: plan.program.as_deref().or(self.program.as_deref()).unwrap_or_default(),
+            program: program.unwrap_or_default(),
             argv: &self.argv,
             set: &self.set,
             unset: &self.unset,
