@@ -31,7 +31,7 @@ impl Placed {
         }
         Ok(Self::Here(match &stage.workload {
             Workload::Command(spec) => {
-                Worker::Command(Box::new(command::Worker::new(spec, &run.job, run.launcher()?, run.keep)?))
+                Worker::Command(Box::new(command::Worker::new(spec, run.launcher()?, run.keep)?))
             }
             Workload::Compute(spec) => Worker::Compute(compute::Worker::new(spec, &run.job.folder)),
             Workload::Sleep(spec) => Worker::Sleep(sleep::Worker::new(spec)),
