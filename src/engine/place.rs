@@ -46,7 +46,7 @@ impl Placed {
         }
         Ok(Self::Here(match &stage.workload {
             Workload::Command(spec) => {
-                Worker::Command(Box::new(command::Worker::new(spec, &run.job, run.launcher()?, run.keep)?))
+                Worker::Command(Box::new(command::Worker::new(spec, run.launcher()?, run.keep)?))
             }
             Workload::Compute(spec) => Worker::Compute(compute::Worker::new(spec, &run.job.folder)),
             Workload::Http(spec) => {

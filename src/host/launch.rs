@@ -24,7 +24,7 @@ use crate::host::{socket, tree};
 use crate::sys::{self, Of, SignalMask};
 
 /// The only argument of a runner that is to be the launcher.
-pub const LAUNCH_ARG: &str = "__launch";
+pub const LAUNCH_ARG: &str = "--start-commands-for-the-runner";
 
 /// Ports per core that get a thread of their own: a thread waits while its child is being started.
 const THREADS_PER_CORE: usize = 2;
@@ -147,8 +147,8 @@ impl Threads {
         }
         let inbox = &self.inboxes[self.next];
         self.next = (self.next + 1) % self.inboxes.len();
-        // Should a thread be too busy to take it, the port is lost, which its owner is told by its end.
-        let _ = socket::send(inbox, &[0], &[port.as_fd()]);
+        // Should a thread hang, the port is lost, which its owner is told by its end.
+        let _ = socket::send_patiently(inbox, &[0], &[port.as_fd()]);
         Ok(())
     }
 

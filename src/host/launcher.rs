@@ -16,6 +16,7 @@ use rustix::net::{RecvFlags, recv};
 use rustix::process::{Resource, Rlimit, getpid, getrlimit, set_child_subreaper, setrlimit};
 use tokio::io::unix::AsyncFd;
 
+pub use crate::host::socket::is_crowded;
 pub use crate::host::wire::{HasNul, Strings};
 pub use crate::sys::Step;
 
@@ -81,12 +82,16 @@ impl Launcher {
     pub fn port(&self) -> io::Result<Port> {
         let (ours, theirs) = socket::pair()?;
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = process.as_ref().is_some_and(|process| process.offer(&theirs).is_ok());
-        if !sent {
-            if let Some(dead) = process.take() {
-                dead.end();
+        let offered = process.as_ref().map(|process| process.offer(&theirs));
+        match offered {
+            Some(Err(error)) if !is_gone(&error) => return Err(error),
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => {
+                if let Some(dead) = process.take() {
+                    dead.end();
+                }
+                process.insert(Process::start(self.program)?).offer(&theirs)?;
             }
-            process.insert(Process::start(self.program)?).offer(&theirs)?;
         }
         Port::new(ours)
     }
@@ -118,7 +123,7 @@ impl Process {
     }
 
     fn offer(&self, port: &OwnedFd) -> io::Result<()> {
-        socket::send(&self.control, &[0], &[port.as_fd()])
+        socket::send_patiently(&self.control, &[0], &[port.as_fd()])
     }
 
     fn end(self) {
@@ -200,8 +205,7 @@ impl Port {
     /// Starts a child; [`Port::ended`] tells of its end, or that it could not be started.
     ///
     /// # Errors
-    /// If the launcher has died. `ETOOMANYREFS` if too many descriptors are on their way to it: try again a little
-    /// later.
+    /// If the launcher has died. `ETOOMANYREFS` (or `EAGAIN`) if too much is on its way to it: try again a little later.
     pub fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
         assert!(!self.is_running, "one child at a time");
         let present = [start.stdin, start.stdout, start.stderr, start.extra];
@@ -262,10 +266,8 @@ impl Port {
     }
 
     fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        socket::send(self.socket.get_ref(), message, descriptors).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => gone(),
-            _ => error,
-        })
+        let sent = socket::send(self.socket.get_ref(), message, descriptors);
+        sent.map_err(|error| if is_gone(&error) { gone() } else { error })
     }
 
     /// Hears one answer: keeps a child's end, returns since when one runs.
@@ -313,6 +315,11 @@ impl Ended {
     }
 }
 
+/// Whether the other end of a socket has gone.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the launcher of commands has died")
 }
@@ -328,7 +335,12 @@ pub(crate) mod testing {
     pub(crate) fn launcher() -> Launcher {
         Launcher::start_with(|| {
             let mut command = Command::new("/proc/self/exe");
-            command.args(["--exact", "host::launcher::testing::entry", "--test-threads=1", "--nocapture"]);
+            command.args([
+                "--exact",
+                "host::launcher::testing::entry",
+                "--test-threads=1",
+                "--nocapture",
+            ]);
             command.env(ENTRY, "1");
             command
         })
@@ -351,25 +363,36 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Seek};
+    use std::path::Path;
     use std::time::Duration;
+    use std::{fs, thread};
 
     use super::testing::{launcher, runtime};
     use super::*;
 
     fn strings(values: &[&str]) -> Strings {
         let mut strings = Strings::default();
-        values.iter().for_each(|value| strings.push(value).unwrap());
+        for value in values {
+            strings.push(value).unwrap();
+        }
         strings
     }
 
     /// Runs `sh -c script` with more arguments, gives its end and its standard output.
-    fn run(port: &mut Port, argv: &[&str], set: &[&str], unset: &[&str], cwd: Option<&CStr>) -> (Ended, String) {
+    fn run(
+        port: &mut Port,
+        argv: &[&str],
+        set: &[&str],
+        unset: &[&str],
+        cwd: Option<&CStr>,
+    ) -> (Ended, String) {
         let mut file = tempfile::tempfile().unwrap();
         let [argv, set, unset] = [strings(argv), strings(set), strings(unset)];
         let (stdin, stderr, extra) = (None, None, None);
         let stdout = Some(file.as_fd());
         let (argv, set, unset) = (&argv, &set, &unset);
-        let start = Start { program: c"/bin/sh", argv, set, unset, cwd, stdin, stdout, stderr, extra };
+        let start =
+            Start { program: c"/bin/sh", argv, set, unset, cwd, stdin, stdout, stderr, extra };
         port.start(&start).unwrap();
         let ended = runtime_of(port.ended()).unwrap();
         let mut text = String::new();
@@ -390,12 +413,35 @@ mod tests {
         runtime_of(async { launcher.port() }).unwrap()
     }
 
+    /// The pid that a child writes into this file, a line.
+    fn pid_in(file: &Path) -> i32 {
+        loop {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            if text.ends_with('\n') {
+                return text.trim().parse().unwrap();
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// A zombie is dead, too: orphans are adopted by a process's first thread, on which no test runs.
+    fn wait_until_dead(pid: i32) {
+        let is_alive = || {
+            fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        while is_alive() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     #[test]
     fn a_child_gets_its_arguments_environment_and_folder() {
         let launcher = launcher();
         let mut port = port(&launcher);
-        let argv = ["sh", "-c", "echo $# $1 $NEW $HOME ${PATH-none}; pwd", "sh", "a b"];
-        let (ended, text) = run(&mut port, &argv, &["NEW=new", "HOME=x"], &["PATH"], Some(c"/"));
+        let argv =
+            ["sh", "-c", "echo $# $1 $NEW $HOME ${CARGO_MANIFEST_DIR-none}; pwd", "sh", "a b"];
+        let (ended, text) =
+            run(&mut port, &argv, &["NEW=new", "HOME=x"], &["CARGO_MANIFEST_DIR"], Some(c"/"));
         assert!(matches!(ended.exit, Exit::Code(0)), "{ended:?}");
         assert_eq!(text, "1 a b new x none\n/\n");
         assert!(ended.peak_rss > 100_000 && ended.ended > ended.started);
@@ -410,7 +456,9 @@ mod tests {
         let (ended, _) = run(&mut port, &["sh", "-c", "kill -9 $$"], &[], &[], None);
         assert!(matches!(ended.exit, Exit::Signal(9)), "{ended:?}");
         let (ended, _) = run(&mut port, &["sh"], &[], &[], Some(c"/nowhere"));
-        assert!(matches!(&ended.exit, Exit::NotStarted(Step::Folder, error) if error.raw_os_error() == Some(2)));
+        assert!(
+            matches!(&ended.exit, Exit::NotStarted(Step::Folder, error) if error.raw_os_error() == Some(2))
+        );
     }
 
     #[test]
@@ -439,7 +487,8 @@ mod tests {
         let mut port = port(&launcher);
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
-        let script = format!("(trap '' TERM; exec sleep 300) & echo $! > {}; wait", pid_file.display());
+        let script =
+            format!("(trap '' TERM; exec sleep 300) & echo $! > {}; wait", pid_file.display());
         let [argv, none] = [strings(&["sh", "-c", &script]), Strings::default()];
         let start = Start {
             program: c"/bin/sh",
@@ -454,20 +503,11 @@ mod tests {
         };
         port.start(&start).unwrap();
         assert!(runtime_of(port.started()).unwrap().is_some());
-        let pid = loop {
-            let text = std::fs::read_to_string(&pid_file).unwrap_or_default();
-            if let Ok(pid) = text.trim().parse::<i32>() {
-                break pid;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        let pid = pid_in(&pid_file);
         port.signal(libc::SIGTERM).unwrap();
         let ended = runtime_of(port.ended()).unwrap();
         assert!(matches!(ended.exit, Exit::Signal(libc::SIGTERM)), "{ended:?}");
-        // An orphan is the launcher's, which reaps it soon.
-        while std::path::Path::new(&format!("/proc/{pid}")).exists() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until_dead(pid);
     }
 
     #[test]
@@ -480,7 +520,7 @@ mod tests {
         assert_eq!(pids.len(), 2);
         launcher.stop();
         for pid in pids {
-            assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid}");
+            assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid}");
         }
     }
 
@@ -490,21 +530,18 @@ mod tests {
         let mut first = port(&launcher);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pid");
-        let [argv, none] = [strings(&["sh", "-c", &format!("echo $$ > {}; exec sleep 300", path.display())]), Strings::default()];
+        let [argv, none] = [
+            strings(&["sh", "-c", &format!("echo $$ > {}; exec sleep 300", path.display())]),
+            Strings::default(),
+        ];
         let (program, set, unset) = (c"/bin/sh", &none, &none);
         let (cwd, stdin, stdout, stderr, extra) = (None, None, None, None, None);
-        first.start(&Start { program, argv: &argv, set, unset, cwd, stdin, stdout, stderr, extra }).unwrap();
-        let pid = loop {
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
-            if text.ends_with('\n') {
-                break text.trim().to_owned();
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        first
+            .start(&Start { program, argv: &argv, set, unset, cwd, stdin, stdout, stderr, extra })
+            .unwrap();
+        let pid = pid_in(&path);
         drop(first);
-        while std::path::Path::new(&format!("/proc/{pid}")).exists() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until_dead(pid);
         let (ended, _) = run(&mut port(&launcher), &["sh", "-c", ""], &[], &[], None);
         assert!(matches!(ended.exit, Exit::Code(0)), "the launcher goes on: {ended:?}");
     }

@@ -1,18 +1,19 @@
-//! Processes of the runner's own: the launcher, which starts every child and sees to it that none outlives the runner.
+//! Processes of the runner's own: the launcher, which starts every child and sees to it that none outlives the runner,
+//! and workers that do tasks for it.
 
 pub mod launch;
 pub mod launcher;
-mod page;
+pub mod page;
 mod ports;
-mod protocol;
+pub mod protocol;
 pub mod remote;
 pub mod serve;
 mod socket;
 mod tree;
 mod wire;
 
-/// Does what a child process of our own is for, if that is what this process was started as, and does not come back
-/// then. To be called before anything else.
+/// Does what a process of our own is for, if that is what this one was started as, and does not come back then. To be
+/// called before anything else.
 pub fn take_role() {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(role), None) = (arguments.next(), arguments.next()) else { return };

@@ -25,7 +25,7 @@ use crate::sys::{self, Failure, PointerBuffer, Program, Spawner, Step};
 pub struct Ports {
     events: OwnedFd,
     inbox: OwnedFd,
-    ports: Vec<Option<Port>>,
+    slots: Vec<Option<Port>>,
     starter: Starter,
     /// Kept from packet to packet.
     packet: Vec<u8>,
@@ -87,7 +87,7 @@ impl Ports {
         let starter = Starter::new(common)?;
         let packet = vec![0; MAX_INLINE];
         let descriptors = Vec::with_capacity(MAX_DESCRIPTORS);
-        Ok(Self { events, inbox, ports: Vec::new(), starter, packet, descriptors })
+        Ok(Self { events, inbox, slots: Vec::new(), starter, packet, descriptors })
     }
 
     /// Serves the ports for as long as the process lives.
@@ -115,26 +115,28 @@ impl Ports {
             return;
         }
         for port in self.descriptors.drain(..) {
-            let index = self.ports.iter().position(Option::is_none).unwrap_or(self.ports.len());
-            if index == self.ports.len() {
-                self.ports.push(None);
+            let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+            if index == self.slots.len() {
+                self.slots.push(None);
             }
             // A port that cannot be watched is dropped, which its owner is told by its end.
-            if epoll::add(&self.events, &port, Source::Socket(index).data(), epoll::EventFlags::IN).is_ok() {
-                self.ports[index] = Some(Port { socket: Some(port), child: None });
+            if epoll::add(&self.events, &port, Source::Socket(index).data(), epoll::EventFlags::IN)
+                .is_ok()
+            {
+                self.slots[index] = Some(Port { socket: Some(port), child: None });
             }
         }
     }
 
     /// Does what the port's slot asks for.
     fn hear(&mut self, index: usize) {
-        let Some(Some(port)) = self.ports.get_mut(index) else { return };
+        let Some(Some(port)) = self.slots.get_mut(index) else { return };
         let Some(socket) = &port.socket else { return };
         match socket::receive(socket, &mut self.packet, &mut self.descriptors) {
             Ok(Some(length)) => match Request::decode(&self.packet[..length]) {
                 Ok(Request::Start(request)) => {
                     let started = Moment::now();
-                    let child = self.starter.start(request, &mut self.descriptors);
+                    let child = self.starter.start(&request, &mut self.descriptors);
                     self.watch(index, started, child);
                 }
                 Ok(Request::StartInMemory) => {
@@ -148,18 +150,21 @@ impl Ports {
             },
             Ok(None) => self.close(index),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => port.answer_failure(Moment::now(), &Failure { step: Step::Prepare, error }),
+            Err(error) => {
+                port.answer_failure(Moment::now(), &Failure { step: Step::Prepare, error });
+            }
         }
     }
 
     /// Watches a child that has been started at `started`, or says why there is none.
     fn watch(&mut self, index: usize, started: Moment, child: Result<(Pid, OwnedFd), Failure>) {
-        let Some(Some(port)) = self.ports.get_mut(index) else { return };
+        let Some(Some(port)) = self.slots.get_mut(index) else { return };
         let (pid, pidfd) = match child {
             Ok(child) => child,
             Err(failure) => return port.answer_failure(started, &failure),
         };
-        let watched = epoll::add(&self.events, &pidfd, Source::Child(index).data(), epoll::EventFlags::IN);
+        let watched =
+            epoll::add(&self.events, &pidfd, Source::Child(index).data(), epoll::EventFlags::IN);
         port.child = Some(Child { pid, pidfd, started, ending: false });
         if watched.is_err() {
             // Out of kernel memory: rather no child than one whose end nobody hears of.
@@ -173,23 +178,23 @@ impl Ports {
 
     /// The slot has gone, and its child goes with it.
     fn close(&mut self, index: usize) {
-        let Some(Some(port)) = self.ports.get_mut(index) else { return };
+        let Some(Some(port)) = self.slots.get_mut(index) else { return };
         if let Some(socket) = port.socket.take() {
             let _ = epoll::delete(&self.events, &socket);
         }
         match &port.child {
             Some(_) => port.signal(Signal::KILL.as_raw()),
-            None => self.ports[index] = None,
+            None => self.slots[index] = None,
         }
     }
 
     fn reap(&mut self, index: usize) {
-        let Some(Some(port)) = self.ports.get_mut(index) else { return };
+        let Some(Some(port)) = self.slots.get_mut(index) else { return };
         if let Some(child) = port.reap() {
             // Before it is closed: while another thread starts a child, that has a copy of it, which would keep it here.
             let _ = epoll::delete(&self.events, &child.pidfd);
             if port.socket.is_none() {
-                self.ports[index] = None;
+                self.slots[index] = None;
             }
         }
     }
@@ -209,7 +214,9 @@ impl Port {
     }
 
     fn signal(&mut self, signal: i32) {
-        let (Some(child), Some(signal)) = (&mut self.child, Signal::from_named_raw(signal)) else { return };
+        let (Some(child), Some(signal)) = (&mut self.child, Signal::from_named_raw(signal)) else {
+            return;
+        };
         child.ending |= matches!(signal, Signal::TERM | Signal::KILL | Signal::INT | Signal::HUP);
         // The child has not been reaped, so the group is its own, even if it has ended.
         let _ = kill_process_group(child.pid, signal);
@@ -235,7 +242,9 @@ impl Port {
         }
         match sys::reap(child.pid) {
             Ok(None) => return None,
-            Ok(Some(reaped)) => self.answer(Answer::Ended { started: child.started, ended, reaped }),
+            Ok(Some(reaped)) => {
+                self.answer(Answer::Ended { started: child.started, ended, reaped });
+            }
             // Everything below the launcher is being killed and reaped: it is about to leave.
             Err(_) => {}
         }
@@ -271,7 +280,7 @@ impl Starter {
     /// Starts what `request` says, with these ends, which are closed here.
     fn start(
         &mut self,
-        request: StartRequest<'_>,
+        request: &StartRequest<'_>,
         descriptors: &mut Vec<OwnedFd>,
     ) -> Result<(Pid, OwnedFd), Failure> {
         let prepare = |errno: Errno| Failure { step: Step::Prepare, error: errno.into() };
@@ -289,7 +298,7 @@ impl Starter {
         };
         let ends = [0, 1, 2].map(|number| end(number).unwrap_or(common.null.as_fd()));
         let extra = end(3);
-        mark_changed(&common.environment, &request, &mut self.changed);
+        mark_changed(&common.environment, request, &mut self.changed);
         let kept = common.environment.iter().zip(&self.changed).filter(|(_, changed)| !**changed);
         let env = request.set().chain(kept.map(|(variable, _)| variable.as_c_str()));
         let started = self.spawner.start(&Program {
@@ -308,7 +317,10 @@ impl Starter {
     }
 
     /// The same, with the request in the last descriptor.
-    fn start_in_memory(&mut self, descriptors: &mut Vec<OwnedFd>) -> Result<(Pid, OwnedFd), Failure> {
+    fn start_in_memory(
+        &mut self,
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> Result<(Pid, OwnedFd), Failure> {
         let read = |memory: OwnedFd| -> io::Result<Vec<u8>> {
             let (mut memory, mut message) = (File::from(memory), Vec::new());
             memory.rewind()?;
@@ -319,14 +331,18 @@ impl Starter {
         let memory = descriptors.pop().ok_or(Errno::MFILE.into()).map_err(failed)?;
         let message = read(memory).map_err(failed)?;
         match Request::decode(&message) {
-            Ok(Request::Start(request)) => self.start(request, descriptors),
+            Ok(Request::Start(request)) => self.start(&request, descriptors),
             _ => Err(failed(Errno::INVAL.into())),
         }
     }
 }
 
 /// Notes which of the sorted variables in `environment` the request sets or removes.
-fn mark_changed(environment: &[std::ffi::CString], request: &StartRequest<'_>, changed: &mut [bool]) {
+fn mark_changed(
+    environment: &[std::ffi::CString],
+    request: &StartRequest<'_>,
+    changed: &mut [bool],
+) {
     changed.fill(false);
     let set = request.set().map(name_of);
     for name in set.chain(request.unset().map(CStr::to_bytes)) {
@@ -348,7 +364,13 @@ mod tests {
 
     #[test]
     fn an_event_says_what_it_is_about() {
-        for source in [Source::Inbox, Source::Socket(0), Source::Child(0), Source::Socket(7), Source::Child(9_999)] {
+        for source in [
+            Source::Inbox,
+            Source::Socket(0),
+            Source::Child(0),
+            Source::Socket(7),
+            Source::Child(9_999),
+        ] {
             assert_eq!(Source::of(source.data()), source);
         }
     }

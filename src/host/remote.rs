@@ -56,6 +56,8 @@ pub struct Remote {
     fruitful: bool,
     /// Deaths in a row of processes that were not.
     barren: u32,
+    /// Of its processes that have ended.
+    peak_rss: Option<u64>,
     /// Buffers that are kept.
     arg: Vec<u8>,
     journal: Vec<u8>,
@@ -133,6 +135,7 @@ impl Remote {
             starts: 0,
             fruitful: false,
             barren: 0,
+            peak_rss: None,
             arg: Vec::new(),
             journal: Vec::new(),
         };
@@ -185,13 +188,17 @@ impl Remote {
                 self.pace.grow();
                 Ok(())
             }
-            Some((ended, why)) => self.bury(&ended, why, attempt, settle),
+            Some((ended, why)) => self.bury(&ended, why.as_ref(), attempt, settle),
         }
     }
 
-    /// Lets the worker process leave, and waits for it. Its peak memory in bytes, if it is known.
+    /// Lets the worker process leave, and waits for it. The peak resident memory of the largest process that the
+    /// worker had, in bytes.
     pub async fn stop(self) -> Option<u64> {
-        self.process?.leave().await
+        match self.process {
+            Some(process) => self.peak_rss.max(process.leave().await),
+            None => self.peak_rss,
+        }
     }
 
     async fn start_process(&mut self) -> io::Result<()> {
@@ -253,7 +260,10 @@ impl Remote {
                 () = look => None,
             };
             let now = match event {
-                Some(Event::Ended(how)) => return Some((how, why)),
+                Some(Event::Ended(how, peak_rss)) => {
+                    self.peak_rss = self.peak_rss.max(peak_rss);
+                    return Some((how, why));
+                }
                 Some(Event::Received) => self.settle_received(settle).err().map(Why::Broken),
                 None => self.look(attempt, settle),
             };
@@ -272,7 +282,9 @@ impl Remote {
         }
         let timeout = attempt.timeout?;
         Some(match self.running() {
-            Some(running) => (running.since + timeout).since(Moment::now()) + Duration::from_micros(1),
+            Some(running) => {
+                (running.since + timeout).since(Moment::now()) + Duration::from_micros(1)
+            }
             None => LOOK,
         })
     }
@@ -338,7 +350,7 @@ impl Remote {
     fn bury(
         &mut self,
         ended: &str,
-        why: Option<Why>,
+        why: Option<&Why>,
         attempt: &Attempt<'_>,
         settle: &mut Settle<'_>,
     ) -> io::Result<()> {
@@ -348,12 +360,12 @@ impl Remote {
         let running = self.running();
         let Some(process) = self.process.take() else { return Ok(()) };
         self.pace.back_to_one();
-        let obituary = match &why {
+        let obituary = match why {
             Some(Why::Broken(error)) => error.clone(),
             _ => format!("the worker process died: {}", process.obituary(ended)),
         };
         if let Some(running) = running {
-            self.settle_running(running, why.as_ref(), &obituary, attempt, settle);
+            self.settle_running(running, why, &obituary, attempt, settle);
         }
         if self.fruitful || matches!(why, Some(Why::Stop(..))) {
             self.barren = 0;
@@ -398,3 +410,6 @@ fn crashed(running: Option<Running>, error: &str) -> Outcome {
     let run = running.map_or(Duration::ZERO, |running| running.since.elapsed());
     Outcome { error: error.into(), ..Outcome::new(Status::Crashed, started, run) }
 }
+
+#[cfg(test)]
+mod tests;

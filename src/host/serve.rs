@@ -16,7 +16,7 @@ use crate::host::protocol::{self, Hello, Ready, VERSION, Work};
 use crate::workload::{compute, http, sleep};
 
 /// The only argument of a worker process.
-pub const SERVE_ARG: &str = "--serve-tasks-to-the-runner";
+pub const SERVE_ARG: &str = "__serve";
 
 /// An answer waits for others at most this long, if there are others.
 const BLOCK: Duration = Duration::from_millis(1);

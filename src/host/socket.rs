@@ -3,15 +3,24 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::cmsg_space;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
+    sendmsg, socketpair,
 };
 
 use crate::host::wire::MAX_DESCRIPTORS;
+
+/// How long to try to send to one who is busy.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Two ends that keep packets apart and tell when the other one has gone.
 ///
@@ -24,16 +33,42 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// Sends one packet, and copies of these descriptors with it. Never blocks.
 ///
 /// # Errors
-/// `EPIPE` if the other end has gone.
+/// `EPIPE` if the other end has gone; see [`is_crowded`] for the rest.
 pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() {
-        assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)), "room for all descriptors");
+        assert!(
+            control.push(SendAncillaryMessage::ScmRights(descriptors)),
+            "room for all descriptors"
+        );
     }
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     retry_on_intr(|| sendmsg(socket.as_fd(), &[IoSlice::new(bytes)], &mut control, flags))?;
     Ok(())
+}
+
+/// Sends as [`send`] does, but waits while the other end has more packets, or descriptors, than it takes.
+///
+/// # Errors
+/// As [`send`], and `EAGAIN` if nothing has changed for ten seconds.
+pub fn send_patiently(
+    socket: impl AsFd,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match send(socket.as_fd(), bytes, descriptors) {
+            Err(error) if is_crowded(&error) && start.elapsed() < PATIENCE => thread::sleep(PAUSE),
+            sent => return sent,
+        }
+    }
+}
+
+/// Whether sending failed only because there is much on its way.
+pub fn is_crowded(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS))
 }
 
 /// Receives one packet into `buffer` and its descriptors into `descriptors`; returns its length, or `None` if the other
@@ -91,6 +126,13 @@ mod tests {
         let nothing = receive(&theirs, &mut buffer, &mut descriptors).unwrap_err();
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
         drop(ours);
-        assert_eq!(receive(&theirs, &mut buffer, &mut descriptors).unwrap(), None);
+        // Another test may be about to execute a program, with a copy of our end until it has.
+        let received = loop {
+            match receive(&theirs, &mut buffer, &mut descriptors) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
+                received => break received.unwrap(),
+            }
+        };
+        assert_eq!(received, None);
     }
 }

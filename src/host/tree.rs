@@ -62,7 +62,8 @@ mod tests {
     #[test]
     fn children_and_their_children_are_found_top_down() {
         let script = "sleep 100 & echo started; wait";
-        let mut shell = Command::new("/bin/sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut shell =
+            Command::new("/bin/sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let pid = Pid::from_child(&shell);

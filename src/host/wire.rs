@@ -65,7 +65,7 @@ impl Strings {
 }
 
 /// The NUL-terminated strings in a buffer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StringsIn<'a>(&'a [u8]);
 
 impl<'a> Iterator for StringsIn<'a> {
@@ -79,7 +79,7 @@ impl<'a> Iterator for StringsIn<'a> {
 }
 
 /// What the runner asks of the launcher, on a port.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Request<'a> {
     /// Start a program; it is answered when the program has ended.
     Start(StartRequest<'a>),
@@ -92,7 +92,7 @@ pub enum Request<'a> {
 }
 
 /// A program to start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StartRequest<'a> {
     /// Which descriptors come with it; the other ends are null.
     pub ends: Ends,
@@ -158,7 +158,8 @@ impl<'a> StartRequest<'a> {
         [argv, set, unset]: [&Strings; 3],
     ) {
         out.clear();
-        for word in [START, ends.0, u32::from(folder.is_some()), argv.count, set.count, unset.count] {
+        for word in [START, ends.0, u32::from(folder.is_some()), argv.count, set.count, unset.count]
+        {
             out.extend_from_slice(&word.to_ne_bytes());
         }
         for string in program.into_iter().chain(folder) {
@@ -179,19 +180,19 @@ impl<'a> StartRequest<'a> {
 
     /// The program's arguments, the first being its own name.
     pub fn argv(&self) -> impl Iterator<Item = &'a CStr> + use<'a> {
-        self.strings.take(self.counts[0] as usize)
+        self.strings.clone().take(self.counts[0] as usize)
     }
 
     /// Variables to set, `NAME=value` each.
     pub fn set(&self) -> impl Iterator<Item = &'a CStr> + Clone + use<'a> {
         let [before, count, _] = self.counts;
-        self.strings.skip(before as usize).take(count as usize)
+        self.strings.clone().skip(before as usize).take(count as usize)
     }
 
     /// Names of variables to remove.
     pub fn unset(&self) -> impl Iterator<Item = &'a CStr> + use<'a> {
         let [argv, set, count] = self.counts;
-        self.strings.skip((argv + set) as usize).take(count as usize)
+        self.strings.clone().skip((argv + set) as usize).take(count as usize)
     }
 }
 
@@ -219,7 +220,10 @@ fn number(message: &[u8], index: usize) -> io::Result<u32> {
 }
 
 fn malformed() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "a malformed message between the runner and its launcher")
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "a malformed message between the runner and its launcher",
+    )
 }
 
 /// What the launcher says of a start.
@@ -284,7 +288,8 @@ impl Answer {
             }
             2 => {
                 let steps = [Step::Clone, Step::Prepare, Step::Folder, Step::Execute];
-                let step = steps.into_iter().find(|&step| step as u64 == word(2)).ok_or_else(malformed)?;
+                let step =
+                    steps.into_iter().find(|&step| step as u64 == word(2)).ok_or_else(malformed)?;
                 Ok(Self::NotStarted { at: moment(1), step, errno: word(3) as i32 })
             }
             _ => Err(malformed()),
@@ -300,7 +305,9 @@ mod tests {
 
     fn strings(values: &[&str]) -> Strings {
         let mut strings = Strings::default();
-        values.iter().for_each(|value| strings.push(value).unwrap());
+        for value in values {
+            strings.push(value).unwrap();
+        }
         strings
     }
 
@@ -312,10 +319,18 @@ mod tests {
     fn a_start_comes_back_as_it_was_sent() {
         let mut message = Vec::new();
         let ends = Ends::new([false, true, true, false]);
-        let [argv, set, unset] = [strings(&["sh", "", "x y"]), strings(&["A=1", "B="]), strings(&["C"])];
+        let [argv, set, unset] =
+            [strings(&["sh", "", "x y"]), strings(&["A=1", "B="]), strings(&["C"])];
         for folder in [None, Some(c"/tmp")] {
-            StartRequest::encode(&mut message, ends, [Some(c"/bin/sh"), folder], [&argv, &set, &unset]);
-            let Request::Start(start) = Request::decode(&message).unwrap() else { panic!("a start") };
+            StartRequest::encode(
+                &mut message,
+                ends,
+                [Some(c"/bin/sh"), folder],
+                [&argv, &set, &unset],
+            );
+            let Request::Start(start) = Request::decode(&message).unwrap() else {
+                panic!("a start")
+            };
             assert_eq!((start.ends, start.program, start.folder), (ends, c"/bin/sh", folder));
             assert_eq!(texts(start.argv()), ["sh", "", "x y"]);
             assert_eq!(texts(start.set()), ["A=1", "B="]);

@@ -111,7 +111,10 @@ fn json_rule(pointer: &Spanned<String>, plan: &Planner<'_>) -> Option<Rule> {
     if text.is_empty() || text.starts_with('/') {
         return Some(Rule::Json(text.clone()));
     }
-    let help = format!("write `json = \"/{}\"`", text.trim_start_matches('$').replace('.', "/").trim_start_matches('/'));
+    let help = format!(
+        "write `json = \"/{}\"`",
+        text.trim_start_matches('$').replace('.', "/").trim_start_matches('/')
+    );
     plan.error_with_help(pointer.span(), format!("`{text}` is not a JSON pointer"), help);
     None
 }
@@ -123,11 +126,17 @@ fn header_rule(
 ) -> Option<Rule> {
     if let Some(kind) = workload.map(Workload::kind).filter(|kind| *kind != "http") {
         let help = "a `regex` or `json` reads the output";
-        plan.error_with_help(header.span(), format!("`{kind}` has no headers, only `http` has"), help);
+        plan.error_with_help(
+            header.span(),
+            format!("`{kind}` has no headers, only `http` has"),
+            help,
+        );
         return None;
     }
     http::HeaderName::from_bytes(header.get_ref().as_bytes())
-        .map_err(|_| plan.error(header.span(), format!("`{}` is no name of a header", header.get_ref())))
+        .map_err(|_| {
+            plan.error(header.span(), format!("`{}` is no name of a header", header.get_ref()))
+        })
         .map(|name| Rule::Header(name.as_str().to_owned()))
         .ok()
 }

@@ -136,6 +136,8 @@ impl Report {
             let message = format!("`{}` is in the way: it is a folder", job.report().display());
             return Err(ReportError::refused(message));
         }
+        // Before the partial, which must not be left behind when something else fails.
+        let printer = options.output.then(Printer::start).transpose()?;
         let mut partial = Partial::take(&job.partial(), options.fresh)?;
         let header = layout.header();
         if let Err((_, error)) = partial.append(&header) {
@@ -149,7 +151,7 @@ impl Report {
             trays: std::sync::Mutex::default(),
             bell: Bell::default(),
             remarks: Remarks::new(&layout),
-            printer: options.output.then(Printer::start).transpose()?,
+            printer,
             layout,
         });
         let counts = Arc::<Counts>::default();
@@ -207,22 +209,22 @@ impl Report {
     /// Waits for the last rows.
     fn close(&mut self) -> Option<Recorder> {
         self.shared.bell.ring(Bell::CLOSING);
-        let recorder = self.recorder.take()?.join().ok();
-        if let Some(printer) = &self.shared.printer {
-            printer.close();
-        }
-        recorder
+        self.recorder.take()?.join().ok()
     }
 }
 
 impl Drop for Report {
-    /// A job that could not be started leaves no partial, since it would be in the way of the next run.
+    /// A job that could not be started leaves no partial, since it would be in the way of the next run. Printing ends
+    /// last: a reader that has stopped reading must not keep the report from being finished.
     fn drop(&mut self) {
         if self.recorder.is_some()
             && let Some(recorder) = self.close()
             && recorder.index.rows() == 0
         {
             recorder.partial.remove();
+        }
+        if let Some(printer) = &self.shared.printer {
+            printer.close();
         }
     }
 }

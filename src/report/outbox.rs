@@ -248,12 +248,12 @@ impl Bell {
 }
 
 /// What is worth telling the person at the terminal.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Remarks {
     enough_failures: AtomicBool,
     failures: Mutex<Vec<Failure>>,
     too_long: Mutex<Option<String>>,
-    layout: OnceLock<Arc<Layout>>,
+    layout: Arc<Layout>,
 }
 
 /// A task that failed, as the terminal shows it.
@@ -269,7 +269,12 @@ pub struct Failure {
 
 impl Remarks {
     pub(super) fn new(layout: &Arc<Layout>) -> Self {
-        Self { layout: Arc::clone(layout).into(), ..Self::default() }
+        Self {
+            enough_failures: AtomicBool::new(false),
+            failures: Mutex::default(),
+            too_long: Mutex::default(),
+            layout: Arc::clone(layout),
+        }
     }
 
     fn failure(&self, task: u64, status: Status, error: &str) {
@@ -284,7 +289,7 @@ impl Remarks {
     fn too_long(&self, task: u64, TooLong { column, length }: TooLong) {
         let mut said = lock(&self.too_long);
         if said.is_none() {
-            let name = self.layout.get().map_or("", |layout| layout.names[column].as_str());
+            let name = &self.layout.names[column];
             *said = Some(format!(
                 "column `{name}` of task {task} has {length} characters: whole in the report, but a spreadsheet cuts \
                  a cell at 32767"

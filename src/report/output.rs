@@ -80,6 +80,12 @@ impl Printer {
     }
 }
 
+impl Drop for Printer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Queue {
     fn put(&self, output: &[u8]) {
         if output.is_empty() {

@@ -1,12 +1,12 @@
 //! What standard error shows while a job runs: a bar on a terminal, now and then a line elsewhere.
 
-use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::engine::task::Status;
 use crate::report::outbox::lock;
 use crate::report::stats::Counts;
 use crate::report::terminal::human_duration;
@@ -59,7 +59,8 @@ impl Progress {
     pub fn tick(&self) {
         match &self.display {
             Display::Bar(bar) => {
-                bar.set_message(self.not_ok());
+                let (ok, failed) = (self.counts.get(Status::Ok), self.counts.failed());
+                bar.set_message(format!("{} ok / {} failed", HumanCount(ok), HumanCount(failed)));
                 bar.set_position(self.counts.ended());
                 bar.tick();
             }
@@ -88,13 +89,6 @@ impl Progress {
         }
     }
 
-    fn not_ok(&self) -> Cow<'static, str> {
-        match self.counts.not_ok() {
-            0 => "".into(),
-            count => format!(", {} not ok", HumanCount(count)).into(),
-        }
-    }
-
     fn line(&self, elapsed: Duration) -> String {
         let ended = self.counts.ended();
         let rate = ended as f64 / elapsed.as_secs_f64();
@@ -104,11 +98,11 @@ impl Progress {
             format!(", {} left", human_duration(Duration::from_secs_f64(left.min(1e9))))
         });
         format!(
-            "{}: {}{} tasks{}, {}/s{}",
+            "{}: {}{} tasks, {} failed, {}/s{}",
             self.job,
             HumanCount(ended),
             of_total.unwrap_or_default(),
-            self.not_ok(),
+            HumanCount(self.counts.failed()),
             human_rate(rate),
             left.unwrap_or_default()
         )
@@ -135,8 +129,8 @@ fn say(line: &str) {
 fn bar(job: &str, total: Option<u64>) -> ProgressBar {
     // The colour is left out by indicatif where NO_COLOR asks for that.
     let template = match total {
-        Some(_) => "{prefix} {bar:30.cyan} {human_pos}/{human_len}{msg}  {rate}/s  {eta} left",
-        None => "{prefix} {spinner:.cyan} {human_pos} tasks{msg}  {rate}/s  {elapsed}",
+        Some(_) => "{prefix} {bar:30.cyan} {human_pos}/{human_len}  {msg}  {rate}/s  {eta} left",
+        None => "{prefix} {spinner:.cyan} {human_pos} tasks  {msg}  {rate}/s  {elapsed}",
     };
     let rate = |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
         let _ = out.write_str(&human_rate(state.per_sec()));
@@ -176,7 +170,7 @@ impl Schedule {
 mod tests {
     use super::*;
     use crate::engine::clock::Moment;
-    use crate::engine::task::{Outcome, Status};
+    use crate::engine::task::Outcome;
     use crate::report::stats::Totals;
 
     #[test]
@@ -199,9 +193,9 @@ mod tests {
         let counts = Arc::<Counts>::default();
         let progress = |total| Progress::new("photos", total, Arc::clone(&counts), Mode::Off);
         let line = |total| progress(total).line(Duration::from_secs(5));
-        assert_eq!(line(Some(4800)), "photos: 0 of 4,800 tasks, 0.0/s");
+        assert_eq!(line(Some(4800)), "photos: 0 of 4,800 tasks, 0 failed, 0.0/s");
         counts.add(&totals.tally);
-        assert_eq!(line(Some(4800)), "photos: 1,200 of 4,800 tasks, 3 not ok, 240/s, 15 s left");
-        assert_eq!(line(None), "photos: 1,200 tasks, 3 not ok, 240/s");
+        assert_eq!(line(Some(4800)), "photos: 1,200 of 4,800 tasks, 3 failed, 240/s, 15 s left");
+        assert_eq!(line(None), "photos: 1,200 tasks, 3 failed, 240/s");
     }
 }

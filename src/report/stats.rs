@@ -22,9 +22,12 @@ impl Counts {
         self.0.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// How many tasks ended and are not ok.
-    pub fn not_ok(&self) -> u64 {
-        self.ended().saturating_sub(self.get(Status::Ok))
+    /// How many tasks did not do what they should, whatever came between.
+    pub fn failed(&self) -> u64 {
+        [Status::Failed, Status::Timeout, Status::Crashed]
+            .map(|status| self.get(status))
+            .iter()
+            .sum()
     }
 
     pub(super) fn add(&self, tally: &Tally) {

@@ -72,29 +72,43 @@ fn put(results: &Path, path: &Path, summary: &Summary) -> io::Result<Option<Stri
         Err(error) if error.kind() != ErrorKind::Unsupported => return Err(error),
         _ => (), // until it is dropped; a file system without locks does without
     }
-    let (mut table, warning) = match Table::read(path)? {
-        Read::Table(table) => (table, None),
-        Read::Missing => (Table::default(), None),
+    let mut table = Table::default();
+    let mut warning = None;
+    match Table::read(path)? {
+        Read::Missing => (),
+        Read::Table(read) => {
+            if !read.unknown.is_empty() {
+                let aside = free_name(path, "bak");
+                fs::copy(path, &aside)?;
+                warning = Some(format!(
+                    "`{}` had columns that this version does not know ({}): as it was, it is kept as `{}`",
+                    path.display(),
+                    read.unknown.join(", "),
+                    aside.display()
+                ));
+            }
+            table = read;
+        }
         Read::Broken(why) => {
-            let aside = free_name(path);
+            let aside = free_name(path, "bad");
             fs::rename(path, &aside)?;
-            let warning = format!(
+            warning = Some(format!(
                 "`{}` was no summary ({why}): it is kept as `{}`, and a new one was begun",
                 path.display(),
                 aside.display()
-            );
-            (Table::default(), Some(warning))
+            ));
         }
-    };
+    }
     table.put(&row(summary));
     replace(path, |file| table.write(file))?;
     Ok(warning)
 }
 
-fn free_name(path: &Path) -> PathBuf {
+/// `summary.csv.bad`, or the first of `summary.csv.bad2` and so on that is free.
+fn free_name(path: &Path, extension: &str) -> PathBuf {
     let name = |number: u32| match number {
-        1 => path.with_extension("csv.bad"),
-        _ => path.with_extension(format!("csv.bad{number}")),
+        1 => path.with_extension(format!("csv.{extension}")),
+        _ => path.with_extension(format!("csv.{extension}{number}")),
     };
     (1..u32::MAX)
         .map(name)
@@ -102,11 +116,12 @@ fn free_name(path: &Path) -> PathBuf {
         .expect("no folder holds so many files")
 }
 
-/// The rows of `summary.csv`: our columns first, then those that only another version knows.
-#[derive(Debug)]
+/// The rows of `summary.csv`, each in the order of [`COLUMNS`].
+#[derive(Debug, Default)]
 struct Table {
-    columns: Vec<Vec<u8>>,
     rows: Vec<Vec<Vec<u8>>>,
+    /// Columns of the file that have no place here.
+    unknown: Vec<String>,
 }
 
 enum Read {
@@ -114,12 +129,6 @@ enum Read {
     Missing,
     /// It is something else; why.
     Broken(String),
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        Self { columns: COLUMNS.map(|name| name.as_bytes().to_vec()).into(), rows: Vec::new() }
-    }
 }
 
 impl Table {
@@ -139,28 +148,24 @@ impl Table {
         if header.get(0) != Some(b"job") {
             return Err("its header does not start with `job`".into());
         }
-        let mut table = Self::default();
-        let known = COLUMNS.len();
-        table.columns.extend(header.iter().filter(|name| !is_known(name)).map(<[u8]>::to_vec));
+        let is_known = |name: &&[u8]| COLUMNS.iter().any(|column| column.as_bytes() == *name);
+        let unknown = header.iter().filter(|name| !is_known(name));
+        let unknown = unknown.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        // A column that the file does not have is empty.
+        let places = COLUMNS.map(|name| header.iter().position(|column| column == name.as_bytes()));
+        let mut rows = Vec::new();
         for record in reader.byte_records() {
             let record = record.map_err(|error| error.to_string())?;
-            let cell = |name: &[u8]| {
-                let at = header.iter().position(|column| column == name);
-                at.and_then(|at| record.get(at)).unwrap_or_default().to_vec()
-            };
-            let mut row: Vec<_> = table.columns[..known].iter().map(|name| cell(name)).collect();
-            // By position, since columns that nobody knows may have one name.
-            let others = header.iter().zip(&record).filter(|(name, _)| !is_known(name));
-            row.extend(others.map(|(_, cell)| cell.to_vec()));
-            table.rows.push(row);
+            let cell =
+                |place: &Option<usize>| place.and_then(|at| record.get(at)).unwrap_or_default();
+            rows.push(places.iter().map(|place| cell(place).to_vec()).collect());
         }
-        Ok(table)
+        Ok(Self { rows, unknown })
     }
 
     /// Replaces the first row of this job, drops further ones; a new job comes last.
     fn put(&mut self, row: &[String; COLUMNS.len()]) {
-        let mut row: Vec<_> = row.iter().map(|cell| cell.clone().into_bytes()).collect();
-        row.resize(self.columns.len(), Vec::new());
+        let row: Vec<_> = row.iter().map(|cell| cell.clone().into_bytes()).collect();
         let is_job = |other: &Vec<Vec<u8>>| other[0] == row[0];
         let at = self.rows.iter().position(is_job).unwrap_or(self.rows.len());
         self.rows.retain(|other| !is_job(other));
@@ -169,16 +174,12 @@ impl Table {
 
     fn write(&self, to: impl Write) -> io::Result<()> {
         let mut writer = csv::Writer::from_writer(to);
-        writer.write_byte_record(&ByteRecord::from(self.columns.clone()))?;
+        writer.write_record(COLUMNS)?;
         for row in &self.rows {
             writer.write_byte_record(&ByteRecord::from(row.clone()))?;
         }
         writer.flush()
     }
-}
-
-fn is_known(name: &[u8]) -> bool {
-    COLUMNS.iter().any(|column| column.as_bytes() == name)
 }
 
 /// The job's row, in the order of [`COLUMNS`].
@@ -325,11 +326,14 @@ pub(super) mod tests {
         let folder = Folder::with(
             "job,ok,mood,model\nold,7,\"good, \"\"really\"\"\",async\na,1,bad,async\n",
         );
-        assert_eq!(folder.put("a"), None);
+        let warning = folder.put("a").unwrap();
+        assert!(warning.contains("columns that this version does not know (mood)"), "{warning}");
         assert_eq!(folder.rows(5), ["old,async,,,7", "a,threads,2,3,2"]);
-        let text = folder.read("summary.csv");
-        assert!(text.lines().next().unwrap().ends_with(",cores,mood"));
-        assert!(text.contains(",\"good, \"\"really\"\"\"\n"));
+        assert!(
+            folder.read("summary.csv").lines().next().unwrap().ends_with(",runner_version,cores")
+        );
+        assert!(folder.read("summary.csv.bak").starts_with("job,ok,mood,model\nold,7,"));
+        assert_eq!(folder.put("b"), None);
     }
 
     #[test]

@@ -212,7 +212,7 @@ mod tests {
     fn the_table_is_for_people() {
         snapbox::assert_data_eq!(
             format!("{}\n{}", table(&[summary("a"), summary("longer")]), paths(&[summary("a")])),
-            snapbox::str![[r#"
+            snapbox::str![[r"
 ┌──────────────────────────────────────────────────────────────────────────────────────────────────────────┐
 │ job      model     concurrency   tasks   ok   failed    wall   tasks/s   run p50   run p99   peak memory │
 ╞══════════════════════════════════════════════════════════════════════════════════════════════════════════╡
@@ -222,7 +222,7 @@ mod tests {
 results/a.csv
 results/summary.csv
 
-"#]]
+"]]
         );
     }
 

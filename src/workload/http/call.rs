@@ -84,7 +84,10 @@ pub(super) fn header_name(name: &str) -> Result<HeaderName, String> {
 pub(super) fn header_value(name: &str, value: &[u8]) -> Result<HeaderValue, String> {
     HeaderValue::from_bytes(value).map_err(|_| {
         let value = String::from_utf8_lossy(value);
-        format!("header `{name}`: `{}` has a character that a header cannot have", value.escape_debug())
+        format!(
+            "header `{name}`: `{}` has a character that a header cannot have",
+            value.escape_debug()
+        )
     })
 }
 
@@ -147,8 +150,14 @@ mod tests {
             ("http://a.example/b#d", Ok("http://a.example/b")),
             ("http://bücher.example/ü", Ok("http://xn--bcher-kva.example/%C3%BC")),
             ("http://u:p@a.example/", Ok("http://a.example/")),
-            ("a.example/b", Err("`a.example/b` is no URL: it has to start with http:// or https://")),
-            ("ftp://a.example", Err("`ftp://a.example` is no URL: it has to start with http:// or https://")),
+            (
+                "a.example/b",
+                Err("`a.example/b` is no URL: it has to start with http:// or https://"),
+            ),
+            (
+                "ftp://a.example",
+                Err("`ftp://a.example` is no URL: it has to start with http:// or https://"),
+            ),
             ("http://", Err("`http://` is no URL: empty host")),
             ("http://a b/", Err("`http://a b/` is no URL: invalid international domain name")),
             ("", Err("`` is no URL: it has to start with http:// or https://")),

@@ -49,13 +49,15 @@ impl Connector {
     /// The proxy that requests to `uri` are handed to as they are; TLS and SOCKS go through one unseen.
     pub fn forwards(&self, uri: &Uri) -> Option<Intercept> {
         let proxy = self.0.proxies.as_ref()?.intercept(uri)?;
-        let forwards = uri.scheme() == Some(&Scheme::HTTP) && proxy.uri().scheme() == Some(&Scheme::HTTP);
+        let forwards =
+            uri.scheme() == Some(&Scheme::HTTP) && proxy.uri().scheme() == Some(&Scheme::HTTP);
         forwards.then_some(proxy)
     }
 }
 
 fn names_a_proxy() -> bool {
-    let names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    let names =
+        ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
     names.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
@@ -113,7 +115,9 @@ impl Shared {
         let scheme = address.scheme_str().unwrap_or_default().to_owned();
         if scheme == "http" && !secure {
             let stream = self.tcp(address).await;
-            return stream.map(|stream| (stream, Language::Http1Proxy)).map_err(|error| format!("proxy: {error}"));
+            return stream
+                .map(|stream| (stream, Language::Http1Proxy))
+                .map_err(|error| format!("proxy: {error}"));
         }
         let stream = self.tunnel(&scheme, address, proxy, uri.clone()).await;
         stream
@@ -156,7 +160,8 @@ impl Shared {
 
 /// Host and port, as in messages.
 fn authority(uri: &Uri) -> String {
-    let port = uri.port_u16().unwrap_or(if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 });
+    let port =
+        uri.port_u16().unwrap_or(if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 });
     format!("{}:{port}", uri.host().unwrap_or_default())
 }
 

@@ -62,7 +62,8 @@ pub async fn exchange(
 
 fn kept_headers(headers: &HeaderMap, keep: &Keep) -> Vec<(String, Vec<u8>)> {
     let values = keep.headers.iter().filter_map(|name| {
-        let values: Vec<_> = headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
+        let values: Vec<_> =
+            headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
         (!values.is_empty()).then(|| (name.clone(), values.join(&b", "[..])))
     });
     values.collect()

@@ -36,11 +36,9 @@ impl FromStr for Expected {
         let class = lower.strip_suffix("xx").and_then(|digit| digit.parse::<u16>().ok());
         match class {
             Some(class) if (1..=9).contains(&class) => Ok(Self::Class(class)),
-            _ => lower
-                .parse()
-                .ok()
-                .and_then(Self::code)
-                .ok_or_else(|| format!("`{text}` is neither a status such as 404 nor a class such as \"2xx\"")),
+            _ => lower.parse().ok().and_then(Self::code).ok_or_else(|| {
+                format!("`{text}` is neither a status such as 404 nor a class such as \"2xx\"")
+            }),
         }
     }
 }

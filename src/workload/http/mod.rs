@@ -61,7 +61,8 @@ impl Spec {
             (false, true) => self.max_body,
             (false, false) => 0,
         };
-        spec.plan.keep.headers = columns.iter().filter_map(Column::header).map(str::to_owned).collect();
+        spec.plan.keep.headers =
+            columns.iter().filter_map(Column::header).map(str::to_owned).collect();
         spec
     }
 

@@ -2,11 +2,11 @@
 
 use toml::Spanned;
 
+use super::Spec;
 use super::call;
 use super::expect::Expected;
 use super::plan::{Keep, Plan};
 use super::save::Folder;
-use super::Spec;
 use crate::job::{ByteSize, Planner, Table, Template};
 
 /// How many redirects are followed, unless the file says otherwise.
@@ -95,10 +95,7 @@ fn headers(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<(Template, S
     right.then_some(headers)
 }
 
-fn save(
-    table: &mut Table<'_>,
-    plan: &Planner<'_>,
-) -> Result<Option<(Template, Folder)>, Reported> {
+fn save(table: &mut Table<'_>, plan: &Planner<'_>) -> Result<Option<(Template, Folder)>, Reported> {
     let place = table.span_of("save");
     let Some(save) = optional(table, "save", plan)? else { return Ok(None) };
     let folder = Folder::new(save.prefix()).map_err(|error| {

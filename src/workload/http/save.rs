@@ -29,10 +29,14 @@ impl Folder {
         let literal = &prefix[..prefix.rfind('/').map_or(0, |slash| slash + 1)];
         if literal.starts_with('/') {
             if beneath(Path::new(literal)).is_none_or(|inside| inside.as_os_str().is_empty()) {
-                return Err("an absolute `save` must name a folder before its first placeholder".into());
+                return Err(
+                    "an absolute `save` must name a folder before its first placeholder".into()
+                );
             }
         } else if beneath(Path::new(literal)).is_none() {
-            return Err("`save` leads out of the job's folder; name an absolute folder for that".into());
+            return Err(
+                "`save` leads out of the job's folder; name an absolute folder for that".into()
+            );
         }
         Ok(Self { literal: literal.into() })
     }
@@ -188,7 +192,11 @@ mod tests {
             ("", "../x", Err("not saved: `../x` leads out of the job's folder")),
             ("", "a/../../x", Err("not saved: `a/../../x` leads out of the job's folder")),
             ("pages/", "pages/../x", Err("not saved: `pages/../x` leads out of `pages/`")),
-            ("/data/out/", "/data/out/../x", Err("not saved: `/data/out/../x` leads out of `/data/out/`")),
+            (
+                "/data/out/",
+                "/data/out/../x",
+                Err("not saved: `/data/out/../x` leads out of `/data/out/`"),
+            ),
             ("pages/", "pages/", Err("not saved: `pages/` is no name of a file")),
             ("", "..", Err("not saved: `..` leads out of the job's folder")),
             ("", "a/..", Err("not saved: `a/..` is no name of a file")),

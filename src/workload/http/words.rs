@@ -34,7 +34,9 @@ pub(super) fn no_answer(error: &legacy::Error) -> String {
 
 fn connection_lost(error: &io::Error) -> Option<String> {
     match error.kind() {
-        io::ErrorKind::ConnectionReset => Some("the server reset the connection before it answered".into()),
+        io::ErrorKind::ConnectionReset => {
+            Some("the server reset the connection before it answered".into())
+        }
         io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => Some(Gone.to_string()),
         _ => None,
     }
@@ -62,7 +64,9 @@ pub(super) fn broken_body(
         if let Some(io) = error.downcast_ref::<io::Error>() {
             match io.kind() {
                 io::ErrorKind::UnexpectedEof if received || encoding.is_some() => return cut,
-                io::ErrorKind::ConnectionReset => return format!("{cut}: the server reset the connection"),
+                io::ErrorKind::ConnectionReset => {
+                    return format!("{cut}: the server reset the connection");
+                }
                 _ => {}
             }
             // The error of another layer inside, which `source` skips.

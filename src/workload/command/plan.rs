@@ -1,0 +1,440 @@
+//! Reading `[workload.command]`, and settling all that is the same for every task.
+
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Spec;
+use super::program::{Places, Unusable};
+use crate::job::{ByteSize, Planner, Table, Template, Values};
+
+/// How much of standard output is kept, if the file does not say.
+const CAPTURE: ByteSize = ByteSize::new(64 << 10);
+
+/// A command, planned.
+#[derive(Debug)]
+pub struct Plan {
+    /// Where relative paths start.
+    pub folder: PathBuf,
+    /// The job's name.
+    pub job: String,
+    /// What is run.
+    pub action: Action,
+    /// Where programs are.
+    pub places: Places,
+    /// Where the program is.
+    pub program: Program,
+    /// What the child's environment has besides the runner's own, no name twice.
+    pub variables: Vec<(String, Variable)>,
+    /// Where the child runs.
+    pub cwd: Folder,
+    /// What it reads.
+    pub stdin: Input,
+    /// The file for standard output, instead of capturing it.
+    pub stdout: Option<Template>,
+    /// The file for standard error.
+    pub stderr: Option<Template>,
+    /// The exit codes that are a success.
+    pub success_codes: Vec<i32>,
+    /// How many bytes of standard output are kept.
+    pub capture: usize,
+}
+
+/// What is run.
+#[derive(Debug)]
+pub enum Action {
+    /// A program with its arguments, of which it is the first.
+    Argv(Vec<Template>),
+    /// This text, by `sh -c`.
+    Shell(String),
+}
+
+/// Where a program is.
+#[derive(Debug)]
+pub enum Program {
+    /// The same for every task.
+    Same(CString),
+    /// Another one for each.
+    Each,
+}
+
+/// A child's working folder.
+#[derive(Debug)]
+pub enum Folder {
+    /// The same for every task, absolute.
+    Same(CString),
+    /// Another one for each.
+    Each(Template),
+}
+
+/// The value of an environment variable.
+#[derive(Debug)]
+pub enum Variable {
+    /// From `env`.
+    Template(Template),
+    /// A field of the input.
+    Field(usize),
+    /// The task's number.
+    Task,
+    /// The attempt's number.
+    Attempt,
+    /// The slot's number.
+    Slot,
+    /// The job's name.
+    Job,
+}
+
+/// What a child reads from its standard input.
+#[derive(Debug)]
+pub enum Input {
+    /// Nothing.
+    Null,
+    /// This text.
+    Text(Template),
+    /// This file.
+    File(Template),
+}
+
+/// Reads the table. `None` if there was a mistake, which has been noted.
+pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
+    // Every key is asked for before anything is given up, so that each mistake is told.
+    let folder = plan.folder();
+    let action = read_action(table, plan);
+    let env = table.template_map("env", plan);
+    let cwd = table.template("cwd", plan);
+    let stdin = read_stdin(table, plan);
+    let stdout = table.template("stdout", plan);
+    let stderr = table.template("stderr", plan);
+    let success_codes = read_success_codes(table, plan);
+    let capture = table.get("capture").map_or(CAPTURE, toml::Spanned::into_inner);
+
+    let is_sound =
+        check_env(&env, table, plan) & check_paths(cwd.as_ref(), stdin.as_ref(), table, plan);
+    let action = action?;
+    let path = env.iter().find(|(name, _)| name == "PATH").and_then(|(_, value)| value.literal());
+    let path = path.map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), Into::into);
+    let places = Places::new(path, folder);
+    let program = find_program(&action, &places, table, plan)?;
+    let variables = variables(env, &action, plan.fields(), |name| std::env::var_os(name).is_some());
+    let cwd = working_folder(cwd, folder, table, plan)?;
+    let (stdin, success_codes) = (stdin?, success_codes?);
+    let capture = usize::try_from(capture.bytes()).unwrap_or(usize::MAX);
+    is_sound.then(|| {
+        let (folder, job) = (folder.to_owned(), plan.job().to_owned());
+        Spec(Arc::new(Plan {
+            folder,
+            job,
+            action,
+            places,
+            program,
+            variables,
+            cwd,
+            stdin,
+            stdout,
+            stderr,
+            success_codes,
+            capture,
+        }))
+    })
+}
+
+fn read_action(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Action> {
+    let argv = table.templates("argv", plan);
+    let shell = table.get::<String>("shell");
+    match (table.has("argv"), table.has("shell")) {
+        (true, true) => {
+            plan.error_with_help(
+                table.span_of("shell"),
+                "a command has `argv` or `shell`, not both",
+                "`argv` runs a program as it is; `shell` is run by `sh -c`",
+            );
+            return None;
+        }
+        (false, false) => {
+            plan.error_with_help(
+                table.span(),
+                "a command needs `argv` or `shell`",
+                "for example `argv = [\"wc\", \"-l\", \"{input}\"]`, or `shell = 'wc -l < \"$input\"'`",
+            );
+            return None;
+        }
+        _ => {}
+    }
+    if let Some(argv) = argv {
+        if argv.is_empty() {
+            plan.error(table.span_of("argv"), "`argv` is empty: its first element is the program");
+            return None;
+        }
+        if argv.iter().any(|argument| has_nul(argument.literal())) {
+            plan.error(
+                table.span_of("argv"),
+                "an argument contains a NUL, which no program can be given",
+            );
+            return None;
+        }
+        return Some(Action::Argv(argv));
+    }
+    let text = shell?.into_inner();
+    if has_nul(Some(&text)) {
+        plan.error(table.span_of("shell"), "`shell` contains a NUL, which no program can be given");
+        return None;
+    }
+    Some(Action::Shell(text))
+}
+
+fn has_nul(text: Option<&str>) -> bool {
+    text.is_some_and(|text| text.contains('\0'))
+}
+
+fn read_stdin(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Input> {
+    let text = table.template("stdin", plan);
+    let file = table.template("stdin_file", plan);
+    match (table.has("stdin"), table.has("stdin_file")) {
+        (true, true) => {
+            plan.error(
+                table.span_of("stdin_file"),
+                "a command has `stdin` or `stdin_file`, not both",
+            );
+            None
+        }
+        (true, false) => text.map(Input::Text),
+        (false, true) => file.map(Input::File),
+        (false, false) => Some(Input::Null),
+    }
+}
+
+fn read_success_codes(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<i32>> {
+    if !table.has("success_codes") {
+        return Some(vec![0]);
+    }
+    let codes = table.get::<Vec<i32>>("success_codes")?;
+    let span = codes.span();
+    let codes = codes.into_inner();
+    if codes.is_empty() {
+        plan.error(span, "`success_codes` is empty: no task could succeed");
+        return None;
+    }
+    if let Some(code) = codes.iter().find(|code| !(0..=255).contains(*code)) {
+        plan.error(span, format!("an exit code is from 0 to 255, which {code} is not"));
+        return None;
+    }
+    Some(codes)
+}
+
+fn check_env(env: &[(String, Template)], table: &Table<'_>, plan: &Planner<'_>) -> bool {
+    let mut is_sound = true;
+    for (name, value) in env {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            plan.error(
+                table.span_of("env"),
+                format!("`{name}` cannot be the name of an environment variable"),
+            );
+            is_sound = false;
+        } else if has_nul(value.literal()) {
+            plan.error(table.span_of("env"), format!("the value of `{name}` contains a NUL"));
+            is_sound = false;
+        }
+    }
+    is_sound
+}
+
+/// A path without placeholders must be there when the job is planned.
+fn check_paths(
+    cwd: Option<&Template>,
+    stdin: Option<&Input>,
+    table: &Table<'_>,
+    plan: &Planner<'_>,
+) -> bool {
+    let mut is_sound = true;
+    let mut check = |key: &str, path: Option<&str>, is_right: fn(&Path) -> bool, what: &str| {
+        let Some(text) = path else { return };
+        let path = plan.folder().join(text);
+        if !path.exists() {
+            plan.error(table.span_of(key), format!("there is no {what} `{text}`"));
+            is_sound = false;
+        } else if !is_right(&path) {
+            plan.error(table.span_of(key), format!("`{text}` is not a {what}"));
+            is_sound = false;
+        }
+    };
+    check("cwd", cwd.and_then(Template::literal), Path::is_dir, "folder");
+    if let Some(Input::File(path)) = stdin {
+        check("stdin_file", path.literal(), |path| !path.is_dir(), "file");
+    }
+    is_sound
+}
+
+fn working_folder(
+    cwd: Option<Template>,
+    folder: &Path,
+    table: &Table<'_>,
+    plan: &Planner<'_>,
+) -> Option<Folder> {
+    let path = match &cwd {
+        None => folder.to_owned(),
+        Some(template) => match template.literal() {
+            Some(path) => folder.join(path),
+            None => return cwd.map(Folder::Each),
+        },
+    };
+    let path = CString::new(path.into_os_string().into_vec());
+    path.map(Folder::Same)
+        .map_err(|_| plan.error(table.span_of("cwd"), "`cwd` contains a NUL"))
+        .ok()
+}
+
+fn find_program(
+    action: &Action,
+    places: &Places,
+    table: &Table<'_>,
+    plan: &Planner<'_>,
+) -> Option<Program> {
+    let (name, key) = match action {
+        Action::Argv(argv) => (argv[0].literal(), "argv"),
+        Action::Shell(_) => (Some("sh"), "shell"),
+    };
+    let Some(name) = name else { return Some(Program::Each) };
+    let reason = match places.find(name.as_bytes()) {
+        Ok(path) => return c_path(path).map(Program::Same),
+        Err(reason) => reason,
+    };
+    let message = match reason {
+        Unusable::Empty => reason.to_string(),
+        Unusable::NotInPath => format!("there is no program `{name}` in the PATH"),
+        Unusable::Missing => format!("there is no program `{name}`"),
+        Unusable::NotExecutable => format!("`{name}` is not executable"),
+    };
+    let place = table.span_of(key);
+    match reason {
+        Unusable::NotInPath if plan.folder().join(name).is_file() => {
+            plan.error_with_help(
+                place,
+                message,
+                format!("write `./{name}` for the one in the job's folder"),
+            );
+        }
+        Unusable::NotExecutable => {
+            plan.error_with_help(place, message, format!("try `chmod +x {name}`"));
+        }
+        _ => plan.error(place, message),
+    }
+    None
+}
+
+/// The environment: `env`, what the runner says of the task, and for a shell the fields. A field whose name is taken
+/// already is prefixed.
+fn variables(
+    env: Vec<(String, Template)>,
+    action: &Action,
+    fields: &[String],
+    is_inherited: impl Fn(&str) -> bool,
+) -> Vec<(String, Variable)> {
+    let mut variables: Vec<_> =
+        env.into_iter().map(|(name, value)| (name, Variable::Template(value))).collect();
+    let mut taken: BTreeSet<String> = variables.iter().map(|(name, _)| name.clone()).collect();
+    let said = [
+        ("RUNNER_TASK", Variable::Task),
+        ("RUNNER_ATTEMPT", Variable::Attempt),
+        ("RUNNER_JOB", Variable::Job),
+        ("RUNNER_SLOT", Variable::Slot),
+    ];
+    for (name, value) in said {
+        if taken.insert(name.into()) {
+            variables.push((name.into(), value));
+        }
+    }
+    if let Action::Shell(_) = action {
+        for (index, field) in fields.iter().enumerate() {
+            let mut name = variable_name(field);
+            while taken.contains(&name) || is_inherited(&name) {
+                name.insert_str(0, "input_");
+            }
+            taken.insert(name.clone());
+            variables.push((name, Variable::Field(index)));
+        }
+    }
+    variables
+}
+
+/// The name of the variable for a field: what a shell cannot have in one becomes `_`.
+fn variable_name(field: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut name: String = field.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
+    if !name.starts_with(|c: char| !c.is_ascii_digit()) {
+        name.insert(0, '_');
+    }
+    name
+}
+
+/// `None` if it contains a NUL.
+pub fn c_path(path: PathBuf) -> Option<CString> {
+    CString::new(path.into_os_string().into_vec()).ok()
+}
+
+impl Plan {
+    /// A path of the job, as the system sees it.
+    pub fn resolve(&self, path: &[u8]) -> PathBuf {
+        self.folder.join(OsStr::from_bytes(path))
+    }
+
+    /// The command of one task, for people.
+    pub fn show(&self, values: &Values<'_>) -> String {
+        let mut words = Vec::new();
+        match &self.action {
+            Action::Shell(text) => words.extend(["sh", "-c", text].map(quoted)),
+            Action::Argv(argv) => {
+                for argument in argv {
+                    let mut word = Vec::new();
+                    argument.render(values, &mut word);
+                    words.push(quoted(&String::from_utf8_lossy(&word)));
+                }
+            }
+        }
+        words.join(" ")
+    }
+}
+
+/// A word as a shell would have to be given it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:=,+@%^".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(env: &[&str], fields: &[&str], inherited: &[&str]) -> Vec<String> {
+        let env = env.iter().map(|&name| (name.to_owned(), Template::constant(""))).collect();
+        let fields: Vec<String> = fields.iter().map(|&field| field.to_owned()).collect();
+        let shell = Action::Shell(String::new());
+        let variables = variables(env, &shell, &fields, |name| inherited.contains(&name));
+        variables
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| !name.starts_with("RUNNER_"))
+            .collect()
+    }
+
+    #[test]
+    fn fields_become_variables_that_a_shell_can_name() {
+        assert_eq!(names(&[], &["a-b", "größe", "1st", ""], &[]), ["a_b", "gr__e", "_1st", "_"]);
+        assert_eq!(names(&[], &["PATH"], &["PATH"]), ["input_PATH"]);
+        assert_eq!(names(&["X"], &["X", "input_X"], &[]), ["X", "input_X", "input_input_X"]);
+        assert_eq!(names(&[], &["a.b", "a_b"], &[]), ["a_b", "input_a_b"]);
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_need_it() {
+        for (word, expected) in
+            [("a/b-1.txt", "a/b-1.txt"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'")]
+        {
+            assert_eq!(quoted(word), expected);
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! Runs the commands of one slot, one at a time.
+
+use std::borrow::Cow;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ends::Ends;
+use super::plan::{Action, Folder, Plan, Program, Variable, c_path};
+use super::stream::{Progress, Stream};
+use super::{Keep, Spec, outcome};
+use crate::diagnostic::reason;
+use crate::engine::attempt::{Attempt, Stop};
+use crate::engine::clock::{self, Moment};
+use crate::engine::task::{Outcome, Status, Task};
+use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings, is_crowded};
+use crate::job::Values;
+
+/// How long a child may run before its output is watched: most end before it would have paid. Short enough that one
+/// that fills a pipe is not held up for long.
+const UNWATCHED: Duration = Duration::from_millis(1);
+
+/// How long output is read after the child has gone, if another process holds it open.
+const LEFT_OPEN: Duration = Duration::from_millis(200);
+
+/// How long a killed child may take to end: it may hang in the kernel, on a dead disk for example.
+const DYING: Duration = Duration::from_secs(10);
+
+/// Between two tries to start when too many descriptors are on their way to the launcher.
+const CROWDED: Duration = Duration::from_millis(1);
+
+const LEFT_OPEN_NOTE: &str =
+    "stopped reading the output: a process that the command has left behind held it open";
+
+/// Runs commands in one slot. What it needs for a start is kept from task to task.
+pub struct Worker {
+    plan: Arc<Plan>,
+    launcher: Arc<Launcher>,
+    /// `None` after the launcher has died, or a child that could not be killed.
+    port: Option<Port>,
+    command: Command,
+    stdout: Stream,
+    stderr: Stream,
+}
+
+/// How the wait for a child ended, and what was done to end it.
+struct Finish {
+    ended: io::Result<Ended>,
+    stop: Option<Stop>,
+}
+
+impl Worker {
+    /// A worker for one slot; must be made on the slot's loop.
+    ///
+    /// # Errors
+    /// If there are no descriptors left, or the launcher has died and no other can be started.
+    pub fn new(spec: &Spec, launcher: Arc<Launcher>, keep: Keep) -> io::Result<Self> {
+        let plan = Arc::clone(&spec.0);
+        Ok(Self {
+            port: Some(launcher.port()?),
+            launcher,
+            command: Command::default(),
+            stdout: Stream::head(plan.capture, keep),
+            stderr: Stream::tail(),
+            plan,
+        })
+    }
+
+    /// Attempts one task.
+    pub async fn run(&mut self, task: &Task, attempt: &Attempt<'_>) -> Outcome {
+        match self.attempt(&attempt.values(task), attempt).await {
+            Ok(outcome) => outcome,
+            Err(message) => Outcome::not_started(message),
+        }
+    }
+
+    /// The whole standard output of the last task, from its start, if all of it was to be kept and it is longer than
+    /// what its outcome has; or why it could not be kept.
+    pub fn take_output(&mut self) -> Option<io::Result<File>> {
+        self.stdout.take_whole()
+    }
+
+    /// An error is why there was nothing to start.
+    async fn attempt(
+        &mut self,
+        values: &Values<'_>,
+        attempt: &Attempt<'_>,
+    ) -> Result<Outcome, String> {
+        self.command.render(&self.plan, values)?;
+        let mut ends = Ends::open(&self.plan, values, [&mut self.stdout, &mut self.stderr])?;
+        let asked = Moment::now();
+        let mut port = self.start(&ends).await.map_err(|error| {
+            format!("failed to start `{}`: {}", self.command.name(), reason(&error))
+        })?;
+        ends.release();
+        let finish = self.follow(&mut port, attempt, asked).await;
+        let ended = match finish.ended {
+            Ok(ended) => ended,
+            Err(error) => return Ok(lost(asked, finish.stop, &error)),
+        };
+        self.port = Some(port);
+        let is_whole = self.read_rest(ended.ended).await;
+        let mut outcome = self.outcome(&ended, finish.stop, attempt.timeout, is_whole);
+        outcome.output_bytes =
+            ends.output_bytes(self.stdout.kept().total()).filter(|_| outcome.cpu.is_some());
+        Ok(outcome)
+    }
+
+    /// Starts the command on the slot's port, which is given back when the child has ended.
+    async fn start(&mut self, ends: &Ends) -> io::Result<Port> {
+        let mut port = match self.port.take() {
+            Some(port) => port,
+            None => self.launcher.port()?,
+        };
+        let mut is_new = false;
+        loop {
+            let start = self.command.start(&self.plan, ends);
+            match port.start(&start) {
+                Ok(()) => return Ok(port),
+                Err(error) if is_crowded(&error) => {
+                    tokio::time::sleep(CROWDED).await;
+                }
+                // The launcher has died while this slot had nothing to do.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe && !is_new => {
+                    port = self.launcher.port()?;
+                    is_new = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits for the child's end; reads its output, and ends it if it must stop.
+    async fn follow(&mut self, port: &mut Port, attempt: &Attempt<'_>, asked: Moment) -> Finish {
+        if let Ok(ended) = tokio::time::timeout(UNWATCHED, port.ended()).await {
+            return Finish { ended, stop: None };
+        }
+        let mut stopped = pin!(attempt.stopped(asked));
+        let stop = loop {
+            tokio::select! {
+                biased;
+                ended = port.ended() => return Finish { ended, stop: None },
+                stop = &mut stopped => match running_since(stop, port).await {
+                    // The start had to wait for its turn: the child's time counts from when that came.
+                    Ok(Running::Since(started)) if is_early(attempt, started) => {
+                        stopped.set(attempt.stopped(started));
+                    }
+                    Ok(Running::Ended) => return Finish { ended: port.ended().await, stop: None },
+                    Ok(_) => break stop,
+                    Err(error) => return Finish { ended: Err(error), stop: None },
+                },
+                () = self.stdout.fill() => {}
+                () = self.stderr.fill() => {}
+            }
+        };
+        Finish { ended: self.end(port, attempt.grace).await, stop: Some(stop) }
+    }
+
+    /// Ends the child: TERM to its group, KILL after `grace`. Its output is read meanwhile.
+    async fn end(&mut self, port: &mut Port, grace: Duration) -> io::Result<Ended> {
+        let gently = if grace.is_zero() { None } else { Some((libc::SIGTERM, grace)) };
+        for (signal, patience) in gently.into_iter().chain([(libc::SIGKILL, DYING)]) {
+            // An error is the launcher's death, of which `ended` tells.
+            let _ = port.signal(signal);
+            let mut patience = pin!(clock::sleep_until(Moment::now() + patience));
+            loop {
+                tokio::select! {
+                    biased;
+                    ended = port.ended() => return ended,
+                    () = &mut patience => break,
+                    () = self.stdout.fill() => {}
+                    () = self.stderr.fill() => {}
+                }
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "it does not end, although it was killed"))
+    }
+
+    /// Reads what is left in the pipes of a child that has gone at `ended`; says whether that was all.
+    async fn read_rest(&mut self, ended: Moment) -> bool {
+        if read_what_is_there(&mut self.stdout) & read_what_is_there(&mut self.stderr) {
+            return true;
+        }
+        let mut patience = pin!(clock::sleep_until(ended + LEFT_OPEN));
+        while self.stdout.is_open() || self.stderr.is_open() {
+            tokio::select! {
+                biased;
+                () = &mut patience => break,
+                () = self.stdout.fill() => {}
+                () = self.stderr.fill() => {}
+            }
+        }
+        let is_whole = !self.stdout.is_open() && !self.stderr.is_open();
+        self.stdout.close();
+        self.stderr.close();
+        is_whole
+    }
+
+    fn outcome(
+        &mut self,
+        ended: &Ended,
+        stop: Option<Stop>,
+        timeout: Option<Duration>,
+        is_whole: bool,
+    ) -> Outcome {
+        let (mut status, code, mut cause) =
+            outcome::verdict(&ended.exit, &self.command.name(), &self.plan.success_codes);
+        if let Some(stop) = stop {
+            (status, cause) = (stop.status(), stop.words(timeout));
+        }
+        let note = (!is_whole).then_some(LEFT_OPEN_NOTE);
+        let has_run = !matches!(ended.exit, Exit::NotStarted(..));
+        let output = self.stdout.kept().bytes();
+        let result = outcome::result(output);
+        Outcome {
+            code,
+            cpu: has_run.then_some(ended.cpu),
+            peak_rss: has_run.then_some(ended.peak_rss),
+            output: if result == output { Vec::new() } else { output.to_vec() },
+            result,
+            error: outcome::error(cause, note, self.stderr.kept().bytes()),
+            ..Outcome::new(status, ended.started, ended.ended.since(ended.started))
+        }
+    }
+}
+
+/// What is known of a child when its time seems to be up.
+enum Running {
+    Since(Moment),
+    Ended,
+    /// It does not matter: it must stop in any case.
+    Whenever,
+}
+
+async fn running_since(stop: Stop, port: &mut Port) -> io::Result<Running> {
+    match stop {
+        Stop::Killed => Ok(Running::Whenever),
+        Stop::Timeout => Ok(port.started().await?.map_or(Running::Ended, Running::Since)),
+    }
+}
+
+/// Whether a child that was started at `started` still has time.
+fn is_early(attempt: &Attempt<'_>, started: Moment) -> bool {
+    attempt.timeout.is_some_and(|timeout| Moment::now() < started + timeout)
+}
+
+/// Whether that was all.
+fn read_what_is_there(stream: &mut Stream) -> bool {
+    !stream.is_open() || stream.read() == Progress::Ended
+}
+
+/// The outcome of a child that nothing is known of any more.
+fn lost(asked: Moment, stop: Option<Stop>, error: &io::Error) -> Outcome {
+    let status = stop.map_or(Status::Crashed, Stop::status);
+    Outcome { error: error.to_string(), ..Outcome::new(status, asked, asked.elapsed()) }
+}
+
+/// The strings of a start.
+#[derive(Debug, Default)]
+struct Command {
+    argv: Strings,
+    set: Strings,
+    unset: Strings,
+    /// If it is another one for each task.
+    program: Option<CString>,
+    /// The same.
+    cwd: Option<CString>,
+}
+
+impl Command {
+    /// Renders what `plan` says for a task.
+    fn render(&mut self, plan: &Plan, values: &Values<'_>) -> Result<(), String> {
+        self.render_argv(plan, values)?;
+        self.render_environment(plan, values)?;
+        if let Program::Each = plan.program {
+            self.program = Some(self.find_program(plan)?);
+        }
+        if let Folder::Each(template) = &plan.cwd {
+            let mut path = Vec::new();
+            template.render(values, &mut path);
+            let path = c_path(plan.resolve(&path));
+            self.cwd = Some(path.ok_or("the working folder's name contains a NUL")?);
+        }
+        Ok(())
+    }
+
+    fn render_argv(&mut self, plan: &Plan, values: &Values<'_>) -> Result<(), String> {
+        self.argv.clear();
+        let nul = |index| format!("argument {index} contains a NUL, which no program can be given");
+        match &plan.action {
+            Action::Argv(argv) => {
+                for (index, argument) in argv.iter().enumerate() {
+                    self.argv
+                        .push_with(|bytes| argument.render(values, bytes))
+                        .map_err(|_| nul(index))?;
+                }
+            }
+            Action::Shell(text) => {
+                for (index, argument) in ["sh", "-c", text].into_iter().enumerate() {
+                    self.argv.push(argument).map_err(|_| nul(index))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn render_environment(&mut self, plan: &Plan, values: &Values<'_>) -> Result<(), String> {
+        self.set.clear();
+        let mut digits = itoa::Buffer::new();
+        for (name, value) in &plan.variables {
+            let pushed = self.set.push_with(|bytes| {
+                bytes.extend_from_slice(name.as_bytes());
+                bytes.push(b'=');
+                match value {
+                    Variable::Template(template) => template.render(values, bytes),
+                    Variable::Field(index) => bytes.extend_from_slice(values.fields.get(*index)),
+                    Variable::Task => {
+                        bytes.extend_from_slice(digits.format(values.task).as_bytes());
+                    }
+                    Variable::Attempt => {
+                        bytes.extend_from_slice(digits.format(values.attempt).as_bytes());
+                    }
+                    Variable::Slot => {
+                        bytes.extend_from_slice(digits.format(values.slot).as_bytes());
+                    }
+                    Variable::Job => bytes.extend_from_slice(plan.job.as_bytes()),
+                }
+            });
+            pushed.map_err(|_| {
+                format!("the value of `{name}` contains a NUL, which no environment can have")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn find_program(&self, plan: &Plan) -> Result<CString, String> {
+        let name = self.argv.iter().next().unwrap_or_default();
+        let path = plan.places.find(name.to_bytes());
+        let path = path.map_err(|reason| format!("failed to run `{}`: {reason}", self.name()))?;
+        Ok(c_path(path).expect("neither a folder nor an argument has a NUL"))
+    }
+
+    /// The program as it was written.
+    fn name(&self) -> Cow<'_, str> {
+        self.argv.iter().next().map(CStr::to_string_lossy).unwrap_or_default()
+    }
+
+    fn start<'a>(&'a self, plan: &'a Plan, ends: &'a Ends) -> Start<'a> {
+        let program = match &plan.program {
+            Program::Same(program) => Some(program.as_c_str()),
+            Program::Each => self.program.as_deref(),
+        };
+        let cwd = match &plan.cwd {
+            Folder::Same(folder) => Some(folder.as_c_str()),
+            Folder::Each(_) => self.cwd.as_deref(),
+        };
+        Start {
+            program: program.unwrap_or_default(),
+            argv: &self.argv,
+            set: &self.set,
+            unset: &self.unset,
+            cwd,
+            stdin: ends.stdin(),
+            stdout: ends.stdout(),
+            stderr: ends.stderr(),
+            extra: None,
+        }
+    }
+}
