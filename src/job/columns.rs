@@ -135,7 +135,8 @@ fn header_rule(
     }
     http::HeaderName::from_bytes(header.get_ref().as_bytes())
         .map_err(|_| {
-            plan.error(header.span(), format!("`{}` is no name of a header", header.get_ref()))
+            let message = format!("`{}` is no name of a header", header.get_ref());
+            plan.error(header.span(), message);
         })
         .map(|name| Rule::Header(name.as_str().to_owned()))
         .ok()

@@ -55,8 +55,8 @@ fn pack(mut outcome: Outcome) -> Outcome {
     let mut texts = Texts::default();
     texts.push(outcome.code.map_or(String::new(), |code| code.to_string()));
     texts.push(outcome.output_bytes.map_or(String::new(), |bytes| bytes.to_string()));
-    texts.push(&outcome.output);
-    for (name, value) in &outcome.headers {
+    texts.push(std::mem::take(&mut outcome.output));
+    for (name, value) in outcome.headers.drain(..) {
         texts.push(name);
         texts.push(value);
     }
