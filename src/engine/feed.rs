@@ -36,7 +36,10 @@ struct State {
 
 enum Source {
     /// Read by whoever takes: nothing here can block for long.
-    Direct { reader: InputReader, next: u64 },
+    Direct {
+        reader: InputReader,
+        next: u64,
+    },
     /// Read by a thread of its own, since it can block.
     Channel(Receiver<Numbered>),
     Ended,

@@ -1,5 +1,7 @@
 //! What the engine passes around: tasks going in, outcomes and records coming out.
 
+use std::fs::File;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::clock::Moment;
@@ -78,6 +80,8 @@ pub struct Outcome {
     pub result: Vec<u8>,
     /// The output as far as it was kept: what `[columns]` read. Empty where it is the same as `result`.
     pub output: Vec<u8>,
+    /// All of the output, from its start, if it was to be printed and is longer than `output`.
+    pub whole_output: Option<Arc<File>>,
     /// All of the output's size, kept or not.
     pub output_bytes: Option<u64>,
     /// The cause of a failure, in words, then the tail of standard error. Empty if there is nothing to say.
@@ -96,6 +100,7 @@ impl Outcome {
             code: None,
             result: Vec::new(),
             output: Vec::new(),
+            whole_output: None,
             output_bytes: None,
             error: String::new(),
         }

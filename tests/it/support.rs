@@ -134,11 +134,8 @@ impl Running {
         let stdout = read_aside(self.child.stdout.take().expect("it is piped"));
         let stderr = read_aside(self.child.stderr.take().expect("it is piped"));
         let status = wait_until("the runner ends", || self.child.try_wait().unwrap());
-        let output = Output {
-            status,
-            stdout: stdout.join().unwrap(),
-            stderr: stderr.join().unwrap(),
-        };
+        let output =
+            Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
         let job = std::mem::replace(&mut self.job, TestJob::empty());
         Ran { output, folder: job.folder }
     }
@@ -181,7 +178,12 @@ impl Ran {
     #[track_caller]
     pub fn exit(&self, code: i32) -> &Self {
         let stderr = self.stderr();
-        assert_eq!(self.output.status.code(), Some(code), "stderr:\n{stderr}\nstdout:\n{}", self.stdout());
+        assert_eq!(
+            self.output.status.code(),
+            Some(code),
+            "stderr:\n{stderr}\nstdout:\n{}",
+            self.stdout()
+        );
         self
     }
 
@@ -229,7 +231,8 @@ impl Ran {
     pub fn summary(&self, job: &str) -> HashMap<String, String> {
         let summary = Report::read(&self.path("results/summary.csv"));
         let column = summary.column("job");
-        let row = column.iter().position(|name| name == job).expect("the job has a row in the summary");
+        let row =
+            column.iter().position(|name| name == job).expect("the job has a row in the summary");
         summary.header.iter().cloned().zip(summary.rows[row].iter().cloned()).collect()
     }
 
@@ -274,7 +277,9 @@ impl Report {
     pub fn select(&self, columns: &str) -> Vec<String> {
         let columns: Vec<_> = columns.split(',').map(|name| self.column(name)).collect();
         (0..self.rows.len())
-            .map(|row| columns.iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join(","))
+            .map(|row| {
+                columns.iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join(",")
+            })
             .collect()
     }
 }
@@ -282,7 +287,8 @@ impl Report {
 /// Runs Python with this program; tests may rely on Python 3.
 #[track_caller]
 pub fn python<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> String {
-    let output = Command::new("python3").arg("-c").arg(program).args(args).output().expect("python3");
+    let output =
+        Command::new("python3").arg("-c").arg(program).args(args).output().expect("python3");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -291,6 +297,8 @@ pub fn python<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>)
 pub fn is_alive(pid: i32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .ok()
-        .and_then(|stat| stat.rsplit(')').next().map(|rest| !rest.trim_start().starts_with(['Z', 'X'])))
+        .and_then(|stat| {
+            stat.rsplit(')').next().map(|rest| !rest.trim_start().starts_with(['Z', 'X']))
+        })
         .unwrap_or(false)
 }
