@@ -23,7 +23,7 @@ fn files_and_a_subcommand_do_not_come_together() {
 #[test]
 fn check_prints_the_plan_and_runs_nothing() {
     let ran = TestJob::empty()
-        .file("job.toml", &format!("description = \"Says hi\"\n{JOB}[limits]\ntimeout = \"5s\"\n"))
+        .file("job.toml", format!("description = \"Says hi\"\n{JOB}[limits]\ntimeout = \"5s\"\n"))
         .args(["check", "job.toml"])
         .run();
     ran.exit(0)

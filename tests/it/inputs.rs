@@ -21,7 +21,7 @@ fn values_are_scalars_or_tables() {
         .run()
         .exit(0)
         .rows("a,b,result", &["1,x,1-x", "2,y,2-y"]);
-    job(r#"values = [1, { a = 1 }]"#, "x").run().exit(2);
+    job(r"values = [1, { a = 1 }]", "x").run().exit(2);
 }
 
 #[test]

@@ -197,12 +197,12 @@ fn sha256_of_every_file_equals_what_python_says() {
     );
     let ran = TestJob::new(&job).run();
     ran.exit(0);
-    let check = r#"
+    let check = r"
 import csv, hashlib, sys
 rows = list(csv.DictReader(open(sys.argv[1], newline='')))
 for row in rows: assert row['result'] == hashlib.sha256(open(row['input'], 'rb').read()).hexdigest(), row
 print(len(rows) > 3)
-"#;
+";
     assert_eq!(python(check, [ran.path("results/job.csv")]), "True\n");
 }
 

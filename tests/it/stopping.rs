@@ -5,14 +5,14 @@ use rustix::process::Signal;
 use crate::models::children;
 use crate::support::{TestJob, is_alive, wait_until};
 
-const SLOW: &str = r#"
+const SLOW: &str = r"
     [inputs]
     repeat = 50
     [workload.command]
     shell = 'echo $$; sleep 0.3'
     [limits]
     concurrency = 2
-"#;
+";
 
 fn started(text: &str) -> bool {
     text.lines().count() >= 3
@@ -80,14 +80,14 @@ fn computations_stop_at_the_second_signal_under_every_model() {
 
 #[test]
 fn a_killed_runner_leaves_its_partial_and_no_child() {
-    let job = r#"
+    let job = r"
         [inputs]
         repeat = 50
         [workload.command]
         shell = 'setsid sleep 300 & (sleep 300 &) ; sleep 0.1; echo $!'
         [limits]
         concurrency = 2
-    "#;
+    ";
     let running = TestJob::new(job).spawn();
     running.wait_for_file("results/job.csv.partial", |text| text.lines().count() >= 4);
     let launcher = children(running.pid());

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up; generous, since it only matters when something hangs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The `runner` under test.
 pub fn runner() -> Command {
@@ -24,7 +24,6 @@ pub fn runner() -> Command {
 pub struct TestJob {
     folder: TempDir,
     args: Vec<String>,
-    env: Vec<(String, String)>,
     stdin: Vec<u8>,
 }
 
@@ -37,7 +36,7 @@ impl TestJob {
     /// No job file yet.
     pub fn empty() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        Self { folder, args: Vec::new(), env: Vec::new(), stdin: Vec::new() }
+        Self { folder, args: Vec::new(), stdin: Vec::new() }
     }
 
     /// One more file, its folder made where needed.
@@ -58,11 +57,6 @@ impl TestJob {
         self
     }
 
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.env.push((name.into(), value.into()));
-        self
-    }
-
     pub fn stdin(mut self, text: impl AsRef<[u8]>) -> Self {
         self.stdin = text.as_ref().to_vec();
         self
@@ -75,7 +69,6 @@ impl TestJob {
     fn command(&self) -> Command {
         let mut command = runner();
         command.args(&self.args).current_dir(self.folder.path());
-        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -185,10 +178,6 @@ impl Ran {
             self.stdout()
         );
         self
-    }
-
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {

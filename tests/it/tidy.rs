@@ -56,7 +56,7 @@ fn readme_blocks(language: &str) -> Vec<String> {
                 blocks.push(std::mem::take(block));
                 current = None;
             }
-            Some(block) => *block += &format!("{line}\n"),
+            Some(block) => block.extend([line, "\n"]),
             None if line.trim_end() == format!("```{language}") => current = Some(String::new()),
             None => {}
         }

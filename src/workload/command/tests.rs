@@ -71,10 +71,6 @@ impl Job {
 
     /// Runs the command once for each of these inputs, in one slot.
     fn run_all(&self, inputs: &[&str]) -> Vec<Outcome> {
-        self.run_and(inputs, |_| ()).into_iter().map(|(outcome, ())| outcome).collect()
-    }
-
-    fn run_and<T>(&self, inputs: &[&str], look: impl Fn(&mut Worker) -> T) -> Vec<(Outcome, T)> {
         let spec = self.plan().unwrap();
         let launcher = Arc::new(launcher());
         runtime().block_on(async {
@@ -89,8 +85,7 @@ impl Job {
                 };
                 let (timeout, grace, cancel) = (self.timeout, self.grace, &self.cancel);
                 let attempt = Attempt { number: 1, slot: 7, timeout, grace, cancel };
-                let outcome = worker.run(&task, &attempt).await;
-                outcomes.push((outcome, look(&mut worker)));
+                outcomes.push(worker.run(&task, &attempt).await);
             }
             outcomes
         })
@@ -185,12 +180,11 @@ fn big_output_is_counted_not_kept_and_never_deadlocks() {
 fn everything_can_be_kept() {
     let mut job = job("shell = 'yes | head -c \"$input\"'\ncapture = 10");
     job.keep = Keep::Everything;
-    let read = |worker: &mut Worker| {
-        let file = worker.take_output()?.unwrap();
-        Some(std::io::read_to_string(file).unwrap().len())
-    };
-    let kept: Vec<_> =
-        job.run_and(&["10", "11", "200000"], read).into_iter().map(|(_, kept)| kept).collect();
+    let kept = job.run_all(&["10", "11", "200000"]).into_iter().map(|outcome| {
+        let file = outcome.whole_output?;
+        Some(std::io::read_to_string(&*file).unwrap().len())
+    });
+    let kept: Vec<_> = kept.collect();
     assert_eq!(kept, [None, Some(11), Some(200_000)]);
 }
 
