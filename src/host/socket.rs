@@ -129,7 +129,7 @@ mod tests {
         // Another test may be about to execute a program, with a copy of our end until it has.
         let received = loop {
             match receive(&theirs, &mut buffer, &mut descriptors) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
                 received => break received.unwrap(),
             }
         };
