@@ -304,3 +304,10 @@ fn a_command_is_shown_as_a_shell_would_take_it() {
     assert_eq!(show(r#"argv = ["true", "{input}", "x"]"#), "true 'a b' x");
     assert_eq!(show("shell = 'echo \"$input\"'"), "sh -c 'echo \"$input\"'");
 }
+
+#[test]
+fn a_child_has_default_signals_and_no_stray_descriptors() {
+    let script = "grep -E 'Sig(Ign|Blk)' /proc/self/status | cut -f2; ls /proc/self/fd | wc -l";
+    // `ls` has the folder that it reads besides the three ends.
+    assert_eq!(result(&shell(script).run()), r"0000000000000000\n0000000000000000\n4");
+}
