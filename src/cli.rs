@@ -18,7 +18,7 @@ pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    run: Option<RunArgs>,
+    run: RunArgs,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 every task ok; 1 internal error; 2 bad usage, job file or input; 3 some tasks \
@@ -121,18 +121,15 @@ impl Cli {
     /// Reads the command line; usage errors and `--help` end the process, as clap does it.
     pub fn read() -> Command {
         let cli = Self::parse();
-        match (cli.command, cli.run) {
-            (Some(_), Some(run)) if !run.jobs.files.is_empty() => <Self as CommandFactory>::command()
+        match cli.command {
+            Some(_) if !cli.run.jobs.files.is_empty() => <Self as CommandFactory>::command()
                 .error(
                     ErrorKind::ArgumentConflict,
                     "job files stand behind the subcommand; a file with the name of one is written `./run`",
                 )
                 .exit(),
-            (Some(command), _) => command,
-            (None, Some(run)) => Command::Run(run),
-            (None, None) => <Self as CommandFactory>::command()
-                .error(ErrorKind::MissingRequiredArgument, "no job files given")
-                .exit(),
+            Some(command) => command,
+            None => Command::Run(cli.run),
         }
     }
 }

@@ -171,6 +171,11 @@ impl fmt::Display for Diagnostics {
     }
 }
 
+/// Says on standard error what went wrong outside of any job file.
+pub fn complain(message: impl Into<String>) {
+    Diagnostics::from(Diagnostic::new(message)).print();
+}
+
 /// An operating-system error as a lower-case fragment, without its number.
 pub fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
@@ -196,7 +201,9 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let lower = word.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate)
+        })
         .filter(|&(distance, candidate)| distance <= candidate.chars().count().max(3) / 3)
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
@@ -241,8 +248,11 @@ error: unknown key `concurency`
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        let source = Arc::new(Source { name: "\x1b[2J".into(), text: "a = \"\x1b[31m\x07\"".into() });
-        let shown = Diagnostic::new("bad \x1b[0m").at(Place::new(source, 4..11).label("\x1b]0;")).help("\x08");
+        let source =
+            Arc::new(Source { name: "\x1b[2J".into(), text: "a = \"\x1b[31m\x07\"".into() });
+        let shown = Diagnostic::new("bad \x1b[0m")
+            .at(Place::new(source, 4..11).label("\x1b]0;"))
+            .help("\x08");
         assert!(!shown.to_string().contains(|c: char| c.is_control() && c != '\n'));
     }
 
@@ -262,7 +272,11 @@ error: unknown key `concurency`
             ("xyz", None),
             ("csvv", Some("csv")),
         ] {
-            assert_eq!(nearest(word, ["concurrency", "timeout", "range", "csv"]), expected, "{word}");
+            assert_eq!(
+                nearest(word, ["concurrency", "timeout", "range", "csv"]),
+                expected,
+                "{word}"
+            );
         }
     }
 }

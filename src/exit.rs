@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use crate::engine::task::Status;
+use crate::report::Tally;
+
 /// How a job, or the whole run, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -32,6 +35,15 @@ impl Exit {
             Exit::Nothing => 4,
             Exit::NotWritten => 6,
             Exit::Signal(signal) => 128_u8.saturating_add(signal as u8),
+        }
+    }
+
+    /// The exit of a job whose report is complete.
+    pub fn of_tasks(tally: &Tally) -> Exit {
+        match tally.total() {
+            0 => Exit::Nothing,
+            total if total == tally.get(Status::Ok) => Exit::Ok,
+            _ => Exit::NotOk,
         }
     }
 

@@ -12,3 +12,4 @@ pub mod job;
 pub mod model;
 pub mod report;
 pub mod workload;
+mod sys;

@@ -8,7 +8,7 @@ use crate::engine::run::Run;
 use crate::engine::task::Task;
 use crate::host::remote::{Remote, Verdict};
 use crate::model::Model;
-use crate::workload::{Nature, Worker, Workload};
+use crate::workload::{Nature, Worker, Workload, command, compute, sleep};
 
 /// A slot's worker, wherever it lives.
 pub enum Placed {
@@ -31,10 +31,10 @@ impl Placed {
         }
         Ok(Self::Here(match &stage.workload {
             Workload::Command(spec) => {
-                Worker::command(spec, run.job, run.launcher()?.port()?, run.keep)
+                Worker::Command(Box::new(command::Worker::new(spec, run.launcher()?, run.keep)?))
             }
-            Workload::Compute(spec) => Worker::compute(spec, &run.job.folder),
-            Workload::Sleep(spec) => Worker::sleep(spec),
+            Workload::Compute(spec) => Worker::Compute(compute::Worker::new(spec, &run.job.folder)),
+            Workload::Sleep(spec) => Worker::Sleep(sleep::Worker::new(spec)),
         }))
     }
 

@@ -14,14 +14,14 @@ use crate::engine::cancel::{Cancel, Cause, Level};
 use crate::engine::clock::{Calendar, Moment};
 use crate::engine::control::Control;
 use crate::engine::feed::{Feed, FeedError};
-use crate::engine::slot;
+use crate::engine::{memory, slot};
 use crate::engine::task::{Outcome, Record, Status, Task};
+use crate::exit::Exit;
 use crate::host::launcher::Launcher;
 use crate::job::Job;
 use crate::model::{self, Model};
 use crate::report::progress::Progress;
 use crate::report::{Options, Report, ReportError, RunFacts, Summary};
-use crate::workload::Nature;
 use crate::workload::command::Keep;
 
 /// A job while it runs: what its slots share.
@@ -106,6 +106,12 @@ impl Watch {
         self.worker_peak_bytes.fetch_max(bytes, Ordering::Relaxed);
     }
 
+    /// The peak memory of the process that did the work, in bytes: the biggest worker's, else this one's.
+    fn peak(&self) -> Option<u64> {
+        let worker = self.worker_peak_bytes.load(Ordering::Relaxed);
+        if worker > 0 { Some(worker) } else { memory::peak() }
+    }
+
     fn startup(&self) -> Duration {
         Duration::from_nanos(self.ready_nanos.load(Ordering::Relaxed))
     }
@@ -136,6 +142,7 @@ pub fn run(
     launcher: &SharedLauncher,
 ) -> Result<Summary, RunError> {
     let started = Moment::now();
+    memory::forget_peak();
     let calendar = Calendar::now();
     let cancel = Arc::new(Cancel::default());
     let slots = slots(job);
@@ -232,7 +239,15 @@ fn finish(run: Run, started: Moment, calendar: Calendar) -> Result<Summary, RunE
         reason = format!("{reason}; {note}");
         notes.push(note);
     }
-    let facts = RunFacts { started, startup: run.watch.startup(), calendar, reason, notes };
+    let facts = RunFacts {
+        started,
+        startup: run.watch.startup(),
+        calendar,
+        reason,
+        cpu: None, // it is a sum over tasks, or nothing
+        peak_rss: run.watch.peak(),
+        notes,
+    };
     Ok(run.report.finish(facts)?)
 }
 
@@ -249,6 +264,27 @@ pub enum RunError {
     Threads(io::Error),
     /// A bug of the runner.
     Panic,
+}
+
+impl RunError {
+    /// The exit code that it stands for.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::BadInput(..) => Exit::Usage,
+            Self::Report(error) if error.is_refusal() => Exit::Usage,
+            Self::Report(error) if error.is_write() => Exit::NotWritten,
+            Self::Worker(..) | Self::Report(_) | Self::Threads(_) | Self::Panic => Exit::Internal,
+        }
+    }
+
+    /// What was done all the same.
+    pub fn into_summary(self) -> Option<Summary> {
+        match self {
+            Self::BadInput(_, summary) => summary.map(|summary| *summary),
+            Self::Worker(_, summary) => Some(*summary),
+            Self::Report(_) | Self::Threads(_) | Self::Panic => None,
+        }
+    }
 }
 
 impl fmt::Display for RunError {

@@ -10,7 +10,6 @@ use crate::engine::run::Run;
 use crate::engine::task::{Outcome, Record, Task};
 use crate::host::remote::Verdict;
 use crate::job::Stage;
-use crate::report::Outbox;
 
 /// Runs the slot with this number, from 1, until there is nothing left to take.
 pub async fn run(run: &Run, number: usize) {

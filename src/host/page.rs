@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_left_out() {
         let (mut runner, mut worker) = page();
-        assert!(worker.record(&[b'a'; JOURNAL_BYTES - 1]));
+        assert!(worker.record(&vec![b'a'; JOURNAL_BYTES - 1]));
         assert!(!worker.record(b"bb"));
         assert!(worker.record(b"b"));
         assert!(journal(&mut runner).ends_with("aab"));
@@ -301,7 +301,9 @@ mod tests {
         let (runner, mut worker) = page();
         let (ran, taken) = std::thread::scope(|scope| {
             let runs = scope.spawn(move || {
-                (1..=200_000).filter(|&seq| worker.start(seq, Moment::from_nanos(1))).collect::<Vec<_>>()
+                (1..=200_000)
+                    .filter(|&seq| worker.start(seq, Moment::from_nanos(1)))
+                    .collect::<Vec<_>>()
             });
             let mut taken = HashSet::new();
             while !runs.is_finished() {

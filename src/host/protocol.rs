@@ -99,6 +99,12 @@ impl RequestLines {
         self.line_start = None;
     }
 
+    /// Appends the first line.
+    pub fn hello(&mut self, work: &Work) {
+        self.close();
+        write_line(&Hello { hello: VERSION, work: work.clone() }, &mut self.bytes);
+    }
+
     /// Appends a task. Sequence numbers follow one another.
     pub fn push(&mut self, seq: u64, arg: &[u8]) {
         let start = if let Some(start) = self.line_start {
@@ -346,23 +352,20 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// serde_json gives a lone surrogate as its three bytes of WTF-8; `\udc80` to `\udcff` stand for one byte each.
+/// `serde_json` gives a lone surrogate as its three bytes of WTF-8; `\udc80` to `\udcff` stand for one byte each.
 fn fold_surrogates(wtf8: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(wtf8.len());
     let mut rest = wtf8;
     while let Some(at) = memchr::memchr(0xED, rest) {
         bytes.extend_from_slice(&rest[..at]);
         rest = &rest[at..];
-        match rest {
-            // U+DC80 to U+DCFF: ED B2 80 to ED B3 BF; the low eight bits of the code point are the byte.
-            &[_, second @ (0xB2 | 0xB3), third, ..] => {
-                bytes.push(((second & 3) << 6) | (third & 0x3F));
-                rest = &rest[3..];
-            }
-            _ => {
-                bytes.push(0xED);
-                rest = &rest[1..];
-            }
+        // U+DC80 to U+DCFF: ED B2 80 to ED B3 BF; the low eight bits of the code point are the byte.
+        if let &[_, second @ (0xB2 | 0xB3), third, ..] = rest {
+            bytes.push(((second & 3) << 6) | (third & 0x3F));
+            rest = &rest[3..];
+        } else {
+            bytes.push(0xED);
+            rest = &rest[1..];
         }
     }
     bytes.extend_from_slice(rest);
@@ -434,10 +437,8 @@ mod tests {
     fn outcome(status: Status, result: &[u8], error: &str) -> Outcome {
         let started = Moment::from_nanos(81_234_567);
         let mut outcome = Outcome::new(status, started, Duration::from_nanos(150));
-        outcome.cpu = Some(CpuTime {
-            user: Duration::from_nanos(120),
-            system: Duration::from_nanos(4),
-        });
+        outcome.cpu =
+            Some(CpuTime { user: Duration::from_nanos(120), system: Duration::from_nanos(4) });
         outcome.result = result.to_vec();
         outcome.error = error.into();
         outcome
@@ -464,10 +465,9 @@ mod tests {
 
     #[test]
     fn the_lines_are_as_documented() {
-        let mut hello = Vec::new();
-        let work = Work::Compute(Function::Factorial);
-        write_line(&Hello { hello: VERSION, work }, &mut hello);
-        assert_eq!(hello, b"{\"hello\":1,\"work\":{\"compute\":\"factorial\"}}\n");
+        let mut hello = RequestLines::default();
+        hello.hello(&Work::Compute(Function::Factorial));
+        assert_eq!(hello.as_bytes(), b"{\"hello\":1,\"work\":{\"compute\":\"factorial\"}}\n");
         let mut lines = RequestLines::default();
         for (seq, arg) in [(7, "5"), (8, "6"), (9, "x")] {
             lines.push(seq, arg.as_bytes());
@@ -501,11 +501,14 @@ mod tests {
 
     #[test]
     fn anything_else_is_said() {
-        for line in ["", "hello", "[", "[1", "[1,7]", "[1,3,0,0,0,0,\"\",\"\"]", "[1,0,0,0,0,0,\"\"]"] {
+        for line in
+            ["", "hello", "[", "[1", "[1,7]", "[1,3,0,0,0,0,\"\",\"\"]", "[1,0,0,0,0,0,\"\"]"]
+        {
             let error = read_reply(line.as_bytes()).unwrap_err();
             assert_eq!(error.to_string(), format!("`{line}` is not a line of the protocol"));
         }
-        for line in ["", "[x,[]]", "[1,[\"a\"", "[1,[\"a\",]]", "[1,[\"a\"\"b\"]]", "[1,[\"\\\"]]"] {
+        for line in ["", "[x,[]]", "[1,[\"a\"", "[1,[\"a\",]]", "[1,[\"a\"\"b\"]]", "[1,[\"\\\"]]"]
+        {
             assert!(args(line.as_bytes()).is_err(), "{line}");
         }
     }
@@ -533,7 +536,11 @@ mod tests {
         let special = prop::sample::select(vec![
             b'"', b'\\', b'\n', b',', b']', 0, 0x7f, 0x80, 0xed, 0xb2, 0xb3, 0xe9, 0xff,
         ]);
-        prop_oneof![vec(any::<u8>(), 0..40), vec(special, 0..12), "\\PC*".prop_map(String::into_bytes)]
+        prop_oneof![
+            vec(any::<u8>(), 0..40),
+            vec(special, 0..12),
+            "\\PC*".prop_map(String::into_bytes)
+        ]
     }
 
     proptest! {

@@ -56,6 +56,8 @@ pub struct Remote {
     fruitful: bool,
     /// Deaths in a row of processes that were not.
     barren: u32,
+    /// Of its processes that have ended.
+    peak_rss: Option<u64>,
     /// Buffers that are kept.
     arg: Vec<u8>,
     journal: Vec<u8>,
@@ -98,11 +100,7 @@ impl Remote {
     ///
     /// # Errors
     /// If it cannot be started, or ends or says something else before it is ready.
-    pub async fn start(
-        launcher: Arc<Launcher>,
-        stage: &Stage,
-        folder: &Path,
-    ) -> io::Result<Self> {
+    pub async fn start(launcher: Arc<Launcher>, stage: &Stage, folder: &Path) -> io::Result<Self> {
         Self::start_with(launcher, &stage.workload, Program::own(folder)?).await
     }
 
@@ -128,6 +126,7 @@ impl Remote {
             starts: 0,
             fruitful: false,
             barren: 0,
+            peak_rss: None,
             arg: Vec::new(),
             journal: Vec::new(),
         };
@@ -175,14 +174,16 @@ impl Remote {
                 self.pace.grow();
                 Ok(())
             }
-            Some((ended, why)) => self.bury(&ended, why, attempt, settle),
+            Some((ended, why)) => self.bury(&ended, why.as_ref(), attempt, settle),
         }
     }
 
-    /// Lets the worker process leave, and waits for it.
-    pub async fn stop(self) {
-        if let Some(process) = self.process {
-            process.leave().await;
+    /// Lets the worker process leave, and waits for it. The peak resident memory of the largest process that the
+    /// worker had, in bytes.
+    pub async fn stop(self) -> Option<u64> {
+        match self.process {
+            Some(process) => self.peak_rss.max(process.leave().await),
+            None => self.peak_rss,
         }
     }
 
@@ -245,7 +246,10 @@ impl Remote {
                 () = look => None,
             };
             let now = match event {
-                Some(Event::Ended(how)) => return Some((how, why)),
+                Some(Event::Ended(how, peak_rss)) => {
+                    self.peak_rss = self.peak_rss.max(peak_rss);
+                    return Some((how, why));
+                }
                 Some(Event::Received) => self.settle_received(settle).err().map(Why::Broken),
                 None => self.look(attempt, settle),
             };
@@ -264,7 +268,9 @@ impl Remote {
         }
         let timeout = attempt.timeout?;
         Some(match self.running() {
-            Some(running) => (running.since + timeout).since(Moment::now()) + Duration::from_micros(1),
+            Some(running) => {
+                (running.since + timeout).since(Moment::now()) + Duration::from_micros(1)
+            }
             None => LOOK,
         })
     }
@@ -330,7 +336,7 @@ impl Remote {
     fn bury(
         &mut self,
         ended: &str,
-        why: Option<Why>,
+        why: Option<&Why>,
         attempt: &Attempt<'_>,
         settle: &mut Settle<'_>,
     ) -> io::Result<()> {
@@ -340,12 +346,12 @@ impl Remote {
         let running = self.running();
         let Some(process) = self.process.take() else { return Ok(()) };
         self.pace.back_to_one();
-        let obituary = match &why {
+        let obituary = match why {
             Some(Why::Broken(error)) => error.clone(),
             _ => format!("the worker process died: {}", process.obituary(ended)),
         };
         if let Some(running) = running {
-            self.settle_running(running, why.as_ref(), &obituary, attempt, settle);
+            self.settle_running(running, why, &obituary, attempt, settle);
         }
         if self.fruitful || matches!(why, Some(Why::Stop(..))) {
             self.barren = 0;
@@ -390,3 +396,6 @@ fn crashed(running: Option<Running>, error: &str) -> Outcome {
     let run = running.map_or(Duration::ZERO, |running| running.since.elapsed());
     Outcome { error: error.into(), ..Outcome::new(Status::Crashed, started, run) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use crate::workload::compute;
 use crate::workload::sleep;
 
 /// The only argument of a worker process.
-pub const SERVE_ARG: &str = "--serve-tasks-to-the-runner";
+pub const SERVE_ARG: &str = "__serve";
 
 /// An answer waits for others at most this long, if there are others.
 const BLOCK: Duration = Duration::from_millis(1);

@@ -61,7 +61,11 @@ impl Column {
                 // Not if it has one that was wrong, or one of a later day.
                 if !["regex", "json", "header"].iter().any(|key| table.has(key)) {
                     let help = "say where its value is: `regex = \"…\"` or `json = \"/pointer\"`";
-                    plan.error_with_help(table.span(), format!("column `{name}` has no rule"), help);
+                    plan.error_with_help(
+                        table.span(),
+                        format!("column `{name}` has no rule"),
+                        help,
+                    );
                 }
                 return None;
             }
@@ -87,7 +91,10 @@ fn json_rule(pointer: &Spanned<String>, plan: &Planner<'_>) -> Option<Rule> {
     if text.is_empty() || text.starts_with('/') {
         return Some(Rule::Json(text.clone()));
     }
-    let help = format!("write `json = \"/{}\"`", text.trim_start_matches('$').replace('.', "/").trim_start_matches('/'));
+    let help = format!(
+        "write `json = \"/{}\"`",
+        text.trim_start_matches('$').replace('.', "/").trim_start_matches('/')
+    );
     plan.error_with_help(pointer.span(), format!("`{text}` is not a JSON pointer"), help);
     None
 }

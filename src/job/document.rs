@@ -118,5 +118,7 @@ pub(super) fn inside(
     let text = document.text(span);
     // Delimiters are at most three quotes, and a newline that TOML leaves out.
     let start = text.find(value).filter(|_| text.len() <= value.len() + 8);
-    start.map_or(span.clone(), |start| span.start + start + inner.start..span.start + start + inner.end)
+    start.map_or(span.clone(), |start| {
+        span.start + start + inner.start..span.start + start + inner.end
+    })
 }

@@ -98,7 +98,9 @@ impl FromStr for Period {
 
     fn from_str(text: &str) -> Result<Self, String> {
         humantime::parse_duration(text).map(Self).map_err(|_| {
-            format!("`{text}` is not a duration; write for example \"500ms\", \"30s\" or \"1m 30s\"")
+            format!(
+                "`{text}` is not a duration; write for example \"500ms\", \"30s\" or \"1m 30s\""
+            )
         })
     }
 }

@@ -15,6 +15,7 @@ mod read;
 mod report;
 mod setting;
 mod size;
+mod syntax;
 mod table;
 mod template;
 #[cfg(test)]

@@ -36,8 +36,14 @@ pub(super) struct Argument {
 
 /// Keys of a table of which the last one set is meant: setting it removes the others of its line.
 const RIVALS: [(&str, &[&str]); 5] = [
-    ("inputs", &["values", "range", "lines", "csv", "jsonl", "glob", "matrix", "zip", "repeat", "job"]),
-    ("inputs", &["null", "values", "range", "csv", "jsonl", "glob", "matrix", "zip", "repeat", "job"]),
+    (
+        "inputs",
+        &["values", "range", "lines", "csv", "jsonl", "glob", "matrix", "zip", "repeat", "job"],
+    ),
+    (
+        "inputs",
+        &["null", "values", "range", "csv", "jsonl", "glob", "matrix", "zip", "repeat", "job"],
+    ),
     ("workload", &["command", "http", "compute", "sleep", "python", "worker"]),
     ("workload.command", &["argv", "shell"]),
     ("workload.command", &["stdin", "stdin_file"]),
@@ -86,7 +92,7 @@ impl Argument {
             mistake(format!("`{key}` is not a key"), FLAG.len()..FLAG.len() + key.len())
         })?;
         let value = FLAG.len() + equals + 1..source.text.len();
-        Ok(Self { path, value, source })
+        Ok(Self { source, path, value })
     }
 
     fn short(flag: &str, path: &[&str], value: &str) -> Self {
@@ -106,7 +112,7 @@ impl Argument {
         let mut table = root;
         let mut name = String::new();
         for part in tables {
-            table = table_at(part_at(part, start), remove_rivals(table, &name, part.get_ref()));
+            table = table_at(&part_at(part, start), remove_rivals(table, &name, part.get_ref()));
             if !name.is_empty() {
                 name.push('.');
             }
@@ -165,14 +171,18 @@ fn key_path(key: &str, offset: usize) -> Option<Vec<Spanned<String>>> {
     }
 }
 
-fn part_at<'a>(part: &'a Spanned<String>, start: usize) -> Spanned<DeString<'a>> {
+fn part_at(part: &Spanned<String>, start: usize) -> Spanned<DeString<'_>> {
     let span = part.span();
     Spanned::new(span.start + start..span.end + start, Cow::Borrowed(part.get_ref().as_str()))
 }
 
 /// The table at `key`, which is made where there is none.
-fn table_at<'t, 'a>(key: Spanned<DeString<'a>>, table: &'t mut DeTable<'a>) -> &'t mut DeTable<'a> {
-    let is_table = table.get(key.get_ref().as_ref()).is_some_and(|value| value.get_ref().is_table());
+fn table_at<'t, 'a>(
+    key: &Spanned<DeString<'a>>,
+    table: &'t mut DeTable<'a>,
+) -> &'t mut DeTable<'a> {
+    let is_table =
+        table.get(key.get_ref().as_ref()).is_some_and(|value| value.get_ref().is_table());
     if !is_table {
         let value = Spanned::new(key.span(), DeValue::Table(DeTable::new()));
         table.insert(key.clone(), value);
@@ -184,11 +194,7 @@ fn table_at<'t, 'a>(key: Spanned<DeString<'a>>, table: &'t mut DeTable<'a>) -> &
 }
 
 /// Removes from the table called `name` what cannot stand beside `key`.
-fn remove_rivals<'t, 'a>(
-    table: &'t mut DeTable<'a>,
-    name: &str,
-    key: &str,
-) -> &'t mut DeTable<'a> {
+fn remove_rivals<'t, 'a>(table: &'t mut DeTable<'a>, name: &str, key: &str) -> &'t mut DeTable<'a> {
     for (_, rivals) in RIVALS.iter().filter(|(of, rivals)| *of == name && rivals.contains(&key)) {
         for rival in rivals.iter().filter(|rival| **rival != key) {
             table.remove(*rival);
@@ -244,7 +250,8 @@ mod tests {
     fn show(value: &DeValue<'_>) -> String {
         match value {
             DeValue::Table(table) => {
-                let entries = table.iter().map(|(k, v)| format!("{}={}", k.get_ref(), show(v.get_ref())));
+                let entries =
+                    table.iter().map(|(k, v)| format!("{}={}", k.get_ref(), show(v.get_ref())));
                 format!("{{{}}}", entries.collect::<Vec<_>>().join(" "))
             }
             DeValue::Array(array) => format!("{}", array.len()),
@@ -258,7 +265,11 @@ mod tests {
     fn a_set_reaches_every_key() {
         for (file, set, expected) in [
             ("", "limits.timeout=5s", "{limits={timeout='5s'}}"),
-            ("[limits]\ngrace = \"1s\"", "limits.concurrency=5", "{limits={grace='1s' concurrency=5}}"),
+            (
+                "[limits]\ngrace = \"1s\"",
+                "limits.concurrency=5",
+                "{limits={grace='1s' concurrency=5}}",
+            ),
             ("model = \"async\"", "model=threads", "{model='threads'}"),
             ("", "a.\"b.c=\".d=x=y", "{a={b.c=={d='x=y'}}}"),
             ("inputs = 3", "inputs.repeat=2", "{inputs={repeat=2}}"),
@@ -271,7 +282,8 @@ mod tests {
 
     #[test]
     fn a_source_or_a_kind_replaces_the_other() {
-        let file = "[inputs]\nlines = \"a\"\nnull = true\nlimit = 1\n[workload.command]\nargv = [\"x\"]";
+        let file =
+            "[inputs]\nlines = \"a\"\nnull = true\nlimit = 1\n[workload.command]\nargv = [\"x\"]";
         assert_eq!(
             applied(file, &["inputs.repeat=2", "workload.compute.arg=1"]),
             "{inputs={limit=1 repeat=2} workload={compute={arg=1}}}"

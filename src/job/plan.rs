@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::{DeTable, Error};
 
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::job::document::Document;
@@ -15,6 +14,7 @@ use crate::job::limits::{Concurrency, Period, RawModel, Timeout};
 use crate::job::name::JobName;
 use crate::job::overrides::Argument;
 use crate::job::planner::Planner;
+use crate::job::syntax;
 use crate::job::table::Table;
 use crate::job::{Job, ReportSettings, Stage, columns};
 use crate::model::auto;
@@ -40,18 +40,20 @@ impl PlannedFile {
     /// Plans the job of a file of this text.
     pub fn plan(file: &Path, text: String, arguments: &[Argument]) -> Self {
         let source = Arc::new(Source { name: file.display().to_string(), text });
-        let (root, errors) = DeTable::parse_recoverable(&source.text);
-        if !errors.is_empty() {
+        let mut root = match syntax::parse(&source) {
+            Ok(root) => root,
             // What can be read of such a file would only be guessed at.
-            let errors = syntax_errors(errors, &source);
-            return Self { file: file.into(), name: None, job: None, errors };
-        }
+            Err(errors) => return Self { file: file.into(), name: None, job: None, errors },
+        };
         let document = Document::new(Arc::clone(&source), arguments);
-        let mut root = root.into_inner();
         for (index, argument) in arguments.iter().enumerate() {
             argument.apply(&mut root, &document, index);
         }
         let (name, job) = plan(file, Table::root(&document, &root), &document);
+        if job.is_none() && document.errors() == 0 {
+            // Not the user's mistake; but it must not pass for a job that was read.
+            document.report(Diagnostic::new(format!("`{}` came to no job: a bug", source.name)));
+        }
         let errors = document.into_errors();
         let job = job.filter(|_| errors.is_empty());
         Self { file: file.into(), name, job, errors }
@@ -61,19 +63,6 @@ impl PlannedFile {
     pub fn unreadable(file: &Path, error: Diagnostic) -> Self {
         Self { file: file.into(), name: None, job: None, errors: vec![error] }
     }
-}
-
-/// All syntax errors in order. Where several are told of one line, the first is the cause of the others.
-fn syntax_errors(mut errors: Vec<Error>, source: &Arc<Source>) -> Vec<Diagnostic> {
-    let start = |error: &Error| error.span().map_or(0, |span| span.start);
-    errors.sort_by_key(start);
-    let line = |error: &Error| source.text[..start(error).min(source.text.len())].matches('\n').count();
-    errors.dedup_by_key(|error| line(error));
-    let shown = errors.iter().map(|error| {
-        let span = error.span().unwrap_or(0..0);
-        Diagnostic::new(error.message()).at(Place::new(Arc::clone(source), span))
-    });
-    shown.collect()
 }
 
 type Named = Option<(JobName, Option<Place>)>;
@@ -99,27 +88,29 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
     let report = ReportSettings::read(root.table("report"));
     root.finish();
 
-    let job = inputs.inputs.zip(workload).zip(name.as_ref()).map(|((inputs, workload), (name, _))| {
-        let settled = auto::settle(model, limits.concurrency, workload.nature(), inputs.tasks());
-        Job {
-            name: name.as_str().to_owned(),
-            description,
-            file: file.to_owned(),
-            folder: folder.to_owned(),
-            fields: plan.fields.unwrap_or_default(),
-            inputs,
-            stage: Stage {
-                model: settled.model,
-                reason: settled.reason,
-                concurrency: settled.concurrency,
-                timeout: limits.timeout,
-                grace: limits.grace,
-                workload,
-                columns,
-            },
-            report,
-        }
-    });
+    let job =
+        inputs.inputs.zip(workload).zip(name.as_ref()).map(|((inputs, workload), (name, _))| {
+            let settled =
+                auto::settle(model, limits.concurrency, workload.nature(), inputs.tasks());
+            Job {
+                name: name.as_str().to_owned(),
+                description,
+                file: file.to_owned(),
+                folder: folder.to_owned(),
+                fields: plan.fields.unwrap_or_default(),
+                inputs,
+                stage: Stage {
+                    model: settled.model,
+                    reason: settled.reason,
+                    concurrency: settled.concurrency,
+                    timeout: limits.timeout,
+                    grace: limits.grace,
+                    workload,
+                    columns,
+                },
+                report,
+            }
+        });
     (name, job)
 }
 
@@ -148,7 +139,9 @@ fn check_fields(fields: Option<&[String]>, root: &Table<'_>, document: &Document
     for field in fields {
         let column = columns::report_name(field);
         if column != *field && fields.contains(&column) {
-            let message = format!("the inputs have a field `{field}`, which is `{column}` in the report, and a field `{column}`");
+            let message = format!(
+                "the inputs have a field `{field}`, which is `{column}` in the report, and a field `{column}`"
+            );
             document.error(&root.span_of_key("inputs"), message);
         }
     }
@@ -162,14 +155,14 @@ fn read_workload(root: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
         plan.document.report(Diagnostic::new(message).help(help));
     }
     let mut table = root.table("workload")?;
-    let present: Vec<_> = workload::KINDS
+    let mut present: Vec<_> = workload::KINDS
         .into_iter()
         .filter_map(|kind| {
             let place = table.has(kind).then(|| table.span_of_key(kind));
             Some((kind, table.table(kind), place?))
         })
         .collect();
-    let mut workload = None;
+    present.sort_by_key(|(_, _, place)| place.start);
     if let [(first, _, first_place), (second, _, second_place), ..] = &present[..] {
         let place = |span| plan.document.place(span);
         plan.document.report(
@@ -180,9 +173,13 @@ fn read_workload(root: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
         );
     } else if present.is_empty() && !table.has_unknown() {
         plan.error_with_help(table.span(), "`[workload]` has no kind", help);
-    } else if let Some((kind, Some(mut inner), _)) = present.into_iter().next() {
-        workload = workload::read(kind, &mut inner, plan);
-        inner.finish();
+    }
+    let mut workload = None;
+    for (kind, inner, _) in present {
+        if let Some(mut inner) = inner {
+            workload = workload::read(kind, &mut inner, plan);
+            inner.finish();
+        }
     }
     table.finish();
     workload

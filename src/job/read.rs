@@ -36,9 +36,12 @@ fn text(file: &Path) -> Result<String, Diagnostic> {
     let bytes = std::fs::read(file).map_err(|error| Diagnostic::unreadable(file, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..valid].iter().filter(|&&byte| byte == b'\n').count() + 1;
-        Diagnostic::new(format!("`{}` is not UTF-8: line {line} is the first that is not", file.display()))
-            .help("save the file as UTF-8")
+        let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..valid]).count() + 1;
+        Diagnostic::new(format!(
+            "`{}` is not UTF-8: line {line} is the first that is not",
+            file.display()
+        ))
+        .help("save the file as UTF-8")
     })?;
     if text.trim().is_empty() {
         return Err(Diagnostic::new(format!("`{}` is empty", file.display()))
@@ -60,7 +63,8 @@ fn clashes(planned: &[PlannedFile]) -> Vec<Diagnostic> {
         let Some((name, place)) = &file.name else { continue };
         let same = earlier.iter().find(|other| other.name.as_ref().is_some_and(|(n, _)| n == name));
         let Some(other) = same else { continue };
-        let message = format!("two jobs are called `{name}`: `{}` and `{shown}`", other.file.display());
+        let message =
+            format!("two jobs are called `{name}`: `{}` and `{shown}`", other.file.display());
         let clash = Diagnostic::new(message).help("give one of them another `name`");
         clashes.push(match place {
             Some(place) => clash.at(place.clone()),

@@ -61,7 +61,7 @@ impl<'a> Table<'a> {
 
     /// The table at `key`.
     pub fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
-        self.asked.push(key);
+        self.ask(key);
         let (found, value) = self.entries.get_key_value(key)?;
         self.inner(key, found.span(), value)
     }
@@ -86,7 +86,11 @@ impl<'a> Table<'a> {
         let DeValue::Table(entries) = value.get_ref() else {
             let found = described(value.get_ref());
             let message = format!("`{key}` must be a table, not {found}");
-            self.document.error_with_help(&value.span(), message, format!("write `[{}]`", self.named(key)));
+            self.document.error_with_help(
+                &value.span(),
+                message,
+                format!("write `[{}]`", self.named(key)),
+            );
             return None;
         };
         let name = self.named(key);
@@ -124,7 +128,11 @@ impl<'a> Table<'a> {
     }
 
     /// A table of strings with placeholders, such as `env`; numbers and booleans are taken as their text.
-    pub fn template_map(&mut self, key: &'static str, plan: &Planner<'_>) -> Vec<(String, Template)> {
+    pub fn template_map(
+        &mut self,
+        key: &'static str,
+        plan: &Planner<'_>,
+    ) -> Vec<(String, Template)> {
         let Some(table) = self.table(key) else { return Vec::new() };
         let templates = table.entries.iter().filter_map(|(name, value)| {
             let Some(text) = scalar_text(value.get_ref()) else {
@@ -141,7 +149,9 @@ impl<'a> Table<'a> {
     pub fn scalar_template(&mut self, key: &'static str, plan: &Planner<'_>) -> Option<Template> {
         let value = self.raw(key)?;
         match value.get_ref() {
-            DeValue::Integer(_) | DeValue::Float(_) => scalar_text(value.get_ref()).map(Template::constant),
+            DeValue::Integer(_) | DeValue::Float(_) => {
+                scalar_text(value.get_ref()).map(Template::constant)
+            }
             DeValue::String(text) => self.parse_template(text, &value.span(), plan),
             _ => {
                 self.wrong_type(key, value, "a number or a string");
@@ -178,7 +188,8 @@ impl<'a> Table<'a> {
     /// Reports that `key` is needed.
     pub fn missing(&self, key: &str) {
         if self.name.is_empty() {
-            self.document.report(Diagnostic::new(format!("`{}` has no `{key}`", self.document.name())));
+            self.document
+                .report(Diagnostic::new(format!("`{}` has no `{key}`", self.document.name())));
         } else {
             self.document.error(&self.span, format!("`[{}]` has no `{key}`", self.name));
         }
@@ -201,8 +212,14 @@ impl<'a> Table<'a> {
 
     /// The value of `key` as the file has it.
     pub(super) fn raw(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
-        self.asked.push(key);
+        self.ask(key);
         self.entries.get(key)
+    }
+
+    fn ask(&mut self, key: &'static str) {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
     }
 
     /// The document that the table is a part of.
@@ -224,7 +241,12 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn parse_template(&self, text: &str, span: &Range<usize>, plan: &Planner<'_>) -> Option<Template> {
+    fn parse_template(
+        &self,
+        text: &str,
+        span: &Range<usize>,
+        plan: &Planner<'_>,
+    ) -> Option<Template> {
         Template::parse(text, &plan.scope())
             .map_err(|error| {
                 let place = inside(self.document, span, text, &error.span);
@@ -272,7 +294,8 @@ fn in_words(key: &str, message: &str) -> String {
         .and_then(|rest| rest.split_once(", expected "));
     let Some((found, expected)) = mismatch else {
         // Our own types say "must be …" of the key, or name the value that is none.
-        let joint = if message.starts_with("must ") || message.starts_with("is ") { "" } else { ":" };
+        let joint =
+            if message.starts_with("must ") || message.starts_with("is ") { "" } else { ":" };
         return format!("`{key}`{joint} {message}");
     };
     let expected = match expected {

@@ -63,7 +63,10 @@ pub struct Values<'a> {
 }
 
 impl Template {
-    /// Parses `text`; an error says where in it.
+    /// Parses `text`.
+    ///
+    /// # Errors
+    /// A mistake, and where in the text it is.
     pub fn parse(text: &str, scope: &Scope<'_>) -> Result<Self, TemplateError> {
         parse::parse(text, scope).map(|parts| Self { parts })
     }

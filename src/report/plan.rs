@@ -3,10 +3,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use comfy_table::Table;
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::HumanCount;
 
 use crate::job::{InputError, Job, Values};
-use crate::report::text::{count, plain};
+use crate::report::terminal::escaped;
 
 /// How many tasks `--dry-run` shows.
 const SHOWN: usize = 10;
@@ -19,7 +20,7 @@ pub fn describe(job: &Job, results: &Path) -> Result<String, InputError> {
     let stage = &job.stage;
     let mut lines = vec![format!("{}  ({})", job.name, job.file.display())];
     if let Some(description) = &job.description {
-        lines.push(format!("  {}", plain(description)));
+        lines.push(format!("  {}", escaped(description)));
     }
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<12} {value}"));
     line("tasks", tasks(job)?);
@@ -53,7 +54,7 @@ pub fn dry_run(job: &Job) -> Result<String, InputError> {
 
 fn tasks(job: &Job) -> Result<String, InputError> {
     if let Some(tasks) = job.inputs.tasks() {
-        return Ok(count(tasks));
+        return Ok(HumanCount(tasks).to_string());
     }
     if job.inputs.can_block() {
         return Ok("as many as the input brings".into());
@@ -63,7 +64,7 @@ fn tasks(job: &Job) -> Result<String, InputError> {
         input?;
         tasks += 1;
     }
-    Ok(count(tasks))
+    Ok(HumanCount(tasks).to_string())
 }
 
 fn first_tasks(job: &Job, shown: usize) -> Result<Vec<String>, InputError> {
@@ -74,7 +75,7 @@ fn first_tasks(job: &Job, shown: usize) -> Result<Vec<String>, InputError> {
         .zip(job.inputs.open()?.take(shown))
         .map(|(task, fields)| {
             let values = Values { fields: &fields?, task, attempt: 1, slot: 1 };
-            Ok(plain(&job.stage.workload.show(&values)))
+            Ok(escaped(&job.stage.workload.show(&values)))
         })
         .collect()
 }
@@ -82,8 +83,8 @@ fn first_tasks(job: &Job, shown: usize) -> Result<Vec<String>, InputError> {
 /// The decision guide as a table.
 pub fn models() -> String {
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["model", "suits", "good at", "bad at", "auto takes it for"]);
     for row in [
         ["sequential", "a baseline, a single task", "no overhead, easy to follow", "leaves cores idle", "one task; computations on one core"],

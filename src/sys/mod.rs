@@ -15,7 +15,7 @@ use rustix::process::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-pub use spawn::{Failure, PointerBuffer, Pointers, Program, Spawner, Step};
+pub use spawn::{Failure, PointerBuffer, Program, Spawner, Step};
 
 use crate::engine::task::CpuTime;
 

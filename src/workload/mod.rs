@@ -63,6 +63,17 @@ impl Workload {
     }
 }
 
+impl Workload {
+    /// One task as it would run, in words.
+    pub fn show(&self, values: &Values<'_>) -> String {
+        match self {
+            Workload::Command(spec) => spec.show(values),
+            Workload::Compute(spec) => spec.show(values),
+            Workload::Sleep(spec) => spec.show(values),
+        }
+    }
+}
+
 /// Does the tasks of one slot in the runner's own process. One door: [`Worker::run`].
 pub enum Worker {
     /// See [`command`].

@@ -43,6 +43,13 @@ impl Spec {
     pub fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         self.duration.render(values, out);
     }
+
+    /// One task as it would run: `sleep 100ms`.
+    pub fn show(&self, values: &Values<'_>) -> String {
+        let mut duration = Vec::new();
+        self.render(values, &mut duration);
+        format!("sleep {}", String::from_utf8_lossy(&duration))
+    }
 }
 
 /// Reads a duration.

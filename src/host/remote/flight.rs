@@ -174,6 +174,8 @@ mod tests {
     use crate::engine::task::Status;
     use crate::job::Fields;
 
+    const NOTHING: [i64; 0] = [];
+
     fn flight(tasks: u64) -> Flight {
         let mut flight = Flight::new();
         for number in 1..=tasks {
@@ -206,10 +208,10 @@ mod tests {
     fn every_task_is_settled_once() {
         let mut flight = flight(3);
         assert_eq!(settled(|to| assert!(flight.accept(done(2), to).is_some())), [2]);
-        assert_eq!(settled(|to| assert!(flight.accept(done(2), to).is_none())), []);
+        assert_eq!(settled(|to| assert!(flight.accept(done(2), to).is_none())), NOTHING);
         assert_eq!(settled(|to| assert!(flight.accept(done(1), to).is_some())), [1]);
-        assert_eq!(settled(|to| assert!(flight.accept(done(1), to).is_none())), []);
-        assert_eq!(settled(|to| assert!(flight.accept(done(4), to).is_none())), []);
+        assert_eq!(settled(|to| assert!(flight.accept(done(1), to).is_none())), NOTHING);
+        assert_eq!(settled(|to| assert!(flight.accept(done(4), to).is_none())), NOTHING);
         assert_eq!((flight.len(), flight.next()), (1, 4));
         assert_eq!(settled(|to| flight.requeue_from(1, to)), [-3]);
         assert_eq!((flight.len(), flight.next()), (0, 4));
@@ -219,7 +221,10 @@ mod tests {
     fn what_is_taken_back_is_requeued_in_order() {
         let mut flight = flight(5);
         assert_eq!(settled(|to| flight.requeue_from(3, to)), [-3, -4, -5]);
-        assert_eq!(settled(|to| assert!(flight.accept(Reply::TakenBack(3), to).is_none())), []);
+        assert_eq!(
+            settled(|to| assert!(flight.accept(Reply::TakenBack(3), to).is_none())),
+            NOTHING
+        );
         assert_eq!(settled(|to| assert!(flight.accept(Reply::TakenBack(2), to).is_none())), [-2]);
         assert_eq!(settled(|to| flight.finish_all(outcome, to)), [1]);
         assert_eq!(flight.next(), 6);
@@ -230,9 +235,13 @@ mod tests {
         let mut flight = flight(3);
         settled(|to| flight.requeue_from(2, to));
         settled(|to| assert!(flight.accept(done(1), to).is_some()));
-        let task = Task { number: 9, fields: Fields::single("x"), taken: Moment::now(), attempts: 0 };
+        let task =
+            Task { number: 9, fields: Fields::single("x"), taken: Moment::now(), attempts: 0 };
         assert_eq!(flight.send(task), 4);
-        assert_eq!(settled(|to| assert!(flight.accept(Reply::TakenBack(2), to).is_none())), []);
+        assert_eq!(
+            settled(|to| assert!(flight.accept(Reply::TakenBack(2), to).is_none())),
+            NOTHING
+        );
         assert!(flight.is_open(4));
     }
 

@@ -16,7 +16,7 @@ use tokio::net::unix::pipe;
 
 use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings};
 use crate::host::page::RunnerPage;
-use crate::host::protocol::{self, Hello, Ready, RequestLines, VERSION, Work};
+use crate::host::protocol::{Ready, RequestLines, VERSION, Work};
 use crate::host::serve::SERVE_ARG;
 
 /// What is started as a worker, and where.
@@ -38,12 +38,7 @@ impl Program {
     }
 
     /// Any program, for tests.
-    pub(super) fn new(
-        path: &str,
-        argv: &[&str],
-        set: &[&str],
-        folder: &Path,
-    ) -> io::Result<Self> {
+    pub(super) fn new(path: &str, argv: &[&str], set: &[&str], folder: &Path) -> io::Result<Self> {
         let strings = |values: &[&str]| {
             let mut strings = Strings::default();
             values.iter().try_for_each(|value| strings.push(value)).map(|()| strings)
@@ -99,8 +94,8 @@ struct Answers {
 pub enum Event {
     /// It has answered something.
     Received,
-    /// It has ended, as described.
-    Ended(String),
+    /// It has ended, as described, with this peak of resident memory in bytes, if that could be measured.
+    Ended(String, Option<u64>),
 }
 
 impl Process {
@@ -160,10 +155,7 @@ impl Process {
     }
 
     async fn greet(&mut self, work: &Work) -> io::Result<()> {
-        let mut hello = Vec::new();
-        protocol::write_line(&Hello { hello: VERSION, work: work.clone() }, &mut hello);
-        // It fits into the empty pipe; if the worker is dead already, that is noticed below.
-        let _ = self.requests.try_write(&hello);
+        self.lines.hello(work); // written while waiting for the answer
         loop {
             let event = self.next().await;
             let received = &self.answers.received;
@@ -176,7 +168,7 @@ impl Process {
                 let said = String::from_utf8_lossy(&line[..line.len().min(500)]).into_owned();
                 return Err(self.unready(&said).await);
             }
-            if let Event::Ended(how) = event {
+            if let Event::Ended(how, _) = event {
                 let obituary = self.obituary(&how);
                 let message = format!("a worker process ended before it was ready: {obituary}");
                 return Err(io::Error::other(message));
@@ -189,7 +181,9 @@ impl Process {
         let how = describe(&self.port.ended().await);
         let said = said.trim_end();
         let obituary = self.obituary(&how);
-        io::Error::other(format!("a worker process said `{said}` instead of being ready: {obituary}"))
+        io::Error::other(format!(
+            "a worker process said `{said}` instead of being ready: {obituary}"
+        ))
     }
 
     /// Waits until something happens, and writes on meanwhile. Loses nothing if it is dropped before it is ready.
@@ -202,7 +196,7 @@ impl Process {
                 _ = self.requests.writable(), if has_to_write => self.write(),
                 ended = self.port.ended() => {
                     self.answers.receive_rest();
-                    return Event::Ended(describe(&ended));
+                    return Event::Ended(describe(&ended), ended.ok().map(|ended| ended.peak_rss));
                 }
             }
         }
@@ -213,11 +207,13 @@ impl Process {
         let _ = self.port.signal(libc::SIGKILL); // if it is gone already, that is as good
     }
 
-    /// Lets it leave, by the end of its input, and waits for that; but not for long.
-    pub async fn leave(self) {
+    /// Lets it leave, by the end of its input, and waits for that; but not for long. Its peak resident memory in bytes.
+    pub async fn leave(self) -> Option<u64> {
         let Self { requests, mut port, .. } = self;
         drop(requests);
-        let _ = tokio::time::timeout(LEAVE, port.ended()).await; // dropping the port kills it
+        // Dropping the port kills what has not left by then.
+        let ended = tokio::time::timeout(LEAVE, port.ended()).await.ok()?;
+        ended.ok().map(|ended| ended.peak_rss)
     }
 
     /// Passes every whole line that has been received to `each`, until one fails.

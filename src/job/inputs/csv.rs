@@ -74,7 +74,8 @@ fn names(record: &ByteRecord) -> Result<Vec<String>, String> {
     let mut names: Vec<String> = Vec::with_capacity(record.len());
     for (index, name) in record.iter().enumerate() {
         let column = index + 1;
-        let name = str::from_utf8(name).map_err(|_| format!("the name of column {column} is not UTF-8"))?;
+        let name = str::from_utf8(name)
+            .map_err(|_| format!("the name of column {column} is not UTF-8"))?;
         if name.trim().is_empty() {
             return Err(format!("column {column} has no name"));
         }
@@ -161,7 +162,9 @@ mod tests {
         ) {
             let mut writer = ::csv::Writer::from_writer(Vec::new());
             writer.write_record(["x", "y"]).unwrap();
-            cells.iter().for_each(|row| writer.write_record(row).unwrap());
+            for row in &cells {
+                writer.write_record(row).unwrap();
+            }
             let rows = open(&writer.into_inner().unwrap()).unwrap();
             let back: Vec<Fields> = Stream::new(Box::new(rows)).map(Result::unwrap).collect();
             let expected: Vec<Fields> = cells.iter().map(|row| row.iter().collect()).collect();

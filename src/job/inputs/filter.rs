@@ -163,7 +163,9 @@ impl<'a> Parser<'a> {
     fn comparison(&mut self) -> Result<Comparison, FilterError> {
         self.skip_spaces();
         let rest = &self.text[self.position..];
-        if let Some((sign, comparison)) = COMPARISONS.iter().find(|(sign, _)| rest.starts_with(sign)) {
+        if let Some((sign, comparison)) =
+            COMPARISONS.iter().find(|(sign, _)| rest.starts_with(sign))
+        {
             self.position += sign.len();
             return Ok(*comparison);
         }
@@ -201,13 +203,12 @@ impl<'a> Parser<'a> {
         if let Some(index) = fields.iter().position(|field| field == name) {
             return Ok(Operand::Field(index));
         }
-        let help = match nearest(name, fields.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => {
-                let known: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
-                format!("the inputs have {}; text stands in quotes: `'{name}'`", known.join(", "))
-            }
-        };
+        let known: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
+        let known = known.join(", ");
+        let help = nearest(name, fields.iter().map(String::as_str)).map_or_else(
+            || format!("the inputs have {known}; text stands in quotes: `'{name}'`"),
+            |near| format!("did you mean `{near}`?"),
+        );
         Err(FilterError { span, message: format!("unknown field `{name}`"), help })
     }
 
@@ -248,7 +249,8 @@ impl<'a> Parser<'a> {
     fn unexpected(&self, expected: &str, help: String) -> FilterError {
         let rest = &self.text[self.position..];
         let length = rest.find(char::is_whitespace).unwrap_or(rest.len());
-        let found = if rest.is_empty() { "the end".into() } else { format!("`{}`", &rest[..length]) };
+        let found =
+            if rest.is_empty() { "the end".into() } else { format!("`{}`", &rest[..length]) };
         let message = format!("expected {expected}, found {found}");
         FilterError { span: self.position..self.position + length, message, help }
     }
@@ -285,7 +287,11 @@ mod tests {
             ("9007199254740993 > 9007199254740992", true),
             ("code < -1", false),
         ] {
-            assert_eq!(Filter::parse(text, Some(&fields())).unwrap().passes(&input), expected, "{text}");
+            assert_eq!(
+                Filter::parse(text, Some(&fields())).unwrap().passes(&input),
+                expected,
+                "{text}"
+            );
         }
     }
 
@@ -299,14 +305,21 @@ mod tests {
             ("code == ", 8..8, "expected a field, a number or text in quotes, found the end"),
             ("", 0..0, "expected a field, a number or text in quotes, found the end"),
             ("code == 1 or loss == 1", 10..12, "expected `and`, found `or`"),
-            ("code == 1 and", 13..13, "expected a field, a number or text in quotes, found the end"),
+            (
+                "code == 1 and",
+                13..13,
+                "expected a field, a number or text in quotes, found the end",
+            ),
             ("name == 'x", 8..10, "the quote is never closed"),
             ("(code == 1)", 0..5, "expected a word, found `(code`"),
         ] {
             let error = Filter::parse(text, Some(&fields())).unwrap_err();
             assert_eq!((error.span, error.message.as_str()), (span, message), "{text}");
         }
-        assert_eq!(Filter::parse("los < 1", Some(&fields())).unwrap_err().help, "did you mean `loss`?");
+        assert_eq!(
+            Filter::parse("los < 1", Some(&fields())).unwrap_err().help,
+            "did you mean `loss`?"
+        );
     }
 
     proptest! {

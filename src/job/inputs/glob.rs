@@ -35,7 +35,8 @@ impl Glob {
             return Err("the pattern is empty".into());
         }
         let (prefix, rest) = split(pattern);
-        let matcher = compile(rest).map_err(|error| format!("`{pattern}` is no pattern: {error}"))?;
+        let matcher =
+            compile(rest).map_err(|error| format!("`{pattern}` is no pattern: {error}"))?;
         let hidden = rest.split('/').filter(|part| names_hidden(part));
         // Braces can hold a `/`, and then the parts do not count the folders.
         let endless = rest.contains("**") || rest.contains('{');
@@ -107,7 +108,9 @@ fn compile(pattern: &str) -> Result<GlobMatcher, String> {
 
 /// Whether a part of a pattern spells out a leading dot.
 fn names_hidden(part: &str) -> bool {
-    part.starts_with('.') || [r"\.", "[.]", "{."].iter().any(|dot| part.starts_with(dot)) || part.contains(",.")
+    part.starts_with('.')
+        || [r"\.", "[.]", "{."].iter().any(|dot| part.starts_with(dot))
+        || part.contains(",.")
 }
 
 /// Siblings in the order that the bytes of all paths have: a folder's name goes on with a `/`.
@@ -121,7 +124,8 @@ fn by_path(left: &DirEntry, right: &DirEntry) -> Ordering {
 
 fn is_file(entry: &DirEntry) -> bool {
     let kind = entry.file_type();
-    kind.is_file() || kind.is_symlink() && std::fs::metadata(entry.path()).is_ok_and(|target| target.is_file())
+    kind.is_file()
+        || kind.is_symlink() && std::fs::metadata(entry.path()).is_ok_and(|target| target.is_file())
 }
 
 /// Not there, or not a folder: nothing matches there. Files may also go while the walk is on.
@@ -160,7 +164,16 @@ mod tests {
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        for name in ["a/b.txt", "a/c/d.txt", "a.txt", "z.txt", ".h/x.txt", "a/.s.txt", "other/e.txt", "a/n.png"] {
+        for name in [
+            "a/b.txt",
+            "a/c/d.txt",
+            "a.txt",
+            "z.txt",
+            ".h/x.txt",
+            "a/.s.txt",
+            "other/e.txt",
+            "a/n.png",
+        ] {
             let path = root.join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
@@ -223,7 +236,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = OsStr::from_bytes(b"\xff.txt");
         fs::write(folder.path().join(name), "").unwrap();
-        let files: Vec<_> = Glob::new("*.txt", folder.path()).unwrap().open().map(Result::unwrap).collect();
+        let files: Vec<_> =
+            Glob::new("*.txt", folder.path()).unwrap().open().map(Result::unwrap).collect();
         assert_eq!(files, [Fields::single(b"\xff.txt")]);
     }
 

@@ -27,7 +27,8 @@ impl<R: Bytes> Objects<R> {
     pub fn new(file: InputFile, reader: R) -> Result<Self, InputError> {
         let reader = BufReader::with_capacity(1 << 16, reader);
         let (keys, line) = (Vec::new(), Vec::new());
-        let mut objects = Self { file, reader, keys, first: None, position: 0, line_number: 0, line };
+        let mut objects =
+            Self { file, reader, keys, first: None, position: 0, line_number: 0, line };
         if let Some(first) = objects.read().transpose()? {
             let values = first.0.iter().map(|(_, value)| value).collect();
             objects.keys = first.0.into_iter().map(|(key, _)| key).collect();
@@ -58,7 +59,9 @@ impl<R: Bytes> Objects<R> {
             let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
             if !line.is_empty() {
                 let object = serde_json::from_slice(line).map_err(|error| complaint(line, &error));
-                return Some(object.map_err(|message| self.file.error_at(self.line_number, message)));
+                return Some(
+                    object.map_err(|message| self.file.error_at(self.line_number, message)),
+                );
             }
         }
     }
@@ -69,7 +72,8 @@ impl<R: Bytes> Objects<R> {
         for (index, (key, value)) in object.0.into_iter().enumerate() {
             // Almost always the keys stand in the same order in every line.
             let same = self.keys.get(index).is_some_and(|known| *known == key);
-            let place = if same { Some(index) } else { self.keys.iter().position(|known| *known == key) };
+            let place =
+                if same { Some(index) } else { self.keys.iter().position(|known| *known == key) };
             let Some(place) = place else {
                 let message = format!("the first object has no key `{key}`");
                 return Err(self.file.error_at(self.line_number, message));
@@ -141,7 +145,6 @@ fn text(value: &RawValue) -> serde_json::Result<String> {
 /// What is wrong with a line.
 fn complaint(line: &[u8], error: &serde_json::Error) -> String {
     let kind = match line[0] {
-        b'{' => None,
         b'[' => Some("an array"),
         b'"' => Some("a string"),
         b't' | b'f' => Some("a boolean"),
@@ -154,7 +157,11 @@ fn complaint(line: &[u8], error: &serde_json::Error) -> String {
     }
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
-    if error.is_data() { message.to_owned() } else { format!("not JSON: {message} (column {})", error.column()) }
+    if error.is_data() {
+        message.to_owned()
+    } else {
+        format!("not JSON: {message} (column {})", error.column())
+    }
 }
 
 #[cfg(test)]

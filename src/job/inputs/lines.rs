@@ -99,7 +99,7 @@ mod tests {
     proptest! {
         #[test]
         fn nul_separated_inputs_come_back(inputs in prop::collection::vec("[a-z\n\r ]{0,8}", 0..20)) {
-            let text: String = inputs.iter().map(|input| format!("{input}\0")).collect();
+            let text = inputs.iter().flat_map(|input| [input, "\0"]).collect::<String>();
             let back = read(text.as_bytes(), Separator::Nul);
             prop_assert_eq!(back, inputs.iter().map(|i| i.as_bytes().to_vec()).collect::<Vec<_>>());
         }

@@ -10,6 +10,9 @@ use crate::job::Fields;
 use crate::job::document::Document;
 use crate::job::table::{Table, described, scalar_text};
 
+/// The names of some lists, and each with its place and its values' texts.
+type Lists = (Vec<String>, Vec<Spanned<Vec<String>>>);
+
 /// Rows and the names of their fields.
 type Rows = (Vec<String>, Vec<Fields>);
 
@@ -31,7 +34,10 @@ pub(super) fn values(table: &mut Table<'_>) -> Option<Rows> {
             let message = if mixed && element.get_ref().is_table() {
                 "`values` has scalars and tables".to_owned()
             } else {
-                format!("an input must be a string, a number, a boolean or a table, not {}", described(element.get_ref()))
+                format!(
+                    "an input must be a string, a number, a boolean or a table, not {}",
+                    described(element.get_ref())
+                )
             };
             document.error(&element.span(), message);
         }
@@ -106,7 +112,11 @@ pub(super) fn zip(table: &mut Table<'_>) -> Option<Rows> {
         if own != length {
             equal = false;
             let message = format!("`{name}` has {own} values, `{}` has {length}", names[0]);
-            table.document().error_with_help(&list.span(), message, "the lists of `zip` are equally long");
+            table.document().error_with_help(
+                &list.span(),
+                message,
+                "the lists of `zip` are equally long",
+            );
         }
     }
     let row = |index: usize| lists.iter().map(|list| &list.get_ref()[index]).collect();
@@ -114,7 +124,7 @@ pub(super) fn zip(table: &mut Table<'_>) -> Option<Rows> {
 }
 
 /// A table of lists: their names and their values' texts.
-fn lists(table: &mut Table<'_>, key: &'static str) -> Option<(Vec<String>, Vec<Spanned<Vec<String>>>)> {
+fn lists(table: &mut Table<'_>, key: &'static str) -> Option<Lists> {
     let value = table.raw(key)?;
     let Some(entries) = value.get_ref().as_table() else {
         table.wrong_type(key, value, "a table of arrays");
@@ -142,7 +152,8 @@ fn scalar(name: &str, value: &Spanned<DeValue<'_>>, document: &Document) -> Opti
     let text = scalar_text(value.get_ref());
     if text.is_none() {
         let found = described(value.get_ref());
-        let message = format!("a value of `{name}` must be a string, a number or a boolean, not {found}");
+        let message =
+            format!("a value of `{name}` must be a string, a number or a boolean, not {found}");
         document.error(&value.span(), message);
     }
     text
@@ -171,12 +182,16 @@ mod tests {
 
     #[test]
     fn the_last_list_is_the_fastest() {
-        let lists = vec![vec!["0.1".to_owned(), "0.01".into()], vec!["1".into(), "2".into(), "3".into()]];
+        let lists =
+            vec![vec!["0.1".to_owned(), "0.01".into()], vec!["1".into(), "2".into(), "3".into()]];
         let matrix = Matrix { lists, count: 6 };
         let rows: Vec<String> = (0..matrix.count)
             .map(|index| {
                 let row = matrix.at(index);
-                row.iter().map(|v| String::from_utf8_lossy(v).into_owned()).collect::<Vec<_>>().join("/")
+                row.iter()
+                    .map(|v| String::from_utf8_lossy(v).into_owned())
+                    .collect::<Vec<_>>()
+                    .join("/")
             })
             .collect();
         assert_eq!(rows, ["0.1/1", "0.1/2", "0.1/3", "0.01/1", "0.01/2", "0.01/3"]);

@@ -123,10 +123,13 @@ impl Inputs {
     }
 
     /// Starts reading. What was read from a pipe cannot be read again.
+    ///
+    /// # Errors
+    /// A file that cannot be read (any more).
     pub fn open(&self) -> Result<InputReader, InputError> {
         let Selection { filter, shuffle, skip, limit } = self.selection.clone();
         if let Some(seed) = shuffle {
-            let shuffled = self.shuffled(seed, filter)?;
+            let shuffled = self.shuffled(seed, filter.as_deref())?;
             return Ok(Box::new(Select::new(shuffled, None, skip, limit)));
         }
         match &self.source {
@@ -150,8 +153,8 @@ impl Inputs {
         }
     }
 
-    fn shuffled(&self, seed: u64, filter: Option<Arc<Filter>>) -> Result<Shuffled, InputError> {
-        let passes = |fields: &Fields| filter.as_ref().is_none_or(|filter| filter.passes(fields));
+    fn shuffled(&self, seed: u64, filter: Option<&Filter>) -> Result<Shuffled, InputError> {
+        let passes = |fields: &Fields| filter.is_none_or(|filter| filter.passes(fields));
         match &self.source {
             Source::Counted(counted) => Ok(Shuffled::of_counted(counted, seed, passes)),
             Source::File { file, format, kept } => {
@@ -183,7 +186,11 @@ impl Counted {
 }
 
 /// The records of a file: those that were kept when the job was planned, else from the start.
-fn open_file(file: &InputFile, format: &Format, kept: &Kept) -> Result<Box<dyn Records>, InputError> {
+fn open_file(
+    file: &InputFile,
+    format: &Format,
+    kept: &Kept,
+) -> Result<Box<dyn Records>, InputError> {
     if let Some(records) = kept.take() {
         return Ok(records);
     }

@@ -55,7 +55,8 @@ pub(in crate::job) fn read(table: Option<Table<'_>>, folder: &Path) -> Planned {
         table.document().error(&null.span(), "`null` goes with `lines` only");
     }
     let fields = found.as_ref().and_then(|(fields, _)| fields.clone());
-    let selection = selection(&mut table, fields.as_deref(), found.as_ref().map(|(_, source)| source));
+    let selection =
+        selection(&mut table, fields.as_deref(), found.as_ref().map(|(_, source)| source));
     let document = table.document();
     table.finish();
     let inputs = found
@@ -73,9 +74,18 @@ fn counted(counted: Counted) -> Source {
     Source::Counted(Arc::new(counted))
 }
 
-/// The sources that the table has. All are asked for, so that each is known as a key.
+/// The keys beside the source.
+const OTHERS: [&str; 5] = ["null", "where", "shuffle", "skip", "limit"];
+
+/// The sources that the table has, in its order. All keys are asked for, so that what is left is unknown.
 fn mark_sources(table: &mut Table<'_>) -> Vec<&'static str> {
-    SOURCES.into_iter().filter(|source| table.raw(source).is_some()).collect()
+    for key in OTHERS {
+        table.raw(key);
+    }
+    let mut present: Vec<_> =
+        SOURCES.into_iter().filter(|source| table.raw(source).is_some()).collect();
+    present.sort_by_key(|source| table.span_of_key(source).start);
+    present
 }
 
 /// A table that the command line made, for a limit alone, needs no source.
@@ -84,7 +94,7 @@ fn no_source(table: &Table<'_>) -> Option<Found> {
         return Some((Some(Vec::new()), counted(Counted::Rows(vec![Fields::default()]))));
     }
     // If there is one of a later day, or one that is misspelt, that is said of it.
-    if !table.has("job") && !table.has_unknown() {
+    if !table.has_unknown() {
         let names: Vec<_> = SOURCES.iter().map(|source| format!("`{source}`")).collect();
         let help = format!("give it one of {}", names.join(", "));
         table.document().error_with_help(&table.span(), "`[inputs]` has no source", help);
@@ -129,7 +139,8 @@ fn source_of(source: &'static str, table: &mut Table<'_>, folder: &Path) -> Opti
         "glob" => {
             let pattern = table.get::<String>("glob")?;
             let glob = Glob::new(pattern.get_ref(), folder);
-            let glob = glob.map_err(|message| table.document().error(&pattern.span(), message)).ok()?;
+            let glob =
+                glob.map_err(|message| table.document().error(&pattern.span(), message)).ok()?;
             Some((input(), Source::Glob(glob)))
         }
         _ => file_source(source, table, folder),
@@ -174,7 +185,11 @@ fn read_keys(file: &InputFile) -> Result<(Vec<String>, Kept), InputError> {
     Ok((keys, if file.regular { Kept::default() } else { Kept::new(Box::new(objects)) }))
 }
 
-fn selection(table: &mut Table<'_>, fields: Option<&[String]>, source: Option<&Source>) -> Selection {
+fn selection(
+    table: &mut Table<'_>,
+    fields: Option<&[String]>,
+    source: Option<&Source>,
+) -> Selection {
     let filter = table.get::<String>("where").and_then(|text| {
         let parsed = Filter::parse(text.get_ref(), fields);
         let document = table.document();

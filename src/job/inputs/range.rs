@@ -56,7 +56,10 @@ impl Range {
         let scaled = |number: Decimal| number.in_units_of(finest).ok_or_else(too_large);
         let (first, last, stride) = (scaled(from)?, scaled(to)?, scaled(step)?);
         if stride == 0 {
-            return Err(("a step of 0 never gets there".into(), "leave `step` out for steps of 1".into()));
+            return Err((
+                "a step of 0 never gets there".into(),
+                "leave `step` out for steps of 1".into(),
+            ));
         }
         let distance = last.checked_sub(first).ok_or_else(too_large)?;
         if distance != 0 && (distance < 0) != (stride < 0) {
@@ -192,8 +195,12 @@ mod tests {
             ("1", "2.5", "1", "1 2"),
             ("1e-3", "3e-3", "1e-3", "0.001 0.002 0.003"),
             ("1e3", "2e3", "1e3", "1000 2000"),
-            ("170141183460469231731687303715884105720", "170141183460469231731687303715884105720", "1",
-             "170141183460469231731687303715884105720"),
+            (
+                "170141183460469231731687303715884105720",
+                "170141183460469231731687303715884105720",
+                "1",
+                "170141183460469231731687303715884105720",
+            ),
         ] {
             let range = range(from, to, step).unwrap();
             let values: Vec<_> = (0..range.count)

@@ -26,7 +26,11 @@ impl InputFile {
     /// The file called `name` as seen from `folder`, or why there is none. `-` is standard input.
     pub fn find(name: &str, folder: &Path) -> Result<Self, String> {
         if name == "-" {
-            return Ok(Self { path: PathBuf::new(), shown: "standard input".into(), regular: false });
+            return Ok(Self {
+                path: PathBuf::new(),
+                shown: "standard input".into(),
+                regular: false,
+            });
         }
         let path = folder.join(name);
         let failed = |error: &io::Error| format!("failed to read `{name}`: {}", reason(error));

@@ -16,7 +16,18 @@ const HOMES: [(&str, &[&str]); 7] = [
     ("report", &["dialect", "order", "formula_safe"]),
     (
         "workload.command",
-        &["argv", "shell", "env", "cwd", "stdin", "stdin_file", "stdout", "stderr", "success_codes", "capture"],
+        &[
+            "argv",
+            "shell",
+            "env",
+            "cwd",
+            "stdin",
+            "stdin_file",
+            "stdout",
+            "stderr",
+            "success_codes",
+            "capture",
+        ],
     ),
     ("workload.compute", &["function", "arg"]),
     ("workload.sleep", &["duration"]),
@@ -27,7 +38,15 @@ const LATER: [(&str, &[&str]); 5] = [
     ("", &["retry", "stages", "needs", "services"]),
     (
         "limits",
-        &["per_host", "rate", "burst", "deadline", "min_free_memory", "stop_after_failures", "on_stop"],
+        &[
+            "per_host",
+            "rate",
+            "burst",
+            "deadline",
+            "min_free_memory",
+            "stop_after_failures",
+            "on_stop",
+        ],
     ),
     ("workload", &["http", "python", "worker"]),
     ("inputs", &["job"]),
@@ -44,7 +63,9 @@ pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String
         return (unknown, Some(format!("did you mean `{near}`?")));
     }
     let elsewhere = |all: &'static [(&'static str, &'static [&'static str])]| {
-        all.iter().find(|(home, keys)| *home != "columns.*" && keys.contains(&key)).map(|(home, _)| *home)
+        all.iter()
+            .find(|(home, keys)| *home != "columns.*" && keys.contains(&key))
+            .map(|(home, _)| *home)
     };
     if let Some(home) = elsewhere(&HOMES) {
         let home = if home.is_empty() {
@@ -77,12 +98,22 @@ mod tests {
     fn an_unknown_key_is_explained() {
         let limits = ["concurrency", "timeout", "grace"];
         for (key, table, message, help) in [
-            ("concurency", "limits", "unknown key `concurency`", Some("did you mean `concurrency`?")),
+            (
+                "concurency",
+                "limits",
+                "unknown key `concurency`",
+                Some("did you mean `concurrency`?"),
+            ),
             ("retry", "", "`retry` is not supported yet", None),
             ("rate", "limits", "`rate` is not supported yet", None),
             ("header", "columns.loss", "`header` is not supported yet", None),
             ("formula_safe", "", "unknown key `formula_safe`", Some("it belongs in `[report]`")),
-            ("duration", "limits", "unknown key `duration`", Some("it belongs in `[workload.sleep]`")),
+            (
+                "duration",
+                "limits",
+                "unknown key `duration`",
+                Some("it belongs in `[workload.sleep]`"),
+            ),
             (
                 "model",
                 "limits",

@@ -50,7 +50,8 @@ pub(super) fn parse(text: &str, scope: &Scope<'_>) -> Result<Vec<Part>, Template
             });
         }
         let inside = brace + 1;
-        let Some(length) = text[inside..].find(['{', '}']).filter(|end| text[inside + end..].starts_with('}'))
+        let Some(length) =
+            text[inside..].find(['{', '}']).filter(|end| text[inside + end..].starts_with('}'))
         else {
             return Err(TemplateError {
                 span: brace..inside,
@@ -67,7 +68,9 @@ pub(super) fn parse(text: &str, scope: &Scope<'_>) -> Result<Vec<Part>, Template
                 }
                 parts.push(part);
             }
-            Err((message, help)) => return Err(TemplateError { span: brace..end + 1, message, help }),
+            Err((message, help)) => {
+                return Err(TemplateError { span: brace..end + 1, message, help });
+            }
         }
         position = end + 1;
     }
@@ -122,12 +125,14 @@ fn field(name: &str, fields: &[String]) -> Option<usize> {
 }
 
 fn unknown_operator(field: &str, operator: &str) -> (String, String) {
-    let names: Vec<_> = Operator::ALL.iter().map(|(name, _)| format!("`{{{field}.{name}}}`")).collect();
+    let names: Vec<_> =
+        Operator::ALL.iter().map(|(name, _)| format!("`{{{field}.{name}}}`")).collect();
     (format!("unknown operator `.{operator}`"), format!("there is {}", names.join(", ")))
 }
 
 fn unknown_field(name: &str, fields: &[String]) -> (String, String) {
-    let message = if name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ')) {
+    let message = if name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' '))
+    {
         format!("unknown field `{name}`")
     } else {
         // It looks like code that has braces of its own, such as JSON or awk.
@@ -139,7 +144,8 @@ fn unknown_field(name: &str, fields: &[String]) -> (String, String) {
     let help = match nearest(base, candidates) {
         Some(near) => format!("did you mean `{{{}}}`?", name.replacen(base, near, 1)),
         None if known.is_empty() => {
-            "this job's inputs have no fields; there is `{task}`, `{attempt}`, `{job}`, `{slot}`".into()
+            "this job's inputs have no fields; there is `{task}`, `{attempt}`, `{job}`, `{slot}`"
+                .into()
         }
         None => {
             let fields: Vec<_> = known.iter().map(|field| format!("`{{{field}}}`")).collect();
@@ -175,10 +181,25 @@ mod tests {
             ("a{inptu}", 1..8, "unknown field `inptu`", "did you mean `{input}`?"),
             ("{inptu.stem}", 0..12, "unknown field `inptu.stem`", "did you mean `{input.stem}`?"),
             ("{zzz}", 0..5, "unknown field `zzz`", "the inputs have `{input}`, `{size}`"),
-            ("x {input", 2..3, "`{` is never closed", "close it with `}`, or write `{{` for a brace"),
-            ("{in{put}", 0..1, "`{` is never closed", "close it with `}`, or write `{{` for a brace"),
+            (
+                "x {input",
+                2..3,
+                "`{` is never closed",
+                "close it with `}`, or write `{{` for a brace",
+            ),
+            (
+                "{in{put}",
+                0..1,
+                "`{` is never closed",
+                "close it with `}`, or write `{{` for a brace",
+            ),
             ("ä}", 2..3, "`}` without a `{` before it", "write `}}` for a brace"),
-            ("{}", 0..2, "empty placeholder", "write `{input}` for the input, or `{{}}` for braces"),
+            (
+                "{}",
+                0..2,
+                "empty placeholder",
+                "write `{input}` for the input, or `{{}}` for braces",
+            ),
             ("{print $1}", 0..10, "unknown field `print $1`", "write `{{` and `}}` for braces"),
         ] {
             let expected = TemplateError { span, message: message.into(), help: help.into() };

@@ -54,7 +54,9 @@ pub(super) fn square(a: &UBig, poll: Poll<'_>) -> Result<UBig, Halt> {
 /// Karatsuba's product from that of the lower halves, of the sums of both halves and of the upper halves. At millions
 /// of words even adding takes milliseconds.
 fn join(bottom: UBig, sums: UBig, top: UBig, half: usize, poll: Poll<'_>) -> Result<UBig, Halt> {
-    let middle = sums - &bottom - &top;
+    let middle = sums - &bottom;
+    check(poll)?;
+    let middle = middle - &top;
     check(poll)?;
     let upper = (top << bits(half)) + middle;
     check(poll)?;

@@ -14,7 +14,6 @@ mod number;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 pub use cpu::thread_cpu;
 pub use function::{Function, UnknownFunction};
@@ -112,6 +111,13 @@ impl Spec {
     pub fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         self.arg.render(values, out);
     }
+
+    /// One task as it would run: `factorial(10000)`.
+    pub fn show(&self, values: &Values<'_>) -> String {
+        let mut arg = Vec::new();
+        self.render(values, &mut arg);
+        format!("{}({})", self.function, String::from_utf8_lossy(&arg))
+    }
 }
 
 /// Calls `function`, in place. `arg` is the rendered argument, relative paths start in `folder`.
@@ -188,6 +194,7 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::time::Duration;
 
     use super::*;
     use crate::engine::cancel::{Cancel, Cause, Level};

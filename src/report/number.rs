@@ -1,0 +1,98 @@
+//! Numbers as reports have them: plain decimals, never `1e-7`, made without floating point where the value has none.
+
+use std::time::Duration;
+
+/// Appends an integer.
+pub(super) fn push_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends a duration as seconds: as many of the nine decimals as it has, none for whole seconds.
+pub(super) fn push_seconds(out: &mut Vec<u8>, duration: Duration, point: u8) {
+    push_integer(out, duration.as_secs());
+    let mut nanos = duration.subsec_nanos();
+    if nanos == 0 {
+        return;
+    }
+    let mut decimals = [b'0'; 10];
+    decimals[0] = point;
+    for digit in decimals[1..].iter_mut().rev() {
+        *digit = b'0' + (nanos % 10) as u8;
+        nanos /= 10;
+    }
+    let kept = decimals.iter().rposition(|&digit| digit != b'0').unwrap_or(0);
+    out.extend_from_slice(&decimals[..=kept]);
+}
+
+/// The seconds of `duration` as text.
+pub(super) fn seconds(duration: Duration) -> String {
+    let mut out = Vec::new();
+    push_seconds(&mut out, duration, b'.');
+    String::from_utf8(out).expect("digits and a point")
+}
+
+/// `value` with at most three decimals, without trailing zeros.
+pub(super) fn thousandths(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Whether every spreadsheet reads `text` as a number and nothing else: an optional sign, digits, at most one decimal
+/// point, and an optional exponent.
+pub(super) fn is_number(text: &[u8]) -> bool {
+    let unsigned = without_sign(text);
+    let (mantissa, exponent) = match memchr::memchr2(b'e', b'E', unsigned) {
+        Some(at) => (&unsigned[..at], Some(without_sign(&unsigned[at + 1..]))),
+        None => (unsigned, None),
+    };
+    let (whole, decimals) = match memchr::memchr(b'.', mantissa) {
+        Some(at) => (&mantissa[..at], &mantissa[at + 1..]),
+        None => (mantissa, &[][..]),
+    };
+    !(whole.is_empty() && decimals.is_empty())
+        && whole.iter().chain(decimals).all(u8::is_ascii_digit)
+        && exponent.is_none_or(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+}
+
+fn without_sign(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_plain_decimals() {
+        for (nanos, text) in [
+            (0, "0"),
+            (41, "0.000000041"),
+            (1_500_000_000, "1.5"),
+            (2_000_000_000, "2"),
+            (10_000_000_001, "10.000000001"),
+            (100_000_000, "0.1"),
+            (u64::MAX, "18446744073.709551615"),
+        ] {
+            assert_eq!(seconds(Duration::from_nanos(nanos)), text);
+        }
+    }
+
+    #[test]
+    fn rates_keep_three_decimals() {
+        for (value, text) in [(0.0, "0"), (1e-9, "0"), (1234.5, "1234.5"), (1e6, "1000000")] {
+            assert_eq!(thousandths(value), text);
+        }
+    }
+
+    #[test]
+    fn numbers_are_told_from_formulas() {
+        for text in ["0", "-1", "+1.50", ".5", "-.5", "5.", "1e6", "-2.5E-07"] {
+            assert!(is_number(text.as_bytes()), "{text}");
+        }
+        for text in
+            ["", "-", ".", "-.", "1-1", "1.2.3", "1e", "e5", "0x10", "1,5", " 1", "inf", "+-1"]
+        {
+            assert!(!is_number(text.as_bytes()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! From the slots to the recorder: rows are encoded where they are made and collected in trays, which the recorder
+//! empties. What a slot waits for is never the disk, only room in its own tray.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::engine::clock::Calendar;
+use crate::engine::task::{Record, Status};
+use crate::report::layout::Layout;
+use crate::report::output::Printer;
+use crate::report::row::{Encoder, TooLong};
+use crate::report::stats::Totals;
+
+/// How long a row may stand in a tray: half of what users are promised, since writing takes time too.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// A tray with so many bytes is emptied at once: more would no longer be in the processor's cache.
+const HEAVY: usize = 64 << 10;
+
+/// A tray with so many bytes takes no more.
+const FULL: usize = 1 << 20;
+
+/// How many different errors are kept for the terminal.
+const FAILURES: usize = 3;
+
+/// Of an error that is kept for the terminal, so many bytes.
+const FAILURE_BYTES: usize = 2_000;
+
+/// Where the slots of one loop leave their records.
+#[derive(Debug)]
+pub struct Outbox {
+    shared: Arc<Shared>,
+    tray: Arc<Tray>,
+    encoder: Encoder,
+    row: Vec<u8>,
+    /// Failures that are known not to be news.
+    seen: Vec<String>,
+}
+
+impl Outbox {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let tray = Arc::new(Tray::default());
+        lock(&shared.trays).push(Arc::clone(&tray));
+        let encoder = Encoder::new(Arc::clone(&shared.layout), shared.calendar);
+        Self { shared, tray, encoder, row: Vec::new(), seen: Vec::new() }
+    }
+
+    /// Hands a record on. Never blocks: ask [`Outbox::is_full`] before the next task.
+    #[expect(clippy::needless_pass_by_value, reason = "this is where a record ends")]
+    pub fn put(&mut self, record: Record) {
+        self.row.clear();
+        if let Some(too_long) = self.encoder.push_row(&mut self.row, &record) {
+            self.shared.remarks.too_long(record.task.number, too_long);
+        }
+        self.note_failure(&record);
+        let bytes = self.tray.push(&record, &self.row);
+        self.shared.bell.ring(if bytes >= HEAVY { Bell::NOW } else { Bell::SOON });
+        if let Some(printer) = &self.shared.printer {
+            printer.print(&record.outcome);
+        }
+    }
+
+    /// Whether the recorder has to catch up before more records come.
+    pub fn is_full(&self) -> bool {
+        self.tray.is_full() || self.shared.printer.as_ref().is_some_and(Printer::is_full)
+    }
+
+    /// Ready when there is room again. Does not borrow the outbox, so that other slots of the loop can use it.
+    pub fn room(&self) -> impl Future<Output = ()> + use<> {
+        let tray = Arc::clone(&self.tray);
+        let shared = Arc::clone(&self.shared);
+        async move {
+            tray.room().await;
+            if let Some(printer) = &shared.printer {
+                printer.room().await;
+            }
+        }
+    }
+
+    /// Blocks this thread until there is room: for who has no runtime.
+    pub fn wait_for_room(&self) {
+        while self.is_full() {
+            thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    fn note_failure(&mut self, record: &Record) {
+        let status = record.outcome.status;
+        let error = clipped(&record.outcome.error);
+        let nothing_to_tell = matches!(status, Status::Ok | Status::Cancelled)
+            || self.shared.remarks.enough_failures.load(Ordering::Relaxed)
+            || self.seen.iter().any(|seen| seen == error);
+        if !nothing_to_tell {
+            self.seen.push(error.to_owned());
+            self.shared.remarks.failure(record.task.number, status, error);
+        }
+    }
+}
+
+/// What the outboxes of a report share with its recorder.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) layout: Arc<Layout>,
+    pub(super) calendar: Calendar,
+    pub(super) trays: Mutex<Vec<Arc<Tray>>>,
+    pub(super) bell: Bell,
+    pub(super) remarks: Remarks,
+    /// Prints whole outputs, if that was asked for.
+    pub(super) printer: Option<Printer>,
+}
+
+/// The rows of one outbox that the recorder has not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Tray {
+    pub(super) batch: Mutex<Batch>,
+    /// The bytes of `batch`, to be read without the lock.
+    bytes: AtomicUsize,
+    notify: Notify,
+}
+
+impl Tray {
+    /// Returns how many bytes stand in the tray now.
+    fn push(&self, record: &Record, row: &[u8]) -> usize {
+        let mut batch = lock(&self.batch);
+        batch.push(record, row);
+        let bytes = batch.bytes.len();
+        self.bytes.store(bytes, Ordering::SeqCst);
+        bytes
+    }
+
+    /// Whether there is nothing to take. Whoever fills it after this was asked rings the bell.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.load(Ordering::SeqCst) == 0
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.load(Ordering::SeqCst) >= FULL
+    }
+
+    async fn room(&self) {
+        loop {
+            let notified = self.notify.notified(); // counts from here, so that no emptying is missed
+            if !self.is_full() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// To be called when the batch has been taken, while it is still locked.
+    pub(super) fn emptied(&self) {
+        self.bytes.store(0, Ordering::SeqCst);
+        self.notify.notify_waiters();
+    }
+}
+
+/// Rows that are written together, and what the recorder has to know of them.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) bytes: Vec<u8>,
+    pub(super) rows: Vec<RowInfo>,
+    pub(super) totals: Totals,
+}
+
+/// What the recorder has to know of a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowInfo {
+    /// The task's number.
+    pub(super) task: u64,
+    /// Bytes.
+    pub(super) length: u32,
+    /// Queue and run time of a task that was started.
+    pub(super) times: Option<(Duration, Duration)>,
+}
+
+impl Batch {
+    fn push(&mut self, record: &Record, row: &[u8]) {
+        self.bytes.extend_from_slice(row);
+        let times =
+            record.first_started.map(|_| (record.queued.unwrap_or_default(), record.outcome.run));
+        self.rows.push(RowInfo { task: record.task.number, length: row.len() as u32, times });
+        self.totals.add(&record.outcome);
+    }
+
+    /// Moves all rows of `other` behind those of this batch.
+    pub(super) fn append(&mut self, other: &mut Batch) {
+        self.bytes.append(&mut other.bytes);
+        self.rows.append(&mut other.rows);
+        self.totals.merge(&std::mem::take(&mut other.totals));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.rows.clear();
+        self.totals = Totals::default();
+    }
+}
+
+/// Wakes the recorder: an idle job costs nothing, a busy one a wake-up per batch, never one per row.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    rung: AtomicU8,
+    sleeper: OnceLock<Thread>,
+}
+
+impl Bell {
+    /// Nobody has rung.
+    const QUIET: u8 = 0;
+    /// There are rows.
+    pub(super) const SOON: u8 = 1;
+    /// There are many.
+    pub(super) const NOW: u8 = 2;
+    /// There will be no more.
+    pub(super) const CLOSING: u8 = 3;
+
+    pub(super) fn ring(&self, level: u8) {
+        // In one order with the bytes of the trays: either the recorder sees them, or this sees that it is quiet.
+        if self.rung.load(Ordering::SeqCst) < level
+            && self.rung.fetch_max(level, Ordering::SeqCst) < level
+            && let Some(sleeper) = self.sleeper.get()
+        {
+            sleeper.unpark();
+        }
+    }
+
+    /// Waits until rows are due, and says whether they are the last. To be called by one thread only.
+    ///
+    /// The bell is quiet again before any tray is emptied, so whoever fills one after that rings it anew.
+    pub(super) fn wait(&self) -> bool {
+        self.sleeper.get_or_init(thread::current);
+        while self.rung.load(Ordering::Acquire) == Self::QUIET {
+            thread::park();
+        }
+        let due = Instant::now() + PATIENCE;
+        while self.rung.load(Ordering::Acquire) == Self::SOON {
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::park_timeout(left);
+        }
+        self.rung.swap(Self::QUIET, Ordering::SeqCst) == Self::CLOSING
+    }
+}
+
+/// What is worth telling the person at the terminal.
+#[derive(Debug)]
+pub(super) struct Remarks {
+    enough_failures: AtomicBool,
+    failures: Mutex<Vec<Failure>>,
+    too_long: Mutex<Option<String>>,
+    layout: Arc<Layout>,
+}
+
+/// A task that failed, as the terminal shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The task's number.
+    pub task: u64,
+    /// How it ended.
+    pub status: Status,
+    /// The cause. Not escaped.
+    pub error: String,
+}
+
+impl Remarks {
+    pub(super) fn new(layout: &Arc<Layout>) -> Self {
+        Self {
+            enough_failures: AtomicBool::new(false),
+            failures: Mutex::default(),
+            too_long: Mutex::default(),
+            layout: Arc::clone(layout),
+        }
+    }
+
+    fn failure(&self, task: u64, status: Status, error: &str) {
+        let mut failures = lock(&self.failures);
+        let news = failures.iter().all(|known| known.error != error);
+        if news && failures.len() < FAILURES {
+            failures.push(Failure { task, status, error: error.to_owned() });
+        }
+        self.enough_failures.store(failures.len() == FAILURES, Ordering::Relaxed);
+    }
+
+    fn too_long(&self, task: u64, TooLong { column, length }: TooLong) {
+        let mut said = lock(&self.too_long);
+        if said.is_none() {
+            let name = &self.layout.names[column];
+            *said = Some(format!(
+                "column `{name}` of task {task} has {length} characters: whole in the report, but a spreadsheet cuts \
+                 a cell at 32767"
+            ));
+        }
+    }
+
+    /// Different failures, the first ones, by task number.
+    pub(super) fn failures(&self) -> Vec<Failure> {
+        let mut failures = lock(&self.failures).clone();
+        failures.sort_by_key(|failure| failure.task);
+        failures
+    }
+
+    /// What was said about cells that are too long.
+    pub(super) fn warning(&self) -> Option<String> {
+        lock(&self.too_long).clone()
+    }
+}
+
+fn clipped(error: &str) -> &str {
+    &error[..error.floor_char_boundary(FAILURE_BYTES)]
+}
+
+/// A panic while a batch is locked would be a bug, and is no reason to lose the others' rows.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

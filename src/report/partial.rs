@@ -1,0 +1,180 @@
+//! `results/<job>.csv.partial`: the rows of a job that runs, safe from other runners and from being overwritten.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::report::ReportError;
+
+/// The open partial. Its lock dies with its holder, however that ends.
+#[derive(Debug)]
+pub(super) struct Partial {
+    file: File,
+    path: PathBuf,
+}
+
+impl Partial {
+    /// Takes the partial at `path`. One that is there already is refused unless it may be started `fresh`.
+    pub(super) fn take(path: &Path, fresh: bool) -> Result<Self, ReportError> {
+        loop {
+            let (file, new) = open(path)?;
+            lock(&file, path)?;
+            let partial = Self { file, path: path.to_owned() };
+            // Whoever held the lock may have finished meanwhile: what is open is a finished report then.
+            if !partial.is_in_place() {
+                continue;
+            }
+            if !new && !fresh {
+                return Err(left_over(path));
+            }
+            partial.truncate(0).map_err(|error| ReportError::writing(path, &error))?;
+            return Ok(partial);
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the file still is where it was made.
+    pub(super) fn is_in_place(&self) -> bool {
+        let here = fs::symlink_metadata(&self.path).map(|meta| (meta.dev(), meta.ino())).ok();
+        here.is_some() && here == self.file.metadata().map(|meta| (meta.dev(), meta.ino())).ok()
+    }
+
+    /// Appends `bytes`. If that fails, says how many were written before.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.file.write(&bytes[written..]) {
+                Ok(0) => return Err((written, ErrorKind::WriteZero.into())),
+                Ok(more) => written += more,
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) => return Err((written, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts off what stands behind `length`.
+    pub(super) fn truncate(&self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+
+    /// Reads from `offset` on until `bytes` is full.
+    pub(super) fn read(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(bytes, offset)
+    }
+
+    /// Removes the file, unless somebody has put another in its place.
+    pub(super) fn remove(&self) {
+        if self.is_in_place() {
+            let _ = fs::remove_file(&self.path); // the report is in place: what is left is only untidy
+        }
+    }
+}
+
+/// Opens the file, and says whether it is new. Never follows a link: it might lead to a file that is no partial.
+fn open(path: &Path) -> Result<(File, bool), ReportError> {
+    loop {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true);
+        match options.clone().create_new(true).open(path) {
+            Ok(file) => return Ok((file, true)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => (),
+            Err(error) => return Err(ReportError::writing(path, &error)),
+        }
+        let regular = match fs::symlink_metadata(path) {
+            Ok(meta) => meta.is_file(),
+            Err(error) if error.kind() == ErrorKind::NotFound => continue, // its runner has just finished
+            Err(error) => return Err(ReportError::writing(path, &error)),
+        };
+        if !regular {
+            let message =
+                format!("`{}` is in the way: it is not a regular file; remove it", path.display());
+            return Err(ReportError::refused(message));
+        }
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+        match options.custom_flags(flags as i32).open(path) {
+            Ok(file) => return Ok((file, false)),
+            Err(error) if error.kind() == ErrorKind::NotFound => (),
+            Err(error) => return Err(ReportError::writing(path, &error)),
+        }
+    }
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), ReportError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(ReportError::refused(format!(
+            "`{}` is being written by another runner; wait for it, or give this run another folder by --results",
+            path.display()
+        ))),
+        // A file system without locks: two runners at once are the user's care there.
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(error)) => {
+            Err(ReportError::refused(format!("failed to lock `{}`: {error}", path.display())))
+        }
+    }
+}
+
+fn left_over(path: &Path) -> ReportError {
+    ReportError::refused(format!(
+        "`{}` is left from a run that did not finish; keep it by moving it away, or run with --fresh to discard it",
+        path.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn refusal(path: &Path, fresh: bool) -> String {
+        let error = Partial::take(path, fresh).unwrap_err();
+        assert!(error.is_refusal());
+        error.to_string()
+    }
+
+    #[test]
+    fn one_that_is_left_is_kept_unless_told_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv.partial");
+        fs::write(&path, "rows").unwrap();
+        assert!(refusal(&path, false).ends_with(
+            "is left from a run that did not finish; keep it by moving it away, or run with --fresh to discard it"
+        ));
+        assert_eq!(fs::read(&path).unwrap(), b"rows");
+        Partial::take(&path, true).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn one_that_is_in_use_is_refused_even_afresh() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv.partial");
+        let mut partial = Partial::take(&path, false).unwrap();
+        partial.append(b"row").unwrap();
+        for fresh in [false, true] {
+            assert!(refusal(&path, fresh).contains("is being written by another runner"));
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"row");
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, precious) =
+            (folder.path().join("a.csv.partial"), folder.path().join("precious"));
+        fs::write(&precious, "kept").unwrap();
+        symlink(&precious, &path).unwrap();
+        for fresh in [false, true] {
+            assert!(refusal(&path, fresh).contains("it is not a regular file"));
+        }
+        assert_eq!(fs::read(&precious).unwrap(), b"kept");
+    }
+}

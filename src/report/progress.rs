@@ -1,0 +1,201 @@
+//! What standard error shows while a job runs: a bar on a terminal, now and then a line elsewhere.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::engine::task::Status;
+use crate::report::outbox::lock;
+use crate::report::stats::Counts;
+use crate::report::terminal::human_duration;
+
+/// Short jobs say nothing in a log; the line after this comes after twice the time, and so on.
+const FIRST_LINE: Duration = Duration::from_secs(5);
+
+/// A log hears of a long job at least this often.
+const LONGEST_SILENCE: Duration = Duration::from_mins(5);
+
+/// What is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// A bar if standard error is a terminal, else lines.
+    #[default]
+    Auto,
+    /// Nothing.
+    Off,
+}
+
+/// The progress of one job. Shared by who ticks it and who prints lines.
+#[derive(Debug)]
+pub struct Progress {
+    job: String,
+    total: Option<u64>,
+    counts: Arc<Counts>,
+    started: Instant,
+    display: Display,
+}
+
+#[derive(Debug)]
+enum Display {
+    Bar(ProgressBar),
+    Lines(Mutex<Schedule>),
+    Off,
+}
+
+impl Progress {
+    /// Shows the progress of `job` from now on; `total` is the number of its tasks, if that is known.
+    pub fn new(job: &str, total: Option<u64>, counts: Arc<Counts>, mode: Mode) -> Self {
+        let display = match mode {
+            Mode::Off => Display::Off,
+            Mode::Auto if io::stderr().is_terminal() => Display::Bar(bar(job, total)),
+            Mode::Auto => Display::Lines(Mutex::new(Schedule::new())),
+        };
+        Self { job: job.to_owned(), total, counts, started: Instant::now(), display }
+    }
+
+    /// Brings the display up to date. To be called about ten times a second.
+    pub fn tick(&self) {
+        match &self.display {
+            Display::Bar(bar) => {
+                let (ok, failed) = (self.counts.get(Status::Ok), self.counts.failed());
+                bar.set_message(format!("{} ok / {} failed", HumanCount(ok), HumanCount(failed)));
+                bar.set_position(self.counts.ended());
+                bar.tick();
+            }
+            Display::Lines(schedule) => {
+                let elapsed = self.started.elapsed();
+                if lock(schedule).is_due(elapsed) {
+                    self.println(&self.line(elapsed));
+                }
+            }
+            Display::Off => (),
+        }
+    }
+
+    /// Ends the display: the bar goes, what was printed stays.
+    pub fn finish(&self) {
+        if let Display::Bar(bar) = &self.display {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Prints a line to standard error, above the bar if there is one. Lines are printed even where progress is off.
+    pub fn println(&self, line: &str) {
+        match &self.display {
+            Display::Bar(bar) => bar.suspend(|| say(line)),
+            _ => say(line),
+        }
+    }
+
+    fn line(&self, elapsed: Duration) -> String {
+        let ended = self.counts.ended();
+        let rate = ended as f64 / elapsed.as_secs_f64();
+        let of_total = self.total.map(|total| format!(" of {}", HumanCount(total)));
+        let left = self.total.filter(|_| ended > 0).map(|total| {
+            let left = total.saturating_sub(ended) as f64 / rate;
+            format!(", {} left", human_duration(Duration::from_secs_f64(left.min(1e9))))
+        });
+        format!(
+            "{}: {}{} tasks, {} failed, {}/s{}",
+            self.job,
+            HumanCount(ended),
+            of_total.unwrap_or_default(),
+            HumanCount(self.counts.failed()),
+            human_rate(rate),
+            left.unwrap_or_default()
+        )
+    }
+}
+
+/// A job that panics leaves no half a bar on the terminal.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// `rate` with as many digits as it deserves.
+pub(super) fn human_rate(rate: f64) -> String {
+    if rate < 10.0 { format!("{rate:.1}") } else { HumanCount(rate.round() as u64).to_string() }
+}
+
+/// Standard error may be gone; that is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn bar(job: &str, total: Option<u64>) -> ProgressBar {
+    // The colour is left out by indicatif where NO_COLOR asks for that.
+    let template = match total {
+        Some(_) => "{prefix} {bar:30.cyan} {human_pos}/{human_len}  {msg}  {rate}/s  {eta} left",
+        None => "{prefix} {spinner:.cyan} {human_pos} tasks  {msg}  {rate}/s  {elapsed}",
+    };
+    let rate = |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = out.write_str(&human_rate(state.per_sec()));
+    };
+    let style = ProgressStyle::with_template(template)
+        .expect("the template is a constant")
+        .with_key("rate", rate)
+        .progress_chars("━╸─");
+    // The control thread ticks ten times a second; a second limit would only drop its ticks.
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(20));
+    bar.with_style(style).with_prefix(job.to_owned())
+}
+
+/// When lines are due.
+#[derive(Debug)]
+struct Schedule {
+    next: Duration,
+    interval: Duration,
+}
+
+impl Schedule {
+    fn new() -> Self {
+        Self { next: FIRST_LINE, interval: FIRST_LINE }
+    }
+
+    fn is_due(&mut self, elapsed: Duration) -> bool {
+        let due = elapsed >= self.next;
+        if due {
+            self.next = elapsed + self.interval;
+            self.interval = LONGEST_SILENCE.min(self.interval * 2);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::clock::Moment;
+    use crate::engine::task::Outcome;
+    use crate::report::stats::Totals;
+
+    #[test]
+    fn lines_become_rarer() {
+        let mut schedule = Schedule::new();
+        let due = (0..=2_000).filter(|&second| schedule.is_due(Duration::from_secs(second)));
+        assert_eq!(
+            due.collect::<Vec<_>>(),
+            [5, 10, 20, 40, 80, 160, 320, 620, 920, 1220, 1520, 1820]
+        );
+    }
+
+    #[test]
+    fn a_line_says_how_far_and_how_long() {
+        let mut totals = Totals::default();
+        for number in 0..1200 {
+            let status = if number < 3 { Status::Failed } else { Status::Ok };
+            totals.add(&Outcome::new(status, Moment::from_nanos(0), Duration::ZERO));
+        }
+        let counts = Arc::<Counts>::default();
+        let progress = |total| Progress::new("photos", total, Arc::clone(&counts), Mode::Off);
+        let line = |total| progress(total).line(Duration::from_secs(5));
+        assert_eq!(line(Some(4800)), "photos: 0 of 4,800 tasks, 0 failed, 0.0/s");
+        counts.add(&totals.tally);
+        assert_eq!(line(Some(4800)), "photos: 1,200 of 4,800 tasks, 3 failed, 240/s, 15 s left");
+        assert_eq!(line(None), "photos: 1,200 tasks, 3 failed, 240/s");
+    }
+}

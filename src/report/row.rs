@@ -1,0 +1,219 @@
+//! A record becomes a row. This runs in the slots' threads, so that writing a report costs as many cores as running
+//! the job does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::clock::Calendar;
+use crate::engine::task::Record;
+use crate::report::layout::Layout;
+use crate::report::number::{push_integer, push_seconds};
+use crate::report::stamp::Stamp;
+
+/// The longest text that a cell of a spreadsheet holds, in UTF-16 units.
+const CELL_LIMIT: usize = 32_767;
+
+/// Writes rows, one after another.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    layout: Arc<Layout>,
+    calendar: Calendar,
+    stamp: Stamp,
+}
+
+/// A cell of a row that a spreadsheet would cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooLong {
+    /// Its index in [`Layout::names`].
+    pub(super) column: usize,
+    /// Its length in UTF-16 units.
+    pub(super) length: usize,
+}
+
+impl Encoder {
+    pub(super) fn new(layout: Arc<Layout>, calendar: Calendar) -> Self {
+        Self { layout, calendar, stamp: Stamp::new() }
+    }
+
+    /// Appends the row of `record` to `out`; says if one of its cells is too long for a spreadsheet.
+    pub(super) fn push_row(&mut self, out: &mut Vec<u8>, record: &Record) -> Option<TooLong> {
+        let Self { layout, calendar, stamp } = self;
+        let mut row = Row { layout, out, column: 0, too_long: None };
+        row.integer(Some(record.task.number));
+        for index in 0..layout.fields {
+            row.text(record.task.fields.get(index));
+        }
+        row.word(record.outcome.status.name());
+        row.integer(Some(record.task.attempts));
+        if let Some(started) = record.first_started {
+            row.cell(|out| stamp.push(out, calendar.time(started)));
+            row.seconds(record.queued);
+            row.measured(record);
+        } else {
+            (0..COLUMNS_OF_A_START).for_each(|_| row.cell(|_| ()));
+        }
+        row.text(&record.outcome.result);
+        row.integer(record.outcome.output_bytes);
+        for index in 0..layout.columns {
+            row.text(record.columns.get(index).and_then(Option::as_deref).unwrap_or_default());
+        }
+        row.text(record.outcome.error.as_bytes());
+        let too_long = row.too_long;
+        out.extend_from_slice(layout.terminator);
+        too_long
+    }
+}
+
+/// `started_utc` to `code`: empty for a task that never started.
+const COLUMNS_OF_A_START: usize = 8;
+
+/// A row in the making.
+struct Row<'a> {
+    layout: &'a Layout,
+    out: &'a mut Vec<u8>,
+    column: usize,
+    too_long: Option<TooLong>,
+}
+
+impl Row<'_> {
+    fn cell(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.column > 0 {
+            self.out.push(self.layout.delimiter);
+        }
+        self.column += 1;
+        write(self.out);
+    }
+
+    /// `run_s` to `code`.
+    fn measured(&mut self, record: &Record) {
+        let outcome = &record.outcome;
+        self.seconds(Some(outcome.run));
+        self.seconds(outcome.cpu.map(|cpu| cpu.user));
+        self.seconds(outcome.cpu.map(|cpu| cpu.system));
+        self.integer(outcome.peak_rss);
+        self.integer(record.slot);
+        self.integer(outcome.code);
+    }
+
+    fn word(&mut self, word: &str) {
+        self.cell(|out| out.extend_from_slice(word.as_bytes()));
+    }
+
+    fn integer(&mut self, value: Option<impl itoa::Integer>) {
+        self.cell(|out| {
+            if let Some(value) = value {
+                push_integer(out, value);
+            }
+        });
+    }
+
+    fn seconds(&mut self, duration: Option<Duration>) {
+        let point = self.layout.point;
+        self.cell(|out| {
+            if let Some(duration) = duration {
+                push_seconds(out, duration, point);
+            }
+        });
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        if text.len() > CELL_LIMIT && self.too_long.is_none() {
+            let length = String::from_utf8_lossy(text).encode_utf16().count();
+            self.too_long =
+                (length > CELL_LIMIT).then_some(TooLong { column: self.column, length });
+        }
+        let layout = self.layout;
+        self.cell(|out| layout.push_text(out, text));
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::engine::clock::Moment;
+    use crate::engine::task::{CpuTime, Outcome, Status, Task};
+    use crate::job::{Dialect, Fields, Order, ReportSettings};
+
+    pub(crate) const SETTINGS: ReportSettings =
+        ReportSettings { dialect: Dialect::Csv, order: Order::Input, formula_safe: true };
+
+    /// A task that ran for 1.5 s.
+    pub(crate) fn record(number: u64) -> Record {
+        let started = Moment::now();
+        let outcome = Outcome {
+            cpu: Some(CpuTime { user: Duration::from_nanos(41), system: Duration::ZERO }),
+            result: b"done".to_vec(),
+            ..Outcome::new(Status::Ok, started, Duration::from_millis(1500))
+        };
+        let task = Task { number, fields: Fields::single("a,b"), taken: started, attempts: 1 };
+        Record {
+            task,
+            slot: Some(2),
+            queued: Some(Duration::from_micros(7)),
+            first_started: Some(started),
+            outcome,
+            columns: Vec::new(),
+        }
+    }
+
+    /// A task that was cancelled before it started.
+    pub(crate) fn unrun(number: u64) -> Record {
+        let mut record = Record { slot: None, queued: None, first_started: None, ..record(number) };
+        record.task.attempts = 0;
+        record.outcome = Outcome::new(Status::Cancelled, Moment::now(), Duration::ZERO);
+        record
+    }
+
+    fn row(columns: &[&str], settings: ReportSettings, record: &Record) -> String {
+        let layout = Arc::new(Layout::new(&["input".into()], columns, settings));
+        let mut out = Vec::new();
+        let mut encoder = Encoder::new(layout, Calendar::now());
+        assert_eq!(encoder.push_row(&mut out, record), None);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// `row` with its only cell that differs from run to run left out.
+    fn without_start(row: &str) -> String {
+        let start = row.find("20").unwrap();
+        format!("{}{}", &row[..start], &row[start + "YYYY-MM-DD hh:mm:ss.sss".len()..])
+    }
+
+    #[test]
+    fn a_row_has_what_was_measured() {
+        let mut done = record(1);
+        assert_eq!(
+            without_start(&row(&[], SETTINGS, &done)),
+            "1,\"a,b\",ok,1,,0.000007,1.5,0.000000041,0,,2,,done,,\n"
+        );
+        done.outcome.code = Some(-1);
+        done.outcome.peak_rss = Some(1024);
+        done.outcome.output_bytes = Some(5);
+        done.outcome.error = "exit code 1".into();
+        done.columns = vec![Some(b"0.5".to_vec()), None];
+        let settings = ReportSettings { dialect: Dialect::ExcelSemicolon, ..SETTINGS };
+        assert_eq!(
+            without_start(&row(&["loss", "acc"], settings, &done)),
+            "1;a,b;ok;1;;0,000007;1,5;0,000000041;0;1024;2;-1;done;5;0,5;;exit code 1\r\n"
+        );
+    }
+
+    #[test]
+    fn a_task_that_never_ran_has_no_measurements() {
+        assert_eq!(row(&["x"], SETTINGS, &unrun(7)), "7,\"a,b\",cancelled,0,,,,,,,,,,,,\n");
+    }
+
+    #[test]
+    fn what_a_spreadsheet_would_cut_is_found_and_kept() {
+        let layout = Arc::new(Layout::new(&["input".into()], &[], SETTINGS));
+        let mut encoder = Encoder::new(Arc::clone(&layout), Calendar::now());
+        let mut long = record(1);
+        long.outcome.result = "ä".repeat(CELL_LIMIT).into_bytes();
+        let mut out = Vec::new();
+        assert_eq!(encoder.push_row(&mut out, &long), None);
+        long.outcome.result.push(b'x');
+        let too_long = encoder.push_row(&mut out, &long).unwrap();
+        assert_eq!(layout.names[too_long.column], "result");
+        assert_eq!(too_long.length, CELL_LIMIT + 1);
+        assert!(out.len() > 4 * CELL_LIMIT);
+    }
+}

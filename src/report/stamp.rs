@@ -1,0 +1,63 @@
+//! Calendar times as reports have them, made cheaply for rows that follow one another within a second.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Writes times as `YYYY-MM-DD hh:mm:ss.sss`, UTC.
+#[derive(Clone, Debug)]
+pub(super) struct Stamp {
+    second: Option<u64>,
+    /// `YYYY-MM-DD hh:mm:ss` of that second.
+    text: String,
+}
+
+impl Stamp {
+    /// Remembers no second yet.
+    pub(super) fn new() -> Self {
+        Self { second: None, text: String::new() }
+    }
+
+    /// Appends `time`, cut to the millisecond. A clock before 1970 counts as 1970.
+    pub(super) fn push(&mut self, out: &mut Vec<u8>, time: SystemTime) {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.second != Some(since.as_secs()) {
+            self.remember(since.as_secs());
+        }
+        let millis = since.subsec_millis();
+        let digit = |unit: u32| b'0' + (millis / unit % 10) as u8;
+        out.extend_from_slice(self.text.as_bytes());
+        out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
+    }
+
+    fn remember(&mut self, second: u64) {
+        let time = UNIX_EPOCH + Duration::from_secs(second);
+        let text = humantime::format_rfc3339_seconds(time).to_string();
+        self.text = text.trim_end_matches('Z').replacen('T', " ", 1);
+        self.second = Some(second);
+    }
+}
+
+/// `time` as text.
+pub(super) fn utc(time: SystemTime) -> String {
+    let mut out = Vec::new();
+    Stamp::new().push(&mut out, time);
+    String::from_utf8(out).expect("digits and punctuation")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc_to_the_millisecond() {
+        let mut stamp = Stamp::new();
+        let mut write = |millis| {
+            let mut out = Vec::new();
+            stamp.push(&mut out, UNIX_EPOCH + Duration::from_millis(millis));
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(write(0), "1970-01-01 00:00:00.000");
+        assert_eq!(write(951_868_799_999), "2000-02-29 23:59:59.999");
+        assert_eq!(write(951_868_800_000), "2000-03-01 00:00:00.000");
+        assert_eq!(write(951_868_800_040), "2000-03-01 00:00:00.040");
+    }
+}

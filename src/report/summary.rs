@@ -1,0 +1,76 @@
+//! What a finished job came to: for `summary.csv`, the final table and the exit code.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use crate::engine::clock::Moment;
+use crate::engine::task::Status;
+use crate::model::Model;
+use crate::report::outbox::Failure;
+use crate::report::recorder::Recorder;
+use crate::report::stats::{Spread, Totals};
+use crate::report::{JobFacts, RunFacts};
+
+/// What a finished job came to.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Its name.
+    pub job: String,
+    pub model: Model,
+    pub concurrency: usize,
+    /// Why this model; never empty.
+    pub reason: String,
+    /// Counts and sums. Processor time and peak memory are the runner's where no task was measured by itself.
+    pub totals: Totals,
+    /// What the user waited.
+    pub wall: Duration,
+    /// The part of `wall` before the pool was ready.
+    pub startup: Duration,
+    /// Run times of the last attempts of all tasks that were started; `None` if none was.
+    pub run: Option<Spread>,
+    /// Queue times of the same tasks.
+    pub queue: Option<Spread>,
+    pub started: SystemTime,
+    pub finished: SystemTime,
+    /// The finished report.
+    pub report: PathBuf,
+    /// Different failures, the first ones.
+    pub failures: Vec<Failure>,
+    /// What else the person at the terminal should know.
+    pub notes: Vec<String>,
+    /// What spreadsheets cannot hold, and the like.
+    pub warnings: Vec<String>,
+}
+
+impl Summary {
+    pub(super) fn of(job: &JobFacts, facts: RunFacts, recorder: Recorder) -> Self {
+        let finished = Moment::now();
+        let mut totals = recorder.totals;
+        totals.cpu = totals.cpu.or(facts.cpu);
+        totals.peak_rss = totals.peak_rss.or(facts.peak_rss);
+        let reason = Some(facts.reason).filter(|reason| !reason.trim().is_empty());
+        Self {
+            job: job.name.clone(),
+            model: job.model,
+            concurrency: job.concurrency,
+            reason: reason.unwrap_or_else(|| "set in the job file".into()),
+            totals,
+            wall: finished.since(facts.started),
+            startup: facts.startup,
+            run: recorder.run.spread(),
+            queue: recorder.queue.spread(),
+            started: facts.calendar.time(facts.started),
+            finished: facts.calendar.time(finished),
+            report: job.report(),
+            failures: Vec::new(),
+            notes: facts.notes,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Tasks that came to an end of their own or by their limits, per second of `wall`.
+    pub fn tasks_per_second(&self) -> Option<f64> {
+        let ended = self.totals.tally.total() - self.totals.tally.get(Status::Cancelled);
+        (!self.wall.is_zero()).then(|| ended as f64 / self.wall.as_secs_f64())
+    }
+}

@@ -1,0 +1,353 @@
+//! `results/summary.csv`: one row per job. Rows of other jobs are kept as they are, whichever version wrote them.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use csv::ByteRecord;
+
+use crate::engine::task::Status;
+use crate::report::layout::is_formula;
+use crate::report::number::{seconds, thousandths};
+use crate::report::publish::replace;
+use crate::report::stamp::utc;
+use crate::report::{ReportError, Summary};
+
+const COLUMNS: [&str; 30] = [
+    "job",
+    "model",
+    "concurrency",
+    "tasks",
+    "ok",
+    "failed",
+    "timeout",
+    "crashed",
+    "cancelled",
+    "skipped",
+    "wall_s",
+    "startup_s",
+    "tasks_per_s",
+    "run_mean_s",
+    "run_stddev_s",
+    "run_min_s",
+    "run_p50_s",
+    "run_p90_s",
+    "run_p99_s",
+    "run_max_s",
+    "queue_p50_s",
+    "cpu_user_s",
+    "cpu_sys_s",
+    "peak_rss_bytes",
+    "output_bytes",
+    "started_utc",
+    "finished_utc",
+    "reason",
+    "runner_version",
+    "cores",
+];
+
+/// Puts the job's row into `summary.csv`, in place of an older one. Returns what the user should be warned of.
+pub(super) fn replace_row(
+    results: &Path,
+    summary: &Summary,
+) -> Result<Option<String>, ReportError> {
+    let path = results.join("summary.csv");
+    put(results, &path, summary).map_err(|error| {
+        ReportError::write(format!(
+            "failed to write `{}`: {error}; `{}` is complete",
+            path.display(),
+            summary.report.display()
+        ))
+    })
+}
+
+fn put(results: &Path, path: &Path, summary: &Summary) -> io::Result<Option<String>> {
+    fs::create_dir_all(results)?;
+    let lock = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(results.join(".summary.lock"))?;
+    match lock.lock() {
+        Err(error) if error.kind() != ErrorKind::Unsupported => return Err(error),
+        _ => (), // until it is dropped; a file system without locks does without
+    }
+    let mut table = Table::default();
+    let mut warning = None;
+    match Table::read(path)? {
+        Read::Missing => (),
+        Read::Table(read) => {
+            if !read.unknown.is_empty() {
+                let aside = free_name(path, "bak");
+                fs::copy(path, &aside)?;
+                warning = Some(format!(
+                    "`{}` had columns that this version does not know ({}): as it was, it is kept as `{}`",
+                    path.display(),
+                    read.unknown.join(", "),
+                    aside.display()
+                ));
+            }
+            table = read;
+        }
+        Read::Broken(why) => {
+            let aside = free_name(path, "bad");
+            fs::rename(path, &aside)?;
+            warning = Some(format!(
+                "`{}` was no summary ({why}): it is kept as `{}`, and a new one was begun",
+                path.display(),
+                aside.display()
+            ));
+        }
+    }
+    table.put(&row(summary));
+    replace(path, |file| table.write(file))?;
+    Ok(warning)
+}
+
+/// `summary.csv.bad`, or the first of `summary.csv.bad2` and so on that is free.
+fn free_name(path: &Path, extension: &str) -> PathBuf {
+    let name = |number: u32| match number {
+        1 => path.with_extension(format!("csv.{extension}")),
+        _ => path.with_extension(format!("csv.{extension}{number}")),
+    };
+    (1..u32::MAX)
+        .map(name)
+        .find(|name| fs::symlink_metadata(name).is_err())
+        .expect("no folder holds so many files")
+}
+
+/// The rows of `summary.csv`, each in the order of [`COLUMNS`].
+#[derive(Debug, Default)]
+struct Table {
+    rows: Vec<Vec<Vec<u8>>>,
+    /// Columns of the file that have no place here.
+    unknown: Vec<String>,
+}
+
+enum Read {
+    Table(Table),
+    Missing,
+    /// It is something else; why.
+    Broken(String),
+}
+
+impl Table {
+    fn read(path: &Path) -> io::Result<Read> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) if bytes.is_empty() => return Ok(Read::Missing),
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Read::Missing),
+            Err(error) => return Err(error),
+        };
+        Ok(Self::parse(&bytes).map_or_else(Read::Broken, Read::Table))
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let mut reader = csv::Reader::from_reader(bytes); // skips a BOM, refuses ragged rows
+        let header = reader.byte_headers().map_err(|error| error.to_string())?.clone();
+        if header.get(0) != Some(b"job") {
+            return Err("its header does not start with `job`".into());
+        }
+        let is_known = |name: &&[u8]| COLUMNS.iter().any(|column| column.as_bytes() == *name);
+        let unknown = header.iter().filter(|name| !is_known(name));
+        let unknown = unknown.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        // A column that the file does not have is empty.
+        let places = COLUMNS.map(|name| header.iter().position(|column| column == name.as_bytes()));
+        let mut rows = Vec::new();
+        for record in reader.byte_records() {
+            let record = record.map_err(|error| error.to_string())?;
+            let cell =
+                |place: &Option<usize>| place.and_then(|at| record.get(at)).unwrap_or_default();
+            rows.push(places.iter().map(|place| cell(place).to_vec()).collect());
+        }
+        Ok(Self { rows, unknown })
+    }
+
+    /// Replaces the first row of this job, drops further ones; a new job comes last.
+    fn put(&mut self, row: &[String; COLUMNS.len()]) {
+        let row: Vec<_> = row.iter().map(|cell| cell.clone().into_bytes()).collect();
+        let is_job = |other: &Vec<Vec<u8>>| other[0] == row[0];
+        let at = self.rows.iter().position(is_job).unwrap_or(self.rows.len());
+        self.rows.retain(|other| !is_job(other));
+        self.rows.insert(at, row);
+    }
+
+    fn write(&self, to: impl Write) -> io::Result<()> {
+        let mut writer = csv::Writer::from_writer(to);
+        writer.write_record(COLUMNS)?;
+        for row in &self.rows {
+            writer.write_byte_record(&ByteRecord::from(row.clone()))?;
+        }
+        writer.flush()
+    }
+}
+
+/// The job's row, in the order of [`COLUMNS`].
+fn row(summary: &Summary) -> [String; COLUMNS.len()] {
+    let Summary { totals, run, .. } = summary;
+    let count = |status| totals.tally.get(status).to_string();
+    let text = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let time = |value| Option::map_or(value, String::new(), seconds);
+    [
+        summary.job.clone(),
+        summary.model.name().into(),
+        summary.concurrency.to_string(),
+        totals.tally.total().to_string(),
+        count(Status::Ok),
+        count(Status::Failed),
+        count(Status::Timeout),
+        count(Status::Crashed),
+        count(Status::Cancelled),
+        "0".into(),
+        seconds(summary.wall),
+        seconds(summary.startup),
+        summary.tasks_per_second().map(thousandths).unwrap_or_default(),
+        time(run.map(|run| run.mean)),
+        time(run.and_then(|run| run.stddev)),
+        time(run.map(|run| run.min)),
+        time(run.map(|run| run.p50)),
+        time(run.map(|run| run.p90)),
+        time(run.map(|run| run.p99)),
+        time(run.map(|run| run.max)),
+        time(summary.queue.map(|queue| queue.p50)),
+        time(totals.cpu.map(|cpu| cpu.user)),
+        time(totals.cpu.map(|cpu| cpu.system)),
+        text(totals.peak_rss),
+        text(totals.output_bytes),
+        utc(summary.started),
+        utc(summary.finished),
+        safe(&summary.reason),
+        env!("CARGO_PKG_VERSION").into(),
+        std::thread::available_parallelism().map(|cores| cores.to_string()).unwrap_or_default(),
+    ]
+}
+
+fn safe(text: &str) -> String {
+    if is_formula(text) { format!("'{text}") } else { text.into() }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::engine::task::{CpuTime, Outcome};
+    use crate::model::Model;
+    use crate::report::stats::{Spread, Totals};
+
+    pub(crate) fn summary(job: &str) -> Summary {
+        let ms = Duration::from_millis;
+        let mut totals = Totals { cpu: Some(CpuTime::default()), ..Totals::default() };
+        for status in [Status::Ok, Status::Ok, Status::Failed] {
+            totals.add(&Outcome::new(status, crate::engine::clock::Moment::from_nanos(0), ms(1)));
+        }
+        let run = Spread {
+            mean: ms(3),
+            stddev: None,
+            min: ms(1),
+            p50: ms(2),
+            p90: ms(4),
+            p99: ms(5),
+            max: ms(6),
+        };
+        Summary {
+            job: job.into(),
+            model: Model::Threads,
+            concurrency: 2,
+            reason: "set in the job file".into(),
+            totals,
+            wall: ms(1500),
+            startup: ms(1),
+            run: Some(run),
+            queue: Some(run),
+            started: UNIX_EPOCH,
+            finished: UNIX_EPOCH + ms(1500),
+            report: format!("results/{job}.csv").into(),
+            failures: Vec::new(),
+            notes: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn with(summary: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("summary.csv"), summary).unwrap();
+            Self(folder)
+        }
+
+        fn put(&self, job: &str) -> Option<String> {
+            replace_row(self.0.path(), &summary(job)).unwrap()
+        }
+
+        fn read(&self, name: &str) -> String {
+            fs::read_to_string(self.0.path().join(name)).unwrap()
+        }
+
+        /// The first columns of every row.
+        fn rows(&self, columns: usize) -> Vec<String> {
+            let start = |line: &str| line.split(',').take(columns).collect::<Vec<_>>().join(",");
+            self.read("summary.csv").lines().skip(1).map(start).collect()
+        }
+    }
+
+    #[test]
+    fn a_row_is_exact() {
+        let folder = Folder::with("");
+        assert_eq!(folder.put("a"), None);
+        let cores = std::thread::available_parallelism().unwrap();
+        assert_eq!(
+            folder.read("summary.csv"),
+            format!(
+                "job,model,concurrency,tasks,ok,failed,timeout,crashed,cancelled,skipped,wall_s,startup_s,\
+                 tasks_per_s,run_mean_s,run_stddev_s,run_min_s,run_p50_s,run_p90_s,run_p99_s,run_max_s,queue_p50_s,\
+                 cpu_user_s,cpu_sys_s,peak_rss_bytes,output_bytes,started_utc,finished_utc,reason,runner_version,\
+                 cores\n\
+                 a,threads,2,3,2,1,0,0,0,0,1.5,0.001,2,0.003,,0.001,0.002,0.004,0.005,0.006,0.002,0,0,,,\
+                 1970-01-01 00:00:00.000,1970-01-01 00:00:01.500,set in the job file,{},{cores}\n",
+                env!("CARGO_PKG_VERSION")
+            )
+        );
+    }
+
+    #[test]
+    fn a_job_replaces_its_own_row_only() {
+        let folder = Folder::with("");
+        for job in ["a", "b", "a", "c"] {
+            folder.put(job);
+        }
+        assert_eq!(folder.rows(2), ["a,threads", "b,threads", "c,threads"]);
+    }
+
+    #[test]
+    fn rows_of_other_versions_are_matched_by_column() {
+        let folder = Folder::with(
+            "job,ok,mood,model\nold,7,\"good, \"\"really\"\"\",async\na,1,bad,async\n",
+        );
+        let warning = folder.put("a").unwrap();
+        assert!(warning.contains("columns that this version does not know (mood)"), "{warning}");
+        assert_eq!(folder.rows(5), ["old,async,,,7", "a,threads,2,3,2"]);
+        assert!(
+            folder.read("summary.csv").lines().next().unwrap().ends_with(",runner_version,cores")
+        );
+        assert!(folder.read("summary.csv.bak").starts_with("job,ok,mood,model\nold,7,"));
+        assert_eq!(folder.put("b"), None);
+    }
+
+    #[test]
+    fn what_is_no_summary_is_moved_aside() {
+        let folder = Folder::with("shopping list\nmilk\n");
+        let warning = folder.put("a").unwrap();
+        assert!(
+            warning.contains("was no summary (its header does not start with `job`)"),
+            "{warning}"
+        );
+        assert_eq!(folder.read("summary.csv.bad"), "shopping list\nmilk\n");
+        fs::write(folder.0.path().join("summary.csv"), "job,ok\na,1,2,3\n").unwrap();
+        assert!(folder.put("b").unwrap().contains("summary.csv.bad2"));
+        assert_eq!(folder.read("summary.csv.bad2"), "job,ok\na,1,2,3\n");
+        assert_eq!(folder.rows(1), ["b"]);
+    }
+}

@@ -1,0 +1,251 @@
+//! What is left on the terminal when all jobs have ended: what went wrong on standard error, then the table and the
+//! reports' paths on standard output.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{HumanBytes, HumanCount};
+
+use crate::engine::task::Status;
+use crate::report::Summary;
+use crate::report::progress::human_rate;
+
+/// So much of an error fits into a few lines of a terminal.
+const ERROR_CHARS: usize = 300;
+
+/// Prints all that there is to say about these jobs.
+pub fn print(summaries: &[Summary]) {
+    explain(summaries);
+    if !summaries.is_empty() {
+        say(&format!("{}\n{}", table(summaries), paths(summaries)));
+    }
+}
+
+/// Prints what went wrong, and what else the person at the terminal should know, to standard error.
+pub fn explain(summaries: &[Summary]) {
+    let _ = io::stderr().write_all(explanation(summaries).as_bytes()); // the reports are written
+}
+
+/// Prints to standard output, which may be closed by now: that is no error.
+pub fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn explanation(summaries: &[Summary]) -> String {
+    let mut out = String::new();
+    for summary in summaries {
+        let job = &summary.job;
+        for failure in &summary.failures {
+            let (task, status) = (failure.task, failure.status.name());
+            let error = one_line(&failure.error);
+            let colon = if error.is_empty() { "" } else { ": " };
+            let _ = writeln!(
+                out,
+                "{job}: task {task} {}{colon}{error}",
+                spoken(failure.status, status)
+            );
+        }
+        let unsaid = not_ok(summary).saturating_sub(summary.failures.len() as u64);
+        if unsaid > 0 && !summary.failures.is_empty() {
+            let path = summary.report.display().to_string();
+            let _ = writeln!(
+                out,
+                "{job}: {} more not ok; all are in {}",
+                HumanCount(unsaid),
+                escaped(&path)
+            );
+        }
+        for note in &summary.notes {
+            let _ = writeln!(out, "{job}: {}", escaped(note));
+        }
+        for warning in &summary.warnings {
+            let _ = writeln!(out, "warning: {job}: {}", escaped(warning));
+        }
+    }
+    out
+}
+
+fn spoken(status: Status, name: &str) -> &str {
+    if status == Status::Timeout { "timed out" } else { name }
+}
+
+fn not_ok(summary: &Summary) -> u64 {
+    summary.totals.tally.total() - summary.totals.tally.get(Status::Ok)
+}
+
+/// The table; a status that no task has gets no column, except `failed`.
+fn table(summaries: &[Summary]) -> String {
+    let statuses: Vec<Status> = Status::ALL
+        .into_iter()
+        .filter(|&status| {
+            matches!(status, Status::Ok | Status::Failed)
+                || summaries.iter().any(|summary| summary.totals.tally.get(status) > 0)
+        })
+        .collect();
+    let names = statuses.iter().map(|status| status.name());
+    let before = ["job", "model", "concurrency", "tasks"].into_iter();
+    let after = ["wall", "tasks/s", "run p50", "run p99", "peak memory"];
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(before.chain(names).chain(after));
+    for summary in summaries {
+        table.add_row(cells(summary, &statuses));
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}
+
+fn cells(summary: &Summary, statuses: &[Status]) -> Vec<String> {
+    let count = |count| HumanCount(count).to_string();
+    let run = |value: Option<Duration>| value.map_or_else(|| "-".to_owned(), human_duration);
+    let tally = &summary.totals.tally;
+    let mut cells = vec![
+        summary.job.clone(),
+        summary.model.name().to_owned(),
+        count(summary.concurrency as u64),
+        count(tally.total()),
+    ];
+    cells.extend(statuses.iter().map(|&status| count(tally.get(status))));
+    cells.extend([
+        human_duration(summary.wall),
+        summary.tasks_per_second().map_or_else(|| "-".to_owned(), human_rate),
+        run(summary.run.map(|run| run.p50)),
+        run(summary.run.map(|run| run.p99)),
+        summary.totals.peak_rss.map_or_else(|| "-".to_owned(), |peak| HumanBytes(peak).to_string()),
+    ]);
+    cells
+}
+
+fn paths(summaries: &[Summary]) -> String {
+    let mut out = String::new();
+    for summary in summaries {
+        let _ = writeln!(out, "{}", escaped(&summary.report.display().to_string()));
+    }
+    if let Some(folder) = summaries.first().and_then(|summary| summary.report.parent()) {
+        let path = folder.join("summary.csv").display().to_string();
+        let _ = writeln!(out, "{}", escaped(&path));
+    }
+    out
+}
+
+/// Three digits and a unit; from a minute on, minutes and hours.
+pub(super) fn human_duration(duration: Duration) -> String {
+    let nanos = duration.as_nanos() as f64;
+    let seconds = duration.as_secs_f64().round() as u64;
+    // A limit is where rounding to three digits would carry over into the next unit.
+    let units =
+        [(1.0, 999.5, "ns"), (1e3, 999.5e3, "µs"), (1e6, 999.5e6, "ms"), (1e9, 59.95e9, "s")];
+    for (unit, limit, name) in units {
+        if nanos < limit {
+            return format!("{} {name}", three_digits(nanos / unit));
+        }
+    }
+    match seconds {
+        0..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+fn three_digits(value: f64) -> String {
+    let decimals = usize::from(value < 9.995) + usize::from(value < 99.95);
+    let text = format!("{value:.decimals$}");
+    if decimals == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
+}
+
+/// The start of an error, on one line.
+fn one_line(error: &str) -> String {
+    let error = error.trim_end();
+    match error.char_indices().nth(ERROR_CHARS) {
+        Some((at, _)) => format!("{}…", escaped(&error[..at])),
+        None => escaped(error),
+    }
+}
+
+/// `text` without characters that would steer the terminal, or show it in another order than it has.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let steers = c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if steers {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Failure;
+    use crate::report::summary_file::tests::summary;
+
+    #[test]
+    fn durations_are_for_people() {
+        for (nanos, text) in [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (1_234, "1.23 µs"),
+            (999_600, "1 ms"),
+            (45_000_000, "45 ms"),
+            (1_234_567_890, "1.23 s"),
+            (59_960_000_000, "1 min 00 s"),
+            (723_000_000_000, "12 min 03 s"),
+            (7_260_000_000_000, "2 h 01 min"),
+        ] {
+            assert_eq!(human_duration(Duration::from_nanos(nanos)), text);
+        }
+    }
+
+    #[test]
+    fn text_cannot_steer_the_terminal() {
+        assert_eq!(escaped("a\x1b[2Jb\n\u{202e}ü\u{7f}"), "a\\u{1b}[2Jb\\n\\u{202e}ü\\u{7f}");
+    }
+
+    #[test]
+    fn the_table_is_for_people() {
+        snapbox::assert_data_eq!(
+            format!("{}\n{}", table(&[summary("a"), summary("longer")]), paths(&[summary("a")])),
+            snapbox::str![[r"
+┌──────────────────────────────────────────────────────────────────────────────────────────────────────────┐
+│ job      model     concurrency   tasks   ok   failed    wall   tasks/s   run p50   run p99   peak memory │
+╞══════════════════════════════════════════════════════════════════════════════════════════════════════════╡
+│ a        threads             2       3    2        1   1.5 s       2.0      2 ms      5 ms             - │
+│ longer   threads             2       3    2        1   1.5 s       2.0      2 ms      5 ms             - │
+└──────────────────────────────────────────────────────────────────────────────────────────────────────────┘
+results/a.csv
+results/summary.csv
+
+"]]
+        );
+    }
+
+    #[test]
+    fn what_went_wrong_is_said() {
+        let mut job = summary("a");
+        let failure = |task, status, error: &str| Failure { task, status, error: error.into() };
+        job.failures = vec![failure(3, Status::Failed, "exit code 1\nno such file\n")];
+        job.notes = vec!["the event loop was held for 1.2 s".into()];
+        job.warnings = vec!["column `result` is long".into()];
+        assert_eq!(
+            explanation(&[job.clone()]),
+            "a: task 3 failed: exit code 1\\nno such file\n\
+             a: the event loop was held for 1.2 s\n\
+             warning: a: column `result` is long\n"
+        );
+        job.totals.merge(&job.totals.clone());
+        job.failures.push(failure(4, Status::Timeout, ""));
+        job.totals.merge(&job.totals.clone());
+        let said = explanation(&[job]);
+        assert!(
+            said.contains("a: task 4 timed out\na: 2 more not ok; all are in results/a.csv\n"),
+            "{said}"
+        );
+    }
+}

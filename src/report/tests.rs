@@ -1,0 +1,293 @@
+//! The report as a whole: from records to files.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use super::row::tests::{SETTINGS, record, unrun};
+use super::*;
+use crate::engine::cancel::{Cause, Level};
+use crate::engine::task::{Record, Status};
+
+/// A job `a` with one field `input`, reported into a folder of its own.
+struct Fixture {
+    folder: tempfile::TempDir,
+    order: Order,
+    fresh: bool,
+    cancel: Arc<Cancel>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, order: Order::Input, fresh: false, cancel: Arc::default() }
+    }
+
+    fn results(&self) -> PathBuf {
+        self.folder.path().join("results")
+    }
+
+    fn start(&self) -> Result<Report, ReportError> {
+        self.start_in(self.results())
+    }
+
+    fn start_in(&self, results: PathBuf) -> Result<Report, ReportError> {
+        let options = Options {
+            results: results.clone(),
+            fresh: self.fresh,
+            output: false,
+            progress: progress::Mode::Off,
+        };
+        let job = JobFacts {
+            name: "a".into(),
+            results,
+            model: Model::Threads,
+            concurrency: 2,
+            order: self.order,
+        };
+        let layout = Layout::new(&["input".into()], &[], SETTINGS);
+        Report::start(job, layout, &options, Arc::clone(&self.cancel))
+    }
+
+    fn read(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.results().join(name)).ok()
+    }
+}
+
+fn facts() -> RunFacts {
+    RunFacts {
+        started: Moment::now(),
+        startup: Duration::ZERO,
+        calendar: Calendar::now(),
+        reason: String::new(),
+        cpu: None,
+        peak_rss: None,
+        notes: Vec::new(),
+    }
+}
+
+/// The first cell of every row.
+fn tasks(report: &str) -> Vec<&str> {
+    report.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect()
+}
+
+fn failed(number: u64, error: &str) -> Record {
+    let mut failed = record(number);
+    failed.outcome.status = Status::Failed;
+    failed.outcome.error = error.into();
+    failed
+}
+
+fn wait_until(what: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !what() {
+        assert!(started.elapsed() < Duration::from_secs(10), "nothing happened");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn rows_come_in_input_order_and_the_partial_goes() {
+    let fixture = Fixture::new();
+    let report = fixture.start().unwrap();
+    assert!(fixture.read("a.csv.partial").unwrap().starts_with("task,input,status"));
+    let (mut one, mut other) = (report.outbox(), report.outbox());
+    other.put(record(2));
+    one.put(unrun(3));
+    one.put(record(1));
+    let summary = report.finish(facts()).unwrap();
+    assert_eq!(tasks(&fixture.read("a.csv").unwrap()), ["1", "2", "3"]);
+    assert_eq!(fixture.read("a.csv.partial"), None);
+    let tally = summary.totals.tally;
+    assert_eq!((tally.total(), tally.get(Status::Ok), tally.get(Status::Cancelled)), (3, 2, 1));
+    assert_eq!(summary.run.unwrap().p50, Duration::from_millis(1500));
+    assert_eq!(summary.reason, "set in the job file");
+    assert!(fixture.read("summary.csv").unwrap().contains("\na,threads,2,3,2,0,0,0,1,0,"));
+    let left: Vec<_> = fs::read_dir(fixture.results()).unwrap().collect();
+    assert_eq!(left.len(), 3, "report, summary and its lock: {left:?}");
+}
+
+#[test]
+fn completion_order_is_that_of_the_records() {
+    let fixture = Fixture { order: Order::Completion, ..Fixture::new() };
+    let report = fixture.start().unwrap();
+    let mut outbox = report.outbox();
+    for number in [3, 1, 2] {
+        outbox.put(record(number));
+    }
+    report.finish(facts()).unwrap();
+    assert_eq!(tasks(&fixture.read("a.csv").unwrap()), ["3", "1", "2"]);
+}
+
+#[test]
+fn a_row_is_in_the_partial_soon() {
+    let fixture = Fixture::new();
+    let report = fixture.start().unwrap();
+    let put = Instant::now();
+    report.outbox().put(record(1)); // as if its loop were held from now on
+    wait_until(|| fixture.read("a.csv.partial").unwrap().contains("\n1,"));
+    assert!(put.elapsed() >= Duration::from_millis(40), "rows are written one by one");
+    wait_until(|| report.counts().get(Status::Ok) == 1);
+}
+
+#[test]
+fn many_rows_from_many_threads_are_all_there() {
+    let fixture = Fixture::new();
+    let report = fixture.start().unwrap();
+    thread::scope(|scope| {
+        for first in 1..=4 {
+            let mut outbox = report.outbox();
+            scope.spawn(move || {
+                for number in (first..=40_000).step_by(4) {
+                    outbox.put(record(number));
+                    if outbox.is_full() {
+                        outbox.wait_for_room();
+                    }
+                }
+            });
+        }
+    });
+    report.finish(facts()).unwrap();
+    let expected: Vec<_> = (1..=40_000).map(|number| number.to_string()).collect();
+    assert_eq!(tasks(&fixture.read("a.csv").unwrap()), expected);
+}
+
+#[tokio::test]
+async fn who_waits_for_room_gets_it() {
+    let fixture = Fixture::new();
+    let report = fixture.start().unwrap();
+    let mut outbox = report.outbox();
+    let mut big = record(1);
+    big.outcome.result = vec![b'x'; 2 << 20];
+    outbox.put(big);
+    outbox.room().await;
+    assert!(!outbox.is_full());
+    let summary = report.finish(facts()).unwrap();
+    assert_eq!(
+        summary.warnings,
+        [
+            "column `result` of task 1 has 2097152 characters: whole in the report, but a spreadsheet cuts a cell at 32767"
+        ]
+    );
+}
+
+#[test]
+fn what_a_killed_run_left_is_not_overwritten() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.results()).unwrap();
+    fs::write(fixture.results().join("a.csv.partial"), "rows").unwrap();
+    assert!(fixture.start().unwrap_err().is_refusal());
+    assert_eq!(fixture.read("a.csv.partial").unwrap(), "rows");
+    Fixture { fresh: true, ..fixture }.start().unwrap();
+}
+
+#[test]
+fn a_job_that_could_not_start_leaves_nothing() {
+    let fixture = Fixture::new();
+    drop(fixture.start().unwrap());
+    assert_eq!(fixture.read("a.csv.partial"), None);
+    let report = fixture.start().unwrap();
+    report.outbox().put(record(1));
+    drop(report);
+    assert_eq!(tasks(&fixture.read("a.csv.partial").unwrap()), ["1"]);
+}
+
+#[test]
+fn a_folder_that_is_removed_meanwhile_costs_no_row() {
+    let fixture = Fixture::new();
+    let report = fixture.start().unwrap();
+    report.outbox().put(record(1));
+    wait_until(|| report.counts().ended() == 1);
+    fs::remove_dir_all(fixture.results()).unwrap();
+    report.finish(facts()).unwrap();
+    assert_eq!(tasks(&fixture.read("a.csv").unwrap()), ["1"]);
+}
+
+#[test]
+fn different_failures_are_kept_for_the_terminal() {
+    let fixture = Fixture::new();
+    let report = fixture.start().unwrap();
+    let mut outboxes = [report.outbox(), report.outbox()];
+    for (number, error) in (1..).zip(["x", "x", "y", "x", "z", "w"]) {
+        outboxes[number as usize % 2].put(failed(number, error));
+    }
+    let failures = report.finish(facts()).unwrap().failures;
+    let said: Vec<_> = failures.iter().map(|f| (f.task, f.error.as_str())).collect();
+    assert_eq!(said, [(1, "x"), (3, "y"), (5, "z")]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_one_error() {
+    let fixture = Fixture::new();
+    fs::write(fixture.results(), "a file").unwrap();
+    let error = fixture.start().unwrap_err();
+    assert!(error.is_write());
+    assert!(error.to_string().starts_with("failed to write `"), "{error}");
+}
+
+/// A folder on a disk of 256 KiB; needs to be root.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=256k", "none"]).arg(folder.path());
+        let mounted = rustix::process::geteuid().is_root()
+            && mount.output().is_ok_and(|output| output.status.success());
+        mounted.then(|| Self(folder))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_drains_the_job_and_keeps_whole_rows() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("skipped: a small disk could not be mounted, which needs root");
+        return;
+    };
+    let fixture = Fixture::new();
+    let report = fixture.start_in(disk.path().to_owned()).unwrap();
+    let mut outbox = report.outbox();
+    for number in 1..=20_000 {
+        outbox.put(record(number));
+        outbox.wait_for_room();
+    }
+    wait_until(|| fixture.cancel.level() == Level::Drain);
+    assert!(matches!(fixture.cancel.cause(), Some(Cause::Report(_))));
+    let error = report.finish(facts()).unwrap_err();
+    assert!(error.is_write());
+    let partial = fs::read_to_string(disk.path().join("a.csv.partial")).unwrap();
+    let kept = tasks(&partial).len();
+    assert!(partial.ends_with(",done,,\n"), "half a row");
+    let expected = format!(
+        "No space left on device (os error 28); the {kept} rows written so far are kept in `"
+    );
+    assert!(error.to_string().contains(&expected), "{error}");
+}
+
+#[test]
+fn a_disk_too_full_to_sort_on_keeps_every_row() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("skipped: a small disk could not be mounted, which needs root");
+        return;
+    };
+    let fixture = Fixture::new();
+    let report = fixture.start_in(disk.path().to_owned()).unwrap();
+    let mut outbox = report.outbox();
+    (1..=2_000).rev().for_each(|number| outbox.put(record(number)));
+    let error = report.finish(facts()).unwrap_err();
+    assert!(error.to_string().contains("the 2000 rows written so far are kept"), "{error}");
+    let partial = fs::read_to_string(disk.path().join("a.csv.partial")).unwrap();
+    assert_eq!(tasks(&partial).len(), 2_000);
+    assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 1, "no temporary file is left");
+}
