@@ -53,7 +53,9 @@ fn restore_internal_signals() {
         let nowhere = ptr::null_mut::<u64>();
         // SAFETY: the kernel reads the action and the size of its mask. No code of this process uses these signals: it
         // cancels no threads and changes no user.
-        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, nowhere, mask_bytes) };
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, nowhere, mask_bytes)
+        };
     }
 }
 
