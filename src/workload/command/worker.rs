@@ -207,10 +207,11 @@ impl Worker {
         timeout: Option<Duration>,
         is_whole: bool,
     ) -> Outcome {
-        let (mut status, code, mut cause) =
+        let (mut status, mut code, mut cause) =
             outcome::verdict(&ended.exit, &self.command.name(), &self.plan.success_codes);
         if let Some(stop) = stop {
-            (status, cause) = (stop.status(), stop.words(timeout));
+            // What a child says when it is told to end is no verdict on the task.
+            (status, code, cause) = (stop.status(), None, stop.words(timeout));
         }
         let note = (!is_whole).then_some(LEFT_OPEN_NOTE);
         let has_run = !matches!(ended.exit, Exit::NotStarted(..));
