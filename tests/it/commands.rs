@@ -110,7 +110,7 @@ fn a_grandchild_that_keeps_the_pipe_does_not_hang_the_run() {
 fn a_timeout_ends_the_whole_group_first_gently() {
     let script = "trap 'echo bye; exit 0' TERM; sleep 300 & echo $!; wait";
     let ran = shell(script, "[limits]\ntimeout = \"300ms\"\n").run();
-    ran.exit(3).rows("status,code", &["timeout,0"]);
+    ran.exit(3).rows("status,code", &["timeout,"]);
     let report = ran.report();
     let result = &report.column("result")[0];
     assert!(result.ends_with("bye"), "TERM comes first: {result}");
@@ -210,12 +210,9 @@ fn columns_are_taken_from_the_output() {
 }
 
 #[test]
-fn children_have_default_signals_and_no_descriptors_but_those_of_the_runner() {
-    // The upper half of the mask has the C library's own signals.
-    let script = "grep -E 'Sig(Ign|Blk)' /proc/self/status | cut -c17- | tr '\\n' ' '; ls /proc/self/fd | tr '\\n' ' '";
-    let mut direct = std::process::Command::new("sh");
-    direct.args(["-c", script]).stdin(std::process::Stdio::null());
-    let direct = direct.output().unwrap();
+fn children_have_default_signals_and_no_stray_descriptors() {
+    let script = "grep -E 'Sig(Ign|Blk)' /proc/self/status | cut -f2 | tr '\\n' ' '; ls /proc/self/fd | wc -l";
     let ran = shell(script, "").run();
-    ran.exit(0).rows("result", &[String::from_utf8_lossy(&direct.stdout).trim()]);
+    // ls has 0, 1, 2 and the folder that it reads.
+    ran.exit(0).rows("result", &["0000000000000000 0000000000000000 4"]);
 }
