@@ -80,6 +80,7 @@ pub struct CheckArgs {
 }
 
 /// The arguments of a run.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Args, Debug)]
 pub struct RunArgs {
     /// What to run.

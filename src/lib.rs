@@ -11,5 +11,5 @@ pub mod host;
 pub mod job;
 pub mod model;
 pub mod report;
-pub mod workload;
 mod sys;
+pub mod workload;

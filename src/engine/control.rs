@@ -88,7 +88,9 @@ impl Shared {
         let current = self.current.lock().expect("no holder of this lock panics");
         if let Some(current) = &*current {
             current.progress.println(match level {
-                Level::Drain => "stopping: running tasks finish, no new ones start (once more ends them)",
+                Level::Drain => {
+                    "stopping: running tasks finish, no new ones start (once more ends them)"
+                }
                 _ => "ending the running tasks (once more leaves at once)",
             });
             current.cancel.raise(level, Cause::Signal(signal));

@@ -36,7 +36,10 @@ struct State {
 
 enum Source {
     /// Read by whoever takes: nothing here can block for long.
-    Direct { reader: InputReader, next: u64 },
+    Direct {
+        reader: InputReader,
+        next: u64,
+    },
     /// Read by a thread of its own, since it can block.
     Channel(Receiver<Numbered>),
     Ended,
@@ -138,7 +141,7 @@ impl Feed {
             Source::Channel(receiver) => Some(receiver.clone()),
             _ => None,
         };
-        let received = async {
+        let delivery = async {
             match receiver {
                 Some(receiver) => receiver.recv().await,
                 None => std::future::pending().await,
@@ -148,7 +151,7 @@ impl Feed {
             biased;
             () = self.cancel.draining() => {}
             () = changed => {}
-            received = received => match received {
+            delivered = delivery => match delivered {
                 Ok(Ok((number, fields))) => self.lock().returned.push_back(new_task(number, fields)),
                 Ok(Err(error)) => { self.spoil(self.lock(), &error); }
                 Err(_closed) => {} // the next look finds that out
@@ -160,17 +163,15 @@ impl Feed {
 impl Source {
     fn next(&mut self) -> Option<Numbered> {
         match self {
-            Source::Direct { reader, next } => match reader.next() {
-                Some(input) => {
+            Source::Direct { reader, next } => {
+                if let Some(input) = reader.next() {
                     let number = *next;
                     *next += 1;
-                    Some(input.map(|fields| (number, fields)))
+                    return Some(input.map(|fields| (number, fields)));
                 }
-                None => {
-                    *self = Source::Ended;
-                    None
-                }
-            },
+                *self = Source::Ended;
+                None
+            }
             Source::Channel(receiver) => match receiver.try_recv() {
                 Ok(input) => Some(input),
                 Err(TryRecvError::Empty) => None,

@@ -16,8 +16,8 @@ use crate::engine::clock::{Calendar, Moment};
 use crate::engine::control::Control;
 use crate::engine::feed::{Feed, FeedError};
 use crate::engine::place::Shared;
-use crate::engine::{memory, slot};
 use crate::engine::task::{Outcome, Record, Status, Task};
+use crate::engine::{memory, slot};
 use crate::exit::Exit;
 use crate::host::launcher::Launcher;
 use crate::job::Job;
@@ -173,7 +173,9 @@ pub fn run(
     let summary = finish(run, started, calendar)?;
     pool?;
     match cancel.cause() {
-        Some(Cause::Input(message)) => Err(RunError::BadInput(message.clone(), Some(Box::new(summary)))),
+        Some(Cause::Input(message)) => {
+            Err(RunError::BadInput(message.clone(), Some(Box::new(summary))))
+        }
         Some(Cause::Worker(message)) => Err(RunError::Worker(message.clone(), Box::new(summary))),
         _ => Ok(summary),
     }

@@ -1,5 +1,7 @@
 //! What the engine passes around: tasks going in, outcomes and records coming out.
 
+use std::fs::File;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::clock::Moment;
@@ -80,6 +82,8 @@ pub struct Outcome {
     pub output: Vec<u8>,
     /// The response headers that `[columns]` read. Empty but for http.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// All of the output, from its start, if it was to be printed and is longer than `output`.
+    pub whole_output: Option<Arc<File>>,
     /// All of the output's size, kept or not.
     pub output_bytes: Option<u64>,
     /// The cause of a failure, in words, then the tail of standard error. Empty if there is nothing to say.
@@ -99,6 +103,7 @@ impl Outcome {
             result: Vec::new(),
             output: Vec::new(),
             headers: Vec::new(),
+            whole_output: None,
             output_bytes: None,
             error: String::new(),
         }

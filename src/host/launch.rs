@@ -63,6 +63,7 @@ pub fn main() -> ! {
 fn serve(control: &Stdin, mask: SignalMask) -> io::Result<()> {
     set_name(c"runner-launcher")?;
     set_child_subreaper(Some(getpid()))?;
+    sys::keep_descriptors_from_children();
     let common = Common {
         environment: environment(),
         mask,

@@ -28,8 +28,7 @@ pub enum Model {
 
 impl Model {
     /// Every model, the simplest first.
-    pub const ALL: [Model; 4] =
-        [Model::Sequential, Model::Threads, Model::Async, Model::Processes];
+    pub const ALL: [Model; 4] = [Model::Sequential, Model::Threads, Model::Async, Model::Processes];
 
     /// The word for it in job files and reports.
     pub fn name(self) -> &'static str {

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::{Lane, in_threads};
+use super::{Lane, in_threads, shares};
 
 /// One loop of one slot.
 pub(super) fn run(lane: Lane<'_>) -> io::Result<()> {
-    in_threads(&[0..1], lane)
+    in_threads(&shares(1, 1), lane)
 }

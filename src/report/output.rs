@@ -3,7 +3,8 @@
 //! A thread of its own prints, so that whoever reads slowly holds up neither the rows nor the loop of a slot; slots
 //! wait for it between tasks.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -35,8 +36,16 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    bytes: Vec<u8>,
+    outputs: Vec<Output>,
     closed: bool,
+}
+
+#[derive(Debug)]
+enum Output {
+    /// Of any number of tasks.
+    Bytes(Vec<u8>),
+    /// Of one task, from its start. It waits on the disk, and so counts for nothing.
+    File(Arc<File>),
 }
 
 impl Printer {
@@ -52,7 +61,11 @@ impl Printer {
 
     /// Prints the output of a task, sooner or later.
     pub(super) fn print(&self, outcome: &Outcome) {
-        self.queue.put(if outcome.output.is_empty() { &outcome.result } else { &outcome.output });
+        match &outcome.whole_output {
+            Some(file) => self.queue.put_file(Arc::clone(file)),
+            None if outcome.output.is_empty() => self.queue.put(&outcome.result),
+            None => self.queue.put(&outcome.output),
+        }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -92,11 +105,21 @@ impl Queue {
             return;
         }
         let mut waiting = lock(&self.waiting);
-        waiting.bytes.extend_from_slice(output);
-        if !output.ends_with(b"\n") {
-            waiting.bytes.push(b'\n'); // the next task's output starts a line of its own
+        if !matches!(waiting.outputs.last(), Some(Output::Bytes(_))) {
+            waiting.outputs.push(Output::Bytes(Vec::new()));
         }
-        self.bytes.store(waiting.bytes.len(), Ordering::SeqCst);
+        let Some(Output::Bytes(bytes)) = waiting.outputs.last_mut() else { return };
+        let before = bytes.len();
+        bytes.extend_from_slice(output);
+        if !output.ends_with(b"\n") {
+            bytes.push(b'\n'); // the next task's output starts a line of its own
+        }
+        self.bytes.fetch_add(bytes.len() - before, Ordering::SeqCst);
+        self.more.notify_one();
+    }
+
+    fn put_file(&self, file: Arc<File>) {
+        lock(&self.waiting).outputs.push(Output::File(file));
         self.more.notify_one();
     }
 
@@ -106,22 +129,41 @@ impl Queue {
 
     fn print_to(&self, out: &mut impl Write) {
         let mut open = true;
-        while let Some(bytes) = self.take() {
-            // Nobody listens any more (`| head`): the report is still wanted.
-            open = open && out.write_all(&bytes).and_then(|()| out.flush()).is_ok();
+        while let Some(outputs) = self.take() {
+            for output in outputs {
+                // Nobody listens any more (`| head`): the report is still wanted.
+                open = open && output.print_to(out).and_then(|()| out.flush()).is_ok();
+            }
         }
     }
 
     /// Waits for output; `None` if there will be no more.
-    fn take(&self) -> Option<Vec<u8>> {
+    fn take(&self) -> Option<Vec<Output>> {
         let mut waiting = lock(&self.waiting);
-        while waiting.bytes.is_empty() && !waiting.closed {
+        while waiting.outputs.is_empty() && !waiting.closed {
             waiting = self.more.wait(waiting).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
-        let bytes = mem::take(&mut waiting.bytes);
+        let outputs = mem::take(&mut waiting.outputs);
         self.bytes.store(0, Ordering::SeqCst);
         self.room.notify_waiters();
-        (!bytes.is_empty()).then_some(bytes)
+        (!outputs.is_empty()).then_some(outputs)
+    }
+}
+
+impl Output {
+    fn print_to(&self, out: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Bytes(bytes) => out.write_all(bytes),
+            Self::File(file) => {
+                let mut file: &File = file;
+                io::copy(&mut file, out)?;
+                let mut last = *b"\n";
+                if file.seek(SeekFrom::End(-1)).is_ok() {
+                    file.read_exact(&mut last)?;
+                }
+                if last == *b"\n" { Ok(()) } else { out.write_all(b"\n") }
+            }
+        }
     }
 }
 

@@ -26,7 +26,8 @@ pub fn describe(job: &Job, results: &Path) -> Result<String, InputError> {
     line("tasks", tasks(job)?);
     line("model", format!("{} ({})", stage.model, stage.reason));
     line("concurrency", stage.concurrency.to_string());
-    let timeout = stage.timeout.map_or("none".into(), |time| humantime::format_duration(time).to_string());
+    let timeout =
+        stage.timeout.map_or("none".into(), |time| humantime::format_duration(time).to_string());
     line("timeout", format!("{timeout}, grace {}", humantime::format_duration(stage.grace)));
     line("workload", stage.workload.kind().into());
     if let Some(first) = first_tasks(job, 1)?.pop() {
@@ -87,10 +88,34 @@ pub fn models() -> String {
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["model", "suits", "good at", "bad at", "auto takes it for"]);
     for row in [
-        ["sequential", "a baseline, a single task", "no overhead, easy to follow", "leaves cores idle", "one task; computations on one core"],
-        ["threads", "computations, commands, dozens of waits", "all cores, cheap to start", "thousands at once; a crash takes all", "computations; commands; fewer than 100 waits at once"],
-        ["processes", "work that may crash or hang", "isolation, hard timeouts: a crash costs one task", "starting, and talking through pipes", "nothing yet: ask for it"],
-        ["async", "hundreds of waits and more", "thousands in flight on few threads", "computations: they hold the loop", "100 waits at once and more; 100 commands at once and more"],
+        [
+            "sequential",
+            "a baseline, a single task",
+            "no overhead, easy to follow",
+            "leaves cores idle",
+            "one task; computations on one core",
+        ],
+        [
+            "threads",
+            "computations, commands, dozens of waits",
+            "all cores, cheap to start",
+            "thousands at once; a crash takes all",
+            "computations; commands; fewer than 100 waits at once",
+        ],
+        [
+            "processes",
+            "work that may crash or hang",
+            "isolation, hard timeouts: a crash costs one task",
+            "starting, and talking through pipes",
+            "nothing yet: ask for it",
+        ],
+        [
+            "async",
+            "hundreds of waits and more",
+            "thousands in flight on few threads",
+            "computations: they hold the loop",
+            "100 waits at once and more; 100 commands at once and more",
+        ],
     ] {
         table.add_row(row);
     }

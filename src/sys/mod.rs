@@ -29,6 +29,7 @@ impl SignalMask {
     ///
     /// Blocked signals do not survive into a child that gets this mask; ignored ones would.
     pub fn block_all() -> Self {
+        restore_internal_signals();
         let mut before = MaybeUninit::uninit();
         // SAFETY: both sets are written by the calls before they are read, and none of the calls can fail with these
         // arguments. No handler is installed.
@@ -39,6 +40,22 @@ impl SignalMask {
             libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
             Self(before.assume_init())
         }
+    }
+}
+
+/// Gives the two signals that glibc keeps to itself their default back: its `posix_spawn`, by which this process may
+/// have been started, leaves them ignored, and its `sigaction` refuses them.
+fn restore_internal_signals() {
+    // As large as the kernel's `struct sigaction` on any machine; all zero is the default.
+    let default = [0_u64; 8];
+    let mask_bytes = size_of::<u64>();
+    for signal in [32, 33] {
+        let nowhere = ptr::null_mut::<u64>();
+        // SAFETY: the kernel reads the action and the size of its mask. No code of this process uses these signals: it
+        // cancels no threads and changes no user.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, nowhere, mask_bytes)
+        };
     }
 }
 
@@ -123,6 +140,14 @@ pub fn unshare_descriptors() {
     // SAFETY: the range holds no descriptor, so none is closed; what is opened or closed from now on concerns this
     // thread alone, and it owns all that it uses.
     unsafe { libc::syscall(libc::SYS_close_range, nothing, nothing, libc::CLOSE_RANGE_UNSHARE) };
+}
+
+/// Has every open descriptor above 2 closed in programs that are executed, where the kernel can (Linux 5.11): what
+/// this process was started with, knowing or not, is not for its children.
+pub fn keep_descriptors_from_children() {
+    let flags = libc::CLOSE_RANGE_CLOEXEC;
+    // SAFETY: sets a flag, which concerns nothing but `execve`.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, flags) };
 }
 
 /// Has this descriptor watched for reading by the runtime of this thread.

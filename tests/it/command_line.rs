@@ -4,7 +4,8 @@ use std::io::Read;
 
 use crate::support::{TestJob, runner};
 
-const JOB: &str = "[inputs]\nvalues = [\"a\", \"b\"]\n[workload.command]\nargv = [\"echo\", \"hi {input}\"]\n";
+const JOB: &str =
+    "[inputs]\nvalues = [\"a\", \"b\"]\n[workload.command]\nargv = [\"echo\", \"hi {input}\"]\n";
 
 #[test]
 fn run_is_the_default_command() {
@@ -22,7 +23,7 @@ fn files_and_a_subcommand_do_not_come_together() {
 #[test]
 fn check_prints_the_plan_and_runs_nothing() {
     let ran = TestJob::empty()
-        .file("job.toml", &format!("description = \"Says hi\"\n{JOB}[limits]\ntimeout = \"5s\"\n"))
+        .file("job.toml", format!("description = \"Says hi\"\n{JOB}[limits]\ntimeout = \"5s\"\n"))
         .args(["check", "job.toml"])
         .run();
     ran.exit(0)
@@ -83,7 +84,9 @@ fn the_first_failures_are_said() {
 
 #[test]
 fn limit_and_concurrency_and_results() {
-    let ran = TestJob::new(JOB).args(["--limit", "1", "-j", "7", "--results", "out/deep"]).run();
+    let ran = TestJob::new(JOB)
+        .args(["--limit", "1", "-j", "7", "--model", "threads", "--results", "out/deep"])
+        .run();
     ran.exit(0);
     let summary = std::fs::read_to_string(ran.path("out/deep/summary.csv")).unwrap();
     assert!(summary.contains("\njob,threads,7,1,1,"), "{summary}");
@@ -122,5 +125,8 @@ fn a_counter_line_stands_in_for_the_bar_off_a_terminal() {
     let status = crate::support::wait_until("it ends", || running.child.try_wait().unwrap());
     stderr.read_to_string(&mut text).unwrap();
     assert_eq!(status.code(), Some(0));
-    assert!(text.contains("/80") && !text.contains('\x1b') && text.lines().count() < 10, "{text:?}");
+    assert!(
+        text.contains(" of 80 tasks") && !text.contains('\x1b') && text.lines().count() < 10,
+        "{text:?}"
+    );
 }

@@ -25,14 +25,22 @@ fn no_file_is_a_usage_error() {
 
 #[test]
 fn a_missing_file_a_directory_an_empty_file() {
-    TestJob::empty().arg("missing.toml").run().exit(2).stderr_has("missing.toml").stderr_has("No such file");
+    TestJob::empty()
+        .arg("missing.toml")
+        .run()
+        .exit(2)
+        .stderr_has("missing.toml")
+        .stderr_has("no such file");
     TestJob::empty().file("d/x", "").arg("d").run().exit(2).stderr_has("directory");
     refused("", &["job.toml", "workload"]);
 }
 
 #[test]
 fn a_file_that_is_not_utf_8_is_said_with_its_place() {
-    let ran = TestJob::empty().file("job.toml", b"name = \"a\"\ndescription = \"\xff\"\n").arg("job.toml").run();
+    let ran = TestJob::empty()
+        .file("job.toml", b"name = \"a\"\ndescription = \"\xff\"\n")
+        .arg("job.toml")
+        .run();
     ran.exit(2).stderr_has("job.toml").stderr_has("UTF-8").stderr_has("2");
 }
 
@@ -72,7 +80,7 @@ fn values_of_the_wrong_type_or_range() {
     refused(&format!("[limits]\ntimeout = 5\n{WORK}"), &["job.toml:2:11"]);
     refused(&format!("model = \"thread\"\n{WORK}"), &["job.toml:1:9", "threads"]);
     refused(&format!("name = \"a/b\"\n{WORK}"), &["job.toml:1:8"]);
-    refused(&format!("name = \"summary\"\n{WORK}"), &["reserved"]);
+    refused(&format!("name = \"summary\"\n{WORK}"), &["job.toml:1:8", "the report of all jobs"]);
 }
 
 #[test]
@@ -105,10 +113,7 @@ fn a_program_that_is_missing_is_one_error_not_ten_thousand_rows() {
 
 #[test]
 fn a_regex_that_does_not_compile() {
-    refused(
-        &format!("{WORK}[columns.n]\nregex = \"(\"\n"),
-        &["job.toml:5:9", "regex"],
-    );
+    refused(&format!("{WORK}[columns.n]\nregex = \"(\"\n"), &["job.toml:5:9", "regex"]);
 }
 
 #[test]

@@ -32,13 +32,17 @@ fn the_four_models_give_the_same_results() {
 fn every_kind_runs_under_every_model() {
     for model in MODELS {
         let sleep = "[inputs]\nrepeat = 5\n[workload.sleep]\nduration = \"1ms\"";
-        TestJob::new(sleep).args(["--model", model]).run().exit(0).rows("task,status,attempts", &[
-            "1,ok,1", "2,ok,1", "3,ok,1", "4,ok,1", "5,ok,1",
-        ]);
+        TestJob::new(sleep)
+            .args(["--model", model])
+            .run()
+            .exit(0)
+            .rows("task,status,attempts", &["1,ok,1", "2,ok,1", "3,ok,1", "4,ok,1", "5,ok,1"]);
         let command = "[inputs]\nvalues = [\"a b\", \"c\"]\n[workload.command]\nargv = [\"echo\", \"{input}\"]";
-        TestJob::new(command).args(["--model", model]).run().exit(0).rows("status,code,result", &[
-            "ok,0,a b", "ok,0,c",
-        ]);
+        TestJob::new(command)
+            .args(["--model", model])
+            .run()
+            .exit(0)
+            .rows("status,code,result", &["ok,0,a b", "ok,0,c"]);
     }
 }
 
@@ -55,11 +59,8 @@ fn a_timeout_on_a_computation_is_a_timeout_under_every_model() {
         "#;
         let start = Instant::now();
         let ran = TestJob::new(job).args(["--model", model, "-j", "1"]).run();
-        ran.exit(3).rows("input,status,result", &[
-            "1,ok,0",
-            "18446744073709551615,timeout,",
-            "2,ok,0",
-        ]);
+        ran.exit(3)
+            .rows("input,status,result", &["1,ok,0", "18446744073709551615,timeout,", "2,ok,0"]);
         assert!(start.elapsed() < Duration::from_secs(10), "{model}: the timeout did not end it");
         let error = &ran.report().column("error")[1];
         assert!(error.contains("timed out after 200ms"), "{model}: {error}");
@@ -79,7 +80,7 @@ fn under_async_a_computation_holds_the_loop_and_that_is_said() {
         arg = 1000000
     "#;
     let ran = TestJob::new(job).run();
-    ran.exit(0).stdout_has("held the event loop for");
+    ran.exit(0).stderr_has("held the event loop for");
     assert!(ran.summary("job")["reason"].contains("held the event loop for"));
 }
 
@@ -119,7 +120,8 @@ fn concurrency_is_a_bound() {
             concurrency = 3
         "#;
         let ran = TestJob::new(job).args(["--model", model]).run();
-        let at_once: Vec<u32> = ran.exit(0).report().column("result").iter().map(|n| n.parse().unwrap()).collect();
+        let at_once: Vec<u32> =
+            ran.exit(0).report().column("result").iter().map(|n| n.parse().unwrap()).collect();
         assert_eq!(at_once.iter().max(), Some(&3), "{model}: {at_once:?}");
         let slots = ran.report().column("slot");
         assert!(slots.iter().all(|slot| ["1", "2", "3"].contains(&slot.as_str())), "{slots:?}");
@@ -131,7 +133,10 @@ fn many_waits_pass_at_once_under_async() {
     let job = "[inputs]\nrepeat = 2000\n[workload.sleep]\nduration = \"300ms\"\n[limits]\nconcurrency = 2000";
     let ran = TestJob::new(job).args(["--model", "async"]).run();
     let wall: f64 = ran.exit(0).summary("job")["wall_s"].parse().unwrap();
-    assert!(wall < 100.0, "2,000 waits of 0.3 s one after another would take 600 s, these took {wall}");
+    assert!(
+        wall < 100.0,
+        "2,000 waits of 0.3 s one after another would take 600 s, these took {wall}"
+    );
 }
 
 #[test]
@@ -175,6 +180,8 @@ pub fn children(pid: i32) -> Vec<i32> {
     threads
         .flatten()
         .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
-        .flat_map(|text| text.split_ascii_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>())
+        .flat_map(|text| {
+            text.split_ascii_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>()
+        })
         .collect()
 }

@@ -15,19 +15,26 @@ fn the_columns_and_their_order() {
         "task,input,status,attempts,started_utc,queue_s,run_s,cpu_user_s,cpu_sys_s,peak_rss_bytes,slot,code,result,\
          output_bytes,error"
     );
-    assert_eq!(report.select("task,input,status,attempts,code,result,error"), [
-        "1,3,ok,1,,0,", "2,1,ok,1,,0,", "3,2,ok,1,,0,",
-    ]);
+    assert_eq!(
+        report.select("task,input,status,attempts,code,result,error"),
+        ["1,3,ok,1,,0,", "2,1,ok,1,,0,", "3,2,ok,1,,0,",]
+    );
     for time in report.column("started_utc") {
         assert_eq!(time.len(), "2026-11-24 01:02:03.456".len(), "{time}");
-        assert!(time.starts_with("20") && time.as_bytes()[10] == b' ' && time.as_bytes()[19] == b'.', "{time}");
+        assert!(
+            time.starts_with("20") && time.as_bytes()[10] == b' ' && time.as_bytes()[19] == b'.',
+            "{time}"
+        );
     }
     for column in ["queue_s", "run_s", "cpu_user_s"] {
         for cell in report.column(column) {
             assert!(cell.parse::<f64>().unwrap() >= 0.0 && !cell.contains('e'), "{column}: {cell}");
         }
     }
-    assert!(report.column("peak_rss_bytes").iter().all(String::is_empty), "it is not measured, so it is empty");
+    assert!(
+        report.column("peak_rss_bytes").iter().all(String::is_empty),
+        "it is not measured, so it is empty"
+    );
 }
 
 #[test]
@@ -62,7 +69,10 @@ fn the_summary_has_one_row_per_job_and_keeps_the_others() {
     assert_eq!(jobs, ["job", "old", "two"]);
     assert_eq!(ran.summary("old")["tasks"], "7");
     let two = ran.summary("two");
-    assert_eq!((two["tasks"].as_str(), two["failed"].as_str(), two["ok"].as_str()), ("3", "3", "0"));
+    assert_eq!(
+        (two["tasks"].as_str(), two["failed"].as_str(), two["ok"].as_str()),
+        ("3", "3", "0")
+    );
     assert_eq!(two["skipped"], "0");
 }
 
@@ -73,7 +83,8 @@ fn the_summarys_figures_follow_from_the_rows() {
     let report = ran.exit(0).report();
     let summary = ran.summary("job");
     let numbers = |column: &str| -> Vec<f64> {
-        let mut numbers: Vec<f64> = report.column(column).iter().map(|cell| cell.parse().unwrap()).collect();
+        let mut numbers: Vec<f64> =
+            report.column(column).iter().map(|cell| cell.parse().unwrap()).collect();
         numbers.sort_by(f64::total_cmp);
         numbers
     };
@@ -111,12 +122,14 @@ fn a_spreadsheet_is_safe_from_what_is_in_the_inputs() {
     "#;
     let ran = TestJob::new(job).run();
     let report = ran.exit(0).report();
-    assert_eq!(report.column("input"), [
-        "'=1+1", "'+a", "-1.5", "'@x", "'\tt", "'-x", "a,b", "q\"q", "l1\nl2", "ü€😀",
-    ]);
-    assert_eq!(report.column("result"), [
-        "'=1+1", "'+a", "-1.5", "'@x", "t", "'-x", "a,b", "q\"q", "l1\\nl2", "ü€😀",
-    ]);
+    assert_eq!(
+        report.column("input"),
+        ["'=1+1", "'+a", "-1.5", "'@x", "'\tt", "'-x", "a,b", "q\"q", "l1\nl2", "ü€😀",]
+    );
+    assert_eq!(
+        report.column("result"),
+        ["'=1+1", "'+a", "-1.5", "'@x", "t", "'-x", "a,b", "q\"q", "l1\\nl2", "ü€😀",]
+    );
     let plain = TestJob::new(job).args(["--set", "report.formula_safe=false"]).run();
     assert_eq!(plain.exit(0).report().column("input")[0], "=1+1");
 }
@@ -132,10 +145,16 @@ fn dialects() {
     let plain = dialect("csv");
     assert!(plain.starts_with("task,input,") && !plain.contains('\r'));
     let excel = dialect("excel");
-    assert!(excel.starts_with("\u{feff}task,input,") && excel.matches("\r\n").count() == 3, "{excel:?}");
+    assert!(
+        excel.starts_with("\u{feff}task,input,") && excel.matches("\r\n").count() == 3,
+        "{excel:?}"
+    );
     let semicolon = dialect("excel-semicolon");
     assert!(semicolon.starts_with("\u{feff}task;input;status;"), "{semicolon:?}");
-    assert!(semicolon.contains("1;\"a;b\";ok;1;") && semicolon.contains("2;0,50;ok;1;"), "{semicolon:?}");
+    assert!(
+        semicolon.contains("1;\"a;b\";ok;1;") && semicolon.contains("2;0,50;ok;1;"),
+        "{semicolon:?}"
+    );
 }
 
 #[test]
@@ -178,12 +197,12 @@ fn sha256_of_every_file_equals_what_python_says() {
     );
     let ran = TestJob::new(&job).run();
     ran.exit(0);
-    let check = r#"
+    let check = r"
 import csv, hashlib, sys
 rows = list(csv.DictReader(open(sys.argv[1], newline='')))
 for row in rows: assert row['result'] == hashlib.sha256(open(row['input'], 'rb').read()).hexdigest(), row
 print(len(rows) > 3)
-"#;
+";
     assert_eq!(python(check, [ran.path("results/job.csv")]), "True\n");
 }
 
@@ -198,7 +217,8 @@ fn factorials_have_the_digits_and_digest_of_the_number() {
 fn rows_are_in_the_partial_while_the_job_runs() {
     let job = "[inputs]\nvalues = [1, 600000]\n[workload.sleep]\nduration = \"{input}ms\"\n";
     let running = TestJob::new(job).args(["--model", "sequential"]).spawn();
-    let partial = running.wait_for_file("results/job.csv.partial", |text| text.lines().count() == 2);
+    let partial =
+        running.wait_for_file("results/job.csv.partial", |text| text.lines().count() == 2);
     assert!(partial.starts_with("task,input,status,"), "{partial}");
     assert!(partial.contains("\n1,1,ok,1,"), "{partial}");
 }
@@ -235,5 +255,9 @@ fn a_report_on_a_full_disk_keeps_what_was_written_and_says_so() {
     assert_eq!(exit, Some(6), "{}", ran.stderr());
     ran.stderr_has("No space left").stderr_has("job.csv.partial");
     let partial = partial.expect("what was done is kept");
-    assert!(partial.starts_with("task,input,status,") && partial.lines().count() > 100, "{}", partial.len());
+    assert!(
+        partial.starts_with("task,input,status,") && partial.lines().count() > 100,
+        "{}",
+        partial.len()
+    );
 }

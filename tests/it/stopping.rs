@@ -5,14 +5,14 @@ use rustix::process::Signal;
 use crate::models::children;
 use crate::support::{TestJob, is_alive, wait_until};
 
-const SLOW: &str = r#"
+const SLOW: &str = r"
     [inputs]
     repeat = 50
     [workload.command]
     shell = 'echo $$; sleep 0.3'
     [limits]
     concurrency = 2
-"#;
+";
 
 fn started(text: &str) -> bool {
     text.lines().count() >= 3
@@ -80,14 +80,14 @@ fn computations_stop_at_the_second_signal_under_every_model() {
 
 #[test]
 fn a_killed_runner_leaves_its_partial_and_no_child() {
-    let job = r#"
+    let job = r"
         [inputs]
         repeat = 50
         [workload.command]
         shell = 'setsid sleep 300 & (sleep 300 &) ; sleep 0.1; echo $!'
         [limits]
         concurrency = 2
-    "#;
+    ";
     let running = TestJob::new(job).spawn();
     running.wait_for_file("results/job.csv.partial", |text| text.lines().count() >= 4);
     let launcher = children(running.pid());
@@ -114,8 +114,14 @@ fn a_partial_report_is_never_overwritten() {
     let job = "[inputs]\nrepeat = 2\n[workload.compute]\nfunction = \"count_down\"\narg = 1\n";
     let ran = TestJob::new(job).file("results/job.csv.partial", "task,status\n1,ok\n").run();
     ran.exit(2).stderr_has("results/job.csv.partial").stderr_has("--fresh");
-    assert_eq!(std::fs::read_to_string(ran.path("results/job.csv.partial")).unwrap(), "task,status\n1,ok\n");
-    let fresh = TestJob::new(job).file("results/job.csv.partial", "task,status\n1,ok\n").arg("--fresh").run();
+    assert_eq!(
+        std::fs::read_to_string(ran.path("results/job.csv.partial")).unwrap(),
+        "task,status\n1,ok\n"
+    );
+    let fresh = TestJob::new(job)
+        .file("results/job.csv.partial", "task,status\n1,ok\n")
+        .arg("--fresh")
+        .run();
     fresh.exit(0).rows("status", &["ok", "ok"]);
     assert!(!fresh.path("results/job.csv.partial").exists());
 }
@@ -127,7 +133,8 @@ fn a_killed_launcher_is_said_and_leaves_nothing() {
     running.wait_for_file("pid-1", |text| !text.is_empty());
     running.wait_for_file("pid-2", |text| !text.is_empty());
     let launcher = children(running.pid())[0];
-    rustix::process::kill_process(rustix::process::Pid::from_raw(launcher).unwrap(), Signal::KILL).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(launcher).unwrap(), Signal::KILL)
+        .unwrap();
     for task in ["pid-1", "pid-2"] {
         let pid: i32 = running.wait_for_file(task, |_| true).trim().parse().unwrap();
         wait_until("its children are gone", || (!is_alive(pid)).then_some(()));

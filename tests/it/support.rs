@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up; generous, since it only matters when something hangs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The `runner` under test.
 pub fn runner() -> Command {
@@ -24,7 +24,6 @@ pub fn runner() -> Command {
 pub struct TestJob {
     folder: TempDir,
     args: Vec<String>,
-    env: Vec<(String, String)>,
     stdin: Vec<u8>,
 }
 
@@ -37,7 +36,7 @@ impl TestJob {
     /// No job file yet.
     pub fn empty() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        Self { folder, args: Vec::new(), env: Vec::new(), stdin: Vec::new() }
+        Self { folder, args: Vec::new(), stdin: Vec::new() }
     }
 
     /// One more file, its folder made where needed.
@@ -58,11 +57,6 @@ impl TestJob {
         self
     }
 
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.env.push((name.into(), value.into()));
-        self
-    }
-
     pub fn stdin(mut self, text: impl AsRef<[u8]>) -> Self {
         self.stdin = text.as_ref().to_vec();
         self
@@ -75,7 +69,6 @@ impl TestJob {
     fn command(&self) -> Command {
         let mut command = runner();
         command.args(&self.args).current_dir(self.folder.path());
-        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -134,11 +127,8 @@ impl Running {
         let stdout = read_aside(self.child.stdout.take().expect("it is piped"));
         let stderr = read_aside(self.child.stderr.take().expect("it is piped"));
         let status = wait_until("the runner ends", || self.child.try_wait().unwrap());
-        let output = Output {
-            status,
-            stdout: stdout.join().unwrap(),
-            stderr: stderr.join().unwrap(),
-        };
+        let output =
+            Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
         let job = std::mem::replace(&mut self.job, TestJob::empty());
         Ran { output, folder: job.folder }
     }
@@ -181,12 +171,13 @@ impl Ran {
     #[track_caller]
     pub fn exit(&self, code: i32) -> &Self {
         let stderr = self.stderr();
-        assert_eq!(self.output.status.code(), Some(code), "stderr:\n{stderr}\nstdout:\n{}", self.stdout());
+        assert_eq!(
+            self.output.status.code(),
+            Some(code),
+            "stderr:\n{stderr}\nstdout:\n{}",
+            self.stdout()
+        );
         self
-    }
-
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
@@ -229,7 +220,8 @@ impl Ran {
     pub fn summary(&self, job: &str) -> HashMap<String, String> {
         let summary = Report::read(&self.path("results/summary.csv"));
         let column = summary.column("job");
-        let row = column.iter().position(|name| name == job).expect("the job has a row in the summary");
+        let row =
+            column.iter().position(|name| name == job).expect("the job has a row in the summary");
         summary.header.iter().cloned().zip(summary.rows[row].iter().cloned()).collect()
     }
 
@@ -274,7 +266,9 @@ impl Report {
     pub fn select(&self, columns: &str) -> Vec<String> {
         let columns: Vec<_> = columns.split(',').map(|name| self.column(name)).collect();
         (0..self.rows.len())
-            .map(|row| columns.iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join(","))
+            .map(|row| {
+                columns.iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join(",")
+            })
             .collect()
     }
 }
@@ -282,7 +276,8 @@ impl Report {
 /// Runs Python with this program; tests may rely on Python 3.
 #[track_caller]
 pub fn python<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> String {
-    let output = Command::new("python3").arg("-c").arg(program).args(args).output().expect("python3");
+    let output =
+        Command::new("python3").arg("-c").arg(program).args(args).output().expect("python3");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -291,6 +286,8 @@ pub fn python<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>)
 pub fn is_alive(pid: i32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .ok()
-        .and_then(|stat| stat.rsplit(')').next().map(|rest| !rest.trim_start().starts_with(['Z', 'X'])))
+        .and_then(|stat| {
+            stat.rsplit(')').next().map(|rest| !rest.trim_start().starts_with(['Z', 'X']))
+        })
         .unwrap_or(false)
 }

@@ -38,8 +38,10 @@ fn every_example_job_is_described() {
 #[test]
 fn the_example_jobs_all_end_well() {
     let results = tempfile::tempdir().unwrap();
-    let output = runner().args(example_jobs()).arg("--results").arg(results.path()).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let output =
+        runner().args(example_jobs()).arg("--results").arg(results.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
 }
 
@@ -54,7 +56,7 @@ fn readme_blocks(language: &str) -> Vec<String> {
                 blocks.push(std::mem::take(block));
                 current = None;
             }
-            Some(block) => *block += &format!("{line}\n"),
+            Some(block) => block.extend([line, "\n"]),
             None if line.trim_end() == format!("```{language}") => current = Some(String::new()),
             None => {}
         }
@@ -86,11 +88,48 @@ fn every_job_file_in_the_readme_runs() {
 fn the_reference_names_every_key() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     for key in [
-        "name", "description", "model", "values", "range", "lines", "null", "csv", "jsonl", "glob", "matrix", "zip",
-        "repeat", "where", "shuffle", "skip", "limit", "argv", "shell", "env", "cwd", "stdin", "stdin_file", "stdout",
-        "stderr", "success_codes", "capture", "function", "arg", "duration", "concurrency", "timeout", "grace", "regex",
-        "json", "dialect", "order", "formula_safe",
+        "name",
+        "description",
+        "model",
+        "values",
+        "range",
+        "lines",
+        "null",
+        "csv",
+        "jsonl",
+        "glob",
+        "matrix",
+        "zip",
+        "repeat",
+        "where",
+        "shuffle",
+        "skip",
+        "limit",
+        "argv",
+        "shell",
+        "env",
+        "cwd",
+        "stdin",
+        "stdin_file",
+        "stdout",
+        "stderr",
+        "success_codes",
+        "capture",
+        "function",
+        "arg",
+        "duration",
+        "concurrency",
+        "timeout",
+        "grace",
+        "regex",
+        "json",
+        "dialect",
+        "order",
+        "formula_safe",
     ] {
-        assert!(readme.contains(&format!("`{key}`")), "the README's reference does not name `{key}`");
+        assert!(
+            readme.contains(&format!("`{key}`")),
+            "the README's reference does not name `{key}`"
+        );
     }
 }

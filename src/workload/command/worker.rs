@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
-use std::fs::File;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -77,12 +76,6 @@ impl Worker {
         }
     }
 
-    /// The whole standard output of the last task, from its start, if all of it was to be kept and it is longer than
-    /// what its outcome has; or why it could not be kept.
-    pub fn take_output(&mut self) -> Option<io::Result<File>> {
-        self.stdout.take_whole()
-    }
-
     /// An error is why there was nothing to start.
     async fn attempt(
         &mut self,
@@ -104,6 +97,14 @@ impl Worker {
         self.port = Some(port);
         let is_whole = self.read_rest(ended.ended).await;
         let mut outcome = self.outcome(&ended, finish.stop, attempt.timeout, is_whole);
+        match self.stdout.take_whole() {
+            Some(Ok(file)) => outcome.whole_output = Some(Arc::new(file)),
+            Some(Err(error)) => {
+                let note = format!("not all output could be kept: {}", reason(&error));
+                outcome.error = [outcome.error, note].join("; ").trim_start_matches("; ").into();
+            }
+            None => {}
+        }
         outcome.output_bytes =
             ends.output_bytes(self.stdout.kept().total()).filter(|_| outcome.cpu.is_some());
         Ok(outcome)
@@ -206,10 +207,11 @@ impl Worker {
         timeout: Option<Duration>,
         is_whole: bool,
     ) -> Outcome {
-        let (mut status, code, mut cause) =
+        let (mut status, mut code, mut cause) =
             outcome::verdict(&ended.exit, &self.command.name(), &self.plan.success_codes);
         if let Some(stop) = stop {
-            (status, cause) = (stop.status(), stop.words(timeout));
+            // What a child says when it is told to end is no verdict on the task.
+            (status, code, cause) = (stop.status(), None, stop.words(timeout));
         }
         let note = (!is_whole).then_some(LEFT_OPEN_NOTE);
         let has_run = !matches!(ended.exit, Exit::NotStarted(..));

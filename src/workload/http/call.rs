@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::Engine;
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, RANGE, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, RANGE, USER_AGENT};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
@@ -50,6 +50,8 @@ impl Call {
         if let Some(credentials) = credentials {
             headers.entry(AUTHORIZATION).or_insert(credentials);
         }
+        // The client would make it anew for every request.
+        headers.entry(HOST).or_insert(host(&uri)?);
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         if !headers.contains_key(RANGE) {
@@ -119,6 +121,16 @@ pub(super) fn uri(text: &[u8]) -> Result<(Uri, Option<HeaderValue>), String> {
 fn is_http(uri: &Uri) -> bool {
     let scheme = uri.scheme() == Some(&Scheme::HTTP) || uri.scheme() == Some(&Scheme::HTTPS);
     scheme && uri.authority().map(Authority::host).is_some_and(|host| !host.is_empty())
+}
+
+/// The header that names the host, with the port unless it is the scheme's own.
+fn host(uri: &Uri) -> Result<HeaderValue, String> {
+    let host = uri.host().unwrap_or_default();
+    let usual = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    match uri.port_u16().filter(|port| *port != usual) {
+        Some(port) => header_value("host", format!("{host}:{port}").as_bytes()),
+        None => header_value("host", host.as_bytes()),
+    }
 }
 
 /// The header that a user and password in a URL stand for.

@@ -1,0 +1,214 @@
+//! A slot's line to the launcher: a start, a signal, one answer per start.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use tokio::io::unix::AsyncFd;
+
+use crate::engine::clock::Moment;
+use crate::engine::task::CpuTime;
+use crate::host::wire::{
+    ANSWER_BYTES, Answer, Ends, MAX_DESCRIPTORS, MAX_INLINE, StartRequest, Strings,
+};
+use crate::host::{socket, wire};
+use crate::sys::{self, Step};
+
+/// What to start.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// Where the program is; absolute.
+    pub program: &'a CStr,
+    /// Its arguments, the first being its own name.
+    pub argv: &'a Strings,
+    /// Variables to set besides the runner's own, `NAME=value` each, no name twice.
+    pub set: &'a Strings,
+    /// Names of the runner's variables that it does not get.
+    pub unset: &'a Strings,
+    /// Its working folder; the runner's, if there is none.
+    pub cwd: Option<&'a CStr>,
+    /// Standard input; null, if there is none.
+    pub stdin: Option<BorrowedFd<'a>>,
+    /// Standard output; null, if there is none.
+    pub stdout: Option<BorrowedFd<'a>>,
+    /// Standard error; null, if there is none.
+    pub stderr: Option<BorrowedFd<'a>>,
+    /// Becomes its descriptor 3.
+    pub extra: Option<BorrowedFd<'a>>,
+}
+
+/// How a start ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What the child said or suffered.
+    pub exit: Exit,
+    /// When the launcher started it.
+    pub started: Moment,
+    /// When the launcher heard of its end.
+    pub ended: Moment,
+    /// Processor time of the child and of those that it waited for.
+    pub cpu: CpuTime,
+    /// Peak resident memory in bytes, of the largest of them.
+    pub peak_rss: u64,
+}
+
+/// How a child ended.
+#[derive(Debug)]
+pub enum Exit {
+    /// With this exit code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It never ran: what failed, and why.
+    NotStarted(Step, io::Error),
+}
+
+/// A slot's line to the launcher: one child at a time. When it is dropped, the child that runs is killed.
+#[derive(Debug)]
+pub struct Port {
+    socket: AsyncFd<OwnedFd>,
+    /// Where the launcher's owner hears that it seems to have died.
+    is_suspect: Arc<AtomicBool>,
+    is_running: bool,
+    /// The answer, if it came when something else was asked for.
+    ended: Option<Ended>,
+    /// Kept from start to start.
+    message: Vec<u8>,
+}
+
+impl Port {
+    pub(super) fn new(socket: OwnedFd, is_suspect: Arc<AtomicBool>) -> io::Result<Self> {
+        let socket = sys::watch(socket)?;
+        Ok(Self { socket, is_suspect, is_running: false, ended: None, message: Vec::new() })
+    }
+
+    /// Starts a child; [`Port::ended`] tells of its end, or that it could not be started.
+    ///
+    /// # Errors
+    /// If the launcher has died. `ETOOMANYREFS` (or `EAGAIN`) if too much is on its way to it: try again a little later.
+    pub fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
+        assert!(!self.is_running, "one child at a time");
+        let present = [start.stdin, start.stdout, start.stderr, start.extra];
+        let ends = Ends::new(present.map(|end| end.is_some()));
+        let strings = [start.argv, start.set, start.unset];
+        StartRequest::encode(&mut self.message, ends, [Some(start.program), start.cwd], strings);
+        let mut descriptors = [self.socket.get_ref().as_fd(); MAX_DESCRIPTORS];
+        let mut count = 0;
+        for end in present.into_iter().flatten() {
+            descriptors[count] = end;
+            count += 1;
+        }
+        if self.message.len() <= MAX_INLINE {
+            self.send(&self.message, &descriptors[..count])?;
+        } else {
+            let mut memory = File::from(memfd_create("start", MemfdFlags::CLOEXEC)?);
+            memory.write_all(&self.message)?;
+            self.message = Vec::new(); // it is rarely that big, and then this is not where time goes
+            descriptors[count] = memory.as_fd();
+            self.send(&wire::start_in_memory(), &descriptors[..=count])?;
+        }
+        self.is_running = true;
+        Ok(())
+    }
+
+    /// Waits for the end of the child that was started last. Loses nothing if it is dropped before it is ready.
+    ///
+    /// # Errors
+    /// If the launcher has died, and the child with it.
+    pub async fn ended(&mut self) -> io::Result<Ended> {
+        loop {
+            if let Some(ended) = self.ended.take() {
+                self.is_running = false;
+                return Ok(ended);
+            }
+            self.hear().await?;
+        }
+    }
+
+    /// When the launcher started the child that runs; `None` if it has ended by now. A start may have to wait for its
+    /// turn, which is not the child's time.
+    ///
+    /// # Errors
+    /// If the launcher has died.
+    pub async fn started(&mut self) -> io::Result<Option<Moment>> {
+        self.send(&wire::when(), &[])?;
+        let since = self.hear().await?;
+        Ok(since.filter(|_| self.ended.is_none()))
+    }
+
+    /// Sends a signal to the group of the running child; none, if it has ended. After one that ends it, whatever is
+    /// left of its group at its end is killed.
+    ///
+    /// # Errors
+    /// If the launcher has died.
+    pub fn signal(&mut self, signal: i32) -> io::Result<()> {
+        self.send(&wire::signal(signal), &[])
+    }
+
+    fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let sent = socket::send(self.socket.get_ref(), message, descriptors);
+        sent.map_err(|error| if is_gone(&error) { self.gone() } else { error })
+    }
+
+    fn gone(&self) -> io::Error {
+        self.is_suspect.store(true, Ordering::Relaxed);
+        io::Error::new(io::ErrorKind::BrokenPipe, "the launcher of commands has died")
+    }
+
+    /// Hears one answer: keeps a child's end, returns since when one runs.
+    async fn hear(&mut self) -> io::Result<Option<Moment>> {
+        let mut bytes = [0; ANSWER_BYTES];
+        loop {
+            let mut ready = self.socket.readable().await?;
+            match recv(self.socket.get_ref(), &mut bytes, RecvFlags::DONTWAIT) {
+                Ok((_, 0)) | Err(Errno::CONNRESET) => return Err(self.gone()),
+                Ok((_, length)) => match Answer::decode(&bytes[..length])? {
+                    Answer::Running(since) => return Ok(Some(since)),
+                    answer => {
+                        // Nothing follows an end, so the call that would find nothing can be saved.
+                        ready.clear_ready();
+                        self.ended = Ended::of(answer);
+                        return Ok(None);
+                    }
+                },
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl Ended {
+    /// `None` if the answer is not about an end.
+    fn of(answer: Answer) -> Option<Self> {
+        match answer {
+            Answer::Running(_) => None,
+            Answer::Ended { started, ended, reaped } => {
+                let status = ExitStatus::from_raw(reaped.status);
+                let exit = match status.code() {
+                    Some(code) => Exit::Code(code),
+                    None => Exit::Signal(status.signal().unwrap_or(0)),
+                };
+                Some(Self { exit, started, ended, cpu: reaped.cpu, peak_rss: reaped.peak_rss })
+            }
+            Answer::NotStarted { at, step, errno } => {
+                let exit = Exit::NotStarted(step, io::Error::from_raw_os_error(errno));
+                Some(Self { exit, started: at, ended: at, cpu: CpuTime::default(), peak_rss: 0 })
+            }
+        }
+    }
+}
+
+/// Whether the other end of a socket has gone.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
