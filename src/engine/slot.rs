@@ -67,7 +67,8 @@ fn give_up(run: &Run, error: &io::Error) {
 fn record(stage: &Stage, slot: usize, mut task: Task, outcome: Outcome) -> Record {
     task.attempts += 1;
     let output = if outcome.output.is_empty() { &outcome.result } else { &outcome.output };
-    let columns = stage.columns.iter().map(|column| column.extract(output, &outcome.headers)).collect();
+    let columns =
+        stage.columns.iter().map(|column| column.extract(output, &outcome.headers)).collect();
     Record {
         queued: Some(outcome.started.since(task.taken)),
         first_started: Some(outcome.started),

@@ -103,11 +103,7 @@ impl Remote {
     ///
     /// # Errors
     /// If it cannot be started, or ends or says something else before it is ready.
-    pub async fn start(
-        launcher: Arc<Launcher>,
-        stage: &Stage,
-        folder: &Path,
-    ) -> io::Result<Self> {
+    pub async fn start(launcher: Arc<Launcher>, stage: &Stage, folder: &Path) -> io::Result<Self> {
         Self::start_with(launcher, &stage.workload, &stage.columns, Program::own(folder)?).await
     }
 

@@ -17,7 +17,7 @@ pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Wor
     match kind {
         "command" => command::read(table, plan).map(Workload::Command),
         "compute" => compute::read(table, plan).map(Workload::Compute),
-        "http" => http::read(table, plan).map(Workload::Http),
+        "http" => http::read(table, plan).map(Box::new).map(Workload::Http),
         "sleep" => sleep::read(table, plan).map(Workload::Sleep),
         _ => unreachable!("only kinds of the list are read"),
     }
@@ -31,7 +31,7 @@ pub enum Workload {
     /// Calls one of the built-in functions.
     Compute(compute::Spec),
     /// Sends a request.
-    Http(http::Spec),
+    Http(Box<http::Spec>),
     /// Waits: stands for waiting on something.
     Sleep(sleep::Spec),
 }

@@ -49,12 +49,15 @@ fn all_models_come_to_the_same() {
         all.push(ran.report().select("task,status,code,output_bytes,first,server,error"));
         assert_eq!(server.asked("/hello"), 2, "{model}: once itself, once by the redirect");
     }
-    assert_eq!(all[0][..4], [
-        "1,ok,200,5,h,hand-made,",
-        "2,failed,404,9,n,hand-made,status 404 not expected (expected 2xx)",
-        "3,ok,200,5,h,hand-made,",
-        "4,ok,200,120,h,hand-made,",
-    ]);
+    assert_eq!(
+        all[0][..4],
+        [
+            "1,ok,200,5,h,hand-made,",
+            "2,failed,404,9,n,hand-made,status 404 not expected (expected 2xx)",
+            "3,ok,200,5,h,hand-made,",
+            "4,ok,200,120,h,hand-made,",
+        ]
+    );
     for other in &all[1..] {
         assert_eq!(other, &all[0]);
     }
@@ -65,11 +68,10 @@ fn expected_statuses_are_codes_and_classes() {
     let server = Server::start();
     let keys = "expect_status = [404, \"5xx\"]";
     let ran = job(&server, &["/missing", "/broken", "/hello"], keys).run();
-    ran.exit(3).rows("status,code,error", &[
-        "ok,404,",
-        "ok,500,",
-        "failed,200,status 200 not expected (expected 404, 5xx)",
-    ]);
+    ran.exit(3).rows(
+        "status,code,error",
+        &["ok,404,", "ok,500,", "failed,200,status 200 not expected (expected 404, 5xx)"],
+    );
 }
 
 #[test]
@@ -99,9 +101,10 @@ fn method_headers_and_body_are_sent_as_rendered() {
         "#,
         server.url("/echo")
     );
-    TestJob::new(&text).run().exit(0).rows("request,kind,mark,agent,body", &[
-        "POST /echo?name=a%20b HTTP/1.1,application/json,1,runner,{\"id\": 7}",
-    ]);
+    TestJob::new(&text).run().exit(0).rows(
+        "request,kind,mark,agent,body",
+        &["POST /echo?name=a%20b HTTP/1.1,application/json,1,runner,{\"id\": 7}"],
+    );
 }
 
 #[test]
@@ -155,13 +158,23 @@ fn secrets_stay_with_the_host_that_they_are_for() {
 #[test]
 fn servers_that_do_not_answer_are_told_apart() {
     assert_eq!(fault("/stall"), "timeout,,timed out while waiting for the response after 400ms");
-    assert_eq!(fault("/stall-headers"), "timeout,,timed out while waiting for the response after 400ms");
+    assert_eq!(
+        fault("/stall-headers"),
+        "timeout,,timed out while waiting for the response after 400ms"
+    );
     assert_eq!(fault("/stall-body"), "timeout,200,timed out while reading the body after 400ms");
     assert_eq!(fault("/close"), "failed,,the server closed the connection before it answered");
-    assert_eq!(fault("/close-headers"), "failed,,the server closed the connection before it answered");
+    assert_eq!(
+        fault("/close-headers"),
+        "failed,,the server closed the connection before it answered"
+    );
     assert_eq!(fault("/short"), "failed,200,body cut short after 50 of 100 bytes");
     assert_eq!(fault("/chunks-cut"), "failed,200,body cut short after 5 bytes");
-    assert!(fault("/garbage").starts_with("failed,,the answer is not HTTP: "), "{}", fault("/garbage"));
+    assert!(
+        fault("/garbage").starts_with("failed,,the answer is not HTTP: "),
+        "{}",
+        fault("/garbage")
+    );
 }
 
 #[test]
@@ -188,7 +201,12 @@ fn no_connection_is_said_in_words() {
 #[test]
 fn connecting_can_take_too_long() {
     // A listener that accepts nothing: once its queue is full, further connections get no answer.
-    let listener = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    let listener = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        None,
+    )
+    .unwrap();
     let local: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
     rustix::net::bind(&listener, &local).unwrap();
     rustix::net::listen(&listener, 0).unwrap();
@@ -207,7 +225,8 @@ fn connecting_can_take_too_long() {
             stream
         })
         .collect();
-    let text = format!("[workload.http]\nurl = \"http://{address}/\"\n[limits]\ntimeout = \"300ms\"");
+    let text =
+        format!("[workload.http]\nurl = \"http://{address}/\"\n[limits]\ntimeout = \"300ms\"");
     let ran = TestJob::new(&text).run();
     drop(waiting);
     ran.exit(3).rows("status,code,error", &["timeout,,timed out while connecting after 300ms"]);
@@ -222,12 +241,15 @@ fn a_task_whose_request_is_none_fails_and_the_others_run() {
         server.url("/hello")
     );
     let ran = TestJob::new(&text).run();
-    ran.exit(3).rows("status,error", &[
-        "ok,",
-        "failed,`nonsense` is no URL: it has to start with http:// or https://",
-        "failed,header `x-mark`: `c\\nd` has a character that a header cannot have",
-        "failed,`` is no URL: it has to start with http:// or https://",
-    ]);
+    ran.exit(3).rows(
+        "status,error",
+        &[
+            "ok,",
+            "failed,`nonsense` is no URL: it has to start with http:// or https://",
+            "failed,header `x-mark`: `c\\nd` has a character that a header cannot have",
+            "failed,`` is no URL: it has to start with http:// or https://",
+        ],
+    );
 }
 
 #[test]
@@ -248,7 +270,10 @@ fn a_request_that_does_something_is_not_sent_twice() {
     let ran = job(&server, &["/hello", "/late"], "method = \"POST\"")
         .args(["--model", "sequential"])
         .run();
-    ran.exit(3).rows("status,error", &["ok,", "failed,the server closed the connection before it answered"]);
+    ran.exit(3).rows(
+        "status,error",
+        &["ok,", "failed,the server closed the connection before it answered"],
+    );
     assert_eq!(server.asked("/late"), 1);
 }
 
@@ -320,8 +345,12 @@ fn a_killed_job_ends_its_requests() {
     let running = job(&server, &["/stall", "/stall"], "").spawn();
     running.wait_for_file("results/job.csv.partial", |text| text.starts_with("task"));
     crate::support::wait_until("both were asked", || (server.asked("/stall") == 2).then_some(()));
-    running.signal(2);
-    running.signal(2);
+    let mut running = running;
+    crate::support::wait_until("it ends", || {
+        running.signal(2); // two that come at once are one to the kernel
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        running.child.try_wait().unwrap()
+    });
     let ran = running.wait();
     ran.exit(130).rows("status,error", &["cancelled,cancelled", "cancelled,cancelled"]);
 }
@@ -330,7 +359,9 @@ fn a_killed_job_ends_its_requests() {
 fn proxies_come_from_the_environment() {
     let proxy = Server::start();
     let url = "http://nosuch.invalid/echo";
-    let text = format!("[workload.http]\nurl = \"{url}\"\n[columns.request]\nregex = \"^(.*) HTTP\"\n[columns.auth]\nregex = \"proxy-authorization: (\\\\S+)\"");
+    let text = format!(
+        "[workload.http]\nurl = \"{url}\"\n[columns.request]\nregex = \"^(.*) HTTP\"\n[columns.auth]\nregex = \"proxy-authorization: (\\\\S+)\""
+    );
     let address = proxy.url("").replace("http://", "http://me:pw@");
     let ran = TestJob::new(&text).env("http_proxy", &address).run();
     ran.exit(0).rows("status,request,auth", &["ok,GET http://nosuch.invalid/echo,Basic"]);
@@ -350,15 +381,27 @@ fn certificates_are_verified_with_the_systems_roots() {
     ] {
         let server = Server::start_tls(certificate);
         let url = server.url("/hello").replace("127.0.0.1", host).replace("http:", "https:");
-        // Another authority than ours: its name is all that it has in common with the system's.
-        let roots = if roots.is_empty() { concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/certs/other.pem") } else { roots };
-        let ran = TestJob::new(&format!("[workload.http]\nurl = \"{url}\"")).env("SSL_CERT_FILE", roots).run();
+        let roots = if roots.is_empty() {
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/certs/other.pem")
+        } else {
+            roots
+        };
+        let ran = TestJob::new(&format!("[workload.http]\nurl = \"{url}\""))
+            .env("SSL_CERT_FILE", roots)
+            .run();
         assert_eq!(ran.report().select("status,code,error"), [expected], "{certificate} {host}");
     }
     let server = Server::start();
     let url = server.url("/hello").replace("http:", "https:");
-    let ran = TestJob::new(&format!("[workload.http]\nurl = \"{url}\"\n[limits]\ntimeout = \"5s\"")).env("SSL_CERT_FILE", roots).run();
-    assert!(ran.report().column("error")[0].starts_with("TLS: "), "{:?}", ran.report().column("error"));
+    let ran =
+        TestJob::new(&format!("[workload.http]\nurl = \"{url}\"\n[limits]\ntimeout = \"5s\""))
+            .env("SSL_CERT_FILE", roots)
+            .run();
+    assert!(
+        ran.report().column("error")[0].starts_with("TLS: "),
+        "{:?}",
+        ran.report().column("error")
+    );
 }
 
 #[test]
@@ -394,4 +437,16 @@ fn mistakes_are_found_before_anything_runs() {
 fn only_http_has_headers() {
     let text = "[workload.sleep]\nduration = \"0s\"\n[columns.x]\nheader = \"server\"";
     TestJob::new(text).run().exit(2).stderr_has("`sleep` has no headers, only `http` has");
+}
+
+#[test]
+fn bodies_are_printed_whole() {
+    let server = Server::start();
+    let ran = job(&server, &["/hello", "/huge"], "max_body = \"10B\"")
+        .args(["--output", "--model", "sequential", "--no-progress"])
+        .run();
+    ran.exit(0);
+    let out = &ran.output.stdout;
+    assert!(out.starts_with(b"hello\n000"));
+    assert!(out.len() > 100 << 20, "{}", out.len());
 }

@@ -24,6 +24,7 @@ pub fn runner() -> Command {
 pub struct TestJob {
     folder: TempDir,
     args: Vec<String>,
+    env: Vec<(String, String)>,
     stdin: Vec<u8>,
 }
 
@@ -36,7 +37,7 @@ impl TestJob {
     /// No job file yet.
     pub fn empty() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        Self { folder, args: Vec::new(), stdin: Vec::new() }
+        Self { folder, args: Vec::new(), env: Vec::new(), stdin: Vec::new() }
     }
 
     /// One more file, its folder made where needed.
@@ -57,6 +58,11 @@ impl TestJob {
         self
     }
 
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
     pub fn stdin(mut self, text: impl AsRef<[u8]>) -> Self {
         self.stdin = text.as_ref().to_vec();
         self
@@ -69,6 +75,7 @@ impl TestJob {
     fn command(&self) -> Command {
         let mut command = runner();
         command.args(&self.args).current_dir(self.folder.path());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -178,6 +185,10 @@ impl Ran {
             self.stdout()
         );
         self
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {

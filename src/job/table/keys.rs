@@ -32,7 +32,17 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("workload.compute", &["function", "arg"]),
     (
         "workload.http",
-        &["url", "method", "headers", "body", "expect_status", "save", "redirects", "max_body", "http2"],
+        &[
+            "url",
+            "method",
+            "headers",
+            "body",
+            "expect_status",
+            "save",
+            "redirects",
+            "max_body",
+            "http2",
+        ],
     ),
     ("workload.sleep", &["duration"]),
 ];

@@ -56,7 +56,7 @@ fn pack(mut outcome: Outcome) -> Outcome {
     texts.push(outcome.code.map_or(String::new(), |code| code.to_string()));
     texts.push(outcome.output_bytes.map_or(String::new(), |bytes| bytes.to_string()));
     texts.push(std::mem::take(&mut outcome.output));
-    for (name, value) in outcome.headers.drain(..) {
+    for (name, value) in std::mem::take(&mut outcome.headers) {
         texts.push(name);
         texts.push(value);
     }
@@ -73,9 +73,11 @@ pub fn unpack(mut outcome: Outcome) -> Outcome {
     outcome.code = number().parse().ok();
     outcome.output_bytes = number().parse().ok();
     outcome.output = texts.next().unwrap_or_default().to_vec();
+    let mut headers = Vec::new();
     while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
-        outcome.headers.push((String::from_utf8_lossy(name).into_owned(), value.to_vec()));
+        headers.push((String::from_utf8_lossy(name).into_owned(), value.to_vec()));
     }
+    outcome.headers = headers.into();
     outcome.result.clear();
     outcome
 }
@@ -94,7 +96,7 @@ mod tests {
         outcome.code = Some(404);
         outcome.output_bytes = Some(1 << 40);
         outcome.output = b"not\nfound\xff".to_vec();
-        outcome.headers = vec![("server".into(), b"x".to_vec())];
+        outcome.headers = [("server".into(), b"x".to_vec())].into();
         outcome.error = "status 404".into();
         let back = unpack(pack(outcome.clone()));
         assert_eq!(format!("{back:?}"), format!("{outcome:?}"));

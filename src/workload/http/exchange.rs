@@ -1,8 +1,9 @@
 //! One request and all of its answer.
 
 use std::error::Error;
+use std::fs::File;
 use std::future::{Ready, ready};
-use std::io::Write;
+use std::io::{self, Seek, Write};
 use std::pin::pin;
 use std::task::{Context, Poll};
 
@@ -26,6 +27,8 @@ use super::words;
 pub struct Answer {
     /// The start of the body.
     pub body: Vec<u8>,
+    /// All of the body, if it was to be kept and is longer.
+    pub whole: Option<File>,
     /// The headers that were asked for.
     pub headers: Vec<(String, Vec<u8>)>,
     /// What is wrong with it, if anything.
@@ -51,12 +54,16 @@ pub async fn exchange(
     // An error page does not take the place of what was asked for.
     let save = call.save.as_ref().filter(|_| answer.complaint.is_none());
     let file = save.map(super::save::Place::create).transpose().map_err(Failure)?;
-    let mut sink = Sink { keep: plan.keep.body, kept: Vec::new(), file, progress };
+    let mut sink = Sink { keep: &plan.keep, kept: Vec::new(), whole: None, file, progress };
     read_body(response, &call.method, &mut sink).await?;
     if let Some(file) = sink.file {
         file.finish().map_err(Failure)?;
     }
     answer.body = sink.kept;
+    if let Some(mut whole) = sink.whole {
+        whole.rewind().map_err(|error| Failure(error.to_string()))?; // it is read from its start
+        answer.whole = Some(whole);
+    }
     Ok(answer)
 }
 
@@ -71,8 +78,9 @@ fn kept_headers(headers: &HeaderMap, keep: &Keep) -> Vec<(String, Vec<u8>)> {
 
 /// Where a body goes: counted, its start kept, all of it saved.
 struct Sink<'a> {
-    keep: u64,
+    keep: &'a Keep,
     kept: Vec<u8>,
+    whole: Option<File>,
     file: Option<Unfinished>,
     progress: &'a Progress,
 }
@@ -80,10 +88,26 @@ struct Sink<'a> {
 impl Sink<'_> {
     fn take(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         self.progress.bytes.set(self.progress.bytes.get() + chunk.len() as u64);
-        let room = self.keep.saturating_sub(self.kept.len() as u64);
-        let kept = &chunk[..chunk.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
-        self.kept.write_all(kept).expect("memory takes it");
+        let room = self.keep.body.saturating_sub(self.kept.len() as u64);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        if self.keep.whole && chunk.len() > room {
+            self.take_whole(chunk)
+                .map_err(|error| Failure(format!("failed to keep the body: {error}")))?;
+        }
+        self.kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
         self.file.as_mut().map_or(Ok(()), |file| file.write(chunk)).map_err(Failure)
+    }
+}
+
+impl Sink<'_> {
+    /// Goes on in a file once there is too much for memory.
+    fn take_whole(&mut self, chunk: &[u8]) -> io::Result<()> {
+        if self.whole.is_none() {
+            let mut file = tempfile::tempfile()?;
+            file.write_all(&self.kept)?;
+            self.whole = Some(file);
+        }
+        self.whole.as_mut().map_or(Ok(()), |file| file.write_all(chunk))
     }
 }
 

@@ -18,6 +18,7 @@ mod tls;
 mod words;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use away::{Server, unpack};
@@ -56,11 +57,8 @@ impl Spec {
     pub fn keeping(&self, columns: &[Column], whole: bool) -> Self {
         let mut spec = self.clone();
         let reads_body = columns.iter().any(|column| column.header().is_none());
-        spec.plan.keep.body = match (whole, reads_body) {
-            (true, _) => u64::MAX,
-            (false, true) => self.max_body,
-            (false, false) => 0,
-        };
+        spec.plan.keep.whole = whole;
+        spec.plan.keep.body = if whole || reads_body { self.max_body } else { 0 };
         spec.plan.keep.headers =
             columns.iter().filter_map(Column::header).map(str::to_owned).collect();
         spec
@@ -163,7 +161,8 @@ async fn attempt(
 
 fn fill(outcome: &mut Outcome, answer: Answer) {
     outcome.output = answer.body;
-    outcome.headers = answer.headers;
+    outcome.whole_output = answer.whole.map(Arc::new);
+    outcome.headers = answer.headers.into();
     if let Some(complaint) = answer.complaint {
         outcome.status = Status::Failed;
         outcome.error = complaint;

@@ -29,6 +29,8 @@ pub struct Plan {
 pub struct Keep {
     /// This much of the body, in bytes; what is beyond is counted.
     pub body: u64,
+    /// Whether a longer body is kept too, in a file without a name.
+    pub whole: bool,
     /// The values of these headers.
     pub headers: Vec<String>,
 }

@@ -4,14 +4,16 @@
 //! a placeholder makes of the rest stays below it, and no symbolic link leads out of the job's or the absolute folder.
 
 use std::ffi::OsStr;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 /// The folder that the job file names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,23 +96,15 @@ pub struct Place {
 }
 
 impl Place {
-    /// A file beside it under a temporary name, with its folders made.
+    /// A file for it, with its folders made.
     ///
     /// # Errors
     /// In words.
     pub fn create(&self) -> Result<Unfinished, String> {
-        let failed = |error: io::Error| format!("failed to save `{}`: {error}", self.shown());
-        self.make_folder().map_err(failed)?;
-        let mut prefix = std::ffi::OsString::from(".");
-        // A long name leaves no room for another one around it.
-        prefix.push(OsStr::from_bytes(&self.name.as_bytes()[..self.name.len().min(64)]));
-        let file = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(".part")
-            .permissions(Permissions::from_mode(0o666)) // the umask takes its part, as for any new file
-            .tempfile_in(&self.folder)
-            .map_err(failed)?;
-        Ok(Unfinished { file, path: self.folder.join(&self.name) })
+        let path = self.folder.join(&self.name);
+        let draft = self.make_folder().and_then(|()| Draft::new(&path));
+        let draft = draft.map_err(|error| failed(&path, &error))?;
+        Ok(Unfinished { draft, path })
     }
 
     /// Makes the folders that are missing, without leaving the root through a symbolic link.
@@ -133,17 +127,60 @@ impl Place {
         }
         Err(io::Error::other(format!("a link leads out of `{}`", root.display())))
     }
+}
 
-    fn shown(&self) -> String {
-        self.folder.join(&self.name).display().to_string()
+/// A file that has its name only once it is whole. Dropped before, it is gone.
+#[derive(Debug)]
+pub struct Unfinished {
+    draft: Draft,
+    path: PathBuf,
+}
+
+/// A file before it has its name.
+#[derive(Debug)]
+enum Draft {
+    /// Nothing is left of it even if this process is killed.
+    Nameless(File),
+    /// Where the file system knows no files without names.
+    Named(NamedTempFile),
+}
+
+impl Draft {
+    fn new(path: &Path) -> io::Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        // The umask takes its part of the mode, as for any new file.
+        match rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666)) {
+            Ok(file) => Ok(Self::Nameless(file.into())),
+            Err(_) => temporary().tempfile_in(folder).map(Self::Named),
+        }
+    }
+
+    fn file(&mut self) -> &mut File {
+        match self {
+            Self::Nameless(file) => file,
+            Self::Named(file) => file.as_file_mut(),
+        }
+    }
+
+    /// Gives it a temporary name beside `path`, so that it can take the place of what is there.
+    fn named(self, path: &Path) -> io::Result<TempPath> {
+        let file = match self {
+            Self::Nameless(file) => file,
+            Self::Named(file) => return Ok(file.into_temp_path()),
+        };
+        let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let link = |name: &Path| Ok(linkat(CWD, &open, CWD, name, AtFlags::SYMLINK_FOLLOW)?);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        temporary().make_in(folder, link).map(NamedTempFile::into_temp_path)
     }
 }
 
-/// A file that has its name only once it is whole. Dropped before, it is removed.
-#[derive(Debug)]
-pub struct Unfinished {
-    file: NamedTempFile,
-    path: PathBuf,
+/// Temporary names.
+fn temporary() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(".part").permissions(Permissions::from_mode(0o666));
+    builder
 }
 
 impl Unfinished {
@@ -152,7 +189,7 @@ impl Unfinished {
     /// # Errors
     /// In words.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.file.write_all(bytes).map_err(|error| failed(&self.path, &error))
+        self.draft.file().write_all(bytes).map_err(|error| failed(&self.path, &error))
     }
 
     /// Gives it its name, in place of what had it before.
@@ -160,8 +197,9 @@ impl Unfinished {
     /// # Errors
     /// In words.
     pub fn finish(self) -> Result<(), String> {
-        let Self { file, path } = self;
-        file.persist(&path).map(drop).map_err(|error| failed(&path, &error.error))
+        let Self { draft, path } = self;
+        let named = draft.named(&path).map_err(|error| failed(&path, &error))?;
+        named.persist(&path).map_err(|error| failed(&path, &error.error))
     }
 }
 
@@ -175,7 +213,7 @@ mod tests {
 
     fn place(prefix: &str, path: &str) -> Result<String, String> {
         let place = Folder::new(prefix)?.place(Path::new("/job"), path.as_bytes())?;
-        Ok(place.shown())
+        Ok(place.folder.join(place.name).display().to_string())
     }
 
     #[test]

@@ -11,10 +11,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// `hello ` twenty times, compressed.
 const GZIP: [u8; 29] = [
-    31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 203, 72, 205, 201, 201, 87, 200, 160, 59, 9, 0, 47, 250, 248, 72, 120,
-    0, 0, 0,
+    31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 203, 72, 205, 201, 201, 87, 200, 160, 59, 9, 0, 47, 250, 248,
+    72, 120, 0, 0, 0,
 ];
-const DEFLATE: [u8; 17] = [120, 156, 203, 72, 205, 201, 201, 87, 200, 160, 59, 9, 0, 119, 186, 44, 17];
+const DEFLATE: [u8; 17] =
+    [120, 156, 203, 72, 205, 201, 201, 87, 200, 160, 59, 9, 0, 119, 186, 44, 17];
 
 /// How often each path was asked for.
 type Counts = Arc<Mutex<HashMap<String, usize>>>;
@@ -49,9 +50,7 @@ impl Server {
         })
     }
 
-    fn serve(
-        talk: impl Fn(TcpStream, &Counts) -> io::Result<()> + Clone + Send + 'static,
-    ) -> Self {
+    fn serve(talk: impl Fn(TcpStream, &Counts) -> io::Result<()> + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let counts = Counts::default();
@@ -87,13 +86,14 @@ fn talk(stream: &mut BufReader<impl Read + Write>, counts: &Counts) -> io::Resul
         *counts.lock().unwrap().entry(path.to_owned()).or_default() += 1;
         let out = stream.get_mut();
         match path {
-            "/hello" => whole(out, "200 OK", "", b"hello")?,
             "/echo" => whole(out, "200 OK", "", (head + &body).as_bytes())?,
             "/json" => whole(out, "200 OK", "", b"{\"loss\": 0.25}")?,
             "/broken" => whole(out, "500 Oh", "", b"")?,
             "/gzip" => whole(out, "200 OK", "content-encoding: gzip\r\n", &GZIP)?,
             "/deflate" => whole(out, "200 OK", "content-encoding: deflate\r\n", &DEFLATE)?,
-            "/not-gzip" => whole(out, "200 OK", "content-encoding: gzip\r\n", b"not compressed at all")?,
+            "/not-gzip" => {
+                whole(out, "200 OK", "content-encoding: gzip\r\n", b"not compressed at all")?;
+            }
             "/gzip-cut" => whole(out, "200 OK", "content-encoding: gzip\r\n", &GZIP[..20])?,
             "/redirect" => whole(out, "302 Found", "location: /hello\r\n", b"")?,
             "/loop" => whole(out, "302 Found", "location: /loop\r\n", b"")?,
@@ -102,13 +102,15 @@ fn talk(stream: &mut BufReader<impl Read + Write>, counts: &Counts) -> io::Resul
                 whole(out, "307 Moved", &format!("location: {location}\r\n"), b"")?;
             }
             "/late" if number > 1 => return Ok(()), // a connection that was kept alive ends just now
-            "/late" => whole(out, "200 OK", "", b"hello")?,
+            "/hello" | "/late" => whole(out, "200 OK", "", b"hello")?,
             "/huge" => huge(out)?,
             "/close" => return Ok(()),
             "/close-headers" => return out.write_all(b"HTTP/1.1 200 OK\r\nserver: ha"),
             "/short" => return head_and(out, "content-length: 100", &[b'x'; 50]),
             "/long" => return head_and(out, "content-length: 5", &[b'x'; 50]),
-            "/chunks-cut" => return head_and(out, "transfer-encoding: chunked", b"5\r\nhello\r\n9\r\n"),
+            "/chunks-cut" => {
+                return head_and(out, "transfer-encoding: chunked", b"5\r\nhello\r\n9\r\n");
+            }
             "/garbage" => return out.write_all(b"SSH-2.0-OpenSSH_9.6\r\n"),
             "/stall" => stall(stream)?,
             "/stall-headers" => {
@@ -142,7 +144,9 @@ fn request(stream: &mut impl BufRead) -> io::Result<Option<(String, String)>> {
 
 fn whole(out: &mut impl Write, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {
     let length = body.len();
-    let head = format!("HTTP/1.1 {status}\r\nserver: hand-made\r\n{headers}content-length: {length}\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status}\r\nserver: hand-made\r\n{headers}content-length: {length}\r\n\r\n"
+    );
     out.write_all(&[head.as_bytes(), body].concat())?;
     out.flush()
 }
@@ -153,7 +157,7 @@ fn head_and(out: &mut impl Write, header: &str, body: &[u8]) -> io::Result<()> {
 }
 
 fn huge(out: &mut impl Write) -> io::Result<()> {
-    let block = [b'0'; 1 << 20];
+    let block = vec![b'0'; 1 << 20];
     write!(out, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 100 * block.len())?;
     for _ in 0..99 {
         out.write_all(&block)?;
