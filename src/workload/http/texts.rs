@@ -63,7 +63,9 @@ mod tests {
     fn texts_come_back() {
         for texts in [&[][..], &[&b""[..]], &[b"a\n\xff", b"", b"12 "]] {
             let mut packed = Texts::default();
-            texts.iter().for_each(|text| packed.push(text));
+            for text in texts {
+                packed.push(text);
+            }
             let mut encoded = Vec::new();
             packed.encode(&mut encoded);
             let read = Texts::decode(&encoded).unwrap();
