@@ -450,3 +450,14 @@ fn bodies_are_printed_whole() {
     assert!(out.starts_with(b"hello\n000"));
     assert!(out.len() > 100 << 20, "{}", out.len());
 }
+
+#[test]
+fn http2_is_spoken_where_it_is_asked_for() {
+    let server = Server::start_http2();
+    for model in ["threads", "processes", "async"] {
+        let keys = "http2 = true\n[columns.said]\nregex = \"(.*)\"";
+        let ran = job(&server, &["/a", "/b", "/c"], keys).args(["--model", model]).run();
+        let said = ["ok,HTTP/2.0 /a false", "ok,HTTP/2.0 /b false", "ok,HTTP/2.0 /c false"];
+        ran.exit(0).rows("status,said", &said);
+    }
+}

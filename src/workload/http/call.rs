@@ -50,8 +50,10 @@ impl Call {
         if let Some(credentials) = credentials {
             headers.entry(AUTHORIZATION).or_insert(credentials);
         }
-        // The client would make it anew for every request.
-        headers.entry(HOST).or_insert(host(&uri)?);
+        if !plan.http2 {
+            // The client would make it anew for every request. HTTP/2 has the URL for it, and does not want both.
+            headers.entry(HOST).or_insert(host(&uri)?);
+        }
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         if !headers.contains_key(RANGE) {

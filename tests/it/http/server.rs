@@ -1,11 +1,19 @@
 //! A server on the loopback that answers each path in a way of its own, right or wrong.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -47,6 +55,24 @@ impl Server {
         Self::serve(move |stream, counts| {
             let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
             talk(&mut BufReader::new(rustls::StreamOwned::new(connection, stream)), counts)
+        })
+    }
+
+    /// Speaks HTTP/2 only, without TLS, and answers with the version and the host that it was asked for.
+    pub fn start_http2() -> Self {
+        Self::serve(|stream, _| {
+            stream.set_nonblocking(true)?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let stream = TokioIo::new(tokio::net::TcpStream::from_std(stream)?);
+                let answer = service_fn(async |request: Request<Incoming>| {
+                    let host = request.headers().contains_key("host");
+                    let said = format!("{:?} {} {host}", request.version(), request.uri().path());
+                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(said))))
+                });
+                let connection = http2::Builder::new(TokioExecutor::new());
+                connection.serve_connection(stream, answer).await.map_err(io::Error::other)
+            })
         })
     }
 
