@@ -64,7 +64,10 @@ fn quiet_prints_nothing() {
 
 #[test]
 fn no_task_is_exit_4_and_a_failed_one_exit_3() {
-    TestJob::new("[inputs]\nvalues = []\n[workload.sleep]\nduration = \"1s\"\n").run().exit(4);
+    TestJob::new("[inputs]\nvalues = []\n[workload.sleep]\nduration = \"1s\"\n")
+        .run()
+        .exit(4)
+        .stderr_has("nothing to run");
     TestJob::new("[workload.command]\nargv = [\"false\"]\n").run().exit(3);
     let mixed = TestJob::new(JOB)
         .file("none.toml", "[inputs]\nvalues = []\n[workload.sleep]\nduration = \"1s\"\n")
