@@ -1,7 +1,5 @@
 //! The command line: what it prints, where, and its exit codes.
 
-use std::io::Read;
-
 use crate::support::{TestJob, runner};
 
 const JOB: &str =
@@ -122,12 +120,8 @@ fn no_colour_where_nobody_sees_it() {
 #[test]
 fn a_counter_line_stands_in_for_the_bar_off_a_terminal() {
     let job = "[inputs]\nrepeat = 80\n[workload.sleep]\nduration = \"100ms\"\n";
-    let mut running = TestJob::new(job).args(["--model", "sequential"]).spawn();
-    let mut stderr = running.child.stderr.take().unwrap();
-    let mut text = String::new();
-    let status = crate::support::wait_until("it ends", || running.child.try_wait().unwrap());
-    stderr.read_to_string(&mut text).unwrap();
-    assert_eq!(status.code(), Some(0));
+    let ran = TestJob::new(job).args(["--model", "sequential"]).run();
+    let text = ran.exit(0).stderr();
     assert!(
         text.contains(" of 80 tasks") && !text.contains('\x1b') && text.lines().count() < 10,
         "{text:?}"
