@@ -103,6 +103,22 @@ fn a_closed_standard_output_loses_nothing() {
 }
 
 #[test]
+fn too_few_open_files_are_one_error() {
+    let job = "[inputs]\nrepeat = 900\n[workload.command]\nargv = [\"true\"]\n";
+    let test = TestJob::new(job);
+    let runner = runner();
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 512; exec \"$0\" job.toml -j 400"])
+        .arg(runner.get_program())
+        .current_dir(test.folder())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("open files") && stderr.contains("ulimit -n"), "{stderr}");
+}
+
+#[test]
 fn models_prints_the_guide() {
     let output = runner().arg("models").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
