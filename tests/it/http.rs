@@ -4,7 +4,7 @@ mod server;
 
 use std::fs;
 
-use crate::support::{Ran, TestJob};
+use crate::support::{Ran, STDERR, TestJob};
 use server::Server;
 
 /// Every model; each sends the same requests.
@@ -289,14 +289,14 @@ fn a_hundred_mebibytes_take_no_memory() {
     assert!(peak < 64 << 20, "{peak}");
 }
 
-/// The files below the job's folder but for the job and its results.
+/// The files below the job's folder but for the job, its results and what it said.
 fn files(ran: &Ran) -> Vec<String> {
     let walk = walkdir::WalkDir::new(ran.folder()).sort_by_file_name();
     walk.into_iter()
         .map(|entry| entry.unwrap())
         .filter(|entry| entry.file_type().is_file())
         .map(|entry| entry.path().strip_prefix(ran.folder()).unwrap().display().to_string())
-        .filter(|path| path != "job.toml" && !path.starts_with("results"))
+        .filter(|path| path != "job.toml" && path != STDERR && !path.starts_with("results"))
         .collect()
 }
 
