@@ -18,13 +18,14 @@ use crate::engine::control::Control;
 use crate::engine::feed::{Feed, FeedError};
 use crate::engine::place::Shared;
 use crate::engine::task::{Outcome, Record, Status, Task};
-use crate::engine::{memory, place, slot};
+use crate::engine::{place, slot};
 use crate::exit::Exit;
 use crate::host::launcher::Launcher;
 use crate::job::Job;
 use crate::model::{self, Model};
 use crate::report::progress::Progress;
 use crate::report::{Options, Report, ReportError, RunFacts, Summary};
+use crate::sys::memory;
 use crate::workload::command::Keep;
 
 /// A job while it runs: what its slots share.
