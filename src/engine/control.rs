@@ -1,4 +1,7 @@
 //! The control thread: signals and progress. It runs no task, so nothing that a task does can hold it up.
+//!
+//! INT, TERM and HUP stop the job. TSTP (Ctrl-Z) pauses it: the children are stopped, the clock stands still, and then
+//! the runner stops itself, until somebody lets it go on.
 
 use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -10,7 +13,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::engine::cancel::{Cancel, Cause, Level};
+use crate::engine::clock;
+use crate::engine::run::SharedLauncher;
 use crate::report::progress::Progress;
+use crate::sys;
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -30,10 +36,11 @@ struct Shared {
 struct Current {
     cancel: Arc<Cancel>,
     progress: Progress,
+    launcher: SharedLauncher,
 }
 
 impl Control {
-    /// Starts the thread and takes INT, TERM and HUP, unless the runner was started with them ignored (`nohup`).
+    /// Starts the thread and takes INT, TERM, HUP and TSTP, unless the runner was started with them ignored (`nohup`).
     ///
     /// # Errors
     /// If the thread or the signal handlers cannot be had.
@@ -51,9 +58,14 @@ impl Control {
         Ok(Self { shared })
     }
 
-    /// Makes `cancel` and `progress` those of the job that runs now, until the guard is dropped.
-    pub fn attach(&self, cancel: Arc<Cancel>, progress: Progress) -> Attached<'_> {
-        *self.lock() = Some(Current { cancel, progress });
+    /// Makes these the ones of the job that runs now, until the guard is dropped.
+    pub fn attach(
+        &self,
+        cancel: Arc<Cancel>,
+        progress: Progress,
+        launcher: SharedLauncher,
+    ) -> Attached<'_> {
+        *self.lock() = Some(Current { cancel, progress, launcher });
         // A signal may have come between two jobs.
         if let Some(signal) = self.signal() {
             self.shared.stop(signal, Level::Drain);
@@ -107,6 +119,24 @@ impl Shared {
         }
     }
 
+    /// Stops the children and this process, and returns when it is let go on. What the children do on their own account
+    /// between their continuing and ours, or the other way round, is a matter of microseconds.
+    fn pause(&self) {
+        let launcher = {
+            let current = self.current.lock().expect("no holder of this lock panics");
+            current.as_ref().and_then(|current| current.launcher.running())
+        };
+        if let Some(launcher) = &launcher {
+            launcher.pause();
+        }
+        clock::pause();
+        sys::stop_this_process();
+        clock::resume();
+        if let Some(launcher) = &launcher {
+            launcher.resume();
+        }
+    }
+
     fn tick(&self) {
         if let Some(current) = &*self.current.lock().expect("no holder of this lock panics") {
             current.progress.tick();
@@ -114,13 +144,15 @@ impl Shared {
     }
 }
 
-/// The signals that stop a run.
+/// The signals that stop or pause a run.
 struct Signals(Vec<(i32, Signal)>);
 
 impl Signals {
     fn new() -> io::Result<Self> {
         let ignored = ignored_signals();
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let pause = SignalKind::from_raw(libc::SIGTSTP);
+        let kinds =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), pause];
         let taken = kinds
             .into_iter()
             .map(|kind| (kind.as_raw_value(), kind))
@@ -161,8 +193,12 @@ async fn watch(shared: &Shared, mut signals: Signals) {
     loop {
         tokio::select! {
             number = signals.next() => {
-                count += 1;
-                shared.take_signal(count, number);
+                if number == libc::SIGTSTP {
+                    shared.pause();
+                } else {
+                    count += 1;
+                    shared.take_signal(count, number);
+                }
             }
             _ = ticks.tick() => shared.tick(),
         }

@@ -65,6 +65,11 @@ impl SharedLauncher {
         }
         Ok(Arc::clone(launcher.as_ref().expect("it was just started")))
     }
+
+    /// The launcher, if it has been needed so far.
+    pub fn running(&self) -> Option<Arc<Launcher>> {
+        self.0.lock().expect("starting a launcher does not panic").clone()
+    }
 }
 
 /// What is observed of a run besides its records.
@@ -149,7 +154,7 @@ pub fn run(
     let feed = Arc::new(Feed::open(&job.inputs, slots, Arc::clone(&cancel))?);
     let report = Report::create(job, options, Arc::clone(&cancel))?;
     let progress = Progress::new(&job.name, job.inputs.tasks(), report.counts(), options.progress);
-    let attached = control.attach(Arc::clone(&cancel), progress);
+    let attached = control.attach(Arc::clone(&cancel), progress, launcher.clone());
 
     let run = Arc::new(Run {
         job: Arc::clone(job),

@@ -244,7 +244,9 @@ fn reply(seq: u64, numbers: &Numbers, result: Vec<u8>, error: &[u8]) -> Option<R
         _ => return None,
     };
     let started = Moment::from_nanos(numbers.started);
-    let mut outcome = Outcome::new(status, started, Duration::from_nanos(numbers.run));
+    // Each end is converted by itself, which leaves out a pause between them.
+    let ended = Moment::from_nanos(numbers.started.saturating_add(numbers.run));
+    let mut outcome = Outcome::new(status, started, ended.since(started));
     outcome.cpu = numbers.cpu.map(|(user, system)| CpuTime {
         user: Duration::from_nanos(user),
         system: Duration::from_nanos(system),
