@@ -8,5 +8,6 @@ pub mod feed;
 mod memory;
 pub mod place;
 pub mod run;
+pub mod services;
 pub mod slot;
 pub mod task;

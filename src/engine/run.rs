@@ -14,6 +14,7 @@ use crate::engine::cancel::{Cancel, Cause, Level};
 use crate::engine::clock::{Calendar, Moment};
 use crate::engine::control::Control;
 use crate::engine::feed::{Feed, FeedError};
+use crate::engine::services::{ServiceFailure, Services};
 use crate::engine::task::{Outcome, Record, Status, Task};
 use crate::engine::{memory, slot};
 use crate::exit::Exit;
@@ -58,7 +59,11 @@ impl Run {
 pub struct SharedLauncher(Arc<Mutex<Option<Arc<Launcher>>>>);
 
 impl SharedLauncher {
-    fn get(&self) -> io::Result<Arc<Launcher>> {
+    /// The launcher, started if there is none.
+    ///
+    /// # Errors
+    /// If the system does not give a process.
+    pub fn get(&self) -> io::Result<Arc<Launcher>> {
         let mut launcher = self.0.lock().expect("starting a launcher does not panic");
         if launcher.is_none() {
             *launcher = Some(Arc::new(Launcher::start()?));
@@ -166,7 +171,10 @@ pub fn run(
         shares_loops: job.stage.model == Model::Async && slots > 1,
         launcher: launcher.clone(),
     });
-    let pool = run_pool(&run, slots);
+    let services = Services::start(job, &options.results, launcher, &cancel);
+    let is_stopped = cancel.level() >= Level::Drain;
+    let pool = if is_stopped { Ok(()) } else { run_pool(&run, slots) };
+    drop(services);
     if pool.is_err() {
         cancel.raise(Level::Kill, Cause::Worker("the pool failed".into()));
     }
@@ -178,6 +186,9 @@ pub fn run(
     match cancel.cause() {
         Some(Cause::Input(message)) => {
             Err(RunError::BadInput(message.clone(), Some(Box::new(summary))))
+        }
+        Some(Cause::Service(failure)) => {
+            Err(RunError::Service(failure.clone(), Box::new(summary)))
         }
         Some(Cause::Worker(message)) => Err(RunError::Worker(message.clone(), Box::new(summary))),
         _ => Ok(summary),
@@ -265,6 +276,8 @@ pub enum RunError {
     BadInput(String, Option<Box<Summary>>),
     /// A worker could not be started.
     Worker(String, Box<Summary>),
+    /// A service was never ready, or ended before its time.
+    Service(ServiceFailure, Box<Summary>),
     /// The report could not be written.
     Report(ReportError),
     /// The system gives no threads.
@@ -277,7 +290,8 @@ impl RunError {
     /// The exit code that it stands for.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::BadInput(..) => Exit::Usage,
+            Self::BadInput(..) | Self::Service(ServiceFailure::NotReady(_), _) => Exit::Usage,
+            Self::Service(ServiceFailure::Ended(_), _) => Exit::NotOk,
             Self::Report(error) if error.is_refusal() => Exit::Usage,
             Self::Report(error) if error.is_write() => Exit::NotWritten,
             Self::Worker(..) | Self::Report(_) | Self::Threads(_) | Self::Panic => Exit::Internal,
@@ -288,7 +302,7 @@ impl RunError {
     pub fn into_summary(self) -> Option<Summary> {
         match self {
             Self::BadInput(_, summary) => summary.map(|summary| *summary),
-            Self::Worker(_, summary) => Some(*summary),
+            Self::Worker(_, summary) | Self::Service(_, summary) => Some(*summary),
             Self::Report(_) | Self::Threads(_) | Self::Panic => None,
         }
     }
@@ -298,6 +312,7 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadInput(message, _) | Self::Worker(message, _) => f.write_str(message),
+            Self::Service(failure, _) => failure.fmt(f),
             Self::Report(error) => error.fmt(f),
             Self::Threads(error) => write!(f, "failed to start threads: {error}"),
             Self::Panic => f.write_str("the runner failed: a bug; what was done is in the report"),
