@@ -170,7 +170,9 @@ mod tests {
     #[test]
     fn pauses_are_left_out_and_put_back() {
         let pauses = [Pause { start: 100, end: 150 }, Pause { start: 200, end: u64::MAX }];
-        for (nanos, moment) in [(99, 99), (100, 100), (120, 100), (150, 100), (160, 110), (200, 150)] {
+        for (nanos, moment) in
+            [(99, 99), (100, 100), (120, 100), (150, 100), (160, 110), (200, 150)]
+        {
             assert_eq!(without(&pauses, nanos), moment, "{nanos}");
         }
         // In a pause that is on.

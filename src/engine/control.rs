@@ -151,8 +151,7 @@ impl Signals {
     fn new() -> io::Result<Self> {
         let ignored = ignored_signals();
         let pause = SignalKind::from_raw(libc::SIGTSTP);
-        let kinds =
-            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), pause];
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), pause];
         let taken = kinds
             .into_iter()
             .map(|kind| (kind.as_raw_value(), kind))

@@ -187,9 +187,7 @@ pub fn run(
         Some(Cause::Input(message)) => {
             Err(RunError::BadInput(message.clone(), Some(Box::new(summary))))
         }
-        Some(Cause::Service(failure)) => {
-            Err(RunError::Service(failure.clone(), Box::new(summary)))
-        }
+        Some(Cause::Service(failure)) => Err(RunError::Service(failure.clone(), Box::new(summary))),
         Some(Cause::Worker(message)) => Err(RunError::Worker(message.clone(), Box::new(summary))),
         _ => Ok(summary),
     }

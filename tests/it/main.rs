@@ -7,6 +7,7 @@ mod commands;
 mod inputs;
 mod job_files;
 mod models;
+mod pausing;
 mod reports;
 mod services;
 mod stopping;

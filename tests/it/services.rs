@@ -160,11 +160,8 @@ fn a_signal_ends_services_too() {
         );
         let running = TestJob::new(&job).spawn();
         running.wait_for_file(if phase == "starting" { "pid" } else { "running" }, |_| true);
-        let pid: i32 = running
-            .wait_for_file("pid", |text| text.ends_with('\n'))
-            .trim()
-            .parse()
-            .unwrap();
+        let pid: i32 =
+            running.wait_for_file("pid", |text| text.ends_with('\n')).trim().parse().unwrap();
         running.signal(libc::SIGINT);
         let ran = running.wait();
         let status = if phase == "starting" { "cancelled" } else { "ok" };
@@ -210,6 +207,7 @@ fn mistakes_are_told_at_their_places() {
     ] {
         ran.stderr_has(text);
     }
-    let missing = "[workload.command]\nshell = 'true'\n[services.x]\nargv = ['no-such-program-at-all']\n";
+    let missing =
+        "[workload.command]\nshell = 'true'\n[services.x]\nargv = ['no-such-program-at-all']\n";
     TestJob::new(missing).run().exit(2).stderr_has("there is no program `no-such-program-at-all`");
 }

@@ -95,9 +95,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut log = Log::create(folder.path(), "job", "web").unwrap();
         let regex = Regex::new("^ready on [0-9]+$").unwrap();
-        for (text, expected) in
-            [("starting\nready", false), (" on 80", false), ("00\r\nmore\n", true), ("ready\n", false)]
-        {
+        for (text, expected) in [
+            ("starting\nready", false),
+            (" on 80", false),
+            ("00\r\nmore\n", true),
+            ("ready\n", false),
+        ] {
             log.file().write_all(text.as_bytes()).unwrap();
             assert_eq!(log.has_new_line(&regex), expected, "{text:?}");
         }
