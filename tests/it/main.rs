@@ -7,6 +7,7 @@ mod commands;
 mod inputs;
 mod job_files;
 mod models;
+mod orphans;
 mod pausing;
 mod reports;
 mod services;

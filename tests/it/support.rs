@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ pub fn runner() -> Command {
 pub struct TestJob {
     folder: TempDir,
     args: Vec<String>,
+    env: Vec<(String, String)>,
     stdin: Vec<u8>,
 }
 
@@ -36,7 +38,7 @@ impl TestJob {
     /// No job file yet.
     pub fn empty() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        Self { folder, args: Vec::new(), stdin: Vec::new() }
+        Self { folder, args: Vec::new(), env: Vec::new(), stdin: Vec::new() }
     }
 
     /// One more file, its folder made where needed.
@@ -57,6 +59,12 @@ impl TestJob {
         self
     }
 
+    /// A variable of the runner's environment, and so of all that it starts.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
     pub fn stdin(mut self, text: impl AsRef<[u8]>) -> Self {
         self.stdin = text.as_ref().to_vec();
         self
@@ -69,6 +77,9 @@ impl TestJob {
     fn command(&self) -> Command {
         let mut command = runner();
         command.args(&self.args).current_dir(self.folder.path());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        // As a shell does it: what is sent to its group is not sent to the tests.
+        command.process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
