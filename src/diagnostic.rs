@@ -177,8 +177,8 @@ pub fn complain(message: impl Into<String>) {
     let message = message.into();
     let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
     let title = Diagnostic::new(first).render(&Renderer::styled());
-    let rest: String = rest.lines().map(|line| format!("\n{}", visible(line))).collect();
-    anstream::eprintln!("{title}{rest}\n");
+    let lines: Vec<_> = [title].into_iter().chain(rest.lines().map(visible)).collect();
+    anstream::eprintln!("{}\n", lines.join("\n"));
 }
 
 /// An operating-system error as a lower-case fragment, without its number.

@@ -245,7 +245,7 @@ fn reply(seq: u64, numbers: &Numbers, result: Vec<u8>, error: &[u8]) -> Option<R
     };
     let started = Moment::from_nanos(numbers.started);
     // Each end is converted by itself, which leaves out a pause between them.
-    let ended = Moment::from_nanos(numbers.started.saturating_add(numbers.run));
+    let ended = numbers.started.checked_add(numbers.run).map(Moment::from_nanos)?;
     let mut outcome = Outcome::new(status, started, ended.since(started));
     outcome.cpu = numbers.cpu.map(|(user, system)| CpuTime {
         user: Duration::from_nanos(user),

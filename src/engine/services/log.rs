@@ -74,13 +74,12 @@ impl Log {
         let mut bytes = vec![0; (size - start) as usize];
         let count = self.file.read_at(&mut bytes, start).unwrap_or(0);
         let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
-        let mut lines: Vec<_> = text.trim_end().lines().rev().take(TAIL_LINES).collect();
-        lines.reverse();
         if text.trim().is_empty() {
             return String::new();
         }
-        let indented: String = lines.iter().map(|line| format!("\n  {line}")).collect();
-        format!("; the end of {}:{indented}", self.path.display())
+        let mut lines: Vec<_> = text.trim_end().lines().rev().take(TAIL_LINES).collect();
+        lines.reverse();
+        format!("; the end of {}:\n  {}", self.path.display(), lines.join("\n  "))
     }
 }
 
