@@ -5,7 +5,6 @@ pub mod cancel;
 pub mod clock;
 pub mod control;
 pub mod feed;
-mod memory;
 pub mod place;
 pub mod run;
 pub mod services;

@@ -7,6 +7,7 @@ use crate::engine::attempt::Attempt;
 use crate::engine::run::Run;
 use crate::engine::task::Task;
 use crate::host::remote::{Remote, Verdict};
+use crate::job::Stage;
 use crate::model::Model;
 use crate::workload::{Nature, Worker, Workload, command, compute, sleep};
 
@@ -81,6 +82,14 @@ impl Placed {
             Self::Away(remote) => remote.stop().await,
         }
     }
+}
+
+/// How many files a slot of `stage` has open at the most: its way to the launcher and the pipes of its child.
+pub fn open_files(stage: &Stage) -> usize {
+    const OF_A_CHILD: usize = 6;
+    let has_child =
+        stage.workload.nature() == Nature::Process || is_away(stage.model, &stage.workload);
+    if has_child { OF_A_CHILD } else { 0 }
 }
 
 /// A command already is a process, so nothing is put between.

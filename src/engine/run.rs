@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fmt, io};
 
+use rustix::process::{Resource, getrlimit};
 use tokio::runtime;
 use tokio::task::LocalSet;
 
@@ -16,13 +17,14 @@ use crate::engine::control::Control;
 use crate::engine::feed::{Feed, FeedError};
 use crate::engine::services::{ServiceFailure, Services};
 use crate::engine::task::{Outcome, Record, Status, Task};
-use crate::engine::{memory, slot};
+use crate::engine::{place, slot};
 use crate::exit::Exit;
 use crate::host::launcher::Launcher;
 use crate::job::Job;
 use crate::model::{self, Model};
 use crate::report::progress::Progress;
 use crate::report::{Options, Report, ReportError, RunFacts, Summary};
+use crate::sys::memory;
 use crate::workload::command::Keep;
 
 /// A job while it runs: what its slots share.
@@ -156,6 +158,7 @@ pub fn run(
     let calendar = Calendar::now();
     let cancel = Arc::new(Cancel::default());
     let slots = slots(job);
+    check_open_files(job, slots)?;
     let feed = Arc::new(Feed::open(&job.inputs, slots, Arc::clone(&cancel))?);
     let report = Report::create(job, options, Arc::clone(&cancel))?;
     let progress = Progress::new(&job.name, job.inputs.tasks(), report.counts(), options.progress);
@@ -197,6 +200,20 @@ pub fn run(
 fn slots(job: &Job) -> usize {
     let tasks = job.inputs.tasks().map_or(usize::MAX, |tasks| tasks.max(1) as usize);
     job.stage.concurrency.min(tasks)
+}
+
+/// Better one error than a failed row for every task that finds no descriptor left.
+fn check_open_files(job: &Job, slots: usize) -> Result<(), RunError> {
+    /// For the report, the loops and the runtime.
+    const OF_THE_RUNNER: usize = 64;
+    let needed = OF_THE_RUNNER + slots * place::open_files(&job.stage);
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) if (needed as u64) > limit => Err(RunError::OpenFiles(format!(
+            "{slots} tasks at once need {needed} open files, and {limit} are allowed: lower `limits.concurrency`, or \
+             raise the limit (`ulimit -n`)"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn run_pool(run: &Arc<Run>, slots: usize) -> Result<(), RunError> {
@@ -272,6 +289,8 @@ fn finish(run: Run, started: Moment, calendar: Calendar) -> Result<Summary, RunE
 pub enum RunError {
     /// An input turned out bad; the message says where.
     BadInput(String, Option<Box<Summary>>),
+    /// The limit of open files is too low for it.
+    OpenFiles(String),
     /// A worker could not be started.
     Worker(String, Box<Summary>),
     /// A service was never ready, or ended before its time.
@@ -288,7 +307,9 @@ impl RunError {
     /// The exit code that it stands for.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::BadInput(..) | Self::Service(ServiceFailure::NotReady(_), _) => Exit::Usage,
+            Self::BadInput(..)
+            | Self::OpenFiles(_)
+            | Self::Service(ServiceFailure::NotReady(_), _) => Exit::Usage,
             Self::Service(ServiceFailure::Ended(_), _) => Exit::NotOk,
             Self::Report(error) if error.is_refusal() => Exit::Usage,
             Self::Report(error) if error.is_write() => Exit::NotWritten,
@@ -301,7 +322,7 @@ impl RunError {
         match self {
             Self::BadInput(_, summary) => summary.map(|summary| *summary),
             Self::Worker(_, summary) | Self::Service(_, summary) => Some(*summary),
-            Self::Report(_) | Self::Threads(_) | Self::Panic => None,
+            Self::OpenFiles(_) | Self::Report(_) | Self::Threads(_) | Self::Panic => None,
         }
     }
 }
@@ -309,7 +330,9 @@ impl RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadInput(message, _) | Self::Worker(message, _) => f.write_str(message),
+            Self::BadInput(message, _) | Self::OpenFiles(message) | Self::Worker(message, _) => {
+                f.write_str(message)
+            }
             Self::Service(failure, _) => failure.fmt(f),
             Self::Report(error) => error.fmt(f),
             Self::Threads(error) => write!(f, "failed to start threads: {error}"),

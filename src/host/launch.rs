@@ -22,7 +22,7 @@ use rustix::thread::set_name;
 use crate::host::ports::Ports;
 use crate::host::wire::Control;
 use crate::host::{socket, tree};
-use crate::sys::{self, Of, SignalMask};
+use crate::sys::{self, Of, SignalMask, memory};
 
 /// The only argument of a runner that is to be the launcher.
 pub const LAUNCH_ARG: &str = "--start-commands-for-the-runner";
@@ -167,7 +167,12 @@ impl Threads {
     fn start(&mut self) -> io::Result<()> {
         let (ours, theirs) = socket::pair()?;
         let common = Arc::clone(&self.common);
-        let body = move || match Ports::new(common, theirs).and_then(Ports::serve) {
+        let body = move || match Ports::new(common, theirs).and_then(|ports| {
+            // A child's peak starts at what this process has in memory: no more than it takes to serve.
+            memory::drop_clean_pages();
+            memory::forget_peak();
+            ports.serve()
+        }) {
             Ok(never) => never,
             // A child dies with its thread: better all at once, and said, than some.
             Err(error) => {

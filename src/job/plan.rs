@@ -17,7 +17,7 @@ use crate::job::planner::Planner;
 use crate::job::syntax;
 use crate::job::table::Table;
 use crate::job::{Job, ReportSettings, Stage, columns, services};
-use crate::model::auto;
+use crate::model::auto::{self, Choice};
 use crate::workload::{self, Workload};
 
 /// TERM to KILL, unless the file says otherwise.
@@ -70,7 +70,7 @@ type Named = Option<(JobName, Option<Place>)>;
 fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option<Job>) {
     let name = name(file, &mut root, document);
     let description = root.get::<String>("description").map(Spanned::into_inner);
-    let model = root.get::<RawModel>("model").and_then(|model| model.into_inner().set());
+    let choice = model(&mut root, document);
     let folder = std::path::absolute(file).ok();
     let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
 
@@ -92,7 +92,7 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
     let job =
         inputs.inputs.zip(workload).zip(name.as_ref()).map(|((inputs, workload), (name, _))| {
             let settled =
-                auto::settle(model, limits.concurrency, workload.nature(), inputs.tasks());
+                auto::settle(choice, limits.concurrency, workload.nature(), inputs.tasks());
             Job {
                 name: name.as_str().to_owned(),
                 description,
@@ -132,6 +132,16 @@ fn name(file: &Path, root: &mut Table<'_>, document: &Document) -> Named {
             document.report(start.help("set `name = \"…\"` at the top of the file"));
             None
         }
+    }
+}
+
+/// The model, if it is set, and where.
+fn model(root: &mut Table<'_>, document: &Document) -> Choice {
+    let Some(raw) = root.get::<RawModel>("model") else { return Choice::Auto };
+    match raw.get_ref().set() {
+        None => Choice::Auto,
+        Some(model) if document.is_argument(&raw.span()) => Choice::OnCommandLine(model),
+        Some(model) => Choice::InFile(model),
     }
 }
 

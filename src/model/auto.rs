@@ -12,6 +12,17 @@ const WAITING_IN_THREADS: usize = 32;
 /// From here on, waiting in threads costs more than an event loop.
 const MANY: u64 = 100;
 
+/// What the user says about the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Nothing, or `auto`.
+    Auto,
+    /// It is set in the job file.
+    InFile(Model),
+    /// It is set on the command line.
+    OnCommandLine(Model),
+}
+
 /// A model and its slots, settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
@@ -23,17 +34,17 @@ pub struct Settled {
     pub reason: String,
 }
 
-/// Settles what the job file leaves open. `model` is `None` for `auto`; `tasks` is `None` if the number of tasks is
-/// only known once they have been read.
+/// Settles what the user leaves open. `tasks` is `None` if the number of tasks is only known once they have been read.
 pub fn settle(
-    model: Option<Model>,
+    choice: Choice,
     concurrency: Option<usize>,
     nature: Nature,
     tasks: Option<u64>,
 ) -> Settled {
-    let (model, reason) = match model {
-        Some(model) => (model, "set in the job file".to_owned()),
-        None => decide(concurrency, nature, tasks, cores()),
+    let (model, reason) = match choice {
+        Choice::InFile(model) => (model, "set in the job file".to_owned()),
+        Choice::OnCommandLine(model) => (model, "set on the command line".to_owned()),
+        Choice::Auto => decide(concurrency, nature, tasks, cores()),
     };
     let concurrency = match model {
         Model::Sequential => 1,
@@ -121,11 +132,14 @@ mod tests {
 
     #[test]
     fn defaults_fit_model_and_kind() {
-        let slots = |model, nature| settle(Some(model), None, nature, None).concurrency;
+        let slots = |model, nature| settle(Choice::InFile(model), None, nature, None).concurrency;
         assert_eq!(slots(Model::Sequential, Nature::Waits), 1);
         assert_eq!(slots(Model::Async, Nature::Waits), 100);
         assert_eq!(slots(Model::Threads, Nature::Computes), cores());
         assert_eq!(slots(Model::Processes, Nature::Waits), cores());
-        assert_eq!(settle(Some(Model::Sequential), Some(9), Nature::Waits, None).concurrency, 1);
+        assert_eq!(
+            settle(Choice::InFile(Model::Sequential), Some(9), Nature::Waits, None).concurrency,
+            1
+        );
     }
 }

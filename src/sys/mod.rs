@@ -3,6 +3,7 @@
 //!
 //! The only module with unsafe code in it.
 
+pub mod memory;
 mod spawn;
 
 use std::io;

@@ -238,8 +238,7 @@ fn a_signal_at_any_moment_leaves_a_whole_report() {
 
 #[test]
 fn workers_that_are_killed_at_random_cost_no_more_than_a_task_each() {
-    for workload in
-        ["sleep]\nduration = '10ms'", "compute]\nfunction = 'count_down'\narg = 500000"]
+    for workload in ["sleep]\nduration = '10ms'", "compute]\nfunction = 'count_down'\narg = 500000"]
     {
         let seed = fastrand::u64(..);
         println!("seed {seed}");

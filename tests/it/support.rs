@@ -14,6 +14,9 @@ use tempfile::TempDir;
 /// How long anything may take before a test gives up; generous, since it only matters when something hangs.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Standard error goes to a file, so that a test can wait for what is said there.
+pub const STDERR: &str = ".stderr";
+
 /// The `runner` under test.
 pub fn runner() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
@@ -80,7 +83,8 @@ impl TestJob {
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         // As a shell does it: what is sent to its group is not sent to the tests.
         command.process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let stderr = fs::File::create(self.folder.path().join(STDERR)).unwrap();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
         command
     }
 
@@ -132,14 +136,22 @@ impl Running {
         })
     }
 
+    /// Drains, then kills. Two signals that come at once are one to the kernel, so the first is seen to have arrived
+    /// before the second is sent.
+    pub fn stop(&self, signal: i32) {
+        for said in ["stopping: ", "ending the running tasks"] {
+            self.signal(signal);
+            self.wait_for_file(STDERR, |text| text.contains(said));
+        }
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Ran {
         drop(self.child.stdin.take());
         let stdout = read_aside(self.child.stdout.take().expect("it is piped"));
-        let stderr = read_aside(self.child.stderr.take().expect("it is piped"));
         let status = wait_until("the runner ends", || self.child.try_wait().unwrap());
-        let output =
-            Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
+        let stderr = fs::read(self.folder().join(STDERR)).unwrap();
+        let output = Output { status, stdout: stdout.join().unwrap(), stderr };
         let job = std::mem::replace(&mut self.job, TestJob::empty());
         Ran { output, folder: job.folder }
     }
