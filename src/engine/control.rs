@@ -20,6 +20,9 @@ use crate::sys;
 
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long a SIGTSTP waits for a SIGCONT that was sent right behind it.
+const TAKEN_BACK: Duration = Duration::from_millis(2);
+
 /// The control thread's handle; one for the whole process.
 pub struct Control {
     shared: Arc<Shared>,
@@ -175,6 +178,18 @@ impl Signals {
     }
 }
 
+impl Signals {
+    /// Whether a SIGCONT has come behind a SIGTSTP: it does nothing to a process that is not stopped yet, and would be
+    /// missed by one that then stops itself.
+    async fn are_taken_back(&mut self) -> bool {
+        let go_on = self.0.iter_mut().find(|(number, _)| *number == libc::SIGCONT);
+        match go_on {
+            Some((_, signal)) => tokio::time::timeout(TAKEN_BACK, signal.recv()).await.is_ok(),
+            None => false,
+        }
+    }
+}
+
 /// The mask of signals that this process ignores, bit 0 for signal 1 (proc(5), `SigIgn`); none if it cannot be read.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -191,14 +206,14 @@ async fn watch(shared: &Shared, mut signals: Signals) {
     let mut count = 0;
     loop {
         tokio::select! {
-            number = signals.next() => {
-                if number == libc::SIGTSTP {
-                    shared.pause();
-                } else {
+            number = signals.next() => match number {
+                libc::SIGTSTP if !signals.are_taken_back().await => shared.pause(),
+                libc::SIGTSTP | libc::SIGCONT => {}
+                _ => {
                     count += 1;
                     shared.take_signal(count, number);
                 }
-            }
+            },
             _ = ticks.tick() => shared.tick(),
         }
     }

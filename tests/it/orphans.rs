@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::models::children;
+use crate::pausing::wait_until_stopped;
 use crate::support::{Running, TestJob, is_alive, wait_until};
 
 /// Within this everything must be gone. It takes milliseconds; but the machines that test have other things to do.
@@ -154,6 +155,30 @@ fn nothing_outlives_a_killed_launcher_and_the_report_is_there() {
         let ran = running.wait();
         assert_eq!(ran.report().rows.len(), 2);
         assert_eq!(mark.processes(), Vec::<i32>::new());
+    }
+}
+
+#[test]
+fn nothing_outlives_a_runner_that_leaves_at_the_third_signal() {
+    for mut scene in [Scene::commands(), Scene::workers()] {
+        let start = wait_until("it leaves", || {
+            let start = Instant::now();
+            scene.running.signal(libc::SIGINT);
+            std::thread::sleep(Duration::from_millis(20));
+            scene.running.child.try_wait().unwrap().map(|_| start)
+        });
+        scene.is_gone_since(start, "the third signal");
+    }
+}
+
+#[test]
+fn nothing_outlives_a_runner_that_is_killed_while_it_is_paused() {
+    for scene in [Scene::commands(), Scene::workers()] {
+        scene.running.signal(libc::SIGTSTP);
+        wait_until_stopped(scene.running.pid());
+        let start = Instant::now();
+        kill(scene.running.pid());
+        scene.is_gone_since(start, "kill -9 of a paused runner");
     }
 }
 

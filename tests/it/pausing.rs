@@ -18,7 +18,7 @@ fn state(pid: i32) -> Option<char> {
     stat.rsplit(')').next()?.trim_start().chars().next()
 }
 
-fn wait_until_stopped(pid: i32) {
+pub fn wait_until_stopped(pid: i32) {
     // A shell that has a child by `vfork` waits for that to execute its program: if that is stopped before, so is the
     // shell, but its state is `D`.
     wait_until(&format!("process {pid} is stopped"), || {
@@ -119,4 +119,17 @@ fn a_paused_run_can_be_ended() {
     });
     running.wait().exit(143).rows("status", &["cancelled"]);
     assert!(!crate::support::is_alive(pid));
+}
+
+#[test]
+fn a_pause_that_is_taken_back_at_once_is_none() {
+    let job = "[inputs]\nrepeat = 40\n[workload.command]\nargv = ['sleep', '0.02']\n[limits]\nconcurrency = 2\n";
+    let mut running = TestJob::new(job).spawn();
+    running.wait_for_file("results/job.csv.partial", |_| true);
+    while running.child.try_wait().unwrap().is_none() {
+        running.signal(libc::SIGTSTP);
+        running.signal(libc::SIGCONT);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    running.wait().exit(0).rows("status", &["ok"; 40]);
 }
