@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::services::ServiceFailure;
+
 /// How far the job has been stopped. A job is only ever stopped further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -27,6 +29,8 @@ pub enum Cause {
     Report(String),
     /// A worker could not be started; the message says why.
     Worker(String),
+    /// A service was never ready, or ended before its time.
+    Service(ServiceFailure),
 }
 
 /// The stop switch of one job, shared by all who run it.

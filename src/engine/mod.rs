@@ -7,5 +7,6 @@ pub mod control;
 pub mod feed;
 pub mod place;
 pub mod run;
+pub mod services;
 pub mod slot;
 pub mod task;

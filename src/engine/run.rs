@@ -17,6 +17,7 @@ use crate::engine::clock::{Calendar, Moment};
 use crate::engine::control::Control;
 use crate::engine::feed::{Feed, FeedError};
 use crate::engine::place::Shared;
+use crate::engine::services::{ServiceFailure, Services};
 use crate::engine::task::{Outcome, Record, Status, Task};
 use crate::engine::{place, slot};
 use crate::exit::Exit;
@@ -62,12 +63,21 @@ impl Run {
 pub struct SharedLauncher(Arc<Mutex<Option<Arc<Launcher>>>>);
 
 impl SharedLauncher {
-    fn get(&self) -> io::Result<Arc<Launcher>> {
+    /// The launcher, started if there is none.
+    ///
+    /// # Errors
+    /// If the system does not give a process.
+    pub fn get(&self) -> io::Result<Arc<Launcher>> {
         let mut launcher = self.0.lock().expect("starting a launcher does not panic");
         if launcher.is_none() {
             *launcher = Some(Arc::new(Launcher::start()?));
         }
         Ok(Arc::clone(launcher.as_ref().expect("it was just started")))
+    }
+
+    /// The launcher, if it has been needed so far.
+    pub fn running(&self) -> Option<Arc<Launcher>> {
+        self.0.lock().expect("starting a launcher does not panic").clone()
     }
 }
 
@@ -154,7 +164,7 @@ pub fn run(
     let feed = Arc::new(Feed::open(&job.inputs, slots, Arc::clone(&cancel))?);
     let report = Report::create(job, options, Arc::clone(&cancel))?;
     let progress = Progress::new(&job.name, job.inputs.tasks(), report.counts(), options.progress);
-    let attached = control.attach(Arc::clone(&cancel), progress);
+    let attached = control.attach(Arc::clone(&cancel), progress, launcher.clone());
 
     let run = Arc::new(Run {
         job: Arc::clone(job),
@@ -166,7 +176,10 @@ pub fn run(
         shares_loops: job.stage.model == Model::Async && slots > 1,
         launcher: launcher.clone(),
     });
-    let pool = run_pool(&run, slots);
+    let services = Services::start(job, &options.results, launcher, &cancel);
+    let is_stopped = cancel.level() >= Level::Drain;
+    let pool = if is_stopped { Ok(()) } else { run_pool(&run, slots) };
+    drop(services);
     if pool.is_err() {
         cancel.raise(Level::Kill, Cause::Worker("the pool failed".into()));
     }
@@ -179,6 +192,7 @@ pub fn run(
         Some(Cause::Input(message)) => {
             Err(RunError::BadInput(message.clone(), Some(Box::new(summary))))
         }
+        Some(Cause::Service(failure)) => Err(RunError::Service(failure.clone(), Box::new(summary))),
         Some(Cause::Worker(message)) => Err(RunError::Worker(message.clone(), Box::new(summary))),
         _ => Ok(summary),
     }
@@ -282,6 +296,8 @@ pub enum RunError {
     OpenFiles(String),
     /// A worker could not be started.
     Worker(String, Box<Summary>),
+    /// A service was never ready, or ended before its time.
+    Service(ServiceFailure, Box<Summary>),
     /// The report could not be written.
     Report(ReportError),
     /// The system gives no threads.
@@ -294,7 +310,10 @@ impl RunError {
     /// The exit code that it stands for.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::BadInput(..) | Self::OpenFiles(_) => Exit::Usage,
+            Self::BadInput(..)
+            | Self::OpenFiles(_)
+            | Self::Service(ServiceFailure::NotReady(_), _) => Exit::Usage,
+            Self::Service(ServiceFailure::Ended(_), _) => Exit::NotOk,
             Self::Report(error) if error.is_refusal() => Exit::Usage,
             Self::Report(error) if error.is_write() => Exit::NotWritten,
             Self::Worker(..) | Self::Report(_) | Self::Threads(_) | Self::Panic => Exit::Internal,
@@ -305,7 +324,7 @@ impl RunError {
     pub fn into_summary(self) -> Option<Summary> {
         match self {
             Self::BadInput(_, summary) => summary.map(|summary| *summary),
-            Self::Worker(_, summary) => Some(*summary),
+            Self::Worker(_, summary) | Self::Service(_, summary) => Some(*summary),
             Self::OpenFiles(_) | Self::Report(_) | Self::Threads(_) | Self::Panic => None,
         }
     }
@@ -317,6 +336,7 @@ impl fmt::Display for RunError {
             Self::BadInput(message, _) | Self::OpenFiles(message) | Self::Worker(message, _) => {
                 f.write_str(message)
             }
+            Self::Service(failure, _) => failure.fmt(f),
             Self::Report(error) => error.fmt(f),
             Self::Threads(error) => write!(f, "failed to start threads: {error}"),
             Self::Panic => f.write_str("the runner failed: a bug; what was done is in the report"),

@@ -197,12 +197,26 @@ impl Remote {
         }
     }
 
+    /// Starts a process, and another if it ends before it is ready: somebody may have killed it, or the launcher.
     async fn start_process(&mut self) -> io::Result<()> {
-        self.starts += 1;
-        self.fruitful = false;
         let work = self.argument.work();
-        self.process = Some(Process::start(&self.launcher, &self.program, &work).await?);
-        Ok(())
+        let mut unready = 0;
+        loop {
+            self.starts += 1;
+            self.fruitful = false;
+            match Process::start(&self.launcher, &self.program, &work).await {
+                Ok(process) => {
+                    self.process = Some(process);
+                    return Ok(());
+                }
+                Err(error) => {
+                    unready += 1;
+                    if unready == MAX_BARREN {
+                        return Err(io::Error::other(format!("{MAX_BARREN} in a row, {error}")));
+                    }
+                }
+            }
+        }
     }
 
     /// Starts the process again. False: the job is being killed.

@@ -13,6 +13,7 @@ mod plan;
 mod planner;
 mod read;
 mod report;
+mod services;
 mod setting;
 mod size;
 mod syntax;
@@ -33,6 +34,7 @@ pub use overrides::Overrides;
 pub use planner::Planner;
 pub use read::read;
 pub use report::{Dialect, Order, ReportSettings};
+pub use services::{Address, Ready, Service};
 pub use size::ByteSize;
 pub use table::Table;
 pub use template::{Scope, Template, TemplateError, Values};
@@ -55,6 +57,8 @@ pub struct Job {
     pub fields: Vec<String>,
     /// Where the tasks come from.
     pub inputs: Inputs,
+    /// What runs meanwhile, in the order in which it is started.
+    pub services: Vec<Service>,
     /// What is done to each.
     pub stage: Stage,
     /// How the report is written.

@@ -16,7 +16,7 @@ use crate::job::overrides::Argument;
 use crate::job::planner::Planner;
 use crate::job::syntax;
 use crate::job::table::Table;
-use crate::job::{Job, ReportSettings, Stage, columns};
+use crate::job::{Job, ReportSettings, Stage, columns, services};
 use crate::model::auto::{self, Choice};
 use crate::workload::{self, Workload};
 
@@ -86,6 +86,7 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
     let limits = Limits::read(root.table("limits"));
     let columns = columns::read(root.table("columns"), &plan, workload.as_ref());
     let report = ReportSettings::read(root.table("report"));
+    let services = services::read(root.table("services"), &plan);
     root.finish();
 
     let job =
@@ -99,6 +100,7 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
                 folder: folder.to_owned(),
                 fields: plan.fields.unwrap_or_default(),
                 inputs,
+                services,
                 stage: Stage {
                     model: settled.model,
                     reason: settled.reason,

@@ -6,7 +6,7 @@ use std::path::Path;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 
-use crate::job::{InputError, Job, Values};
+use crate::job::{InputError, Job, Service, Values};
 use crate::report::terminal::escaped;
 
 /// How many tasks `--dry-run` shows.
@@ -29,6 +29,10 @@ pub fn describe(job: &Job, results: &Path) -> Result<String, InputError> {
     let timeout =
         stage.timeout.map_or("none".into(), |time| humantime::format_duration(time).to_string());
     line("timeout", format!("{timeout}, grace {}", humantime::format_duration(stage.grace)));
+    for service in &job.services {
+        let Service { name, ready, .. } = service;
+        line("service", format!("{name}: {}, ready when {ready}", service.program_name()));
+    }
     line("workload", stage.workload.kind().into());
     if let Some(first) = first_tasks(job, 1)?.pop() {
         line("first task", first);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -61,6 +62,7 @@ impl TestJob {
         self
     }
 
+    /// A variable of the runner's environment, and so of all that it starts.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
         self
@@ -79,6 +81,8 @@ impl TestJob {
         let mut command = runner();
         command.args(&self.args).current_dir(self.folder.path());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        // As a shell does it: what is sent to its group is not sent to the tests.
+        command.process_group(0);
         let stderr = fs::File::create(self.folder.path().join(STDERR)).unwrap();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
         command

@@ -4,7 +4,20 @@ use crate::diagnostic::nearest;
 
 /// Keys whose table is sought when they stand in another.
 const HOMES: [(&str, &[&str]); 8] = [
-    ("", &["name", "description", "model", "inputs", "workload", "limits", "columns", "report"]),
+    (
+        "",
+        &[
+            "name",
+            "description",
+            "model",
+            "inputs",
+            "workload",
+            "limits",
+            "columns",
+            "report",
+            "services",
+        ],
+    ),
     (
         "inputs",
         &[
@@ -49,7 +62,7 @@ const HOMES: [(&str, &[&str]); 8] = [
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
 const LATER: [(&str, &[&str]); 4] = [
-    ("", &["retry", "stages", "needs", "services"]),
+    ("", &["retry", "stages", "needs"]),
     (
         "limits",
         &[
