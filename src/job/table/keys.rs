@@ -3,8 +3,21 @@
 use crate::diagnostic::nearest;
 
 /// Keys whose table is sought when they stand in another.
-const HOMES: [(&str, &[&str]); 7] = [
-    ("", &["name", "description", "model", "inputs", "workload", "limits", "columns", "report"]),
+const HOMES: [(&str, &[&str]); 8] = [
+    (
+        "",
+        &[
+            "name",
+            "description",
+            "model",
+            "inputs",
+            "workload",
+            "limits",
+            "retry",
+            "columns",
+            "report",
+        ],
+    ),
     (
         "inputs",
         &[
@@ -12,7 +25,22 @@ const HOMES: [(&str, &[&str]); 7] = [
             "where", "shuffle", "skip", "limit",
         ],
     ),
-    ("limits", &["concurrency", "timeout", "grace"]),
+    (
+        "limits",
+        &[
+            "concurrency",
+            "per_host",
+            "rate",
+            "burst",
+            "timeout",
+            "grace",
+            "deadline",
+            "min_free_memory",
+            "stop_after_failures",
+            "on_stop",
+        ],
+    ),
+    ("retry", &["max_attempts", "delay", "max_delay", "on"]),
     ("report", &["dialect", "order", "formula_safe"]),
     (
         "workload.command",
@@ -34,20 +62,8 @@ const HOMES: [(&str, &[&str]); 7] = [
 ];
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
-const LATER: [(&str, &[&str]); 5] = [
-    ("", &["retry", "stages", "needs", "services"]),
-    (
-        "limits",
-        &[
-            "per_host",
-            "rate",
-            "burst",
-            "deadline",
-            "min_free_memory",
-            "stop_after_failures",
-            "on_stop",
-        ],
-    ),
+const LATER: [(&str, &[&str]); 4] = [
+    ("", &["stages", "needs", "services"]),
     ("workload", &["http", "python", "worker"]),
     ("inputs", &["job"]),
     ("columns.*", &["header"]),
@@ -104,8 +120,8 @@ mod tests {
                 "unknown key `concurency`",
                 Some("did you mean `concurrency`?"),
             ),
-            ("retry", "", "`retry` is not supported yet", None),
-            ("rate", "limits", "`rate` is not supported yet", None),
+            ("stages", "", "`stages` is not supported yet", None),
+            ("rate", "retry", "unknown key `rate`", Some("it belongs in `[limits]`")),
             ("header", "columns.loss", "`header` is not supported yet", None),
             ("formula_safe", "", "unknown key `formula_safe`", Some("it belongs in `[report]`")),
             (
