@@ -1,4 +1,4 @@
-//! The control thread: signals and progress. It runs no task, so nothing that a task does can hold it up.
+//! The control thread: signals, progress, and what a job has to be guarded against. It runs no task, so nothing that a task does can hold it up.
 
 use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::engine::cancel::{Cancel, Cause, Level};
+use crate::engine::guard::Guard;
 use crate::report::progress::Progress;
 
 const TICK: Duration = Duration::from_millis(100);
@@ -30,6 +31,7 @@ struct Shared {
 struct Current {
     cancel: Arc<Cancel>,
     progress: Progress,
+    guard: Guard,
 }
 
 impl Control {
@@ -51,9 +53,9 @@ impl Control {
         Ok(Self { shared })
     }
 
-    /// Makes `cancel` and `progress` those of the job that runs now, until the guard is dropped.
-    pub fn attach(&self, cancel: Arc<Cancel>, progress: Progress) -> Attached<'_> {
-        *self.lock() = Some(Current { cancel, progress });
+    /// Makes these those of the job that runs now, until what is returned is dropped.
+    pub fn attach(&self, cancel: Arc<Cancel>, progress: Progress, guard: Guard) -> Attached<'_> {
+        *self.lock() = Some(Current { cancel, progress, guard });
         // A signal may have come between two jobs.
         if let Some(signal) = self.signal() {
             self.shared.stop(signal, Level::Drain);
@@ -76,8 +78,9 @@ pub struct Attached<'a>(&'a Control);
 
 impl Drop for Attached<'_> {
     fn drop(&mut self) {
-        if let Some(current) = self.0.lock().take() {
+        if let Some(mut current) = self.0.lock().take() {
             current.progress.finish();
+            current.guard.say_failures(&current.cancel, &current.progress);
         }
     }
 }
@@ -108,7 +111,8 @@ impl Shared {
     }
 
     fn tick(&self) {
-        if let Some(current) = &*self.current.lock().expect("no holder of this lock panics") {
+        if let Some(current) = &mut *self.current.lock().expect("no holder of this lock panics") {
+            current.guard.tick(&current.cancel, &current.progress);
             current.progress.tick();
         }
     }

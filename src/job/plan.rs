@@ -238,7 +238,11 @@ fn per_host(table: &mut Table<'_>, kind: Option<&str>, plan: &Planner<'_>) -> Op
     let per_host = table.get::<Count>("per_host")?;
     if let Some(kind) = kind.filter(|&kind| kind != "http") {
         let message = format!("`per_host` is for `http`, and the workload is `{kind}`");
-        plan.error_with_help(table.span_of_key("per_host"), message, "`concurrency` limits all tasks together");
+        plan.error_with_help(
+            table.span_of_key("per_host"),
+            message,
+            "`concurrency` limits all tasks together",
+        );
     }
     Some(per_host.get_ref().get() as usize)
 }
@@ -248,7 +252,11 @@ fn pace(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Pace> {
     let burst = table.get::<Count>("burst");
     if burst.is_some() && !table.has("rate") {
         let help = "add for example `rate = \"50/s\"`";
-        plan.error_with_help(table.span_of_key("burst"), "`burst` says nothing without a `rate`", help);
+        plan.error_with_help(
+            table.span_of_key("burst"),
+            "`burst` says nothing without a `rate`",
+            help,
+        );
     }
     let burst = burst.map_or(1, |burst| burst.get_ref().get());
     rate.map(|rate| Pace { rate: rate.into_inner(), burst })

@@ -48,8 +48,9 @@ impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad =
-            || format!("`{text}` is not a rate; write for example \"50/s\", \"100/m\" or \"0.5/s\"");
+        let bad = || {
+            format!("`{text}` is not a rate; write for example \"50/s\", \"100/m\" or \"0.5/s\"")
+        };
         let (starts, unit) = text.split_once('/').ok_or_else(bad)?;
         let unit = UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(bad)?.1;
         let starts = starts.trim();
@@ -58,7 +59,9 @@ impl FromStr for Rate {
         let rate = Self { starts, unit };
         match rate.per_second() {
             0.0 => Err("must be above 0; leave it out for no limit".into()),
-            rate if rate > FASTEST => Err(format!("must be at most {FASTEST}/s; leave it out for no limit")),
+            rate if rate > FASTEST => {
+                Err(format!("must be at most {FASTEST}/s; leave it out for no limit"))
+            }
             rate if rate < SLOWEST => Err(format!("`{text}` is too slow to be meant")),
             _ => Ok(rate),
         }
@@ -87,7 +90,19 @@ mod tests {
             assert_eq!(rate.to_string(), text);
         }
         assert_eq!("90 / m".parse::<Rate>().unwrap().to_string(), "90/m");
-        for text in ["50", "50/d", "/s", "-1/s", "0/s", "inf/s", "nan/s", "1e3/s", "1000001/s", "", "0.000001/h"] {
+        for text in [
+            "50",
+            "50/d",
+            "/s",
+            "-1/s",
+            "0/s",
+            "inf/s",
+            "nan/s",
+            "1e3/s",
+            "1000001/s",
+            "",
+            "0.000001/h",
+        ] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
         assert_eq!("4/m".parse::<Rate>().unwrap().interval(), Duration::from_secs(15));

@@ -36,7 +36,11 @@ pub struct Retry {
 
 impl Retry {
     /// Reads `[retry]`. `None` if tasks are attempted once.
-    pub(super) fn read(table: Option<Table<'_>>, kind: Option<&str>, plan: &Planner<'_>) -> Option<Self> {
+    pub(super) fn read(
+        table: Option<Table<'_>>,
+        kind: Option<&str>,
+        plan: &Planner<'_>,
+    ) -> Option<Self> {
         let mut table = table?;
         let max_attempts = table.get::<Count>("max_attempts");
         let delay = table.get::<Period>("delay").map(|delay| delay.into_inner().duration());
@@ -91,8 +95,11 @@ pub enum RetryOn {
 
 impl RetryOn {
     /// What is retried where the file does not say.
-    const USUAL: [RetryOn; 3] =
-        [RetryOn::Status(Status::Failed), RetryOn::Status(Status::Timeout), RetryOn::Status(Status::Crashed)];
+    const USUAL: [RetryOn; 3] = [
+        RetryOn::Status(Status::Failed),
+        RetryOn::Status(Status::Timeout),
+        RetryOn::Status(Status::Crashed),
+    ];
 
     fn read(table: &mut Table<'_>, kind: Option<&str>, plan: &Planner<'_>) -> Option<Vec<Self>> {
         let on = table.get::<Vec<Spanned<Self>>>("on")?;
@@ -195,7 +202,9 @@ mod tests {
         for text in ["failed", "timeout", "crashed", "exit:75", "exit:0", "http:429", "http:5xx"] {
             assert_eq!(text.parse::<RetryOn>().unwrap().to_string(), text);
         }
-        for text in ["", "ok", "cancelled", "exit:256", "exit:", "http:42", "http:6xx", "http:xx", "75"] {
+        for text in
+            ["", "ok", "cancelled", "exit:256", "exit:", "http:42", "http:6xx", "http:xx", "75"]
+        {
             assert!(text.parse::<RetryOn>().is_err(), "{text}");
         }
         assert_eq!(

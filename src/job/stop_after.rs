@@ -100,7 +100,8 @@ impl FromStr for FailureLimit {
         let Some(percent) = text.strip_suffix('%') else {
             return text.parse().map(Self::Count).map_err(|_| bad());
         };
-        let percent = percent.trim().parse().ok().filter(|&percent| percent > 0.0 && percent <= 100.0);
+        let percent =
+            percent.trim().parse().ok().filter(|&percent| percent > 0.0 && percent <= 100.0);
         percent.map(Self::Percent).ok_or_else(bad)
     }
 }

@@ -64,6 +64,13 @@ impl Workload {
 }
 
 impl Workload {
+    /// The host that a task goes to, for `limits.per_host`; `None` if it goes to none.
+    pub fn host(&self, _values: &Values<'_>) -> Option<String> {
+        match self {
+            Workload::Command(_) | Workload::Compute(_) | Workload::Sleep(_) => None,
+        }
+    }
+
     /// One task as it would run, in words.
     pub fn show(&self, values: &Values<'_>) -> String {
         match self {
