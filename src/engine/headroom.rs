@@ -257,7 +257,9 @@ mod tests {
                 available(folder.path(), 200);
                 for left in [1, 0] {
                     assert_eq!(headroom.look(), Found::Enough);
-                    tokio::task::yield_now().await;
+                    for _ in 0..2 {
+                        tokio::task::yield_now().await; // `join!` may poll this one first
+                    }
                     assert_eq!(headroom.queue.load(Ordering::SeqCst), left);
                 }
             };

@@ -24,6 +24,7 @@ pub fn runner() -> Command {
 pub struct TestJob {
     folder: TempDir,
     args: Vec<String>,
+    env: Vec<(String, String)>,
     stdin: Vec<u8>,
 }
 
@@ -36,7 +37,7 @@ impl TestJob {
     /// No job file yet.
     pub fn empty() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        Self { folder, args: Vec::new(), stdin: Vec::new() }
+        Self { folder, args: Vec::new(), env: Vec::new(), stdin: Vec::new() }
     }
 
     /// One more file, its folder made where needed.
@@ -57,6 +58,12 @@ impl TestJob {
         self
     }
 
+    /// A variable of the runner's environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
     pub fn stdin(mut self, text: impl AsRef<[u8]>) -> Self {
         self.stdin = text.as_ref().to_vec();
         self
@@ -69,6 +76,7 @@ impl TestJob {
     fn command(&self) -> Command {
         let mut command = runner();
         command.args(&self.args).current_dir(self.folder.path());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -119,6 +127,30 @@ impl Running {
             let text = String::from_utf8_lossy(&text).into_owned();
             enough(&text).then_some(text)
         })
+    }
+
+    /// Waits until it has said `text` on standard error, and does `meanwhile` again and again. What was read is missing
+    /// from what [`Ran::stderr`] has.
+    pub fn wait_for_stderr(&mut self, text: &str, mut meanwhile: impl FnMut()) {
+        let mut pipe = self.child.stderr.take().expect("it is piped");
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let wanted = text.to_owned();
+        let reader = std::thread::spawn(move || {
+            let mut read = Vec::new();
+            let mut byte = [0];
+            while !String::from_utf8_lossy(&read).contains(&wanted)
+                && pipe.read(&mut byte).is_ok_and(|count| count > 0)
+            {
+                read.push(byte[0]);
+            }
+            let _ = sender.send(());
+            pipe
+        });
+        wait_until(&format!("it says {text:?}"), || {
+            meanwhile();
+            receiver.try_recv().ok()
+        });
+        self.child.stderr = Some(reader.join().unwrap());
     }
 
     /// Waits for its end.
