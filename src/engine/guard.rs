@@ -8,6 +8,7 @@ use indicatif::HumanBytes;
 
 use crate::engine::cancel::{Cancel, Cause, Level};
 use crate::engine::clock::Moment;
+use crate::engine::eviction::Evictions;
 use crate::engine::headroom::{Found, Headroom};
 use crate::engine::task::Status;
 use crate::job::{Running, StopAfter};
@@ -72,7 +73,7 @@ impl Guard {
             ));
         }
         if let Found::Critical(bytes) = found
-            && let Some(slot) = cancel.evictions().and_then(|evictions| evictions.evict_youngest())
+            && let Some(slot) = cancel.evictions().and_then(Evictions::evict_youngest)
         {
             progress.println(&format!(
                 "only {} of memory are available: the task in slot {slot} is ended and will run again",

@@ -68,13 +68,13 @@ impl Retry {
         attempts < self.max_attempts && self.on.iter().any(|on| on.matches(outcome))
     }
 
-    /// The pause after attempt number `attempts`: uniform in [d/2, d], where d = min(delay * 2^(attempts - 1),
-    /// max_delay); `random` is uniform in [0, 1). A server's Retry-After counts if it is longer, even beyond
-    /// `max_delay`, but only up to an hour.
+    /// The pause after attempt number `attempts`: uniform in [d/2, d], where d doubles from `delay` on with each
+    /// attempt, up to `max_delay`; `random` is uniform in [0, 1). A server's `Retry-After` counts if it is longer, even
+    /// beyond `max_delay`, but only up to an hour.
     pub fn pause(&self, attempts: u32, retry_after: Option<Duration>, random: f64) -> Duration {
         let doubled = 2_u32.checked_pow(attempts.saturating_sub(1));
         let backoff = doubled.map_or(self.max_delay, |factor| self.delay.saturating_mul(factor));
-        let pause = backoff.min(self.max_delay).mul_f64((1.0 + random) / 2.0);
+        let pause = backoff.min(self.max_delay).mul_f64(f64::midpoint(1.0, random));
         let asked = retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER.max(self.max_delay)));
         pause.max(asked.unwrap_or_default())
     }

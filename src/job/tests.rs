@@ -395,9 +395,44 @@ fn mistakes() {
             "[limits]\ntimeout = 5",
             &["`timeout` must be a duration above 0 such as \"30s\", not the integer `5`"],
         ),
+        ("[columns.a]\nregex = \"(\"", &["regex does not compile: unclosed group"]),
+        ("[columns.a]\njson = \"$.a\"", &["`$.a` is not a JSON pointer"]),
+        ("[columns.a]\njson = \"/a\"\nregex = \"a\"", &["column `a` has both `regex` and `json`"]),
+        ("[columns.a]", &["column `a` has no rule"]),
+        ("[columns.a]\nheader = \"x\"", &["`header` is not supported yet"]),
+        ("[columns.status]\nregex = \"a\"", &["the report has a column `status` already"]),
+        (
+            "[inputs]\nrepeat = 1\n[columns.input]\nregex = \"a\"",
+            &["the report has the input field `input` already"],
+        ),
+        (
+            "[report]\ndialect = \"tsv\"",
+            &["`dialect` must be `csv`, `excel` or `excel-semicolon`, not `tsv`"],
+        ),
+        (
+            "name = \"a b\"",
+            &["`name`: `a b` is no name of a job: letters, digits, `_` and `-` make one"],
+        ),
+        (
+            "name = \"summary\"",
+            &["`name`: `summary` is the name of the report of all jobs; choose another"],
+        ),
+        ("description = 3", &["`description` must be a string, not the integer `3`"]),
+    ] {
+        let tables = text.find('[').unwrap_or(text.len());
+        let (top, rest) =
+            text.split_at(if text.starts_with("inputs") { text.len() } else { tables });
+        let files = Files::new(&format!("{top}\n{rest}\n{SLEEP}")).file("two.csv", "x,x\n");
+        assert_eq!(files.messages(), messages, "{text}");
+    }
+}
+
+#[test]
+fn mistakes_in_limits_and_retries() {
+    for (text, messages) in [
         (
             "[limits]\nrate = \"fast\"",
-            &["`rate`: `fast` is not a rate; write for example \"50/s\", \"100/m\" or \"0.5/s\""],
+            &["`rate`: `fast` is not a rate; write for example \"50/s\", \"100/m\" or \"0.5/s\""][..],
         ),
         ("[limits]\nburst = 3", &["`burst` says nothing without a `rate`"]),
         ("[limits]\nper_host = 3", &["`per_host` is for `http`, and the workload is `sleep`"]),
@@ -431,35 +466,8 @@ fn mistakes() {
             &["`exit:75` never happens to a `sleep`", "`http:429` never happens to a `sleep`"],
         ),
         ("[retry]\non = []", &["`on` names nothing to retry"]),
-        ("[columns.a]\nregex = \"(\"", &["regex does not compile: unclosed group"]),
-        ("[columns.a]\njson = \"$.a\"", &["`$.a` is not a JSON pointer"]),
-        ("[columns.a]\njson = \"/a\"\nregex = \"a\"", &["column `a` has both `regex` and `json`"]),
-        ("[columns.a]", &["column `a` has no rule"]),
-        ("[columns.a]\nheader = \"x\"", &["`header` is not supported yet"]),
-        ("[columns.status]\nregex = \"a\"", &["the report has a column `status` already"]),
-        (
-            "[inputs]\nrepeat = 1\n[columns.input]\nregex = \"a\"",
-            &["the report has the input field `input` already"],
-        ),
-        (
-            "[report]\ndialect = \"tsv\"",
-            &["`dialect` must be `csv`, `excel` or `excel-semicolon`, not `tsv`"],
-        ),
-        (
-            "name = \"a b\"",
-            &["`name`: `a b` is no name of a job: letters, digits, `_` and `-` make one"],
-        ),
-        (
-            "name = \"summary\"",
-            &["`name`: `summary` is the name of the report of all jobs; choose another"],
-        ),
-        ("description = 3", &["`description` must be a string, not the integer `3`"]),
     ] {
-        let tables = text.find('[').unwrap_or(text.len());
-        let (top, rest) =
-            text.split_at(if text.starts_with("inputs") { text.len() } else { tables });
-        let files = Files::new(&format!("{top}\n{rest}\n{SLEEP}")).file("two.csv", "x,x\n");
-        assert_eq!(files.messages(), messages, "{text}");
+        assert_eq!(Files::new(&format!("{text}\n{SLEEP}")).messages(), messages, "{text}");
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Hosts {
     limit: usize,
     host_of: HostOf,
     /// Hosts without tasks are left out.
-    hosts: HashMap<HostName, Host>,
+    busy: HashMap<HostName, Host>,
     /// Hosts in which a parked task has got room; once for each.
     free: VecDeque<HostName>,
     parked: usize,
@@ -32,7 +32,7 @@ struct Host {
 impl Hosts {
     /// At most `limit` tasks of a host run at once.
     pub fn new(limit: usize, host_of: HostOf) -> Self {
-        Self { limit, host_of, hosts: HashMap::new(), free: VecDeque::new(), parked: 0 }
+        Self { limit, host_of, busy: HashMap::new(), free: VecDeque::new(), parked: 0 }
     }
 
     /// How many tasks are parked.
@@ -43,11 +43,11 @@ impl Hosts {
     /// Admits `task` and notes its host in `held`; or parks it.
     pub(super) fn admit(&mut self, task: Task, held: &mut Vec<HostName>) -> Option<Task> {
         let Some(name) = (self.host_of)(&task) else { return Some(task) };
-        let name = match self.hosts.get_key_value(&*name) {
+        let name = match self.busy.get_key_value(&*name) {
             Some((name, _)) => Arc::clone(name),
             None => name.into(),
         };
-        let host = self.hosts.entry(Arc::clone(&name)).or_default();
+        let host = self.busy.entry(Arc::clone(&name)).or_default();
         if host.running < self.limit {
             host.running += 1;
             held.push(name);
@@ -60,12 +60,12 @@ impl Hosts {
 
     /// A task of this host does not run any more.
     pub(super) fn release(&mut self, name: HostName) {
-        let Some(host) = self.hosts.get_mut(&name) else { return };
+        let Some(host) = self.busy.get_mut(&name) else { return };
         host.running -= 1;
         if !host.parked.is_empty() {
             self.free.push_back(name);
         } else if host.running == 0 {
-            self.hosts.remove(&name);
+            self.busy.remove(&name);
         }
     }
 
@@ -73,7 +73,7 @@ impl Hosts {
     pub(super) fn pop_free(&mut self, held: &mut Vec<HostName>) -> Option<Task> {
         while let Some(name) = self.free.pop_front() {
             let limit = self.limit;
-            let Some(host) = self.hosts.get_mut(&name).filter(|host| host.running < limit) else {
+            let Some(host) = self.busy.get_mut(&name).filter(|host| host.running < limit) else {
                 continue;
             };
             if let Some(task) = host.parked.pop_front() {
@@ -93,7 +93,7 @@ impl Hosts {
 
     /// Any parked task: it will not run any more.
     pub(super) fn pop_any(&mut self) -> Option<Task> {
-        let task = self.hosts.values_mut().find_map(|host| host.parked.pop_front())?;
+        let task = self.busy.values_mut().find_map(|host| host.parked.pop_front())?;
         self.parked -= 1;
         Some(task)
     }
@@ -103,7 +103,7 @@ impl fmt::Debug for Hosts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hosts")
             .field("limit", &self.limit)
-            .field("hosts", &self.hosts)
+            .field("busy", &self.busy)
             .finish_non_exhaustive()
     }
 }
@@ -139,6 +139,6 @@ mod tests {
         assert_eq!(hosts.pop_any().unwrap().number, 4);
         assert_eq!(hosts.parked(), 0);
         held.drain(..).for_each(|name| hosts.release(name));
-        assert!(hosts.hosts.is_empty(), "hosts are forgotten");
+        assert!(hosts.busy.is_empty(), "hosts are forgotten");
     }
 }
