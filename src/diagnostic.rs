@@ -171,9 +171,14 @@ impl fmt::Display for Diagnostics {
     }
 }
 
-/// Says on standard error what went wrong outside of any job file.
+/// Says on standard error what went wrong outside of any job file. What follows the first line, such as the end of a
+/// log, is shown as it is.
 pub fn complain(message: impl Into<String>) {
-    Diagnostics::from(Diagnostic::new(message)).print();
+    let message = message.into();
+    let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
+    let title = Diagnostic::new(first).render(&Renderer::styled());
+    let lines: Vec<_> = [title].into_iter().chain(rest.lines().map(visible)).collect();
+    anstream::eprintln!("{}\n", lines.join("\n"));
 }
 
 /// An operating-system error as a lower-case fragment, without its number.

@@ -77,6 +77,9 @@ fn run_job(
     match run::run(job, options, control, launcher) {
         Ok(summary) => {
             let exit = Exit::of_tasks(&summary.totals.tally);
+            if exit == Exit::Nothing && control.signal().is_none() {
+                complain(format!("{}: nothing to run: its inputs are empty", job.name));
+            }
             (Some(summary), exit)
         }
         Err(error) => {

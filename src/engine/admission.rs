@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::engine::cancel::Cancel;
-use crate::engine::clock::Moment;
 use crate::engine::headroom::Headroom;
 use crate::engine::limiter::Limiter;
 use crate::job::Pace;
@@ -16,9 +15,9 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// For a job that started at `start`.
-    pub fn new(pace: Option<Pace>, headroom: Option<Arc<Headroom>>, start: Moment) -> Self {
-        Self { limiter: pace.map(|pace| Limiter::new(pace, start)), headroom }
+    /// For a job that starts now.
+    pub fn new(pace: Option<Pace>, headroom: Option<Arc<Headroom>>) -> Self {
+        Self { limiter: pace.map(Limiter::new), headroom }
     }
 
     /// Whether every attempt may start at once, so that a worker may be given several tasks.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::eviction::Evictions;
+use crate::engine::services::ServiceFailure;
 
 /// How far the job has been stopped. A job is only ever stopped further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +34,8 @@ pub enum Cause {
     Deadline,
     /// Too many tasks have failed; the message says how many.
     Failures(String),
+    /// A service was never ready, or ended before its time.
+    Service(ServiceFailure),
 }
 
 /// The stop switch of one job, shared by all who run it.

@@ -1,29 +1,61 @@
-//! The one clock. Everything that is timed goes through here, so that pauses can be left out in one place.
+//! The one clock. Everything that is timed goes through here, so that pauses (Ctrl-Z) are left out in one place.
+//!
+//! A [`Moment`] counts the time in which the runner was not paused. The launcher and the workers are other processes:
+//! they know of no pause and say what `CLOCK_MONOTONIC` says, which [`Moment::from_nanos`] converts. While a pause is
+//! on, the clock stands still; so it does for the threads that wake before the end of the pause has been noted.
+//!
+//! A pause is what the runner makes of SIGTSTP. A SIGSTOP cannot be caught: the runner's children go on then, and so
+//! does the clock.
 
 use std::ops::Add;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// A moment on the monotonic clock of this machine, in nanoseconds; other processes read the same one.
+/// All pauses that have ended, together, in nanoseconds.
+static PAUSED: AtomicU64 = AtomicU64::new(0);
+/// Where the clock stands while a pause is on; 0 while it runs.
+static FROZEN: AtomicU64 = AtomicU64::new(0);
+/// Each pause as `CLOCK_MONOTONIC` had it, in order; one that is on has no end yet.
+static PAUSES: Mutex<Vec<Pause>> = Mutex::new(Vec::new());
+
+/// From and to, in nanoseconds of `CLOCK_MONOTONIC`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pause {
+    start: u64,
+    end: u64,
+}
+
+/// A moment on the monotonic clock of this machine less the pauses before it, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
 
 impl Moment {
     /// This moment.
     pub fn now() -> Self {
-        let time = clock_gettime(ClockId::Monotonic);
-        Self(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+        loop {
+            let paused = PAUSED.load(Acquire);
+            let nanos = monotonic();
+            match FROZEN.load(Acquire) {
+                // Unless a whole pause has passed between the first line and here, with this thread stopped in it.
+                0 if PAUSED.load(Relaxed) == paused => return Self(nanos - paused),
+                0 => {}
+                frozen => return Self(frozen),
+            }
+        }
     }
 
     /// A moment that another process has read from `CLOCK_MONOTONIC`, in nanoseconds.
     pub fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(if has_paused() { without(&pauses(), nanos) } else { nanos })
     }
 
-    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    /// Nanoseconds of `CLOCK_MONOTONIC`, for other processes.
     pub fn as_nanos(self) -> u64 {
-        self.0
+        if has_paused() { with(&pauses(), self.0) } else { self.0 }
     }
 
     /// The time from `earlier` to this moment; zero if it is later.
@@ -45,6 +77,55 @@ impl Add<Duration> for Moment {
     }
 }
 
+/// The clock stands still until [`resume`]. For the control thread, which alone pauses.
+pub(super) fn pause() {
+    let start = monotonic();
+    // Before the clock stands, so that whoever finds it standing finds the pause.
+    pauses().push(Pause { start, end: u64::MAX });
+    FROZEN.store(start - PAUSED.load(Relaxed), Release);
+}
+
+/// The clock runs again.
+pub(super) fn resume() {
+    let mut pauses = pauses();
+    let Some(pause) = pauses.last_mut().filter(|pause| pause.end == u64::MAX) else { return };
+    pause.end = monotonic();
+    PAUSED.fetch_add(pause.end - pause.start, Release);
+    FROZEN.store(0, Release);
+}
+
+fn monotonic() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Most runs are never paused, and pay no lock for it.
+fn has_paused() -> bool {
+    PAUSED.load(Acquire) != 0 || FROZEN.load(Acquire) != 0
+}
+
+fn pauses() -> std::sync::MutexGuard<'static, Vec<Pause>> {
+    PAUSES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A moment of `CLOCK_MONOTONIC` less the pauses before it.
+fn without(pauses: &[Pause], nanos: u64) -> u64 {
+    let before = pauses.iter().take_while(|pause| pause.start < nanos);
+    nanos - before.map(|pause| pause.end.min(nanos) - pause.start).sum::<u64>()
+}
+
+/// The inverse of [`without`]; the moment at which a pause starts is also the one at which it ends, and is given as
+/// the former.
+fn with(pauses: &[Pause], moment: u64) -> u64 {
+    pauses.iter().fold(moment, |nanos, pause| {
+        if pause.start < nanos && pause.end < u64::MAX {
+            nanos + (pause.end - pause.start)
+        } else {
+            nanos
+        }
+    })
+}
+
 /// Sleeps until `deadline`; must run on a tokio runtime with a timer.
 pub async fn sleep_until(deadline: Moment) {
     loop {
@@ -60,22 +141,51 @@ pub async fn sleep_until(deadline: Moment) {
 /// somebody sets the clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Calendar {
-    moment: Moment,
+    /// Of `CLOCK_MONOTONIC`: the calendar does not stand still in a pause.
+    nanos: u64,
     time: SystemTime,
 }
 
 impl Calendar {
     /// Ties this moment to the calendar.
     pub fn now() -> Self {
-        Self { moment: Moment::now(), time: SystemTime::now() }
+        Self { nanos: monotonic(), time: SystemTime::now() }
     }
 
     /// The calendar time of `moment`.
     pub fn time(&self, moment: Moment) -> SystemTime {
-        if moment >= self.moment {
-            self.time + moment.since(self.moment)
+        let nanos = moment.as_nanos();
+        if nanos >= self.nanos {
+            self.time + Duration::from_nanos(nanos - self.nanos)
         } else {
-            self.time - self.moment.since(moment)
+            self.time - Duration::from_nanos(self.nanos - nanos)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_left_out_and_put_back() {
+        let pauses = [Pause { start: 100, end: 150 }, Pause { start: 200, end: u64::MAX }];
+        for (nanos, moment) in
+            [(99, 99), (100, 100), (120, 100), (150, 100), (160, 110), (200, 150)]
+        {
+            assert_eq!(without(&pauses, nanos), moment, "{nanos}");
+        }
+        // In a pause that is on.
+        assert_eq!((without(&pauses, 900), with(&pauses, 150)), (150, 200));
+        for nanos in [99, 100, 151, 160, 200] {
+            assert_eq!(with(&pauses, without(&pauses, nanos)), nanos);
+        }
+    }
+
+    #[test]
+    fn moments_go_forward() {
+        let first = Moment::now();
+        assert!(Moment::now() >= first);
+        assert_eq!(Moment::from_nanos(first.as_nanos()), first);
     }
 }

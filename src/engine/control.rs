@@ -1,4 +1,8 @@
-//! The control thread: signals, progress, and what a job has to be guarded against. It runs no task, so nothing that a task does can hold it up.
+//! The control thread: signals, progress, and what a job has to be guarded against. It runs no task, so nothing that a
+//! task does can hold it up.
+//!
+//! INT, TERM and HUP stop the job. TSTP (Ctrl-Z) pauses it: the children are stopped, the clock stands still, and then
+//! the runner stops itself, until somebody lets it go on.
 
 use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -10,10 +14,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::engine::cancel::{Cancel, Cause, Level};
+use crate::engine::clock;
 use crate::engine::guard::Guard;
+use crate::engine::run::SharedLauncher;
 use crate::report::progress::Progress;
+use crate::sys;
 
 const TICK: Duration = Duration::from_millis(100);
+
+/// How long a SIGTSTP waits for a SIGCONT that was sent right behind it.
+const TAKEN_BACK: Duration = Duration::from_millis(2);
 
 /// The control thread's handle; one for the whole process.
 pub struct Control {
@@ -32,10 +42,11 @@ struct Current {
     cancel: Arc<Cancel>,
     progress: Progress,
     guard: Guard,
+    launcher: SharedLauncher,
 }
 
 impl Control {
-    /// Starts the thread and takes INT, TERM and HUP, unless the runner was started with them ignored (`nohup`).
+    /// Starts the thread and takes INT, TERM, HUP and TSTP, unless the runner was started with them ignored (`nohup`).
     ///
     /// # Errors
     /// If the thread or the signal handlers cannot be had.
@@ -53,9 +64,15 @@ impl Control {
         Ok(Self { shared })
     }
 
-    /// Makes these those of the job that runs now, until what is returned is dropped.
-    pub fn attach(&self, cancel: Arc<Cancel>, progress: Progress, guard: Guard) -> Attached<'_> {
-        *self.lock() = Some(Current { cancel, progress, guard });
+    /// Makes these the ones of the job that runs now, until what is returned is dropped.
+    pub fn attach(
+        &self,
+        cancel: Arc<Cancel>,
+        progress: Progress,
+        guard: Guard,
+        launcher: SharedLauncher,
+    ) -> Attached<'_> {
+        *self.lock() = Some(Current { cancel, progress, guard, launcher });
         // A signal may have come between two jobs.
         if let Some(signal) = self.signal() {
             self.shared.stop(signal, Level::Drain);
@@ -110,6 +127,24 @@ impl Shared {
         }
     }
 
+    /// Stops the children and this process, and returns when it is let go on. What the children do on their own account
+    /// between their continuing and ours, or the other way round, is a matter of microseconds.
+    fn pause(&self) {
+        let launcher = {
+            let current = self.current.lock().expect("no holder of this lock panics");
+            current.as_ref().and_then(|current| current.launcher.running())
+        };
+        if let Some(launcher) = &launcher {
+            launcher.pause();
+        }
+        clock::pause();
+        sys::stop_this_process();
+        clock::resume();
+        if let Some(launcher) = &launcher {
+            launcher.resume();
+        }
+    }
+
     fn tick(&self) {
         if let Some(current) = &mut *self.current.lock().expect("no holder of this lock panics") {
             current.guard.tick(&current.cancel, &current.progress);
@@ -118,13 +153,14 @@ impl Shared {
     }
 }
 
-/// The signals that stop a run.
+/// The signals that stop or pause a run.
 struct Signals(Vec<(i32, Signal)>);
 
 impl Signals {
     fn new() -> io::Result<Self> {
         let ignored = ignored_signals();
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let pause = SignalKind::from_raw(libc::SIGTSTP);
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), pause];
         let taken = kinds
             .into_iter()
             .map(|kind| (kind.as_raw_value(), kind))
@@ -148,6 +184,18 @@ impl Signals {
     }
 }
 
+impl Signals {
+    /// Whether a SIGCONT has come behind a SIGTSTP: it does nothing to a process that is not stopped yet, and would be
+    /// missed by one that then stops itself.
+    async fn are_taken_back(&mut self) -> bool {
+        let go_on = self.0.iter_mut().find(|(number, _)| *number == libc::SIGCONT);
+        match go_on {
+            Some((_, signal)) => tokio::time::timeout(TAKEN_BACK, signal.recv()).await.is_ok(),
+            None => false,
+        }
+    }
+}
+
 /// The mask of signals that this process ignores, bit 0 for signal 1 (proc(5), `SigIgn`); none if it cannot be read.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -164,10 +212,14 @@ async fn watch(shared: &Shared, mut signals: Signals) {
     let mut count = 0;
     loop {
         tokio::select! {
-            number = signals.next() => {
-                count += 1;
-                shared.take_signal(count, number);
-            }
+            number = signals.next() => match number {
+                libc::SIGTSTP if !signals.are_taken_back().await => shared.pause(),
+                libc::SIGTSTP | libc::SIGCONT => {}
+                _ => {
+                    count += 1;
+                    shared.take_signal(count, number);
+                }
+            },
             _ = ticks.tick() => shared.tick(),
         }
     }

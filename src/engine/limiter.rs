@@ -31,7 +31,9 @@ const LEAST_LAG: Duration = Duration::from_millis(4);
 /// Shared by all slots of a job.
 #[derive(Debug)]
 pub struct Limiter {
-    /// The nominal time of the next start, in nanoseconds of [`Moment`].
+    /// Times count from here, in nanoseconds.
+    origin: Moment,
+    /// The nominal time of the next start.
     next: AtomicU64,
     interval: u64,
     /// How long before its nominal time a start may be: what makes a burst.
@@ -39,7 +41,7 @@ pub struct Limiter {
     lag: u64,
 }
 
-/// A start that has been reserved, in nanoseconds.
+/// A start that has been reserved.
 #[derive(Clone, Copy, Debug)]
 struct Reserved {
     nominal: u64,
@@ -47,12 +49,13 @@ struct Reserved {
 }
 
 impl Limiter {
-    /// Starts may begin at `start`.
-    pub fn new(pace: Pace, start: Moment) -> Self {
+    /// The first start may be now.
+    pub fn new(pace: Pace) -> Self {
         let interval = pace.rate.interval();
         let nanos = interval.mul_f64(SLACK).as_nanos() as u64;
         Self {
-            next: AtomicU64::new(start.as_nanos()),
+            origin: Moment::now(),
+            next: AtomicU64::new(0),
             interval: nanos,
             tolerance: nanos.saturating_mul(u64::from(pace.burst) - 1),
             lag: LAG.saturating_sub(interval).max(LEAST_LAG).as_nanos() as u64,
@@ -62,19 +65,23 @@ impl Limiter {
     /// Waits until the next attempt may start. False: the job is being stopped, and nothing starts any more.
     pub async fn acquire(&self, cancel: &Cancel) -> bool {
         loop {
-            let now = Moment::now().as_nanos();
+            let now = self.now();
             let reserved = self.reserve(now);
             if reserved.start > now {
                 tokio::select! {
                     biased;
                     () = cancel.draining() => return false,
-                    () = clock::sleep_until(Moment::from_nanos(reserved.start)) => {}
+                    () = clock::sleep_until(self.origin + Duration::from_nanos(reserved.start)) => {}
                 }
             }
-            if !reserved.is_stale(Moment::now().as_nanos()) {
+            if !reserved.is_stale(self.now()) {
                 return true;
             }
         }
+    }
+
+    fn now(&self) -> u64 {
+        self.origin.elapsed().as_nanos() as u64
     }
 
     fn reserve(&self, now: u64) -> Reserved {
@@ -106,7 +113,7 @@ mod tests {
     const MILLI: u64 = 1_000_000;
 
     fn limiter(rate: Rate, burst: u32) -> Limiter {
-        Limiter::new(Pace { rate, burst }, Moment::from_nanos(0))
+        Limiter::new(Pace { rate, burst })
     }
 
     /// What a slot of the simulation does next.
@@ -225,7 +232,7 @@ mod tests {
     fn a_wait_for_a_start_ends_with_the_job() {
         use crate::engine::cancel::{Cause, Level};
         let cancel = Cancel::default();
-        let limiter = Limiter::new(Pace { rate: "1/h".parse().unwrap(), burst: 1 }, Moment::now());
+        let limiter = Limiter::new(Pace { rate: "1/h".parse().unwrap(), burst: 1 });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         assert!(runtime.block_on(limiter.acquire(&cancel)));
         let waiting = async {

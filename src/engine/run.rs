@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fmt, io};
 
+use rustix::process::{Resource, getrlimit};
 use tokio::runtime;
 use tokio::task::LocalSet;
 
@@ -18,14 +20,17 @@ use crate::engine::eviction::Evictions;
 use crate::engine::feed::{Feed, FeedError, Hosts};
 use crate::engine::guard::{Failures, Guard};
 use crate::engine::headroom::Headroom;
+use crate::engine::place::Shared;
+use crate::engine::services::{ServiceFailure, Services};
 use crate::engine::task::{Record, Task};
-use crate::engine::{memory, slot};
+use crate::engine::{place, slot};
 use crate::exit::Exit;
 use crate::host::launcher::Launcher;
 use crate::job::{Job, Values};
 use crate::model::{self, Model};
 use crate::report::progress::Progress;
 use crate::report::{Options, Report, ReportError, RunFacts, Summary};
+use crate::sys::memory;
 use crate::workload::command::Keep;
 
 /// A job while it runs: what its slots share.
@@ -66,12 +71,21 @@ impl Run {
 pub struct SharedLauncher(Arc<Mutex<Option<Arc<Launcher>>>>);
 
 impl SharedLauncher {
-    fn get(&self) -> io::Result<Arc<Launcher>> {
+    /// The launcher, started if there is none.
+    ///
+    /// # Errors
+    /// If the system does not give a process.
+    pub fn get(&self) -> io::Result<Arc<Launcher>> {
         let mut launcher = self.0.lock().expect("starting a launcher does not panic");
         if launcher.is_none() {
             *launcher = Some(Arc::new(Launcher::start()?));
         }
         Ok(Arc::clone(launcher.as_ref().expect("it was just started")))
+    }
+
+    /// The launcher, if it has been needed so far.
+    pub fn running(&self) -> Option<Arc<Launcher>> {
+        self.0.lock().expect("starting a launcher does not panic").clone()
     }
 }
 
@@ -153,6 +167,7 @@ pub fn run(
     memory::forget_peak();
     let calendar = Calendar::now();
     let slots = slots(job);
+    check_open_files(job, slots)?;
     let headroom = job.limits.min_free_memory.map(Headroom::new).map(Arc::new);
     let cancel = Arc::new(match headroom {
         Some(_) => Cancel::with_evictions(Evictions::new(slots)),
@@ -162,21 +177,24 @@ pub fn run(
     let report = Report::create(job, options, Arc::clone(&cancel))?;
     let progress = Progress::new(&job.name, job.inputs.tasks(), report.counts(), options.progress);
     let guard = Guard::new(started, job.limits.deadline, headroom.clone());
-    let attached = control.attach(Arc::clone(&cancel), progress, guard);
+    let attached = control.attach(Arc::clone(&cancel), progress, guard, launcher.clone());
 
     let run = Arc::new(Run {
         job: Arc::clone(job),
         feed,
         report,
         cancel: Arc::clone(&cancel),
-        admission: Admission::new(job.stage.pace, headroom, started),
+        admission: Admission::new(job.stage.pace, headroom),
         failures: Failures::new(job.limits.stop_after),
         watch: Watch::new(started),
         keep: if options.output { Keep::Everything } else { Keep::Capture },
         shares_loops: job.stage.model == Model::Async && slots > 1,
         launcher: launcher.clone(),
     });
-    let pool = run_pool(&run, slots);
+    let services = Services::start(job, &options.results, launcher, &cancel);
+    let is_stopped = cancel.level() >= Level::Drain;
+    let pool = if is_stopped { Ok(()) } else { run_pool(&run, slots) };
+    drop(services);
     if pool.is_err() {
         cancel.raise(Level::Kill, Cause::Worker("the pool failed".into()));
     }
@@ -189,6 +207,7 @@ pub fn run(
         Some(Cause::Input(message)) => {
             Err(RunError::BadInput(message.clone(), Some(Box::new(summary))))
         }
+        Some(Cause::Service(failure)) => Err(RunError::Service(failure.clone(), Box::new(summary))),
         Some(Cause::Worker(message)) => Err(RunError::Worker(message.clone(), Box::new(summary))),
         Some(Cause::Deadline) => Err(RunError::Deadline(Box::new(summary))),
         _ => Ok(summary),
@@ -214,6 +233,20 @@ fn hosts(job: &Arc<Job>) -> Option<Hosts> {
     Some(Hosts::new(limit, Box::new(host_of)))
 }
 
+/// Better one error than a failed row for every task that finds no descriptor left.
+fn check_open_files(job: &Job, slots: usize) -> Result<(), RunError> {
+    /// For the report, the loops and the runtime.
+    const OF_THE_RUNNER: usize = 64;
+    let needed = OF_THE_RUNNER + slots * place::open_files(&job.stage);
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) if (needed as u64) > limit => Err(RunError::OpenFiles(format!(
+            "{slots} tasks at once need {needed} open files, and {limit} are allowed: lower `limits.concurrency`, or \
+             raise the limit (`ulimit -n`)"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn run_pool(run: &Arc<Run>, slots: usize) -> Result<(), RunError> {
     let stage = &run.job.stage;
     let lane = |range| {
@@ -233,13 +266,14 @@ fn run_pool(run: &Arc<Run>, slots: usize) -> Result<(), RunError> {
 fn run_loop(run: &Arc<Run>, slots: Range<usize>) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     if slots.len() == 1 {
-        runtime.block_on(slot::run(run, slots.start + 1));
+        runtime.block_on(slot::run(run, &Shared::default(), slots.start + 1));
         return Ok(());
     }
     let local = LocalSet::new();
+    let shared = Rc::new(Shared::default());
     for index in slots {
-        let run = Arc::clone(run);
-        local.spawn_local(async move { slot::run(&run, index + 1).await });
+        let (run, shared) = (Arc::clone(run), Rc::clone(&shared));
+        local.spawn_local(async move { slot::run(&run, &shared, index + 1).await });
     }
     runtime.block_on(local);
     Ok(())
@@ -281,10 +315,14 @@ fn finish(run: Run, started: Moment, calendar: Calendar) -> Result<Summary, RunE
 pub enum RunError {
     /// An input turned out bad; the message says where.
     BadInput(String, Option<Box<Summary>>),
+    /// The limit of open files is too low for it.
+    OpenFiles(String),
     /// A worker could not be started.
     Worker(String, Box<Summary>),
     /// The job was killed at its deadline.
     Deadline(Box<Summary>),
+    /// A service was never ready, or ended before its time.
+    Service(ServiceFailure, Box<Summary>),
     /// The report could not be written.
     Report(ReportError),
     /// The system gives no threads.
@@ -297,7 +335,10 @@ impl RunError {
     /// The exit code that it stands for.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::BadInput(..) => Exit::Usage,
+            Self::BadInput(..)
+            | Self::OpenFiles(_)
+            | Self::Service(ServiceFailure::NotReady(_), _) => Exit::Usage,
+            Self::Service(ServiceFailure::Ended(_), _) => Exit::NotOk,
             Self::Report(error) if error.is_refusal() => Exit::Usage,
             Self::Report(error) if error.is_write() => Exit::NotWritten,
             Self::Deadline(_) => Exit::Deadline,
@@ -309,8 +350,10 @@ impl RunError {
     pub fn into_summary(self) -> Option<Summary> {
         match self {
             Self::BadInput(_, summary) => summary.map(|summary| *summary),
-            Self::Worker(_, summary) | Self::Deadline(summary) => Some(*summary),
-            Self::Report(_) | Self::Threads(_) | Self::Panic => None,
+            Self::Worker(_, summary) | Self::Service(_, summary) | Self::Deadline(summary) => {
+                Some(*summary)
+            }
+            Self::OpenFiles(_) | Self::Report(_) | Self::Threads(_) | Self::Panic => None,
         }
     }
 }
@@ -318,8 +361,11 @@ impl RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadInput(message, _) | Self::Worker(message, _) => f.write_str(message),
+            Self::BadInput(message, _) | Self::OpenFiles(message) | Self::Worker(message, _) => {
+                f.write_str(message)
+            }
             Self::Deadline(_) => f.write_str("ended at its deadline, `limits.deadline`"),
+            Self::Service(failure, _) => failure.fmt(f),
             Self::Report(error) => error.fmt(f),
             Self::Threads(error) => write!(f, "failed to start threads: {error}"),
             Self::Panic => f.write_str("the runner failed: a bug; what was done is in the report"),

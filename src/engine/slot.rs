@@ -7,7 +7,7 @@ use crate::engine::attempt::Attempt;
 use crate::engine::cancel::{Cause, Level};
 use crate::engine::clock::Moment;
 use crate::engine::feed::Hand;
-use crate::engine::place::Placed;
+use crate::engine::place::{Placed, Shared};
 use crate::engine::run::Run;
 use crate::engine::task::{Earlier, Outcome, Record, Status, Task};
 use crate::host::remote::Verdict;
@@ -16,8 +16,8 @@ use crate::report::Outbox;
 use crate::workload::command::Keep;
 
 /// Runs the slot with this number, from 1, until there is nothing left to take.
-pub async fn run(run: &Run, number: usize) {
-    let mut worker = match Placed::start(run).await {
+pub async fn run(run: &Run, shared: &Shared, number: usize) {
+    let mut worker = match Placed::start(run, shared).await {
         Ok(worker) => worker,
         Err(error) => return give_up(run, &error),
     };
@@ -125,7 +125,8 @@ impl Desk<'_> {
 
 fn record(stage: &Stage, slot: usize, mut task: Task, outcome: Outcome) -> Record {
     let output = if outcome.output.is_empty() { &outcome.result } else { &outcome.output };
-    let columns = stage.columns.iter().map(|column| column.extract(output)).collect();
+    let columns =
+        stage.columns.iter().map(|column| column.extract(output, &outcome.headers)).collect();
     let (first_started, queued) = match task.earlier.take() {
         Some(earlier) => (earlier.first_started, earlier.queued),
         None => (outcome.started, outcome.started.since(task.taken)),

@@ -20,8 +20,9 @@ use rustix::process::{Resource, getpid, getrlimit, set_child_subreaper};
 use rustix::thread::set_name;
 
 use crate::host::ports::Ports;
+use crate::host::wire::Control;
 use crate::host::{socket, tree};
-use crate::sys::{self, Of, SignalMask};
+use crate::sys::{self, Of, SignalMask, memory};
 
 /// The only argument of a runner that is to be the launcher.
 pub const LAUNCH_ARG: &str = "--start-commands-for-the-runner";
@@ -75,9 +76,11 @@ fn serve(control: &Stdin, mask: SignalMask) -> io::Result<()> {
     let mut threads = Threads { common: Arc::clone(&common), inboxes: Vec::new(), next: 0 };
     let mut ports = Vec::new();
     while wait_and_sweep(control)? {
-        let Some(_) = socket::receive(control, &mut [0; 8], &mut ports)? else { break };
-        for port in ports.drain(..) {
-            threads.give(&port)?;
+        let mut packet = [0; 8];
+        let Some(length) = socket::receive(control, &mut packet, &mut ports)? else { break };
+        match Control::decode(&packet[..length]) {
+            Control::Port => ports.drain(..).try_for_each(|port| threads.give(&port))?,
+            word => threads.tell_all(word),
         }
     }
     common.leaving.store(true, Ordering::SeqCst);
@@ -149,14 +152,27 @@ impl Threads {
         let inbox = &self.inboxes[self.next];
         self.next = (self.next + 1) % self.inboxes.len();
         // Should a thread hang, the port is lost, which its owner is told by its end.
-        let _ = socket::send_patiently(inbox, &[0], &[port.as_fd()]);
+        let _ = socket::send_patiently(inbox, &Control::Port.encode(), &[port.as_fd()]);
         Ok(())
+    }
+
+    /// Passes a word of the runner's on to every thread. While the children are stopped so is the runner, which then
+    /// asks for no port and so for no further thread.
+    fn tell_all(&self, word: Control) {
+        for inbox in &self.inboxes {
+            let _ = socket::send_patiently(inbox, &word.encode(), &[]);
+        }
     }
 
     fn start(&mut self) -> io::Result<()> {
         let (ours, theirs) = socket::pair()?;
         let common = Arc::clone(&self.common);
-        let body = move || match Ports::new(common, theirs).and_then(Ports::serve) {
+        let body = move || match Ports::new(common, theirs).and_then(|ports| {
+            // A child's peak starts at what this process has in memory: no more than it takes to serve.
+            memory::drop_clean_pages();
+            memory::forget_peak();
+            ports.serve()
+        }) {
             Ok(never) => never,
             // A child dies with its thread: better all at once, and said, than some.
             Err(error) => {

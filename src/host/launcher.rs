@@ -24,6 +24,7 @@ pub use crate::host::wire::{HasNul, Strings};
 pub use crate::sys::Step;
 pub use port::{Ended, Exit, Port, Start};
 
+use crate::host::wire::Control;
 use crate::host::{launch, socket, tree};
 
 /// How long a launcher of which a port has ended may take to end itself.
@@ -105,6 +106,32 @@ impl Launcher {
         process.port(ours)
     }
 
+    /// Stops the groups of all children (SIGSTOP), and of those that are still being started, until [`Self::resume`].
+    pub fn pause(&self) {
+        self.tell(Control::Pause);
+    }
+
+    /// Lets the groups of all children go on (SIGCONT).
+    pub fn resume(&self) {
+        self.tell(Control::Resume);
+    }
+
+    /// A launcher that has died has no children.
+    fn tell(&self, word: Control) {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(process) = &*process {
+            let _ = socket::send_patiently(&process.control, &word.encode(), &[]);
+        }
+    }
+
+    /// If the launcher has died: kills what its children have left behind, as [`Self::port`] does.
+    pub fn bury(&self) {
+        let mut current = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dead) = current.take_if(Process::is_dead) {
+            dead.end();
+        }
+    }
+
     /// Ends the launcher, and with it every process that is left of its children; waits for that.
     pub fn stop(self) {
         drop(self);
@@ -132,7 +159,7 @@ impl Process {
     }
 
     fn offer(&self, port: &OwnedFd) -> io::Result<()> {
-        socket::send_patiently(&self.control, &[0], &[port.as_fd()])
+        socket::send_patiently(&self.control, &Control::Port.encode(), &[port.as_fd()])
     }
 
     fn port(&self, socket: OwnedFd) -> io::Result<Port> {

@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, getpid, kill_process_group};
 use crate::engine::clock::Moment;
 use crate::host::launch::Common;
 use crate::host::socket;
-use crate::host::wire::{Answer, MAX_DESCRIPTORS, MAX_INLINE, Request, StartRequest};
+use crate::host::wire::{Answer, Control, MAX_DESCRIPTORS, MAX_INLINE, Request, StartRequest};
 use crate::sys::{self, Failure, PointerBuffer, Program, Spawner, Step};
 
 /// The ports of one thread.
@@ -26,6 +26,8 @@ pub struct Ports {
     events: OwnedFd,
     inbox: OwnedFd,
     slots: Vec<Option<Port>>,
+    /// The runner is stopped, and so are the children.
+    is_paused: bool,
     starter: Starter,
     /// Kept from packet to packet.
     packet: Vec<u8>,
@@ -43,7 +45,7 @@ struct Child {
     pid: Pid,
     pidfd: OwnedFd,
     started: Moment,
-    /// It has been sent a signal that ends it: what is left of its group when it ends is killed.
+    /// What is left of its group when it ends is killed: it has been sent a signal that ends it, or that was asked for.
     ending: bool,
 }
 
@@ -87,7 +89,8 @@ impl Ports {
         let starter = Starter::new(common)?;
         let packet = vec![0; MAX_INLINE];
         let descriptors = Vec::with_capacity(MAX_DESCRIPTORS);
-        Ok(Self { events, inbox, slots: Vec::new(), starter, packet, descriptors })
+        let slots = Vec::new();
+        Ok(Self { events, inbox, slots, is_paused: false, starter, packet, descriptors })
     }
 
     /// Serves the ports for as long as the process lives.
@@ -102,7 +105,7 @@ impl Ports {
             for event in &events {
                 // Events are hints: one may be about a port that an earlier one has closed. Nothing here blocks.
                 match Source::of(event.data) {
-                    Source::Inbox => self.take_ports(),
+                    Source::Inbox => self.take_word(),
                     Source::Socket(index) => self.hear(index),
                     Source::Child(index) => self.reap(index),
                 }
@@ -110,10 +113,27 @@ impl Ports {
         }
     }
 
-    fn take_ports(&mut self) {
-        if socket::receive(&self.inbox, &mut self.packet, &mut self.descriptors).is_err() {
-            return;
+    /// Takes a packet of the launcher's first thread.
+    fn take_word(&mut self) {
+        let received = socket::receive(&self.inbox, &mut self.packet, &mut self.descriptors);
+        let Ok(Some(length)) = received else { return };
+        match Control::decode(&self.packet[..length]) {
+            Control::Port => self.take_ports(),
+            Control::Pause => self.pause(true),
+            Control::Resume => self.pause(false),
         }
+    }
+
+    /// Stops the groups of all children, or lets them go on.
+    fn pause(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
+        let signal = if is_paused { Signal::STOP } else { Signal::CONT };
+        for child in self.slots.iter().flatten().filter_map(|port| port.child.as_ref()) {
+            let _ = kill_process_group(child.pid, signal);
+        }
+    }
+
+    fn take_ports(&mut self) {
         for port in self.descriptors.drain(..) {
             let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
             if index == self.slots.len() {
@@ -146,6 +166,7 @@ impl Ports {
                 }
                 Ok(Request::Signal(signal)) => port.signal(signal),
                 Ok(Request::When) => port.say_when(),
+                Ok(Request::OwnGroup) => port.own_group(),
                 Err(_) => self.close(index),
             },
             Ok(None) => self.close(index),
@@ -166,6 +187,9 @@ impl Ports {
         let watched =
             epoll::add(&self.events, &pidfd, Source::Child(index).data(), epoll::EventFlags::IN);
         port.child = Some(Child { pid, pidfd, started, ending: false });
+        if self.is_paused {
+            let _ = kill_process_group(pid, Signal::STOP);
+        }
         if watched.is_err() {
             // Out of kernel memory: rather no child than one whose end nobody hears of.
             port.signal(Signal::KILL.as_raw());
@@ -223,6 +247,12 @@ impl Port {
         if signal != Signal::KILL {
             // A stopped group would not hear it.
             let _ = kill_process_group(child.pid, Signal::CONT);
+        }
+    }
+
+    fn own_group(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.ending = true;
         }
     }
 

@@ -28,6 +28,7 @@ use serde_json::value::RawValue;
 use crate::engine::clock::Moment;
 use crate::engine::task::{CpuTime, Outcome, Status};
 use crate::workload::compute::Function;
+use crate::workload::http;
 
 /// The version that both ends must speak.
 pub const VERSION: u32 = 1;
@@ -50,6 +51,8 @@ pub struct Hello {
 pub enum Work {
     /// Calls this built-in function.
     Compute(Function),
+    /// Sends the requests that the arguments describe.
+    Http(Box<http::Plan>),
     /// Waits for as long as the argument says.
     Sleep,
 }
@@ -244,7 +247,10 @@ fn reply(seq: u64, numbers: &Numbers, result: Vec<u8>, error: &[u8]) -> Option<R
         _ => return None,
     };
     let started = Moment::from_nanos(numbers.started);
-    let mut outcome = Outcome::new(status, started, Duration::from_nanos(numbers.run));
+    // Each end is converted by itself, which leaves out a pause between them.
+    let ended = numbers.started.checked_add(numbers.run).map(Moment::from_nanos);
+    let run = ended.map_or(Duration::from_nanos(numbers.run), |ended| ended.since(started));
+    let mut outcome = Outcome::new(status, started, run);
     outcome.cpu = numbers.cpu.map(|(user, system)| CpuTime {
         user: Duration::from_nanos(user),
         system: Duration::from_nanos(system),

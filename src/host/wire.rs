@@ -89,6 +89,8 @@ pub enum Request<'a> {
     Signal(i32),
     /// Say when the running child was started; not answered if there is none (any more).
     When,
+    /// When the running child ends, kill what is left of its group; not answered.
+    OwnGroup,
 }
 
 /// A program to start.
@@ -129,6 +131,7 @@ const START: u32 = 1;
 const START_IN_MEMORY: u32 = 2;
 const SIGNAL: u32 = 3;
 const WHEN: u32 = 4;
+const OWN_GROUP: u32 = 5;
 
 /// Kind, ends, whether there is a folder, and how many arguments and changes to the environment.
 const START_HEADER: usize = 6 * 4;
@@ -144,6 +147,7 @@ impl<'a> Request<'a> {
             START_IN_MEMORY => Ok(Self::StartInMemory),
             SIGNAL => Ok(Self::Signal(number(message, 1)? as i32)),
             WHEN => Ok(Self::When),
+            OWN_GROUP => Ok(Self::OwnGroup),
             _ => Err(malformed()),
         }
     }
@@ -212,6 +216,38 @@ pub fn signal(signal: i32) -> [u8; 8] {
 /// The message that asks when the child was started.
 pub fn when() -> [u8; 4] {
     WHEN.to_ne_bytes()
+}
+
+/// The message that has what is left of the child's group killed at its end.
+pub fn own_group() -> [u8; 4] {
+    OWN_GROUP.to_ne_bytes()
+}
+
+/// What the control socket says besides the first packet, which is the limit of open files: one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// A new port comes with this packet.
+    Port = 0,
+    /// Stop every group of a running child, and of those that are started from now on.
+    Pause = 1,
+    /// Let them go on.
+    Resume = 2,
+}
+
+impl Control {
+    /// As it is sent.
+    pub fn encode(self) -> [u8; 1] {
+        [self as u8]
+    }
+
+    /// Reads a packet. What is none is taken for one without meaning: a port that does not come.
+    pub fn decode(packet: &[u8]) -> Self {
+        match packet {
+            [1] => Self::Pause,
+            [2] => Self::Resume,
+            _ => Self::Port,
+        }
+    }
 }
 
 fn number(message: &[u8], index: usize) -> io::Result<u32> {

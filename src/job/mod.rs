@@ -15,6 +15,7 @@ mod rate;
 mod read;
 mod report;
 mod retry;
+mod services;
 mod setting;
 mod size;
 mod stop_after;
@@ -38,6 +39,7 @@ pub use rate::Rate;
 pub use read::read;
 pub use report::{Dialect, Order, ReportSettings};
 pub use retry::{Retry, RetryOn};
+pub use services::{Address, Ready, Service};
 pub use size::ByteSize;
 pub use stop_after::{FailureLimit, Running, StopAfter};
 pub use table::Table;
@@ -61,6 +63,8 @@ pub struct Job {
     pub fields: Vec<String>,
     /// Where the tasks come from.
     pub inputs: Inputs,
+    /// What runs meanwhile, in the order in which it is started.
+    pub services: Vec<Service>,
     /// What is done to each.
     pub stage: Stage,
     /// What ends the job early or holds it up as a whole.

@@ -20,8 +20,8 @@ use crate::job::size::ByteSize;
 use crate::job::stop_after::{FailureLimit, Running, StopAfter};
 use crate::job::syntax;
 use crate::job::table::Table;
-use crate::job::{Job, JobLimits, Pace, ReportSettings, Stage, columns};
-use crate::model::auto;
+use crate::job::{Job, JobLimits, Pace, ReportSettings, Stage, columns, services};
+use crate::model::auto::{self, Choice};
 use crate::workload::{self, Workload};
 
 /// TERM to KILL, unless the file says otherwise.
@@ -74,7 +74,7 @@ type Named = Option<(JobName, Option<Place>)>;
 fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option<Job>) {
     let name = name(file, &mut root, document);
     let description = root.get::<String>("description").map(Spanned::into_inner);
-    let model = root.get::<RawModel>("model").and_then(|model| model.into_inner().set());
+    let choice = model(&mut root, document);
     let folder = std::path::absolute(file).ok();
     let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
 
@@ -90,14 +90,15 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
     let kind = workload.as_ref().map(Workload::kind);
     let limits = Limits::read(root.table("limits"), kind, &plan);
     let retry = Retry::read(root.table("retry"), kind, &plan);
-    let columns = columns::read(root.table("columns"), &plan);
+    let columns = columns::read(root.table("columns"), &plan, workload.as_ref());
     let report = ReportSettings::read(root.table("report"));
+    let services = services::read(root.table("services"), &plan);
     root.finish();
 
     let job =
         inputs.inputs.zip(workload).zip(name.as_ref()).map(|((inputs, workload), (name, _))| {
             let settled =
-                auto::settle(model, limits.concurrency, workload.nature(), inputs.tasks());
+                auto::settle(choice, limits.concurrency, workload.nature(), inputs.tasks());
             Job {
                 name: name.as_str().to_owned(),
                 description,
@@ -105,6 +106,7 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
                 folder: folder.to_owned(),
                 fields: plan.fields.unwrap_or_default(),
                 inputs,
+                services,
                 stage: Stage {
                     model: settled.model,
                     reason: settled.reason,
@@ -143,6 +145,16 @@ fn name(file: &Path, root: &mut Table<'_>, document: &Document) -> Named {
     }
 }
 
+/// The model, if it is set, and where.
+fn model(root: &mut Table<'_>, document: &Document) -> Choice {
+    let Some(raw) = root.get::<RawModel>("model") else { return Choice::Auto };
+    match raw.get_ref().set() {
+        None => Choice::Auto,
+        Some(model) if document.is_argument(&raw.span()) => Choice::OnCommandLine(model),
+        Some(model) => Choice::InFile(model),
+    }
+}
+
 /// Two fields must not become one column: `code` becomes `input_code` in the report.
 fn check_fields(fields: Option<&[String]>, root: &Table<'_>, document: &Document) {
     let fields = fields.unwrap_or_default();
@@ -159,7 +171,7 @@ fn check_fields(fields: Option<&[String]>, root: &Table<'_>, document: &Document
 
 /// Reads the one workload.
 fn read_workload(root: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
-    let help = "add `[workload.command]` with `argv = [\"…\"]`, `[workload.compute]` or `[workload.sleep]`";
+    let help = "add `[workload.command]` with `argv = [\"…\"]`, `[workload.compute]`, `[workload.http]` or `[workload.sleep]`";
     if !root.has("workload") && !root.has("stages") {
         let message = format!("`{}` has no workload", plan.document.name());
         plan.document.report(Diagnostic::new(message).help(help));

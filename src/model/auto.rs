@@ -9,8 +9,21 @@ use crate::workload::Nature;
 const WAITING_ON_A_LOOP: usize = 100;
 /// Slots for work that waits, in threads: as Python's pool has them.
 const WAITING_IN_THREADS: usize = 32;
+/// Requests at once, of which a server thinks no evil.
+const REQUESTS: usize = 16;
 /// From here on, waiting in threads costs more than an event loop.
 const MANY: u64 = 100;
+
+/// What the user says about the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Nothing, or `auto`.
+    Auto,
+    /// It is set in the job file.
+    InFile(Model),
+    /// It is set on the command line.
+    OnCommandLine(Model),
+}
 
 /// A model and its slots, settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,17 +36,17 @@ pub struct Settled {
     pub reason: String,
 }
 
-/// Settles what the job file leaves open. `model` is `None` for `auto`; `tasks` is `None` if the number of tasks is
-/// only known once they have been read.
+/// Settles what the user leaves open. `tasks` is `None` if the number of tasks is only known once they have been read.
 pub fn settle(
-    model: Option<Model>,
+    choice: Choice,
     concurrency: Option<usize>,
     nature: Nature,
     tasks: Option<u64>,
 ) -> Settled {
-    let (model, reason) = match model {
-        Some(model) => (model, "set in the job file".to_owned()),
-        None => decide(concurrency, nature, tasks, cores()),
+    let (model, reason) = match choice {
+        Choice::InFile(model) => (model, "set in the job file".to_owned()),
+        Choice::OnCommandLine(model) => (model, "set on the command line".to_owned()),
+        Choice::Auto => decide(concurrency, nature, tasks, cores()),
     };
     let concurrency = match model {
         Model::Sequential => 1,
@@ -44,7 +57,8 @@ pub fn settle(
 
 fn default_concurrency(model: Model, nature: Nature, cores: usize) -> usize {
     match (nature, model) {
-        (Nature::Computes | Nature::Process, _) | (Nature::Waits, Model::Processes) => cores,
+        (Nature::Computes | Nature::Process, _) | (_, Model::Processes) => cores,
+        (Nature::Requests, _) => REQUESTS,
         (Nature::Waits, Model::Async) => WAITING_ON_A_LOOP,
         (Nature::Waits, _) => WAITING_IN_THREADS,
     }
@@ -68,7 +82,7 @@ fn decide(
             Model::Threads,
             format!("auto: computation, {cores} cores: threads use them all, without the cost of processes"),
         ),
-        Nature::Waits => decide_waiting(concurrency, tasks),
+        Nature::Waits | Nature::Requests => decide_waiting(concurrency, tasks),
         Nature::Process if concurrency.is_some_and(|slots| slots as u64 >= MANY) => (
             Model::Async,
             "auto: commands, hundreds at once: an event loop waits for them more cheaply than threads".into(),
@@ -121,11 +135,16 @@ mod tests {
 
     #[test]
     fn defaults_fit_model_and_kind() {
-        let slots = |model, nature| settle(Some(model), None, nature, None).concurrency;
+        let slots = |model, nature| settle(Choice::InFile(model), None, nature, None).concurrency;
         assert_eq!(slots(Model::Sequential, Nature::Waits), 1);
         assert_eq!(slots(Model::Async, Nature::Waits), 100);
+        assert_eq!(slots(Model::Async, Nature::Requests), 16);
+        assert_eq!(slots(Model::Threads, Nature::Requests), 16);
         assert_eq!(slots(Model::Threads, Nature::Computes), cores());
         assert_eq!(slots(Model::Processes, Nature::Waits), cores());
-        assert_eq!(settle(Some(Model::Sequential), Some(9), Nature::Waits, None).concurrency, 1);
+        assert_eq!(
+            settle(Choice::InFile(Model::Sequential), Some(9), Nature::Waits, None).concurrency,
+            1
+        );
     }
 }

@@ -133,12 +133,17 @@ impl Layout {
         out
     }
 
-    /// Appends text that the user or a program has made: safe for spreadsheets and quoted if need be. Bytes that are
-    /// not UTF-8 become U+FFFD.
+    /// Appends text that the user or a program has made: safe for spreadsheets and quoted if need be. What no
+    /// spreadsheet can hold, a NUL and bytes that are not UTF-8, becomes U+FFFD.
     pub(super) fn push_text(&self, out: &mut Vec<u8>, text: &[u8]) {
         match std::str::from_utf8(text) {
-            Ok(text) => self.push_utf8(out, text.as_bytes()),
-            Err(_) => self.push_utf8(out, String::from_utf8_lossy(text).as_bytes()),
+            Ok(text) if memchr::memchr(0, text.as_bytes()).is_none() => {
+                self.push_utf8(out, text.as_bytes());
+            }
+            _ => {
+                let text = String::from_utf8_lossy(text).replace('\0', "\u{fffd}");
+                self.push_utf8(out, text.as_bytes());
+            }
         }
     }
 
@@ -302,12 +307,12 @@ mod tests {
             let row = reader.records().next().unwrap().unwrap();
             prop_assert_eq!(row.len(), cells.len());
             for (read, cell) in row.iter().zip(&cells) {
-                let text = String::from_utf8_lossy(cell);
+                let text = String::from_utf8_lossy(cell).replace('\0', "\u{fffd}");
                 let number = number::is_number(cell);
                 let expected = match (formula_safe && is_formula(&text), number && layout.point == b',') {
                     (true, _) => format!("'{text}"),
                     (false, true) => text.replace('.', ","),
-                    (false, false) => text.into_owned(),
+                    (false, false) => text,
                 };
                 prop_assert_eq!(read, expected);
             }

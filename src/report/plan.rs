@@ -6,7 +6,7 @@ use std::path::Path;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 
-use crate::job::{InputError, Job, StopAfter, Values};
+use crate::job::{InputError, Job, Service, StopAfter, Values};
 use crate::report::terminal::escaped;
 
 /// How many tasks `--dry-run` shows.
@@ -31,6 +31,10 @@ pub fn describe(job: &Job, results: &Path) -> Result<String, InputError> {
     line("timeout", format!("{timeout}, grace {}", humantime::format_duration(stage.grace)));
     for (name, value) in limits(job) {
         line(name, value);
+    }
+    for service in &job.services {
+        let Service { name, ready, .. } = service;
+        line("service", format!("{name}: {}, ready when {ready}", service.program_name()));
     }
     line("workload", stage.workload.kind().into());
     if let Some(first) = first_tasks(job, 1)?.pop() {

@@ -3,6 +3,7 @@
 //!
 //! The only module with unsafe code in it.
 
+pub mod memory;
 mod spawn;
 
 use std::io;
@@ -57,6 +58,15 @@ fn restore_internal_signals() {
             libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, nowhere, mask_bytes)
         };
     }
+}
+
+/// Stops this process, all of its threads, as SIGSTOP does; returns when it has been let go on (SIGCONT).
+///
+/// Sent to this very thread, which takes it before it returns: sent to the process, another thread might take it, and
+/// this one would run on for a while.
+pub fn stop_this_process() {
+    // SAFETY: no handler can be installed for it.
+    unsafe { libc::raise(libc::SIGSTOP) };
 }
 
 /// How a child ended, and what it used.

@@ -1,7 +1,5 @@
 //! The command line: what it prints, where, and its exit codes.
 
-use std::io::Read;
-
 use crate::support::{TestJob, runner};
 
 const JOB: &str =
@@ -64,7 +62,10 @@ fn quiet_prints_nothing() {
 
 #[test]
 fn no_task_is_exit_4_and_a_failed_one_exit_3() {
-    TestJob::new("[inputs]\nvalues = []\n[workload.sleep]\nduration = \"1s\"\n").run().exit(4);
+    TestJob::new("[inputs]\nvalues = []\n[workload.sleep]\nduration = \"1s\"\n")
+        .run()
+        .exit(4)
+        .stderr_has("nothing to run");
     TestJob::new("[workload.command]\nargv = [\"false\"]\n").run().exit(3);
     let mixed = TestJob::new(JOB)
         .file("none.toml", "[inputs]\nvalues = []\n[workload.sleep]\nduration = \"1s\"\n")
@@ -102,6 +103,22 @@ fn a_closed_standard_output_loses_nothing() {
 }
 
 #[test]
+fn too_few_open_files_are_one_error() {
+    let job = "[inputs]\nrepeat = 900\n[workload.command]\nargv = [\"true\"]\n";
+    let test = TestJob::new(job);
+    let runner = runner();
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 512; exec \"$0\" job.toml -j 400"])
+        .arg(runner.get_program())
+        .current_dir(test.folder())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("open files") && stderr.contains("ulimit -n"), "{stderr}");
+}
+
+#[test]
 fn models_prints_the_guide() {
     let output = runner().arg("models").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -119,12 +136,8 @@ fn no_colour_where_nobody_sees_it() {
 #[test]
 fn a_counter_line_stands_in_for_the_bar_off_a_terminal() {
     let job = "[inputs]\nrepeat = 80\n[workload.sleep]\nduration = \"100ms\"\n";
-    let mut running = TestJob::new(job).args(["--model", "sequential"]).spawn();
-    let mut stderr = running.child.stderr.take().unwrap();
-    let mut text = String::new();
-    let status = crate::support::wait_until("it ends", || running.child.try_wait().unwrap());
-    stderr.read_to_string(&mut text).unwrap();
-    assert_eq!(status.code(), Some(0));
+    let ran = TestJob::new(job).args(["--model", "sequential"]).run();
+    let text = ran.exit(0).stderr();
     assert!(
         text.contains(" of 80 tasks") && !text.contains('\x1b') && text.lines().count() < 10,
         "{text:?}"

@@ -1,12 +1,13 @@
 //! `[limits]`: rate, deadline, too many failures, too little memory.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Ran, TestJob, is_alive, wait_until};
+use crate::support::{Ran, STDERR, TestJob, is_alive, wait_until};
 
 const MODELS: [&str; 4] = ["sequential", "threads", "processes", "async"];
 
@@ -234,7 +235,7 @@ fn short_memory_ends_the_youngest_and_runs_it_again_uncharged() {
         [retry]
         max_attempts = 2
     "#;
-    let mut running = TestJob::new(job)
+    let running = TestJob::new(job)
         .file("meminfo", "MemAvailable: 999999 kB\n")
         .env("RUNNER_MEMINFO", "meminfo")
         .spawn();
@@ -243,7 +244,7 @@ fn short_memory_ends_the_youngest_and_runs_it_again_uncharged() {
     let one = pid(running.wait_for_file("pids-1", |text| text.ends_with('\n')));
     let two = pid(running.wait_for_file("pids-2", |text| text.ends_with('\n')));
     available(&folder, 40);
-    running.wait_for_stderr("is ended and will run again", || ());
+    running.wait_for_file(STDERR, |text| text.contains("is ended and will run again"));
     // Enough to go on, but not to start anything.
     available(&folder, 60);
     let ended = wait_until("one is ended", || [one, two].into_iter().find(|&pid| !is_alive(pid)));
@@ -261,21 +262,21 @@ fn short_memory_ends_the_youngest_and_runs_it_again_uncharged() {
 fn computations_make_room_too_under_every_model() {
     for model in MODELS {
         let job = "[inputs]\nvalues = [1, 18446744073709551615]\n[workload.compute]\nfunction = 'count_down'\n[limits]\nconcurrency = 1\nmin_free_memory = '100MiB'";
-        let mut running = TestJob::new(job)
+        let running = TestJob::new(job)
             .file("meminfo", "MemAvailable: 999999 kB\n")
             .env("RUNNER_MEMINFO", "meminfo")
             .args(["--model", model])
             .spawn();
         running.wait_for_file("results/job.csv.partial", |text| text.lines().count() == 2);
         let folder = running.folder().to_owned();
-        let (mut look, mut is_short) = (0, false);
+        let look = Cell::new(0);
         // It may have been short before the second task started, so it comes and goes.
-        running.wait_for_stderr("is ended and will run again", || {
-            if look % 200 == 0 {
-                is_short = !is_short;
-                available(&folder, if is_short { 10 } else { 500 });
+        running.wait_for_file(STDERR, |text| {
+            if look.get() % 200 == 0 {
+                available(&folder, if look.get() % 400 == 0 { 10 } else { 500 });
             }
-            look += 1;
+            look.set(look.get() + 1);
+            text.contains("is ended and will run again")
         });
         available(&folder, 60);
         running.signal(Signal::INT.as_raw());
@@ -287,11 +288,11 @@ fn computations_make_room_too_under_every_model() {
 #[test]
 fn nothing_starts_while_memory_is_short() {
     let job = "[inputs]\nrepeat = 3\n[workload.command]\nargv = ['touch', 'started-{task}']\n[limits]\nmin_free_memory = '100MiB'";
-    let mut running = TestJob::new(job)
+    let running = TestJob::new(job)
         .file("meminfo", "MemAvailable: 90000 kB\n")
         .env("RUNNER_MEMINFO", "meminfo")
         .spawn();
-    running.wait_for_stderr("waiting for memory", || ());
+    running.wait_for_file(STDERR, |text| text.contains("waiting for memory"));
     assert!(!running.folder().join("started-1").exists());
     available(running.folder(), 500);
     running.wait().exit(0).rows("status", &["ok", "ok", "ok"]);

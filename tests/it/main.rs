@@ -4,11 +4,15 @@ mod support;
 
 mod command_line;
 mod commands;
+mod http;
 mod inputs;
 mod job_files;
 mod limits;
 mod models;
+mod orphans;
+mod pausing;
 mod reports;
 mod retries;
+mod services;
 mod stopping;
 mod tidy;

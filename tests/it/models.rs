@@ -106,6 +106,8 @@ fn a_model_that_is_set_says_so() {
     let summary = ran.exit(0).summary("job");
     assert_eq!(summary["reason"], "set in the job file");
     assert_eq!(summary["concurrency"], "1");
+    let over = TestJob::new(job).args(["--model", "threads"]).run();
+    assert_eq!(over.exit(0).summary("job")["reason"], "set on the command line");
 }
 
 #[test]

@@ -42,18 +42,7 @@ fn the_second_signal_ends_running_tasks() {
     let running = TestJob::new(job).spawn();
     running.wait_for_file("started-1", |_| true);
     running.wait_for_file("started-2", |_| true);
-    running.signal(Signal::TERM.as_raw());
-    running.signal(Signal::TERM.as_raw());
-    // Two signals that come at once are one to the kernel, so go on until it has ended.
-    let mut running = running;
-    wait_until("it ends", || {
-        let ended = running.child.try_wait().unwrap().is_some();
-        if !ended {
-            running.signal(Signal::TERM.as_raw());
-            std::thread::sleep(std::time::Duration::from_millis(300));
-        }
-        ended.then_some(())
-    });
+    running.stop(Signal::TERM.as_raw());
     let ran = running.wait();
     ran.exit(143);
     let report = ran.report();
@@ -67,13 +56,9 @@ fn the_second_signal_ends_running_tasks() {
 fn computations_stop_at_the_second_signal_under_every_model() {
     for model in ["sequential", "threads", "processes", "async"] {
         let job = "[inputs]\nvalues = [1, 18446744073709551615]\n[workload.compute]\nfunction = \"count_down\"\n";
-        let mut running = TestJob::new(job).args(["--model", model, "-j", "1"]).spawn();
+        let running = TestJob::new(job).args(["--model", model, "-j", "1"]).spawn();
         running.wait_for_file("results/job.csv.partial", |text| text.lines().count() >= 2);
-        wait_until("it ends", || {
-            running.signal(Signal::INT.as_raw());
-            std::thread::sleep(std::time::Duration::from_millis(200));
-            running.child.try_wait().unwrap()
-        });
+        running.stop(Signal::INT.as_raw());
         running.wait().exit(130).rows("status", &["ok", "cancelled"]);
     }
 }
@@ -129,7 +114,7 @@ fn a_partial_report_is_never_overwritten() {
 #[test]
 fn a_killed_launcher_is_said_and_leaves_nothing() {
     let job = "[inputs]\nrepeat = 6\n[workload.command]\nshell = 'echo $$ > pid-$RUNNER_TASK; exec sleep 300'\n[limits]\nconcurrency = 2\n";
-    let mut running = TestJob::new(job).spawn();
+    let running = TestJob::new(job).spawn();
     running.wait_for_file("pid-1", |text| !text.is_empty());
     running.wait_for_file("pid-2", |text| !text.is_empty());
     let launcher = children(running.pid())[0];
@@ -139,11 +124,9 @@ fn a_killed_launcher_is_said_and_leaves_nothing() {
         let pid: i32 = running.wait_for_file(task, |_| true).trim().parse().unwrap();
         wait_until("its children are gone", || (!is_alive(pid)).then_some(()));
     }
-    wait_until("it ends", || {
-        running.signal(Signal::INT.as_raw());
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        running.child.try_wait().unwrap()
-    });
+    running.wait_for_file("pid-3", |text| !text.is_empty());
+    running.wait_for_file("pid-4", |text| !text.is_empty());
+    running.stop(Signal::INT.as_raw());
     let ran = running.wait();
     assert_eq!(ran.report().rows.len(), 6);
     let statuses = ran.report().column("status");

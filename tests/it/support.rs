@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +13,9 @@ use tempfile::TempDir;
 
 /// How long anything may take before a test gives up; generous, since it only matters when something hangs.
 pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Standard error goes to a file, so that a test can wait for what is said there.
+pub const STDERR: &str = ".stderr";
 
 /// The `runner` under test.
 pub fn runner() -> Command {
@@ -58,7 +62,7 @@ impl TestJob {
         self
     }
 
-    /// A variable of the runner's environment.
+    /// A variable of the runner's environment, and so of all that it starts.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
         self
@@ -77,7 +81,10 @@ impl TestJob {
         let mut command = runner();
         command.args(&self.args).current_dir(self.folder.path());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // As a shell does it: what is sent to its group is not sent to the tests.
+        command.process_group(0);
+        let stderr = fs::File::create(self.folder.path().join(STDERR)).unwrap();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
         command
     }
 
@@ -129,38 +136,22 @@ impl Running {
         })
     }
 
-    /// Waits until it has said `text` on standard error, and does `meanwhile` again and again. What was read is missing
-    /// from what [`Ran::stderr`] has.
-    pub fn wait_for_stderr(&mut self, text: &str, mut meanwhile: impl FnMut()) {
-        let mut pipe = self.child.stderr.take().expect("it is piped");
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let wanted = text.to_owned();
-        let reader = std::thread::spawn(move || {
-            let mut read = Vec::new();
-            let mut byte = [0];
-            while !String::from_utf8_lossy(&read).contains(&wanted)
-                && pipe.read(&mut byte).is_ok_and(|count| count > 0)
-            {
-                read.push(byte[0]);
-            }
-            let _ = sender.send(());
-            pipe
-        });
-        wait_until(&format!("it says {text:?}"), || {
-            meanwhile();
-            receiver.try_recv().ok()
-        });
-        self.child.stderr = Some(reader.join().unwrap());
+    /// Drains, then kills. Two signals that come at once are one to the kernel, so the first is seen to have arrived
+    /// before the second is sent.
+    pub fn stop(&self, signal: i32) {
+        for said in ["stopping: ", "ending the running tasks"] {
+            self.signal(signal);
+            self.wait_for_file(STDERR, |text| text.contains(said));
+        }
     }
 
     /// Waits for its end.
     pub fn wait(mut self) -> Ran {
         drop(self.child.stdin.take());
         let stdout = read_aside(self.child.stdout.take().expect("it is piped"));
-        let stderr = read_aside(self.child.stderr.take().expect("it is piped"));
         let status = wait_until("the runner ends", || self.child.try_wait().unwrap());
-        let output =
-            Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
+        let stderr = fs::read(self.folder().join(STDERR)).unwrap();
+        let output = Output { status, stdout: stdout.join().unwrap(), stderr };
         let job = std::mem::replace(&mut self.job, TestJob::empty());
         Ran { output, folder: job.folder }
     }
@@ -210,6 +201,10 @@ impl Ran {
             self.stdout()
         );
         self
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {

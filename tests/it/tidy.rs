@@ -137,6 +137,7 @@ fn the_reference_names_every_key() {
         "dialect",
         "order",
         "formula_safe",
+        "ready",
     ] {
         assert!(
             readme.contains(&format!("`{key}`")),

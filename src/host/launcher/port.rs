@@ -153,6 +153,14 @@ impl Port {
         self.send(&wire::signal(signal), &[])
     }
 
+    /// When the running child ends, however it does, what is left of its group is killed.
+    ///
+    /// # Errors
+    /// If the launcher has died.
+    pub fn own_group(&mut self) -> io::Result<()> {
+        self.send(&wire::own_group(), &[])
+    }
+
     fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let sent = socket::send(self.socket.get_ref(), message, descriptors);
         sent.map_err(|error| if is_gone(&error) { self.gone() } else { error })

@@ -71,7 +71,7 @@ impl Test {
     fn start(workload: &Workload, program: Program) -> io::Result<Self> {
         let runtime = testing::runtime();
         let launcher = Arc::new(testing::launcher());
-        let remote = runtime.block_on(Remote::start_with(launcher, workload, program))?;
+        let remote = runtime.block_on(Remote::start_with(launcher, workload, &[], program))?;
         Ok(Self { runtime, remote, cancel: Arc::default(), timeout: None, mark: 0 })
     }
 
@@ -261,8 +261,19 @@ fn a_worker_that_does_not_get_ready_is_an_error_with_its_last_words() {
         ("kill -SEGV $$", "a worker process ended before it was ready: SIGSEGV"),
     ] {
         let error = Test::start(&sleeping(), shell(script)).err().unwrap().to_string();
-        assert!(error.starts_with(expected), "{error}");
+        assert!(error.starts_with(&format!("3 in a row, {expected}")), "{error}");
     }
+}
+
+#[test]
+fn a_worker_that_is_ready_at_the_third_start_will_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let tries = folder.path().join("tries").display().to_string();
+    let script = format!(
+        "echo >> {tries}; [ $(wc -l < {tries}) = 3 ] || exit 1; read hello; echo '{{\"ready\":1}}'; read tasks"
+    );
+    let test = Test::start(&sleeping(), shell(&script)).unwrap();
+    assert_eq!(test.remote.restarts(), 2);
 }
 
 #[test]

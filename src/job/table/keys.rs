@@ -3,7 +3,7 @@
 use crate::diagnostic::nearest;
 
 /// Keys whose table is sought when they stand in another.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 9] = [
     (
         "",
         &[
@@ -16,6 +16,7 @@ const HOMES: [(&str, &[&str]); 8] = [
             "retry",
             "columns",
             "report",
+            "services",
         ],
     ),
     (
@@ -58,16 +59,26 @@ const HOMES: [(&str, &[&str]); 8] = [
         ],
     ),
     ("workload.compute", &["function", "arg"]),
+    (
+        "workload.http",
+        &[
+            "url",
+            "method",
+            "headers",
+            "body",
+            "expect_status",
+            "save",
+            "redirects",
+            "max_body",
+            "http2",
+        ],
+    ),
     ("workload.sleep", &["duration"]),
 ];
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
-const LATER: [(&str, &[&str]); 4] = [
-    ("", &["stages", "needs", "services"]),
-    ("workload", &["http", "python", "worker"]),
-    ("inputs", &["job"]),
-    ("columns.*", &["header"]),
-];
+const LATER: [(&str, &[&str]); 3] =
+    [("", &["stages", "needs"]), ("workload", &["python", "worker"]), ("inputs", &["job"])];
 
 /// What is wrong with `key` in `table`, of which `asked` are the keys that it can have, and the way out.
 pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String, Option<String>) {
@@ -122,7 +133,6 @@ mod tests {
             ),
             ("stages", "", "`stages` is not supported yet", None),
             ("rate", "retry", "unknown key `rate`", Some("it belongs in `[limits]`")),
-            ("header", "columns.loss", "`header` is not supported yet", None),
             ("formula_safe", "", "unknown key `formula_safe`", Some("it belongs in `[report]`")),
             (
                 "duration",

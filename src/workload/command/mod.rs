@@ -7,7 +7,7 @@
 mod ends;
 mod outcome;
 mod plan;
-mod program;
+pub(crate) mod program;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -16,6 +16,7 @@ mod worker;
 
 use std::sync::Arc;
 
+pub(crate) use outcome::how_it_ended;
 pub use plan::read;
 pub use worker::Worker;
 

@@ -26,11 +26,18 @@ pub fn verdict(exit: &Exit, program: &str, success_codes: &[i32]) -> (Status, Op
         Exit::Code(code) if success_codes.contains(code) => {
             (Status::Ok, Some(*code), String::new())
         }
-        Exit::Code(code) => (Status::Failed, Some(*code), format!("exit code {code}")),
-        Exit::Signal(signal) => {
-            (Status::Crashed, None, format!("killed by signal {signal} ({})", signal_name(*signal)))
-        }
-        Exit::NotStarted(step, error) => (Status::Failed, None, not_started(*step, error, program)),
+        Exit::Code(code) => (Status::Failed, Some(*code), how_it_ended(exit, program)),
+        Exit::Signal(_) => (Status::Crashed, None, how_it_ended(exit, program)),
+        Exit::NotStarted(..) => (Status::Failed, None, how_it_ended(exit, program)),
+    }
+}
+
+/// The end of a child in words.
+pub fn how_it_ended(exit: &Exit, program: &str) -> String {
+    match exit {
+        Exit::Code(code) => format!("exit code {code}"),
+        Exit::Signal(signal) => format!("killed by signal {signal} ({})", signal_name(*signal)),
+        Exit::NotStarted(step, error) => not_started(*step, error, program),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Spec;
-use super::program::{Places, Unusable};
+use super::program::Places;
 use crate::job::{ByteSize, Planner, Table, Template, Values};
 
 /// How much of standard output is kept, if the file does not say.
@@ -300,25 +300,10 @@ fn find_program(
         Ok(path) => return c_path(path).map(Program::Same),
         Err(reason) => reason,
     };
-    let message = match reason {
-        Unusable::Empty => reason.to_string(),
-        Unusable::NotInPath => format!("there is no program `{name}` in the PATH"),
-        Unusable::Missing => format!("there is no program `{name}`"),
-        Unusable::NotExecutable => format!("`{name}` is not executable"),
-    };
-    let place = table.span_of(key);
-    match reason {
-        Unusable::NotInPath if plan.folder().join(name).is_file() => {
-            plan.error_with_help(
-                place,
-                message,
-                format!("write `./{name}` for the one in the job's folder"),
-            );
-        }
-        Unusable::NotExecutable => {
-            plan.error_with_help(place, message, format!("try `chmod +x {name}`"));
-        }
-        _ => plan.error(place, message),
+    let (message, help) = reason.explain(name, plan.folder());
+    match help {
+        Some(help) => plan.error_with_help(table.span_of(key), message, help),
+        None => plan.error(table.span_of(key), message),
     }
     None
 }

@@ -71,6 +71,24 @@ fn usable(path: &Path) -> Result<(), Unusable> {
     Ok(())
 }
 
+impl Unusable {
+    /// What is wrong with the program `name` of a job in `folder`, and the way out, if there is one.
+    pub fn explain(&self, name: &str, folder: &Path) -> (String, Option<String>) {
+        match self {
+            Self::Empty => (self.to_string(), None),
+            Self::NotInPath => {
+                let is_here = folder.join(name).is_file();
+                let help = || format!("write `./{name}` for the one in the job's folder");
+                (format!("there is no program `{name}` in the PATH"), is_here.then(help))
+            }
+            Self::Missing => (format!("there is no program `{name}`"), None),
+            Self::NotExecutable => {
+                (format!("`{name}` is not executable"), Some(format!("try `chmod +x {name}`")))
+            }
+        }
+    }
+}
+
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -40,6 +40,15 @@ pub fn thread_cpu() -> CpuTime {
     CpuTime { user: duration(usage.ru_utime), system: duration(usage.ru_stime) }
 }
 
+/// Whether what is measured calls the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SystemCalls {
+    /// It only computes: a run that is too short to have been interrupted is all user time.
+    None,
+    /// It does, so that only the kernel knows the shares.
+    Some,
+}
+
 /// Processor time since a start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock(CpuTime);
@@ -59,9 +68,9 @@ impl Clock {
 
     /// What was used by now, which is `ended`. A thread cannot use more than the time that has passed: what is above
     /// that, it used before `started`.
-    pub(super) fn stop(self, started: Moment, ended: Moment) -> CpuTime {
+    pub(super) fn stop(self, started: Moment, ended: Moment, calls: SystemCalls) -> CpuTime {
         let run = ended.since(started);
-        if run < SHORT {
+        if run < SHORT && calls == SystemCalls::None {
             return CpuTime { user: run, system: Duration::ZERO };
         }
         let now = thread_cpu();
@@ -82,7 +91,7 @@ mod tests {
         let clock = Clock::start(started);
         while started.elapsed() < Duration::from_millis(30) {}
         std::thread::sleep(Duration::from_millis(50));
-        let cpu = clock.stop(started, Moment::now());
+        let cpu = clock.stop(started, Moment::now(), SystemCalls::None);
         let used = cpu.user + cpu.system;
         assert!(used > Duration::ZERO && used < Duration::from_millis(50), "{used:?}");
     }
@@ -92,18 +101,18 @@ mod tests {
         let started = Moment::now();
         let clock = Clock::start(started);
         while started.elapsed() < Duration::from_micros(500) {}
-        let cpu = clock.stop(started, Moment::now());
+        let cpu = clock.stop(started, Moment::now(), SystemCalls::None);
         assert!(cpu.user + cpu.system > Duration::ZERO);
     }
 
     #[test]
     fn time_before_the_start_is_not_counted() {
         let first = Moment::now();
-        Clock::start(first).stop(first, Moment::now());
+        Clock::start(first).stop(first, Moment::now(), SystemCalls::Some);
         let busy = Moment::now();
         while busy.elapsed() < Duration::from_millis(5) {}
         let started = Moment::now();
-        let cpu = Clock::start(started).stop(started, Moment::now());
+        let cpu = Clock::start(started).stop(started, Moment::now(), SystemCalls::Some);
         assert!(cpu.user + cpu.system < Duration::from_millis(1));
     }
 }

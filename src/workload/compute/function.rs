@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::cpu::SystemCalls;
 use super::{Halt, Poll, count, file, integer, unreadable};
 use crate::diagnostic::nearest;
 
@@ -76,6 +77,14 @@ impl Function {
         match self.max() {
             Some(_) => "10000",
             None => "\"photos/a.jpg\"",
+        }
+    }
+
+    /// Whether it calls the system, beyond asking for memory.
+    pub(super) fn system_calls(self) -> SystemCalls {
+        match self {
+            Function::Sha256 => SystemCalls::Some,
+            _ => SystemCalls::None,
         }
     }
 

@@ -140,7 +140,7 @@ fn run_since(
     let value = function.call(arg, folder, poll);
     let ended = Moment::now();
     let mut outcome = Outcome::new(Status::Ok, started, ended.since(started));
-    outcome.cpu = Some(clock.stop(started, ended));
+    outcome.cpu = Some(clock.stop(started, ended, function.system_calls()));
     match value {
         Ok(result) => outcome.result = result,
         Err(Halt::Stopped(stop)) => {

@@ -1,0 +1,261 @@
+//! The services of a job while it runs: started one after another before the first task, watched meanwhile, and ended
+//! after the last, the last one first.
+//!
+//! They live on a thread of their own, so that a loop that is held delays neither their start nor the news of their
+//! end. A service that ends before its time drains the job. What a service writes goes straight into its log, which
+//! nobody has to copy: it is whole, even when the runner is killed.
+
+mod log;
+mod probe;
+
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::diagnostic::reason;
+use crate::engine::cancel::{Cancel, Cause, Level};
+use crate::engine::clock::{self, Moment};
+use crate::engine::run::SharedLauncher;
+use crate::host::launcher::{Ended, Launcher, Port, Start, Strings, is_crowded};
+use crate::job::{Job, Service};
+use crate::workload::command::how_it_ended;
+use log::Log;
+
+/// How long a service that was killed may take to end: it may hang in the kernel.
+const DYING: Duration = Duration::from_secs(10);
+
+/// Between two tries to start when too many descriptors are on their way to the launcher.
+const CROWDED: Duration = Duration::from_millis(1);
+
+/// Why a job cannot go on: one of its services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceFailure {
+    /// It was never ready; no task has run.
+    NotReady(String),
+    /// It ended while tasks were running.
+    Ended(String),
+}
+
+impl fmt::Display for ServiceFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::NotReady(message) | Self::Ended(message)) = self;
+        f.write_str(message)
+    }
+}
+
+/// The services of a job. When this is dropped they are ended, and that is waited for.
+pub struct Services {
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Services {
+    /// Starts the services of `job`, whose logs go into the folder `results`, and waits until all are ready, or until
+    /// the job is stopped: `cancel` then says why, a service that fails included.
+    pub fn start(
+        job: &Arc<Job>,
+        results: &Path,
+        launcher: &SharedLauncher,
+        cancel: &Arc<Cancel>,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        if job.services.is_empty() {
+            return Self { stop, thread: None };
+        }
+        let (started, all_started) = oneshot::channel();
+        let thread = {
+            let (job, launcher, results) = (Arc::clone(job), launcher.clone(), results.to_owned());
+            let (cancel, stop) = (Arc::clone(cancel), stop.clone());
+            thread::Builder::new().name("services".into()).spawn(move || {
+                let result = launcher.get().and_then(|launcher| {
+                    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+                    let house =
+                        Rc::new(House { launcher, results, job, cancel: Arc::clone(&cancel) });
+                    LocalSet::new().block_on(&runtime, house.run(started, stop));
+                    runtime.shutdown_background(); // it may be looking up a name
+                    Ok(())
+                });
+                if let Err(error) = result {
+                    cannot(&cancel, &error);
+                }
+            })
+        };
+        match thread {
+            Ok(thread) => {
+                // An error is the end of the thread, which has said why.
+                let _ = all_started.blocking_recv();
+                Self { stop, thread: Some(thread) }
+            }
+            Err(error) => {
+                cannot(cancel, &error);
+                Self { stop, thread: None }
+            }
+        }
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // a panic of it has been said, and the launcher sees to the services
+        }
+    }
+}
+
+fn cannot(cancel: &Cancel, error: &io::Error) {
+    let message = format!("failed to start services: {}", reason(error));
+    cancel.raise(Level::Drain, Cause::Service(ServiceFailure::NotReady(message)));
+}
+
+/// What the services of a job share.
+struct House {
+    launcher: Arc<Launcher>,
+    results: PathBuf,
+    job: Arc<Job>,
+    cancel: Arc<Cancel>,
+}
+
+impl House {
+    /// All services from their start to their end.
+    async fn run(self: Rc<Self>, started: oneshot::Sender<()>, stop: CancellationToken) {
+        let mut running = Vec::new();
+        for index in 0..self.job.services.len() {
+            let (ready, is_ready) = oneshot::channel();
+            let stop = CancellationToken::new();
+            let (house, its_stop) = (Rc::clone(&self), stop.clone());
+            let task = tokio::task::spawn_local(async move {
+                let service = &house.job.services[index];
+                if let Err(failure) = house.serve(service, ready, its_stop).await {
+                    house.cancel.raise(Level::Drain, Cause::Service(failure));
+                }
+            });
+            running.push((task, stop));
+            tokio::select! {
+                biased;
+                () = self.cancel.draining() => break,
+                _ = is_ready => {}
+            }
+        }
+        let _ = started.send(());
+        stop.cancelled().await;
+        for (task, stop) in running.into_iter().rev() {
+            stop.cancel();
+            let _ = task.await; // a panic of it has been said
+        }
+    }
+
+    /// One service from its start to its end.
+    async fn serve(
+        &self,
+        service: &Service,
+        ready: oneshot::Sender<()>,
+        stop: CancellationToken,
+    ) -> Result<(), ServiceFailure> {
+        let log = Log::create(&self.results, &self.job.name, &service.name);
+        let mut log = log.map_err(ServiceFailure::NotReady)?;
+        let not_ready = |what: String, log: &Log| {
+            let tail = log.tail();
+            ServiceFailure::NotReady(format!("service `{}` {what}{tail}", service.name))
+        };
+        if let Some(address) = probe::taken(&service.ready).await {
+            let what = format!("cannot be told from what accepts connections at {address} already");
+            return Err(not_ready(what, &log));
+        }
+        let mut port = self
+            .start_program(service, &log)
+            .await
+            .map_err(|error| not_ready(format!("was not started: {}", reason(&error)), &log))?;
+        let deadline = Moment::now() + service.timeout;
+        tokio::select! {
+            biased;
+            ended = port.ended() => {
+                let how = self.obituary(ended, service);
+                return Err(not_ready(format!("ended before it was ready: {how}"), &log));
+            }
+            () = stop.cancelled() => return self.end(&mut port).await,
+            () = probe::until_ready(&service.ready, &mut log) => {}
+            () = clock::sleep_until(deadline) => {
+                let timeout = humantime::format_duration(service.timeout);
+                let what = format!("was not ready after {timeout} (ready is: {})", service.ready);
+                let failure = not_ready(what, &log);
+                self.cancel.raise(Level::Drain, Cause::Service(failure.clone()));
+                self.end(&mut port).await?;
+                return Err(failure);
+            }
+        }
+        let _ = ready.send(());
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => self.end(&mut port).await,
+            ended = port.ended() => {
+                let how = self.obituary(ended, service);
+                let (name, tail) = (&service.name, log.tail());
+                let message = format!("service `{name}` ended while the job was running: {how}{tail}");
+                Err(ServiceFailure::Ended(message))
+            }
+        }
+    }
+
+    async fn start_program(&self, service: &Service, log: &Log) -> io::Result<Port> {
+        let mut port = self.launcher.port()?;
+        let start = Start {
+            program: &service.program,
+            argv: &service.argv,
+            set: &service.set,
+            unset: &Strings::default(),
+            cwd: Some(&service.cwd),
+            stdin: None,
+            stdout: Some(log.file().as_fd()),
+            stderr: Some(log.file().as_fd()),
+            extra: None,
+        };
+        loop {
+            match port.start(&start) {
+                Err(error) if is_crowded(&error) => tokio::time::sleep(CROWDED).await,
+                Err(error) => return Err(error),
+                Ok(()) => break,
+            }
+        }
+        port.own_group()?;
+        // Heard before anything counts as ready: one that could not be started has an end by now.
+        port.started().await?;
+        Ok(port)
+    }
+
+    /// How it ended by itself.
+    fn obituary(&self, ended: io::Result<Ended>, service: &Service) -> String {
+        match ended {
+            Ok(ended) => how_it_ended(&ended.exit, &service.program_name()),
+            Err(error) => {
+                // What the service has started may live on, and no task may come to ask for a port soon.
+                self.launcher.bury();
+                reason(&error)
+            }
+        }
+    }
+
+    /// Ends a service: TERM to its group, KILL after the grace.
+    async fn end(&self, port: &mut Port) -> Result<(), ServiceFailure> {
+        let grace = self.job.stage.grace;
+        for (signal, patience) in [(libc::SIGTERM, grace), (libc::SIGKILL, DYING)] {
+            let _ = port.signal(signal); // an error is the end of the launcher, and so of the service
+            tokio::select! {
+                biased;
+                _ = port.ended() => return Ok(()),
+                () = clock::sleep_until(Moment::now() + patience) => {}
+            }
+        }
+        Ok(())
+    }
+}
