@@ -84,12 +84,7 @@ impl Test {
     fn try_run(&mut self, inputs: &[&str]) -> (Vec<Settled>, io::Result<()>) {
         let mut batch: VecDeque<Task> = (1..)
             .zip(inputs)
-            .map(|(number, input)| Task {
-                number,
-                fields: Fields::single(input),
-                taken: Moment::now(),
-                attempts: 0,
-            })
+            .map(|(number, input)| Task::new(number, Fields::single(input)))
             .collect();
         let mut settled = Vec::new();
         let attempt = Attempt {
