@@ -1,5 +1,6 @@
 //! Where a worker lives: the one place where model and workload meet.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io;
 
@@ -9,7 +10,8 @@ use crate::engine::task::Task;
 use crate::host::remote::{Remote, Verdict};
 use crate::job::Stage;
 use crate::model::Model;
-use crate::workload::{Nature, Worker, Workload, command, compute, sleep};
+use crate::workload::command::Keep;
+use crate::workload::{Nature, Worker, Workload, command, compute, http, sleep};
 
 /// A slot's worker, wherever it lives.
 pub enum Placed {
@@ -19,12 +21,25 @@ pub enum Placed {
     Away(Box<Remote>),
 }
 
+/// What the slots of one loop share.
+#[derive(Debug, Default)]
+pub struct Shared {
+    client: OnceCell<http::Client>,
+}
+
+impl Shared {
+    /// The loop's HTTP client: connections that one slot leaves open are there for the others.
+    fn client(&self, plan: &http::Plan) -> http::Client {
+        self.client.get_or_init(|| http::Client::new(plan.http2)).clone()
+    }
+}
+
 impl Placed {
-    /// Makes the worker of one slot; must run on the slot's loop.
+    /// Makes the worker of one slot; must run on the slot's loop, with what that shares.
     ///
     /// # Errors
     /// If a process for it cannot be started.
-    pub async fn start(run: &Run) -> io::Result<Self> {
+    pub async fn start(run: &Run, shared: &Shared) -> io::Result<Self> {
         let stage = &run.job.stage;
         if is_away(stage.model, &stage.workload) {
             let remote = Remote::start(run.launcher()?, stage, &run.job.folder).await?;
@@ -35,6 +50,11 @@ impl Placed {
                 Worker::Command(Box::new(command::Worker::new(spec, run.launcher()?, run.keep)?))
             }
             Workload::Compute(spec) => Worker::Compute(compute::Worker::new(spec, &run.job.folder)),
+            Workload::Http(spec) => {
+                let spec = spec.keeping(&stage.columns, matches!(run.keep, Keep::Everything));
+                let client = shared.client(&spec.plan);
+                Worker::Http(Box::new(http::Worker::new(spec, &run.job.folder, client)))
+            }
             Workload::Sleep(spec) => Worker::Sleep(sleep::Worker::new(spec)),
         }))
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::engine::cancel::{Cancel, Cause, Level};
 use crate::engine::clock::{Calendar, Moment};
 use crate::engine::control::Control;
 use crate::engine::feed::{Feed, FeedError};
+use crate::engine::place::Shared;
 use crate::engine::services::{ServiceFailure, Services};
 use crate::engine::task::{Outcome, Record, Status, Task};
 use crate::engine::{place, slot};
@@ -235,13 +237,14 @@ fn run_pool(run: &Arc<Run>, slots: usize) -> Result<(), RunError> {
 fn run_loop(run: &Arc<Run>, slots: Range<usize>) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     if slots.len() == 1 {
-        runtime.block_on(slot::run(run, slots.start + 1));
+        runtime.block_on(slot::run(run, &Shared::default(), slots.start + 1));
         return Ok(());
     }
     let local = LocalSet::new();
+    let shared = Rc::new(Shared::default());
     for index in slots {
-        let run = Arc::clone(run);
-        local.spawn_local(async move { slot::run(&run, index + 1).await });
+        let (run, shared) = (Arc::clone(run), Rc::clone(&shared));
+        local.spawn_local(async move { slot::run(&run, &shared, index + 1).await });
     }
     runtime.block_on(local);
     Ok(())

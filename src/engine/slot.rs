@@ -5,15 +5,15 @@ use std::io;
 
 use crate::engine::attempt::Attempt;
 use crate::engine::cancel::{Cause, Level};
-use crate::engine::place::Placed;
+use crate::engine::place::{Placed, Shared};
 use crate::engine::run::Run;
 use crate::engine::task::{Outcome, Record, Task};
 use crate::host::remote::Verdict;
 use crate::job::Stage;
 
 /// Runs the slot with this number, from 1, until there is nothing left to take.
-pub async fn run(run: &Run, number: usize) {
-    let mut worker = match Placed::start(run).await {
+pub async fn run(run: &Run, shared: &Shared, number: usize) {
+    let mut worker = match Placed::start(run, shared).await {
         Ok(worker) => worker,
         Err(error) => return give_up(run, &error),
     };
@@ -67,7 +67,8 @@ fn give_up(run: &Run, error: &io::Error) {
 fn record(stage: &Stage, slot: usize, mut task: Task, outcome: Outcome) -> Record {
     task.attempts += 1;
     let output = if outcome.output.is_empty() { &outcome.result } else { &outcome.output };
-    let columns = stage.columns.iter().map(|column| column.extract(output)).collect();
+    let columns =
+        stage.columns.iter().map(|column| column.extract(output, &outcome.headers)).collect();
     Record {
         queued: Some(outcome.started.since(task.taken)),
         first_started: Some(outcome.started),

@@ -80,6 +80,8 @@ pub struct Outcome {
     pub result: Vec<u8>,
     /// The output as far as it was kept: what `[columns]` read. Empty where it is the same as `result`.
     pub output: Vec<u8>,
+    /// The response headers that `[columns]` read. Empty but for http.
+    pub headers: Box<[(String, Vec<u8>)]>,
     /// All of the output, from its start, if it was to be printed and is longer than `output`.
     pub whole_output: Option<Arc<File>>,
     /// All of the output's size, kept or not.
@@ -100,6 +102,7 @@ impl Outcome {
             code: None,
             result: Vec::new(),
             output: Vec::new(),
+            headers: Box::default(),
             whole_output: None,
             output_bytes: None,
             error: String::new(),

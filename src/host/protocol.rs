@@ -28,6 +28,7 @@ use serde_json::value::RawValue;
 use crate::engine::clock::Moment;
 use crate::engine::task::{CpuTime, Outcome, Status};
 use crate::workload::compute::Function;
+use crate::workload::http;
 
 /// The version that both ends must speak.
 pub const VERSION: u32 = 1;
@@ -50,6 +51,8 @@ pub struct Hello {
 pub enum Work {
     /// Calls this built-in function.
     Compute(Function),
+    /// Sends the requests that the arguments describe.
+    Http(Box<http::Plan>),
     /// Waits for as long as the argument says.
     Sleep,
 }

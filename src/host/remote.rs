@@ -21,8 +21,8 @@ use crate::engine::task::{Outcome, Status, Task};
 use crate::host::launcher::Launcher;
 use crate::host::page::Running;
 use crate::host::protocol::{self, Work};
-use crate::job::{Stage, Values};
-use crate::workload::{Workload, compute, sleep};
+use crate::job::{Column, Stage, Values};
+use crate::workload::{Workload, compute, http, sleep};
 
 use flight::{Flight, Pace, Settle};
 use process::{Event, Process, Program};
@@ -67,6 +67,7 @@ pub struct Remote {
 #[derive(Debug)]
 enum Argument {
     Compute(compute::Spec),
+    Http(Box<http::Spec>),
     Sleep(sleep::Spec),
 }
 
@@ -74,6 +75,7 @@ impl Argument {
     fn work(&self) -> Work {
         match self {
             Self::Compute(spec) => Work::Compute(spec.function),
+            Self::Http(spec) => Work::Http(Box::new(spec.plan.clone())),
             Self::Sleep(_) => Work::Sleep,
         }
     }
@@ -81,6 +83,7 @@ impl Argument {
     fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Compute(spec) => spec.render(values, out),
+            Self::Http(spec) => spec.render(values, out),
             Self::Sleep(spec) => spec.render(values, out),
         }
     }
@@ -101,16 +104,18 @@ impl Remote {
     /// # Errors
     /// If it cannot be started, or ends or says something else before it is ready.
     pub async fn start(launcher: Arc<Launcher>, stage: &Stage, folder: &Path) -> io::Result<Self> {
-        Self::start_with(launcher, &stage.workload, Program::own(folder)?).await
+        Self::start_with(launcher, &stage.workload, &stage.columns, Program::own(folder)?).await
     }
 
     async fn start_with(
         launcher: Arc<Launcher>,
         workload: &Workload,
+        columns: &[Column],
         program: Program,
     ) -> io::Result<Self> {
         let argument = match workload {
             Workload::Compute(spec) => Argument::Compute(spec.clone()),
+            Workload::Http(spec) => Argument::Http(Box::new(spec.keeping(columns, false))),
             Workload::Sleep(spec) => Argument::Sleep(spec.clone()),
             Workload::Command(_) => {
                 return Err(io::Error::other("a command needs no worker process"));
@@ -154,6 +159,11 @@ impl Remote {
         attempt: &Attempt<'_>,
         settle: &mut Settle<'_>,
     ) -> io::Result<()> {
+        let is_http = matches!(self.argument, Argument::Http(_));
+        let settle: &mut Settle<'_> = &mut |task, verdict| match verdict {
+            Verdict::Done(outcome) if is_http => settle(task, Verdict::Done(http::unpack(outcome))),
+            verdict => settle(task, verdict),
+        };
         if self.process.is_none() {
             match self.restart(attempt).await {
                 Ok(true) => {}

@@ -13,8 +13,7 @@ use crate::engine::clock::Moment;
 use crate::engine::task::{Outcome, Status};
 use crate::host::page::WorkerPage;
 use crate::host::protocol::{self, Hello, Ready, VERSION, Work};
-use crate::workload::compute;
-use crate::workload::sleep;
+use crate::workload::{compute, http, sleep};
 
 /// The only argument of a worker process.
 pub const SERVE_ARG: &str = "__serve";
@@ -46,12 +45,30 @@ fn serve(input: impl Read) -> io::Result<()> {
     if hello.hello != VERSION {
         return Err(io::Error::other(format!("the runner speaks version {}", hello.hello)));
     }
+    let hands = Hands::new(hello.work)?;
     let mut answers = Answers::new(WorkerPage::inherited()?);
     answers.write_ready()?;
     while next_line(&mut input, &mut line)? {
-        run_line(&line, &hello.work, &mut answers)?;
+        run_line(&line, &hands, &mut answers)?;
     }
     Ok(())
+}
+
+/// What does the work, with what it keeps from task to task.
+enum Hands {
+    Compute(compute::Function),
+    Http(Box<http::Server>),
+    Sleep,
+}
+
+impl Hands {
+    fn new(work: Work) -> io::Result<Self> {
+        Ok(match work {
+            Work::Compute(function) => Self::Compute(function),
+            Work::Http(plan) => Self::Http(Box::new(http::Server::new(*plan)?)),
+            Work::Sleep => Self::Sleep,
+        })
+    }
 }
 
 /// Reads a whole line. False: the input has ended.
@@ -62,7 +79,7 @@ fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
 }
 
 /// Runs the tasks of one line of requests.
-fn run_line(line: &[u8], work: &Work, answers: &mut Answers) -> io::Result<()> {
+fn run_line(line: &[u8], hands: &Hands, answers: &mut Answers) -> io::Result<()> {
     let (first, args) = protocol::read_requests(line).map_err(io::Error::other)?;
     let mut now = Moment::now();
     for (seq, arg) in (first..).zip(args) {
@@ -71,7 +88,7 @@ fn run_line(line: &[u8], work: &Work, answers: &mut Answers) -> io::Result<()> {
             answers.taken_back(seq)?;
             break;
         }
-        let outcome = run(work, &arg);
+        let outcome = run(hands, &arg);
         now = Moment::now();
         answers.add(seq, &outcome, now)?;
     }
@@ -82,13 +99,14 @@ fn run_line(line: &[u8], work: &Work, answers: &mut Answers) -> io::Result<()> {
 }
 
 /// Runs one task. Nothing stops it but its end: the runner kills the process.
-fn run(work: &Work, arg: &[u8]) -> Outcome {
+fn run(hands: &Hands, arg: &[u8]) -> Outcome {
     let started = Moment::now();
     let poll: &dyn Fn() -> Option<Stop> = &|| None;
     let folder = Path::new(""); // this process was started in the job's folder
-    let outcome = catch_unwind(AssertUnwindSafe(|| match *work {
-        Work::Compute(function) => compute::run(function, arg, folder, poll),
-        Work::Sleep => sleep::run(arg, poll),
+    let outcome = catch_unwind(AssertUnwindSafe(|| match hands {
+        Hands::Compute(function) => compute::run(*function, arg, folder, poll),
+        Hands::Http(server) => server.run(arg),
+        Hands::Sleep => sleep::run(arg, poll),
     }));
     outcome.unwrap_or_else(|panic| {
         let error = format!("panicked: {}", panic_message(&*panic));

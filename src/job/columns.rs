@@ -1,4 +1,4 @@
-//! `[columns.NAME]`: report columns that are taken from a task's output.
+//! `[columns.NAME]`: report columns that are taken from a task's output, or from the headers that came with it.
 
 use std::collections::HashSet;
 
@@ -9,6 +9,7 @@ use toml::Spanned;
 use crate::job::planner::Planner;
 use crate::job::table::Table;
 use crate::report::is_report_column;
+use crate::workload::Workload;
 
 /// A report column that is taken from the output.
 #[derive(Debug)]
@@ -25,11 +26,21 @@ enum Rule {
     Regex(Regex),
     /// A JSON pointer (RFC 6901) into the output.
     Json(String),
+    /// A header of the response, lower-case.
+    Header(String),
 }
 
 impl Column {
-    /// The value in `output`; `None` if it has none.
-    pub fn extract(&self, output: &[u8]) -> Option<Vec<u8>> {
+    /// The header that it is read from; `None` if it is read from the output.
+    pub fn header(&self) -> Option<&str> {
+        match &self.rule {
+            Rule::Header(name) => Some(name),
+            Rule::Regex(_) | Rule::Json(_) => None,
+        }
+    }
+
+    /// The value in `output` or `headers`; `None` if they have none.
+    pub fn extract(&self, output: &[u8], headers: &[(String, Vec<u8>)]) -> Option<Vec<u8>> {
         match &self.rule {
             Rule::Regex(regex) => {
                 let captures = regex.captures(output)?;
@@ -44,31 +55,40 @@ impl Column {
                     other => Some(other.to_string().into_bytes()),
                 }
             }
+            Rule::Header(name) => {
+                headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.clone())
+            }
         }
     }
 
-    fn read(name: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Self> {
-        let regex = table.get::<String>("regex");
-        let json = table.get::<String>("json");
-        let rule = match (regex, json) {
-            (Some(_), Some(json)) => {
-                plan.error(json.span(), format!("column `{name}` has both `regex` and `json`"));
-                return None;
+    fn read(
+        name: &str,
+        table: &mut Table<'_>,
+        plan: &Planner<'_>,
+        workload: Option<&Workload>,
+    ) -> Option<Self> {
+        let rules = [
+            ("regex", table.get::<String>("regex")),
+            ("json", table.get::<String>("json")),
+            ("header", table.get::<String>("header")),
+        ];
+        let mut given = rules.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let Some((key, value)) = given.next() else {
+            // Not if it has one that was wrong.
+            if !["regex", "json", "header"].iter().any(|key| table.has(key)) {
+                let help = "say where its value is: `regex = \"…\"`, `json = \"/pointer\"` or `header = \"…\"`";
+                plan.error_with_help(table.span(), format!("column `{name}` has no rule"), help);
             }
-            (Some(regex), None) => regex_rule(&regex, plan)?,
-            (None, Some(json)) => json_rule(&json, plan)?,
-            (None, None) => {
-                // Not if it has one that was wrong, or one of a later day.
-                if !["regex", "json", "header"].iter().any(|key| table.has(key)) {
-                    let help = "say where its value is: `regex = \"…\"` or `json = \"/pointer\"`";
-                    plan.error_with_help(
-                        table.span(),
-                        format!("column `{name}` has no rule"),
-                        help,
-                    );
-                }
-                return None;
-            }
+            return None;
+        };
+        if let Some((other, value)) = given.next() {
+            plan.error(value.span(), format!("column `{name}` has both `{key}` and `{other}`"));
+            return None;
+        }
+        let rule = match key {
+            "regex" => regex_rule(&value, plan)?,
+            "json" => json_rule(&value, plan)?,
+            _ => header_rule(&value, plan, workload)?,
         };
         Some(Self { name: name.to_owned(), rule })
     }
@@ -99,8 +119,35 @@ fn json_rule(pointer: &Spanned<String>, plan: &Planner<'_>) -> Option<Rule> {
     None
 }
 
-/// Reads `[columns]`.
-pub(super) fn read(table: Option<Table<'_>>, plan: &Planner<'_>) -> Vec<Column> {
+fn header_rule(
+    header: &Spanned<String>,
+    plan: &Planner<'_>,
+    workload: Option<&Workload>,
+) -> Option<Rule> {
+    if let Some(kind) = workload.map(Workload::kind).filter(|kind| *kind != "http") {
+        let help = "a `regex` or `json` reads the output";
+        plan.error_with_help(
+            header.span(),
+            format!("`{kind}` has no headers, only `http` has"),
+            help,
+        );
+        return None;
+    }
+    http::HeaderName::from_bytes(header.get_ref().as_bytes())
+        .map_err(|_| {
+            let message = format!("`{}` is no name of a header", header.get_ref());
+            plan.error(header.span(), message);
+        })
+        .map(|name| Rule::Header(name.as_str().to_owned()))
+        .ok()
+}
+
+/// Reads `[columns]` of a job that does this `workload`, if that is known.
+pub(super) fn read(
+    table: Option<Table<'_>>,
+    plan: &Planner<'_>,
+    workload: Option<&Workload>,
+) -> Vec<Column> {
     let Some(mut table) = table else { return Vec::new() };
     let mut columns = Vec::new();
     let fields: HashSet<_> = plan.fields().iter().map(|field| report_name(field)).collect();
@@ -113,7 +160,7 @@ pub(super) fn read(table: Option<Table<'_>>, plan: &Planner<'_>) -> Vec<Column> 
         } else if fields.contains(name) {
             plan.error(span, format!("the report has the input field `{name}` already"));
         }
-        columns.extend(Column::read(name, &mut column, plan));
+        columns.extend(Column::read(name, &mut column, plan, workload));
         column.finish();
     }
     columns
@@ -151,9 +198,13 @@ mod tests {
             (json("/b"), "no json", None),
             (json(""), " 12\n", Some("12")),
         ] {
-            let found = column.extract(output.as_bytes());
+            let found = column.extract(output.as_bytes(), &[]);
             assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{column:?} of {output}");
         }
-        assert_eq!(regex("a((?-u:.*))").extract(b"a\xff").as_deref(), Some(&b"\xff"[..]));
+        let server = Column { name: "x".into(), rule: Rule::Header("server".into()) };
+        let headers = [("server".to_owned(), b"nginx".to_vec())];
+        assert_eq!(server.extract(b"", &headers).as_deref(), Some(&b"nginx"[..]));
+        assert_eq!(server.extract(b"server: nginx", &[]), None);
+        assert_eq!(regex("a((?-u:.*))").extract(b"a\xff", &[]).as_deref(), Some(&b"\xff"[..]));
     }
 }

@@ -84,7 +84,7 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
     };
     let workload = read_workload(&mut root, &plan);
     let limits = Limits::read(root.table("limits"));
-    let columns = columns::read(root.table("columns"), &plan);
+    let columns = columns::read(root.table("columns"), &plan, workload.as_ref());
     let report = ReportSettings::read(root.table("report"));
     let services = services::read(root.table("services"), &plan);
     root.finish();
@@ -161,7 +161,7 @@ fn check_fields(fields: Option<&[String]>, root: &Table<'_>, document: &Document
 
 /// Reads the one workload.
 fn read_workload(root: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
-    let help = "add `[workload.command]` with `argv = [\"…\"]`, `[workload.compute]` or `[workload.sleep]`";
+    let help = "add `[workload.command]` with `argv = [\"…\"]`, `[workload.compute]`, `[workload.http]` or `[workload.sleep]`";
     if !root.has("workload") && !root.has("stages") {
         let message = format!("`{}` has no workload", plan.document.name());
         plan.document.report(Diagnostic::new(message).help(help));

@@ -85,6 +85,14 @@ impl Template {
         }
     }
 
+    /// The text before the first placeholder.
+    pub fn prefix(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Literal(text)) => text,
+            _ => "",
+        }
+    }
+
     /// Appends the filled template to `out`. Values go in as they are, UTF-8 or not.
     pub fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         let mut digits = itoa::Buffer::new();

@@ -400,7 +400,7 @@ fn mistakes() {
         ("[columns.a]\njson = \"$.a\"", &["`$.a` is not a JSON pointer"]),
         ("[columns.a]\njson = \"/a\"\nregex = \"a\"", &["column `a` has both `regex` and `json`"]),
         ("[columns.a]", &["column `a` has no rule"]),
-        ("[columns.a]\nheader = \"x\"", &["`header` is not supported yet"]),
+        ("[columns.a]\nheader = \"x\"", &["`sleep` has no headers, only `http` has"]),
         ("[columns.status]\nregex = \"a\"", &["the report has a column `status` already"]),
         (
             "[inputs]\nrepeat = 1\n[columns.input]\nregex = \"a\"",
@@ -434,7 +434,7 @@ fn workloads_are_needed_and_known() {
         ("model = \"async\"", &["`a.toml` has no workload"][..]),
         ("[workload]", &["`[workload]` has no kind"]),
         ("[workload.slep]", &["unknown key `slep`"]),
-        ("[workload.http]\nurl = \"x\"", &["`http` is not supported yet"]),
+        ("[workload.python]\nfunction = \"x\"", &["`python` is not supported yet"]),
         ("[[stages]]\nname = \"x\"", &["`stages` is not supported yet"]),
     ] {
         assert_eq!(Files::new(text).messages(), messages, "{text}");

@@ -9,6 +9,8 @@ use crate::workload::Nature;
 const WAITING_ON_A_LOOP: usize = 100;
 /// Slots for work that waits, in threads: as Python's pool has them.
 const WAITING_IN_THREADS: usize = 32;
+/// Requests at once, of which a server thinks no evil.
+const REQUESTS: usize = 16;
 /// From here on, waiting in threads costs more than an event loop.
 const MANY: u64 = 100;
 
@@ -55,7 +57,8 @@ pub fn settle(
 
 fn default_concurrency(model: Model, nature: Nature, cores: usize) -> usize {
     match (nature, model) {
-        (Nature::Computes | Nature::Process, _) | (Nature::Waits, Model::Processes) => cores,
+        (Nature::Computes | Nature::Process, _) | (_, Model::Processes) => cores,
+        (Nature::Requests, _) => REQUESTS,
         (Nature::Waits, Model::Async) => WAITING_ON_A_LOOP,
         (Nature::Waits, _) => WAITING_IN_THREADS,
     }
@@ -79,7 +82,7 @@ fn decide(
             Model::Threads,
             format!("auto: computation, {cores} cores: threads use them all, without the cost of processes"),
         ),
-        Nature::Waits => decide_waiting(concurrency, tasks),
+        Nature::Waits | Nature::Requests => decide_waiting(concurrency, tasks),
         Nature::Process if concurrency.is_some_and(|slots| slots as u64 >= MANY) => (
             Model::Async,
             "auto: commands, hundreds at once: an event loop waits for them more cheaply than threads".into(),
@@ -135,6 +138,8 @@ mod tests {
         let slots = |model, nature| settle(Choice::InFile(model), None, nature, None).concurrency;
         assert_eq!(slots(Model::Sequential, Nature::Waits), 1);
         assert_eq!(slots(Model::Async, Nature::Waits), 100);
+        assert_eq!(slots(Model::Async, Nature::Requests), 16);
+        assert_eq!(slots(Model::Threads, Nature::Requests), 16);
         assert_eq!(slots(Model::Threads, Nature::Computes), cores());
         assert_eq!(slots(Model::Processes, Nature::Waits), cores());
         assert_eq!(

@@ -13,7 +13,9 @@ const SLOTS_A_LOOP: usize = 64;
 pub(super) fn run(slots: usize, nature: Nature, lane: Lane<'_>) -> io::Result<()> {
     let loops = match nature {
         Nature::Computes => 1,
-        Nature::Waits | Nature::Process => slots.div_ceil(SLOTS_A_LOOP).min(cores()),
+        Nature::Waits | Nature::Requests | Nature::Process => {
+            slots.div_ceil(SLOTS_A_LOOP).min(cores())
+        }
     };
     in_threads(&shares(slots, loops), lane)
 }

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod compute;
+pub mod http;
 pub mod sleep;
 
 use crate::engine::attempt::Attempt;
@@ -9,13 +10,14 @@ use crate::engine::task::{Outcome, Task};
 use crate::job::{Planner, Table, Values};
 
 /// The kinds, as job files call them.
-pub const KINDS: [&str; 3] = ["command", "compute", "sleep"];
+pub const KINDS: [&str; 4] = ["command", "compute", "http", "sleep"];
 
 /// Reads the table of a workload of this kind. `None` if there was a mistake, which has been noted.
 pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
     match kind {
         "command" => command::read(table, plan).map(Workload::Command),
         "compute" => compute::read(table, plan).map(Workload::Compute),
+        "http" => http::read(table, plan).map(Box::new).map(Workload::Http),
         "sleep" => sleep::read(table, plan).map(Workload::Sleep),
         _ => unreachable!("only kinds of the list are read"),
     }
@@ -28,6 +30,8 @@ pub enum Workload {
     Command(command::Spec),
     /// Calls one of the built-in functions.
     Compute(compute::Spec),
+    /// Sends a request.
+    Http(Box<http::Spec>),
     /// Waits: stands for waiting on something.
     Sleep(sleep::Spec),
 }
@@ -39,6 +43,8 @@ pub enum Nature {
     Computes,
     /// Waiting for something elsewhere.
     Waits,
+    /// Waiting for a server that others use, too.
+    Requests,
     /// A process of its own, whatever that does.
     Process,
 }
@@ -49,6 +55,7 @@ impl Workload {
         match self {
             Workload::Command(_) => "command",
             Workload::Compute(_) => "compute",
+            Workload::Http(_) => "http",
             Workload::Sleep(_) => "sleep",
         }
     }
@@ -58,6 +65,7 @@ impl Workload {
         match self {
             Workload::Command(_) => Nature::Process,
             Workload::Compute(_) => Nature::Computes,
+            Workload::Http(_) => Nature::Requests,
             Workload::Sleep(_) => Nature::Waits,
         }
     }
@@ -69,6 +77,7 @@ impl Workload {
         match self {
             Workload::Command(spec) => spec.show(values),
             Workload::Compute(spec) => spec.show(values),
+            Workload::Http(spec) => spec.show(values),
             Workload::Sleep(spec) => spec.show(values),
         }
     }
@@ -80,6 +89,8 @@ pub enum Worker {
     Command(Box<command::Worker>),
     /// See [`compute`].
     Compute(compute::Worker),
+    /// See [`http`].
+    Http(Box<http::Worker>),
     /// See [`sleep`].
     Sleep(sleep::Worker),
 }
@@ -90,6 +101,7 @@ impl Worker {
         match self {
             Worker::Command(worker) => worker.run(task, attempt).await,
             Worker::Compute(worker) => worker.run(task, attempt).await,
+            Worker::Http(worker) => worker.run(task, attempt).await,
             Worker::Sleep(worker) => worker.run(task, attempt).await,
         }
     }

@@ -4,6 +4,7 @@ mod support;
 
 mod command_line;
 mod commands;
+mod http;
 mod inputs;
 mod job_files;
 mod models;

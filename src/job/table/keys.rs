@@ -3,7 +3,7 @@
 use crate::diagnostic::nearest;
 
 /// Keys whose table is sought when they stand in another.
-const HOMES: [(&str, &[&str]); 7] = [
+const HOMES: [(&str, &[&str]); 8] = [
     (
         "",
         &[
@@ -43,11 +43,25 @@ const HOMES: [(&str, &[&str]); 7] = [
         ],
     ),
     ("workload.compute", &["function", "arg"]),
+    (
+        "workload.http",
+        &[
+            "url",
+            "method",
+            "headers",
+            "body",
+            "expect_status",
+            "save",
+            "redirects",
+            "max_body",
+            "http2",
+        ],
+    ),
     ("workload.sleep", &["duration"]),
 ];
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
-const LATER: [(&str, &[&str]); 5] = [
+const LATER: [(&str, &[&str]); 4] = [
     ("", &["retry", "stages", "needs"]),
     (
         "limits",
@@ -61,9 +75,8 @@ const LATER: [(&str, &[&str]); 5] = [
             "on_stop",
         ],
     ),
-    ("workload", &["http", "python", "worker"]),
+    ("workload", &["python", "worker"]),
     ("inputs", &["job"]),
-    ("columns.*", &["header"]),
 ];
 
 /// What is wrong with `key` in `table`, of which `asked` are the keys that it can have, and the way out.
@@ -119,7 +132,6 @@ mod tests {
             ),
             ("retry", "", "`retry` is not supported yet", None),
             ("rate", "limits", "`rate` is not supported yet", None),
-            ("header", "columns.loss", "`header` is not supported yet", None),
             ("formula_safe", "", "unknown key `formula_safe`", Some("it belongs in `[report]`")),
             (
                 "duration",

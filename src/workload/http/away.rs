@@ -1,0 +1,112 @@
+//! Requests in a worker process: how they are told what to do, and how they answer.
+//!
+//! The runner fills the templates and sends the texts; the worker answers what the private protocol has no field for
+//! (status, sizes, headers, body) as texts in the place of a result.
+
+use std::io;
+use std::path::PathBuf;
+
+use tokio::runtime::{self, Runtime};
+
+use super::call::Call;
+use super::client::Client;
+use super::plan::Plan;
+use super::texts::Texts;
+use crate::engine::task::Outcome;
+
+/// The worker process's side.
+#[derive(Debug)]
+pub struct Server {
+    plan: Plan,
+    runtime: Runtime,
+    client: Client,
+}
+
+impl Server {
+    /// A server for requests of this plan.
+    ///
+    /// # Errors
+    /// If the system gives no event loop.
+    pub fn new(plan: Plan) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let client = Client::new(plan.http2);
+        Ok(Self { plan, runtime, client })
+    }
+
+    /// Sends the request that `arg` describes, and waits for the answer.
+    pub fn run(&self, arg: &[u8]) -> Outcome {
+        let Some(texts) = Texts::decode(arg) else {
+            return Outcome::not_started("the request is garbled: a bug of the runner");
+        };
+        // This process was started in the job's folder; made absolute, since links are looked at.
+        let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        let call = match Call::new(&self.plan, &folder, &texts) {
+            Ok(call) => call,
+            Err(error) => return Outcome::not_started(error),
+        };
+        let stopped = std::future::pending(); // nothing stops it but the end of the process
+        let attempt = super::attempt(&self.client, &self.plan, &call, None, stopped);
+        pack(self.runtime.block_on(attempt))
+    }
+}
+
+/// Puts what the protocol does not know into the result.
+fn pack(mut outcome: Outcome) -> Outcome {
+    let mut texts = Texts::default();
+    texts.push(outcome.code.map_or(String::new(), |code| code.to_string()));
+    texts.push(outcome.output_bytes.map_or(String::new(), |bytes| bytes.to_string()));
+    texts.push(std::mem::take(&mut outcome.output));
+    for (name, value) in std::mem::take(&mut outcome.headers) {
+        texts.push(name);
+        texts.push(value);
+    }
+    outcome.result.clear();
+    texts.encode(&mut outcome.result);
+    outcome
+}
+
+/// Takes it out again; an outcome that came to be on the way, such as a crash, stays as it is.
+pub fn unpack(mut outcome: Outcome) -> Outcome {
+    let Some(texts) = Texts::decode(&outcome.result) else { return outcome };
+    let mut texts = texts.iter();
+    let mut number = || std::str::from_utf8(texts.next().unwrap_or_default()).unwrap_or_default();
+    outcome.code = number().parse().ok();
+    outcome.output_bytes = number().parse().ok();
+    outcome.output = texts.next().unwrap_or_default().to_vec();
+    let mut headers = Vec::new();
+    while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+        headers.push((String::from_utf8_lossy(name).into_owned(), value.to_vec()));
+    }
+    outcome.headers = headers.into();
+    outcome.result.clear();
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::clock::Moment;
+    use crate::engine::task::Status;
+
+    #[test]
+    fn an_outcome_comes_back() {
+        let mut outcome = Outcome::new(Status::Failed, Moment::now(), Duration::ZERO);
+        outcome.code = Some(404);
+        outcome.output_bytes = Some(1 << 40);
+        outcome.output = b"not\nfound\xff".to_vec();
+        outcome.headers = [("server".into(), b"x".to_vec())].into();
+        outcome.error = "status 404".into();
+        let back = unpack(pack(outcome.clone()));
+        assert_eq!(format!("{back:?}"), format!("{outcome:?}"));
+    }
+
+    #[test]
+    fn an_outcome_without_an_answer_stays() {
+        let outcome = Outcome::not_started("refused");
+        let back = unpack(pack(outcome.clone()));
+        assert_eq!((back.code, back.output_bytes), (None, None));
+        assert_eq!(format!("{:?}", unpack(outcome.clone())), format!("{outcome:?}"));
+    }
+}

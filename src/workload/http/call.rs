@@ -1,0 +1,200 @@
+//! One request, ready to be sent: what the templates of a task came to, checked.
+
+use std::path::Path;
+
+use base64::Engine;
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, RANGE, USER_AGENT};
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
+use url::Url;
+
+use super::plan::Plan;
+use super::save::Place;
+use super::texts::Texts;
+
+/// Says who asks, as good manners have it.
+const AGENT: &str = concat!("runner/", env!("CARGO_PKG_VERSION"));
+
+/// A request, and where its body goes.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// GET and so on.
+    pub method: Method,
+    /// Absolute, without user and password.
+    pub uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+    /// Where the body of the answer is saved.
+    pub save: Option<Place>,
+}
+
+impl Call {
+    /// The request that `texts` describe: see [`super::Spec::render`] for their order.
+    ///
+    /// # Errors
+    /// In words, if they describe none. Nothing has been sent then.
+    pub fn new(plan: &Plan, folder: &Path, texts: &Texts) -> Result<Self, String> {
+        let mut texts = texts.iter();
+        let mut next = || texts.next().unwrap_or_default();
+        let method = method(next())?;
+        let url = next();
+        let (uri, credentials) = uri(url)?;
+        let body = if plan.has_body { Bytes::copy_from_slice(next()) } else { Bytes::new() };
+        let save = plan.save.as_ref().map(|save| save.place(folder, next())).transpose()?;
+        let mut headers = HeaderMap::with_capacity(plan.headers.len() + 4);
+        for name in &plan.headers {
+            headers.append(header_name(name)?, header_value(name, next())?);
+        }
+        if let Some(credentials) = credentials {
+            headers.entry(AUTHORIZATION).or_insert(credentials);
+        }
+        if !plan.http2 {
+            // The client would make it anew for every request. HTTP/2 has the URL for it, and does not want both.
+            headers.entry(HOST).or_insert(host(&uri)?);
+        }
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        if !headers.contains_key(RANGE) {
+            headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, deflate"));
+        }
+        Ok(Self { method, uri, headers, body, save })
+    }
+
+    /// The request, to be sent. It may be asked for again.
+    pub fn request(&self) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+}
+
+/// Reads a method; `get` is taken for `GET`.
+pub(super) fn method(text: &[u8]) -> Result<Method, String> {
+    let bad = || format!("`{}` is no method of HTTP", String::from_utf8_lossy(text));
+    let method = Method::from_bytes(&text.to_ascii_uppercase()).map_err(|_| bad())?;
+    if method == Method::CONNECT { Err("CONNECT is for proxies".into()) } else { Ok(method) }
+}
+
+/// Reads the name of a header.
+pub(super) fn header_name(name: &str) -> Result<HeaderName, String> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no name of a header"))
+}
+
+/// Reads the value of the header `name`.
+pub(super) fn header_value(name: &str, value: &[u8]) -> Result<HeaderValue, String> {
+    HeaderValue::from_bytes(value).map_err(|_| {
+        let value = String::from_utf8_lossy(value);
+        format!(
+            "header `{name}`: `{}` has a character that a header cannot have",
+            value.escape_debug()
+        )
+    })
+}
+
+/// Reads a URL: with what a browser would repair (spaces, umlauts) repaired, and a user and password taken out of it.
+pub(super) fn uri(text: &[u8]) -> Result<(Uri, Option<HeaderValue>), String> {
+    let bad = |why: &str| format!("`{}` is no URL: {why}", String::from_utf8_lossy(text));
+    // The url crate costs ten times as much, and gives nothing for a URL that is in order.
+    if text.iter().all(|&byte| byte.is_ascii_graphic() && !b"\\\"<>^`{|}@".contains(&byte))
+        && let Ok(uri) = Uri::try_from(text)
+        && is_http(&uri)
+    {
+        return Ok((uri, None));
+    }
+    let text = std::str::from_utf8(text).map_err(|_| bad("it is not UTF-8"))?;
+    let mut url = Url::parse(text).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => bad("it has to start with http:// or https://"),
+        error => bad(&error.to_string()),
+    })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad("it has to start with http:// or https://"));
+    }
+    let credentials = credentials(&url);
+    let _ = url.set_username("").and_then(|()| url.set_password(None)); // a URL of http can have them
+    url.set_fragment(None);
+    let uri = Uri::try_from(url.as_str()).map_err(|error| bad(&error.to_string()))?;
+    if is_http(&uri) { Ok((uri, credentials)) } else { Err(bad("it has no host")) }
+}
+
+fn is_http(uri: &Uri) -> bool {
+    let scheme = uri.scheme() == Some(&Scheme::HTTP) || uri.scheme() == Some(&Scheme::HTTPS);
+    scheme && uri.authority().map(Authority::host).is_some_and(|host| !host.is_empty())
+}
+
+/// The header that names the host, with the port unless it is the scheme's own.
+fn host(uri: &Uri) -> Result<HeaderValue, String> {
+    let host = uri.host().unwrap_or_default();
+    let usual = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    match uri.port_u16().filter(|port| *port != usual) {
+        Some(port) => header_value("host", format!("{host}:{port}").as_bytes()),
+        None => header_value("host", host.as_bytes()),
+    }
+}
+
+/// The header that a user and password in a URL stand for.
+fn credentials(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decode = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<_>>();
+    let mut plain = decode(url.username());
+    plain.push(b':');
+    plain.extend(decode(url.password().unwrap_or_default()));
+    let encoded = base64::engine::general_purpose::STANDARD.encode(plain);
+    let mut value = HeaderValue::try_from(format!("Basic {encoded}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        for (text, expected) in [
+            ("http://a.example/b?c=d", Ok("http://a.example/b?c=d")),
+            ("http://127.0.0.1:8080", Ok("http://127.0.0.1:8080/")),
+            ("http://[::1]:80/", Ok("http://[::1]:80/")),
+            ("https://a.example/b c#d", Ok("https://a.example/b%20c")),
+            ("http://a.example/b#d", Ok("http://a.example/b")),
+            ("http://bücher.example/ü", Ok("http://xn--bcher-kva.example/%C3%BC")),
+            ("http://u:p@a.example/", Ok("http://a.example/")),
+            (
+                "a.example/b",
+                Err("`a.example/b` is no URL: it has to start with http:// or https://"),
+            ),
+            (
+                "ftp://a.example",
+                Err("`ftp://a.example` is no URL: it has to start with http:// or https://"),
+            ),
+            ("http://", Err("`http://` is no URL: empty host")),
+            ("http://a b/", Err("`http://a b/` is no URL: invalid international domain name")),
+            ("", Err("`` is no URL: it has to start with http:// or https://")),
+        ] {
+            let found = uri(text.as_bytes()).map(|(uri, _)| uri.to_string());
+            let expected = expected.map(str::to_owned).map_err(str::to_owned);
+            assert_eq!(found, expected, "{text}");
+        }
+        assert!(uri(b"http://a/\xff").is_err());
+    }
+
+    #[test]
+    fn a_user_and_password_become_a_header() {
+        let (_, credentials) = uri(b"http://user:p%40ss@a.example/").unwrap();
+        assert_eq!(credentials.unwrap(), "Basic dXNlcjpwQHNz");
+        assert_eq!(uri(b"http://a.example/").unwrap().1, None);
+    }
+
+    #[test]
+    fn methods() {
+        assert_eq!(method(b"get"), Ok(Method::GET));
+        assert_eq!(method(b"PURGE").unwrap().as_str(), "PURGE");
+        assert_eq!(method(b"GE T"), Err("`GE T` is no method of HTTP".into()));
+        assert_eq!(method(b""), Err("`` is no method of HTTP".into()));
+    }
+}

@@ -1,0 +1,392 @@
+//! Connections: name, proxy, TCP, TLS. An error of this file is in the user's words already.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use http::Uri;
+use http::uri::Scheme;
+use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
+use hyper_util::client::legacy::connect::proxy::{SocksV4, SocksV5, Tunnel};
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tower_service::Service;
+
+use super::tls;
+
+/// Makes the connections of a client.
+#[derive(Clone, Debug)]
+pub struct Connector(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    tcp: HttpConnector<Resolver>,
+    proxies: Option<Matcher>,
+    /// Whether HTTP/2 is wanted: by ALPN where there is TLS, else by prior knowledge.
+    http2: bool,
+    tls: OnceLock<Result<Arc<ClientConfig>, String>>,
+}
+
+impl Connector {
+    /// A connector that goes through the proxies that the environment names.
+    pub fn new(http2: bool) -> Self {
+        let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        let proxies = names_a_proxy().then(Matcher::from_env);
+        Self(Arc::new(Shared { tcp, proxies, http2, tls: OnceLock::new() }))
+    }
+
+    /// The proxy that requests to `uri` are handed to as they are; TLS and SOCKS go through one unseen.
+    pub fn forwards(&self, uri: &Uri) -> Option<Intercept> {
+        let proxy = self.0.proxies.as_ref()?.intercept(uri)?;
+        let forwards =
+            uri.scheme() == Some(&Scheme::HTTP) && proxy.uri().scheme() == Some(&Scheme::HTTP);
+        forwards.then_some(proxy)
+    }
+}
+
+fn names_a_proxy() -> bool {
+    let names =
+        ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    names.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Stream>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Stream>, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { shared.connect(uri).await.map(TokioIo::new).map_err(ConnectError) })
+    }
+}
+
+impl Shared {
+    async fn connect(&self, uri: Uri) -> Result<Stream, String> {
+        let proxy = self.proxies.as_ref().and_then(|proxies| proxies.intercept(&uri));
+        let secure = uri.scheme() == Some(&Scheme::HTTPS);
+        let (stream, language) = match &proxy {
+            None if self.http2 && !secure => (self.tcp(uri.clone()).await?, Language::Http2),
+            None => (self.tcp(uri.clone()).await?, Language::Http1),
+            Some(proxy) => self.tcp_through(proxy, &uri, secure).await?,
+        };
+        if !secure {
+            return Ok(Stream::new(Transport::Plain(stream), language));
+        }
+        let config = self.tls.get_or_init(|| tls::config(self.http2)).clone()?;
+        let stream = tls::connect(config, uri.host().unwrap_or_default(), stream).await?;
+        let language = match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Language::Http2,
+            _ => Language::Http1,
+        };
+        Ok(Stream::new(Transport::Tls(Box::new(stream)), language))
+    }
+
+    async fn tcp(&self, uri: Uri) -> Result<TcpStream, String> {
+        let target = authority(&uri);
+        let stream = self.tcp.clone().call(uri).await;
+        stream.map(TokioIo::into_inner).map_err(|error| failed(&error, &target))
+    }
+
+    /// A connection by way of `proxy`, and what is spoken over it.
+    async fn tcp_through(
+        &self,
+        proxy: &Intercept,
+        uri: &Uri,
+        secure: bool,
+    ) -> Result<(TcpStream, Language), String> {
+        let address = proxy.uri().clone();
+        let target = authority(&address);
+        let scheme = address.scheme_str().unwrap_or_default().to_owned();
+        if scheme == "http" && !secure {
+            let stream = self.tcp(address).await;
+            return stream
+                .map(|stream| (stream, Language::Http1Proxy))
+                .map_err(|error| format!("proxy: {error}"));
+        }
+        let stream = self.tunnel(&scheme, address, proxy, uri.clone()).await;
+        stream
+            .map(|stream| (stream.into_inner(), Language::Http1))
+            .map_err(|error| format!("proxy: {}", failed(&*error, &target)))
+    }
+
+    /// A connection through `proxy`, which passes on what it does not see.
+    async fn tunnel(
+        &self,
+        scheme: &str,
+        address: Uri,
+        proxy: &Intercept,
+        uri: Uri,
+    ) -> Result<TokioIo<TcpStream>, Box<dyn Error + Send + Sync>> {
+        let tcp = self.tcp.clone();
+        match scheme {
+            "http" => {
+                let mut tunnel = Tunnel::new(address, tcp);
+                if let Some(auth) = proxy.basic_auth() {
+                    tunnel = tunnel.with_auth(auth.clone());
+                }
+                Ok(tunnel.call(uri).await?)
+            }
+            "socks5" | "socks5h" => {
+                let mut socks = SocksV5::new(address, tcp).local_dns(scheme == "socks5");
+                if let Some((user, password)) = proxy.raw_auth() {
+                    socks = socks.with_auth(user.into(), password.into());
+                }
+                Ok(socks.call(uri).await?)
+            }
+            "socks4" | "socks4a" => {
+                let mut socks = SocksV4::new(address, tcp).local_dns(scheme == "socks4");
+                Ok(socks.call(uri).await?)
+            }
+            _ => Err(format!("`{scheme}` is not supported").into()),
+        }
+    }
+}
+
+/// Host and port, as in messages.
+fn authority(uri: &Uri) -> String {
+    let port =
+        uri.port_u16().unwrap_or(if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 });
+    format!("{}:{port}", uri.host().unwrap_or_default())
+}
+
+/// Why there is no connection to `target`, in words.
+fn failed(error: &(dyn Error + 'static), target: &str) -> String {
+    let mut last = error;
+    loop {
+        if let Some(lookup) = last.downcast_ref::<LookupError>() {
+            return lookup.to_string();
+        }
+        if let Some(error) = last.downcast_ref::<io::Error>() {
+            return match error.kind() {
+                io::ErrorKind::ConnectionRefused => format!("connection refused by {target}"),
+                io::ErrorKind::TimedOut => format!("{target} did not answer when connecting"),
+                _ => format!("failed to connect to {target}: {error}"),
+            };
+        }
+        match last.source() {
+            Some(source) => last = source,
+            None => return format!("failed to connect to {target}: {last}"),
+        }
+    }
+}
+
+/// Why there is no connection, in words.
+#[derive(Debug)]
+pub struct ConnectError(String);
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for ConnectError {}
+
+/// The system's resolver, whose errors name the host.
+#[derive(Clone, Debug)]
+struct Resolver(GaiResolver);
+
+impl Service<Name> for Resolver {
+    type Response = GaiAddrs;
+    type Error = LookupError;
+    type Future = Pin<Box<dyn Future<Output = Result<GaiAddrs, LookupError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LookupError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let host = name.as_str().to_owned();
+        let lookup = self.0.call(name);
+        Box::pin(async move { lookup.await.map_err(|error| LookupError { host, error }) })
+    }
+}
+
+#[derive(Debug)]
+struct LookupError {
+    host: String,
+    error: io::Error,
+}
+
+impl fmt::Display for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "host name not found: {}", self.host)?;
+        // That it is not known is what was just said; that nobody could be asked is news.
+        let error = self.error.to_string();
+        let detail = error.rsplit(": ").next().unwrap_or_default();
+        if !detail.contains("not known") {
+            write!(f, " ({detail})")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for LookupError {}
+
+/// A connection in use, with or without TLS.
+#[derive(Debug)]
+pub struct Stream {
+    transport: Transport,
+    language: Language,
+    usage: Usage,
+}
+
+/// What is spoken over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Language {
+    Http1,
+    /// To a proxy, which wants whole URLs.
+    Http1Proxy,
+    Http2,
+}
+
+/// What was last done with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Usage {
+    /// Nothing yet.
+    Fresh,
+    /// The first request was written.
+    Asked,
+    /// Something was read.
+    Answered,
+    /// A further request was written.
+    AskedAgain,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A kept-alive connection that was gone before anything of an answer came: the request was too late for it, and may
+/// be sent again on another.
+#[derive(Debug)]
+pub struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server closed the connection before it answered")
+    }
+}
+
+impl Error for Gone {}
+
+impl Stream {
+    fn new(transport: Transport, language: Language) -> Self {
+        Self { transport, language, usage: Usage::Fresh }
+    }
+
+    /// Whether a request that was written is the next to be answered, and not the first. HTTP/1 writes a request after
+    /// it has read the answer to the one before; HTTP/2 knows by itself which it has to send again.
+    fn is_late(&self) -> bool {
+        self.usage == Usage::AskedAgain && self.language != Language::Http2
+    }
+
+    fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let written = ready!(written);
+        self.usage = match self.usage {
+            Usage::Fresh | Usage::Asked => Usage::Asked,
+            Usage::Answered | Usage::AskedAgain => Usage::AskedAgain,
+        };
+        if written.is_err() && self.is_late() {
+            return Poll::Ready(Err(io::Error::other(Gone)));
+        }
+        Poll::Ready(written)
+    }
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        match self.language {
+            Language::Http1 => Connected::new(),
+            Language::Http1Proxy => Connected::new().proxy(true),
+            Language::Http2 => Connected::new().negotiated_h2(),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        });
+        let some = buffer.filled().len() > before;
+        if self.is_late() && !some {
+            return Poll::Ready(Err(io::Error::other(Gone)));
+        }
+        if some {
+            self.usage = Usage::Answered;
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        };
+        self.wrote(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        };
+        self.wrote(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.transport {
+            Transport::Plain(stream) => stream.is_write_vectored(),
+            Transport::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

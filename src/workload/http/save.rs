@@ -1,0 +1,285 @@
+//! `save`: where a body goes. Inputs choose the name, never the folder that it may not leave.
+//!
+//! What stands before the first placeholder is the file's own word: a folder below the job's, or an absolute one. What
+//! a placeholder makes of the rest stays below it, and no symbolic link leads out of the job's or the absolute folder.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
+use serde::{Deserialize, Serialize};
+use tempfile::{NamedTempFile, TempPath};
+
+/// The folder that the job file names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    /// With a slash at its end; empty for the job's own.
+    literal: String,
+}
+
+impl Folder {
+    /// The folder in a template that starts with `prefix`, before its first placeholder.
+    ///
+    /// # Errors
+    /// In words, if the job file itself leads out of the job's folder, or names no folder.
+    pub fn new(prefix: &str) -> Result<Self, String> {
+        let literal = &prefix[..prefix.rfind('/').map_or(0, |slash| slash + 1)];
+        if literal.starts_with('/') {
+            if beneath(Path::new(literal)).is_none_or(|inside| inside.as_os_str().is_empty()) {
+                return Err(
+                    "an absolute `save` must name a folder before its first placeholder".into()
+                );
+            }
+        } else if beneath(Path::new(literal)).is_none() {
+            return Err(
+                "`save` leads out of the job's folder; name an absolute folder for that".into()
+            );
+        }
+        Ok(Self { literal: literal.into() })
+    }
+
+    /// Where the rendered template `path` leads, for a job in `job_folder`.
+    ///
+    /// # Errors
+    /// In words, if that is outside, or no file's name.
+    pub fn place(&self, job_folder: &Path, path: &[u8]) -> Result<Place, String> {
+        let shown = String::from_utf8_lossy(path);
+        let rest = path.strip_prefix(self.literal.as_bytes()).unwrap_or(path);
+        let outside = || match &self.literal[..] {
+            "" => format!("not saved: `{shown}` leads out of the job's folder"),
+            literal => format!("not saved: `{shown}` leads out of `{literal}`"),
+        };
+        if self.literal.is_empty() && rest.starts_with(b"/") {
+            return Err(outside());
+        }
+        let below = beneath(Path::new(OsStr::from_bytes(rest))).ok_or_else(outside)?;
+        let nameless = rest.is_empty() || rest.ends_with(b"/") || rest.ends_with(b"/.");
+        let Some(name) = below.file_name().filter(|_| !nameless) else {
+            return Err(format!("not saved: `{shown}` is no name of a file"));
+        };
+        let base = job_folder.join(&self.literal);
+        let folder = base.join(below.parent().unwrap_or(Path::new("")));
+        let root = if self.literal.starts_with('/') { base } else { job_folder.to_owned() };
+        Ok(Place { root, folder, name: name.to_owned() })
+    }
+}
+
+/// `path` without `.` and `..`, relative; `None` if it leads out of where it starts.
+fn beneath(path: &Path) -> Option<PathBuf> {
+    let mut inside = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => inside.push(name),
+            Component::ParentDir => {
+                if !inside.pop() {
+                    return None;
+                }
+            }
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    Some(inside)
+}
+
+/// Where a file is going to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Nothing outside of it is touched.
+    root: PathBuf,
+    folder: PathBuf,
+    name: std::ffi::OsString,
+}
+
+impl Place {
+    /// A file for it, with its folders made.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn create(&self) -> Result<Unfinished, String> {
+        let path = self.folder.join(&self.name);
+        let draft = self.make_folder().and_then(|()| Draft::new(&path));
+        let draft = draft.map_err(|error| failed(&path, &error))?;
+        Ok(Unfinished { draft, path })
+    }
+
+    /// Makes the folders that are missing, without leaving the root through a symbolic link.
+    fn make_folder(&self) -> io::Result<()> {
+        if let Ok(folder) = self.folder.canonicalize() {
+            return self.check_inside(&folder);
+        }
+        if !self.root.exists() {
+            fs::create_dir_all(&self.root)?;
+        }
+        let existing = self.folder.ancestors().find_map(|folder| folder.canonicalize().ok());
+        self.check_inside(&existing.unwrap_or_default())?;
+        fs::create_dir_all(&self.folder)
+    }
+
+    fn check_inside(&self, folder: &Path) -> io::Result<()> {
+        let root = self.root.canonicalize()?;
+        if folder.starts_with(&root) {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("a link leads out of `{}`", root.display())))
+    }
+}
+
+/// A file that has its name only once it is whole. Dropped before, it is gone.
+#[derive(Debug)]
+pub struct Unfinished {
+    draft: Draft,
+    path: PathBuf,
+}
+
+/// A file before it has its name.
+#[derive(Debug)]
+enum Draft {
+    /// Nothing is left of it even if this process is killed.
+    Nameless(File),
+    /// Where the file system knows no files without names.
+    Named(NamedTempFile),
+}
+
+impl Draft {
+    fn new(path: &Path) -> io::Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        // The umask takes its part of the mode, as for any new file.
+        match rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666)) {
+            Ok(file) => Ok(Self::Nameless(file.into())),
+            Err(_) => temporary().tempfile_in(folder).map(Self::Named),
+        }
+    }
+
+    fn file(&mut self) -> &mut File {
+        match self {
+            Self::Nameless(file) => file,
+            Self::Named(file) => file.as_file_mut(),
+        }
+    }
+
+    /// Gives it a temporary name beside `path`, so that it can take the place of what is there.
+    fn named(self, path: &Path) -> io::Result<TempPath> {
+        let file = match self {
+            Self::Nameless(file) => file,
+            Self::Named(file) => return Ok(file.into_temp_path()),
+        };
+        let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let link = |name: &Path| Ok(linkat(CWD, &open, CWD, name, AtFlags::SYMLINK_FOLLOW)?);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        temporary().make_in(folder, link).map(NamedTempFile::into_temp_path)
+    }
+}
+
+/// Temporary names.
+fn temporary() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(".part").permissions(Permissions::from_mode(0o666));
+    builder
+}
+
+impl Unfinished {
+    /// Appends to it. Into the page cache, mostly, which costs less than asking another thread to do it.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.draft.file().write_all(bytes).map_err(|error| failed(&self.path, &error))
+    }
+
+    /// Gives it its name, in place of what had it before.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn finish(self) -> Result<(), String> {
+        let Self { draft, path } = self;
+        let named = draft.named(&path).map_err(|error| failed(&path, &error))?;
+        named.persist(&path).map_err(|error| failed(&path, &error.error))
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> String {
+    format!("failed to save `{}`: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(prefix: &str, path: &str) -> Result<String, String> {
+        let place = Folder::new(prefix)?.place(Path::new("/job"), path.as_bytes())?;
+        Ok(place.folder.join(place.name).display().to_string())
+    }
+
+    #[test]
+    fn a_file_stays_in_its_folder() {
+        for (prefix, path, expected) in [
+            ("", "a.html", Ok("/job/a.html")),
+            ("pages/", "pages/a/b.html", Ok("/job/pages/a/b.html")),
+            ("pages/p-", "pages/p-1", Ok("/job/pages/p-1")),
+            ("./", "./a", Ok("/job/./a")),
+            ("", "a/../b", Ok("/job/b")),
+            ("/data/out/", "/data/out/x", Ok("/data/out/x")),
+            ("/data/out/", "/data/out//etc/passwd", Ok("/data/out/etc/passwd")),
+            ("", "/etc/passwd", Err("not saved: `/etc/passwd` leads out of the job's folder")),
+            ("", "../x", Err("not saved: `../x` leads out of the job's folder")),
+            ("", "a/../../x", Err("not saved: `a/../../x` leads out of the job's folder")),
+            ("pages/", "pages/../x", Err("not saved: `pages/../x` leads out of `pages/`")),
+            (
+                "/data/out/",
+                "/data/out/../x",
+                Err("not saved: `/data/out/../x` leads out of `/data/out/`"),
+            ),
+            ("pages/", "pages/", Err("not saved: `pages/` is no name of a file")),
+            ("", "..", Err("not saved: `..` leads out of the job's folder")),
+            ("", "a/..", Err("not saved: `a/..` is no name of a file")),
+            ("", "", Err("not saved: `` is no name of a file")),
+        ] {
+            let expected = expected.map(str::to_owned).map_err(str::to_owned);
+            assert_eq!(place(prefix, path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_job_file_may_not_lead_out_either_unless_it_says_where() {
+        assert!(Folder::new("../x/").is_err());
+        assert!(Folder::new("a/../../").is_err());
+        assert!(Folder::new("/").is_err());
+        assert!(Folder::new("/data/../").is_err());
+        assert!(Folder::new("/data/").is_ok());
+    }
+
+    #[test]
+    fn links_do_not_lead_out() {
+        let (job, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(other.path(), job.path().join("link")).unwrap();
+        for path in ["link/x", "link/new/x"] {
+            let place = Folder::new("").unwrap().place(job.path(), path.as_bytes()).unwrap();
+            let error = place.create().unwrap_err();
+            assert!(error.contains("a link leads out of"), "{error}");
+        }
+        assert_eq!(fs::read_dir(other.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_has_its_name_once_it_is_whole() {
+        let job = tempfile::tempdir().unwrap();
+        let place = Folder::new("a/").unwrap().place(job.path(), b"a/b/c.txt").unwrap();
+        let path = job.path().join("a/b/c.txt");
+        let mut file = place.create().unwrap();
+        file.write(b"one").unwrap();
+        assert!(!path.exists());
+        drop(file);
+        assert_eq!(fs::read_dir(job.path().join("a/b")).unwrap().count(), 0);
+        let mut file = place.create().unwrap();
+        file.write(b"two").unwrap();
+        file.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o600, 0o600);
+    }
+}

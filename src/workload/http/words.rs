@@ -1,0 +1,84 @@
+//! What went wrong with an answer, in the user's words.
+
+use std::error::Error;
+use std::io;
+
+use hyper_util::client::legacy;
+
+use super::connect::{ConnectError, Gone};
+
+/// Why there is no answer at all.
+pub(super) fn no_answer(error: &legacy::Error) -> String {
+    let mut source = error.source();
+    let mut last = None;
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<ConnectError>() {
+            return error.to_string();
+        }
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+                return Gone.to_string();
+            }
+            if error.is_parse() {
+                return format!("the answer is not HTTP: {error}");
+            }
+        }
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return connection_lost(error).unwrap_or_else(|| error.to_string());
+        }
+        last = Some(error);
+        source = error.source();
+    }
+    last.map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn connection_lost(error: &io::Error) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset => {
+            Some("the server reset the connection before it answered".into())
+        }
+        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => Some(Gone.to_string()),
+        _ => None,
+    }
+}
+
+/// Why a body ended after `read` of `length` bytes. `error` is what reading it came to.
+pub(super) fn broken_body(
+    error: &(dyn Error + 'static),
+    read: u64,
+    length: Option<u64>,
+    encoding: Option<&str>,
+) -> String {
+    let of = length.map_or(String::new(), |length| format!(" of {length}"));
+    let cut = format!("body cut short after {read}{of} bytes");
+    let mut source = Some(error);
+    let (mut received, mut last) = (false, error);
+    while let Some(error) = source {
+        last = error;
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            received = true;
+            if error.is_incomplete_message() {
+                return cut;
+            }
+        }
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            match io.kind() {
+                io::ErrorKind::UnexpectedEof if received || encoding.is_some() => return cut,
+                io::ErrorKind::ConnectionReset => {
+                    return format!("{cut}: the server reset the connection");
+                }
+                _ => {}
+            }
+            // The error of another layer inside, which `source` skips.
+            if let Some(inner) = io.get_ref() {
+                source = Some(inner);
+                continue;
+            }
+        }
+        source = error.source();
+    }
+    match encoding {
+        Some(encoding) if !received => format!("the body is not {encoding}: {last}"),
+        _ => format!("{cut}: {last}"),
+    }
+}
