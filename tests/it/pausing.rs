@@ -1,9 +1,9 @@
 //! Ctrl-Z: the runner, its children and its clock stand still until they are let go on.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::models::children;
-use crate::support::{PATIENCE, TestJob, wait_until};
+use crate::support::{Running, TestJob, wait_until};
 
 /// A second's work in small steps, so that what a pause takes away shows.
 const STEPS: &str =
@@ -33,14 +33,9 @@ fn job(workload: &str) -> String {
 }
 
 /// Pauses a run in the midst of its tasks for longer than these may take.
-fn pause_in_the_midst(job: &str, args: [&str; 2], is_started: impl Fn(&TestJobRun) -> bool) {
-    let run = TestJobRun(TestJob::new(job).args(args).spawn());
-    let start = Instant::now();
-    while !is_started(&run) {
-        assert!(start.elapsed() < PATIENCE);
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let TestJobRun(running) = run;
+fn pause_in_the_midst(job: &str, model: &str, has_started: impl Fn(&Running) -> bool) {
+    let running = TestJob::new(job).args(["--model", model]).spawn();
+    wait_until("tasks are running", || has_started(&running).then_some(()));
     running.signal(libc::SIGTSTP);
     wait_until_stopped(running.pid());
     let below: Vec<i32> = children(running.pid()).into_iter().flat_map(children).collect();
@@ -64,42 +59,31 @@ fn pause_in_the_midst(job: &str, args: [&str; 2], is_started: impl Fn(&TestJobRu
     assert!(wall < 10.0, "{wall}");
 }
 
-struct TestJobRun(crate::support::Running);
-
-impl TestJobRun {
-    fn has_started(&self) -> bool {
-        self.0.folder().join("started").exists()
-    }
-
-    /// For tasks that leave no trace: the service is up, and the workers are.
-    fn has_workers(&self, count: usize) -> bool {
-        let launcher = children(self.0.pid());
-        let below: Vec<i32> = launcher.into_iter().flat_map(children).collect();
-        let partial = self.0.folder().join("results/job.csv.partial").exists();
-        partial && below.len() > count
-    }
+/// Whether the pool is being started or has been, and there are more processes than this below the launcher: the only
+/// trace of tasks that leave none.
+fn has_more_children(running: &Running, count: usize) -> bool {
+    let partial = running.folder().join("results/job.csv.partial").exists();
+    partial && children(running.pid()).into_iter().flat_map(children).count() > count
 }
 
 #[test]
 fn a_pause_of_commands_counts_for_nothing() {
-    pause_in_the_midst(&job(&format!("command]\n{STEPS}")), ["--model", "threads"], |run| {
-        run.has_started()
+    pause_in_the_midst(&job(&format!("command]\n{STEPS}")), "threads", |running| {
+        running.folder().join("started").exists()
     });
 }
 
 #[test]
 fn a_pause_of_worker_processes_counts_for_nothing() {
     let job = job("sleep]\nduration = '1s'");
-    pause_in_the_midst(&job, ["--model", "processes"], |run| run.has_workers(2));
+    pause_in_the_midst(&job, "processes", |running| has_more_children(running, 2));
 }
 
 #[test]
 fn a_pause_of_waits_in_the_runner_counts_for_nothing() {
-    // A task of another kind shows in `children`: the service is the one, its `sleep` the other.
-    let job =
-        job("sleep]\nduration = '1s'").replace("while :; do sleep 0.01; done", "sleep 300 & wait");
-    let job = job.replace("[limits]", "[services.t]\nargv = ['sleep', '300']\n[limits]");
-    pause_in_the_midst(&job, ["--model", "async"], |run| run.has_workers(1));
+    // They have no process: a second service shows that the first one is up, and that they are next.
+    let job = job("sleep]\nduration = '1s'") + "\n[services.t]\nargv = ['sleep', '300']";
+    pause_in_the_midst(&job, "async", |running| has_more_children(running, 1));
 }
 
 #[test]

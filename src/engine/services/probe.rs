@@ -15,7 +15,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long one look may take: a program that accepts connections may not answer them yet.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// How long to look for somebody else at the address.
+/// How much of an answer is heard out.
+const REST_BYTES: u64 = 1 << 20;
+
+/// How long to look for somebody else at the address, and to hear an answer out.
 const GLANCE: Duration = Duration::from_millis(200);
 
 /// The address where the service is going to be, if somebody is there before it is started: an answer would say
@@ -56,7 +59,13 @@ async fn answers(address: &Address, request: &str) -> bool {
     const START: &[u8; 5] = b"HTTP/";
     let Some(mut stream) = connect(address).await else { return false };
     let mut start = [0; START.len()];
-    stream.write_all(request.as_bytes()).await.is_ok()
+    let answered = stream.write_all(request.as_bytes()).await.is_ok()
         && stream.read_exact(&mut start).await.is_ok()
-        && start == *START
+        && start == *START;
+    if answered {
+        // A server that is hung up on fills the log with complaints.
+        let mut rest = Vec::new();
+        let _ = timeout(GLANCE, stream.take(REST_BYTES).read_to_end(&mut rest)).await;
+    }
+    answered
 }
