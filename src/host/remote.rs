@@ -28,6 +28,10 @@ use flight::{Flight, Pace, Settle};
 use process::{Event, Process, Program};
 
 /// What became of a task that was handed to a worker.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the common one, and is taken apart at once"
+)]
 #[derive(Debug)]
 pub enum Verdict {
     /// It was attempted, and this came of it.
