@@ -9,7 +9,6 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use runner::engine::attempt::Attempt;
 use runner::engine::cancel::Cancel;
-use runner::engine::clock::Moment;
 use runner::engine::task::Task;
 use runner::job::{Fields, Scope, Template};
 use runner::workload::compute::{self, Function, Spec, Worker};
@@ -42,7 +41,7 @@ fn overhead(criterion: &mut Criterion) {
         grace: Duration::ZERO,
         cancel: &cancel,
     };
-    let task = Task { number: 1, fields: Fields::single("1"), taken: Moment::now(), attempts: 0 };
+    let task = Task::new(1, Fields::single("1"));
     let scope = Scope { job: "bench", fields: None };
     let arg = Template::parse("{input}", &scope).unwrap();
     let spec = Spec { function: Function::CountDown, arg };

@@ -20,6 +20,8 @@ pub enum Exit {
     Nothing,
     /// Results could not be fully written.
     NotWritten,
+    /// A job reached its deadline.
+    Deadline,
     /// This signal ended the run.
     Signal(i32),
 }
@@ -34,6 +36,7 @@ impl Exit {
             Exit::NotOk => 3,
             Exit::Nothing => 4,
             Exit::NotWritten => 6,
+            Exit::Deadline => 124,
             Exit::Signal(signal) => 128_u8.saturating_add(signal as u8),
         }
     }
@@ -47,10 +50,11 @@ impl Exit {
         }
     }
 
-    /// The exit of a whole run, from those of its jobs: the first that applies of a signal, 1, 6, 2, 3, then 4 only if
-    /// no job had a task.
+    /// The exit of a whole run, from those of its jobs: the first that applies of a signal, 1, 6, 124, 2, 3, then 4
+    /// only if no job had a task.
     pub fn of_jobs(jobs: &[Exit]) -> Exit {
-        let order = [Exit::Internal, Exit::NotWritten, Exit::Usage, Exit::NotOk, Exit::Ok];
+        let order =
+            [Exit::Internal, Exit::NotWritten, Exit::Deadline, Exit::Usage, Exit::NotOk, Exit::Ok];
         let signal = jobs.iter().copied().find(|exit| matches!(exit, Exit::Signal(_)));
         signal
             .or_else(|| order.into_iter().find(|exit| jobs.contains(exit)))
@@ -70,19 +74,20 @@ mod tests {
 
     #[test]
     fn the_gravest_counts() {
-        use Exit::{Internal, NotOk, NotWritten, Nothing, Ok, Signal, Usage};
+        use Exit::{Deadline, Internal, NotOk, NotWritten, Nothing, Ok, Signal, Usage};
         for (jobs, whole) in [
             (vec![Ok, Ok], Ok),
             (vec![Ok, Nothing], Ok),
             (vec![Nothing, Nothing], Nothing),
             (vec![Nothing, NotOk], NotOk),
             (vec![NotOk, Usage], Usage),
-            (vec![Usage, NotWritten], NotWritten),
+            (vec![Usage, Deadline], Deadline),
+            (vec![Deadline, NotWritten], NotWritten),
             (vec![NotWritten, Internal], Internal),
             (vec![Internal, Signal(15)], Signal(15)),
         ] {
             assert_eq!(Exit::of_jobs(&jobs), whole, "{jobs:?}");
         }
-        assert_eq!(Signal(2).code(), 130);
+        assert_eq!((Signal(2).code(), Deadline.code()), (130, 124));
     }
 }

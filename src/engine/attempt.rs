@@ -14,6 +14,8 @@ pub enum Stop {
     Timeout,
     /// The job is being killed.
     Killed,
+    /// It must make room; it will run again, and is not charged for this time.
+    Evicted,
 }
 
 impl Stop {
@@ -21,7 +23,7 @@ impl Stop {
     pub fn status(self) -> Status {
         match self {
             Stop::Timeout => Status::Timeout,
-            Stop::Killed => Status::Cancelled,
+            Stop::Killed | Stop::Evicted => Status::Cancelled,
         }
     }
 }
@@ -31,6 +33,7 @@ impl Stop {
     pub fn words(self, timeout: Option<Duration>) -> String {
         match (self, timeout) {
             (Stop::Killed, _) => "cancelled".into(),
+            (Stop::Evicted, _) => "ended to free memory".into(),
             (Stop::Timeout, None) => "timed out".into(),
             (Stop::Timeout, Some(timeout)) => {
                 format!("timed out after {}", humantime::format_duration(timeout))
@@ -77,6 +80,7 @@ impl<'a> Attempt<'a> {
         tokio::select! {
             biased;
             () = self.cancel.killing() => Stop::Killed,
+            () = self.cancel.evicted(self.slot) => Stop::Evicted,
             () = timeout => Stop::Timeout,
         }
     }
@@ -86,6 +90,9 @@ impl<'a> Attempt<'a> {
     pub fn must_stop(&self, started: Moment) -> Option<Stop> {
         if self.cancel.level() == Level::Kill {
             return Some(Stop::Killed);
+        }
+        if self.cancel.is_evicted(self.slot) {
+            return Some(Stop::Evicted);
         }
         self.timeout.filter(|&timeout| started.elapsed() > timeout).map(|_| Stop::Timeout)
     }

@@ -1,10 +1,11 @@
-//! Stopping: whether the job goes on, drains or is being killed, and why.
+//! Stopping: whether the job goes on, drains or is being killed, and why; and which attempt must make room.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::eviction::Evictions;
 use crate::engine::services::ServiceFailure;
 
 /// How far the job has been stopped. A job is only ever stopped further.
@@ -29,6 +30,10 @@ pub enum Cause {
     Report(String),
     /// A worker could not be started; the message says why.
     Worker(String),
+    /// The job has reached its deadline.
+    Deadline,
+    /// Too many tasks have failed; the message says how many.
+    Failures(String),
     /// A service was never ready, or ended before its time.
     Service(ServiceFailure),
 }
@@ -40,9 +45,21 @@ pub struct Cancel {
     cause: OnceLock<Cause>,
     draining: CancellationToken,
     killing: CancellationToken,
+    /// Only where an attempt may be ended to make room for others.
+    evictions: Option<Evictions>,
 }
 
 impl Cancel {
+    /// The switch of a job that also ends single attempts, in these slots.
+    pub fn with_evictions(evictions: Evictions) -> Self {
+        Self { evictions: Some(evictions), ..Self::default() }
+    }
+
+    /// What ends single attempts, if anything does.
+    pub fn evictions(&self) -> Option<&Evictions> {
+        self.evictions.as_ref()
+    }
+
     /// Stops the job at least as far as `level`. The first cause is the one that is reported.
     pub fn raise(&self, level: Level, cause: Cause) {
         let _ = self.cause.set(cause);
@@ -77,6 +94,19 @@ impl Cancel {
     /// Ready as soon as running tasks must end.
     pub async fn killing(&self) {
         self.killing.cancelled().await;
+    }
+
+    /// Ready as soon as the attempt in this slot must make room.
+    pub async fn evicted(&self, slot: usize) {
+        match &self.evictions {
+            Some(evictions) => evictions.evicted(slot).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether the attempt in this slot must make room.
+    pub fn is_evicted(&self, slot: usize) -> bool {
+        self.evictions.as_ref().is_some_and(|evictions| evictions.is_evicted(slot))
     }
 }
 

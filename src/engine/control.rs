@@ -1,4 +1,5 @@
-//! The control thread: signals and progress. It runs no task, so nothing that a task does can hold it up.
+//! The control thread: signals, progress, and what a job has to be guarded against. It runs no task, so nothing that a
+//! task does can hold it up.
 //!
 //! INT, TERM and HUP stop the job. TSTP (Ctrl-Z) pauses it: the children are stopped, the clock stands still, and then
 //! the runner stops itself, until somebody lets it go on.
@@ -14,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::engine::cancel::{Cancel, Cause, Level};
 use crate::engine::clock;
+use crate::engine::guard::Guard;
 use crate::engine::run::SharedLauncher;
 use crate::report::progress::Progress;
 use crate::sys;
@@ -39,6 +41,7 @@ struct Shared {
 struct Current {
     cancel: Arc<Cancel>,
     progress: Progress,
+    guard: Guard,
     launcher: SharedLauncher,
 }
 
@@ -61,14 +64,15 @@ impl Control {
         Ok(Self { shared })
     }
 
-    /// Makes these the ones of the job that runs now, until the guard is dropped.
+    /// Makes these the ones of the job that runs now, until what is returned is dropped.
     pub fn attach(
         &self,
         cancel: Arc<Cancel>,
         progress: Progress,
+        guard: Guard,
         launcher: SharedLauncher,
     ) -> Attached<'_> {
-        *self.lock() = Some(Current { cancel, progress, launcher });
+        *self.lock() = Some(Current { cancel, progress, guard, launcher });
         // A signal may have come between two jobs.
         if let Some(signal) = self.signal() {
             self.shared.stop(signal, Level::Drain);
@@ -91,8 +95,9 @@ pub struct Attached<'a>(&'a Control);
 
 impl Drop for Attached<'_> {
     fn drop(&mut self) {
-        if let Some(current) = self.0.lock().take() {
+        if let Some(mut current) = self.0.lock().take() {
             current.progress.finish();
+            current.guard.say_failures(&current.cancel, &current.progress);
         }
     }
 }
@@ -141,7 +146,8 @@ impl Shared {
     }
 
     fn tick(&self) {
-        if let Some(current) = &*self.current.lock().expect("no holder of this lock panics") {
+        if let Some(current) = &mut *self.current.lock().expect("no holder of this lock panics") {
+            current.guard.tick(&current.cancel, &current.progress);
             current.progress.tick();
         }
     }

@@ -1,7 +1,13 @@
-//! Where slots take their tasks from: the inputs, read lazily, and tasks that were given back.
+//! Where slots take their tasks from: the inputs, read lazily, tasks that were given back, and retries that are due.
 //!
-//! The feed counts the tasks that are out. A slot ends only when the inputs have ended and nothing is out any more,
-//! since what is out may yet be given back.
+//! The feed counts the tasks that are out. A slot ends only when the inputs have ended, nothing waits and nothing is
+//! out any more, since what is out may yet be given back.
+//!
+//! Of the slots that wait, one keeps the time for the retries ([`State::timed`]), so that a retry that becomes due wakes
+//! one slot and not all. Whoever takes something passes the word on, if there may be more.
+
+mod hosts;
+mod retries;
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,17 +18,25 @@ use async_channel::{Receiver, TryRecvError};
 use tokio::sync::Notify;
 
 use crate::engine::cancel::{Cancel, Cause, Level};
-use crate::engine::clock::Moment;
+use crate::engine::clock::{self, Moment};
 use crate::engine::task::Task;
 use crate::job::{Fields, InputError, InputReader, Inputs};
+use hosts::HostName;
+pub use hosts::{HostOf, Hosts};
+use retries::Retries;
 
 type Numbered = Result<(u64, Fields), InputError>;
+
+/// So many tasks may wait for each slot, retries and parked ones each, before no new input is handed out.
+const WAITING_PER_SLOT: usize = 16;
 
 /// The tasks of one job, shared by all of its slots.
 pub struct Feed {
     state: Mutex<State>,
-    /// A task was given back, or the last one has ended.
+    /// There may be something to take, or the last task has ended.
     changed: Notify,
+    /// A retry is due earlier than those before it.
+    sooner: Notify,
     cancel: Arc<Cancel>,
 }
 
@@ -30,8 +44,16 @@ struct State {
     source: Source,
     /// Given back, to be taken again before anything new.
     returned: VecDeque<Task>,
+    retries: Retries,
+    hosts: Option<Hosts>,
+    /// So many may wait.
+    room: usize,
     /// Taken and not yet settled.
     out: usize,
+    /// A waiting slot keeps the time for the retries.
+    timed: bool,
+    /// Waiting slots that do not look at the source, because too much waits.
+    shut_out: usize,
 }
 
 enum Source {
@@ -41,7 +63,10 @@ enum Source {
         next: u64,
     },
     /// Read by a thread of its own, since it can block.
-    Channel(Receiver<Numbered>),
+    Channel {
+        receiver: Receiver<Numbered>,
+        arrived: VecDeque<Numbered>,
+    },
     Ended,
 }
 
@@ -54,35 +79,49 @@ enum Taken {
 }
 
 impl Feed {
-    /// Opens the inputs for `slots` slots.
+    /// Opens the inputs for `slots` slots; `hosts` limits how many tasks of a host are out at once.
     ///
     /// # Errors
     /// If the inputs cannot be opened, or the thread that reads them cannot be started.
-    pub fn open(inputs: &Inputs, slots: usize, cancel: Arc<Cancel>) -> Result<Self, FeedError> {
+    pub fn open(
+        inputs: &Inputs,
+        slots: usize,
+        hosts: Option<Hosts>,
+        cancel: Arc<Cancel>,
+    ) -> Result<Self, FeedError> {
         let reader = inputs.open()?;
         let source = if inputs.can_block() {
-            Source::Channel(read_aside(reader, 2 * slots)?)
+            Source::Channel { receiver: read_aside(reader, 2 * slots)?, arrived: VecDeque::new() }
         } else {
             Source::Direct { reader, next: 1 }
         };
-        let state = Mutex::new(State { source, returned: VecDeque::new(), out: 0 });
-        Ok(Self { state, changed: Notify::new(), cancel })
+        let state = State {
+            source,
+            returned: VecDeque::new(),
+            retries: Retries::default(),
+            hosts,
+            room: WAITING_PER_SLOT * slots,
+            out: 0,
+            timed: false,
+            shut_out: 0,
+        };
+        Ok(Self { state: Mutex::new(state), changed: Notify::new(), sooner: Notify::new(), cancel })
     }
 
     /// A slot's way to its tasks.
     pub fn hand(self: &Arc<Self>) -> Hand {
-        Hand { feed: Arc::clone(self), held: 0 }
+        Hand { feed: Arc::clone(self), held: Held::default() }
     }
 
     /// The next task that will not run any more, once every slot has ended. A source that can block is not waited for:
     /// what it has not delivered by then is no task.
     pub fn next_unrun(&self) -> Option<Task> {
         let mut state = self.lock();
-        if let Some(task) = state.returned.pop_front() {
+        if let Some(task) = state.any_waiting() {
             return Some(task);
         }
         match state.source.next() {
-            Some(Ok((number, fields))) => Some(new_task(number, fields)),
+            Some(Ok((number, fields))) => Some(Task::new(number, fields)),
             Some(Err(error)) => {
                 state.source = Source::Ended;
                 self.cancel.raise(Level::Drain, Cause::Input(error.to_string()));
@@ -96,29 +135,32 @@ impl Feed {
         self.state.lock().expect("no slot panics while it holds the feed")
     }
 
-    /// Settles `held` tasks and takes up to `want` new ones.
-    fn try_take(&self, held: &mut usize, want: usize, batch: &mut VecDeque<Task>) -> Taken {
+    /// Settles what is `held` and takes up to `want` new tasks.
+    fn try_take(&self, held: &mut Held, want: usize, batch: &mut VecDeque<Task>) -> Taken {
         let mut state = self.lock();
-        state.out -= std::mem::take(held);
+        state.settle(held);
         if self.cancel.level() >= Level::Drain {
             return Taken::Over;
         }
         while batch.len() < want {
-            if let Some(task) = state.returned.pop_front() {
-                batch.push_back(task);
-                continue;
-            }
-            match state.source.next() {
-                Some(Ok((number, fields))) => batch.push_back(new_task(number, fields)),
-                Some(Err(error)) => return self.spoil(state, &error),
+            match state.next(&mut held.hosts) {
+                Some(Ok(task)) => batch.push_back(task),
+                Some(Err(error)) => {
+                    // What was taken before has a row, too.
+                    state.returned.extend(batch.drain(..));
+                    return self.spoil(state, &error);
+                }
                 None => break,
             }
         }
-        state.out += batch.len();
-        *held = batch.len();
+        held.tasks = batch.len();
+        state.out += held.tasks;
         if !batch.is_empty() {
+            if state.has_more() {
+                self.changed.notify_one();
+            }
             Taken::Some
-        } else if state.out == 0 && matches!(state.source, Source::Ended) {
+        } else if state.is_over() {
             drop(state);
             self.changed.notify_waiters();
             Taken::Over
@@ -137,13 +179,19 @@ impl Feed {
 
     /// Ready when there may be something to take, or nothing ever again.
     async fn arrival(&self, changed: impl Future<Output = ()>) {
-        let receiver = match &self.lock().source {
-            Source::Channel(receiver) => Some(receiver.clone()),
-            _ => None,
-        };
+        let watch = Watch::begin(self);
         let delivery = async {
-            match receiver {
+            match &watch.receiver {
                 Some(receiver) => receiver.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let due = async {
+            match watch.due {
+                Some(due) => tokio::select! {
+                    () = clock::sleep_until(due) => {}
+                    () = self.sooner.notified() => {}
+                },
                 None => std::future::pending().await,
             }
         };
@@ -151,12 +199,115 @@ impl Feed {
             biased;
             () = self.cancel.draining() => {}
             () = changed => {}
-            delivered = delivery => match delivered {
-                Ok(Ok((number, fields))) => self.lock().returned.push_back(new_task(number, fields)),
-                Ok(Err(error)) => { self.spoil(self.lock(), &error); }
-                Err(_closed) => {} // the next look finds that out
+            () = due => {}
+            delivered = delivery => {
+                // That it is closed, the next look finds out.
+                if let Ok(delivered) = delivered
+                    && let Source::Channel { arrived, .. } = &mut self.lock().source
+                {
+                    arrived.push_back(delivered);
+                }
             }
         }
+    }
+}
+
+/// What a slot waits for besides a change.
+struct Watch<'a> {
+    feed: &'a Feed,
+    /// If there is room for new inputs, and they come through a channel.
+    receiver: Option<Receiver<Numbered>>,
+    is_shut_out: bool,
+    /// If this slot keeps the time.
+    due: Option<Moment>,
+}
+
+impl<'a> Watch<'a> {
+    fn begin(feed: &'a Feed) -> Self {
+        let mut state = feed.lock();
+        let is_shut_out = state.is_full();
+        let receiver = match &state.source {
+            Source::Channel { receiver, .. } if !is_shut_out => Some(receiver.clone()),
+            _ => None,
+        };
+        let due = state.retries.next_due().filter(|_| !state.timed);
+        state.timed |= due.is_some();
+        state.shut_out += usize::from(is_shut_out);
+        Self { feed, receiver, is_shut_out, due }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let mut state = self.feed.lock();
+        state.shut_out -= usize::from(self.is_shut_out);
+        if self.due.is_some() {
+            state.timed = false;
+        }
+    }
+}
+
+impl State {
+    fn settle(&mut self, held: &mut Held) {
+        self.out -= std::mem::take(&mut held.tasks);
+        if let Some(hosts) = &mut self.hosts {
+            held.hosts.drain(..).for_each(|host| hosts.release(host));
+        }
+    }
+
+    /// The next task that may run now, if there is one. What waits for its host is parked on the way.
+    fn next(&mut self, held: &mut Vec<HostName>) -> Option<Result<Task, InputError>> {
+        if let Some(hosts) = &mut self.hosts
+            && let Some(task) = hosts.pop_free(held)
+        {
+            return Some(Ok(task));
+        }
+        loop {
+            let task = match self.candidate()? {
+                Ok(task) => task,
+                Err(error) => return Some(Err(error)),
+            };
+            let Some(hosts) = &mut self.hosts else { return Some(Ok(task)) };
+            if let Some(task) = hosts.admit(task, held) {
+                return Some(Ok(task));
+            }
+        }
+    }
+
+    fn candidate(&mut self) -> Option<Result<Task, InputError>> {
+        if let Some(task) = self.retries.pop_due().or_else(|| self.returned.pop_front()) {
+            return Some(Ok(task));
+        }
+        if self.is_full() {
+            return None;
+        }
+        self.source.next().map(|input| input.map(|(number, fields)| Task::new(number, fields)))
+    }
+
+    fn any_waiting(&mut self) -> Option<Task> {
+        let parked = |hosts: &mut Hosts| hosts.pop_any();
+        self.returned
+            .pop_front()
+            .or_else(|| self.retries.pop())
+            .or_else(|| self.hosts.as_mut().and_then(parked))
+    }
+
+    /// Whether so much waits that no new input is handed out.
+    fn is_full(&self) -> bool {
+        self.retries.len() >= self.room
+            || self.hosts.as_ref().is_some_and(|hosts| hosts.parked() >= self.room)
+    }
+
+    /// Whether one of the waiting slots should look: it may find a task, or has to keep the time.
+    fn has_more(&self) -> bool {
+        (!self.retries.is_empty() && !self.timed)
+            || (self.shut_out > 0 && !self.is_full())
+            || self.hosts.as_ref().is_some_and(Hosts::has_free)
+    }
+
+    /// Whether there is nothing to take ever again.
+    fn is_over(&self) -> bool {
+        self.out == 0 && self.retries.is_empty() && matches!(self.source, Source::Ended)
     }
 }
 
@@ -172,21 +323,22 @@ impl Source {
                 *self = Source::Ended;
                 None
             }
-            Source::Channel(receiver) => match receiver.try_recv() {
-                Ok(input) => Some(input),
-                Err(TryRecvError::Empty) => None,
-                Err(TryRecvError::Closed) => {
-                    *self = Source::Ended;
-                    None
+            Source::Channel { receiver, arrived } => {
+                if let Some(input) = arrived.pop_front() {
+                    return Some(input);
                 }
-            },
+                match receiver.try_recv() {
+                    Ok(input) => Some(input),
+                    Err(TryRecvError::Empty) => None,
+                    Err(TryRecvError::Closed) => {
+                        *self = Source::Ended;
+                        None
+                    }
+                }
+            }
             Source::Ended => None,
         }
     }
-}
-
-fn new_task(number: u64, fields: Fields) -> Task {
-    Task { number, fields, taken: Moment::now(), attempts: 0 }
 }
 
 /// Reads inputs in a thread of its own. It ends with the inputs, or when the feed is gone; one that is blocked in a
@@ -204,10 +356,17 @@ fn read_aside(reader: InputReader, capacity: usize) -> io::Result<Receiver<Numbe
     Ok(receiver)
 }
 
+/// What a slot has taken and not settled.
+#[derive(Debug, Default)]
+struct Held {
+    tasks: usize,
+    hosts: Vec<HostName>,
+}
+
 /// A slot's way to its tasks. It holds what it has taken until it takes again.
 pub struct Hand {
     feed: Arc<Feed>,
-    held: usize,
+    held: Held,
 }
 
 impl Hand {
@@ -233,15 +392,28 @@ impl Hand {
         self.feed.lock().returned.push_back(task);
         self.feed.changed.notify_waiters();
     }
+
+    /// Lets a task wait for its next attempt until `due`.
+    pub fn retry(&self, task: Task, due: Moment) {
+        let mut state = self.feed.lock();
+        let is_sooner = state.retries.next_due().is_none_or(|first| due < first);
+        state.retries.push(task, due);
+        if !state.timed {
+            self.feed.changed.notify_one();
+        } else if is_sooner {
+            self.feed.sooner.notify_one();
+        }
+    }
 }
 
 impl Drop for Hand {
     /// A slot that ends early settles what it holds, or the others would wait for it for ever.
     fn drop(&mut self) {
         let mut state = self.feed.lock();
-        state.out -= self.held;
-        if state.out == 0 {
-            drop(state);
+        state.settle(&mut self.held);
+        let wakes = state.out == 0 || state.has_more();
+        drop(state);
+        if wakes {
             self.feed.changed.notify_waiters();
         }
     }
@@ -267,3 +439,6 @@ impl From<io::Error> for FeedError {
         Self::Thread(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,17 +12,21 @@ use rustix::process::{Resource, getrlimit};
 use tokio::runtime;
 use tokio::task::LocalSet;
 
+use crate::engine::admission::Admission;
 use crate::engine::cancel::{Cancel, Cause, Level};
 use crate::engine::clock::{Calendar, Moment};
 use crate::engine::control::Control;
-use crate::engine::feed::{Feed, FeedError};
+use crate::engine::eviction::Evictions;
+use crate::engine::feed::{Feed, FeedError, Hosts};
+use crate::engine::guard::{Failures, Guard};
+use crate::engine::headroom::Headroom;
 use crate::engine::place::Shared;
 use crate::engine::services::{ServiceFailure, Services};
-use crate::engine::task::{Outcome, Record, Status, Task};
+use crate::engine::task::{Record, Task};
 use crate::engine::{place, slot};
 use crate::exit::Exit;
 use crate::host::launcher::Launcher;
-use crate::job::Job;
+use crate::job::{Job, Values};
 use crate::model::{self, Model};
 use crate::report::progress::Progress;
 use crate::report::{Options, Report, ReportError, RunFacts, Summary};
@@ -39,6 +43,10 @@ pub struct Run {
     pub report: Report,
     /// The stop switch.
     pub cancel: Arc<Cancel>,
+    /// What an attempt waits for before it starts.
+    pub admission: Admission,
+    /// Where too many failures stop the job.
+    pub failures: Option<Failures>,
     /// What is observed along the way.
     pub watch: Watch,
     /// How much of a command's output is kept.
@@ -158,19 +166,26 @@ pub fn run(
     let started = Moment::now();
     memory::forget_peak();
     let calendar = Calendar::now();
-    let cancel = Arc::new(Cancel::default());
     let slots = slots(job);
     check_open_files(job, slots)?;
-    let feed = Arc::new(Feed::open(&job.inputs, slots, Arc::clone(&cancel))?);
+    let headroom = job.limits.min_free_memory.map(Headroom::new).map(Arc::new);
+    let cancel = Arc::new(match headroom {
+        Some(_) => Cancel::with_evictions(Evictions::new(slots)),
+        None => Cancel::default(),
+    });
+    let feed = Arc::new(Feed::open(&job.inputs, slots, hosts(job), Arc::clone(&cancel))?);
     let report = Report::create(job, options, Arc::clone(&cancel))?;
     let progress = Progress::new(&job.name, job.inputs.tasks(), report.counts(), options.progress);
-    let attached = control.attach(Arc::clone(&cancel), progress, launcher.clone());
+    let guard = Guard::new(started, job.limits.deadline, headroom.clone());
+    let attached = control.attach(Arc::clone(&cancel), progress, guard, launcher.clone());
 
     let run = Arc::new(Run {
         job: Arc::clone(job),
         feed,
         report,
         cancel: Arc::clone(&cancel),
+        admission: Admission::new(job.stage.pace, headroom),
+        failures: Failures::new(job.limits.stop_after),
         watch: Watch::new(started),
         keep: if options.output { Keep::Everything } else { Keep::Capture },
         shares_loops: job.stage.model == Model::Async && slots > 1,
@@ -194,6 +209,7 @@ pub fn run(
         }
         Some(Cause::Service(failure)) => Err(RunError::Service(failure.clone(), Box::new(summary))),
         Some(Cause::Worker(message)) => Err(RunError::Worker(message.clone(), Box::new(summary))),
+        Some(Cause::Deadline) => Err(RunError::Deadline(Box::new(summary))),
         _ => Ok(summary),
     }
 }
@@ -202,6 +218,19 @@ pub fn run(
 fn slots(job: &Job) -> usize {
     let tasks = job.inputs.tasks().map_or(usize::MAX, |tasks| tasks.max(1) as usize);
     job.stage.concurrency.min(tasks)
+}
+
+/// Keeps the tasks of each host within `limits.per_host`.
+fn hosts(job: &Arc<Job>) -> Option<Hosts> {
+    let limit = job.stage.per_host?;
+    let job = Arc::clone(job);
+    let host_of = move |task: &Task| {
+        let attempt = task.attempts + 1;
+        // Which slot it will be is not known yet; nobody names a host after it.
+        let values = Values { fields: &task.fields, task: task.number, attempt, slot: 1 };
+        job.stage.workload.host(&values)
+    };
+    Some(Hosts::new(limit, Box::new(host_of)))
 }
 
 /// Better one error than a failed row for every task that finds no descriptor left.
@@ -257,15 +286,9 @@ fn report_unrun(run: &Run) {
     }
     let mut outbox = run.report.outbox();
     while let Some(task) = run.feed.next_unrun() {
-        outbox.put(unrun(run, task));
+        outbox.put(Record::unrun(task, run.job.stage.columns.len()));
         outbox.wait_for_room();
     }
-}
-
-fn unrun(run: &Run, task: Task) -> Record {
-    let outcome = Outcome::new(Status::Cancelled, task.taken, Duration::ZERO);
-    let columns = vec![None; run.job.stage.columns.len()];
-    Record { task, slot: None, queued: None, first_started: None, outcome, columns }
 }
 
 fn finish(run: Run, started: Moment, calendar: Calendar) -> Result<Summary, RunError> {
@@ -296,6 +319,8 @@ pub enum RunError {
     OpenFiles(String),
     /// A worker could not be started.
     Worker(String, Box<Summary>),
+    /// The job was killed at its deadline.
+    Deadline(Box<Summary>),
     /// A service was never ready, or ended before its time.
     Service(ServiceFailure, Box<Summary>),
     /// The report could not be written.
@@ -316,6 +341,7 @@ impl RunError {
             Self::Service(ServiceFailure::Ended(_), _) => Exit::NotOk,
             Self::Report(error) if error.is_refusal() => Exit::Usage,
             Self::Report(error) if error.is_write() => Exit::NotWritten,
+            Self::Deadline(_) => Exit::Deadline,
             Self::Worker(..) | Self::Report(_) | Self::Threads(_) | Self::Panic => Exit::Internal,
         }
     }
@@ -324,7 +350,9 @@ impl RunError {
     pub fn into_summary(self) -> Option<Summary> {
         match self {
             Self::BadInput(_, summary) => summary.map(|summary| *summary),
-            Self::Worker(_, summary) | Self::Service(_, summary) => Some(*summary),
+            Self::Worker(_, summary) | Self::Service(_, summary) | Self::Deadline(summary) => {
+                Some(*summary)
+            }
             Self::OpenFiles(_) | Self::Report(_) | Self::Threads(_) | Self::Panic => None,
         }
     }
@@ -336,6 +364,7 @@ impl fmt::Display for RunError {
             Self::BadInput(message, _) | Self::OpenFiles(message) | Self::Worker(message, _) => {
                 f.write_str(message)
             }
+            Self::Deadline(_) => f.write_str("ended at its deadline, `limits.deadline`"),
             Self::Service(failure, _) => failure.fmt(f),
             Self::Report(error) => error.fmt(f),
             Self::Threads(error) => write!(f, "failed to start threads: {error}"),

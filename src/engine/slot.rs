@@ -1,15 +1,19 @@
-//! The slot: one loop, written once. Take a task, attempt it, hand the record on.
+//! The slot: one loop, written once. Take a task, wait until it may start, attempt it, settle it.
 
 use std::collections::VecDeque;
 use std::io;
 
 use crate::engine::attempt::Attempt;
 use crate::engine::cancel::{Cause, Level};
+use crate::engine::clock::Moment;
+use crate::engine::feed::Hand;
 use crate::engine::place::{Placed, Shared};
 use crate::engine::run::Run;
-use crate::engine::task::{Outcome, Record, Task};
+use crate::engine::task::{Earlier, Outcome, Record, Status, Task};
 use crate::host::remote::Verdict;
 use crate::job::Stage;
+use crate::report::Outbox;
+use crate::workload::command::Keep;
 
 /// Runs the slot with this number, from 1, until there is nothing left to take.
 pub async fn run(run: &Run, shared: &Shared, number: usize) {
@@ -26,34 +30,32 @@ pub async fn run(run: &Run, shared: &Shared, number: usize) {
         grace: stage.grace,
         cancel: &run.cancel,
     };
-    let mut outbox = run.report.outbox();
-    let mut hand = run.feed.hand();
+    let held = worker.holds_the_loop();
+    let (hand, outbox) = (run.feed.hand(), run.report.outbox());
+    let mut desk = Desk { run, number, held, hand, outbox };
     let mut batch = VecDeque::new();
-    while hand.take(worker.appetite(), &mut batch).await {
-        let held = worker.holds_the_loop();
-        let ran = worker
-            .run(&mut batch, &attempt, &mut |task, verdict| match verdict {
-                Verdict::Done(outcome) => {
-                    if held {
-                        run.watch.held(outcome.run);
-                    }
-                    outbox.put(record(stage, number, task, outcome));
-                }
-                Verdict::Requeue => hand.give_back(task),
-            })
-            .await;
+    let takes_turns = !run.admission.is_open();
+    while desk.hand.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
+        if takes_turns && !run.admission.admit(&run.cancel).await {
+            batch.drain(..).for_each(|task| desk.hand.give_back(task));
+            continue; // there will be no more
+        }
+        run.cancel.evictions().inspect(|evictions| evictions.begin(number));
+        let ran =
+            worker.run(&mut batch, &attempt, &mut |task, verdict| desk.settle(task, verdict)).await;
+        run.cancel.evictions().inspect(|evictions| evictions.end(number));
         if let Err(error) = ran {
             give_up(run, &error);
         }
-        if outbox.is_full() {
-            outbox.room().await;
+        if desk.outbox.is_full() {
+            desk.outbox.room().await;
         }
         if held && run.shares_loops {
             // The other slots of this loop have their turn; a computation never lets go by itself.
             tokio::task::yield_now().await;
         }
     }
-    drop(hand);
+    drop(desk);
     if let Some(bytes) = worker.stop().await {
         run.watch.worker_peak(bytes);
     }
@@ -64,14 +66,74 @@ fn give_up(run: &Run, error: &io::Error) {
     run.cancel.raise(Level::Drain, Cause::Worker(format!("failed to run a worker: {error}")));
 }
 
+/// Where a slot settles its tasks.
+struct Desk<'a> {
+    run: &'a Run,
+    /// The slot's.
+    number: usize,
+    /// Whether a task that runs holds the loop.
+    held: bool,
+    hand: Hand,
+    outbox: Outbox,
+}
+
+impl Desk<'_> {
+    fn settle(&mut self, task: Task, verdict: Verdict) {
+        match verdict {
+            Verdict::Done(outcome) if self.was_evicted(&outcome) => self.hand.give_back(task),
+            Verdict::Done(outcome) => self.done(task, outcome),
+            Verdict::Requeue => self.hand.give_back(task),
+        }
+    }
+
+    /// Nothing but a kill cancels what runs, except for making room, which is not charged.
+    fn was_evicted(&self, outcome: &Outcome) -> bool {
+        outcome.status == Status::Cancelled && self.run.cancel.level() < Level::Kill
+    }
+
+    fn done(&mut self, mut task: Task, outcome: Outcome) {
+        if self.held {
+            self.run.watch.held(outcome.run);
+        }
+        let stage = &self.run.job.stage;
+        task.attempts += 1;
+        if let Some(retry) = &stage.retry {
+            self.outbox.put_attempt(&task, &outcome);
+            if retry.wants(task.attempts, &outcome) && self.run.cancel.level() == Level::Run {
+                let pause = retry.pause(task.attempts, outcome.retry_after, fastrand::f64());
+                return self.wait(record(stage, self.number, task, outcome), Moment::now() + pause);
+            }
+        }
+        if let Some(failures) = &self.run.failures {
+            failures.count(outcome.status, &self.run.cancel);
+        }
+        self.outbox.put(record(stage, self.number, task, outcome));
+    }
+
+    /// Lets a task wait for its next attempt, without a slot.
+    fn wait(&self, record: Record, due: Moment) {
+        let Record { mut task, slot, queued, first_started, mut outcome, columns } = record;
+        let first_started = first_started.unwrap_or(outcome.started);
+        let queued = queued.unwrap_or_default();
+        if self.run.keep != Keep::Everything {
+            outcome.output = Vec::new(); // `columns` has what it was kept for
+        }
+        task.earlier = Some(Box::new(Earlier { first_started, queued, slot, outcome, columns }));
+        self.hand.retry(task, due);
+    }
+}
+
 fn record(stage: &Stage, slot: usize, mut task: Task, outcome: Outcome) -> Record {
-    task.attempts += 1;
     let output = if outcome.output.is_empty() { &outcome.result } else { &outcome.output };
     let columns =
         stage.columns.iter().map(|column| column.extract(output, &outcome.headers)).collect();
+    let (first_started, queued) = match task.earlier.take() {
+        Some(earlier) => (earlier.first_started, earlier.queued),
+        None => (outcome.started, outcome.started.since(task.taken)),
+    };
     Record {
-        queued: Some(outcome.started.since(task.taken)),
-        first_started: Some(outcome.started),
+        queued: Some(queued),
+        first_started: Some(first_started),
         slot: Some(slot),
         task,
         outcome,

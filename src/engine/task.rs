@@ -18,6 +18,30 @@ pub struct Task {
     pub taken: Moment,
     /// Attempts that have been charged to it so far.
     pub attempts: u32,
+    /// What came of them, if there were any. Boxed, since most tasks are attempted once.
+    pub earlier: Option<Box<Earlier>>,
+}
+
+impl Task {
+    /// A task that has just been taken from the inputs.
+    pub fn new(number: u64, fields: Fields) -> Self {
+        Self { number, fields, taken: Moment::now(), attempts: 0, earlier: None }
+    }
+}
+
+/// The attempts of a task that is to be attempted again: its row, if it comes to no further one.
+#[derive(Clone, Debug)]
+pub struct Earlier {
+    /// When the first one started.
+    pub first_started: Moment,
+    /// From being taken to the first start.
+    pub queued: Duration,
+    /// Where the last one ran.
+    pub slot: Option<usize>,
+    /// What the last one came to.
+    pub outcome: Outcome,
+    /// What `[columns]` found in its output.
+    pub columns: Vec<Option<Vec<u8>>>,
 }
 
 /// How a task ended.
@@ -88,6 +112,8 @@ pub struct Outcome {
     pub output_bytes: Option<u64>,
     /// The cause of a failure, in words, then the tail of standard error. Empty if there is nothing to say.
     pub error: String,
+    /// How long to wait before the next attempt, if a server has asked for that.
+    pub retry_after: Option<Duration>,
 }
 
 impl Outcome {
@@ -106,6 +132,7 @@ impl Outcome {
             whole_output: None,
             output_bytes: None,
             error: String::new(),
+            retry_after: None,
         }
     }
 
@@ -131,4 +158,29 @@ pub struct Record {
     pub outcome: Outcome,
     /// The values of `[columns]`, in their order; `None` where the output had none.
     pub columns: Vec<Option<Vec<u8>>>,
+}
+
+impl Record {
+    /// The record of a task that does not run, or not again: it ends as its last attempt has, or as cancelled.
+    pub fn unrun(mut task: Task, columns: usize) -> Self {
+        if let Some(earlier) = task.earlier.take() {
+            return earlier.into_record(task);
+        }
+        let outcome = Outcome::new(Status::Cancelled, task.taken, Duration::ZERO);
+        let columns = vec![None; columns];
+        Self { task, slot: None, queued: None, first_started: None, outcome, columns }
+    }
+}
+
+impl Earlier {
+    fn into_record(self, task: Task) -> Record {
+        Record {
+            task,
+            slot: self.slot,
+            queued: Some(self.queued),
+            first_started: Some(self.first_started),
+            outcome: self.outcome,
+            columns: self.columns,
+        }
+    }
 }

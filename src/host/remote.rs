@@ -267,6 +267,11 @@ impl Remote {
                     self.process.as_mut()?.kill();
                     continue;
                 }
+                () = attempt.cancel.evicted(attempt.slot), if why.is_none() => {
+                    why = Some(Why::Stop(Stop::Evicted, 0));
+                    self.process.as_mut()?.kill();
+                    continue;
+                }
                 () = look => None,
             };
             let now = match event {
@@ -402,6 +407,8 @@ impl Remote {
         let outcome = match why {
             // The one that was too long has ended after all, and the next had started: that one is not to blame.
             Some(Why::Stop(Stop::Timeout, late)) if *late != running.seq => return,
+            // It is requeued with all that it had not started.
+            Some(Why::Stop(Stop::Evicted, _)) => return,
             Some(Why::Stop(stop, _)) => {
                 let mut outcome =
                     Outcome::new(stop.status(), running.since, running.since.elapsed());

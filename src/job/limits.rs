@@ -1,7 +1,7 @@
 //! The settings of `[limits]`, and the model beside it.
 
 use std::fmt;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -79,6 +79,50 @@ impl fmt::Display for Concurrency {
             Concurrency::Count(count) => count.fmt(f),
             Concurrency::Cores => f.write_str("cores"),
         }
+    }
+}
+
+/// How many of something there may be; at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(NonZeroU32);
+
+impl Count {
+    /// The number, above 0.
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl FromStr for Count {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| format!("must be an integer above 0, not `{text}`"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Count;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer above 0")
+            }
+
+            fn visit_i64<E: Error>(self, count: i64) -> Result<Count, E> {
+                let number = u32::try_from(count).ok().and_then(NonZeroU32::new);
+                number.map(Count).ok_or_else(|| E::invalid_value(Unexpected::Signed(count), &self))
+            }
+        }
+        deserializer.deserialize_i64(Number)
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -196,6 +240,14 @@ mod tests {
         assert!(Concurrency::Cores.slots() > 0);
         for text in ["0", "-1", "1.5", "many", ""] {
             assert!(text.parse::<Concurrency>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn counts() {
+        assert_eq!("3".parse::<Count>().unwrap().to_string(), "3");
+        for text in ["0", "-1", "1.5", "4294967296", ""] {
+            assert!(text.parse::<Count>().is_err(), "{text}");
         }
     }
 

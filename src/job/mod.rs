@@ -11,11 +11,14 @@ mod name;
 mod overrides;
 mod plan;
 mod planner;
+mod rate;
 mod read;
 mod report;
+mod retry;
 mod services;
 mod setting;
 mod size;
+mod stop_after;
 mod syntax;
 mod table;
 mod template;
@@ -28,14 +31,17 @@ use std::time::Duration;
 pub use columns::Column;
 pub use fields::Fields;
 pub use inputs::{InputError, InputReader, Inputs};
-pub use limits::{Concurrency, Period, RawModel, Timeout};
+pub use limits::{Concurrency, Count, Period, RawModel, Timeout};
 pub use name::JobName;
 pub use overrides::Overrides;
 pub use planner::Planner;
+pub use rate::Rate;
 pub use read::read;
 pub use report::{Dialect, Order, ReportSettings};
+pub use retry::{Retry, RetryOn};
 pub use services::{Address, Ready, Service};
 pub use size::ByteSize;
+pub use stop_after::{FailureLimit, Running, StopAfter};
 pub use table::Table;
 pub use template::{Scope, Template, TemplateError, Values};
 
@@ -61,8 +67,30 @@ pub struct Job {
     pub services: Vec<Service>,
     /// What is done to each.
     pub stage: Stage,
+    /// What ends the job early or holds it up as a whole.
+    pub limits: JobLimits,
     /// How the report is written.
     pub report: ReportSettings,
+}
+
+/// The limits of a whole job.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct JobLimits {
+    /// How long the job may take; then it is killed.
+    pub deadline: Option<Duration>,
+    /// How many failures end it.
+    pub stop_after: StopAfter,
+    /// Below this much available memory, nothing starts.
+    pub min_free_memory: Option<ByteSize>,
+}
+
+/// How fast attempts may start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// In the long run.
+    pub rate: Rate,
+    /// How many may start at once after a time without starts; above 0.
+    pub burst: u32,
 }
 
 /// One workload, the model that it runs under, and its limits.
@@ -78,6 +106,12 @@ pub struct Stage {
     pub timeout: Option<Duration>,
     /// From TERM to KILL.
     pub grace: Duration,
+    /// How fast attempts may start.
+    pub pace: Option<Pace>,
+    /// How many attempts may run at once against one host; above 0.
+    pub per_host: Option<usize>,
+    /// Which tasks are attempted again; `None`: none.
+    pub retry: Option<Retry>,
     /// What one task does.
     pub workload: Workload,
     /// Report columns that are taken from the output.

@@ -10,13 +10,17 @@ use toml::Spanned;
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::job::document::Document;
 use crate::job::inputs;
-use crate::job::limits::{Concurrency, Period, RawModel, Timeout};
+use crate::job::limits::{Concurrency, Count, Period, RawModel, Timeout};
 use crate::job::name::JobName;
 use crate::job::overrides::Argument;
 use crate::job::planner::Planner;
+use crate::job::rate::Rate;
+use crate::job::retry::Retry;
+use crate::job::size::ByteSize;
+use crate::job::stop_after::{FailureLimit, Running, StopAfter};
 use crate::job::syntax;
 use crate::job::table::Table;
-use crate::job::{Job, ReportSettings, Stage, columns, services};
+use crate::job::{Job, JobLimits, Pace, ReportSettings, Stage, columns, services};
 use crate::model::auto::{self, Choice};
 use crate::workload::{self, Workload};
 
@@ -83,7 +87,9 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
         fields: inputs.fields,
     };
     let workload = read_workload(&mut root, &plan);
-    let limits = Limits::read(root.table("limits"));
+    let kind = workload.as_ref().map(Workload::kind);
+    let limits = Limits::read(root.table("limits"), kind, &plan);
+    let retry = Retry::read(root.table("retry"), kind, &plan);
     let columns = columns::read(root.table("columns"), &plan, workload.as_ref());
     let report = ReportSettings::read(root.table("report"));
     let services = services::read(root.table("services"), &plan);
@@ -107,9 +113,13 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
                     concurrency: settled.concurrency,
                     timeout: limits.timeout,
                     grace: limits.grace,
+                    pace: limits.pace,
+                    per_host: limits.per_host,
+                    retry,
                     workload,
                     columns,
                 },
+                limits: limits.job,
                 report,
             }
         });
@@ -203,20 +213,73 @@ struct Limits {
     concurrency: Option<usize>,
     timeout: Option<Duration>,
     grace: Duration,
+    pace: Option<Pace>,
+    per_host: Option<usize>,
+    job: JobLimits,
 }
 
 impl Limits {
-    fn read(table: Option<Table<'_>>) -> Self {
-        let mut limits = Self { concurrency: None, timeout: None, grace: GRACE };
-        if let Some(mut table) = table {
-            let concurrency = table.get::<Concurrency>("concurrency");
-            limits.concurrency = concurrency.map(|concurrency| concurrency.into_inner().slots());
-            limits.timeout = table.get::<Timeout>("timeout").map(|t| t.into_inner().duration());
-            if let Some(grace) = table.get::<Period>("grace") {
-                limits.grace = grace.into_inner().duration();
-            }
-            table.finish();
+    /// `kind` is the workload's, if that is known.
+    fn read(table: Option<Table<'_>>, kind: Option<&str>, plan: &Planner<'_>) -> Self {
+        let job = JobLimits { deadline: None, stop_after: StopAfter::Never, min_free_memory: None };
+        let mut limits = Self {
+            concurrency: None,
+            timeout: None,
+            grace: GRACE,
+            pace: None,
+            per_host: None,
+            job,
+        };
+        let Some(mut table) = table else { return limits };
+        let concurrency = table.get::<Concurrency>("concurrency");
+        limits.concurrency = concurrency.map(|concurrency| concurrency.into_inner().slots());
+        limits.per_host = per_host(&mut table, kind, plan);
+        limits.pace = pace(&mut table, plan);
+        limits.timeout = table.get::<Timeout>("timeout").map(|t| t.into_inner().duration());
+        if let Some(grace) = table.get::<Period>("grace") {
+            limits.grace = grace.into_inner().duration();
         }
+        limits.job = job_limits(&mut table);
+        table.finish();
         limits
+    }
+}
+
+/// Only requests go to hosts.
+fn per_host(table: &mut Table<'_>, kind: Option<&str>, plan: &Planner<'_>) -> Option<usize> {
+    let per_host = table.get::<Count>("per_host")?;
+    if let Some(kind) = kind.filter(|&kind| kind != "http") {
+        let message = format!("`per_host` is for `http`, and the workload is `{kind}`");
+        plan.error_with_help(
+            table.span_of_key("per_host"),
+            message,
+            "`concurrency` limits all tasks together",
+        );
+    }
+    Some(per_host.get_ref().get() as usize)
+}
+
+fn pace(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Pace> {
+    let rate = table.get::<Rate>("rate");
+    let burst = table.get::<Count>("burst");
+    if burst.is_some() && !table.has("rate") {
+        let help = "add for example `rate = \"50/s\"`";
+        plan.error_with_help(
+            table.span_of_key("burst"),
+            "`burst` says nothing without a `rate`",
+            help,
+        );
+    }
+    let burst = burst.map_or(1, |burst| burst.get_ref().get());
+    rate.map(|rate| Pace { rate: rate.into_inner(), burst })
+}
+
+fn job_limits(table: &mut Table<'_>) -> JobLimits {
+    let failures = table.get::<FailureLimit>("stop_after_failures").map(Spanned::into_inner);
+    let running = table.get::<Running>("on_stop").map(Spanned::into_inner).unwrap_or_default();
+    JobLimits {
+        deadline: table.get::<Timeout>("deadline").map(|deadline| deadline.into_inner().duration()),
+        stop_after: StopAfter::new(failures, running),
+        min_free_memory: table.get::<ByteSize>("min_free_memory").map(Spanned::into_inner),
     }
 }

@@ -246,7 +246,7 @@ fn all_mistakes_of_all_files_are_told() {
         Files::new(&format!("modle = \"async\"\ntimeout = 1\n{SLEEP}[limits]\nconcurency = 4\n"))
             .job(
                 "b.toml",
-                "[workload.sleep]\nduration = \"{x}\"\nretry = 1\n[retry]\nmax_attempts = 2\n",
+                "[workload.sleep]\nduration = \"{x}\"\nneeds = 1\n[needs]\nmax_attempts = 2\n",
             )
             .job("c.toml", "")
             .job("sub", "");
@@ -285,16 +285,16 @@ error: unknown field `x`
   |
   = help: this job's inputs have no fields; there is `{task}`, `{attempt}`, `{job}`, `{slot}`
 
-error: `retry` is not supported yet
+error: `needs` is not supported yet
  --> b.toml:3:1
   |
-3 | retry = 1
+3 | needs = 1
   | ^^^^^
 
-error: `retry` is not supported yet
+error: `needs` is not supported yet
  --> b.toml:4:2
   |
-4 | [retry]
+4 | [needs]
   |  ^^^^^
 
 error: `c.toml` is empty
@@ -395,7 +395,6 @@ fn mistakes() {
             "[limits]\ntimeout = 5",
             &["`timeout` must be a duration above 0 such as \"30s\", not the integer `5`"],
         ),
-        ("[limits]\ndeadline = \"1s\"", &["`deadline` is not supported yet"]),
         ("[columns.a]\nregex = \"(\"", &["regex does not compile: unclosed group"]),
         ("[columns.a]\njson = \"$.a\"", &["`$.a` is not a JSON pointer"]),
         ("[columns.a]\njson = \"/a\"\nregex = \"a\"", &["column `a` has both `regex` and `json`"]),
@@ -426,6 +425,78 @@ fn mistakes() {
         let files = Files::new(&format!("{top}\n{rest}\n{SLEEP}")).file("two.csv", "x,x\n");
         assert_eq!(files.messages(), messages, "{text}");
     }
+}
+
+#[test]
+fn mistakes_in_limits_and_retries() {
+    for (text, messages) in [
+        (
+            "[limits]\nrate = \"fast\"",
+            &["`rate`: `fast` is not a rate; write for example \"50/s\", \"100/m\" or \"0.5/s\""][..],
+        ),
+        ("[limits]\nburst = 3", &["`burst` says nothing without a `rate`"]),
+        ("[limits]\nper_host = 3", &["`per_host` is for `http`, and the workload is `sleep`"]),
+        (
+            "[limits]\nstop_after_failures = 0",
+            &[
+                "`stop_after_failures` must be an integer above 0 or a share such as \"5%\", not the integer `0`",
+            ],
+        ),
+        ("[limits]\non_stop = \"stop\"", &["`on_stop` must be `drain` or `kill`, not `stop`"]),
+        (
+            "[limits]\nmin_free_memory = \"much\"",
+            &["`min_free_memory`: `much` is not a size; write for example \"64KiB\" or \"1MB\""],
+        ),
+        (
+            "[retry]\nmax_attempts = 0",
+            &["`max_attempts` must be an integer above 0, not the integer `0`"],
+        ),
+        (
+            "[retry]\ndelay = \"3s\"\nmax_delay = \"1s\"",
+            &["`max_delay` must not be below `delay`, 3s"],
+        ),
+        (
+            "[retry]\non = [\"failed\", \"fail\", \"exit:75\", \"http:429\"]",
+            &[
+                "`on` must be of `failed`, `timeout`, `crashed`, `exit:75`, `http:429`, `http:5xx` and the like, not `fail`",
+            ],
+        ),
+        (
+            "[retry]\non = [\"failed\", \"exit:75\", \"http:429\"]",
+            &["`exit:75` never happens to a `sleep`", "`http:429` never happens to a `sleep`"],
+        ),
+        ("[retry]\non = []", &["`on` names nothing to retry"]),
+    ] {
+        assert_eq!(Files::new(&format!("{text}\n{SLEEP}")).messages(), messages, "{text}");
+    }
+}
+
+#[test]
+fn retries_and_limits_have_defaults() {
+    let limits = "deadline = \"1h\"\nrate = \"100/m\"\nstop_after_failures = \"5%\"\non_stop = \"kill\"\nmin_free_memory = \"1GiB\"";
+    let retry = "max_attempts = 3\ndelay = \"2m\"";
+    let job = Files::new(&format!("[limits]\n{limits}\n[retry]\n{retry}\n{SLEEP}")).plan();
+    assert_eq!(job.limits.deadline, Some(Duration::from_hours(1)));
+    assert_eq!(job.limits.stop_after, StopAfter::Share { percent: 5.0, running: Running::Kill });
+    assert_eq!(job.limits.min_free_memory, Some(ByteSize::new(1 << 30)));
+    let pace = job.stage.pace.unwrap();
+    assert_eq!((pace.rate.to_string().as_str(), pace.burst), ("100/m", 1));
+    let retry = job.stage.retry.unwrap();
+    assert_eq!((retry.max_attempts, retry.max_delay), (3, Duration::from_mins(2)));
+    assert_eq!(
+        retry.on.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["failed", "timeout", "crashed"]
+    );
+    let once = Files::new(&format!("[retry]\nmax_attempts = 1\n{SLEEP}")).plan();
+    assert!(once.stage.retry.is_none() && once.stage.pace.is_none());
+}
+
+#[test]
+fn a_cause_of_retries_that_is_none_is_told_at_its_place() {
+    let errors = Files::new(&format!("[retry]\non = [\"failed\", \"never\"]\n{SLEEP}")).errors();
+    assert!(errors.contains("--> a.toml:2:17"), "{errors}");
+    let errors = Files::new(&format!("[retry]\non = [\"failed\", \"exit:1\"]\n{SLEEP}")).errors();
+    assert!(errors.contains("--> a.toml:2:17"), "{errors}");
 }
 
 #[test]

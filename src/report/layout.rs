@@ -27,6 +27,10 @@ pub const COLUMNS_AFTER: [&str; 12] = [
 /// The fixed columns behind `[columns]`.
 pub const COLUMNS_LAST: [&str; 1] = ["error"];
 
+/// The columns of `<job>.attempts.csv`.
+pub const ATTEMPT_COLUMNS: [&str; 7] =
+    ["task", "attempt", "status", "started_utc", "run_s", "code", "error"];
+
 /// Whether every report has a column of this name.
 pub fn is_report_column(name: &str) -> bool {
     COLUMNS_BEFORE.contains(&name) || COLUMNS_AFTER.contains(&name) || COLUMNS_LAST.contains(&name)
@@ -108,6 +112,12 @@ impl Layout {
             formula_safe: settings.formula_safe,
             csv: csv_core::WriterBuilder::new().delimiter(delimiter).build(),
         }
+    }
+
+    /// The rows of single attempts.
+    pub(super) fn attempts(settings: ReportSettings) -> Self {
+        let names = ATTEMPT_COLUMNS.map(str::to_owned).to_vec();
+        Self { names, ..Self::new(&[], &[], settings) }
     }
 
     /// What stands before the first row.

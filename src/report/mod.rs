@@ -2,6 +2,7 @@
 //!
 //! Rows go to `results/<job>.csv.partial` while the job runs; the finished report replaces the old one atomically.
 
+mod attempts;
 mod error;
 mod layout;
 mod number;
@@ -35,8 +36,9 @@ pub use summary::Summary;
 use crate::engine::cancel::Cancel;
 use crate::engine::clock::{Calendar, Moment};
 use crate::engine::task::CpuTime;
-use crate::job::{Job, Order};
+use crate::job::{Job, ReportSettings};
 use crate::model::Model;
+use attempts::Attempts;
 use layout::Layout;
 use outbox::{Bell, Remarks, Shared};
 use output::Printer;
@@ -95,7 +97,9 @@ struct JobFacts {
     results: PathBuf,
     model: Model,
     concurrency: usize,
-    order: Order,
+    settings: ReportSettings,
+    /// Whether every attempt has a row.
+    has_attempts: bool,
 }
 
 impl JobFacts {
@@ -105,6 +109,10 @@ impl JobFacts {
 
     fn partial(&self) -> PathBuf {
         self.results.join(format!("{}.csv.partial", self.name))
+    }
+
+    fn attempts(&self) -> PathBuf {
+        self.results.join(format!("{}.attempts.csv", self.name))
     }
 }
 
@@ -119,7 +127,8 @@ impl Report {
             results: options.results.clone(),
             model: job.stage.model,
             concurrency: job.stage.concurrency,
-            order: job.report.order,
+            settings: job.report,
+            has_attempts: job.stage.retry.is_some(),
         };
         Self::start(facts, Layout::of(job), options, cancel)
     }
@@ -144,6 +153,13 @@ impl Report {
             partial.remove();
             return Err(ReportError::writing(partial.path(), &error));
         }
+        let attempts = if job.has_attempts {
+            let header = Layout::attempts(job.settings).header();
+            let created = Attempts::create(&job.attempts(), &header);
+            Some(created.inspect_err(|_| partial.remove())?)
+        } else {
+            None
+        };
 
         let layout = Arc::new(layout);
         let shared = Arc::new(Shared {
@@ -160,6 +176,7 @@ impl Report {
             Arc::clone(&counts),
             cancel,
             partial,
+            attempts,
             header.len() as u64,
         );
         let recorder =
@@ -190,8 +207,10 @@ impl Report {
             .close()
             .ok_or_else(|| ReportError::internal("the recorder failed: a bug".into()))?;
         let path = self.job.report();
-        publish::publish(&recorder, self.job.order, &path)?;
+        publish::publish(&recorder, self.job.settings.order, &path)?;
         let rows = recorder.index.rows();
+        let attempts_broken =
+            recorder.attempts.as_ref().and_then(|attempts| attempts.broken.clone());
         let mut summary = Summary::of(&self.job, facts, recorder);
         summary.failures = self.shared.remarks.failures();
         summary.warnings.extend(self.shared.remarks.warning());
@@ -203,6 +222,12 @@ impl Report {
             ));
         }
         summary.warnings.extend(summary_file::replace_row(&self.job.results, &summary)?);
+        if let Some(message) = attempts_broken {
+            let report = path.display();
+            return Err(ReportError::write(format!(
+                "{message}; the tasks that ran are in `{report}`"
+            )));
+        }
         Ok(summary)
     }
 

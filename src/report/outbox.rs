@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::engine::clock::Calendar;
-use crate::engine::task::{Record, Status};
+use crate::engine::task::{Outcome, Record, Status, Task};
 use crate::report::layout::Layout;
 use crate::report::output::Printer;
 use crate::report::row::{Encoder, TooLong};
@@ -62,6 +62,14 @@ impl Outbox {
         if let Some(printer) = &self.shared.printer {
             printer.print(&record.outcome);
         }
+    }
+
+    /// Hands on the row of the attempt that `task` has had last, for `<job>.attempts.csv`. Never blocks.
+    pub fn put_attempt(&mut self, task: &Task, outcome: &Outcome) {
+        self.row.clear();
+        self.encoder.push_attempt(&mut self.row, task, outcome);
+        let bytes = self.tray.push_attempt(&self.row);
+        self.shared.bell.ring(if bytes >= HEAVY { Bell::NOW } else { Bell::SOON });
     }
 
     /// Whether the recorder has to catch up before more records come.
@@ -127,7 +135,18 @@ impl Tray {
     fn push(&self, record: &Record, row: &[u8]) -> usize {
         let mut batch = lock(&self.batch);
         batch.push(record, row);
-        let bytes = batch.bytes.len();
+        self.filled(&batch)
+    }
+
+    /// Returns how many bytes stand in the tray now.
+    fn push_attempt(&self, row: &[u8]) -> usize {
+        let mut batch = lock(&self.batch);
+        batch.attempts.extend_from_slice(row);
+        self.filled(&batch)
+    }
+
+    fn filled(&self, batch: &Batch) -> usize {
+        let bytes = batch.size();
         self.bytes.store(bytes, Ordering::SeqCst);
         bytes
     }
@@ -164,6 +183,8 @@ pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
     pub(super) rows: Vec<RowInfo>,
     pub(super) totals: Totals,
+    /// Rows of single attempts, for a file of their own.
+    pub(super) attempts: Vec<u8>,
 }
 
 /// What the recorder has to know of a row.
@@ -186,17 +207,24 @@ impl Batch {
         self.totals.add(&record.outcome);
     }
 
+    /// Bytes of rows.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len() + self.attempts.len()
+    }
+
     /// Moves all rows of `other` behind those of this batch.
     pub(super) fn append(&mut self, other: &mut Batch) {
         self.bytes.append(&mut other.bytes);
         self.rows.append(&mut other.rows);
         self.totals.merge(&std::mem::take(&mut other.totals));
+        self.attempts.append(&mut other.attempts);
     }
 
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.rows.clear();
         self.totals = Totals::default();
+        self.attempts.clear();
     }
 }
 

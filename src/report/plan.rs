@@ -6,7 +6,7 @@ use std::path::Path;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 
-use crate::job::{InputError, Job, Service, Values};
+use crate::job::{InputError, Job, Service, StopAfter, Values};
 use crate::report::terminal::escaped;
 
 /// How many tasks `--dry-run` shows.
@@ -29,6 +29,9 @@ pub fn describe(job: &Job, results: &Path) -> Result<String, InputError> {
     let timeout =
         stage.timeout.map_or("none".into(), |time| humantime::format_duration(time).to_string());
     line("timeout", format!("{timeout}, grace {}", humantime::format_duration(stage.grace)));
+    for (name, value) in limits(job) {
+        line(name, value);
+    }
     for service in &job.services {
         let Service { name, ready, .. } = service;
         line("service", format!("{name}: {}, ready when {ready}", service.program_name()));
@@ -43,6 +46,33 @@ pub fn describe(job: &Job, results: &Path) -> Result<String, InputError> {
     }
     line("report", results.join(format!("{}.csv", job.name)).display().to_string());
     Ok(lines.join("\n") + "\n")
+}
+
+/// The limits and retries that are set, in words.
+fn limits(job: &Job) -> Vec<(&'static str, String)> {
+    let stage = &job.stage;
+    let time = |time| humantime::format_duration(time).to_string();
+    let stop_after = match job.limits.stop_after {
+        StopAfter::Never => None,
+        StopAfter::Failures { count, running } => Some(format!("{count} failures, then {running}")),
+        StopAfter::Share { percent, running } => {
+            Some(format!("{percent}% failures, then {running}"))
+        }
+    };
+    let retry = stage.retry.as_ref().map(|retry| {
+        let on: Vec<_> = retry.on.iter().map(ToString::to_string).collect();
+        let (delay, max) = (time(retry.delay), time(retry.max_delay));
+        format!("{} attempts, delay {delay} to {max}, on {}", retry.max_attempts, on.join(", "))
+    });
+    let set = [
+        ("per host", stage.per_host.map(|count| count.to_string())),
+        ("rate", stage.pace.map(|pace| format!("{}, burst {}", pace.rate, pace.burst))),
+        ("deadline", job.limits.deadline.map(time)),
+        ("stop after", stop_after),
+        ("free memory", job.limits.min_free_memory.map(|least| least.to_string())),
+        ("retry", retry),
+    ];
+    set.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// The first tasks of `job` as they would run.

@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::engine::cancel::{Cancel, Cause, Level};
+use crate::report::attempts::Attempts;
 use crate::report::order::Index;
 use crate::report::outbox::{Batch, Shared, lock};
 use crate::report::partial::Partial;
@@ -21,6 +22,8 @@ pub(super) struct Recorder {
     cancel: Arc<Cancel>,
     /// Where the rows are.
     pub(super) partial: Partial,
+    /// Where the rows of single attempts are, if they are kept.
+    pub(super) attempts: Option<Attempts>,
     /// The length of the partial.
     end: u64,
     /// Which row is where.
@@ -44,6 +47,7 @@ impl Recorder {
         counts: Arc<Counts>,
         cancel: Arc<Cancel>,
         partial: Partial,
+        attempts: Option<Attempts>,
         header: u64,
     ) -> Self {
         Self {
@@ -51,6 +55,7 @@ impl Recorder {
             counts,
             cancel,
             partial,
+            attempts,
             end: header,
             index: Index::new(header),
             totals: Totals::default(),
@@ -82,7 +87,7 @@ impl Recorder {
                 return in_use;
             }
             let mut batch = lock(&tray.batch);
-            let small = batch.bytes.len() < SMALL;
+            let small = batch.size() < SMALL;
             if small {
                 self.gathered.append(&mut batch);
             } else {
@@ -103,8 +108,10 @@ impl Recorder {
     }
 
     fn record(&mut self, batch: &mut Batch) {
-        if batch.rows.is_empty() {
-            return;
+        if let Some(attempts) = &mut self.attempts
+            && let Err(message) = attempts.append(&batch.attempts)
+        {
+            self.cancel.raise(Level::Drain, Cause::Report(message));
         }
         self.write(batch);
         for (queue, run) in batch.rows.iter().filter_map(|row| row.times) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::clock::Calendar;
-use crate::engine::task::Record;
+use crate::engine::task::{Outcome, Record, Task};
 use crate::report::layout::Layout;
 use crate::report::number::{push_integer, push_seconds};
 use crate::report::stamp::Stamp;
@@ -61,6 +61,21 @@ impl Encoder {
         let too_long = row.too_long;
         out.extend_from_slice(layout.terminator);
         too_long
+    }
+
+    /// Appends the row of the attempt that `task` has had last to `out`, in the columns
+    /// [`ATTEMPT_COLUMNS`](super::layout::ATTEMPT_COLUMNS).
+    pub(super) fn push_attempt(&mut self, out: &mut Vec<u8>, task: &Task, outcome: &Outcome) {
+        let Self { layout, calendar, stamp } = self;
+        let mut row = Row { layout, out, column: 0, too_long: None };
+        row.integer(Some(task.number));
+        row.integer(Some(task.attempts));
+        row.word(outcome.status.name());
+        row.cell(|out| stamp.push(out, calendar.time(outcome.started)));
+        row.seconds(Some(outcome.run));
+        row.integer(outcome.code);
+        row.text(outcome.error.as_bytes());
+        out.extend_from_slice(layout.terminator);
     }
 }
 
@@ -145,7 +160,8 @@ pub(super) mod tests {
             result: b"done".to_vec(),
             ..Outcome::new(Status::Ok, started, Duration::from_millis(1500))
         };
-        let task = Task { number, fields: Fields::single("a,b"), taken: started, attempts: 1 };
+        let mut task = Task::new(number, Fields::single("a,b"));
+        task.attempts = 1;
         Record {
             task,
             slot: Some(2),
@@ -195,6 +211,26 @@ pub(super) mod tests {
             without_start(&row(&["loss", "acc"], settings, &done)),
             "1;a,b;ok;1;;0,000007;1,5;0,000000041;0;1024;2;-1;done;5;0,5;;exit code 1\r\n"
         );
+    }
+
+    #[test]
+    fn an_attempt_has_a_row_of_its_own() {
+        let settings = ReportSettings { dialect: Dialect::ExcelSemicolon, ..SETTINGS };
+        let layout = Arc::new(Layout::new(&["input".into()], &["loss"], settings));
+        let mut encoder = Encoder::new(layout, Calendar::now());
+        let mut record = record(7);
+        record.task.attempts = 2;
+        record.outcome.status = Status::Failed;
+        record.outcome.code = Some(1);
+        record.outcome.error = "=1;2".into();
+        let mut out = Vec::new();
+        encoder.push_attempt(&mut out, &record.task, &record.outcome);
+        assert_eq!(
+            without_start(&String::from_utf8(out).unwrap()),
+            "7;2;failed;;1,5;1;\"'=1;2\"\r\n"
+        );
+        let header = String::from_utf8(Layout::attempts(settings).header()).unwrap();
+        assert_eq!(header, "\u{feff}task;attempt;status;started_utc;run_s;code;error\r\n");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::row::tests::{SETTINGS, record, unrun};
 use super::*;
 use crate::engine::cancel::{Cause, Level};
 use crate::engine::task::{Record, Status};
+use crate::job::Order;
 
 /// A job `a` with one field `input`, reported into a folder of its own.
 struct Fixture {
@@ -43,7 +44,8 @@ impl Fixture {
             results,
             model: Model::Threads,
             concurrency: 2,
-            order: self.order,
+            settings: ReportSettings { order: self.order, ..SETTINGS },
+            has_attempts: false,
         };
         let layout = Layout::new(&["input".into()], &[], SETTINGS);
         Report::start(job, layout, &options, Arc::clone(&self.cancel))

@@ -77,9 +77,9 @@ mod tests {
 
     #[test]
     fn a_process_knows_its_peak() {
-        forget_peak();
-        let before = peak().unwrap();
+        // Other tests run in this process too: the block alone is certain.
         let block = std::hint::black_box(vec![1_u8; 64 << 20]);
-        assert!(peak().unwrap() >= before + (32 << 20), "{}", block.len());
+        forget_peak();
+        assert!(peak().unwrap() >= block.len() as u64);
     }
 }

@@ -72,6 +72,14 @@ impl Workload {
 }
 
 impl Workload {
+    /// The host that a task goes to, for `limits.per_host`; `None` if it goes to none.
+    pub fn host(&self, values: &Values<'_>) -> Option<String> {
+        match self {
+            Workload::Http(spec) => spec.host(values),
+            Workload::Command(_) | Workload::Compute(_) | Workload::Sleep(_) => None,
+        }
+    }
+
     /// One task as it would run, in words.
     pub fn show(&self, values: &Values<'_>) -> String {
         match self {

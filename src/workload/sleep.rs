@@ -135,8 +135,7 @@ mod tests {
     use crate::job::{Fields, Scope};
 
     fn sleep(input: &str, timeout: Option<Duration>, cancel: &Cancel) -> Outcome {
-        let task =
-            Task { number: 1, fields: Fields::single(input), taken: Moment::now(), attempts: 0 };
+        let task = Task::new(1, Fields::single(input));
         let attempt = Attempt { number: 1, slot: 1, timeout, grace: Duration::ZERO, cancel };
         let scope = Scope { job: "test", fields: None };
         let duration = Template::parse("{input}", &scope).unwrap();

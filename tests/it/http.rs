@@ -461,3 +461,51 @@ fn http2_is_spoken_where_it_is_asked_for() {
         ran.exit(0).rows("status,said", &said);
     }
 }
+
+#[test]
+fn a_host_has_no_more_requests_than_it_is_allowed() {
+    for model in MODELS {
+        let server = Server::start();
+        let text = format!(
+            "[inputs]\nrepeat = 30\n[workload.http]\nurl = \"{}\"\n[limits]\nconcurrency = 8\nper_host = 2\n[columns.now]\nregex = \"(.+)\"",
+            server.url("/crowd")
+        );
+        let ran = TestJob::new(&text).args(["--model", model]).run();
+        let now: Vec<u32> =
+            ran.exit(0).report().column("now").iter().map(|now| now.parse().unwrap()).collect();
+        assert!(now.len() == 30 && now.iter().all(|&now| now <= 2), "{model}: {now:?}");
+    }
+}
+
+#[test]
+fn a_slow_host_does_not_hold_up_the_others() {
+    let (slow, fast) = (Server::start(), Server::start());
+    let urls: Vec<_> = (0..10)
+        .map(|_| slow.url("/stall"))
+        .chain((0..20).map(|_| fast.url("/hello")))
+        .map(|url| format!("{url:?}"))
+        .collect();
+    let text = format!(
+        "[inputs]\nvalues = [{}]\n[workload.http]\nurl = \"{{input}}\"\n[limits]\nconcurrency = 4\nper_host = 2\n",
+        urls.join(", ")
+    );
+    let running = TestJob::new(&text).args(["--model", "async"]).spawn();
+    running.wait_for_file("results/job.csv.partial", |text| text.matches(",ok,").count() == 20);
+    running.stop(2);
+    let ran = running.wait();
+    let statuses = ran.exit(130).report().select("status,attempts");
+    assert_eq!(statuses[10..], vec!["ok,1"; 20]);
+    assert_eq!(statuses[..10].iter().filter(|row| *row == "cancelled,1").count(), 2);
+}
+
+#[test]
+fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
+    for model in MODELS {
+        let server = Server::start();
+        let retry = "[retry]\nmax_attempts = 2\ndelay = \"1ms\"\non = [\"http:503\"]";
+        let ran = job(&server, &["/busy", "/broken"], retry).args(["--model", model]).run();
+        ran.exit(3).rows("status,attempts,code", &["ok,2,200", "failed,1,500"]);
+        let wall: f64 = ran.summary("job")["wall_s"].parse().unwrap();
+        assert!(wall > 0.99, "{model}: {wall}");
+    }
+}

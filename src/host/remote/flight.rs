@@ -179,8 +179,7 @@ mod tests {
     fn flight(tasks: u64) -> Flight {
         let mut flight = Flight::new();
         for number in 1..=tasks {
-            let task =
-                Task { number, fields: Fields::single("x"), taken: Moment::now(), attempts: 0 };
+            let task = Task::new(number, Fields::single("x"));
             assert_eq!(flight.send(task), number);
         }
         flight
@@ -235,8 +234,7 @@ mod tests {
         let mut flight = flight(3);
         settled(|to| flight.requeue_from(2, to));
         settled(|to| assert!(flight.accept(done(1), to).is_some()));
-        let task =
-            Task { number: 9, fields: Fields::single("x"), taken: Moment::now(), attempts: 0 };
+        let task = Task::new(9, Fields::single("x"));
         assert_eq!(flight.send(task), 4);
         assert_eq!(
             settled(|to| assert!(flight.accept(Reply::TakenBack(2), to).is_none())),

@@ -84,12 +84,7 @@ impl Test {
     fn try_run(&mut self, inputs: &[&str]) -> (Vec<Settled>, io::Result<()>) {
         let mut batch: VecDeque<Task> = (1..)
             .zip(inputs)
-            .map(|(number, input)| Task {
-                number,
-                fields: Fields::single(input),
-                taken: Moment::now(),
-                attempts: 0,
-            })
+            .map(|(number, input)| Task::new(number, Fields::single(input)))
             .collect();
         let mut settled = Vec::new();
         let attempt = Attempt {
@@ -207,7 +202,7 @@ fn killing_the_job_cancels_what_runs() {
     let mut test = Test::new(&sleeping());
     let cancel = Arc::clone(&test.cancel);
     let killer = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(500));
         cancel.raise(Level::Kill, Cause::Signal(2));
     });
     let settled = test.run(&["1h", "0s"]);
@@ -222,7 +217,7 @@ fn a_worker_that_dies_costs_the_task_that_it_was_running() {
     let mut test = Test::new(&sleeping());
     let pid = test.pid();
     let killer = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(500));
         kill_process(pid, Signal::ABORT).unwrap();
     });
     let settled = test.run(&["0s", "1h", "0s"]);

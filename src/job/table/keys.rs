@@ -3,7 +3,7 @@
 use crate::diagnostic::nearest;
 
 /// Keys whose table is sought when they stand in another.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 9] = [
     (
         "",
         &[
@@ -13,6 +13,7 @@ const HOMES: [(&str, &[&str]); 8] = [
             "inputs",
             "workload",
             "limits",
+            "retry",
             "columns",
             "report",
             "services",
@@ -25,7 +26,22 @@ const HOMES: [(&str, &[&str]); 8] = [
             "where", "shuffle", "skip", "limit",
         ],
     ),
-    ("limits", &["concurrency", "timeout", "grace"]),
+    (
+        "limits",
+        &[
+            "concurrency",
+            "per_host",
+            "rate",
+            "burst",
+            "timeout",
+            "grace",
+            "deadline",
+            "min_free_memory",
+            "stop_after_failures",
+            "on_stop",
+        ],
+    ),
+    ("retry", &["max_attempts", "delay", "max_delay", "on"]),
     ("report", &["dialect", "order", "formula_safe"]),
     (
         "workload.command",
@@ -61,23 +77,8 @@ const HOMES: [(&str, &[&str]); 8] = [
 ];
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
-const LATER: [(&str, &[&str]); 4] = [
-    ("", &["retry", "stages", "needs"]),
-    (
-        "limits",
-        &[
-            "per_host",
-            "rate",
-            "burst",
-            "deadline",
-            "min_free_memory",
-            "stop_after_failures",
-            "on_stop",
-        ],
-    ),
-    ("workload", &["python", "worker"]),
-    ("inputs", &["job"]),
-];
+const LATER: [(&str, &[&str]); 3] =
+    [("", &["stages", "needs"]), ("workload", &["python", "worker"]), ("inputs", &["job"])];
 
 /// What is wrong with `key` in `table`, of which `asked` are the keys that it can have, and the way out.
 pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String, Option<String>) {
@@ -130,8 +131,8 @@ mod tests {
                 "unknown key `concurency`",
                 Some("did you mean `concurrency`?"),
             ),
-            ("retry", "", "`retry` is not supported yet", None),
-            ("rate", "limits", "`rate` is not supported yet", None),
+            ("stages", "", "`stages` is not supported yet", None),
+            ("rate", "retry", "unknown key `rate`", Some("it belongs in `[limits]`")),
             ("formula_safe", "", "unknown key `formula_safe`", Some("it belongs in `[report]`")),
             (
                 "duration",

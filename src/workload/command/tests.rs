@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use super::{Keep, Spec, Worker};
 use crate::engine::attempt::Attempt;
 use crate::engine::cancel::{Cancel, Cause, Level};
-use crate::engine::clock::Moment;
 use crate::engine::task::{Outcome, Status, Task};
 use crate::host::launcher::testing::{launcher, runtime};
 use crate::job::{self, Fields, Overrides, Values};
@@ -77,12 +76,7 @@ impl Job {
             let mut worker = Worker::new(&spec, launcher, self.keep).unwrap();
             let mut outcomes = Vec::new();
             for (number, input) in (1..).zip(inputs) {
-                let task = Task {
-                    number,
-                    fields: Fields::single(input),
-                    taken: Moment::now(),
-                    attempts: 0,
-                };
+                let task = Task::new(number, Fields::single(input));
                 let (timeout, grace, cancel) = (self.timeout, self.grace, &self.cancel);
                 let attempt = Attempt { number: 1, slot: 7, timeout, grace, cancel };
                 outcomes.push(worker.run(&task, &attempt).await);

@@ -239,7 +239,7 @@ enum Running {
 
 async fn running_since(stop: Stop, port: &mut Port) -> io::Result<Running> {
     match stop {
-        Stop::Killed => Ok(Running::Whenever),
+        Stop::Killed | Stop::Evicted => Ok(Running::Whenever),
         Stop::Timeout => Ok(port.started().await?.map_or(Running::Ended, Running::Since)),
     }
 }

@@ -206,7 +206,7 @@ mod tests {
     }
 
     fn task(input: &str) -> Task {
-        Task { number: 1, fields: Fields::single(input), taken: Moment::now(), attempts: 0 }
+        Task::new(1, Fields::single(input))
     }
 
     fn attempt(cancel: &Cancel, timeout: Option<Duration>) -> Attempt<'_> {

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
 
@@ -55,6 +56,7 @@ fn pack(mut outcome: Outcome) -> Outcome {
     let mut texts = Texts::default();
     texts.push(outcome.code.map_or(String::new(), |code| code.to_string()));
     texts.push(outcome.output_bytes.map_or(String::new(), |bytes| bytes.to_string()));
+    texts.push(outcome.retry_after.map_or(String::new(), |pause| pause.as_secs().to_string()));
     texts.push(std::mem::take(&mut outcome.output));
     for (name, value) in std::mem::take(&mut outcome.headers) {
         texts.push(name);
@@ -72,6 +74,7 @@ pub fn unpack(mut outcome: Outcome) -> Outcome {
     let mut number = || std::str::from_utf8(texts.next().unwrap_or_default()).unwrap_or_default();
     outcome.code = number().parse().ok();
     outcome.output_bytes = number().parse().ok();
+    outcome.retry_after = number().parse().ok().map(Duration::from_secs);
     outcome.output = texts.next().unwrap_or_default().to_vec();
     let mut headers = Vec::new();
     while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
@@ -84,8 +87,6 @@ pub fn unpack(mut outcome: Outcome) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::engine::clock::Moment;
     use crate::engine::task::Status;
@@ -95,6 +96,7 @@ mod tests {
         let mut outcome = Outcome::new(Status::Failed, Moment::now(), Duration::ZERO);
         outcome.code = Some(404);
         outcome.output_bytes = Some(1 << 40);
+        outcome.retry_after = Some(Duration::from_secs(30));
         outcome.output = b"not\nfound\xff".to_vec();
         outcome.headers = [("server".into(), b"x".to_vec())].into();
         outcome.error = "status 404".into();

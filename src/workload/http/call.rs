@@ -135,6 +135,12 @@ fn host(uri: &Uri) -> Result<HeaderValue, String> {
     }
 }
 
+/// The host of a URL in lower case, with its port unless that is the usual one.
+pub(super) fn host_of(url: &[u8]) -> Option<String> {
+    let (uri, _) = uri(url).ok()?;
+    host(&uri).ok()?.to_str().ok().map(str::to_ascii_lowercase)
+}
+
 /// The header that a user and password in a URL stand for.
 fn credentials(url: &Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {

@@ -42,6 +42,8 @@ pub struct Progress {
     connection: RefCell<Option<CaptureConnection>>,
     /// The last status that was received.
     pub status: Cell<Option<u16>>,
+    /// How long the server asks to be left alone.
+    pub retry_after: Cell<Option<Duration>>,
     /// Whether the answer itself has started.
     pub answered: Cell<bool>,
     /// Size of the body so far, decompressed.

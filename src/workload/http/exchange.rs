@@ -6,6 +6,7 @@ use std::future::{Ready, ready};
 use std::io::{self, Seek, Write};
 use std::pin::pin;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
@@ -20,7 +21,7 @@ use super::client::{Client, Failure, Progress};
 use super::expect;
 use super::plan::{Keep, Plan};
 use super::save::Unfinished;
-use super::words;
+use super::{retry_after, words};
 
 /// What is kept of an answer.
 #[derive(Debug, Default)]
@@ -46,6 +47,7 @@ pub async fn exchange(
     progress: &Progress,
 ) -> Result<Answer, Failure> {
     let response = client.send(call, plan.redirects, progress).await?;
+    progress.retry_after.set(retry_after::read(response.headers(), SystemTime::now()));
     let mut answer = Answer {
         headers: kept_headers(response.headers(), &plan.keep),
         complaint: expect::check(&plan.expect, response.status().as_u16()).err(),

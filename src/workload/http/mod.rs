@@ -12,6 +12,7 @@ mod exchange;
 mod expect;
 mod plan;
 mod read;
+mod retry_after;
 mod save;
 mod texts;
 mod tls;
@@ -79,6 +80,13 @@ impl Spec {
         texts.encode(out);
     }
 
+    /// The host that one task asks first, with its port unless that is the usual one; `None` if its URL is none.
+    pub fn host(&self, values: &Values<'_>) -> Option<String> {
+        let mut url = Vec::new();
+        self.url.render(values, &mut url);
+        call::host_of(&url)
+    }
+
     /// One task as it would run, in words.
     pub fn show(&self, values: &Values<'_>) -> String {
         let mut text = Vec::new();
@@ -144,6 +152,7 @@ async fn attempt(
     };
     let mut outcome = Outcome::new(Status::Ok, started, started.elapsed());
     outcome.code = progress.status.get().map(i32::from);
+    outcome.retry_after = progress.retry_after.get();
     outcome.output_bytes = progress.answered.get().then(|| progress.bytes.get());
     match ended {
         Ok(Ok(answer)) => fill(&mut outcome, answer),

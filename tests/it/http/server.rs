@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -109,7 +110,12 @@ fn talk(stream: &mut BufReader<impl Read + Write>, counts: &Counts) -> io::Resul
         let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
         let path = target.strip_prefix("http://nosuch.invalid").unwrap_or(&target);
         let path = path.split('?').next().unwrap_or_default();
-        *counts.lock().unwrap().entry(path.to_owned()).or_default() += 1;
+        let asked = {
+            let mut counts = counts.lock().unwrap();
+            let count = counts.entry(path.to_owned()).or_default();
+            *count += 1;
+            *count
+        };
         let out = stream.get_mut();
         match path {
             "/echo" => whole(out, "200 OK", "", (head + &body).as_bytes())?,
@@ -127,8 +133,18 @@ fn talk(stream: &mut BufReader<impl Read + Write>, counts: &Counts) -> io::Resul
                 let location = target.split_once('?').map_or("", |(_, url)| url);
                 whole(out, "307 Moved", &format!("location: {location}\r\n"), b"")?;
             }
+            // The first time it is too busy, and asks for a second.
+            "/busy" if asked == 1 => whole(out, "503 Busy", "retry-after: 1\r\n", b"")?,
+            // Answers after a while with how many are asking for it now.
+            "/crowd" => {
+                *counts.lock().unwrap().entry("now".into()).or_default() += 1;
+                thread::sleep(Duration::from_millis(20));
+                let now = counts.lock().unwrap()["now"];
+                whole(out, "200 OK", "", now.to_string().as_bytes())?;
+                *counts.lock().unwrap().entry("now".into()).or_default() -= 1;
+            }
             "/late" if number > 1 => return Ok(()), // a connection that was kept alive ends just now
-            "/hello" | "/late" => whole(out, "200 OK", "", b"hello")?,
+            "/hello" | "/late" | "/busy" => whole(out, "200 OK", "", b"hello")?,
             "/huge" => huge(out)?,
             "/close" => return Ok(()),
             "/close-headers" => return out.write_all(b"HTTP/1.1 200 OK\r\nserver: ha"),

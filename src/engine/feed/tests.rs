@@ -1,0 +1,197 @@
+//! Who gets which task when: retries, given-back tasks, hosts and inputs, without workers.
+
+use std::time::Duration;
+
+use super::*;
+use crate::job::Overrides;
+
+const SLOTS: usize = 2;
+const ROOM: u64 = (WAITING_PER_SLOT * SLOTS) as u64;
+
+/// A feed for two slots over these inputs.
+fn feed(inputs: &str, hosts: Option<Hosts>) -> Arc<Feed> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.toml");
+    let text = format!("[inputs]\n{inputs}\n[workload.sleep]\nduration = \"1ms\"\n");
+    std::fs::write(&file, text).unwrap();
+    let job = crate::job::read(&[file], &Overrides::default()).unwrap().remove(0);
+    Arc::new(Feed::open(&job.inputs, SLOTS, hosts, Arc::default()).unwrap())
+}
+
+/// A feed whose inputs are handed in by the test, as if a pipe brought them.
+fn piped(capacity: usize) -> (async_channel::Sender<Numbered>, Arc<Feed>) {
+    let feed = feed("repeat = 1", None);
+    let (sender, receiver) = async_channel::bounded(capacity);
+    feed.lock().source = Source::Channel { receiver, arrived: VecDeque::new() };
+    (sender, feed)
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(Duration::from_mins(1), future).await.unwrap() })
+}
+
+/// Takes one task, if there is one now.
+fn take(hand: &mut Hand) -> Option<Task> {
+    let mut batch = VecDeque::new();
+    let feed = Arc::clone(&hand.feed);
+    match feed.try_take(&mut hand.held, 1, &mut batch) {
+        Taken::Some => batch.pop_front(),
+        Taken::Wait | Taken::Over => None,
+    }
+}
+
+async fn take_waiting(hand: &mut Hand) -> Option<u64> {
+    let mut batch = VecDeque::new();
+    hand.take(1, &mut batch).await.then(|| batch.pop_front().unwrap().number)
+}
+
+fn soon(millis: u64) -> Moment {
+    Moment::now() + Duration::from_millis(millis)
+}
+
+#[test]
+fn a_retry_comes_when_it_is_due_and_holds_no_slot() {
+    let feed = feed("repeat = 3", None);
+    let mut hand = feed.hand();
+    let first = take(&mut hand).unwrap();
+    let due = soon(60);
+    hand.retry(first, due);
+    assert_eq!(block_on(take_waiting(&mut hand)), Some(2));
+    assert_eq!(block_on(take_waiting(&mut hand)), Some(3));
+    assert_eq!(block_on(take_waiting(&mut hand)), Some(1));
+    assert!(Moment::now() >= due);
+    assert_eq!(block_on(take_waiting(&mut hand)), None);
+}
+
+#[test]
+fn retries_come_in_the_order_in_which_they_are_due() {
+    let feed = feed("repeat = 4", None);
+    let mut hand = feed.hand();
+    for millis in [90, 60, 30, 0] {
+        let task = take(&mut hand).unwrap();
+        hand.retry(task, soon(millis));
+    }
+    let order: Vec<_> = (0..4).map(|_| block_on(take_waiting(&mut hand)).unwrap()).collect();
+    assert_eq!(order, [4, 3, 2, 1]);
+}
+
+#[test]
+fn too_many_waiting_retries_hold_new_inputs_back() {
+    let feed = feed("repeat = 1000", None);
+    let mut hand = feed.hand();
+    for number in 1..=ROOM {
+        let task = take(&mut hand).unwrap();
+        assert_eq!(task.number, number);
+        hand.retry(task, if number == 7 { soon(50) } else { soon(3_600_000) });
+    }
+    assert!(take(&mut hand).is_none(), "no new input");
+    assert_eq!(block_on(take_waiting(&mut hand)), Some(7), "but what is due");
+    assert_eq!(take(&mut hand).unwrap().number, ROOM + 1);
+}
+
+#[test]
+fn new_inputs_from_a_pipe_are_held_back_too_and_come_afterwards() {
+    let (sender, feed) = piped(1000);
+    for number in 1..=100 {
+        sender.send_blocking(Ok((number, Fields::single("x")))).unwrap();
+    }
+    let mut hand = feed.hand();
+    for _ in 0..ROOM {
+        let task = take(&mut hand).unwrap();
+        hand.retry(task, soon(50));
+    }
+    block_on(async {
+        let mut other = feed.hand();
+        let (one, two) = tokio::join!(take_waiting(&mut hand), take_waiting(&mut other));
+        let mut seen = vec![one.unwrap(), two.unwrap()];
+        assert!(seen.iter().all(|&number| number <= ROOM), "retries come first: {seen:?}");
+        sender.close();
+        loop {
+            let taken = tokio::join!(take_waiting(&mut hand), take_waiting(&mut other));
+            seen.extend(taken.0.into_iter().chain(taken.1));
+            if taken == (None, None) {
+                break;
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=100).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn many_waiting_slots_share_many_retries() {
+    let feed = feed("repeat = 30", None);
+    let mut first = feed.hand();
+    for _ in 0..30 {
+        let task = take(&mut first).unwrap();
+        first.retry(task, soon(fastrand::u64(1..60)));
+    }
+    let takers: Vec<_> = (0..8)
+        .map(|_| {
+            let feed = Arc::clone(&feed);
+            std::thread::spawn(move || {
+                let mut hand = feed.hand();
+                block_on(async {
+                    let mut taken = 0;
+                    while take_waiting(&mut hand).await.is_some() {
+                        taken += 1;
+                    }
+                    taken
+                })
+            })
+        })
+        .collect();
+    drop(first);
+    assert_eq!(takers.into_iter().map(|taker| taker.join().unwrap()).sum::<u32>(), 30);
+}
+
+#[test]
+fn a_wait_for_a_retry_ends_with_the_job() {
+    let feed = feed("repeat = 2", None);
+    let mut hand = feed.hand();
+    let task = take(&mut hand).unwrap();
+    hand.retry(task, soon(3_600_000));
+    assert_eq!(take(&mut hand).unwrap().number, 2);
+    let stop = async { feed.cancel.raise(Level::Drain, Cause::Signal(2)) };
+    let taken = block_on(async { tokio::join!(take_waiting(&mut hand), stop).0 });
+    assert_eq!(taken, None);
+    drop(hand);
+    assert_eq!(feed.next_unrun().unwrap().number, 1);
+    assert!(feed.next_unrun().is_none());
+}
+
+#[test]
+fn a_busy_host_holds_back_only_its_own_tasks() {
+    let host_of = |task: &Task| Some(String::from_utf8_lossy(task.fields.get(0)).into_owned());
+    let hosts = Hosts::new(1, Box::new(host_of));
+    let feed = feed("values = [\"slow\", \"slow\", \"slow\", \"fast\", \"fast\"]", Some(hosts));
+    let (mut one, mut two) = (feed.hand(), feed.hand());
+    assert_eq!(take(&mut one).unwrap().number, 1);
+    assert_eq!(take(&mut two).unwrap().number, 4);
+    assert_eq!(take(&mut two).unwrap().number, 5, "the second slow one waits");
+    assert!(take(&mut two).is_none());
+    let again = take(&mut one).unwrap();
+    assert_eq!(again.number, 2);
+    one.retry(again, soon(0));
+    assert_eq!(take(&mut one).unwrap().number, 3, "whoever was parked comes before a retry");
+    assert!(take(&mut two).is_none(), "what is due is parked as well");
+    assert_eq!(take(&mut one).unwrap().number, 2);
+}
+
+#[test]
+fn parked_tasks_are_bounded_and_none_is_lost() {
+    let host_of = |_: &Task| Some("slow".to_owned());
+    let feed = feed("repeat = 1000", Some(Hosts::new(1, Box::new(host_of))));
+    let (mut one, mut two) = (feed.hand(), feed.hand());
+    assert_eq!(take(&mut one).unwrap().number, 1);
+    assert!(take(&mut two).is_none());
+    assert_eq!(feed.lock().hosts.as_ref().unwrap().parked() as u64, ROOM);
+    assert_eq!(take(&mut one).unwrap().number, 2);
+    feed.cancel.raise(Level::Drain, Cause::Signal(2));
+    drop((one, two));
+    let mut unrun: Vec<_> =
+        std::iter::from_fn(|| feed.next_unrun()).map(|task| task.number).collect();
+    unrun.sort_unstable();
+    assert_eq!(unrun, (3..=1000).collect::<Vec<_>>());
+}

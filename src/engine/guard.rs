@@ -1,0 +1,139 @@
+//! What the control thread watches over a job for: its deadline, the memory, and too many failures.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indicatif::HumanBytes;
+
+use crate::engine::cancel::{Cancel, Cause, Level};
+use crate::engine::clock::Moment;
+use crate::engine::eviction::Evictions;
+use crate::engine::headroom::{Found, Headroom};
+use crate::engine::task::Status;
+use crate::job::{Running, StopAfter};
+use crate::report::progress::Progress;
+
+/// Watches over one job. To be asked about ten times a second.
+#[derive(Debug)]
+pub struct Guard {
+    deadline: Option<(Moment, Duration)>,
+    headroom: Option<Arc<Headroom>>,
+    said_short: bool,
+    said_failures: bool,
+}
+
+impl Guard {
+    /// For a job that started at `start`.
+    pub fn new(start: Moment, deadline: Option<Duration>, headroom: Option<Arc<Headroom>>) -> Self {
+        let deadline = deadline.map(|deadline| (start + deadline, deadline));
+        Self { deadline, headroom, said_short: false, said_failures: false }
+    }
+
+    /// Looks after everything, and says what it has done.
+    pub fn tick(&mut self, cancel: &Cancel, progress: &Progress) {
+        self.keep_deadline(cancel, progress);
+        self.keep_headroom(cancel, progress);
+        self.say_failures(cancel, progress);
+    }
+
+    /// Says once that too many tasks have failed, if they have.
+    pub fn say_failures(&mut self, cancel: &Cancel, progress: &Progress) {
+        if !self.said_failures
+            && let Some(Cause::Failures(message)) = cancel.cause()
+        {
+            self.said_failures = true;
+            progress.println(message);
+        }
+    }
+
+    fn keep_deadline(&mut self, cancel: &Cancel, progress: &Progress) {
+        if let Some((at, deadline)) = self.deadline
+            && Moment::now() >= at
+        {
+            self.deadline = None;
+            let deadline = humantime::format_duration(deadline);
+            progress
+                .println(&format!("the deadline of {deadline} is over: ending the running tasks"));
+            cancel.raise(Level::Kill, Cause::Deadline);
+        }
+    }
+
+    fn keep_headroom(&mut self, cancel: &Cancel, progress: &Progress) {
+        let Some(headroom) = &self.headroom else { return };
+        let found = headroom.look();
+        if let Found::Short(bytes) | Found::Critical(bytes) = found
+            && !self.said_short
+        {
+            self.said_short = true;
+            progress.println(&format!(
+                "waiting for memory: {} are available, limits.min_free_memory is {}",
+                HumanBytes(bytes),
+                headroom.least()
+            ));
+        }
+        if let Found::Critical(bytes) = found
+            && let Some(slot) = cancel.evictions().and_then(Evictions::evict_youngest)
+        {
+            progress.println(&format!(
+                "only {} of memory are available: the task in slot {slot} is ended and will run again",
+                HumanBytes(bytes)
+            ));
+        }
+    }
+}
+
+/// Counts the tasks of a job that failed, where too many of them stop it.
+#[derive(Debug)]
+pub struct Failures {
+    stop_after: StopAfter,
+    failed: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Failures {
+    /// `None` if failures never stop the job.
+    pub fn new(stop_after: StopAfter) -> Option<Self> {
+        let zero = || AtomicU64::new(0);
+        (stop_after != StopAfter::Never).then(|| Self { stop_after, failed: zero(), ended: zero() })
+    }
+
+    /// A task has ended for good.
+    pub fn count(&self, status: Status, cancel: &Cancel) {
+        let failed = matches!(status, Status::Failed | Status::Timeout | Status::Crashed);
+        let ended = self.ended.fetch_add(1, Ordering::SeqCst) + 1;
+        let failed = self.failed.fetch_add(u64::from(failed), Ordering::SeqCst) + u64::from(failed);
+        let Some(running) = self.stop_after.reached(failed, ended) else { return };
+        let (level, what) = match running {
+            Running::Drain => (Level::Drain, "running tasks finish, no new ones start"),
+            Running::Kill => (Level::Kill, "ending the running tasks"),
+        };
+        if cancel.level() < level {
+            let message = format!("stopping, {failed} of {ended} tasks have failed: {what}");
+            cancel.raise(level, Cause::Failures(message));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_failure_that_is_one_too_many_stops_the_job() {
+        let limit = std::num::NonZeroU64::new(2).unwrap();
+        let cancel = Cancel::default();
+        let stop_after = StopAfter::Failures { count: limit, running: Running::Drain };
+        let failures = Failures::new(stop_after).unwrap();
+        for status in [Status::Failed, Status::Ok, Status::Cancelled] {
+            failures.count(status, &cancel);
+        }
+        assert_eq!(cancel.level(), Level::Run);
+        failures.count(Status::Timeout, &cancel);
+        assert_eq!(cancel.level(), Level::Drain);
+        assert!(
+            matches!(cancel.cause(), Some(Cause::Failures(said)) if said.starts_with("stopping, 2 of 4 "))
+        );
+        assert!(Failures::new(StopAfter::Never).is_none());
+    }
+}

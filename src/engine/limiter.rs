@@ -1,0 +1,246 @@
+//! The rate at which attempts start: GCRA, with one atomic for all slots of a job.
+//!
+//! Each start has a nominal time, one interval after the one before. A slot reserves the next one by compare-and-swap
+//! and waits for it, so that slots never queue behind each other, and many that become due within one tick of the timer
+//! start together. Source: ITU-T I.371, the generic cell rate algorithm in its virtual scheduling form.
+//!
+//! What is promised: over any ten seconds at most rate * 10 + burst starts. Timers are late, and a start that is late
+//! moves closer to those behind it. So the nominal times are spread a little wider than asked for (by [`SLACK`]), and a
+//! start that is later than that pays for gives its time up and reserves another.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::engine::cancel::Cancel;
+use crate::engine::clock::{self, Moment};
+use crate::job::Pace;
+
+/// How much slower than asked for, so that starts can be 50 ms late: 0.5 % of the ten seconds.
+const SLACK: f64 = 1.005;
+
+/// A start that is later than this gives its time up. The rest of the 50 ms is for what follows: to start a process.
+const LATEST: Duration = Duration::from_millis(40);
+
+/// So far the nominal times may lag behind the clock, so that one slot alone, which cannot reserve ahead, makes up for
+/// the lateness of its timer: less where starts are rare, since there it would show as two at once.
+const LAG: Duration = Duration::from_millis(20);
+
+/// A tick of the timer and what it takes to wake up.
+const LEAST_LAG: Duration = Duration::from_millis(4);
+
+/// Shared by all slots of a job.
+#[derive(Debug)]
+pub struct Limiter {
+    /// Times count from here, in nanoseconds.
+    origin: Moment,
+    /// The nominal time of the next start.
+    next: AtomicU64,
+    interval: u64,
+    /// How long before its nominal time a start may be: what makes a burst.
+    tolerance: u64,
+    lag: u64,
+}
+
+/// A start that has been reserved.
+#[derive(Clone, Copy, Debug)]
+struct Reserved {
+    nominal: u64,
+    start: u64,
+}
+
+impl Limiter {
+    /// The first start may be now.
+    pub fn new(pace: Pace) -> Self {
+        let interval = pace.rate.interval();
+        let nanos = interval.mul_f64(SLACK).as_nanos() as u64;
+        Self {
+            origin: Moment::now(),
+            next: AtomicU64::new(0),
+            interval: nanos,
+            tolerance: nanos.saturating_mul(u64::from(pace.burst) - 1),
+            lag: LAG.saturating_sub(interval).max(LEAST_LAG).as_nanos() as u64,
+        }
+    }
+
+    /// Waits until the next attempt may start. False: the job is being stopped, and nothing starts any more.
+    pub async fn acquire(&self, cancel: &Cancel) -> bool {
+        loop {
+            let now = self.now();
+            let reserved = self.reserve(now);
+            if reserved.start > now {
+                tokio::select! {
+                    biased;
+                    () = cancel.draining() => return false,
+                    () = clock::sleep_until(self.origin + Duration::from_nanos(reserved.start)) => {}
+                }
+            }
+            if !reserved.is_stale(self.now()) {
+                return true;
+            }
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.origin.elapsed().as_nanos() as u64
+    }
+
+    fn reserve(&self, now: u64) -> Reserved {
+        let nominal_after = |next: u64| next.max(now.saturating_sub(self.lag));
+        let advance = |next| Some(nominal_after(next).saturating_add(self.interval));
+        let before = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance);
+        let nominal = nominal_after(before.unwrap_or_else(|next| next));
+        Reserved { nominal, start: nominal.saturating_sub(self.tolerance) }
+    }
+}
+
+impl Reserved {
+    fn is_stale(self, now: u64) -> bool {
+        now.saturating_sub(self.nominal) > LATEST.as_nanos() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Reverse;
+    use std::collections::BinaryHeap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::job::Rate;
+
+    const SECOND: u64 = 1_000_000_000;
+    const MILLI: u64 = 1_000_000;
+
+    fn limiter(rate: Rate, burst: u32) -> Limiter {
+        Limiter::new(Pace { rate, burst })
+    }
+
+    /// What a slot of the simulation does next.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    enum Step {
+        Reserve,
+        /// At this nominal time.
+        Wake(u64),
+    }
+
+    /// The starts of `slots` slots within `seconds` on a clock of their own. `work` is how long an attempt takes, `late`
+    /// how much later than asked for a slot wakes up; both in nanoseconds.
+    fn simulate(
+        limiter: &Limiter,
+        slots: usize,
+        seconds: u64,
+        mut work: impl FnMut() -> u64,
+        mut late: impl FnMut() -> u64,
+    ) -> Vec<u64> {
+        let mut events: BinaryHeap<_> =
+            (0..slots).map(|slot| Reverse((SECOND, Step::Reserve, slot))).collect();
+        let mut starts = Vec::new();
+        while let Some(Reverse((now, step, slot))) = events.pop() {
+            if now > (seconds + 1) * SECOND {
+                break;
+            }
+            let nominal = match step {
+                Step::Reserve => {
+                    let reserved = limiter.reserve(now);
+                    if reserved.start > now {
+                        events.push(Reverse((
+                            reserved.start + late(),
+                            Step::Wake(reserved.nominal),
+                            slot,
+                        )));
+                        continue;
+                    }
+                    reserved.nominal
+                }
+                Step::Wake(nominal) => nominal,
+            };
+            if (Reserved { nominal, start: nominal }).is_stale(now) {
+                events.push(Reverse((now, Step::Reserve, slot)));
+            } else {
+                starts.push(now);
+                events.push(Reverse((now + work(), Step::Reserve, slot)));
+            }
+        }
+        starts
+    }
+
+    fn most_within(starts: &[u64], window: u64) -> usize {
+        let mut first = 0;
+        let most = starts.iter().enumerate().map(|(index, &start)| {
+            while starts[first] + window < start {
+                first += 1;
+            }
+            index - first + 1
+        });
+        most.max().unwrap_or(0)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_ten_seconds_have_more_than_was_promised(
+            rate in prop::sample::select(vec!["0.3/s", "1/s", "7/s", "50/s", "333/s", "2000/s", "90/m"]),
+            burst in 1_u32..40,
+            slots in 1_usize..60,
+            longest_work in 1_u64..300,
+            latest in 1_u64..80,
+            seed in any::<u64>(),
+        ) {
+            let rate: Rate = rate.parse().unwrap();
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut lateness = random.fork();
+            let starts = simulate(
+                &limiter(rate, burst),
+                slots,
+                25,
+                || if random.u8(..) == 0 { 3 * SECOND } else { random.u64(..longest_work * MILLI) },
+                || if lateness.u8(..) < 8 { lateness.u64(..latest * MILLI) } else { lateness.u64(..2 * MILLI) },
+            );
+            let most = most_within(&starts, 10 * SECOND) as f64;
+            prop_assert!(most <= rate.per_second() * 10.0 + f64::from(burst), "{most} starts");
+        }
+    }
+
+    #[test]
+    fn the_rate_is_reached_in_spite_of_a_coarse_timer() {
+        for (rate, slots) in
+            [("5/s", 1), ("50/s", 1), ("300/s", 4), ("2000/s", 1), ("2000/s", 64), ("20000/s", 8)]
+        {
+            let rate: Rate = rate.parse().unwrap();
+            let mut random = fastrand::Rng::with_seed(7);
+            let late = || MILLI / 5 + random.u64(..MILLI);
+            let starts = simulate(&limiter(rate, 1), slots, 20, || 10_000, late);
+            let wanted = rate.per_second() * 20.0;
+            assert!(
+                starts.len() as f64 >= wanted * 0.99,
+                "{rate} {slots}: {} of {wanted}",
+                starts.len()
+            );
+        }
+    }
+
+    #[test]
+    fn a_burst_comes_at_once_and_the_rest_at_the_rate() {
+        let limiter = limiter("10/s".parse().unwrap(), 5);
+        let starts = simulate(&limiter, 20, 2, || 10_000, || 0);
+        assert_eq!(starts.iter().filter(|&&start| start < SECOND + MILLI).count(), 5);
+        assert!((20..=25).contains(&starts.len()), "{}", starts.len());
+    }
+
+    #[test]
+    fn a_wait_for_a_start_ends_with_the_job() {
+        use crate::engine::cancel::{Cause, Level};
+        let cancel = Cancel::default();
+        let limiter = Limiter::new(Pace { rate: "1/h".parse().unwrap(), burst: 1 });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        assert!(runtime.block_on(limiter.acquire(&cancel)));
+        let waiting = async {
+            tokio::join!(limiter.acquire(&cancel), async {
+                cancel.raise(Level::Drain, Cause::Signal(2));
+            })
+            .0
+        };
+        assert!(!runtime.block_on(waiting));
+    }
+}

@@ -1,0 +1,299 @@
+//! `[limits]`: rate, deadline, too many failures, too little memory.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::{Ran, STDERR, TestJob, is_alive, wait_until};
+
+const MODELS: [&str; 4] = ["sequential", "threads", "processes", "async"];
+
+/// The seconds of the day at which tasks started, in order.
+fn starts(ran: &Ran) -> Vec<f64> {
+    let mut starts: Vec<f64> = ran
+        .report()
+        .column("started_utc")
+        .iter()
+        .map(|time| {
+            let part =
+                |range: std::ops::Range<usize>| time.get(range).unwrap().parse::<f64>().unwrap();
+            (part(11..13) * 60.0 + part(14..16)) * 60.0 + part(17..23)
+        })
+        .collect();
+    starts.sort_by(f64::total_cmp);
+    starts
+}
+
+#[test]
+fn starts_keep_to_the_rate_under_every_model() {
+    for model in MODELS {
+        let job = "[inputs]\nrepeat = 30\n[workload.sleep]\nduration = '0s'\n[limits]\nrate = '20/s'\nconcurrency = 10";
+        let ran = TestJob::new(job).args(["--model", model]).run();
+        let starts = starts(ran.exit(0));
+        assert_eq!(starts.len(), 30);
+        // 50 ms are what a late timer may cost, and the report has milliseconds.
+        for (index, start) in starts.iter().enumerate() {
+            for (later, end) in starts.iter().enumerate().skip(index) {
+                let allowed = (end - start + 0.06) * 20.0 + 1.0;
+                let started = (later - index + 1) as f64;
+                assert!(started <= allowed, "{model}: {index} to {later}: {starts:?}");
+            }
+        }
+        let wall: f64 = ran.summary("job")["wall_s"].parse().unwrap();
+        assert!(wall < 30.0, "{model}: {wall}");
+    }
+}
+
+#[test]
+fn a_burst_starts_at_once_and_retries_take_turns() {
+    let job = r#"
+        [inputs]
+        repeat = 10
+        [workload.command]
+        shell = "test $RUNNER_ATTEMPT = 2"
+        [limits]
+        concurrency = 10
+        rate = "20/s"
+        burst = 8
+        [retry]
+        max_attempts = 2
+        delay = "1ms"
+    "#;
+    let start = Instant::now();
+    TestJob::new(job).run().exit(0);
+    let elapsed = start.elapsed();
+    assert!(elapsed > Duration::from_millis(500), "20 starts, 8 at once: {elapsed:?}");
+}
+
+#[test]
+fn high_rates_are_reached() {
+    let job = "[inputs]\nrepeat = 4000\n[workload.sleep]\nduration = '0s'\n[limits]\nrate = '2000/s'\nconcurrency = 4";
+    for model in ["async", "threads", "sequential"] {
+        let ran = TestJob::new(job).args(["--model", model]).run();
+        let wall: f64 = ran.exit(0).summary("job")["wall_s"].parse().unwrap();
+        assert!((1.9..20.0).contains(&wall), "{model}: {wall}");
+    }
+}
+
+#[test]
+fn who_waits_for_a_turn_stops_at_once() {
+    for model in MODELS {
+        let job = "[inputs]\nrepeat = 50\n[workload.sleep]\nduration = '0s'\n[limits]\nrate = '1/h'\nconcurrency = 5";
+        let running = TestJob::new(job).args(["--model", model]).spawn();
+        running.wait_for_file("results/job.csv.partial", |text| text.lines().count() == 2);
+        running.signal(Signal::INT.as_raw());
+        let report = running.wait().exit(130).report();
+        let mut statuses = report.select("status,attempts");
+        statuses.sort();
+        assert_eq!(statuses[..49], vec!["cancelled,0"; 49], "{model}");
+        assert_eq!(statuses[49], "ok,1");
+    }
+}
+
+#[test]
+fn the_deadline_kills() {
+    let job = r#"
+        [inputs]
+        repeat = 50
+        [workload.command]
+        shell = "test $RUNNER_TASK = 1 || exec sleep 300"
+        [limits]
+        concurrency = 2
+        deadline = "1s"
+    "#;
+    let ran = TestJob::new(job).run();
+    ran.exit(124).stderr_has("deadline");
+    let statuses = ran.report().select("status,attempts");
+    assert_eq!(statuses[..3], ["ok,1", "cancelled,1", "cancelled,1"]);
+    assert_eq!(statuses[3..], vec!["cancelled,0"; 47]);
+    assert_eq!(ran.summary("job")["cancelled"], "49");
+    let wall: f64 = ran.summary("job")["wall_s"].parse().unwrap();
+    assert!((0.9..30.0).contains(&wall), "{wall}");
+}
+
+#[test]
+fn the_deadline_kills_computations_under_every_model() {
+    for model in MODELS {
+        let job = "[inputs]\nvalues = [1, 18446744073709551615]\n[workload.compute]\nfunction = 'count_down'\n[limits]\nconcurrency = 2\ndeadline = '1s'";
+        let ran = TestJob::new(job).args(["--model", model]).run();
+        ran.exit(124);
+        assert_eq!(ran.report().column("status"), ["ok", "cancelled"], "{model}");
+    }
+}
+
+#[test]
+fn the_deadline_counts_while_inputs_are_waited_for() {
+    let job =
+        "[inputs]\nlines = '-'\n[workload.sleep]\nduration = '0s'\n[limits]\ndeadline = '500ms'";
+    let mut running = TestJob::new(job).spawn();
+    wait_until("it ends", || running.child.try_wait().unwrap());
+    running.wait().exit(124);
+}
+
+#[test]
+fn a_deadline_concerns_one_job() {
+    let late =
+        "[inputs]\nrepeat = 3\n[workload.sleep]\nduration = '1h'\n[limits]\ndeadline = '100ms'";
+    let soon =
+        "[inputs]\nrepeat = 3\n[workload.sleep]\nduration = '1ms'\n[limits]\ndeadline = '1h'";
+    let ran = TestJob::new(late).file("next.toml", soon).arg("next.toml").run();
+    ran.exit(124);
+    assert_eq!(ran.report_of("next").column("status"), ["ok"; 3]);
+    let ran = TestJob::new(soon).run();
+    assert!(!ran.exit(0).stderr().contains("deadline"));
+}
+
+#[test]
+fn too_many_failures_drain_the_job() {
+    let job = r#"
+        [inputs]
+        repeat = 100
+        [workload.command]
+        shell = "exit $((RUNNER_TASK % 2))"
+        [limits]
+        concurrency = 1
+        stop_after_failures = 3
+    "#;
+    let ran = TestJob::new(job).run();
+    ran.exit(3).stderr_has("stopping, 3 of 5 tasks have failed");
+    let statuses = ran.report().column("status");
+    assert_eq!(statuses[..5], ["failed", "ok", "failed", "ok", "failed"]);
+    assert_eq!(statuses[5..], vec!["cancelled"; 95]);
+}
+
+#[test]
+fn too_many_failures_kill_what_runs_if_that_is_wanted() {
+    let job = r#"
+        [inputs]
+        repeat = 10
+        [workload.command]
+        shell = "test $RUNNER_TASK != 1 || { touch go; exec sleep 300; }; until test -e go; do sleep 0.01; done; exit 1"
+        [limits]
+        concurrency = 2
+        stop_after_failures = 1
+        on_stop = "kill"
+    "#;
+    let ran = TestJob::new(job).run();
+    ran.exit(3);
+    let statuses = ran.report().select("status,attempts");
+    assert_eq!(statuses[..2], ["cancelled,1", "failed,1"]);
+    assert_eq!(statuses[2..], vec!["cancelled,0"; 8]);
+}
+
+#[test]
+fn a_share_of_failures_needs_a_sample() {
+    let job = r#"
+        [inputs]
+        repeat = 100
+        [workload.command]
+        argv = ["false"]
+        [limits]
+        concurrency = 1
+        stop_after_failures = "50%"
+    "#;
+    let ran = TestJob::new(job).run();
+    let statuses = ran.exit(3).report().column("status");
+    assert_eq!(statuses.iter().filter(|status| *status == "failed").count(), 20);
+}
+
+#[test]
+fn attempts_that_are_tried_again_do_not_count_as_failures() {
+    let job = r#"
+        [inputs]
+        repeat = 20
+        [workload.command]
+        shell = "test $RUNNER_ATTEMPT = 2"
+        [limits]
+        stop_after_failures = 1
+        [retry]
+        max_attempts = 2
+        delay = "1ms"
+    "#;
+    TestJob::new(job).run().exit(0);
+}
+
+/// Lets the runner believe that so much memory is available.
+fn available(folder: &Path, mebibytes: u64) {
+    let text = format!("MemAvailable: {} kB\n", mebibytes << 10);
+    fs::write(folder.join("meminfo.new"), text).unwrap();
+    fs::rename(folder.join("meminfo.new"), folder.join("meminfo")).unwrap();
+}
+
+#[test]
+fn short_memory_ends_the_youngest_and_runs_it_again_uncharged() {
+    let job = r#"
+        [inputs]
+        repeat = 4
+        [workload.command]
+        shell = "echo $$ >> pids-$RUNNER_TASK; until test -e go; do sleep 0.01; done"
+        [limits]
+        concurrency = 2
+        min_free_memory = "100MiB"
+        [retry]
+        max_attempts = 2
+    "#;
+    let running = TestJob::new(job)
+        .file("meminfo", "MemAvailable: 999999 kB\n")
+        .env("RUNNER_MEMINFO", "meminfo")
+        .spawn();
+    let folder = running.folder().to_owned();
+    let pid = |text: String| text.trim().parse::<i32>().unwrap();
+    let one = pid(running.wait_for_file("pids-1", |text| text.ends_with('\n')));
+    let two = pid(running.wait_for_file("pids-2", |text| text.ends_with('\n')));
+    available(&folder, 40);
+    running.wait_for_file(STDERR, |text| text.contains("is ended and will run again"));
+    // Enough to go on, but not to start anything.
+    available(&folder, 60);
+    let ended = wait_until("one is ended", || [one, two].into_iter().find(|&pid| !is_alive(pid)));
+    available(&folder, 500);
+    let again = if ended == one { "pids-1" } else { "pids-2" };
+    running.wait_for_file(again, |text| text.lines().count() >= 2);
+    fs::write(folder.join("go"), "").unwrap();
+    let ran = running.wait();
+    ran.exit(0).rows("status,attempts", &["ok,1", "ok,1", "ok,1", "ok,1"]);
+    let attempts = fs::read_to_string(ran.path("results/job.attempts.csv")).unwrap();
+    assert_eq!(attempts.lines().count(), 5, "what was not charged is no attempt: {attempts}");
+}
+
+#[test]
+fn computations_make_room_too_under_every_model() {
+    for model in MODELS {
+        let job = "[inputs]\nvalues = [1, 18446744073709551615]\n[workload.compute]\nfunction = 'count_down'\n[limits]\nconcurrency = 1\nmin_free_memory = '100MiB'";
+        let running = TestJob::new(job)
+            .file("meminfo", "MemAvailable: 999999 kB\n")
+            .env("RUNNER_MEMINFO", "meminfo")
+            .args(["--model", model])
+            .spawn();
+        running.wait_for_file("results/job.csv.partial", |text| text.lines().count() == 2);
+        let folder = running.folder().to_owned();
+        let look = Cell::new(0);
+        // It may have been short before the second task started, so it comes and goes.
+        running.wait_for_file(STDERR, |text| {
+            if look.get() % 200 == 0 {
+                available(&folder, if look.get() % 400 == 0 { 10 } else { 500 });
+            }
+            look.set(look.get() + 1);
+            text.contains("is ended and will run again")
+        });
+        available(&folder, 60);
+        running.signal(Signal::INT.as_raw());
+        let ran = running.wait();
+        ran.exit(130).rows("status,attempts", &["ok,1", "cancelled,0"]);
+    }
+}
+
+#[test]
+fn nothing_starts_while_memory_is_short() {
+    let job = "[inputs]\nrepeat = 3\n[workload.command]\nargv = ['touch', 'started-{task}']\n[limits]\nmin_free_memory = '100MiB'";
+    let running = TestJob::new(job)
+        .file("meminfo", "MemAvailable: 90000 kB\n")
+        .env("RUNNER_MEMINFO", "meminfo")
+        .spawn();
+    running.wait_for_file(STDERR, |text| text.contains("waiting for memory"));
+    assert!(!running.folder().join("started-1").exists());
+    available(running.folder(), 500);
+    running.wait().exit(0).rows("status", &["ok", "ok", "ok"]);
+}
