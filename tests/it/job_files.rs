@@ -133,7 +133,7 @@ fn two_jobs_of_one_name() {
 
 #[test]
 fn keys_of_later_versions_are_named_as_such() {
-    refused(&format!("{WORK}[retry]\nmax_attempts = 3\n"), &["retry", "not supported"]);
+    refused(&format!("needs = [\"a\"]\n{WORK}"), &["needs", "not supported"]);
 }
 
 #[test]
