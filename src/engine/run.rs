@@ -1,7 +1,7 @@
 //! One job from its first task to its report.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -198,10 +198,10 @@ pub fn run(
     if pool.is_err() {
         cancel.raise(Level::Kill, Cause::Worker("the pool failed".into()));
     }
-    report_unrun(&run);
+    let left_out = report_unrun(&run);
     drop(attached);
     let run = Arc::into_inner(run).expect("every slot has ended, and none keeps the run");
-    let summary = finish(run, started, calendar)?;
+    let summary = finish(run, started, calendar, left_out)?;
     pool?;
     match cancel.cause() {
         Some(Cause::Input(message)) => {
@@ -271,29 +271,56 @@ fn run_loop(run: &Arc<Run>, slots: Range<usize>) -> io::Result<()> {
     }
     let local = LocalSet::new();
     let shared = Rc::new(Shared::default());
-    for index in slots {
-        let (run, shared) = (Arc::clone(run), Rc::clone(&shared));
-        local.spawn_local(async move { slot::run(&run, &shared, index + 1).await });
-    }
-    runtime.block_on(local);
+    let slots: Vec<_> = slots
+        .map(|index| {
+            let (run, shared) = (Arc::clone(run), Rc::clone(&shared));
+            local.spawn_local(async move { slot::run(&run, &shared, index + 1).await })
+        })
+        .collect();
+    runtime.block_on(local.run_until(async {
+        for slot in slots {
+            if let Err(error) = slot.await
+                && let Ok(panic) = error.try_into_panic()
+            {
+                // What the slot had is lost; the pool must not end as if nothing had happened.
+                resume_unwind(panic);
+            }
+        }
+    }));
     Ok(())
 }
 
-/// Every task that did not run, because the job was stopped, has its row too.
-fn report_unrun(run: &Run) {
+/// Every task that did not run, because the job was stopped, has its row too. Who kills a job of a trillion inputs does
+/// not wait for a trillion rows: then the note says that some are left out.
+fn report_unrun(run: &Run) -> Option<String> {
+    /// Enough for millions of rows.
+    const PATIENCE: Duration = Duration::from_secs(5);
     if run.cancel.level() == Level::Run {
-        return;
+        return None;
     }
+    let began = Moment::now();
     let mut outbox = run.report.outbox();
     while let Some(task) = run.feed.next_unrun() {
+        let is_lost = matches!(run.cancel.cause(), Some(Cause::Report(_)));
+        let is_urgent = run.cancel.level() == Level::Kill && began.elapsed() > PATIENCE;
+        if is_lost || is_urgent {
+            let number = task.number;
+            return Some(format!("task {number} and those behind it did not run, and have no row"));
+        }
         outbox.put(Record::unrun(task, run.job.stage.columns.len()));
         outbox.wait_for_room();
     }
+    None
 }
 
-fn finish(run: Run, started: Moment, calendar: Calendar) -> Result<Summary, RunError> {
+fn finish(
+    run: Run,
+    started: Moment,
+    calendar: Calendar,
+    left_out: Option<String>,
+) -> Result<Summary, RunError> {
     let mut reason = run.job.stage.reason.clone();
-    let mut notes = Vec::new();
+    let mut notes: Vec<_> = left_out.into_iter().collect();
     if let Some(note) = run.watch.held_note().filter(|_| run.job.stage.model == Model::Async) {
         reason = format!("{reason}; {note}");
         notes.push(note);

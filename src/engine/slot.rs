@@ -128,15 +128,9 @@ fn record(stage: &Stage, slot: usize, mut task: Task, outcome: Outcome) -> Recor
     let columns =
         stage.columns.iter().map(|column| column.extract(output, &outcome.headers)).collect();
     let (first_started, queued) = match task.earlier.take() {
-        Some(earlier) => (earlier.first_started, earlier.queued),
-        None => (outcome.started, outcome.started.since(task.taken)),
+        Some(earlier) => (Some(earlier.first_started), Some(earlier.queued)),
+        None if !outcome.has_run => (None, None),
+        None => (Some(outcome.started), Some(outcome.started.since(task.taken))),
     };
-    Record {
-        queued: Some(queued),
-        first_started: Some(first_started),
-        slot: Some(slot),
-        task,
-        outcome,
-        columns,
-    }
+    Record { queued, first_started, slot: Some(slot), task, outcome, columns }
 }

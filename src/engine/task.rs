@@ -90,6 +90,8 @@ pub struct CpuTime {
 pub struct Outcome {
     /// How it ended.
     pub status: Status,
+    /// Whether the work itself started at all. If not, its times mean nothing.
+    pub has_run: bool,
     /// When the work itself started.
     pub started: Moment,
     /// How long the work itself took.
@@ -122,6 +124,7 @@ impl Outcome {
         Self {
             status,
             started,
+            has_run: true,
             run,
             cpu: None,
             peak_rss: None,
@@ -139,7 +142,7 @@ impl Outcome {
     /// A failure that happened before the work could start.
     pub fn not_started(error: impl Into<String>) -> Self {
         let error = error.into();
-        Self { error, ..Self::new(Status::Failed, Moment::now(), Duration::ZERO) }
+        Self { error, has_run: false, ..Self::new(Status::Failed, Moment::now(), Duration::ZERO) }
     }
 }
 

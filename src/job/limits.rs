@@ -20,6 +20,13 @@ pub enum Concurrency {
 }
 
 impl Concurrency {
+    /// So many tasks at once no machine has the memory for.
+    const MOST: usize = 1_000_000;
+
+    fn count(slots: usize) -> Option<Self> {
+        NonZeroUsize::new(slots).filter(|_| slots <= Self::MOST).map(Self::Count)
+    }
+
     /// The number of slots. `"cores"` honours affinity and the cgroup's quota.
     pub fn slots(self) -> usize {
         match self {
@@ -36,8 +43,9 @@ impl FromStr for Concurrency {
         if text == "cores" {
             return Ok(Concurrency::Cores);
         }
-        let bad = || format!("must be an integer above 0 or \"cores\", not `{text}`");
-        text.parse().map(Concurrency::Count).map_err(|_| bad())
+        let bad =
+            || format!("must be an integer above 0 (at most a million) or \"cores\", not `{text}`");
+        text.parse().ok().and_then(Concurrency::count).ok_or_else(bad)
     }
 }
 
@@ -48,21 +56,17 @@ impl<'de> Deserialize<'de> for Concurrency {
             type Value = Concurrency;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an integer above 0 or \"cores\"")
+                f.write_str("an integer above 0 (at most a million) or \"cores\"")
             }
 
             fn visit_i64<E: Error>(self, count: i64) -> Result<Concurrency, E> {
-                let slots = usize::try_from(count).ok().and_then(NonZeroUsize::new);
-                slots
-                    .map(Concurrency::Count)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Signed(count), &self))
+                let slots = usize::try_from(count).ok().and_then(Concurrency::count);
+                slots.ok_or_else(|| E::invalid_value(Unexpected::Signed(count), &self))
             }
 
             fn visit_u64<E: Error>(self, count: u64) -> Result<Concurrency, E> {
-                let slots = usize::try_from(count).ok().and_then(NonZeroUsize::new);
-                slots
-                    .map(Concurrency::Count)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(count), &self))
+                let slots = usize::try_from(count).ok().and_then(Concurrency::count);
+                slots.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(count), &self))
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Concurrency, E> {

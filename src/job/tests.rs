@@ -235,7 +235,7 @@ error: `timeout`: `10 parsecs` is not a duration; write for example \"500ms\", \
         [
             "unknown key `limts`",
             "`model` must be `sequential`, `threads`, `async`, `processes` or `auto`, not `thread`",
-            "`concurrency` must be an integer above 0 or \"cores\", not the integer `0`",
+            "`concurrency` must be an integer above 0 (at most a million) or \"cores\", not the integer `0`",
         ]
     );
 }
@@ -389,7 +389,7 @@ fn mistakes() {
         ),
         (
             "[limits]\nconcurrency = 0",
-            &["`concurrency` must be an integer above 0 or \"cores\", not the integer `0`"],
+            &["`concurrency` must be an integer above 0 (at most a million) or \"cores\", not the integer `0`"],
         ),
         (
             "[limits]\ntimeout = 5",

@@ -10,6 +10,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::str::FromStr;
+use std::thread;
 
 use crate::workload::Nature;
 
@@ -73,8 +74,14 @@ pub fn run(model: Model, slots: usize, nature: Nature, lane: Lane<'_>) -> io::Re
     }
 }
 
+/// From here on, what each thread of a pool does to look for work among all others takes longer than starting it.
+const LARGE_POOL: usize = 128;
+
 /// Runs `lane` over each of `ranges` in a thread of its own: a rayon pool with as many threads as loops.
 fn in_threads(ranges: &[Range<usize>], lane: Lane<'_>) -> io::Result<()> {
+    if ranges.len() > LARGE_POOL {
+        return in_plain_threads(ranges, lane);
+    }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(ranges.len())
         .thread_name(|index| format!("loop-{}", index + 1))
@@ -84,6 +91,22 @@ fn in_threads(ranges: &[Range<usize>], lane: Lane<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// [`in_threads`] for hundreds of them, which share no work and so need no pool.
+fn in_plain_threads(ranges: &[Range<usize>], lane: Lane<'_>) -> io::Result<()> {
+    thread::scope(|scope| {
+        for (index, range) in ranges.iter().enumerate() {
+            let builder = thread::Builder::new().name(format!("loop-{}", index + 1));
+            match builder.spawn_scoped(scope, move || lane(range.clone())) {
+                Err(error) if index == 0 => return Err(error),
+                // Should the system give no more threads, those that there are do the work.
+                Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Shares `slots` slots out among `loops` loops, as evenly as it goes.
 fn shares(slots: usize, loops: usize) -> Vec<Range<usize>> {
     (0..loops).map(|index| slots * index / loops..slots * (index + 1) / loops).collect()
@@ -91,7 +114,7 @@ fn shares(slots: usize, loops: usize) -> Vec<Range<usize>> {
 
 /// How many cores this process may use: honours affinity and the cgroup's quota.
 pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl Encoder {
         row.integer(Some(task.attempts));
         row.word(outcome.status.name());
         row.cell(|out| stamp.push(out, calendar.time(outcome.started)));
-        row.seconds(Some(outcome.run));
+        row.seconds(outcome.has_run.then_some(outcome.run));
         row.integer(outcome.code);
         row.text(outcome.error.as_bytes());
         out.extend_from_slice(layout.terminator);
@@ -102,7 +102,7 @@ impl Row<'_> {
     /// `run_s` to `code`.
     fn measured(&mut self, record: &Record) {
         let outcome = &record.outcome;
-        self.seconds(Some(outcome.run));
+        self.seconds(outcome.has_run.then_some(outcome.run));
         self.seconds(outcome.cpu.map(|cpu| cpu.user));
         self.seconds(outcome.cpu.map(|cpu| cpu.system));
         self.integer(outcome.peak_rss);

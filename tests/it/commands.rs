@@ -35,6 +35,19 @@ fn fields_reach_a_shell_only_as_variables() {
 }
 
 #[test]
+fn no_column_steers_the_shell_or_the_loader() {
+    let job = r#"
+        [inputs]
+        values = [{ LD_PRELOAD = "/none.so", IFS = "x", OPTIND = "a", PS4 = "$(touch pwned)", fine = "axb" }]
+        [workload.command]
+        shell = 'set -x; echo $fine "$input_LD_PRELOAD" "${LD_PRELOAD-unset}" "$input_OPTIND"'
+    "#;
+    let ran = TestJob::new(job).run();
+    ran.exit(0).rows("result", &["axb /none.so unset a"]);
+    assert!(!ran.path("pwned").exists());
+}
+
+#[test]
 fn exit_codes_signals_and_success_codes() {
     shell("exit 3", "").run().exit(3).rows("status,code", &["failed,3"]);
     shell("exit 3", "success_codes = [0, 3]").run().exit(0).rows("status,code", &["ok,3"]);
@@ -170,6 +183,8 @@ fn what_cannot_be_started_is_a_failed_row() {
     "#;
     let ran = TestJob::new(job).file("plain", "not executable").run();
     ran.exit(3).rows("input,status", &["./none,failed", "./plain,failed", "true,ok"]);
+    let times = ran.report().select("started_utc,queue_s,run_s");
+    assert_eq!(&times[..2], [",,", ",,"], "what did not start took no time");
     let errors = ran.report().column("error");
     assert!(
         errors[0].contains("no such file") && errors[1].contains("ermission denied"),

@@ -76,6 +76,10 @@ fn all_mistakes_of_all_files_are_reported_together() {
 #[test]
 fn values_of_the_wrong_type_or_range() {
     refused(&format!("[limits]\nconcurrency = 0\n{WORK}"), &["job.toml:2:15", "above 0"]);
+    refused(
+        &format!("[limits]\nconcurrency = 9223372036854775807\n{WORK}"),
+        &["job.toml:2:15", "million"],
+    );
     refused(&format!("[limits]\nconcurrency = \"many\"\n{WORK}"), &["job.toml:2:15", "cores"]);
     refused(&format!("[limits]\ntimeout = 5\n{WORK}"), &["job.toml:2:11"]);
     refused(&format!("model = \"thread\"\n{WORK}"), &["job.toml:1:9", "threads"]);

@@ -131,6 +131,15 @@ fn concurrency_is_a_bound() {
 }
 
 #[test]
+fn a_thousand_threads_start_at_once() {
+    let job = "[inputs]\nrepeat = 1000\n[workload.sleep]\nduration = \"100ms\"\n[limits]\nconcurrency = 1000";
+    let ran = TestJob::new(job).args(["--model", "threads"]).run();
+    ran.exit(0);
+    let wall: f64 = ran.summary("job")["wall_s"].parse().unwrap();
+    assert!(wall < 50.0, "one after another they would take 100 s, these took {wall}");
+}
+
+#[test]
 fn many_waits_pass_at_once_under_async() {
     let job = "[inputs]\nrepeat = 2000\n[workload.sleep]\nduration = \"300ms\"\n[limits]\nconcurrency = 2000";
     let ran = TestJob::new(job).args(["--model", "async"]).run();

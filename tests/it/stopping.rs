@@ -142,3 +142,14 @@ fn a_signal_stops_the_jobs_that_follow() {
     ran.exit(129);
     assert!(!ran.path("results/later.csv").exists());
 }
+
+#[test]
+fn who_kills_a_job_of_a_trillion_inputs_does_not_wait_for_their_rows() {
+    let job = "[inputs]\nrange = { from = 1, to = 1_000_000_000_000 }\n[workload.sleep]\nduration = \"1ms\"\n[limits]\nconcurrency = 1\n";
+    let running = TestJob::new(job).spawn();
+    running.wait_for_file("results/job.csv.partial", started);
+    running.stop(Signal::INT.as_raw());
+    let ran = running.wait();
+    ran.exit(130).stderr_has("have no row");
+    assert!(ran.path("results/job.csv").exists());
+}

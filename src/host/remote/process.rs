@@ -14,7 +14,7 @@ use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings};
+use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings, is_crowded};
 use crate::host::page::RunnerPage;
 use crate::host::protocol::{Ready, RequestLines, VERSION, Work};
 use crate::host::serve::SERVE_ARG;
@@ -145,7 +145,7 @@ impl Process {
         for _ in 0..MAX_TRIES {
             match self.port.start(&start) {
                 // Too many descriptors are on their way: other slots are starting too.
-                Err(error) if error.raw_os_error() == Some(libc::ETOOMANYREFS) => {
+                Err(error) if is_crowded(&error) => {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 done => return done,

@@ -1,6 +1,7 @@
 //! `csv`: a file with a header row; one input a row.
 
 use ::csv::{ByteRecord, Position, Reader, ReaderBuilder};
+use std::collections::HashMap;
 
 use crate::job::Fields;
 use crate::job::inputs::InputError;
@@ -72,6 +73,7 @@ impl<R: Bytes> Records for Rows<R> {
 /// The names in a header: each is there, is text, and is there once.
 fn names(record: &ByteRecord) -> Result<Vec<String>, String> {
     let mut names: Vec<String> = Vec::with_capacity(record.len());
+    let mut places = HashMap::with_capacity(record.len());
     for (index, name) in record.iter().enumerate() {
         let column = index + 1;
         let name = str::from_utf8(name)
@@ -79,8 +81,8 @@ fn names(record: &ByteRecord) -> Result<Vec<String>, String> {
         if name.trim().is_empty() {
             return Err(format!("column {column} has no name"));
         }
-        if let Some(first) = names.iter().position(|other| other == name) {
-            return Err(format!("columns {} and {column} are both called `{name}`", first + 1));
+        if let Some(first) = places.insert(name, column) {
+            return Err(format!("columns {first} and {column} are both called `{name}`"));
         }
         names.push(name.to_owned());
     }

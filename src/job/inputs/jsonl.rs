@@ -1,5 +1,6 @@
 //! `jsonl`: a file with a JSON object a line. The first one has the fields.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 
@@ -120,8 +121,9 @@ impl<'de> Deserialize<'de> for Object {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
                 let mut entries: Vec<(String, String)> = Vec::new();
+                let mut keys = HashSet::new();
                 while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
-                    if entries.iter().any(|(other, _)| *other == key) {
+                    if !keys.insert(key.clone()) {
                         return Err(A::Error::custom(format!("has the key `{key}` twice")));
                     }
                     entries.push((key, text(value).map_err(A::Error::custom)?));

@@ -333,7 +333,7 @@ fn variables(
     if let Action::Shell(_) = action {
         for (index, field) in fields.iter().enumerate() {
             let mut name = variable_name(field);
-            while taken.contains(&name) || is_inherited(&name) {
+            while taken.contains(&name) || is_inherited(&name) || is_acted_on(&name) {
                 name.insert_str(0, "input_");
             }
             taken.insert(name.clone());
@@ -341,6 +341,49 @@ fn variables(
         }
     }
     variables
+}
+
+/// Whether a shell or the loader of programs acts on a variable of this name: an input must not steer them, whatever
+/// its column is called.
+fn is_acted_on(name: &str) -> bool {
+    const PREFIXES: [&str; 6] = ["LD_", "DYLD_", "MALLOC_", "BASH", "SHELL", "RUNNER_"];
+    const NAMES: [&str; 33] = [
+        "CDPATH",
+        "COLUMNS",
+        "ENV",
+        "FCEDIT",
+        "FPATH",
+        "GCONV_PATH",
+        "GETCONF_DIR",
+        "GLIBC_TUNABLES",
+        "HISTFILE",
+        "HOME",
+        "HOSTALIASES",
+        "IFS",
+        "LANG",
+        "LINENO",
+        "LOCPATH",
+        "NLSPATH",
+        "OLDPWD",
+        "OPTARG",
+        "OPTERR",
+        "OPTIND",
+        "PATH",
+        "POSIXLY_CORRECT",
+        "PPID",
+        "PROMPT_COMMAND",
+        "PS1",
+        "PS2",
+        "PS3",
+        "PS4",
+        "PWD",
+        "RES_OPTIONS",
+        "TMPDIR",
+        "TZ",
+        "TZDIR",
+    ];
+    let starts = |prefix: &&str| name.starts_with(*prefix);
+    PREFIXES.iter().any(starts) || NAMES.contains(&name) || name.starts_with("LC_")
 }
 
 /// The name of the variable for a field: what a shell cannot have in one becomes `_`.

@@ -223,6 +223,7 @@ impl Worker {
             peak_rss: has_run.then_some(ended.peak_rss),
             output: if result == output { Vec::new() } else { output.to_vec() },
             result,
+            has_run,
             error: outcome::error(cause, note, self.stderr.kept().bytes()),
             ..Outcome::new(status, ended.started, ended.ended.since(ended.started))
         }
