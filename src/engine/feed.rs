@@ -202,11 +202,24 @@ impl Feed {
             () = due => {}
             delivered = delivery => {
                 // That it is closed, the next look finds out.
-                if let Ok(delivered) = delivered
-                    && let Source::Channel { arrived, .. } = &mut self.lock().source
-                {
-                    arrived.push_back(delivered);
+                if let Ok(delivered) = delivered {
+                    self.accept(delivered);
                 }
+            }
+        }
+    }
+}
+
+impl Feed {
+    /// Takes in what this slot has received. Meanwhile another slot may have found the channel closed and empty, and so
+    /// the inputs at their end: this one is the last.
+    fn accept(&self, delivered: Numbered) {
+        let mut state = self.lock();
+        match (&mut state.source, delivered) {
+            (Source::Channel { arrived, .. }, delivered) => arrived.push_back(delivered),
+            (_, Ok((number, fields))) => state.returned.push_back(Task::new(number, fields)),
+            (_, Err(error)) => {
+                self.spoil(state, &error);
             }
         }
     }

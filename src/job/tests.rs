@@ -389,7 +389,9 @@ fn mistakes() {
         ),
         (
             "[limits]\nconcurrency = 0",
-            &["`concurrency` must be an integer above 0 (at most a million) or \"cores\", not the integer `0`"],
+            &[
+                "`concurrency` must be an integer above 0 (at most a million) or \"cores\", not the integer `0`",
+            ],
         ),
         (
             "[limits]\ntimeout = 5",
