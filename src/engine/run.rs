@@ -140,9 +140,11 @@ impl Watch {
 
     /// What is to be said about loops that were held.
     fn held_note(&self) -> Option<String> {
+        /// What nobody notices is not said.
+        const WORTH_SAYING: Duration = Duration::from_millis(1);
         let held = Duration::from_nanos(self.held_nanos.load(Ordering::Relaxed));
         let longest = Duration::from_nanos(self.longest_nanos.load(Ordering::Relaxed));
-        (!held.is_zero()).then(|| {
+        (held >= WORTH_SAYING).then(|| {
             format!(
                 "computations held the event loop for {:.3} s, {:.3} s at the longest",
                 held.as_secs_f64(),
