@@ -261,6 +261,7 @@ impl Drop for Watch<'_> {
 }
 
 impl State {
+    #[inline]
     fn settle(&mut self, held: &mut Held) {
         self.out -= std::mem::take(&mut held.tasks);
         if let Some(hosts) = &mut self.hosts {
@@ -269,6 +270,7 @@ impl State {
     }
 
     /// The next task that may run now, if there is one. What waits for its host is parked on the way.
+    #[inline]
     fn next(&mut self, held: &mut Vec<HostName>) -> Option<Result<Task, InputError>> {
         if let Some(hosts) = &mut self.hosts
             && let Some(task) = hosts.pop_free(held)
@@ -287,6 +289,7 @@ impl State {
         }
     }
 
+    #[inline]
     fn candidate(&mut self) -> Option<Result<Task, InputError>> {
         if let Some(task) = self.retries.pop_due().or_else(|| self.returned.pop_front()) {
             return Some(Ok(task));

@@ -104,12 +104,18 @@ impl Placed {
     }
 }
 
-/// How many files a slot of `stage` has open at the most: its way to the launcher and the pipes of its child.
+/// How many files a slot of `stage` has open at the most: its way to the launcher and the pipes of its child, or its
+/// connections and the file that it saves to; under `threads` also those of its loop.
 pub fn open_files(stage: &Stage) -> usize {
-    const OF_A_CHILD: usize = 6;
-    let has_child =
-        stage.workload.nature() == Nature::Process || is_away(stage.model, &stage.workload);
-    if has_child { OF_A_CHILD } else { 0 }
+    let of_the_work = match stage.workload.nature() {
+        _ if is_away(stage.model, &stage.workload) => 6,
+        Nature::Process => 6,
+        Nature::Requests => 3,
+        Nature::Computes => 1,
+        Nature::Waits => 0,
+    };
+    let of_the_loop = if stage.model == Model::Threads { 4 } else { 0 };
+    of_the_work + of_the_loop
 }
 
 /// A command already is a process, so nothing is put between.

@@ -11,7 +11,7 @@ use crate::engine::place::{Placed, Shared};
 use crate::engine::run::Run;
 use crate::engine::task::{Earlier, Outcome, Record, Status, Task};
 use crate::host::remote::Verdict;
-use crate::job::Stage;
+use crate::job::{Retry, Stage};
 use crate::report::Outbox;
 use crate::workload::command::Keep;
 
@@ -95,22 +95,32 @@ impl Desk<'_> {
         if self.held {
             self.run.watch.held(outcome.run);
         }
-        let stage = &self.run.job.stage;
         task.attempts += 1;
-        if let Some(retry) = &stage.retry {
-            self.outbox.put_attempt(&task, &outcome);
-            if retry.wants(task.attempts, &outcome) && self.run.cancel.level() == Level::Run {
-                let pause = retry.pause(task.attempts, outcome.retry_after, fastrand::f64());
-                return self.wait(record(stage, self.number, task, outcome), Moment::now() + pause);
-            }
+        let stage = &self.run.job.stage;
+        let record = record(stage, self.number, task, outcome);
+        if let Some(retry) = &stage.retry
+            && let Some(due) = self.next_attempt(retry, &record)
+        {
+            return self.wait(record, due);
         }
         if let Some(failures) = &self.run.failures {
-            failures.count(outcome.status, &self.run.cancel);
+            failures.count(record.outcome.status, &self.run.cancel);
         }
-        self.outbox.put(record(stage, self.number, task, outcome));
+        self.outbox.put(record);
+    }
+
+    /// Notes the attempt that was the last one; says when the next one is due, if there is to be one.
+    #[cold]
+    fn next_attempt(&mut self, retry: &Retry, record: &Record) -> Option<Moment> {
+        let Record { task, outcome, .. } = record;
+        self.outbox.put_attempt(task, outcome);
+        let again = retry.wants(task.attempts, outcome) && self.run.cancel.level() == Level::Run;
+        let pause = || retry.pause(task.attempts, outcome.retry_after, fastrand::f64());
+        again.then(|| Moment::now() + pause())
     }
 
     /// Lets a task wait for its next attempt, without a slot.
+    #[cold]
     fn wait(&self, record: Record, due: Moment) {
         let Record { mut task, slot, queued, first_started, mut outcome, columns } = record;
         let first_started = first_started.unwrap_or(outcome.started);
