@@ -42,7 +42,7 @@ pub use retry::{Retry, RetryOn};
 pub use services::{Address, Ready, Service};
 pub use size::ByteSize;
 pub use stop_after::{FailureLimit, Running, StopAfter};
-pub use table::Table;
+pub use table::{Table, known_keys};
 pub use template::{Scope, Template, TemplateError, Values};
 
 use crate::model::Model;

@@ -2,6 +2,8 @@
 
 mod keys;
 
+pub use keys::known_keys;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -197,6 +199,7 @@ impl<'a> Table<'a> {
 
     /// Reports every key that nobody asked for.
     pub fn finish(self) {
+        keys::check(&self.name, &self.asked);
         for key in self.entries.keys() {
             let name: &str = key.get_ref();
             if !self.asked.contains(&name) {

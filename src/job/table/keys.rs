@@ -2,8 +2,8 @@
 
 use crate::diagnostic::nearest;
 
-/// Keys whose table is sought when they stand in another.
-const HOMES: [(&str, &[&str]); 9] = [
+/// Every key, by its table; `*` is any name. [`check`] keeps it complete.
+const HOMES: [(&str, &[&str]); 11] = [
     (
         "",
         &[
@@ -74,11 +74,27 @@ const HOMES: [(&str, &[&str]); 9] = [
         ],
     ),
     ("workload.sleep", &["duration"]),
+    ("columns.*", &["regex", "json", "header"]),
+    ("services.*", &["argv", "env", "cwd", "ready", "timeout"]),
 ];
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
 const LATER: [(&str, &[&str]); 3] =
     [("", &["stages", "needs"]), ("workload", &["python", "worker"]), ("inputs", &["job"])];
+
+/// Every key that a job file can have, without its table.
+pub fn known_keys() -> impl Iterator<Item = &'static str> {
+    HOMES.iter().flat_map(|(_, keys)| keys.iter().copied())
+}
+
+/// Sees to it, in tests, that the list has what `table` is asked for.
+pub(super) fn check(table: &str, asked: &[&'static str]) {
+    let home = HOMES.iter().find(|(home, _)| matches(home, table));
+    let is_listed = |key: &&str| home.is_none_or(|(_, keys)| keys.contains(key));
+    let later =
+        |key: &&str| LATER.iter().any(|(home, keys)| matches(home, table) && keys.contains(key));
+    debug_assert!(asked.iter().all(|key| is_listed(key) || later(key)), "[{table}]: {asked:?}");
+}
 
 /// What is wrong with `key` in `table`, of which `asked` are the keys that it can have, and the way out.
 pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String, Option<String>) {
@@ -91,7 +107,7 @@ pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String
     }
     let elsewhere = |all: &'static [(&'static str, &'static [&'static str])]| {
         all.iter()
-            .find(|(home, keys)| *home != "columns.*" && keys.contains(&key))
+            .find(|(home, keys)| !home.ends_with('*') && keys.contains(&key))
             .map(|(home, _)| *home)
     };
     if let Some(home) = elsewhere(&HOMES) {
