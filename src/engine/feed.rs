@@ -15,8 +15,10 @@ use crate::engine::cancel::{Cancel, Cause, Level};
 use crate::engine::clock::Moment;
 use crate::engine::task::Task;
 use crate::job::{Fields, InputError, InputReader, Inputs};
+use crate::report::Kept;
 
 type Numbered = Result<(u64, Fields), InputError>;
+type NumberedReader = Box<dyn Iterator<Item = Numbered> + Send>;
 
 /// The tasks of one job, shared by all of its slots.
 pub struct Feed {
@@ -36,10 +38,7 @@ struct State {
 
 enum Source {
     /// Read by whoever takes: nothing here can block for long.
-    Direct {
-        reader: InputReader,
-        next: u64,
-    },
+    Direct(NumberedReader),
     /// Read by a thread of its own, since it can block.
     Channel(Receiver<Numbered>),
     Ended,
@@ -54,16 +53,21 @@ enum Taken {
 }
 
 impl Feed {
-    /// Opens the inputs for `slots` slots.
+    /// Opens the inputs for `slots` slots. Those that are in `kept` are no tasks any more.
     ///
     /// # Errors
     /// If the inputs cannot be opened, or the thread that reads them cannot be started.
-    pub fn open(inputs: &Inputs, slots: usize, cancel: Arc<Cancel>) -> Result<Self, FeedError> {
-        let reader = inputs.open()?;
+    pub fn open(
+        inputs: &Inputs,
+        kept: Option<Arc<Kept>>,
+        slots: usize,
+        cancel: Arc<Cancel>,
+    ) -> Result<Self, FeedError> {
+        let reader = unfinished(inputs.open()?, kept);
         let source = if inputs.can_block() {
             Source::Channel(read_aside(reader, 2 * slots)?)
         } else {
-            Source::Direct { reader, next: 1 }
+            Source::Direct(reader)
         };
         let state = Mutex::new(State { source, returned: VecDeque::new(), out: 0 });
         Ok(Self { state, changed: Notify::new(), cancel })
@@ -163,14 +167,12 @@ impl Feed {
 impl Source {
     fn next(&mut self) -> Option<Numbered> {
         match self {
-            Source::Direct { reader, next } => {
-                if let Some(input) = reader.next() {
-                    let number = *next;
-                    *next += 1;
-                    return Some(input.map(|fields| (number, fields)));
+            Source::Direct(reader) => {
+                let input = reader.next();
+                if input.is_none() {
+                    *self = Source::Ended;
                 }
-                *self = Source::Ended;
-                None
+                input
             }
             Source::Channel(receiver) => match receiver.try_recv() {
                 Ok(input) => Some(input),
@@ -189,13 +191,27 @@ fn new_task(number: u64, fields: Fields) -> Task {
     Task { number, fields, taken: Moment::now(), attempts: 0 }
 }
 
+/// Numbers the inputs, and leaves out those that an earlier run has finished.
+fn unfinished(reader: InputReader, kept: Option<Arc<Kept>>) -> NumberedReader {
+    let mut numbered = (1..).zip(reader).map(|(number, input)| Ok((number, input?)));
+    let Some(kept) = kept else { return Box::new(numbered) };
+    Box::new(std::iter::from_fn(move || {
+        let next = numbered.find(|input| {
+            !input.as_ref().is_ok_and(|(number, fields)| kept.claim(*number, fields))
+        });
+        if next.is_none() {
+            kept.inputs_ended();
+        }
+        next
+    }))
+}
+
 /// Reads inputs in a thread of its own. It ends with the inputs, or when the feed is gone; one that is blocked in a
 /// read ends with the process.
-fn read_aside(reader: InputReader, capacity: usize) -> io::Result<Receiver<Numbered>> {
+fn read_aside(reader: NumberedReader, capacity: usize) -> io::Result<Receiver<Numbered>> {
     let (sender, receiver) = async_channel::bounded(capacity);
     std::thread::Builder::new().name("inputs".into()).spawn(move || {
-        for (number, input) in (1..).zip(reader) {
-            let numbered = input.map(|fields| (number, fields));
+        for numbered in reader {
             if sender.send_blocking(numbered).is_err() {
                 return;
             }

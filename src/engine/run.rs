@@ -146,8 +146,8 @@ pub fn run(
     let calendar = Calendar::now();
     let cancel = Arc::new(Cancel::default());
     let slots = slots(job);
-    let feed = Arc::new(Feed::open(&job.inputs, slots, Arc::clone(&cancel))?);
     let report = Report::create(job, options, Arc::clone(&cancel))?;
+    let feed = Arc::new(Feed::open(&job.inputs, report.kept(), slots, Arc::clone(&cancel))?);
     let progress = Progress::new(&job.name, job.inputs.tasks(), report.counts(), options.progress);
     let attached = control.attach(Arc::clone(&cancel), progress);
 

@@ -5,6 +5,7 @@
 mod columns;
 mod document;
 mod fields;
+mod identity;
 mod inputs;
 mod limits;
 mod name;
@@ -59,6 +60,8 @@ pub struct Job {
     pub stage: Stage,
     /// How the report is written.
     pub report: ReportSettings,
+    /// What the workload and the columns come to: another one is another job to `--resume`.
+    pub identity: [u8; 32],
 }
 
 /// One workload, the model that it runs under, and its limits.

@@ -16,7 +16,7 @@ use crate::job::overrides::Argument;
 use crate::job::planner::Planner;
 use crate::job::syntax;
 use crate::job::table::Table;
-use crate::job::{Job, ReportSettings, Stage, columns};
+use crate::job::{Job, ReportSettings, Stage, columns, identity};
 use crate::model::auto;
 use crate::workload::{self, Workload};
 
@@ -49,7 +49,10 @@ impl PlannedFile {
         for (index, argument) in arguments.iter().enumerate() {
             argument.apply(&mut root, &document, index);
         }
-        let (name, job) = plan(file, Table::root(&document, &root), &document);
+        let (name, mut job) = plan(file, Table::root(&document, &root), &document);
+        if let Some(job) = &mut job {
+            job.identity = identity::of(&root);
+        }
         if job.is_none() && document.errors() == 0 {
             // Not the user's mistake; but it must not pass for a job that was read.
             document.report(Diagnostic::new(format!("`{}` came to no job: a bug", source.name)));
@@ -109,6 +112,7 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
                     columns,
                 },
                 report,
+                identity: [0; 32], // settled by the caller, who has the whole file
             }
         });
     (name, job)

@@ -13,14 +13,14 @@ use crate::engine::task::{Record, Status};
 struct Fixture {
     folder: tempfile::TempDir,
     order: Order,
-    fresh: bool,
+    begin: Begin,
     cancel: Arc<Cancel>,
 }
 
 impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, order: Order::Input, fresh: false, cancel: Arc::default() }
+        Self { folder, order: Order::Input, begin: Begin::Anew, cancel: Arc::default() }
     }
 
     fn results(&self) -> PathBuf {
@@ -34,7 +34,7 @@ impl Fixture {
     fn start_in(&self, results: PathBuf) -> Result<Report, ReportError> {
         let options = Options {
             results: results.clone(),
-            fresh: self.fresh,
+            begin: self.begin,
             output: false,
             progress: progress::Mode::Off,
         };
@@ -44,6 +44,7 @@ impl Fixture {
             model: Model::Threads,
             concurrency: 2,
             order: self.order,
+            workload: [0; 32],
         };
         let layout = Layout::new(&["input".into()], &[], SETTINGS);
         Report::start(job, layout, &options, Arc::clone(&self.cancel))
@@ -104,7 +105,7 @@ fn rows_come_in_input_order_and_the_partial_goes() {
     assert_eq!(summary.reason, "set in the job file");
     assert!(fixture.read("summary.csv").unwrap().contains("\na,threads,2,3,2,0,0,0,1,0,"));
     let left: Vec<_> = fs::read_dir(fixture.results()).unwrap().collect();
-    assert_eq!(left.len(), 3, "report, summary and its lock: {left:?}");
+    assert_eq!(left.len(), 4, "report, state, summary and its lock: {left:?}");
 }
 
 #[test]
@@ -178,7 +179,7 @@ fn what_a_killed_run_left_is_not_overwritten() {
     fs::write(fixture.results().join("a.csv.partial"), "rows").unwrap();
     assert!(fixture.start().unwrap_err().is_refusal());
     assert_eq!(fixture.read("a.csv.partial").unwrap(), "rows");
-    Fixture { fresh: true, ..fixture }.start().unwrap();
+    Fixture { begin: Begin::Fresh, ..fixture }.start().unwrap();
 }
 
 #[test]
@@ -289,5 +290,5 @@ fn a_disk_too_full_to_sort_on_keeps_every_row() {
     assert!(error.to_string().contains("the 2000 rows written so far are kept"), "{error}");
     let partial = fs::read_to_string(disk.path().join("a.csv.partial")).unwrap();
     assert_eq!(tasks(&partial).len(), 2_000);
-    assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 1, "no temporary file is left");
+    assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 2, "no temporary file is left");
 }
