@@ -116,6 +116,13 @@ impl Partial {
     }
 }
 
+impl Drop for Partial {
+    /// Who still syncs the file has it open, too.
+    fn drop(&mut self) {
+        let _ = self.file.unlock(); // it ends with the process anyway
+    }
+}
+
 /// Opens the file, and says whether it is new. Never follows a link: it might lead to a file that is no partial.
 fn open(path: &Path) -> Result<(File, bool), ReportError> {
     loop {

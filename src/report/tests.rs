@@ -9,18 +9,27 @@ use super::*;
 use crate::engine::cancel::{Cause, Level};
 use crate::engine::task::{Record, Status};
 
+mod resume;
+
 /// A job `a` with one field `input`, reported into a folder of its own.
 struct Fixture {
     folder: tempfile::TempDir,
     order: Order,
     begin: Begin,
+    workload: [u8; 32],
     cancel: Arc<Cancel>,
 }
 
 impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, order: Order::Input, begin: Begin::Anew, cancel: Arc::default() }
+        Self {
+            folder,
+            order: Order::Input,
+            begin: Begin::Anew,
+            workload: [0; 32],
+            cancel: Arc::default(),
+        }
     }
 
     fn results(&self) -> PathBuf {
@@ -44,7 +53,7 @@ impl Fixture {
             model: Model::Threads,
             concurrency: 2,
             order: self.order,
-            workload: [0; 32],
+            workload: self.workload,
         };
         let layout = Layout::new(&["input".into()], &[], SETTINGS);
         Report::start(job, layout, &options, Arc::clone(&self.cancel))

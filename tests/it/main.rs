@@ -8,5 +8,6 @@ mod inputs;
 mod job_files;
 mod models;
 mod reports;
+mod resume;
 mod stopping;
 mod tidy;
