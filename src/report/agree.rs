@@ -28,6 +28,7 @@ pub(super) struct Agreed {
 pub(super) enum Misfit {
     /// The row with this number, from 1, was changed.
     Changed(u64),
+    TooMany,
     Io(io::Error),
 }
 

@@ -11,7 +11,7 @@ use crate::report::agree::{self, Agreed, Misfit};
 use crate::report::finished::{self, Builder, Finished};
 use crate::report::order::Index;
 use crate::report::partial::{Leftover, Partial};
-use crate::report::state::{About, ENTRY, Entry, Header, State};
+use crate::report::state::{About, ENTRY, Header, State};
 use crate::report::{JobFacts, ReportError};
 
 /// What becomes of what an earlier run has left.
@@ -158,7 +158,8 @@ impl Begun {
         let open = File::open(&report).map_err(|error| unreadable(&report, &error))?;
         let found = file.settled(&open, found, resume.changes)?;
         // Nothing is replaced before it is sure that the report can be gone on with.
-        file.agreed(&open, &self.state, |_| ())?;
+        agree::agree(&open, header.len() as u64, self.state.file(), |_| ())
+            .map_err(|misfit| file.refusal(misfit))?;
         drop(open);
         self.partial
             .replace_by_copy_of(&report)
@@ -175,24 +176,10 @@ impl Begun {
         found: Header,
         rerun: Rerun,
     ) -> Result<(), ReportError> {
-        let most = self.state.file().metadata().map_or(0, |meta| meta.len()) / ENTRY as u64;
-        let mut builder = Builder::new(most);
-        let agreed = file.agreed(self.partial.file(), &self.state, |entry| {
-            if rerun.is_finished(entry.status) {
-                builder.count(entry);
-            }
-        })?;
-        builder.counted();
-        let mut ordinal = 0;
-        agree::entries(self.state.file(), agreed.rows, |entry| {
-            if rerun.is_finished(entry.status) {
-                builder.place(entry, ordinal);
-            }
-            ordinal += 1;
-            true
-        })
-        .map_err(|error| unreadable(file.state, &error))?;
-        self.finished = Some(builder.build());
+        let (agreed, finished) =
+            read(self.partial.file(), file.header.len() as u64, self.state.file(), rerun)
+                .map_err(|misfit| file.refusal(misfit))?;
+        self.finished = Some(finished);
 
         let torn = partial_length(&self.partial).unwrap_or(agreed.end).saturating_sub(agreed.end);
         if torn > 0 {
@@ -270,26 +257,47 @@ impl Resumed<'_> {
         Ok(found)
     }
 
-    fn agreed(
-        &self,
-        file: &File,
-        state: &State,
-        on_row: impl FnMut(&Entry),
-    ) -> Result<Agreed, ReportError> {
+    fn refusal(&self, misfit: Misfit) -> ReportError {
         let path = self.path.display();
-        let length = self.header.len() as u64;
-        match agree::agree(file, length, state.file(), on_row) {
-            Ok(agreed) if agreed.rows > finished::LIMIT => Err(ReportError::refused(format!(
-                "`{path}` has {} rows, more than the {} that can be gone on with",
-                agreed.rows,
-                finished::LIMIT
-            ))),
-            Ok(agreed) => Ok(agreed),
-            Err(Misfit::Io(error)) => Err(unreadable(self.path, &error)),
-            Err(Misfit::Changed(row)) => Err(ReportError::refused(format!(
+        match misfit {
+            Misfit::Io(error) => unreadable(self.path, &error),
+            Misfit::Changed(row) => ReportError::refused(format!(
                 "`{path}` cannot be gone on with: its row {row} is not what the runner wrote; move the file away to \
                  keep it, or start over by --fresh"
-            ))),
+            )),
+            Misfit::TooMany => ReportError::refused(format!(
+                "`{path}` has more than the {} rows that can be gone on with",
+                finished::LIMIT
+            )),
         }
     }
+}
+
+/// What a report, or a partial, and its state agree on, and which of these rows are finished.
+pub(super) fn read(
+    report: &File,
+    header: u64,
+    state: &File,
+    rerun: Rerun,
+) -> Result<(Agreed, Finished), Misfit> {
+    let most = state.metadata()?.len() / ENTRY as u64;
+    if most > finished::LIMIT {
+        return Err(Misfit::TooMany);
+    }
+    let mut builder = Builder::new(most);
+    let agreed = agree::agree(report, header, state, |entry| {
+        if rerun.is_finished(entry.status) {
+            builder.count(entry);
+        }
+    })?;
+    builder.counted();
+    let mut ordinal = 0;
+    agree::entries(state, agreed.rows, |entry| {
+        if rerun.is_finished(entry.status) {
+            builder.place(entry, ordinal);
+        }
+        ordinal += 1;
+        true
+    })?;
+    Ok((agreed, builder.build()))
 }

@@ -29,7 +29,8 @@ mod summary_file;
 mod sync;
 pub mod terminal;
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -270,6 +271,25 @@ impl Report {
     fn close(&mut self) -> Option<Recorder> {
         self.shared.bell.ring(Bell::CLOSING);
         self.recorder.take()?.join().ok()
+    }
+}
+
+/// Reads a partial and its state as resuming does; for the fuzzer.
+///
+/// # Panics
+/// If a row that they agree on is not there.
+pub(crate) fn read_back(partial: &File, state: &File) {
+    let Ok(Some(header)) = agree::end_of_header(partial) else { return };
+    if let Ok((agreed, finished)) = begin::read(partial, header, state, Rerun::Failed) {
+        let rows = finished.unclaimed();
+        assert!(rows.iter().all(|&row| row < agreed.rows));
+        let _ = agree::entries(state, agreed.rows, |entry| {
+            let mut row = vec![0; entry.length as usize];
+            partial.read_exact_at(&mut row, entry.offset).expect("both agree on it");
+            let columns = cells::cells(&row, b',').count();
+            assert!(columns > 0 && entry.offset + u64::from(entry.length) <= agreed.end);
+            true
+        });
     }
 }
 

@@ -4,6 +4,8 @@ mod support;
 
 mod command_line;
 mod commands;
+mod crash;
+mod fuzz_smoke;
 mod inputs;
 mod job_files;
 mod models;
