@@ -257,6 +257,7 @@ impl Report {
 
     fn tell_resumed(&self, summary: &mut Summary, rows: u64, gone: u64) {
         let kept = self.counts.kept();
+        summary.kept = kept;
         summary.reason = format!("{}; resumed: {kept} of {rows} kept", summary.reason);
         summary.notes.extend(self.note.clone());
         if gone > 0 {
