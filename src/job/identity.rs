@@ -13,7 +13,7 @@ pub(super) fn of(root: &DeTable<'_>) -> [u8; 32] {
     let mut hash = Sha256::new();
     add_keys(&mut hash, root);
     if let Some(DeValue::Array(stages)) = root.get("stages").map(Spanned::get_ref) {
-        for stage in stages.iter() {
+        for stage in stages {
             if let DeValue::Table(stage) = stage.get_ref() {
                 hash.update(b"stage");
                 add_keys(&mut hash, stage);

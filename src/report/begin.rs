@@ -99,7 +99,7 @@ impl Begun {
                 partial.remove();
             }
         })?;
-        let mut begun = Self {
+        let mut report = Self {
             partial,
             state,
             end: 0,
@@ -110,14 +110,14 @@ impl Begun {
             note: None,
         };
         let done = match begin {
-            Begin::Resume(resume) => begun.resume(job, header, resume),
-            Begin::Anew | Begin::Fresh => begun.start(header),
+            Begin::Resume(resume) => report.resume(job, header, resume),
+            Begin::Anew | Begin::Fresh => report.start(header),
         };
         if let Err(error) = done {
-            begun.abandon(0);
+            report.abandon(0);
             return Err(error);
         }
-        Ok(begun)
+        Ok(report)
     }
 
     /// Undoes the beginning of a report that has got `written` rows since, if that is none.

@@ -23,16 +23,9 @@ pub(super) fn cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
                 end += 1;
             }
         }
-        match memchr::memchr(delimiter, &left[end..]) {
-            Some(at) => {
-                rest = Some(&left[end + at + 1..]);
-                Some(&left[..end + at])
-            }
-            None => {
-                rest = None;
-                Some(left)
-            }
-        }
+        let cut = memchr::memchr(delimiter, &left[end..]).map(|at| end + at);
+        rest = cut.map(|at| &left[at + 1..]);
+        Some(cut.map_or(left, |at| &left[..at]))
     })
 }
 

@@ -153,7 +153,9 @@ mod tests {
             status,
         };
         let mut builder = Builder::new(rows.len() as u64);
-        rows.iter().for_each(|row| builder.count(&entry(row)));
+        for row in rows {
+            builder.count(&entry(row));
+        }
         builder.counted();
         for (ordinal, row) in (0..).zip(rows) {
             builder.place(&entry(row), ordinal);
@@ -187,7 +189,9 @@ mod tests {
             let rows: Vec<_> = inputs.iter().map(|&input| (of(input), Status::Ok)).collect();
             let mut finished = set(&rows);
             let mut model = HashMap::<u64, usize>::new();
-            inputs.iter().for_each(|&input| *model.entry(input).or_default() += 1);
+            for &input in &inputs {
+                *model.entry(input).or_default() += 1;
+            }
             for input in asked {
                 let there = model.get_mut(&input).filter(|count| **count > 0);
                 let claimed = finished.claim(of(input));

@@ -63,7 +63,9 @@ impl Kept {
         if let Some(finished) = waiting.finished.take() {
             let unclaimed = finished.unclaimed();
             lock(&self.index).add_behind(&unclaimed);
-            unclaimed.iter().for_each(|_| self.counts.keep());
+            for _ in unclaimed {
+                self.counts.keep();
+            }
         }
         waiting.gone
     }

@@ -1,6 +1,7 @@
 //! The order of the report: which row belongs to which task, and how the rows get from the partial into the report.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
 use crate::engine::task::Status;
 use crate::job::Order;
@@ -181,27 +182,45 @@ impl Copier {
         self.gather.read(from.partial.file(), places, &mut self.piece)?;
         self.rows.clear();
         self.state.clear();
+        if from.kept == 0 {
+            std::mem::swap(&mut self.rows, &mut self.piece);
+            let mut offset = self.end;
+            for entry in &self.entries[next..last] {
+                Entry { offset, ..*entry }.push(&mut self.state);
+                offset += u64::from(entry.length);
+            }
+        } else {
+            self.renumber(from, next..last, on_kept);
+        }
+        self.end += self.rows.len() as u64;
+        Ok(last)
+    }
+
+    /// Gives the rows of a piece the numbers that their tasks have now.
+    fn renumber(
+        &mut self,
+        from: &Rows<'_>,
+        range: Range<usize>,
+        on_kept: &mut impl FnMut(Status, &[u8]),
+    ) {
         let mut piece = &self.piece[..];
-        for (place, entry) in self.places[next..last].iter().zip(&self.entries[next..last]) {
+        for (place, entry) in self.places[range.clone()].iter().zip(&self.entries[range]) {
             let (row, rest) = piece.split_at(entry.length as usize);
             piece = rest;
-            let mut entry = Entry { offset: self.end + self.rows.len() as u64, ..*entry };
             let start = self.rows.len();
-            if u64::from(place.ordinal) < from.kept
-                && renumber(&mut self.rows, row, place.task, from.delimiter)
-            {
+            let mut entry = Entry { offset: self.end + start as u64, ..*entry };
+            let kept = u64::from(place.ordinal) < from.kept;
+            if kept && renumber(&mut self.rows, row, place.task, from.delimiter) {
                 entry.length = (self.rows.len() - start) as u32;
                 entry.check = state::check(&self.rows[start..], entry.identity, entry.status);
             } else {
                 self.rows.extend_from_slice(row);
             }
-            if u64::from(place.ordinal) < from.kept {
+            if kept {
                 on_kept(entry.status, row);
             }
             entry.push(&mut self.state);
         }
-        self.end += self.rows.len() as u64;
-        Ok(last)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The partial becomes the report, at once and whole.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -74,10 +74,7 @@ impl Publish<'_> {
             delimiter: self.delimiter,
         };
         let index = lock(&recorder.index);
-        let mut buffered = BufWriter::new(state.as_file_mut());
-        rows.copy((&index, self.order), report.as_file_mut(), &mut buffered, on_kept)?;
-        buffered.flush()?;
-        drop(buffered);
+        rows.copy((&index, self.order), report.as_file_mut(), state.as_file_mut(), on_kept)?;
         self.sync(report.as_file())?;
         self.sync(state.as_file())?;
         report.persist(self.path).map_err(|error| error.error)?;

@@ -79,10 +79,12 @@ const STATUS_SHIFT: u32 = 56;
 impl Entry {
     pub(super) fn push(&self, out: &mut Vec<u8>) {
         let place = self.offset | (self.status as u64) << STATUS_SHIFT;
-        out.extend_from_slice(&self.identity.to_le_bytes());
-        out.extend_from_slice(&place.to_le_bytes());
-        out.extend_from_slice(&self.length.to_le_bytes());
-        out.extend_from_slice(&self.check.to_le_bytes());
+        let sizes = u64::from(self.length) | u64::from(self.check) << 32;
+        let mut bytes = [0; ENTRY];
+        bytes[..16].copy_from_slice(&self.identity.to_le_bytes());
+        bytes[16..24].copy_from_slice(&place.to_le_bytes());
+        bytes[24..].copy_from_slice(&sizes.to_le_bytes());
+        out.extend_from_slice(&bytes);
     }
 
     /// `None` if the bytes are no entry.
