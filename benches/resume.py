@@ -110,8 +110,8 @@ def main():
         saved = folder / "saved"
         shutil.copytree(results, saved)
         print(f"{kept} finished rows, {(results / 'job.csv.partial').stat().st_size / 1e6:.0f} MB, {os.cpu_count()} cores")
-        for name in ("as they were", "in reverse order"):
-            if name == "in reverse order":
+        for name in ("as they were", "in reverse order, new ones first"):
+            if name == "in reverse order, new ones first":
                 text = f"range = {{ from = {options.tasks * 2}, to = 1, step = -1 }}\nskip = {options.tasks * 2 - kept - 1000}"
                 (folder / "job.toml").write_text(JOB.format(inputs=text, arg=1))
             figures = []
