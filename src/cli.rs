@@ -6,8 +6,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::job::Overrides;
-use crate::report::Options;
 use crate::report::progress::Mode;
+use crate::report::{Begin, Changes, Options, Rerun, Resume};
 
 /// Runs the tasks of job files in bounded pools and writes CSV reports.
 ///
@@ -89,9 +89,23 @@ pub struct RunArgs {
     /// Where the reports go.
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
+    /// Go on with what an interrupted run has left, else with the finished report: what is not ok or failed runs again;
+    /// with `=failed`, what failed, too.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "unfinished",
+        conflicts_with = "fresh"
+    )]
+    resume: Option<Again>,
     /// Start afresh where an interrupted run has left a partial report.
     #[arg(long)]
     fresh: bool,
+    /// With --resume: keep what is finished although the workload has changed since.
+    #[arg(long, requires = "resume")]
+    accept_changes: bool,
     /// Print the first tasks as they would run, and run nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -111,11 +125,31 @@ impl RunArgs {
     pub fn options(&self) -> Options {
         Options {
             results: self.results.clone(),
-            fresh: self.fresh,
+            begin: self.begin(),
             output: self.output,
             progress: if self.quiet || self.no_progress { Mode::Off } else { Mode::Auto },
         }
     }
+}
+
+impl RunArgs {
+    fn begin(&self) -> Begin {
+        let changes = if self.accept_changes { Changes::Accepted } else { Changes::Refused };
+        match self.resume {
+            None if self.fresh => Begin::Fresh,
+            None => Begin::Anew,
+            Some(Again::Unfinished) => Begin::Resume(Resume { rerun: Rerun::Unfinished, changes }),
+            Some(Again::Failed) => Begin::Resume(Resume { rerun: Rerun::Failed, changes }),
+        }
+    }
+}
+
+/// What runs again.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Again {
+    #[value(hide = true)]
+    Unfinished,
+    Failed,
 }
 
 impl Cli {

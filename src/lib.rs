@@ -7,6 +7,8 @@ pub mod cli;
 pub mod diagnostic;
 pub mod engine;
 pub mod exit;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod host;
 pub mod job;
 pub mod model;

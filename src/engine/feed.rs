@@ -21,11 +21,13 @@ use crate::engine::cancel::{Cancel, Cause, Level};
 use crate::engine::clock::{self, Moment};
 use crate::engine::task::Task;
 use crate::job::{Fields, InputError, InputReader, Inputs};
+use crate::report::Kept;
 use hosts::HostName;
 pub use hosts::{HostOf, Hosts};
 use retries::Retries;
 
 type Numbered = Result<(u64, Fields), InputError>;
+type NumberedReader = Box<dyn Iterator<Item = Numbered> + Send>;
 
 /// So many tasks may wait for each slot, retries and parked ones each, before no new input is handed out.
 const WAITING_PER_SLOT: usize = 16;
@@ -58,10 +60,7 @@ struct State {
 
 enum Source {
     /// Read by whoever takes: nothing here can block for long.
-    Direct {
-        reader: InputReader,
-        next: u64,
-    },
+    Direct(NumberedReader),
     /// Read by a thread of its own, since it can block.
     Channel {
         receiver: Receiver<Numbered>,
@@ -79,21 +78,23 @@ enum Taken {
 }
 
 impl Feed {
-    /// Opens the inputs for `slots` slots; `hosts` limits how many tasks of a host are out at once.
+    /// Opens the feed of `inputs`, read by `reader`, for `slots` slots. Those that are in `kept` are no tasks any more;
+    /// `hosts` limits how many tasks of a host are out at once.
     ///
     /// # Errors
-    /// If the inputs cannot be opened, or the thread that reads them cannot be started.
+    /// If the thread that reads them cannot be started.
     pub fn open(
-        inputs: &Inputs,
+        (inputs, reader): (&Inputs, InputReader),
+        kept: Option<Arc<Kept>>,
         slots: usize,
         hosts: Option<Hosts>,
         cancel: Arc<Cancel>,
-    ) -> Result<Self, FeedError> {
-        let reader = inputs.open()?;
+    ) -> io::Result<Self> {
+        let reader = unfinished(reader, kept);
         let source = if inputs.can_block() {
             Source::Channel { receiver: read_aside(reader, 2 * slots)?, arrived: VecDeque::new() }
         } else {
-            Source::Direct { reader, next: 1 }
+            Source::Direct(reader)
         };
         let state = State {
             source,
@@ -330,14 +331,12 @@ impl State {
 impl Source {
     fn next(&mut self) -> Option<Numbered> {
         match self {
-            Source::Direct { reader, next } => {
-                if let Some(input) = reader.next() {
-                    let number = *next;
-                    *next += 1;
-                    return Some(input.map(|fields| (number, fields)));
+            Source::Direct(reader) => {
+                let input = reader.next();
+                if input.is_none() {
+                    *self = Source::Ended;
                 }
-                *self = Source::Ended;
-                None
+                input
             }
             Source::Channel { receiver, arrived } => {
                 if let Some(input) = arrived.pop_front() {
@@ -357,13 +356,27 @@ impl Source {
     }
 }
 
+/// Numbers the inputs, and leaves out those that an earlier run has finished.
+fn unfinished(reader: InputReader, kept: Option<Arc<Kept>>) -> NumberedReader {
+    let mut numbered = (1..).zip(reader).map(|(number, input)| Ok((number, input?)));
+    let Some(kept) = kept else { return Box::new(numbered) };
+    Box::new(std::iter::from_fn(move || {
+        let next = numbered.find(|input| {
+            !input.as_ref().is_ok_and(|(number, fields)| kept.claim(*number, fields))
+        });
+        if next.is_none() {
+            kept.inputs_ended();
+        }
+        next
+    }))
+}
+
 /// Reads inputs in a thread of its own. It ends with the inputs, or when the feed is gone; one that is blocked in a
 /// read ends with the process.
-fn read_aside(reader: InputReader, capacity: usize) -> io::Result<Receiver<Numbered>> {
+fn read_aside(reader: NumberedReader, capacity: usize) -> io::Result<Receiver<Numbered>> {
     let (sender, receiver) = async_channel::bounded(capacity);
     std::thread::Builder::new().name("inputs".into()).spawn(move || {
-        for (number, input) in (1..).zip(reader) {
-            let numbered = input.map(|fields| (number, fields));
+        for numbered in reader {
             if sender.send_blocking(numbered).is_err() {
                 return;
             }
@@ -432,27 +445,6 @@ impl Drop for Hand {
         if wakes {
             self.feed.changed.notify_waiters();
         }
-    }
-}
-
-/// Why a feed could not be opened.
-#[derive(Debug)]
-pub enum FeedError {
-    /// The inputs cannot be read.
-    Input(InputError),
-    /// The thread that reads them cannot be started.
-    Thread(io::Error),
-}
-
-impl From<InputError> for FeedError {
-    fn from(error: InputError) -> Self {
-        Self::Input(error)
-    }
-}
-
-impl From<io::Error> for FeedError {
-    fn from(error: io::Error) -> Self {
-        Self::Thread(error)
     }
 }
 

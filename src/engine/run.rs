@@ -17,7 +17,7 @@ use crate::engine::cancel::{Cancel, Cause, Level};
 use crate::engine::clock::{Calendar, Moment};
 use crate::engine::control::Control;
 use crate::engine::eviction::Evictions;
-use crate::engine::feed::{Feed, FeedError, Hosts};
+use crate::engine::feed::{Feed, Hosts};
 use crate::engine::guard::{Failures, Guard};
 use crate::engine::headroom::Headroom;
 use crate::engine::place::Shared;
@@ -175,8 +175,12 @@ pub fn run(
         Some(_) => Cancel::with_evictions(Evictions::new(slots)),
         None => Cancel::default(),
     });
-    let feed = Arc::new(Feed::open(&job.inputs, slots, hosts(job), Arc::clone(&cancel))?);
+    // Before the report: a job without its inputs touches nothing that is there.
+    let reader = job.inputs.open().map_err(|error| RunError::BadInput(error.to_string(), None))?;
     let report = Report::create(job, options, Arc::clone(&cancel))?;
+    let inputs = (&job.inputs, reader);
+    let feed = Feed::open(inputs, report.kept(), slots, hosts(job), Arc::clone(&cancel));
+    let feed = Arc::new(feed.map_err(RunError::Threads)?);
     let progress = Progress::new(&job.name, job.inputs.tasks(), report.counts(), options.progress);
     let guard = Guard::new(started, job.limits.deadline, headroom.clone());
     let attached = control.attach(Arc::clone(&cancel), progress, guard, launcher.clone());
@@ -405,14 +409,5 @@ impl fmt::Display for RunError {
 impl From<ReportError> for RunError {
     fn from(error: ReportError) -> Self {
         Self::Report(error)
-    }
-}
-
-impl From<FeedError> for RunError {
-    fn from(error: FeedError) -> Self {
-        match error {
-            FeedError::Input(error) => Self::BadInput(error.to_string(), None),
-            FeedError::Thread(error) => Self::Threads(error),
-        }
     }
 }

@@ -5,6 +5,7 @@
 mod columns;
 mod document;
 mod fields;
+mod identity;
 mod inputs;
 mod limits;
 mod name;
@@ -71,6 +72,8 @@ pub struct Job {
     pub limits: JobLimits,
     /// How the report is written.
     pub report: ReportSettings,
+    /// What the workload and the columns come to: another one is another job to `--resume`.
+    pub identity: [u8; 32],
 }
 
 /// The limits of a whole job.

@@ -20,7 +20,7 @@ use crate::job::size::ByteSize;
 use crate::job::stop_after::{FailureLimit, Running, StopAfter};
 use crate::job::syntax;
 use crate::job::table::Table;
-use crate::job::{Job, JobLimits, Pace, ReportSettings, Stage, columns, services};
+use crate::job::{Job, JobLimits, Pace, ReportSettings, Stage, columns, identity, services};
 use crate::model::auto::{self, Choice};
 use crate::workload::{self, Workload};
 
@@ -53,7 +53,10 @@ impl PlannedFile {
         for (index, argument) in arguments.iter().enumerate() {
             argument.apply(&mut root, &document, index);
         }
-        let (name, job) = plan(file, Table::root(&document, &root), &document);
+        let (name, mut job) = plan(file, Table::root(&document, &root), &document);
+        if let Some(job) = &mut job {
+            job.identity = identity::of(&root);
+        }
         if job.is_none() && document.errors() == 0 {
             // Not the user's mistake; but it must not pass for a job that was read.
             document.report(Diagnostic::new(format!("`{}` came to no job: a bug", source.name)));
@@ -121,6 +124,7 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
                 },
                 limits: limits.job,
                 report,
+                identity: [0; 32], // settled by the caller, who has the whole file
             }
         });
     (name, job)

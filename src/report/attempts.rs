@@ -1,8 +1,11 @@
 //! `results/<job>.attempts.csv`: a row for every attempt, in the order in which they ended.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::report::ReportError;
 
@@ -13,6 +16,8 @@ pub(super) struct Attempts {
     path: PathBuf,
     /// The length of whole rows.
     end: u64,
+    /// The length of the file when it held nothing of this run, if it is new.
+    empty: Option<u64>,
     /// Why nothing is written any more.
     pub(super) broken: Option<String>,
 }
@@ -27,9 +32,33 @@ impl Attempts {
             _ => (),
         }
         let file = OpenOptions::new().append(true).create_new(true).open(path).map_err(failed)?;
-        let mut attempts = Self { file, path: path.to_owned(), end: 0, broken: None };
+        let empty = Some(header.len() as u64);
+        let mut attempts = Self { file, path: path.to_owned(), end: 0, empty, broken: None };
         attempts.append(header).map_err(ReportError::write)?;
         Ok(attempts)
+    }
+
+    /// Goes on behind the rows of an earlier run if the file is there and starts with `header`, else starts it anew. To
+    /// be called by the holder of the partial only.
+    pub(super) fn go_on(path: &Path, header: &[u8]) -> Result<Self, ReportError> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true);
+        options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32);
+        let end = |file: &File| whole_rows(file, header).ok().flatten();
+        let Some((file, end)) =
+            options.open(path).ok().and_then(|file| end(&file).map(|end| (file, end)))
+        else {
+            return Self::create(path, header);
+        };
+        file.set_len(end).map_err(|error| ReportError::writing(path, &error))?;
+        Ok(Self { file, path: path.to_owned(), end, empty: None, broken: None })
+    }
+
+    /// Removes a file that this run has started and put no row into.
+    pub(super) fn remove_if_empty(&self) {
+        if self.empty == Some(self.end) {
+            let _ = fs::remove_file(&self.path); // a header alone is only untidy
+        }
     }
 
     /// Appends whole rows. The first failure is told; after it nothing is written any more.
@@ -49,6 +78,38 @@ impl Attempts {
                 Err(message)
             }
         }
+    }
+}
+
+/// Where the last whole row ends, or `None` if the file does not start with `header`. What a kill has torn is behind it.
+fn whole_rows(file: &File, header: &[u8]) -> io::Result<Option<u64>> {
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut start = vec![0; header.len()];
+    let mut reader = file;
+    match reader.read_exact(&mut start) {
+        Ok(()) if start == header => (),
+        Err(error) if error.kind() != ErrorKind::UnexpectedEof => return Err(error),
+        _ => return Ok(None),
+    }
+    let mut buffer = vec![0; 64 << 10];
+    let (mut at, mut end, mut quoted) = (header.len() as u64, header.len() as u64, false);
+    loop {
+        let length = match reader.read(&mut buffer) {
+            Ok(0) => return Ok(Some(end)),
+            Ok(length) => length,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        for found in memchr::memchr2_iter(b'"', b'\n', &buffer[..length]) {
+            if buffer[found] == b'"' {
+                quoted = !quoted; // a quote within a cell is doubled, and changes nothing
+            } else if !quoted {
+                end = at + found as u64 + 1;
+            }
+        }
+        at += length as u64;
     }
 }
 
@@ -74,9 +135,45 @@ mod tests {
     }
 
     #[test]
+    fn it_goes_on_behind_whole_rows_if_the_header_fits() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.attempts.csv");
+        let go_on = |row: &[u8]| {
+            Attempts::go_on(&path, b"a,b\n").unwrap().append(row).unwrap();
+            fs::read_to_string(&path).unwrap()
+        };
+        assert_eq!(go_on(b"1,2\n"), "a,b\n1,2\n");
+        assert_eq!(go_on(b"3,\"x\n\"\"y\"\n4,\"to\nrn"), "a,b\n1,2\n3,\"x\n\"\"y\"\n4,\"to\nrn");
+        assert_eq!(go_on(b"5,6\n"), "a,b\n1,2\n3,\"x\n\"\"y\"\n5,6\n");
+        fs::write(&path, "a,c\n1,2\n").unwrap();
+        assert_eq!(go_on(b"7,8\n"), "a,b\n7,8\n");
+
+        let precious = folder.path().join("precious");
+        fs::write(&precious, "a,b\n").unwrap();
+        fs::remove_file(&path).unwrap();
+        symlink(&precious, &path).unwrap();
+        assert_eq!(go_on(b"9,0\n"), "a,b\n9,0\n");
+        assert_eq!(fs::read(&precious).unwrap(), b"a,b\n");
+    }
+
+    #[test]
+    fn only_a_new_file_without_rows_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.attempts.csv");
+        let mut attempts = Attempts::create(&path, b"header\n").unwrap();
+        attempts.append(b"row\n").unwrap();
+        attempts.remove_if_empty();
+        Attempts::go_on(&path, b"header\n").unwrap().remove_if_empty();
+        assert!(path.exists());
+        Attempts::create(&path, b"header\n").unwrap().remove_if_empty();
+        assert!(!path.exists());
+    }
+
+    #[test]
     fn a_full_disk_is_told_once() {
         let file = OpenOptions::new().append(true).open("/dev/full").unwrap();
-        let mut attempts = Attempts { file, path: "/dev/full".into(), end: 0, broken: None };
+        let mut attempts =
+            Attempts { file, path: "/dev/full".into(), end: 0, empty: None, broken: None };
         let message = attempts.append(b"row\n").unwrap_err();
         assert!(message.starts_with("failed to write `/dev/full`: "), "{message}");
         assert_eq!(attempts.append(b"row\n"), Ok(()));

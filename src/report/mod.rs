@@ -1,9 +1,16 @@
 //! Records become files: one CSV report per job, one summary over all of them, and what the terminal shows.
 //!
-//! Rows go to `results/<job>.csv.partial` while the job runs; the finished report replaces the old one atomically.
+//! Rows go to `results/<job>.csv.partial` while the job runs; the finished report replaces the old one atomically. What
+//! resuming needs stands beside it in `results/.<job>.state`.
 
+mod agree;
 mod attempts;
+mod begin;
+mod cells;
 mod error;
+mod finished;
+mod gather;
+mod kept;
 mod layout;
 mod number;
 mod order;
@@ -16,18 +23,23 @@ mod publish;
 mod recorder;
 mod row;
 mod stamp;
+mod state;
 mod stats;
 mod summary;
 mod summary_file;
+mod sync;
 pub mod terminal;
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+pub use begin::{Begin, Changes, Rerun, Resume};
 pub use error::ReportError;
+pub use kept::Kept;
 pub use layout::{COLUMNS_AFTER, COLUMNS_BEFORE, COLUMNS_LAST, is_report_column};
 pub use outbox::{Failure, Outbox};
 pub use stats::{Counts, Spread, Tally, Totals};
@@ -39,11 +51,13 @@ use crate::engine::task::CpuTime;
 use crate::job::{Job, ReportSettings};
 use crate::model::Model;
 use attempts::Attempts;
+use begin::{Begun, Origin};
 use layout::Layout;
-use outbox::{Bell, Remarks, Shared};
+use outbox::{Bell, Remarks, Shared, lock};
 use output::Printer;
-use partial::Partial;
+use publish::Publish;
 use recorder::Recorder;
+use state::Identify;
 
 /// So many rows fit into a sheet, the header included.
 const SHEET_ROWS: u64 = 1_048_576;
@@ -53,8 +67,8 @@ const SHEET_ROWS: u64 = 1_048_576;
 pub struct Options {
     /// The folder of the reports; made if it is missing.
     pub results: PathBuf,
-    /// Whether the rows that an earlier run has left in the partial are discarded.
-    pub fresh: bool,
+    /// What becomes of what an earlier run has left.
+    pub begin: Begin,
     /// Whether each task's output is printed as it ends.
     pub output: bool,
     /// What is shown while a job runs.
@@ -86,6 +100,9 @@ pub struct Report {
     job: JobFacts,
     shared: Arc<Shared>,
     counts: Arc<Counts>,
+    kept: Option<Arc<Kept>>,
+    origin: Origin,
+    note: Option<String>,
     /// `None` when it has been finished.
     recorder: Option<JoinHandle<Recorder>>,
 }
@@ -100,6 +117,8 @@ struct JobFacts {
     settings: ReportSettings,
     /// Whether every attempt has a row.
     has_attempts: bool,
+    /// See `job::identity`.
+    workload: [u8; 32],
 }
 
 impl JobFacts {
@@ -114,13 +133,18 @@ impl JobFacts {
     fn attempts(&self) -> PathBuf {
         self.results.join(format!("{}.attempts.csv", self.name))
     }
+
+    fn state(&self) -> PathBuf {
+        self.results.join(format!(".{}.state", self.name))
+    }
 }
 
 impl Report {
-    /// Starts the report of `job`: takes the partial, writes its header and starts the recorder.
+    /// Starts the report of `job`: takes the partial, with what an earlier run has finished if that is to be gone on
+    /// with, and starts the recorder.
     ///
     /// # Errors
-    /// A refusal if a partial is there already or in use; else why the folder or the file cannot be written.
+    /// A refusal if a partial is there already, in use, or cannot be gone on with; else why the folder or the file cannot be written.
     pub fn create(job: &Job, options: &Options, cancel: Arc<Cancel>) -> Result<Self, ReportError> {
         let facts = JobFacts {
             name: job.name.clone(),
@@ -129,6 +153,7 @@ impl Report {
             concurrency: job.stage.concurrency,
             settings: job.report,
             has_attempts: job.stage.retry.is_some(),
+            workload: job.identity,
         };
         Self::start(facts, Layout::of(job), options, cancel)
     }
@@ -147,48 +172,44 @@ impl Report {
         }
         // Before the partial, which must not be left behind when something else fails.
         let printer = options.output.then(Printer::start).transpose()?;
-        let mut partial = Partial::take(&job.partial(), options.fresh)?;
-        let header = layout.header();
-        if let Err((_, error)) = partial.append(&header) {
-            partial.remove();
-            return Err(ReportError::writing(partial.path(), &error));
-        }
-        let attempts = if job.has_attempts {
-            let header = Layout::attempts(job.settings).header();
-            let created = Attempts::create(&job.attempts(), &header);
-            Some(created.inspect_err(|_| partial.remove())?)
-        } else {
-            None
-        };
+        let mut begun = Begun::new(&job, &layout.header(), options.begin)?;
+        let attempts = job.has_attempts.then(|| open_attempts(&job, begun.origin)).transpose();
+        let attempts = attempts.inspect_err(|_| begun.abandon(0))?;
+        let (origin, note) = (begun.origin, begun.note.take());
+        let seed = begun.state.header.seed;
+        let counts = Arc::<Counts>::default();
+        let kept = begun.finished.take().map(|finished| {
+            let index = Arc::clone(&begun.index);
+            Arc::new(Kept::new(finished, Identify::new(seed), index, Arc::clone(&counts)))
+        });
 
         let layout = Arc::new(layout);
         let shared = Arc::new(Shared {
             calendar: Calendar::now(),
+            seed,
             trays: std::sync::Mutex::default(),
             bell: Bell::default(),
             remarks: Remarks::new(&layout),
             printer,
             layout,
         });
-        let counts = Arc::<Counts>::default();
-        let recorder = Recorder::new(
-            Arc::clone(&shared),
-            Arc::clone(&counts),
-            cancel,
-            partial,
-            attempts,
-            header.len() as u64,
-        );
+        let recorder =
+            Recorder::new(Arc::clone(&shared), Arc::clone(&counts), cancel, begun, attempts);
         let recorder =
             thread::Builder::new().name("recorder".into()).spawn(|| recorder.run()).map_err(
                 |error| ReportError::internal(format!("failed to start the recorder: {error}")),
             )?;
-        Ok(Self { job, shared, counts, recorder: Some(recorder) })
+        Ok(Self { job, shared, counts, kept, origin, note, recorder: Some(recorder) })
     }
 
     /// Where a loop leaves its records; any number of them.
     pub fn outbox(&self) -> Outbox {
         Outbox::new(Arc::clone(&self.shared))
+    }
+
+    /// What an earlier run has finished, if that is gone on with: every input is to be asked about.
+    pub fn kept(&self) -> Option<Arc<Kept>> {
+        self.kept.clone()
     }
 
     /// How many tasks have been recorded, at most 100 ms late.
@@ -203,15 +224,19 @@ impl Report {
     /// # Errors
     /// If something could not be written. Every row that was written is kept, and the message says where.
     pub fn finish(mut self, facts: RunFacts) -> Result<Summary, ReportError> {
-        let recorder = self
+        let mut recorder = self
             .close()
             .ok_or_else(|| ReportError::internal("the recorder failed: a bug".into()))?;
+        let gone = self.kept.as_ref().map(|kept| kept.close());
         let path = self.job.report();
-        publish::publish(&recorder, self.job.settings.order, &path)?;
-        let rows = recorder.index.rows();
+        self.publish(&mut recorder, &path, facts.started.elapsed())?;
+        let rows = lock(&recorder.index).rows();
         let attempts_broken =
             recorder.attempts.as_ref().and_then(|attempts| attempts.broken.clone());
         let mut summary = Summary::of(&self.job, facts, recorder);
+        if let Some(gone) = gone {
+            self.tell_resumed(&mut summary, rows, gone);
+        }
         summary.failures = self.shared.remarks.failures();
         summary.warnings.extend(self.shared.remarks.warning());
         if rows >= SHEET_ROWS {
@@ -231,10 +256,71 @@ impl Report {
         Ok(summary)
     }
 
+    /// Makes the report, and adds what its kept rows tell to the figures.
+    fn publish(
+        &self,
+        recorder: &mut Recorder,
+        path: &Path,
+        took: Duration,
+    ) -> Result<(), ReportError> {
+        let layout = &self.shared.layout;
+        let publish =
+            Publish { order: self.job.settings.order, path, delimiter: layout.delimiter, took };
+        let mut totals = std::mem::take(&mut recorder.totals);
+        let mut queue = std::mem::take(&mut recorder.queue);
+        let mut run = std::mem::take(&mut recorder.run);
+        let published = publish.publish(recorder, |status, row| {
+            cells::add_figures(row, status, layout, &mut totals, (&mut queue, &mut run));
+        });
+        (recorder.totals, recorder.queue, recorder.run) = (totals, queue, run);
+        published
+    }
+
+    fn tell_resumed(&self, summary: &mut Summary, rows: u64, gone: u64) {
+        let kept = self.counts.kept();
+        summary.kept = kept;
+        summary.reason = format!("{}; resumed: {kept} of {rows} kept", summary.reason);
+        summary.notes.extend(self.note.clone());
+        if gone > 0 {
+            summary.notes.push(match gone {
+                1 => "1 finished row is left out: its input is no longer there".into(),
+                _ => format!("{gone} finished rows are left out: their inputs are no longer there"),
+            });
+        }
+    }
+
     /// Waits for the last rows.
     fn close(&mut self) -> Option<Recorder> {
         self.shared.bell.ring(Bell::CLOSING);
         self.recorder.take()?.join().ok()
+    }
+}
+
+/// Single attempts go on where the report does.
+fn open_attempts(job: &JobFacts, origin: Origin) -> Result<Attempts, ReportError> {
+    let header = Layout::attempts(job.settings).header();
+    match origin {
+        Origin::Nothing => Attempts::create(&job.attempts(), &header),
+        Origin::Partial | Origin::Report => Attempts::go_on(&job.attempts(), &header),
+    }
+}
+
+/// Reads a partial and its state as resuming does; for the fuzzer.
+///
+/// # Panics
+/// If a row that they agree on is not there.
+pub(crate) fn read_back(partial: &File, state: &File) {
+    let Ok(Some(header)) = agree::end_of_header(partial) else { return };
+    if let Ok((agreed, finished)) = begin::read(partial, header, state, Rerun::Failed) {
+        let rows = finished.unclaimed();
+        assert!(rows.iter().all(|&row| row < agreed.rows));
+        let _ = agree::entries(state, agreed.rows, |entry| {
+            let mut row = vec![0; entry.length as usize];
+            partial.read_exact_at(&mut row, entry.offset).expect("both agree on it");
+            let columns = cells::cells(&row, b',').count();
+            assert!(columns > 0 && entry.offset + u64::from(entry.length) <= agreed.end);
+            true
+        });
     }
 }
 
@@ -244,9 +330,11 @@ impl Drop for Report {
     fn drop(&mut self) {
         if self.recorder.is_some()
             && let Some(recorder) = self.close()
-            && recorder.index.rows() == 0
         {
-            recorder.partial.remove();
+            begin::abandon(&recorder.partial, &recorder.state, self.origin, recorder.written());
+            if let Some(attempts) = &recorder.attempts {
+                attempts.remove_if_empty();
+            }
         }
         if let Some(printer) = &self.shared.printer {
             printer.close();

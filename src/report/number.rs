@@ -24,6 +24,18 @@ pub(super) fn push_seconds(out: &mut Vec<u8>, duration: Duration, point: u8) {
     out.extend_from_slice(&decimals[..=kept]);
 }
 
+/// The duration that [`push_seconds`] has written.
+pub(super) fn parse_seconds(text: &[u8], point: u8) -> Option<Duration> {
+    let mut parts = text.splitn(2, |&byte| byte == point);
+    let whole = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
+    let mut nanos = 0;
+    if let Some(decimals) = parts.next() {
+        let digits = std::str::from_utf8(decimals).ok().filter(|digits| digits.len() <= 9)?;
+        nanos = digits.parse::<u32>().ok()? * 10_u32.pow(9 - digits.len() as u32);
+    }
+    Some(Duration::new(whole, nanos))
+}
+
 /// The seconds of `duration` as text.
 pub(super) fn seconds(duration: Duration) -> String {
     let mut out = Vec::new();
@@ -73,7 +85,12 @@ mod tests {
             (100_000_000, "0.1"),
             (u64::MAX, "18446744073.709551615"),
         ] {
-            assert_eq!(seconds(Duration::from_nanos(nanos)), text);
+            let duration = Duration::from_nanos(nanos);
+            assert_eq!(seconds(duration), text);
+            assert_eq!(parse_seconds(text.as_bytes(), b'.'), Some(duration));
+        }
+        for text in ["", ".5", "x", "1.", "1.0000000001", "1,5", "-1"] {
+            assert_eq!(parse_seconds(text.as_bytes(), b'.'), None, "{text}");
         }
     }
 

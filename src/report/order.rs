@@ -1,55 +1,49 @@
-//! Input order: where the row of every task stands in the partial, and how the rows get into the order of the tasks.
+//! The order of the report: which row belongs to which task, and how the rows get from the partial into the report.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
+use crate::engine::task::Status;
+use crate::job::Order;
+use crate::report::gather::Gather;
+use crate::report::number::push_integer;
 use crate::report::partial::Partial;
+use crate::report::state::{self, About, ENTRY, Entry, Header, State};
 
 /// So many bytes of the report are put together in memory at once.
 const PIECE: usize = 4 << 20;
 
-/// Rows that lie no further apart than this are read at once, together with what is between them.
-const GAP: u64 = 16 << 10;
+/// So many rows at most are put together at once.
+const ROWS: usize = 32 << 10;
 
-/// Never read more at once, unless a single row is longer.
-const READ: u64 = 1 << 20;
-
-/// Where the rows are: 12 bytes a task.
-#[derive(Debug)]
+/// Which row belongs to which task: 4 bytes a task. Where the row is stands in the state.
+#[derive(Debug, Default)]
 pub(super) struct Index {
-    header: u64,
-    /// By task, from 1; for a task without a row the length is 0.
-    offsets: Vec<u64>,
-    lengths: Vec<u32>,
+    /// By task, from 1: the number of its row in the partial, from 1, or 0 for none.
+    places: Vec<u32>,
     rows: u64,
     last: u64,
-    in_order: bool,
-}
-
-/// A row on its way from the partial to its place in a piece.
-struct Move {
-    from: u64,
-    length: u32,
-    to: u32,
+    unordered: bool,
 }
 
 impl Index {
-    /// The rows follow a header of so many bytes.
-    pub(super) fn new(header: u64) -> Self {
-        Self { header, offsets: Vec::new(), lengths: Vec::new(), rows: 0, last: 0, in_order: true }
+    /// The row of `task` is the one with this number, from 0.
+    pub(super) fn add(&mut self, task: u64, ordinal: u64) {
+        let at = task as usize - 1;
+        if at >= self.places.len() {
+            self.places.resize(at + 1, 0);
+        }
+        self.places[at] = ordinal as u32 + 1;
+        self.rows += 1;
+        self.unordered |= task <= self.last;
+        self.last = task;
     }
 
-    /// The row of `task` is at `offset`.
-    pub(super) fn add(&mut self, task: u64, offset: u64, length: u32) {
-        let at = task as usize - 1;
-        if at >= self.offsets.len() {
-            self.offsets.resize(at + 1, 0);
-            self.lengths.resize(at + 1, 0);
+    /// Gives rows to tasks behind all others.
+    pub(super) fn add_behind(&mut self, ordinals: &[u64]) {
+        for &ordinal in ordinals {
+            self.add(self.places.len() as u64 + 1, ordinal);
         }
-        self.offsets[at] = offset;
-        self.lengths[at] = length;
-        self.rows += 1;
-        self.in_order &= task > self.last;
-        self.last = task;
     }
 
     /// How many rows there are.
@@ -57,80 +51,190 @@ impl Index {
         self.rows
     }
 
-    /// Whether the partial is in the order of the tasks as it is.
+    /// Whether the rows were added in the order of the tasks.
     pub(super) fn in_order(&self) -> bool {
-        self.in_order
+        !self.unordered
     }
 
-    /// Writes header and rows to `to`, in the order of the tasks.
+    /// Tasks and their rows, as the report has them.
+    fn rows_in(&self, order: Order) -> Box<dyn Iterator<Item = Place> + '_> {
+        let by_task = (1..).zip(&self.places).filter(|(_, place)| **place > 0);
+        let by_task = by_task.map(|(task, &place)| Place { task, ordinal: place - 1 });
+        match order {
+            Order::Input => Box::new(by_task),
+            Order::Completion => {
+                let mut rows: Vec<_> = by_task.collect();
+                rows.sort_unstable_by_key(|row| row.ordinal);
+                Box::new(rows.into_iter())
+            }
+        }
+    }
+}
+
+/// A task and the number of its row in the partial, from 0.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    task: u64,
+    ordinal: u32,
+}
+
+/// Rows and what the state says of them.
+#[derive(Debug)]
+pub(super) struct Rows<'a> {
+    pub(super) partial: &'a Partial,
+    pub(super) state: &'a State,
+    /// So many rows are from an earlier run: their tasks may have other numbers now.
+    pub(super) kept: u64,
+    /// What stands between cells.
+    pub(super) delimiter: u8,
+}
+
+impl Rows<'_> {
+    /// Writes header and rows to `report`, in the order of the report, and its state to `state`. Every kept row is shown
+    /// to `on_kept`.
     ///
     /// The report is made piece by piece, each from few large reads: rows end roughly in the order in which they
     /// started. Not mapped into memory, where a file that somebody cuts off would kill the runner.
-    pub(super) fn copy(&self, partial: &Partial, to: &mut impl Write) -> io::Result<()> {
-        let mut source = vec![0; self.header as usize];
-        partial.read(&mut source, 0)?;
-        to.write_all(&source)?;
-        let mut moves = Vec::new();
-        let mut piece = Vec::new();
-        let mut next = 0;
-        while next < self.lengths.len() {
-            next = self.plan_piece(next, &mut moves);
-            let length = moves.last().map_or(0, |last: &Move| (last.to + last.length) as usize);
-            piece.resize(length, 0);
-            moves.sort_by_key(|row| row.from); // stable: fast where runs are sorted already, as they are here
-            fill(&mut piece, &moves, partial, &mut source)?;
-            to.write_all(&piece)?;
+    pub(super) fn copy(
+        &self,
+        (index, order): (&Index, Order),
+        report: &mut impl Write,
+        state: &mut impl Write,
+        mut on_kept: impl FnMut(Status, &[u8]),
+    ) -> io::Result<()> {
+        let header = Header { about: About::Report, ..self.state.header };
+        let mut text = vec![0; header.length as usize];
+        self.partial.read(&mut text, 0)?;
+        report.write_all(&text)?;
+        state.write_all(&header.bytes())?;
+
+        let mut copier = Copier::new(u64::from(header.length));
+        let mut rows = index.rows_in(order);
+        loop {
+            copier.places.clear();
+            copier.places.extend(rows.by_ref().take(ROWS));
+            if copier.places.is_empty() {
+                return Ok(());
+            }
+            copier.read_entries(self)?;
+            let mut next = 0;
+            while next < copier.entries.len() {
+                next = copier.copy_piece(self, next, &mut on_kept)?;
+                report.write_all(&copier.rows)?;
+                state.write_all(&copier.state)?;
+            }
+        }
+    }
+}
+
+/// What copying needs over and over.
+struct Copier {
+    gather: Gather,
+    places: Vec<Place>,
+    entries: Vec<Entry>,
+    piece: Vec<u8>,
+    rows: Vec<u8>,
+    state: Vec<u8>,
+    /// The length of the report so far.
+    end: u64,
+}
+
+impl Copier {
+    fn new(end: u64) -> Self {
+        Self {
+            gather: Gather::default(),
+            places: Vec::new(),
+            entries: Vec::new(),
+            piece: Vec::new(),
+            rows: Vec::new(),
+            state: Vec::new(),
+            end,
+        }
+    }
+
+    fn read_entries(&mut self, from: &Rows<'_>) -> io::Result<()> {
+        let places = self.places.iter();
+        let places = places.map(|p| (state::entries_end(u64::from(p.ordinal)), ENTRY as u32));
+        self.gather.read(from.state.file(), places, &mut self.piece)?;
+        self.entries.clear();
+        for bytes in self.piece.chunks_exact(ENTRY) {
+            let entry = Entry::read(bytes);
+            self.entries.push(entry.ok_or_else(|| io::Error::other("the state was changed"))?);
         }
         Ok(())
     }
 
-    /// Plans a piece that starts with the task at index `next`; returns the index behind its last.
-    fn plan_piece(&self, mut next: usize, moves: &mut Vec<Move>) -> usize {
-        moves.clear();
-        let mut to = 0;
-        while let Some(&length) = self.lengths.get(next) {
-            if to > 0 && to as usize + length as usize > PIECE {
-                break;
+    /// Puts a piece together that starts with the entry at index `next`; returns the index behind its last.
+    fn copy_piece(
+        &mut self,
+        from: &Rows<'_>,
+        next: usize,
+        on_kept: &mut impl FnMut(Status, &[u8]),
+    ) -> io::Result<usize> {
+        let mut bytes = 0;
+        let fit = self.entries[next..].iter().take_while(|entry| {
+            let first = bytes == 0;
+            bytes += entry.length as usize;
+            first || bytes <= PIECE
+        });
+        let last = next + fit.count();
+        let places = self.entries[next..last].iter().map(|entry| (entry.offset, entry.length));
+        self.gather.read(from.partial.file(), places, &mut self.piece)?;
+        self.rows.clear();
+        self.state.clear();
+        if from.kept == 0 {
+            std::mem::swap(&mut self.rows, &mut self.piece);
+            let mut offset = self.end;
+            for entry in &self.entries[next..last] {
+                Entry { offset, ..*entry }.push(&mut self.state);
+                offset += u64::from(entry.length);
             }
-            if length > 0 {
-                moves.push(Move { from: self.offsets[next], length, to });
-                to += length;
-            }
-            next += 1;
+        } else {
+            self.renumber(from, next..last, on_kept);
         }
-        next
+        self.end += self.rows.len() as u64;
+        Ok(last)
+    }
+
+    /// Gives the rows of a piece the numbers that their tasks have now.
+    fn renumber(
+        &mut self,
+        from: &Rows<'_>,
+        range: Range<usize>,
+        on_kept: &mut impl FnMut(Status, &[u8]),
+    ) {
+        let mut piece = &self.piece[..];
+        for (place, entry) in self.places[range.clone()].iter().zip(&self.entries[range]) {
+            let (row, rest) = piece.split_at(entry.length as usize);
+            piece = rest;
+            let start = self.rows.len();
+            let mut entry = Entry { offset: self.end + start as u64, ..*entry };
+            let kept = u64::from(place.ordinal) < from.kept;
+            if kept && renumber(&mut self.rows, row, place.task, from.delimiter) {
+                entry.length = (self.rows.len() - start) as u32;
+                entry.check = state::check(&self.rows[start..], entry.identity, entry.status);
+            } else {
+                self.rows.extend_from_slice(row);
+            }
+            if kept {
+                on_kept(entry.status, row);
+            }
+            entry.push(&mut self.state);
+        }
     }
 }
 
-/// Fills a piece. `moves` are sorted by where they come from.
-fn fill(
-    piece: &mut [u8],
-    moves: &[Move],
-    partial: &Partial,
-    source: &mut Vec<u8>,
-) -> io::Result<()> {
-    let mut rest = moves;
-    while let Some(first) = rest.first() {
-        let mut end = first.from + u64::from(first.length);
-        let near = rest.iter().skip(1).take_while(|row| {
-            let row_end = row.from + u64::from(row.length);
-            let near = row.from <= end + GAP && row_end - first.from <= READ;
-            if near {
-                end = row_end;
-            }
-            near
-        });
-        let (together, others) = rest.split_at(1 + near.count());
-        source.resize((end - first.from) as usize, 0);
-        partial.read(source, first.from)?;
-        for row in together {
-            let from = (row.from - first.from) as usize;
-            let (to, length) = (row.to as usize, row.length as usize);
-            piece[to..to + length].copy_from_slice(&source[from..from + length]);
-        }
-        rest = others;
+/// Appends `row` with this number, unless that is what it has anyway.
+fn renumber(out: &mut Vec<u8>, row: &[u8], task: u64, delimiter: u8) -> bool {
+    let start = out.len();
+    let rest = &row[memchr::memchr(delimiter, row).unwrap_or(0)..];
+    push_integer(out, task);
+    if row.starts_with(&out[start..]) && row.len() - rest.len() == out.len() - start {
+        out.truncate(start);
+        return false;
     }
-    Ok(())
+    out.extend_from_slice(rest);
+    true
 }
 
 #[cfg(test)]
@@ -138,38 +242,66 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::report::partial::Leftover;
 
-    /// Writes rows in this order of tasks and copies them back in input order.
-    fn reordered(tasks: &[u64], text: impl Fn(u64) -> String) -> (String, Index) {
+    /// Writes rows in this order of tasks and copies them back in the order of the report.
+    fn reordered(tasks: &[u64], kept: u64, order: Order, text: impl Fn(u64) -> String) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let mut partial = Partial::take(&folder.path().join("a.csv.partial"), false).unwrap();
+        let path = folder.path().join("a.csv.partial");
+        let mut partial = Partial::take(&path, Leftover::Refuse).unwrap();
         partial.append(b"task\n").unwrap();
-        let mut index = Index::new(5);
-        let mut end = 5;
-        for &task in tasks {
+        let header = Header::new([0; 32], b"task\n");
+        let mut state = State::open(&folder.path().join(".a.state"), header).unwrap();
+        let mut index = Index::default();
+        let mut offset = 5;
+        for (ordinal, &task) in (0..).zip(tasks) {
             let row = text(task);
+            let mut entry = Vec::new();
+            let (identity, status) = (u128::from(task), Status::Ok);
+            let check = state::check(row.as_bytes(), identity, status);
+            Entry { identity, offset, length: row.len() as u32, check, status }.push(&mut entry);
+            state.append(&entry).unwrap();
             partial.append(row.as_bytes()).unwrap();
-            index.add(task, end, row.len() as u32);
-            end += row.len() as u64;
+            index.add(task, ordinal);
+            offset += row.len() as u64;
         }
-        let mut out = Vec::new();
-        index.copy(&partial, &mut out).unwrap();
-        (String::from_utf8(out).unwrap(), index)
+        let rows = Rows { partial: &partial, state: &state, kept, delimiter: b',' };
+        let (mut out, mut entries) = (Vec::new(), Vec::new());
+        rows.copy((&index, order), &mut out, &mut entries, |_, _| ()).unwrap();
+        check_state(&out, &entries[state::HEADER..]);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn check_state(report: &[u8], entries: &[u8]) {
+        let mut end = 5;
+        for bytes in entries.chunks(ENTRY) {
+            let entry = Entry::read(bytes).unwrap();
+            assert_eq!(entry.offset, end as u64);
+            let row = &report[end..end + entry.length as usize];
+            assert_eq!(state::check(row, entry.identity, entry.status), entry.check);
+            end += row.len();
+        }
+        assert_eq!(end, report.len());
     }
 
     #[test]
     fn rows_come_in_the_order_of_their_tasks() {
-        let (out, index) = reordered(&[2, 5, 1], |task| format!("{task}\n"));
-        assert_eq!(out, "task\n1\n2\n5\n");
-        assert_eq!((index.rows(), index.in_order()), (3, false));
-        assert!(reordered(&[1, 2, 5], |task| format!("{task}\n")).1.in_order());
-        assert_eq!(reordered(&[], |_| String::new()).0, "task\n");
+        let row = |task: u64| format!("{task},x\n");
+        assert_eq!(reordered(&[2, 5, 1], 0, Order::Input, row), "task\n1,x\n2,x\n5,x\n");
+        assert_eq!(reordered(&[2, 5, 1], 0, Order::Completion, row), "task\n2,x\n5,x\n1,x\n");
+        assert_eq!(reordered(&[], 0, Order::Input, row), "task\n");
+    }
+
+    #[test]
+    fn kept_rows_get_the_numbers_that_their_tasks_have_now() {
+        let row = |task: u64| if task == 12 { "12,a\n".to_owned() } else { "7,b\n".to_owned() };
+        assert_eq!(reordered(&[12, 5, 1], 2, Order::Input, row), "task\n7,b\n5,b\n12,a\n");
     }
 
     #[test]
     fn rows_may_be_longer_than_a_piece() {
-        let row = |task: u64| format!("{task}{}\n", "x".repeat(PIECE / 2 * task as usize));
-        let (out, _) = reordered(&[3, 1, 2], row);
+        let row = |task: u64| format!("{task},{}\n", "x".repeat(PIECE / 2 * task as usize));
+        let out = reordered(&[3, 1, 2], 0, Order::Input, row);
         assert_eq!(out, format!("task\n{}{}{}", row(1), row(2), row(3)));
     }
 
@@ -177,9 +309,9 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn any_order_is_put_right(tasks in Just((1..=200_u64).collect::<Vec<_>>()).prop_shuffle()) {
-            let row = |task: u64| format!("{task}{}\n", ".".repeat((task * 7919 % 5000) as usize));
+            let row = |task: u64| format!("{task},{}\n", ".".repeat((task * 7919 % 5000) as usize));
             let expected = (1..=200).map(row).collect::<String>();
-            prop_assert_eq!(reordered(&tasks, row).0, format!("task\n{expected}"));
+            prop_assert_eq!(reordered(&tasks, 0, Order::Input, row), format!("task\n{expected}"));
         }
     }
 }

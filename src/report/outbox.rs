@@ -13,6 +13,7 @@ use crate::engine::task::{Outcome, Record, Status, Task};
 use crate::report::layout::Layout;
 use crate::report::output::Printer;
 use crate::report::row::{Encoder, TooLong};
+use crate::report::state::{self, Identify};
 use crate::report::stats::Totals;
 
 /// How long a row may stand in a tray: half of what users are promised, since writing takes time too.
@@ -36,6 +37,7 @@ pub struct Outbox {
     shared: Arc<Shared>,
     tray: Arc<Tray>,
     encoder: Encoder,
+    identify: Identify,
     row: Vec<u8>,
     /// Failures that are known not to be news.
     seen: Vec<String>,
@@ -46,7 +48,8 @@ impl Outbox {
         let tray = Arc::new(Tray::default());
         lock(&shared.trays).push(Arc::clone(&tray));
         let encoder = Encoder::new(Arc::clone(&shared.layout), shared.calendar);
-        Self { shared, tray, encoder, row: Vec::new(), seen: Vec::new() }
+        let identify = Identify::new(shared.seed);
+        Self { shared, tray, encoder, identify, row: Vec::new(), seen: Vec::new() }
     }
 
     /// Hands a record on. Never blocks: ask [`Outbox::is_full`] before the next task.
@@ -57,7 +60,8 @@ impl Outbox {
             self.shared.remarks.too_long(record.task.number, too_long);
         }
         self.note_failure(&record);
-        let bytes = self.tray.push(&record, &self.row);
+        let identity = self.identify.of(&record.task.fields);
+        let bytes = self.tray.push(&record, &self.row, identity);
         self.shared.bell.ring(if bytes >= HEAVY { Bell::NOW } else { Bell::SOON });
         if let Some(printer) = &self.shared.printer {
             printer.print(&record.outcome);
@@ -114,6 +118,8 @@ impl Outbox {
 pub(super) struct Shared {
     pub(super) layout: Arc<Layout>,
     pub(super) calendar: Calendar,
+    /// For identities of inputs.
+    pub(super) seed: u64,
     pub(super) trays: Mutex<Vec<Arc<Tray>>>,
     pub(super) bell: Bell,
     pub(super) remarks: Remarks,
@@ -132,9 +138,11 @@ pub(super) struct Tray {
 
 impl Tray {
     /// Returns how many bytes stand in the tray now.
-    fn push(&self, record: &Record, row: &[u8]) -> usize {
+    fn push(&self, record: &Record, row: &[u8], identity: u128) -> usize {
+        let status = record.outcome.status;
+        let check = state::check(row, identity, status);
         let mut batch = lock(&self.batch);
-        batch.push(record, row);
+        batch.push(record, row, (identity, check));
         self.filled(&batch)
     }
 
@@ -194,16 +202,28 @@ pub(super) struct RowInfo {
     pub(super) task: u64,
     /// Bytes.
     pub(super) length: u32,
+    /// For the state.
+    pub(super) check: u32,
+    /// For the state.
+    pub(super) identity: u128,
+    pub(super) status: Status,
     /// Queue and run time of a task that was started.
     pub(super) times: Option<(Duration, Duration)>,
 }
 
 impl Batch {
-    fn push(&mut self, record: &Record, row: &[u8]) {
+    fn push(&mut self, record: &Record, row: &[u8], (identity, check): (u128, u32)) {
         self.bytes.extend_from_slice(row);
         let times =
             record.first_started.map(|_| (record.queued.unwrap_or_default(), record.outcome.run));
-        self.rows.push(RowInfo { task: record.task.number, length: row.len() as u32, times });
+        self.rows.push(RowInfo {
+            task: record.task.number,
+            length: row.len() as u32,
+            check,
+            identity,
+            status: record.outcome.status,
+            times,
+        });
         self.totals.add(&record.outcome);
     }
 

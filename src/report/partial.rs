@@ -16,9 +16,17 @@ pub(super) struct Partial {
     path: PathBuf,
 }
 
+/// What becomes of a partial that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leftover {
+    Refuse,
+    Discard,
+    Keep,
+}
+
 impl Partial {
-    /// Takes the partial at `path`. One that is there already is refused unless it may be started `fresh`.
-    pub(super) fn take(path: &Path, fresh: bool) -> Result<Self, ReportError> {
+    /// Takes the partial at `path`, new if there is none.
+    pub(super) fn take(path: &Path, leftover: Leftover) -> Result<Self, ReportError> {
         loop {
             let (file, new) = open(path)?;
             lock(&file, path)?;
@@ -27,12 +35,43 @@ impl Partial {
             if !partial.is_in_place() {
                 continue;
             }
-            if !new && !fresh {
-                return Err(left_over(path));
+            match leftover {
+                Leftover::Refuse if !new => return Err(left_over(path)),
+                Leftover::Keep => (),
+                Leftover::Refuse | Leftover::Discard => {
+                    partial.truncate(0).map_err(|error| ReportError::writing(path, &error))?;
+                }
             }
-            partial.truncate(0).map_err(|error| ReportError::writing(path, &error))?;
             return Ok(partial);
         }
+    }
+
+    /// Puts a copy of the report at `report` in the place of this partial, at once and whole.
+    pub(super) fn replace_by_copy_of(&mut self, report: &Path) -> io::Result<()> {
+        let copy = self.path.with_extension("partial.tmp"); // only who holds the lock makes it
+        let copied = fs::copy(report, &copy).and_then(|_| {
+            let file = OpenOptions::new().read(true).append(true).open(&copy)?;
+            match file.try_lock() {
+                Err(TryLockError::Error(error)) if error.kind() != ErrorKind::Unsupported => {
+                    return Err(error);
+                }
+                _ => (), // nobody else knows of it
+            }
+            fs::rename(&copy, &self.path)?;
+            Ok(file)
+        });
+        match copied {
+            Ok(file) => self.file = file,
+            Err(error) => {
+                let _ = fs::remove_file(&copy); // it may not have come into being
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -74,6 +113,13 @@ impl Partial {
         if self.is_in_place() {
             let _ = fs::remove_file(&self.path); // the report is in place: what is left is only untidy
         }
+    }
+}
+
+impl Drop for Partial {
+    /// Who still syncs the file has it open, too.
+    fn drop(&mut self) {
+        let _ = self.file.unlock(); // it ends with the process anyway
     }
 }
 
@@ -123,7 +169,7 @@ fn lock(file: &File, path: &Path) -> Result<(), ReportError> {
 
 fn left_over(path: &Path) -> ReportError {
     ReportError::refused(format!(
-        "`{}` is left from a run that did not finish; keep it by moving it away, or run with --fresh to discard it",
+        "`{}` is left from a run that did not finish; go on with it by --resume, or discard it by --fresh",
         path.display()
     ))
 }
@@ -134,8 +180,8 @@ mod tests {
 
     use super::*;
 
-    fn refusal(path: &Path, fresh: bool) -> String {
-        let error = Partial::take(path, fresh).unwrap_err();
+    fn refusal(path: &Path, leftover: Leftover) -> String {
+        let error = Partial::take(path, leftover).unwrap_err();
         assert!(error.is_refusal());
         error.to_string()
     }
@@ -145,11 +191,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv.partial");
         fs::write(&path, "rows").unwrap();
-        assert!(refusal(&path, false).ends_with(
-            "is left from a run that did not finish; keep it by moving it away, or run with --fresh to discard it"
+        assert!(refusal(&path, Leftover::Refuse).ends_with(
+            "is left from a run that did not finish; go on with it by --resume, or discard it by --fresh"
         ));
+        drop(Partial::take(&path, Leftover::Keep).unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"rows");
-        Partial::take(&path, true).unwrap();
+        Partial::take(&path, Leftover::Discard).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
     }
 
@@ -157,12 +204,26 @@ mod tests {
     fn one_that_is_in_use_is_refused_even_afresh() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv.partial");
-        let mut partial = Partial::take(&path, false).unwrap();
+        let mut partial = Partial::take(&path, Leftover::Refuse).unwrap();
         partial.append(b"row").unwrap();
-        for fresh in [false, true] {
-            assert!(refusal(&path, fresh).contains("is being written by another runner"));
+        for leftover in [Leftover::Refuse, Leftover::Discard, Leftover::Keep] {
+            assert!(refusal(&path, leftover).contains("is being written by another runner"));
         }
         assert_eq!(fs::read(&path).unwrap(), b"row");
+    }
+
+    #[test]
+    fn a_copy_of_the_report_takes_its_place_and_is_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, report) = (folder.path().join("a.csv.partial"), folder.path().join("a.csv"));
+        fs::write(&report, "row\n").unwrap();
+        let mut partial = Partial::take(&path, Leftover::Keep).unwrap();
+        partial.replace_by_copy_of(&report).unwrap();
+        assert!(refusal(&path, Leftover::Keep).contains("is being written by another runner"));
+        partial.append(b"more\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"row\nmore\n");
+        assert_eq!(fs::read(&report).unwrap(), b"row\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]
@@ -172,8 +233,8 @@ mod tests {
             (folder.path().join("a.csv.partial"), folder.path().join("precious"));
         fs::write(&precious, "kept").unwrap();
         symlink(&precious, &path).unwrap();
-        for fresh in [false, true] {
-            assert!(refusal(&path, fresh).contains("it is not a regular file"));
+        for leftover in [Leftover::Refuse, Leftover::Discard, Leftover::Keep] {
+            assert!(refusal(&path, leftover).contains("it is not a regular file"));
         }
         assert_eq!(fs::read(&precious).unwrap(), b"kept");
     }

@@ -61,7 +61,7 @@ impl Progress {
             Display::Bar(bar) => {
                 let (ok, failed) = (self.counts.get(Status::Ok), self.counts.failed());
                 bar.set_message(format!("{} ok / {} failed", HumanCount(ok), HumanCount(failed)));
-                bar.set_position(self.counts.ended());
+                bar.set_position(self.counts.kept() + self.counts.ended());
                 bar.tick();
             }
             Display::Lines(schedule) => {
@@ -94,13 +94,13 @@ impl Progress {
         let rate = ended as f64 / elapsed.as_secs_f64();
         let of_total = self.total.map(|total| format!(" of {}", HumanCount(total)));
         let left = self.total.filter(|_| ended > 0).map(|total| {
-            let left = total.saturating_sub(ended) as f64 / rate;
+            let left = total.saturating_sub(ended + self.counts.kept()) as f64 / rate;
             format!(", {} left", human_duration(Duration::from_secs_f64(left.min(1e9))))
         });
         format!(
             "{}: {}{} tasks, {} failed, {}/s{}",
             self.job,
-            HumanCount(ended),
+            HumanCount(self.counts.kept() + ended),
             of_total.unwrap_or_default(),
             HumanCount(self.counts.failed()),
             human_rate(rate),

@@ -4,43 +4,103 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
+use crate::engine::task::Status;
 use crate::job::Order;
 use crate::report::ReportError;
+use crate::report::order::Rows;
+use crate::report::outbox::lock;
 use crate::report::recorder::Recorder;
+use crate::report::sync;
 
-/// Replaces the report at `path` by what was recorded. If that fails, the rows stay in the partial.
-pub(super) fn publish(recorder: &Recorder, order: Order, path: &Path) -> Result<(), ReportError> {
-    if let Some(message) = &recorder.broken {
-        return Err(kept(message, recorder));
-    }
-    let partial = &recorder.partial;
-    let in_order = order == Order::Completion || recorder.index.in_order();
-    let done = if in_order && partial.is_in_place() {
-        fs::rename(partial.path(), path)
-    } else {
-        // Also if somebody has removed the file, or the whole folder: the rows are still open here.
-        let copied = replace(path, |file| recorder.index.copy(partial, file));
-        if copied.is_ok() {
-            partial.remove();
+/// A job that took longer waits until its report is on the disk, as its rows were.
+///
+/// For a short one that would be the most of its time (4 ms on ext4), and what it takes to do it again is little.
+const WORTH_SYNCING: Duration = Duration::from_secs(10);
+
+/// How a report is made of what was recorded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Publish<'a> {
+    pub(super) order: Order,
+    /// The report.
+    pub(super) path: &'a Path,
+    /// What stands between cells.
+    pub(super) delimiter: u8,
+    /// How long the job took.
+    pub(super) took: Duration,
+}
+
+impl Publish<'_> {
+    /// Replaces the report by what was recorded, and shows every row of an earlier run to `on_kept`. If that fails, the
+    /// rows stay in the partial.
+    pub(super) fn publish(
+        self,
+        recorder: &mut Recorder,
+        on_kept: impl FnMut(Status, &[u8]),
+    ) -> Result<(), ReportError> {
+        if let Some(message) = &recorder.broken {
+            return Err(kept(message, recorder));
         }
-        copied
-    };
-    done.map_err(|error| kept(&format!("failed to write `{}`: {error}", path.display()), recorder))
+        let in_order = self.order == Order::Completion || lock(&recorder.index).in_order();
+        let done = if in_order && recorder.kept == 0 && recorder.partial.is_in_place() {
+            self.rename(recorder)
+        } else {
+            // Also if somebody has removed the file, or the whole folder: the rows are still open here.
+            self.copy(recorder, on_kept)
+        };
+        done.map_err(|error| {
+            kept(&format!("failed to write `{}`: {error}", self.path.display()), recorder)
+        })
+    }
+
+    fn rename(self, recorder: &mut Recorder) -> io::Result<()> {
+        recorder.state.settle()?;
+        self.sync(recorder.state.file())?;
+        self.sync(recorder.partial.file())?;
+        fs::rename(recorder.partial.path(), self.path)
+    }
+
+    /// First the report, then its state, then the partial goes: whenever this ends, what is left can be gone on with.
+    fn copy(self, recorder: &Recorder, on_kept: impl FnMut(Status, &[u8])) -> io::Result<()> {
+        let mut report = new_file(self.path)?;
+        let mut state = new_file(recorder.state.path())?;
+        let rows = Rows {
+            partial: &recorder.partial,
+            state: &recorder.state,
+            kept: recorder.kept,
+            delimiter: self.delimiter,
+        };
+        let index = lock(&recorder.index);
+        rows.copy((&index, self.order), report.as_file_mut(), state.as_file_mut(), on_kept)?;
+        self.sync(report.as_file())?;
+        self.sync(state.as_file())?;
+        report.persist(self.path).map_err(|error| error.error)?;
+        state.persist(recorder.state.path()).map_err(|error| error.error)?;
+        recorder.partial.remove();
+        Ok(())
+    }
+
+    fn sync(self, file: &File) -> io::Result<()> {
+        if self.took >= WORTH_SYNCING { sync::data(file) } else { Ok(()) }
+    }
 }
 
 fn kept(message: &str, recorder: &Recorder) -> ReportError {
-    let rows = recorder.index.rows();
+    let rows = recorder.state.entries();
     let path = recorder.partial.path().display();
     ReportError::write(if !recorder.partial.is_in_place() {
         format!("{message}; `{path}` has been removed, so its {rows} rows are lost")
     } else if rows == 1 {
-        format!("{message}; the 1 row written so far is kept in `{path}`")
+        format!(
+            "{message}; the 1 row written so far is kept in `{path}`; go on with it by --resume"
+        )
     } else {
         format!(
-            "{message}; the {rows} rows written so far are kept in `{path}`, in the order in which tasks ended"
+            "{message}; the {rows} rows written so far are kept in `{path}`, in the order in which tasks ended; go on \
+             with them by --resume"
         )
     })
 }
@@ -48,22 +108,27 @@ fn kept(message: &str, recorder: &Recorder) -> ReportError {
 /// Replaces the file at `path` by what `write` writes: there is always either the old one or the new one, whole.
 ///
 /// It is not synced to the disk, which would cost 4 ms on ext4, more than a job of one short task: a crash of the whole
-/// machine within seconds may take the new report with it. Not the old one on ext4 and btrfs, which write the data of a
+/// machine within seconds may take the new file with it. Not the old one on ext4 and btrfs, which write the data of a
 /// file that replaces another before they rename it.
 pub(super) fn replace(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut file: NamedTempFile = tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        .suffix(".tmp")
-        .permissions(Permissions::from_mode(0o666)) // less the umask, as any new file
-        .tempfile_in(folder)?;
+    let mut file = new_file(path)?;
     write(file.as_file_mut())?;
     file.as_file_mut().flush()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// A file that will take the place of the one at `path`.
+fn new_file(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .suffix(".tmp")
+        .permissions(Permissions::from_mode(0o666)) // less the umask, as any new file
+        .tempfile_in(folder)
 }

@@ -7,19 +7,22 @@ use hdrhistogram::Histogram;
 
 use crate::engine::task::{CpuTime, Outcome, Status};
 
-/// How many tasks ended in which way; read by the progress bar while the job runs.
+/// How many tasks of this run ended in which way; read by the progress bar while the job runs.
 #[derive(Debug, Default)]
-pub struct Counts([AtomicU64; Status::ALL.len()]);
+pub struct Counts {
+    ended: [AtomicU64; Status::ALL.len()],
+    kept: AtomicU64,
+}
 
 impl Counts {
     /// How many tasks ended as `status`.
     pub fn get(&self, status: Status) -> u64 {
-        self.0[status as usize].load(Ordering::Relaxed)
+        self.ended[status as usize].load(Ordering::Relaxed)
     }
 
     /// How many tasks ended, however.
     pub fn ended(&self) -> u64 {
-        self.0.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+        self.ended.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     /// How many tasks did not do what they should, whatever came between.
@@ -30,8 +33,17 @@ impl Counts {
             .sum()
     }
 
+    /// How many tasks an earlier run had finished. They count neither as ended nor as failed.
+    pub fn kept(&self) -> u64 {
+        self.kept.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn keep(&self) {
+        self.kept.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn add(&self, tally: &Tally) {
-        for (count, more) in self.0.iter().zip(tally.0) {
+        for (count, more) in self.ended.iter().zip(tally.0) {
             count.fetch_add(more, Ordering::Relaxed);
         }
     }
@@ -73,8 +85,19 @@ pub struct Totals {
 
 impl Totals {
     pub(super) fn add(&mut self, outcome: &Outcome) {
-        self.tally.0[outcome.status as usize] += 1;
-        self.add_measured(outcome.cpu, outcome.peak_rss, outcome.output_bytes);
+        self.add_row(outcome.status, outcome.cpu, outcome.peak_rss, outcome.output_bytes);
+    }
+
+    /// Adds a task by what its row says.
+    pub(super) fn add_row(
+        &mut self,
+        status: Status,
+        cpu: Option<CpuTime>,
+        peak: Option<u64>,
+        output: Option<u64>,
+    ) {
+        self.tally.0[status as usize] += 1;
+        self.add_measured(cpu, peak, output);
     }
 
     pub(super) fn merge(&mut self, other: &Totals) {
@@ -152,6 +175,12 @@ pub(super) struct Distribution {
     squares: f64,
     min: u64,
     max: u64,
+}
+
+impl Default for Distribution {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Distribution {

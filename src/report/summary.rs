@@ -22,6 +22,8 @@ pub struct Summary {
     pub reason: String,
     /// Counts and sums. Processor time and peak memory are the runner's where no task was measured by itself.
     pub totals: Totals,
+    /// How many of the tasks an earlier run had finished.
+    pub kept: u64,
     /// What the user waited.
     pub wall: Duration,
     /// The part of `wall` before the pool was ready.
@@ -55,6 +57,7 @@ impl Summary {
             concurrency: job.concurrency,
             reason: reason.unwrap_or_else(|| "set in the job file".into()),
             totals,
+            kept: 0,
             wall: finished.since(facts.started),
             startup: facts.startup,
             run: recorder.run.spread(),
@@ -68,9 +71,10 @@ impl Summary {
         }
     }
 
-    /// Tasks that came to an end of their own or by their limits, per second of `wall`.
+    /// Tasks of this run that came to an end of their own or by their limits, per second of `wall`.
     pub fn tasks_per_second(&self) -> Option<f64> {
-        let ended = self.totals.tally.total() - self.totals.tally.get(Status::Cancelled);
+        let tally = &self.totals.tally;
+        let ended = tally.total() - tally.get(Status::Cancelled) - self.kept;
         (!self.wall.is_zero()).then(|| ended as f64 / self.wall.as_secs_f64())
     }
 }

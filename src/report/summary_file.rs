@@ -256,6 +256,7 @@ pub(super) mod tests {
             concurrency: 2,
             reason: "set in the job file".into(),
             totals,
+            kept: 0,
             wall: ms(1500),
             startup: ms(1),
             run: Some(run),

@@ -10,18 +10,27 @@ use crate::engine::cancel::{Cause, Level};
 use crate::engine::task::{Record, Status};
 use crate::job::Order;
 
+mod resume;
+
 /// A job `a` with one field `input`, reported into a folder of its own.
 struct Fixture {
     folder: tempfile::TempDir,
     order: Order,
-    fresh: bool,
+    begin: Begin,
+    workload: [u8; 32],
     cancel: Arc<Cancel>,
 }
 
 impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, order: Order::Input, fresh: false, cancel: Arc::default() }
+        Self {
+            folder,
+            order: Order::Input,
+            begin: Begin::Anew,
+            workload: [0; 32],
+            cancel: Arc::default(),
+        }
     }
 
     fn results(&self) -> PathBuf {
@@ -35,7 +44,7 @@ impl Fixture {
     fn start_in(&self, results: PathBuf) -> Result<Report, ReportError> {
         let options = Options {
             results: results.clone(),
-            fresh: self.fresh,
+            begin: self.begin,
             output: false,
             progress: progress::Mode::Off,
         };
@@ -46,6 +55,7 @@ impl Fixture {
             concurrency: 2,
             settings: ReportSettings { order: self.order, ..SETTINGS },
             has_attempts: false,
+            workload: self.workload,
         };
         let layout = Layout::new(&["input".into()], &[], SETTINGS);
         Report::start(job, layout, &options, Arc::clone(&self.cancel))
@@ -106,7 +116,7 @@ fn rows_come_in_input_order_and_the_partial_goes() {
     assert_eq!(summary.reason, "set in the job file");
     assert!(fixture.read("summary.csv").unwrap().contains("\na,threads,2,3,2,0,0,0,1,0,"));
     let left: Vec<_> = fs::read_dir(fixture.results()).unwrap().collect();
-    assert_eq!(left.len(), 3, "report, summary and its lock: {left:?}");
+    assert_eq!(left.len(), 4, "report, state, summary and its lock: {left:?}");
 }
 
 #[test]
@@ -180,7 +190,7 @@ fn what_a_killed_run_left_is_not_overwritten() {
     fs::write(fixture.results().join("a.csv.partial"), "rows").unwrap();
     assert!(fixture.start().unwrap_err().is_refusal());
     assert_eq!(fixture.read("a.csv.partial").unwrap(), "rows");
-    Fixture { fresh: true, ..fixture }.start().unwrap();
+    Fixture { begin: Begin::Fresh, ..fixture }.start().unwrap();
 }
 
 #[test]
@@ -291,5 +301,5 @@ fn a_disk_too_full_to_sort_on_keeps_every_row() {
     assert!(error.to_string().contains("the 2000 rows written so far are kept"), "{error}");
     let partial = fs::read_to_string(disk.path().join("a.csv.partial")).unwrap();
     assert_eq!(tasks(&partial).len(), 2_000);
-    assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 1, "no temporary file is left");
+    assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 2, "no temporary file is left");
 }

@@ -4,6 +4,8 @@ mod support;
 
 mod command_line;
 mod commands;
+mod crash;
+mod fuzz_smoke;
 mod http;
 mod inputs;
 mod job_files;
@@ -12,6 +14,7 @@ mod models;
 mod orphans;
 mod pausing;
 mod reports;
+mod resume;
 mod retries;
 mod services;
 mod stopping;

@@ -44,6 +44,11 @@ impl TestJob {
         Self { folder, args: Vec::new(), env: Vec::new(), stdin: Vec::new() }
     }
 
+    /// One more run in the folder of an earlier one.
+    pub fn again(earlier: Ran) -> Self {
+        Self { folder: earlier.folder, args: Vec::new(), stdin: Vec::new(), env: Vec::new() }
+    }
+
     /// One more file, its folder made where needed.
     pub fn file(self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Self {
         let path = self.folder.path().join(path);
@@ -117,6 +122,11 @@ impl Running {
 
     pub fn folder(&self) -> &Path {
         self.job.folder.path()
+    }
+
+    /// Runs another runner in the same folder.
+    pub fn another(&self, args: &[&str]) -> Output {
+        runner().args(args).current_dir(self.folder()).output().expect("the runner starts")
     }
 
     /// Sends a signal to the runner, and to nothing else.

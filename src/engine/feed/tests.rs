@@ -15,7 +15,8 @@ fn feed(inputs: &str, hosts: Option<Hosts>) -> Arc<Feed> {
     let text = format!("[inputs]\n{inputs}\n[workload.sleep]\nduration = \"1ms\"\n");
     std::fs::write(&file, text).unwrap();
     let job = crate::job::read(&[file], &Overrides::default()).unwrap().remove(0);
-    Arc::new(Feed::open(&job.inputs, SLOTS, hosts, Arc::default()).unwrap())
+    let inputs = (&job.inputs, job.inputs.open().unwrap());
+    Arc::new(Feed::open(inputs, None, SLOTS, hosts, Arc::default()).unwrap())
 }
 
 /// A feed whose inputs are handed in by the test, as if a pipe brought them.

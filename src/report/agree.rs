@@ -1,0 +1,144 @@
+//! What a partial and its state agree on: the whole rows from the first one on, each checked byte by byte.
+//!
+//! What a kill, a full disk or a power cut has torn is at the end, and is no row. A row that is whole but not what was
+//! written is somebody's change, which is not to be lost without a word.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::report::state::{self, ENTRY, Entry};
+
+/// So many entries are read at once.
+const ENTRIES: usize = 32 << 10;
+
+/// So many bytes of rows are read at once, unless a row is longer.
+const WINDOW: usize = 1 << 20;
+
+/// What both files agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Agreed {
+    pub(super) rows: u64,
+    /// The length of header and rows, in bytes.
+    pub(super) end: u64,
+}
+
+/// Why there is nothing to agree on.
+#[derive(Debug)]
+pub(super) enum Misfit {
+    /// The row with this number, from 1, was changed.
+    Changed(u64),
+    TooMany,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Misfit {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Compares the rows behind a header of so many bytes with the state; `on_row` sees each entry that has its row.
+pub(super) fn agree(
+    report: &File,
+    header: u64,
+    state: &File,
+    mut on_row: impl FnMut(&Entry),
+) -> Result<Agreed, Misfit> {
+    let length = report.metadata()?.len();
+    let mut agreed = Agreed { rows: 0, end: header };
+    let mut window = Window { file: report, start: 0, bytes: Vec::new() };
+    let mut ended = Ok(());
+    entries(state, u64::MAX, |entry| {
+        let end = agreed.end.saturating_add(u64::from(entry.length));
+        if entry.offset != agreed.end || end > length {
+            return false;
+        }
+        match window.read(agreed.end, entry.length as usize, length) {
+            Ok(row) if state::check(row, entry.identity, entry.status) == entry.check => {
+                on_row(entry);
+                agreed = Agreed { rows: agreed.rows + 1, end };
+                true
+            }
+            Ok(row) => {
+                let torn = memchr::memchr(0, row).is_some() || std::str::from_utf8(row).is_err();
+                if !torn {
+                    ended = Err(Misfit::Changed(agreed.rows + 1));
+                }
+                false
+            }
+            Err(error) => {
+                ended = Err(error.into());
+                false
+            }
+        }
+    })?;
+    ended.map(|()| agreed)
+}
+
+/// Calls `visit` with the first `limit` entries of a state, until it says false or there is none.
+pub(super) fn entries(
+    state: &File,
+    limit: u64,
+    mut visit: impl FnMut(&Entry) -> bool,
+) -> io::Result<()> {
+    let length = state.metadata()?.len();
+    let mut left = limit.min(length.saturating_sub(state::entries_end(0)) / ENTRY as u64);
+    let mut at = state::entries_end(0);
+    let mut bytes = Vec::new();
+    while left > 0 {
+        let now = left.min(ENTRIES as u64);
+        bytes.resize(now as usize * ENTRY, 0);
+        state.read_exact_at(&mut bytes, at)?;
+        for entry in bytes.chunks_exact(ENTRY) {
+            match Entry::read(entry) {
+                Some(entry) if visit(&entry) => (),
+                _ => return Ok(()),
+            }
+        }
+        at += bytes.len() as u64;
+        left -= now;
+    }
+    Ok(())
+}
+
+/// A part of a file that moves forward.
+struct Window<'a> {
+    file: &'a File,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window<'_> {
+    /// The bytes at `from`, all of which the file, of length `end`, has.
+    fn read(&mut self, from: u64, length: usize, end: u64) -> io::Result<&[u8]> {
+        let needed = from + length as u64;
+        if from < self.start || needed > self.start + self.bytes.len() as u64 {
+            let more = (end - from).min(length.max(WINDOW) as u64);
+            self.start = from;
+            self.bytes.resize(more as usize, 0);
+            self.file.read_exact_at(&mut self.bytes, from)?;
+        }
+        let at = (from - self.start) as usize;
+        Ok(&self.bytes[at..at + length])
+    }
+}
+
+/// Where the header of a CSV file ends; `None` if it has no row behind it.
+pub(super) fn end_of_header(file: &File) -> io::Result<Option<u64>> {
+    let length = file.metadata()?.len();
+    let mut bytes = Vec::new();
+    let (mut at, mut quoted) = (0, false);
+    while at < length {
+        bytes.resize((length - at).min(WINDOW as u64) as usize, 0);
+        file.read_exact_at(&mut bytes, at)?;
+        for &byte in &bytes {
+            at += 1;
+            quoted ^= byte == b'"'; // a doubled quote leaves it as it was
+            if byte == b'\n' && !quoted {
+                return Ok((at < length).then_some(at));
+            }
+        }
+    }
+    Ok(None)
+}

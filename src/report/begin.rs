@@ -1,0 +1,303 @@
+//! How a report begins: empty, or with what an earlier run has finished.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use crate::engine::task::Status;
+use crate::report::agree::{self, Agreed, Misfit};
+use crate::report::finished::{self, Builder, Finished};
+use crate::report::order::Index;
+use crate::report::partial::{Leftover, Partial};
+use crate::report::state::{About, ENTRY, Header, State};
+use crate::report::{JobFacts, ReportError};
+
+/// What becomes of what an earlier run has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Begin {
+    /// A partial is in the way.
+    #[default]
+    Anew,
+    /// A partial is discarded.
+    Fresh,
+    /// A partial is gone on with, else the finished report.
+    Resume(Resume),
+}
+
+/// How an earlier run is gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume {
+    pub rerun: Rerun,
+    pub changes: Changes,
+}
+
+/// Which tasks that have ended run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rerun {
+    /// Those that did not end by themselves: `timeout`, `crashed`, `cancelled`.
+    Unfinished,
+    /// Those that failed, too.
+    Failed,
+}
+
+impl Rerun {
+    /// Whether a task that ended like this does not run again.
+    fn is_finished(self, status: Status) -> bool {
+        status == Status::Ok || (status == Status::Failed && self == Rerun::Unfinished)
+    }
+}
+
+/// What a workload that has changed since the rows were made means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changes {
+    Refused,
+    /// The rows stay as they are.
+    Accepted,
+}
+
+/// A report that has begun.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) partial: Partial,
+    pub(super) state: State,
+    /// The length of the partial.
+    pub(super) end: u64,
+    /// How many rows it has.
+    pub(super) kept: u64,
+    pub(super) index: Arc<Mutex<Index>>,
+    /// `None` if the report began empty.
+    pub(super) finished: Option<Finished>,
+    pub(super) origin: Origin,
+    /// For the person at the terminal.
+    pub(super) note: Option<String>,
+}
+
+/// Where the rows come from that a report begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Nothing,
+    /// A partial that was there.
+    Partial,
+    /// The finished report, which is still there.
+    Report,
+}
+
+impl Begun {
+    /// Takes the partial, with what `begin` says of its rows, else with `header` only.
+    pub(super) fn new(job: &JobFacts, header: &[u8], begin: Begin) -> Result<Self, ReportError> {
+        let leftover = match begin {
+            Begin::Anew => Leftover::Refuse,
+            Begin::Fresh => Leftover::Discard,
+            Begin::Resume(_) => Leftover::Keep,
+        };
+        let partial = Partial::take(&job.partial(), leftover)?;
+        let state = State::open(&job.state(), Header::new(job.workload, header));
+        let state = state.inspect_err(|_| {
+            if partial_length(&partial).is_ok_and(|length| length == 0) {
+                partial.remove();
+            }
+        })?;
+        let mut report = Self {
+            partial,
+            state,
+            end: 0,
+            kept: 0,
+            index: Arc::default(),
+            finished: None,
+            origin: Origin::Nothing,
+            note: None,
+        };
+        let done = match begin {
+            Begin::Resume(resume) => report.resume(job, header, resume),
+            Begin::Anew | Begin::Fresh => report.start(header),
+        };
+        if let Err(error) = done {
+            report.abandon(0);
+            return Err(error);
+        }
+        Ok(report)
+    }
+
+    /// Undoes the beginning of a report that has got `written` rows since, if that is none.
+    pub(super) fn abandon(&self, written: u64) {
+        abandon(&self.partial, &self.state, self.origin, written);
+    }
+
+    fn start(&mut self, header: &[u8]) -> Result<(), ReportError> {
+        let path = self.partial.path().to_owned();
+        let write = |partial: &mut Partial| {
+            partial.truncate(0)?;
+            partial.append(header).map_err(|(_, error)| error)
+        };
+        write(&mut self.partial).map_err(|error| ReportError::writing(&path, &error))?;
+        self.end = header.len() as u64;
+        Ok(())
+    }
+
+    fn resume(&mut self, job: &JobFacts, header: &[u8], resume: Resume) -> Result<(), ReportError> {
+        let report = job.report();
+        let there = report.is_file();
+        let (path, state) = (self.partial.path().to_owned(), self.state.path().to_owned());
+        let rows = agree::end_of_header(self.partial.file());
+        let rows = rows.map_err(|error| unreadable(&path, &error))?.is_some();
+        self.origin = if rows { Origin::Partial } else { Origin::Nothing };
+        let found = self.state.found();
+        // A state about the report tells that the report is whole, and the partial only left from its last moment.
+        let replaced = there && found.is_some_and(|found| found.about == About::Report);
+        if rows && !replaced {
+            let file = Resumed { path: &path, state: &state, header, job };
+            let found = file.settled(self.partial.file(), found, resume.changes)?;
+            return self.go_on(&file, found, resume.rerun);
+        }
+        if !there {
+            return self.start(header);
+        }
+        let file = Resumed { path: &report, state: &state, header, job };
+        let open = File::open(&report).map_err(|error| unreadable(&report, &error))?;
+        let found = file.settled(&open, found, resume.changes)?;
+        // Nothing is replaced before it is sure that the report can be gone on with.
+        agree::agree(&open, header.len() as u64, self.state.file(), |_| ())
+            .map_err(|misfit| file.refusal(misfit))?;
+        drop(open);
+        self.partial
+            .replace_by_copy_of(&report)
+            .map_err(|error| ReportError::writing(&path, &error))?;
+        self.origin = Origin::Report;
+        let file = Resumed { path: &path, state: &state, header, job };
+        self.go_on(&file, found, resume.rerun)
+    }
+
+    /// Goes on with the rows that are in the partial.
+    fn go_on(
+        &mut self,
+        file: &Resumed<'_>,
+        found: Header,
+        rerun: Rerun,
+    ) -> Result<(), ReportError> {
+        let (agreed, finished) =
+            read(self.partial.file(), file.header.len() as u64, self.state.file(), rerun)
+                .map_err(|misfit| file.refusal(misfit))?;
+        self.finished = Some(finished);
+
+        let torn = partial_length(&self.partial).unwrap_or(agreed.end).saturating_sub(agreed.end);
+        if torn > 0 {
+            let path = file.path.display();
+            self.note = Some(format!("cut {torn} bytes off the end of `{path}`: no whole row"));
+        }
+        self.partial
+            .truncate(agreed.end)
+            .map_err(|error| ReportError::writing(file.path, &error))?;
+        let header = Header { workload: file.job.workload, ..found };
+        self.state.go_on(header, agreed.rows);
+        (self.end, self.kept) = (agreed.end, agreed.rows);
+        Ok(())
+    }
+}
+
+/// Removes what was begun in vain. What an earlier run has left stays.
+pub(super) fn abandon(partial: &Partial, state: &State, origin: Origin, written: u64) {
+    if written == 0 && origin != Origin::Partial {
+        partial.remove();
+        state.remove_if_empty();
+    }
+}
+
+fn partial_length(partial: &Partial) -> io::Result<u64> {
+    Ok(partial.file().metadata()?.len())
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> ReportError {
+    ReportError::refused(format!("failed to read `{}`: {error}", path.display()))
+}
+
+/// What is to be gone on with.
+struct Resumed<'a> {
+    path: &'a Path,
+    state: &'a Path,
+    /// What the report starts with now.
+    header: &'a [u8],
+    job: &'a JobFacts,
+}
+
+impl Resumed<'_> {
+    /// Checks that the rows are from the same job as now.
+    fn settled(
+        &self,
+        file: &File,
+        found: Option<Header>,
+        changes: Changes,
+    ) -> Result<Header, ReportError> {
+        let (path, state) = (self.path.display(), self.state.display());
+        let Some(found) = found else {
+            return Err(ReportError::refused(format!(
+                "`{path}` cannot be gone on with: what is finished should stand in `{state}`, which is missing or no \
+                 state; start over by --fresh"
+            )));
+        };
+        let mut header = vec![0; found.length as usize];
+        if file.read_exact_at(&mut header, 0).is_err() || !found.fits(&header) {
+            return Err(ReportError::refused(format!(
+                "`{path}` cannot be gone on with: `{state}` is not about it; start over by --fresh"
+            )));
+        }
+        if header != self.header {
+            return Err(ReportError::refused(format!(
+                "`{path}` cannot be gone on with: its columns or its dialect are not those of the job file any more; \
+                 change them back, or start over by --fresh"
+            )));
+        }
+        if found.workload != self.job.workload && changes == Changes::Refused {
+            return Err(ReportError::refused(format!(
+                "`{path}` cannot be gone on with: the job's workload or columns have changed since; keep what was \
+                 done by --accept-changes, or start over by --fresh"
+            )));
+        }
+        Ok(found)
+    }
+
+    fn refusal(&self, misfit: Misfit) -> ReportError {
+        let path = self.path.display();
+        match misfit {
+            Misfit::Io(error) => unreadable(self.path, &error),
+            Misfit::Changed(row) => ReportError::refused(format!(
+                "`{path}` cannot be gone on with: its row {row} is not what the runner wrote; move the file away to \
+                 keep it, or start over by --fresh"
+            )),
+            Misfit::TooMany => ReportError::refused(format!(
+                "`{path}` has more than the {} rows that can be gone on with",
+                finished::LIMIT
+            )),
+        }
+    }
+}
+
+/// What a report, or a partial, and its state agree on, and which of these rows are finished.
+pub(super) fn read(
+    report: &File,
+    header: u64,
+    state: &File,
+    rerun: Rerun,
+) -> Result<(Agreed, Finished), Misfit> {
+    let most = state.metadata()?.len() / ENTRY as u64;
+    if most > finished::LIMIT {
+        return Err(Misfit::TooMany);
+    }
+    let mut builder = Builder::new(most);
+    let agreed = agree::agree(report, header, state, |entry| {
+        if rerun.is_finished(entry.status) {
+            builder.count(entry);
+        }
+    })?;
+    builder.counted();
+    let mut ordinal = 0;
+    agree::entries(state, agreed.rows, |entry| {
+        if rerun.is_finished(entry.status) {
+            builder.place(entry, ordinal);
+        }
+        ordinal += 1;
+        true
+    })?;
+    Ok((agreed, builder.build()))
+}

@@ -1,0 +1,71 @@
+//! Scattered pieces of a file, read in few large reads and put together in another order.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// Pieces that lie no further apart than this are read at once, together with what is between them.
+const GAP: u64 = 16 << 10;
+
+/// Never read more at once, unless a single piece is longer.
+const READ: u64 = 1 << 20;
+
+/// A piece of a file on its way to its place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Move {
+    pub(super) from: u64,
+    pub(super) length: u32,
+    pub(super) to: u32,
+}
+
+/// Reads pieces; keeps its buffer.
+#[derive(Debug, Default)]
+pub(super) struct Gather {
+    moves: Vec<Move>,
+    source: Vec<u8>,
+}
+
+impl Gather {
+    /// Reads pieces of `file`, each by its place and length, one after another into `out`.
+    pub(super) fn read(
+        &mut self,
+        file: &File,
+        pieces: impl Iterator<Item = (u64, u32)>,
+        out: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        self.moves.clear();
+        let mut to = 0;
+        for (from, length) in pieces {
+            self.moves.push(Move { from, length, to });
+            to += length;
+        }
+        out.resize(to as usize, 0);
+        self.moves.sort_by_key(|piece| piece.from); // stable: fast where runs are sorted already, as they are here
+        self.fill(file, out)
+    }
+
+    fn fill(&mut self, file: &File, out: &mut [u8]) -> io::Result<()> {
+        let mut rest = &self.moves[..];
+        while let Some(first) = rest.first() {
+            let mut end = first.from + u64::from(first.length);
+            let near = rest.iter().skip(1).take_while(|piece| {
+                let piece_end = piece.from + u64::from(piece.length);
+                let near = piece.from <= end + GAP && piece_end - first.from <= READ;
+                if near {
+                    end = piece_end;
+                }
+                near
+            });
+            let (together, others) = rest.split_at(1 + near.count());
+            self.source.resize((end - first.from) as usize, 0);
+            file.read_exact_at(&mut self.source, first.from)?;
+            for piece in together {
+                let from = (piece.from - first.from) as usize;
+                let (to, length) = (piece.to as usize, piece.length as usize);
+                out[to..to + length].copy_from_slice(&self.source[from..from + length]);
+            }
+            rest = others;
+        }
+        Ok(())
+    }
+}

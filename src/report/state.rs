@@ -1,0 +1,344 @@
+//! `results/.<job>.state`: what resuming has to know of every row of the report beside it. It makes resuming independent
+//! of how cells are written: dialects, quoting and formulas never have to be read back.
+//!
+//! A header, then an entry for each row in the order of the rows. An entry is written before its row, so that no row
+//! is without one after a kill; a check over the row's bytes tells rows that never reached the disk.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
+
+use crate::engine::task::Status;
+use crate::job::Fields;
+use crate::report::ReportError;
+
+const MAGIC: &[u8; 16] = b"runner state 1\n\0";
+
+/// The length of the header, in bytes.
+pub(super) const HEADER: usize = 96;
+
+/// The length of an entry, in bytes.
+pub(super) const ENTRY: usize = 32;
+
+/// Makes identities of inputs: 128 bits of XXH3, with a seed of the report's own.
+///
+/// Two of a hundred million inputs share one by accident with a probability of 1e-23. It is no protection against
+/// somebody who knows the state file and makes inputs to collide.
+#[derive(Clone, Debug)]
+pub(super) struct Identify {
+    seed: u64,
+    scratch: Vec<u8>,
+}
+
+impl Identify {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed, scratch: Vec::new() }
+    }
+
+    /// The identity of an input with these values.
+    pub(super) fn of(&mut self, fields: &Fields) -> u128 {
+        if fields.len() == 1 {
+            return xxh3_128_with_seed(fields.get(0), self.seed);
+        }
+        // Lengths keep ("ab", "c") apart from ("a", "bc").
+        self.scratch.clear();
+        for value in fields.iter() {
+            self.scratch.extend_from_slice(&(value.len() as u64).to_le_bytes());
+            self.scratch.extend_from_slice(value);
+        }
+        xxh3_128_with_seed(&self.scratch, self.seed)
+    }
+}
+
+/// What a row's bytes come to, for a task of this identity and status.
+pub(super) fn check(row: &[u8], identity: u128, status: Status) -> u32 {
+    xxh3_64_with_seed(row, identity as u64 ^ status as u64) as u32
+}
+
+/// What the state says of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Of the task's input.
+    pub(super) identity: u128,
+    /// Where the row starts.
+    pub(super) offset: u64,
+    /// Bytes, its end included.
+    pub(super) length: u32,
+    /// See [`check`].
+    pub(super) check: u32,
+    pub(super) status: Status,
+}
+
+/// The status shares eight bytes with the offset.
+const STATUS_SHIFT: u32 = 56;
+
+impl Entry {
+    pub(super) fn push(&self, out: &mut Vec<u8>) {
+        let place = self.offset | (self.status as u64) << STATUS_SHIFT;
+        let sizes = u64::from(self.length) | u64::from(self.check) << 32;
+        let mut bytes = [0; ENTRY];
+        bytes[..16].copy_from_slice(&self.identity.to_le_bytes());
+        bytes[16..24].copy_from_slice(&place.to_le_bytes());
+        bytes[24..].copy_from_slice(&sizes.to_le_bytes());
+        out.extend_from_slice(&bytes);
+    }
+
+    /// `None` if the bytes are no entry.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let (identity, rest) = bytes.split_first_chunk()?;
+        let (place, rest) = rest.split_first_chunk()?;
+        let (length, check) = rest.split_first_chunk()?;
+        let place = u64::from_le_bytes(*place);
+        let entry = Self {
+            identity: u128::from_le_bytes(*identity),
+            offset: place & ((1 << STATUS_SHIFT) - 1),
+            length: u32::from_le_bytes(*length),
+            check: u32::from_le_bytes(check.try_into().ok()?),
+            status: *Status::ALL.get((place >> STATUS_SHIFT) as usize)?,
+        };
+        (entry.length > 0).then_some(entry)
+    }
+}
+
+/// Which file the entries are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// The partial, or a report that was one and only got another name.
+    Partial = 0,
+    /// The report: a partial that is there as well is only left from the moment of its replacement.
+    Report = 1,
+}
+
+/// What the state says of the report as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// The job's workload and columns, as planned; see `job::identity`.
+    pub(super) workload: [u8; 32],
+    /// The length of the report's own header, in bytes.
+    pub(super) length: u32,
+    /// What the report's own header comes to.
+    pub(super) hash: u64,
+    /// For [`Identify`].
+    pub(super) seed: u64,
+    pub(super) about: About,
+}
+
+impl Header {
+    /// The header for a report that starts with `header`.
+    pub(super) fn new(workload: [u8; 32], header: &[u8]) -> Self {
+        let length = header.len() as u32;
+        let seed = fastrand::u64(..);
+        Self { workload, length, hash: xxh3_64(header), seed, about: About::Partial }
+    }
+
+    /// Whether the report starts with `header`.
+    pub(super) fn fits(&self, header: &[u8]) -> bool {
+        header.len() == self.length as usize && xxh3_64(header) == self.hash
+    }
+
+    pub(super) fn bytes(&self) -> [u8; HEADER] {
+        let mut out = [0; HEADER];
+        let parts: [&[u8]; 6] = [
+            MAGIC,
+            &self.workload,
+            &self.hash.to_le_bytes(),
+            &self.length.to_le_bytes(),
+            &(self.about as u32).to_le_bytes(),
+            &self.seed.to_le_bytes(),
+        ];
+        let mut at = 0;
+        for part in parts {
+            out[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        out
+    }
+
+    fn read(bytes: &[u8; HEADER]) -> Option<Self> {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (workload, rest) = rest.split_first_chunk()?;
+        let (hash, rest) = rest.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let (about, rest) = rest.split_first_chunk()?;
+        let (seed, _) = rest.split_first_chunk()?;
+        Some(Self {
+            workload: *workload,
+            length: u32::from_le_bytes(*length),
+            hash: u64::from_le_bytes(*hash),
+            seed: u64::from_le_bytes(*seed),
+            about: match u32::from_le_bytes(*about) {
+                0 => About::Partial,
+                1 => About::Report,
+                _ => return None,
+            },
+        })
+    }
+}
+
+/// What the first entries that are written change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pending {
+    /// What is there is about another report, which it stays with until there is something to replace it by.
+    Everything,
+    /// What is there is gone on with, under a new header.
+    Header,
+    Nothing,
+}
+
+/// The open state. Who has locked the partial may write it.
+#[derive(Debug)]
+pub(super) struct State {
+    file: File,
+    path: PathBuf,
+    /// What it says, or will with its first entry.
+    pub(super) header: Header,
+    entries: u64,
+    pending: Pending,
+}
+
+impl State {
+    /// Opens the state at `path`, new if there is none, for entries about a new report.
+    pub(super) fn open(path: &Path, header: Header) -> Result<Self, ReportError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
+            .open(path)
+            .map_err(|error| ReportError::writing(path, &error))?;
+        Ok(Self { file, path: path.to_owned(), header, entries: 0, pending: Pending::Everything })
+    }
+
+    /// What is in the file now, if it is a state.
+    pub(super) fn found(&self) -> Option<Header> {
+        let mut bytes = [0; HEADER];
+        self.file.read_exact_at(&mut bytes, 0).ok()?;
+        Header::read(&bytes)
+    }
+
+    /// Goes on behind the first `entries` entries that are there.
+    pub(super) fn go_on(&mut self, header: Header, entries: u64) {
+        self.header = Header { about: About::Partial, ..header };
+        self.entries = entries;
+        self.pending = Pending::Header;
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// How many entries there are.
+    pub(super) fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Appends entries. If that fails, says how many were written whole before.
+    pub(super) fn append(&mut self, entries: &[u8]) -> Result<(), (usize, io::Error)> {
+        self.settle().map_err(|error| (0, error))?;
+        let mut written = 0;
+        let start = entries_end(self.entries);
+        while written < entries.len() {
+            match self.file.write_at(&entries[written..], start + written as u64) {
+                Ok(0) => return Err((written / ENTRY, ErrorKind::WriteZero.into())),
+                Ok(more) => written += more,
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) => {
+                    self.entries += (written / ENTRY) as u64;
+                    return Err((written / ENTRY, error));
+                }
+            }
+        }
+        self.entries += (written / ENTRY) as u64;
+        Ok(())
+    }
+
+    /// Makes the file about this report, with or without an entry.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        match self.pending {
+            Pending::Nothing => return Ok(()),
+            Pending::Everything => self.file.set_len(0)?,
+            Pending::Header => self.file.set_len(entries_end(self.entries))?,
+        }
+        self.file.write_all_at(&self.header.bytes(), 0)?;
+        self.pending = Pending::Nothing;
+        Ok(())
+    }
+
+    /// Cuts off what stands behind so many entries.
+    pub(super) fn truncate(&mut self, entries: u64) -> io::Result<()> {
+        self.entries = entries;
+        if self.pending == Pending::Nothing {
+            self.file.set_len(entries_end(entries))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the file if nothing was ever written to it.
+    pub(super) fn remove_if_empty(&self) {
+        if self.file.metadata().is_ok_and(|meta| meta.len() == 0) {
+            let _ = fs::remove_file(&self.path); // an empty file is only untidy
+        }
+    }
+}
+
+/// Where so many entries end, in bytes.
+pub(super) fn entries_end(entries: u64) -> u64 {
+    HEADER as u64 + entries * ENTRY as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let header = Header { about: About::Report, ..Header::new([7; 32], b"task,status\n") };
+        assert_eq!(Header::read(&header.bytes()), Some(header));
+        assert!(header.fits(b"task,status\n") && !header.fits(b"task;status\n"));
+        assert_eq!(Header::read(&[0; HEADER]), None);
+        for status in Status::ALL {
+            let entry = Entry { identity: 1 << 100, offset: 1 << 50, length: 9, check: 3, status };
+            let mut bytes = Vec::new();
+            entry.push(&mut bytes);
+            assert_eq!(bytes.len(), ENTRY);
+            assert_eq!(Entry::read(&bytes), Some(entry));
+        }
+        assert_eq!(Entry::read(&[0; ENTRY]), None);
+        assert_eq!(Entry::read(&[0xff; ENTRY]), None);
+    }
+
+    #[test]
+    fn inputs_are_told_apart_by_their_content() {
+        let mut identify = Identify::new(1);
+        let mut of = |values: &[&str]| identify.of(&values.iter().collect());
+        assert_eq!(of(&["ab", "c"]), of(&["ab", "c"]));
+        assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
+        assert_ne!(of(&["a", ""]), of(&["a"]));
+        assert_ne!(Identify::new(2).of(&Fields::single("a")), of(&["a"]));
+    }
+
+    #[test]
+    fn a_new_state_replaces_the_old_one_with_its_first_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".a.state");
+        let write = |entries: usize| {
+            let mut state = State::open(&path, Header::new([1; 32], b"x")).unwrap();
+            state.append(&vec![1; entries * ENTRY]).unwrap();
+            state.header
+        };
+        let old = write(3);
+        let state = State::open(&path, Header::new([2; 32], b"y")).unwrap();
+        assert_eq!(state.found(), Some(old));
+        assert_eq!(fs::metadata(&path).unwrap().len(), entries_end(3));
+        let new = write(1);
+        assert_eq!(state.found(), Some(new));
+        assert_eq!(fs::metadata(&path).unwrap().len(), entries_end(1));
+    }
+}
