@@ -128,7 +128,7 @@ pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String
 
 fn matches(pattern: &str, table: &str) -> bool {
     match pattern.strip_suffix('*') {
-        Some(prefix) => table.starts_with(prefix),
+        Some(prefix) => table.strip_prefix(prefix).is_some_and(|name| !name.contains('.')),
         None => pattern == table,
     }
 }
