@@ -13,8 +13,8 @@ use crate::report::state::{self, About, ENTRY, Entry, Header, State};
 /// So many bytes of the report are put together in memory at once.
 const PIECE: usize = 4 << 20;
 
-/// So many rows at most are put together at once.
-const ROWS: usize = 32 << 10;
+/// So many rows at most are put together at once: what is read and written for them stays in the processor's cache.
+const ROWS: usize = 8 << 10;
 
 /// Which row belongs to which task: 4 bytes a task. Where the row is stands in the state.
 #[derive(Debug, Default)]

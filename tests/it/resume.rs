@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::support::{Ran, TestJob, wait_until};
+use crate::support::{Ran, Report, TestJob, wait_until};
 
 /// Every task says on a file that it ran, and ends as its input says.
 const JOB: &str = r#"
@@ -205,4 +205,28 @@ fn a_full_disk_stops_the_job_and_resuming_needs_nothing_twice() {
     );
     assert_eq!(resumed_exit, Some(0), "{}", resumed.stderr());
     assert!(kept.ends_with(&format!("resumed: {rows} of 5000 kept")), "{rows} rows, {kept}");
+}
+
+#[test]
+fn rows_of_single_attempts_are_gone_on_with() {
+    let job = JOB.replace("concurrency = 1", "concurrency = 2"); // or what is slow holds up the second attempt
+    let job = format!("{job}[retry]\nmax_attempts = 2\ndelay = '1ms'\n");
+    let running = TestJob::new(&job).file("in.txt", "fail\nslow\n").spawn();
+    running.wait_for_file("results/job.csv.partial", |text| text.lines().count() == 2);
+    running.signal(Signal::KILL.as_raw());
+    let left = running.wait();
+    fs::write(left.path("in.txt"), "fail\nfailure\n").unwrap();
+    let select = |ran: &Ran| {
+        let attempts = Report::read(&ran.path("results/job.attempts.csv"));
+        let mut rows = attempts.select("task,attempt,status");
+        rows.sort();
+        rows
+    };
+    let resumed = again(left, &["--resume"]);
+    let all = ["1,1,failed", "1,2,failed", "2,1,failed", "2,2,failed"];
+    assert_eq!(select(&resumed), all);
+    let fresh = again(resumed, &["--fresh"]);
+    assert_eq!(select(&fresh), all);
+    let nothing = again(fresh, &["--resume"]);
+    assert_eq!(select(&nothing), all);
 }
