@@ -137,7 +137,11 @@ impl<'a> Campaign<'a> {
         for job in ["commands", "computations"] {
             let partial = self.path(&format!("results/{job}.csv.partial"));
             let Ok(mut text) = fs::read(&partial) else { continue };
+            // Before the first row there is no state either, and nothing behind the header that could be torn.
+            let state = self.path(&format!("results/.{job}.state"));
+            let started = fs::metadata(state).is_ok_and(|meta| meta.len() > 0);
             match self.rng.u8(..4) {
+                _ if !started => (),
                 0 => text.truncate(text.len() - self.rng.usize(..text.len().clamp(1, 300))),
                 1 => text.extend((0..self.rng.usize(..300)).map(|_| self.rng.u8(..))),
                 2 => text.extend([0; 100]),
