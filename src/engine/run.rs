@@ -1,16 +1,20 @@
 //! One job from its first task to its report.
 
+mod error;
+
+use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use std::{fmt, io};
 
 use rustix::process::{Resource, getrlimit};
 use tokio::runtime;
 use tokio::task::LocalSet;
+
+pub use error::RunError;
 
 use crate::engine::admission::Admission;
 use crate::engine::cancel::{Cancel, Cause, Level};
@@ -21,15 +25,14 @@ use crate::engine::feed::{Feed, Hosts};
 use crate::engine::guard::{Failures, Guard};
 use crate::engine::headroom::Headroom;
 use crate::engine::place::Shared;
-use crate::engine::services::{ServiceFailure, Services};
+use crate::engine::services::Services;
 use crate::engine::task::{Record, Task};
 use crate::engine::{place, slot};
-use crate::exit::Exit;
 use crate::host::launcher::Launcher;
 use crate::job::{Job, Values};
 use crate::model::{self, Model};
 use crate::report::progress::Progress;
-use crate::report::{Options, Report, ReportError, RunFacts, Summary};
+use crate::report::{Options, Report, RunFacts, Summary};
 use crate::sys::memory;
 use crate::workload::command::Keep;
 
@@ -341,73 +344,4 @@ fn finish(
         notes,
     };
     Ok(run.report.finish(facts)?)
-}
-
-/// Why a job did not end as it should. A bad input and a dead worker leave a report all the same.
-#[derive(Debug)]
-pub enum RunError {
-    /// An input turned out bad; the message says where.
-    BadInput(String, Option<Box<Summary>>),
-    /// The limit of open files is too low for it.
-    OpenFiles(String),
-    /// A worker could not be started.
-    Worker(String, Box<Summary>),
-    /// The job was killed at its deadline.
-    Deadline(Box<Summary>),
-    /// A service was never ready, or ended before its time.
-    Service(ServiceFailure, Box<Summary>),
-    /// The report could not be written.
-    Report(ReportError),
-    /// The system gives no threads.
-    Threads(io::Error),
-    /// A bug of the runner.
-    Panic,
-}
-
-impl RunError {
-    /// The exit code that it stands for.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::BadInput(..)
-            | Self::OpenFiles(_)
-            | Self::Service(ServiceFailure::NotReady(_), _) => Exit::Usage,
-            Self::Service(ServiceFailure::Ended(_), _) => Exit::NotOk,
-            Self::Report(error) if error.is_refusal() => Exit::Usage,
-            Self::Report(error) if error.is_write() => Exit::NotWritten,
-            Self::Deadline(_) => Exit::Deadline,
-            Self::Worker(..) | Self::Report(_) | Self::Threads(_) | Self::Panic => Exit::Internal,
-        }
-    }
-
-    /// What was done all the same.
-    pub fn into_summary(self) -> Option<Summary> {
-        match self {
-            Self::BadInput(_, summary) => summary.map(|summary| *summary),
-            Self::Worker(_, summary) | Self::Service(_, summary) | Self::Deadline(summary) => {
-                Some(*summary)
-            }
-            Self::OpenFiles(_) | Self::Report(_) | Self::Threads(_) | Self::Panic => None,
-        }
-    }
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BadInput(message, _) | Self::OpenFiles(message) | Self::Worker(message, _) => {
-                f.write_str(message)
-            }
-            Self::Deadline(_) => f.write_str("ended at its deadline, `limits.deadline`"),
-            Self::Service(failure, _) => failure.fmt(f),
-            Self::Report(error) => error.fmt(f),
-            Self::Threads(error) => write!(f, "failed to start threads: {error}"),
-            Self::Panic => f.write_str("the runner failed: a bug; what was done is in the report"),
-        }
-    }
-}
-
-impl From<ReportError> for RunError {
-    fn from(error: ReportError) -> Self {
-        Self::Report(error)
-    }
 }

@@ -1,0 +1,76 @@
+//! Why a job did not end as it should, and the exit code that it stands for.
+
+use std::{fmt, io};
+
+use crate::engine::services::ServiceFailure;
+use crate::exit::Exit;
+use crate::report::{ReportError, Summary};
+
+/// Why a job did not end as it should. A bad input and a dead worker leave a report all the same.
+#[derive(Debug)]
+pub enum RunError {
+    /// An input turned out bad; the message says where.
+    BadInput(String, Option<Box<Summary>>),
+    /// The limit of open files is too low for it.
+    OpenFiles(String),
+    /// A worker could not be started.
+    Worker(String, Box<Summary>),
+    /// The job was killed at its deadline.
+    Deadline(Box<Summary>),
+    /// A service was never ready, or ended before its time.
+    Service(ServiceFailure, Box<Summary>),
+    /// The report could not be written.
+    Report(ReportError),
+    /// The system gives no threads.
+    Threads(io::Error),
+    /// A bug of the runner.
+    Panic,
+}
+
+impl RunError {
+    /// The exit code that it stands for.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::BadInput(..)
+            | Self::OpenFiles(_)
+            | Self::Service(ServiceFailure::NotReady(_), _) => Exit::Usage,
+            Self::Service(ServiceFailure::Ended(_), _) => Exit::NotOk,
+            Self::Report(error) if error.is_refusal() => Exit::Usage,
+            Self::Report(error) if error.is_write() => Exit::NotWritten,
+            Self::Deadline(_) => Exit::Deadline,
+            Self::Worker(..) | Self::Report(_) | Self::Threads(_) | Self::Panic => Exit::Internal,
+        }
+    }
+
+    /// What was done all the same.
+    pub fn into_summary(self) -> Option<Summary> {
+        match self {
+            Self::BadInput(_, summary) => summary.map(|summary| *summary),
+            Self::Worker(_, summary) | Self::Service(_, summary) | Self::Deadline(summary) => {
+                Some(*summary)
+            }
+            Self::OpenFiles(_) | Self::Report(_) | Self::Threads(_) | Self::Panic => None,
+        }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadInput(message, _) | Self::OpenFiles(message) | Self::Worker(message, _) => {
+                f.write_str(message)
+            }
+            Self::Deadline(_) => f.write_str("ended at its deadline, `limits.deadline`"),
+            Self::Service(failure, _) => failure.fmt(f),
+            Self::Report(error) => error.fmt(f),
+            Self::Threads(error) => write!(f, "failed to start threads: {error}"),
+            Self::Panic => f.write_str("the runner failed: a bug; what was done is in the report"),
+        }
+    }
+}
+
+impl From<ReportError> for RunError {
+    fn from(error: ReportError) -> Self {
+        Self::Report(error)
+    }
+}
