@@ -229,7 +229,12 @@ impl Report {
             .ok_or_else(|| ReportError::internal("the recorder failed: a bug".into()))?;
         let gone = self.kept.as_ref().map(|kept| kept.close());
         let path = self.job.report();
-        self.publish(&mut recorder, &path, facts.started.elapsed())?;
+        let is_empty = self.kept.is_none() && lock(&recorder.index).rows() == 0;
+        if is_empty && path.exists() {
+            recorder.partial.remove(); // empty inputs are a slip more often than not, and a report is work
+        } else {
+            self.publish(&mut recorder, &path, facts.started.elapsed())?;
+        }
         let rows = lock(&recorder.index).rows();
         let attempts_broken =
             recorder.attempts.as_ref().and_then(|attempts| attempts.broken.clone());
@@ -247,7 +252,8 @@ impl Report {
             ));
         }
         summary.warnings.extend(summary_file::replace_row(&self.job.results, &summary)?);
-        if let Some(message) = attempts_broken {
+        let unprinted = self.shared.printer.as_ref().and_then(Printer::finish);
+        if let Some(message) = attempts_broken.or(unprinted) {
             let report = path.display();
             return Err(ReportError::write(format!(
                 "{message}; the tasks that ran are in `{report}`"
@@ -337,7 +343,7 @@ impl Drop for Report {
             }
         }
         if let Some(printer) = &self.shared.printer {
-            printer.close();
+            let _ = printer.finish(); // who finishes the report says what it says
         }
     }
 }

@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::Notify;
 
+use crate::diagnostic::reason;
 use crate::engine::task::Outcome;
 use crate::report::ReportError;
 use crate::report::outbox::lock;
@@ -32,6 +33,8 @@ struct Queue {
     more: Condvar,
     bytes: AtomicUsize,
     room: Notify,
+    /// Why not everything could be printed. That nobody listens any more is no failure.
+    failure: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -83,8 +86,13 @@ impl Printer {
         }
     }
 
-    /// Waits until all has been printed.
-    pub(super) fn close(&self) {
+    /// Waits until all has been printed, and says why some of it could not be.
+    pub(super) fn finish(&self) -> Option<String> {
+        self.close();
+        lock(&self.queue.failure).clone()
+    }
+
+    fn close(&self) {
         lock(&self.queue.waiting).closed = true;
         self.queue.more.notify_one();
         if let Some(thread) = lock(&self.thread).take() {
@@ -131,8 +139,17 @@ impl Queue {
         let mut open = true;
         while let Some(outputs) = self.take() {
             for output in outputs {
-                // Nobody listens any more (`| head`): the report is still wanted.
-                open = open && output.print_to(out).and_then(|()| out.flush()).is_ok();
+                if !open {
+                    continue;
+                }
+                if let Err(error) = output.print_to(out).and_then(|()| out.flush()) {
+                    // Nobody listens any more (`| head`), or there is no room: the report is still wanted.
+                    open = false;
+                    if error.kind() != io::ErrorKind::BrokenPipe {
+                        let why = reason(&error);
+                        *lock(&self.failure) = Some(format!("failed to print the output: {why}"));
+                    }
+                }
             }
         }
     }

@@ -119,6 +119,31 @@ fn too_few_open_files_are_one_error() {
 }
 
 #[test]
+fn output_that_cannot_be_printed_is_said() {
+    let test = TestJob::new(JOB);
+    let mut command = runner();
+    command.args(["job.toml", "--output"]).current_dir(test.folder());
+    command.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{stderr}");
+    assert!(stderr.contains("no space left") && stderr.contains("results/job.csv"), "{stderr}");
+    assert!(test.folder().join("results/job.csv").exists());
+}
+
+#[test]
+fn inputs_that_are_empty_by_a_slip_cost_no_report() {
+    let job = "[inputs]\nlines = \"in.txt\"\n[workload.compute]\nfunction = \"count_down\"\n";
+    let test =
+        TestJob::new(job).file("in.txt", "").file("results/job.csv", "task,result\n1,precious\n");
+    let ran = test.run();
+    ran.exit(4).stderr_has("nothing to run");
+    let report = std::fs::read_to_string(ran.path("results/job.csv")).unwrap();
+    assert_eq!(report, "task,result\n1,precious\n");
+    assert!(!ran.path("results/job.csv.partial").exists());
+}
+
+#[test]
 fn models_prints_the_guide() {
     let output = runner().arg("models").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
