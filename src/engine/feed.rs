@@ -8,26 +8,25 @@
 
 mod hosts;
 mod retries;
+mod source;
 
 use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use async_channel::{Receiver, TryRecvError};
+use async_channel::Receiver;
 use tokio::sync::Notify;
 
 use crate::engine::cancel::{Cancel, Cause, Level};
 use crate::engine::clock::{self, Moment};
 use crate::engine::task::Task;
-use crate::job::{Fields, InputError, InputReader, Inputs};
+use crate::job::{InputError, InputReader, Inputs};
 use crate::report::Kept;
 use hosts::HostName;
 pub use hosts::{HostOf, Hosts};
 use retries::Retries;
-
-type Numbered = Result<(u64, Fields), InputError>;
-type NumberedReader = Box<dyn Iterator<Item = Numbered> + Send>;
+use source::{Numbered, Source};
 
 /// So many tasks may wait for each slot, retries and parked ones each, before no new input is handed out.
 const WAITING_PER_SLOT: usize = 16;
@@ -58,17 +57,6 @@ struct State {
     shut_out: usize,
 }
 
-enum Source {
-    /// Read by whoever takes: nothing here can block for long.
-    Direct(NumberedReader),
-    /// Read by a thread of its own, since it can block.
-    Channel {
-        receiver: Receiver<Numbered>,
-        arrived: VecDeque<Numbered>,
-    },
-    Ended,
-}
-
 enum Taken {
     Some,
     /// Nothing now; there may be more later.
@@ -90,14 +78,8 @@ impl Feed {
         hosts: Option<Hosts>,
         cancel: Arc<Cancel>,
     ) -> io::Result<Self> {
-        let reader = unfinished(reader, kept);
-        let source = if inputs.can_block() {
-            Source::Channel { receiver: read_aside(reader, 2 * slots)?, arrived: VecDeque::new() }
-        } else {
-            Source::Direct(reader)
-        };
         let state = State {
-            source,
+            source: Source::open((inputs, reader), kept, slots)?,
             returned: VecDeque::new(),
             retries: Retries::default(),
             hosts,
@@ -326,63 +308,6 @@ impl State {
     fn is_over(&self) -> bool {
         self.out == 0 && self.retries.is_empty() && matches!(self.source, Source::Ended)
     }
-}
-
-impl Source {
-    fn next(&mut self) -> Option<Numbered> {
-        match self {
-            Source::Direct(reader) => {
-                let input = reader.next();
-                if input.is_none() {
-                    *self = Source::Ended;
-                }
-                input
-            }
-            Source::Channel { receiver, arrived } => {
-                if let Some(input) = arrived.pop_front() {
-                    return Some(input);
-                }
-                match receiver.try_recv() {
-                    Ok(input) => Some(input),
-                    Err(TryRecvError::Empty) => None,
-                    Err(TryRecvError::Closed) => {
-                        *self = Source::Ended;
-                        None
-                    }
-                }
-            }
-            Source::Ended => None,
-        }
-    }
-}
-
-/// Numbers the inputs, and leaves out those that an earlier run has finished.
-fn unfinished(reader: InputReader, kept: Option<Arc<Kept>>) -> NumberedReader {
-    let mut numbered = (1..).zip(reader).map(|(number, input)| Ok((number, input?)));
-    let Some(kept) = kept else { return Box::new(numbered) };
-    Box::new(std::iter::from_fn(move || {
-        let next = numbered.find(|input| {
-            !input.as_ref().is_ok_and(|(number, fields)| kept.claim(*number, fields))
-        });
-        if next.is_none() {
-            kept.inputs_ended();
-        }
-        next
-    }))
-}
-
-/// Reads inputs in a thread of its own. It ends with the inputs, or when the feed is gone; one that is blocked in a
-/// read ends with the process.
-fn read_aside(reader: NumberedReader, capacity: usize) -> io::Result<Receiver<Numbered>> {
-    let (sender, receiver) = async_channel::bounded(capacity);
-    std::thread::Builder::new().name("inputs".into()).spawn(move || {
-        for numbered in reader {
-            if sender.send_blocking(numbered).is_err() {
-                return;
-            }
-        }
-    })?;
-    Ok(receiver)
 }
 
 /// What a slot has taken and not settled.

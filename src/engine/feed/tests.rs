@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::job::Fields;
 use crate::job::Overrides;
 
 const SLOTS: usize = 2;

@@ -1,0 +1,103 @@
+//! Where new inputs come from: read by whoever takes one, or by a thread of their own where a read can block.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use async_channel::{Receiver, TryRecvError};
+
+use crate::job::{Fields, InputError, InputReader, Inputs};
+use crate::report::Kept;
+
+/// An input and its number, from 1 in input order.
+pub(super) type Numbered = Result<(u64, Fields), InputError>;
+type NumberedReader = Box<dyn Iterator<Item = Numbered> + Send>;
+
+/// Where new inputs come from.
+pub(super) enum Source {
+    /// Read by whoever takes: nothing here can block for long.
+    Direct(NumberedReader),
+    /// Read by a thread of its own, since it can block.
+    Channel {
+        receiver: Receiver<Numbered>,
+        /// Received by a slot that waited.
+        arrived: VecDeque<Numbered>,
+    },
+    /// There are no more.
+    Ended,
+}
+
+impl Source {
+    /// The inputs that `reader` reads for `slots` slots, without those that are in `kept`.
+    ///
+    /// # Errors
+    /// If the thread that reads them cannot be started.
+    pub(super) fn open(
+        (inputs, reader): (&Inputs, InputReader),
+        kept: Option<Arc<Kept>>,
+        slots: usize,
+    ) -> io::Result<Self> {
+        let reader = unfinished(reader, kept);
+        if inputs.can_block() {
+            let receiver = read_aside(reader, 2 * slots)?;
+            return Ok(Self::Channel { receiver, arrived: VecDeque::new() });
+        }
+        Ok(Self::Direct(reader))
+    }
+
+    /// The next one that can be had at once. With a channel, none now may mean one later.
+    pub(super) fn next(&mut self) -> Option<Numbered> {
+        match self {
+            Source::Direct(reader) => {
+                let input = reader.next();
+                if input.is_none() {
+                    *self = Source::Ended;
+                }
+                input
+            }
+            Source::Channel { receiver, arrived } => {
+                if let Some(input) = arrived.pop_front() {
+                    return Some(input);
+                }
+                match receiver.try_recv() {
+                    Ok(input) => Some(input),
+                    Err(TryRecvError::Empty) => None,
+                    Err(TryRecvError::Closed) => {
+                        *self = Source::Ended;
+                        None
+                    }
+                }
+            }
+            Source::Ended => None,
+        }
+    }
+}
+
+/// Numbers the inputs, and leaves out those that an earlier run has finished.
+fn unfinished(reader: InputReader, kept: Option<Arc<Kept>>) -> NumberedReader {
+    let mut numbered = (1..).zip(reader).map(|(number, input)| Ok((number, input?)));
+    let Some(kept) = kept else { return Box::new(numbered) };
+    Box::new(std::iter::from_fn(move || {
+        let next = numbered.find(|input| {
+            !input.as_ref().is_ok_and(|(number, fields)| kept.claim(*number, fields))
+        });
+        if next.is_none() {
+            kept.inputs_ended();
+        }
+        next
+    }))
+}
+
+/// Reads inputs in a thread of its own. It ends with the inputs, or when the feed is gone; one that is blocked in a
+/// read ends with the process.
+fn read_aside(reader: NumberedReader, capacity: usize) -> io::Result<Receiver<Numbered>> {
+    let (sender, receiver) = async_channel::bounded(capacity);
+    std::thread::Builder::new().name("inputs".into()).spawn(move || {
+        for numbered in reader {
+            if sender.send_blocking(numbered).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(receiver)
+}
