@@ -17,11 +17,12 @@
 //! Arguments, results and errors are bytes. What is not UTF-8 is written as Python's `surrogateescape` has it: the
 //! byte `0xNN` becomes `\udcNN`, so that any file name arrives as it is in either language.
 
+mod text;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -29,6 +30,7 @@ use crate::engine::clock::Moment;
 use crate::engine::task::{CpuTime, Outcome, Status};
 use crate::workload::compute::Function;
 use crate::workload::http;
+use text::{Cursor, Text, unescape, write_number, write_text};
 
 /// The version that both ends must speak.
 pub const VERSION: u32 = 1;
@@ -299,142 +301,6 @@ fn read_any(line: &[u8]) -> Option<Reply> {
     };
     let numbers = Numbers { status, cpu: user.zip(system), started, run };
     reply(seq, &numbers, result, &error.0)
-}
-
-fn write_number(number: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-}
-
-/// Writes bytes as a JSON string.
-fn write_text(bytes: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    if bytes.iter().all(|&byte| is_plain(byte) && byte < 0x80) {
-        out.extend_from_slice(bytes);
-    } else {
-        for chunk in bytes.utf8_chunks() {
-            chunk.valid().bytes().for_each(|byte| write_escaped(byte, out));
-            for byte in chunk.invalid() {
-                out.extend_from_slice(format!("\\udc{byte:02x}").as_bytes());
-            }
-        }
-    }
-    out.push(b'"');
-}
-
-fn is_plain(byte: u8) -> bool {
-    byte >= 0x20 && byte != b'"' && byte != b'\\'
-}
-
-fn write_escaped(byte: u8, out: &mut Vec<u8>) {
-    match byte {
-        byte if is_plain(byte) => out.push(byte),
-        b'\n' => out.extend_from_slice(b"\\n"),
-        b'\r' => out.extend_from_slice(b"\\r"),
-        b'\t' => out.extend_from_slice(b"\\t"),
-        b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-        byte => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-    }
-}
-
-/// The bytes of a JSON string, quotes and escapes included.
-fn unescape(json: &[u8]) -> Option<Vec<u8>> {
-    serde_json::from_slice::<Text>(json).ok().map(|text| text.0)
-}
-
-/// The bytes that a JSON string stands for.
-struct Text(Vec<u8>);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text, E> {
-                Ok(Text(fold_surrogates(bytes)))
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
-    }
-}
-
-/// `serde_json` gives a lone surrogate as its three bytes of WTF-8; `\udc80` to `\udcff` stand for one byte each.
-fn fold_surrogates(wtf8: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(wtf8.len());
-    let mut rest = wtf8;
-    while let Some(at) = memchr::memchr(0xED, rest) {
-        bytes.extend_from_slice(&rest[..at]);
-        rest = &rest[at..];
-        // U+DC80 to U+DCFF: ED B2 80 to ED B3 BF; the low eight bits of the code point are the byte.
-        if let &[_, second @ (0xB2 | 0xB3), third, ..] = rest {
-            bytes.push(((second & 3) << 6) | (third & 0x3F));
-            rest = &rest[3..];
-        } else {
-            bytes.push(0xED);
-            rest = &rest[1..];
-        }
-    }
-    bytes.extend_from_slice(rest);
-    bytes
-}
-
-/// Reads the dense form from the front of a line.
-#[derive(Debug)]
-struct Cursor<'a> {
-    line: &'a [u8],
-    rest: &'a [u8],
-}
-
-impl<'a> Cursor<'a> {
-    fn new(line: &'a [u8]) -> Self {
-        Self { line, rest: line }
-    }
-
-    fn is_at(&self, expected: &[u8]) -> bool {
-        self.rest.starts_with(expected)
-    }
-
-    fn eat(&mut self, expected: &[u8]) -> Option<()> {
-        self.rest = self.rest.strip_prefix(expected)?;
-        Some(())
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let mut number = 0_u64;
-        let mut digits = 0;
-        while let Some(digit) = self.rest.get(digits).filter(|byte| byte.is_ascii_digit()) {
-            number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
-            digits += 1;
-        }
-        self.rest = &self.rest[digits..];
-        (digits > 0).then_some(number)
-    }
-
-    fn next_number(&mut self) -> Option<u64> {
-        self.eat(b",")?;
-        self.number()
-    }
-
-    /// A string: borrowed if nothing in it is escaped.
-    fn text(&mut self) -> Option<Cow<'a, [u8]>> {
-        let inside = self.rest.strip_prefix(b"\"")?;
-        let mut end = memchr::memchr2(b'"', b'\\', inside)?;
-        if inside[end] == b'"' {
-            self.rest = &inside[end + 1..];
-            return Some(Cow::Borrowed(&inside[..end]));
-        }
-        while inside[end] == b'\\' {
-            let next = end + 2; // whatever is escaped does not end the string
-            end = next + memchr::memchr2(b'"', b'\\', inside.get(next..)?)?;
-        }
-        let json = &self.rest[..end + 2];
-        self.rest = &inside[end + 1..];
-        unescape(json).map(Cow::Owned)
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! The only module with unsafe code in it.
 
 pub mod memory;
+mod signal;
 mod spawn;
 
 use std::io;
@@ -16,6 +17,7 @@ use rustix::process::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+pub use signal::signal_name;
 pub use spawn::{Failure, PointerBuffer, Program, Spawner, Step};
 
 use crate::engine::task::CpuTime;

@@ -18,6 +18,7 @@ use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings, is_crow
 use crate::host::page::RunnerPage;
 use crate::host::protocol::{Ready, RequestLines, VERSION, Work};
 use crate::host::serve::SERVE_ARG;
+use crate::sys::signal_name;
 
 /// What is started as a worker, and where.
 #[derive(Debug)]
@@ -306,24 +307,4 @@ fn describe(ended: &io::Result<Ended>) -> String {
         }
         Err(error) => error.to_string(),
     }
-}
-
-fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        libc::SIGABRT => "SIGABRT",
-        libc::SIGBUS => "SIGBUS",
-        libc::SIGFPE => "SIGFPE",
-        libc::SIGHUP => "SIGHUP",
-        libc::SIGILL => "SIGILL",
-        libc::SIGINT => "SIGINT",
-        libc::SIGKILL => "SIGKILL",
-        libc::SIGQUIT => "SIGQUIT",
-        libc::SIGSEGV => "SIGSEGV",
-        libc::SIGSYS => "SIGSYS",
-        libc::SIGTERM => "SIGTERM",
-        libc::SIGTRAP => "SIGTRAP",
-        libc::SIGXCPU => "SIGXCPU",
-        other => return format!("signal {other}"),
-    };
-    name.into()
 }

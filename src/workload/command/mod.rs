@@ -12,6 +12,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod text;
+mod variables;
 mod worker;
 
 use std::sync::Arc;

@@ -1,6 +1,5 @@
 //! Reading `[workload.command]`, and settling all that is the same for every task.
 
-use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -8,6 +7,7 @@ use std::sync::Arc;
 
 use super::Spec;
 use super::program::Places;
+use super::variables::variables;
 use crate::job::{ByteSize, Planner, Table, Template, Values};
 
 /// How much of standard output is kept, if the file does not say.
@@ -308,94 +308,6 @@ fn find_program(
     None
 }
 
-/// The environment: `env`, what the runner says of the task, and for a shell the fields. A field whose name is taken
-/// already is prefixed.
-fn variables(
-    env: Vec<(String, Template)>,
-    action: &Action,
-    fields: &[String],
-    is_inherited: impl Fn(&str) -> bool,
-) -> Vec<(String, Variable)> {
-    let mut variables: Vec<_> =
-        env.into_iter().map(|(name, value)| (name, Variable::Template(value))).collect();
-    let mut taken: BTreeSet<String> = variables.iter().map(|(name, _)| name.clone()).collect();
-    let said = [
-        ("RUNNER_TASK", Variable::Task),
-        ("RUNNER_ATTEMPT", Variable::Attempt),
-        ("RUNNER_JOB", Variable::Job),
-        ("RUNNER_SLOT", Variable::Slot),
-    ];
-    for (name, value) in said {
-        if taken.insert(name.into()) {
-            variables.push((name.into(), value));
-        }
-    }
-    if let Action::Shell(_) = action {
-        for (index, field) in fields.iter().enumerate() {
-            let mut name = variable_name(field);
-            while taken.contains(&name) || is_inherited(&name) || is_acted_on(&name) {
-                name.insert_str(0, "input_");
-            }
-            taken.insert(name.clone());
-            variables.push((name, Variable::Field(index)));
-        }
-    }
-    variables
-}
-
-/// Whether a shell or the loader of programs acts on a variable of this name: an input must not steer them, whatever
-/// its column is called.
-fn is_acted_on(name: &str) -> bool {
-    const PREFIXES: [&str; 6] = ["LD_", "DYLD_", "MALLOC_", "BASH", "SHELL", "RUNNER_"];
-    const NAMES: [&str; 33] = [
-        "CDPATH",
-        "COLUMNS",
-        "ENV",
-        "FCEDIT",
-        "FPATH",
-        "GCONV_PATH",
-        "GETCONF_DIR",
-        "GLIBC_TUNABLES",
-        "HISTFILE",
-        "HOME",
-        "HOSTALIASES",
-        "IFS",
-        "LANG",
-        "LINENO",
-        "LOCPATH",
-        "NLSPATH",
-        "OLDPWD",
-        "OPTARG",
-        "OPTERR",
-        "OPTIND",
-        "PATH",
-        "POSIXLY_CORRECT",
-        "PPID",
-        "PROMPT_COMMAND",
-        "PS1",
-        "PS2",
-        "PS3",
-        "PS4",
-        "PWD",
-        "RES_OPTIONS",
-        "TMPDIR",
-        "TZ",
-        "TZDIR",
-    ];
-    let starts = |prefix: &&str| name.starts_with(*prefix);
-    PREFIXES.iter().any(starts) || NAMES.contains(&name) || name.starts_with("LC_")
-}
-
-/// The name of the variable for a field: what a shell cannot have in one becomes `_`.
-fn variable_name(field: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut name: String = field.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
-    if !name.starts_with(|c: char| !c.is_ascii_digit()) {
-        name.insert(0, '_');
-    }
-    name
-}
-
 /// `None` if it contains a NUL.
 pub fn c_path(path: PathBuf) -> Option<CString> {
     CString::new(path.into_os_string().into_vec()).ok()
@@ -436,26 +348,6 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names(env: &[&str], fields: &[&str], inherited: &[&str]) -> Vec<String> {
-        let env = env.iter().map(|&name| (name.to_owned(), Template::constant(""))).collect();
-        let fields: Vec<String> = fields.iter().map(|&field| field.to_owned()).collect();
-        let shell = Action::Shell(String::new());
-        let variables = variables(env, &shell, &fields, |name| inherited.contains(&name));
-        variables
-            .into_iter()
-            .map(|(name, _)| name)
-            .filter(|name| !name.starts_with("RUNNER_"))
-            .collect()
-    }
-
-    #[test]
-    fn fields_become_variables_that_a_shell_can_name() {
-        assert_eq!(names(&[], &["a-b", "größe", "1st", ""], &[]), ["a_b", "gr__e", "_1st", "_"]);
-        assert_eq!(names(&[], &["PATH"], &["PATH"]), ["input_PATH"]);
-        assert_eq!(names(&["X"], &["X", "input_X"], &[]), ["X", "input_X", "input_input_X"]);
-        assert_eq!(names(&[], &["a.b", "a_b"], &[]), ["a_b", "input_a_b"]);
-    }
 
     #[test]
     fn words_are_quoted_where_a_shell_would_need_it() {
