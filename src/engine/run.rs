@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
@@ -32,7 +32,7 @@ use crate::host::launcher::Launcher;
 use crate::job::{Job, Values};
 use crate::model::{self, Model};
 use crate::report::progress::Progress;
-use crate::report::{Options, Report, RunFacts, Summary};
+use crate::report::{Log, Options, Report, RunFacts, Summary};
 use crate::sys::memory;
 use crate::workload::command::Keep;
 
@@ -57,6 +57,7 @@ pub struct Run {
     /// Whether a loop has more than one slot.
     pub shares_loops: bool,
     launcher: SharedLauncher,
+    log: Mutex<Option<Arc<Log>>>,
 }
 
 impl Run {
@@ -66,6 +67,23 @@ impl Run {
     /// If it cannot be started.
     pub fn launcher(&self) -> io::Result<Arc<Launcher>> {
         self.launcher.get()
+    }
+}
+
+impl Run {
+    /// The job's log, which is opened when the first worker is started.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn log(&self) -> io::Result<Arc<Log>> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = &*log {
+            return Ok(Arc::clone(log));
+        }
+        let opened = self.report.open_log();
+        let opened = Arc::new(opened.map_err(|error| io::Error::other(error.to_string()))?);
+        *log = Some(Arc::clone(&opened));
+        Ok(opened)
     }
 }
 
@@ -199,6 +217,7 @@ pub fn run(
         keep: if options.output { Keep::Everything } else { Keep::Capture },
         shares_loops: job.stage.model == Model::Async && slots > 1,
         launcher: launcher.clone(),
+        log: Mutex::default(),
     });
     let services = Services::start(job, &options.results, launcher, &cancel);
     let is_stopped = cancel.level() >= Level::Drain;
@@ -217,6 +236,7 @@ pub fn run(
             Err(RunError::BadInput(message.clone(), Some(Box::new(summary))))
         }
         Some(Cause::Service(failure)) => Err(RunError::Service(failure.clone(), Box::new(summary))),
+        Some(Cause::Unfit(message)) => Err(RunError::Unfit(message.clone(), Box::new(summary))),
         Some(Cause::Worker(message)) => Err(RunError::Worker(message.clone(), Box::new(summary))),
         Some(Cause::Deadline) => Err(RunError::Deadline(Box::new(summary))),
         _ => Ok(summary),
@@ -275,11 +295,11 @@ fn run_pool(run: &Arc<Run>, slots: usize) -> Result<(), RunError> {
 fn run_loop(run: &Arc<Run>, slots: Range<usize>) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     if slots.len() == 1 {
-        runtime.block_on(slot::run(run, &Shared::default(), slots.start + 1));
+        runtime.block_on(slot::run(run, &Shared::new(1), slots.start + 1));
         return Ok(());
     }
     let local = LocalSet::new();
-    let shared = Rc::new(Shared::default());
+    let shared = Rc::new(Shared::new(slots.len()));
     let slots: Vec<_> = slots
         .map(|index| {
             let (run, shared) = (Arc::clone(run), Rc::clone(&shared));
@@ -333,6 +353,15 @@ fn finish(
     if let Some(note) = run.watch.held_note().filter(|_| run.job.stage.model == Model::Async) {
         reason = format!("{reason}; {note}");
         notes.push(note);
+    }
+    if let Some(log) = run
+        .log
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .and_then(Arc::into_inner)
+        .and_then(Log::finish)
+    {
+        notes.push(format!("what the workers wrote is in {}", log.display()));
     }
     let facts = RunFacts {
         started,

@@ -121,8 +121,8 @@ impl Remote {
             Workload::Compute(spec) => Argument::Compute(spec.clone()),
             Workload::Http(spec) => Argument::Http(Box::new(spec.keeping(columns, false))),
             Workload::Sleep(spec) => Argument::Sleep(spec.clone()),
-            Workload::Command(_) => {
-                return Err(io::Error::other("a command needs no worker process"));
+            Workload::Command(_) | Workload::Worker(_) => {
+                return Err(io::Error::other("it has a process of its own"));
             }
         };
         let mut remote = Self {

@@ -5,13 +5,14 @@ pub mod command;
 pub mod compute;
 pub mod http;
 pub mod sleep;
+pub mod worker;
 
 use crate::engine::attempt::Attempt;
 use crate::engine::task::{Outcome, Task};
 use crate::job::{Planner, Table, Values};
 
 /// The kinds, as job files call them.
-pub const KINDS: [&str; 4] = ["command", "compute", "http", "sleep"];
+pub const KINDS: [&str; 5] = ["command", "compute", "http", "sleep", "worker"];
 
 /// Reads the table of a workload of this kind. `None` if there was a mistake, which has been noted.
 pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
@@ -20,6 +21,7 @@ pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Wor
         "compute" => compute::read(table, plan).map(Workload::Compute),
         "http" => http::read(table, plan).map(Box::new).map(Workload::Http),
         "sleep" => sleep::read(table, plan).map(Workload::Sleep),
+        "worker" => worker::read(table, plan).map(Workload::Worker),
         _ => unreachable!("only kinds of the list are read"),
     }
 }
@@ -35,6 +37,8 @@ pub enum Workload {
     Http(Box<http::Spec>),
     /// Waits: stands for waiting on something.
     Sleep(sleep::Spec),
+    /// Gives tasks to a program that does one after another.
+    Worker(worker::Spec),
 }
 
 /// What a workload spends its time on: what the decision guide has to know of it.
@@ -48,6 +52,8 @@ pub enum Nature {
     Requests,
     /// A process of its own, whatever that does.
     Process,
+    /// A program that does many tasks, alone or at once: the model is its own.
+    Hosted,
 }
 
 impl Workload {
@@ -58,6 +64,7 @@ impl Workload {
             Workload::Compute(_) => "compute",
             Workload::Http(_) => "http",
             Workload::Sleep(_) => "sleep",
+            Workload::Worker(_) => "worker",
         }
     }
 
@@ -68,6 +75,7 @@ impl Workload {
             Workload::Compute(_) => Nature::Computes,
             Workload::Http(_) => Nature::Requests,
             Workload::Sleep(_) => Nature::Waits,
+            Workload::Worker(_) => Nature::Hosted,
         }
     }
 }
@@ -77,7 +85,10 @@ impl Workload {
     pub fn host(&self, values: &Values<'_>) -> Option<String> {
         match self {
             Workload::Http(spec) => spec.host(values),
-            Workload::Command(_) | Workload::Compute(_) | Workload::Sleep(_) => None,
+            Workload::Command(_)
+            | Workload::Compute(_)
+            | Workload::Sleep(_)
+            | Workload::Worker(_) => None,
         }
     }
 
@@ -88,6 +99,7 @@ impl Workload {
             Workload::Compute(spec) => spec.show(values),
             Workload::Http(spec) => spec.show(values),
             Workload::Sleep(spec) => spec.show(values),
+            Workload::Worker(spec) => spec.show(values),
         }
     }
 }
