@@ -22,7 +22,7 @@ pub struct Spec(Arc<Plan>);
 /// What a worker program is.
 #[derive(Debug)]
 struct Plan {
-    /// As the job file calls it.
+    /// Its words, for people.
     name: String,
     program: CString,
     argv: Vec<Template>,
@@ -33,7 +33,7 @@ struct Plan {
 }
 
 impl Spec {
-    /// The program as the job file calls it, for messages.
+    /// The program and its arguments in one line, for messages.
     pub fn name(&self) -> &str {
         &self.0.name
     }
@@ -74,7 +74,7 @@ impl Spec {
 
     /// One task for people.
     pub fn show(&self, values: &Values<'_>) -> String {
-        self.0.arguments.show(&self.0.name, values)
+        self.0.arguments.show(&format!("{} ", self.0.name), values)
     }
 }
 
@@ -101,15 +101,19 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let (argv, mut env) = (argv?, env?);
     let path = env.iter().find(|(name, _)| name == "PATH").and_then(|(_, value)| value.literal());
     let path = path.map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), OsString::from);
-    let name = argv[0].literal().unwrap_or_default().to_owned();
-    let program = find(&name, &Places::new(path, plan.folder()), table, plan)?;
+    let program = argv[0].literal().unwrap_or_default();
+    let program = find(program, &Places::new(path, plan.folder()), table, plan)?;
     for (name, value) in [("RUNNER_JOB", "{job}"), ("RUNNER_SLOT", "{slot}")] {
         if !env.iter().any(|(given, _)| given == name) {
             env.push((name.into(), Template::parse(value, &plan.scope()).ok()?));
         }
     }
+    let words: Vec<_> = argv
+        .iter()
+        .map(|argument| String::from_utf8_lossy(&render(argument, 1)).into_owned())
+        .collect();
     Some(Spec(Arc::new(Plan {
-        name,
+        name: words.join(" "),
         program,
         argv,
         env,
