@@ -28,9 +28,10 @@ use serde_json::value::RawValue;
 
 use crate::engine::clock::Moment;
 use crate::engine::task::{CpuTime, Outcome, Status};
+use crate::json::write_text;
 use crate::workload::compute::Function;
 use crate::workload::http;
-use text::{Cursor, Text, unescape, write_number, write_text};
+use text::{Cursor, Text, unescape, write_number};
 
 /// The version that both ends must speak.
 pub const VERSION: u32 = 1;

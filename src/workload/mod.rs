@@ -1,5 +1,6 @@
 //! What one task does. Every kind is named here; one file per kind owns its raw table, its spec and its worker.
 
+pub mod arguments;
 pub mod command;
 pub mod compute;
 pub mod http;
