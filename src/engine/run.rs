@@ -5,6 +5,7 @@ mod error;
 use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -56,6 +57,8 @@ pub struct Run {
     pub keep: Keep,
     /// Whether a loop has more than one slot.
     pub shares_loops: bool,
+    /// Where the user's own code prints.
+    pub log: PathBuf,
     launcher: SharedLauncher,
 }
 
@@ -197,6 +200,7 @@ pub fn run(
         failures: Failures::new(job.limits.stop_after),
         watch: Watch::new(started),
         keep: if options.output { Keep::Everything } else { Keep::Capture },
+        log: options.results.join(format!("{}.log", job.name)),
         shares_loops: job.stage.model == Model::Async && slots > 1,
         launcher: launcher.clone(),
     });
@@ -218,6 +222,7 @@ pub fn run(
         }
         Some(Cause::Service(failure)) => Err(RunError::Service(failure.clone(), Box::new(summary))),
         Some(Cause::Worker(message)) => Err(RunError::Worker(message.clone(), Box::new(summary))),
+        Some(Cause::Unfit(message)) => Err(RunError::Unfit(message.clone(), Box::new(summary))),
         Some(Cause::Deadline) => Err(RunError::Deadline(Box::new(summary))),
         _ => Ok(summary),
     }

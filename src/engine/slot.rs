@@ -63,7 +63,11 @@ pub async fn run(run: &Run, shared: &Shared, number: usize) {
 
 /// Without workers there is no point in going on.
 fn give_up(run: &Run, error: &io::Error) {
-    run.cancel.raise(Level::Drain, Cause::Worker(format!("failed to run a worker: {error}")));
+    let cause = match error.kind() {
+        io::ErrorKind::InvalidInput => Cause::Unfit(error.to_string()),
+        _ => Cause::Worker(format!("failed to run a worker: {error}")),
+    };
+    run.cancel.raise(Level::Drain, cause);
 }
 
 /// Where a slot settles its tasks.
