@@ -98,6 +98,14 @@ impl Placed {
         }
     }
 
+    /// What is worth saying of the program that does the work.
+    pub fn about(&self) -> Option<String> {
+        match self {
+            Self::Here(_) => None,
+            Self::Away(remote) => remote.about(),
+        }
+    }
+
     /// Attempts every task of `batch` and settles each, exactly once, as it ends.
     ///
     /// # Errors

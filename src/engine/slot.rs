@@ -22,6 +22,7 @@ pub async fn run(run: &Run, shared: &Shared, number: usize) {
         Err(error) => return give_up(run, &error),
     };
     run.watch.ready();
+    run.watch.learn(|| worker.about());
     let stage = &run.job.stage;
     let attempt = Attempt {
         number: 1,

@@ -201,10 +201,6 @@ impl<'a> Iterator for Args<'a> {
 }
 
 /// What a worker answers.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the common one, and is taken apart at once"
-)]
 #[derive(Debug)]
 pub enum Reply {
     /// The task with this sequence number ended.

@@ -25,7 +25,8 @@ use crate::host::launcher::Launcher;
 use crate::host::page::Running;
 use crate::host::protocol::{self, Reply, Work};
 use crate::job::{Column, Stage, Values};
-use crate::workload::{Workload, compute, http, python, sleep};
+use crate::workload::python::{self, Facts};
+use crate::workload::{Workload, compute, http, sleep};
 
 use flight::{Flight, Pace, Settle};
 pub use interpreter::Interpreter;
@@ -188,6 +189,11 @@ impl Remote {
     /// Whether a task that runs holds the event loop of the others.
     pub fn holds_its_loop(&self) -> bool {
         self.interpreter().is_some_and(|interpreter| interpreter.holds_its_loop())
+    }
+
+    /// What is worth saying of the worker's program, once it is ready.
+    pub fn about(&self) -> Option<String> {
+        self.interpreter()?.facts().map(Facts::words)
     }
 
     fn interpreter(&self) -> Option<&Rc<Interpreter>> {

@@ -6,6 +6,7 @@ thread, in a thread of its own, or as a coroutine. Lines and page are those of t
 page.rs say how they work). The end of the control socket is the end of the runner.
 """
 import array
+import faulthandler
 import importlib
 import inspect
 import json
@@ -20,6 +21,7 @@ import traceback
 from json.encoder import encode_basestring, encode_basestring_ascii as quote
 from types import CoroutineType as Coroutine
 from time import perf_counter_ns as now  # CLOCK_MONOTONIC on Linux, as the runner's
+from time import thread_time_ns
 
 VERSION = 1
 # The page's words; see page.rs.
@@ -116,11 +118,16 @@ def _skip_our_own(error):
     return frame
 
 
+def _without_marks(frame):
+    """Without the lines of `^` and `~`, which mean little in a cell."""
+    return "".join(line for line in frame.splitlines(True) if line.strip(" ^~\n"))
+
+
 def describe(error):
     """The exception, its message, and the end of its traceback; all of it goes to the log if that is longer."""
     headline = _headline(error)
     try:
-        frames = traceback.format_tb(_skip_our_own(error))
+        frames = [_without_marks(frame) for frame in traceback.format_tb(_skip_our_own(error))]
         tail = "".join(frames[-3:]).rstrip("\n")
         if len(frames) > 3 or len(tail) > TAIL or error.__cause__ or error.__context__:
             traceback.print_exception(type(error), error, error.__traceback__)
@@ -204,25 +211,26 @@ def failure(seq, user, system, since, run, error):
 class Cpu:
     """Processor time of this thread between calls, asked for as rarely as it goes."""
 
-    __slots__ = ("at", "user", "system")
+    __slots__ = ("at", "total", "system")
 
     def __init__(self):
         self.anchor(now())
 
     def anchor(self, at):
-        usage = resource.getrusage(resource.RUSAGE_THREAD)
-        self.at, self.user, self.system = at, usage.ru_utime, usage.ru_stime
+        self.at, self.total = at, thread_time_ns()
+        self.system = resource.getrusage(resource.RUSAGE_THREAD).ru_stime
 
     def took(self, start, end):
         """User and system nanoseconds of the stretch from `start` to `end`, which is the last one since the anchor."""
         run = end - start
         if run < SHORT:
             return run, 0
-        at, user, system = self.at, self.user, self.system
+        at, total, system = self.at, self.total, self.system
         self.anchor(end)
-        system = min(max(int((self.system - system) * 1e9), 0), run)
-        user = int((self.user - user) * 1e9) - max(start - at, 0)
-        return min(max(user, 0), run - system), system
+        total = min(max(self.total - total - max(start - at, 0), 0), run)
+        # The kernel counts this part by its ticks.
+        system = min(max(int((self.system - system) * 1e9), 0), total)
+        return total - system, system
 
 
 def finish(value):
@@ -539,6 +547,10 @@ def prepare(hello):
     if sys.version_info < (3, 8):
         raise Unfit("Python %d.%d is too old: 3.8 or later is needed" % sys.version_info[:2])
     sys.path[:0] = hello["path"]
+    # What the interpreter says of a fault goes where the runner looks for it, and not among what others print.
+    faults = os.dup(2)
+    _ours.add(faults)
+    faulthandler.enable(faults, all_threads=False)
     log = os.open(hello["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)

@@ -92,6 +92,11 @@ impl Workload {
         }
     }
 
+    /// Whether its result is a value, of which a column can take the member of its own name.
+    pub fn returns_values(&self) -> bool {
+        matches!(self, Workload::Python(_))
+    }
+
     /// One task as it would run, in words.
     pub fn show(&self, values: &Values<'_>) -> String {
         match self {

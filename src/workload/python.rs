@@ -91,6 +91,13 @@ pub struct Facts {
     pub coroutine: bool,
 }
 
+impl Facts {
+    /// What the report's reader should know: `Python 3.12.4, GIL on`.
+    pub fn words(&self) -> String {
+        format!("Python {}, GIL {}", self.version, if self.gil { "on" } else { "off" })
+    }
+}
+
 /// The first packet to an interpreter; `worker.py` says what becomes of it.
 #[derive(Debug, Serialize)]
 struct Greeting<'a> {

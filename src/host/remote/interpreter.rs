@@ -140,9 +140,8 @@ impl Interpreter {
                     Err(error) => {
                         unready += 1;
                         if unready == MAX_UNREADY {
-                            return Err(io::Error::other(format!(
-                                "{MAX_UNREADY} in a row, {error}"
-                            )));
+                            let message = format!("{MAX_UNREADY} in a row, {error}");
+                            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
                         }
                         continue;
                     }
