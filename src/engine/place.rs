@@ -35,12 +35,11 @@ impl Shared {
 }
 
 impl Placed {
-    /// Makes the worker of one slot; must run on the slot's loop, with what that shares.
+    /// Makes the worker of one slot of `stage`; must run on the slot's loop, with what that shares.
     ///
     /// # Errors
     /// If a process for it cannot be started.
-    pub async fn start(run: &Run, shared: &Shared) -> io::Result<Self> {
-        let stage = &run.job.stage;
+    pub async fn start(run: &Run, stage: &Stage, shared: &Shared) -> io::Result<Self> {
         if is_away(stage.model, &stage.workload) {
             let remote = Remote::start(run.launcher()?, stage, &run.job.folder).await?;
             return Ok(Self::Away(Box::new(remote)));
