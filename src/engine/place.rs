@@ -36,10 +36,15 @@ impl Shared {
     }
 
     /// The interpreter of one slot: under `processes` one of its own, else the loop's.
-    fn interpreter(&self, run: &Run, spec: &python::Spec) -> io::Result<Rc<Interpreter>> {
-        let model = run.job.stage.model;
+    fn interpreter(
+        &self,
+        run: &Run,
+        stage: &Stage,
+        spec: &python::Spec,
+    ) -> io::Result<Rc<Interpreter>> {
+        let model = stage.model;
         let new = || {
-            let (mode, slots) = (python::Mode::of(model), run.job.stage.concurrency);
+            let (mode, slots) = (python::Mode::of(model), stage.concurrency);
             Interpreter::new(run.launcher()?, spec, mode, slots, &run.log).map(Rc::new)
         };
         if model == Model::Processes {
@@ -53,14 +58,13 @@ impl Shared {
 }
 
 impl Placed {
-    /// Makes the worker of one slot; must run on the slot's loop, with what that shares.
+    /// Makes the worker of one slot of `stage`; must run on the slot's loop, with what that shares.
     ///
     /// # Errors
     /// If a process for it cannot be started.
-    pub async fn start(run: &Run, shared: &Shared) -> io::Result<Self> {
-        let stage = &run.job.stage;
+    pub async fn start(run: &Run, stage: &Stage, shared: &Shared) -> io::Result<Self> {
         if let Workload::Python(spec) = &stage.workload {
-            let remote = Remote::python(shared.interpreter(run, spec)?, spec).await?;
+            let remote = Remote::python(shared.interpreter(run, stage, spec)?, spec).await?;
             return Ok(Self::Away(Box::new(remote)));
         }
         if is_away(stage.model, &stage.workload) {
