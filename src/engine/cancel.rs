@@ -30,7 +30,7 @@ pub enum Cause {
     Report(String),
     /// A worker could not be started; the message says why.
     Worker(String),
-    /// The job's own worker program cannot do its tasks; the message says why.
+    /// What is to be run cannot work; the message says why.
     Unfit(String),
     /// The job has reached its deadline.
     Deadline,

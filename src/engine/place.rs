@@ -3,17 +3,18 @@
 use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::engine::attempt::Attempt;
 use crate::engine::run::Run;
 use crate::engine::task::Task;
 use crate::host::program::{Pool, Seat, Settings};
-use crate::host::remote::{Remote, Verdict};
+use crate::host::remote::{Interpreter, Remote, Verdict};
 use crate::job::Stage;
 use crate::model::Model;
 use crate::workload::command::Keep;
-use crate::workload::{Nature, Worker, Workload, command, compute, http, sleep, worker};
+use crate::workload::{Nature, Worker, Workload, command, compute, http, python, sleep, worker};
 
 /// A slot's worker, wherever it lives.
 pub enum Placed {
@@ -21,7 +22,7 @@ pub enum Placed {
     Here(Worker),
     /// In a child process.
     Away(Box<Remote>),
-    /// In a program of the user's.
+    /// In a worker program of the user's.
     Seated(Seat),
 }
 
@@ -29,28 +30,53 @@ pub enum Placed {
 #[derive(Debug)]
 pub struct Shared {
     client: OnceCell<http::Client>,
+    interpreter: OnceCell<Rc<Interpreter>>,
     programs: Pool,
 }
 
 impl Shared {
     /// For this many slots.
     pub fn new(slots: usize) -> Self {
-        Self { client: OnceCell::new(), programs: Pool::new(slots) }
+        Self { client: OnceCell::new(), interpreter: OnceCell::new(), programs: Pool::new(slots) }
     }
 
     /// The loop's HTTP client: connections that one slot leaves open are there for the others.
     fn client(&self, plan: &http::Plan) -> http::Client {
         self.client.get_or_init(|| http::Client::new(plan.http2)).clone()
     }
+
+    /// The interpreter of one slot: under `processes` one of its own, else the loop's.
+    fn interpreter(
+        &self,
+        run: &Run,
+        stage: &Stage,
+        spec: &python::Spec,
+    ) -> io::Result<Rc<Interpreter>> {
+        let model = stage.model;
+        let new = || {
+            let (mode, slots) = (python::Mode::of(model), stage.concurrency);
+            Interpreter::new(run.launcher()?, spec, mode, slots, run.log()?.path()).map(Rc::new)
+        };
+        if model == Model::Processes {
+            return new();
+        }
+        if self.interpreter.get().is_none() {
+            let _ = self.interpreter.set(new()?);
+        }
+        Ok(Rc::clone(self.interpreter.get().expect("it was just set")))
+    }
 }
 
 impl Placed {
-    /// Makes the worker of one slot; must run on the slot's loop, with what that shares.
+    /// Makes the worker of one slot of `stage`; must run on the slot's loop, with what that shares.
     ///
     /// # Errors
     /// If a process for it cannot be started.
-    pub async fn start(run: &Run, shared: &Shared, slot: usize) -> io::Result<Self> {
-        let stage = &run.job.stage;
+    pub async fn start(run: &Run, stage: &Stage, shared: &Shared, slot: usize) -> io::Result<Self> {
+        if let Workload::Python(spec) = &stage.workload {
+            let remote = Remote::python(shared.interpreter(run, stage, spec)?, spec).await?;
+            return Ok(Self::Away(Box::new(remote)));
+        }
         if is_away(stage.model, &stage.workload) {
             let remote = Remote::start(run.launcher()?, stage, &run.job.folder).await?;
             return Ok(Self::Away(Box::new(remote)));
@@ -65,9 +91,10 @@ impl Placed {
                 let client = shared.client(&spec.plan);
                 Worker::Http(Box::new(http::Worker::new(spec, &run.job.folder, client)))
             }
+            Workload::Python(_) => unreachable!("it was placed above"),
             Workload::Sleep(spec) => Worker::Sleep(sleep::Worker::new(spec)),
             Workload::Worker(spec) => {
-                return seat(run, shared, spec, slot).await.map(Self::Seated);
+                return seat(run, stage, shared, spec, slot).await.map(Self::Seated);
             }
         }))
     }
@@ -82,7 +109,19 @@ impl Placed {
 
     /// Whether a task that runs holds the loop that its slot is on.
     pub fn holds_the_loop(&self) -> bool {
-        matches!(self, Self::Here(Worker::Compute(_)))
+        match self {
+            Self::Here(worker) => matches!(worker, Worker::Compute(_)),
+            Self::Away(remote) => remote.holds_its_loop(),
+            Self::Seated(_) => false,
+        }
+    }
+
+    /// What is worth saying of the program that does the work.
+    pub fn about(&self) -> Option<String> {
+        match self {
+            Self::Here(_) | Self::Seated(_) => None,
+            Self::Away(remote) => remote.about(),
+        }
     }
 
     /// Attempts every task of `batch` and settles each, exactly once, as it ends.
@@ -120,8 +159,13 @@ impl Placed {
 }
 
 /// A seat in a worker program: one that the slots of the loop share, or one of the slot's own.
-async fn seat(run: &Run, shared: &Shared, spec: &worker::Spec, slot: usize) -> io::Result<Seat> {
-    let stage = &run.job.stage;
+async fn seat(
+    run: &Run,
+    stage: &Stage,
+    shared: &Shared,
+    spec: &worker::Spec,
+    slot: usize,
+) -> io::Result<Seat> {
     let settings = Settings {
         spec: spec.clone(),
         mode: stage.model.name(),
@@ -146,8 +190,7 @@ pub fn open_files(stage: &Stage) -> usize {
         Nature::Computes => 1,
         Nature::Waits => 0,
     };
-    let has_a_loop = stage.model == Model::Threads && stage.workload.nature() != Nature::Hosted;
-    let of_the_loop = if has_a_loop { 4 } else { 0 };
+    let of_the_loop = if stage.model == Model::Threads { 4 } else { 0 };
     of_the_work + of_the_loop
 }
 

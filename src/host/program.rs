@@ -6,11 +6,11 @@
 
 mod process;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
-use std::fmt;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -30,18 +30,6 @@ use process::{Death, Ending, InFlight, Process, Unready};
 const MAX_BARREN: u32 = 3;
 /// So often a program may answer what it was not asked, with nothing in flight that would show it.
 const MAX_FAULTS: u32 = 3;
-
-/// The job's own program cannot do its tasks: something for its author, not for ours.
-#[derive(Debug)]
-pub struct Unfit(String);
-
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unfit {}
 
 /// What is the same for every process of a program.
 #[derive(Clone, Debug)]
@@ -63,33 +51,33 @@ pub struct Settings {
 /// The programs of one loop, each with as many seats as it has asked for.
 #[derive(Debug, Default)]
 pub struct Pool {
-    programs: Mutex<Vec<Arc<Program>>>,
+    programs: Mutex<Vec<Rc<Program>>>,
     /// How many slots have no seat yet.
-    standing: AtomicUsize,
+    standing: Cell<usize>,
 }
 
 impl Pool {
     /// For `slots` slots.
     pub fn new(slots: usize) -> Self {
-        Self { programs: Mutex::default(), standing: AtomicUsize::new(slots) }
+        Self { programs: Mutex::default(), standing: Cell::new(slots) }
     }
 
     /// A seat for this slot: in a program that has one free, else in another one.
     ///
     /// # Errors
-    /// If the program cannot be started, or does not get ready; [`Unfit`] if that is its own doing.
+    /// If the program cannot be started; of the kind `InvalidInput` if it does not get ready.
     pub async fn seat(&self, settings: &Settings, slot: usize) -> io::Result<Seat> {
         let mut programs = self.programs.lock().await;
         let free = programs.iter().find(|program| program.take_seat());
         let program = if let Some(program) = free {
-            Arc::clone(program)
+            Rc::clone(program)
         } else {
-            let slots = self.standing.load(Ordering::Relaxed).max(1);
-            let program = Arc::new(Program::start(settings, slots, slot).await?);
-            programs.push(Arc::clone(&program));
+            let slots = self.standing.get().max(1);
+            let program = Rc::new(Program::start(settings, slots, slot).await?);
+            programs.push(Rc::clone(&program));
             program
         };
-        self.standing.fetch_sub(1, Ordering::Relaxed);
+        self.standing.update(|standing| standing - 1);
         Ok(Seat { program })
     }
 }
@@ -102,8 +90,8 @@ pub struct Program {
     slot: usize,
     /// How many requests may be in flight.
     seats: usize,
-    taken: AtomicUsize,
-    left: AtomicUsize,
+    taken: Cell<usize>,
+    left: Cell<usize>,
     /// A task that may have killed it before has it alone.
     gate: RwLock<()>,
     life: Mutex<Life>,
@@ -112,7 +100,7 @@ pub struct Program {
 #[derive(Debug, Default)]
 struct Life {
     /// `None` only before the first one is ready, and after the last has been let go.
-    process: Option<Arc<Process>>,
+    process: Option<Rc<Process>>,
     faults: u32,
     /// Of processes that have ended, in bytes.
     peak_rss: Option<u64>,
@@ -126,8 +114,8 @@ impl Program {
             settings: settings.clone(),
             slot,
             seats: slots,
-            taken: AtomicUsize::new(1),
-            left: AtomicUsize::new(0),
+            taken: Cell::new(1),
+            left: Cell::new(0),
             gate: RwLock::new(()),
             life: Mutex::default(),
         };
@@ -139,15 +127,13 @@ impl Program {
     }
 
     fn take_seat(&self) -> bool {
-        let taken = self.taken.load(Ordering::Relaxed);
-        if taken < self.seats {
-            self.taken.store(taken + 1, Ordering::Relaxed);
-        }
+        let taken = self.taken.get();
+        self.taken.set(self.seats.min(taken + 1));
         taken < self.seats
     }
 
     /// Starts a process, and another if it ends before it is ready. `None`: the job is being killed.
-    async fn start_process(&self) -> io::Result<Option<(Arc<Process>, usize)>> {
+    async fn start_process(&self) -> io::Result<Option<(Rc<Process>, usize)>> {
         let name = self.settings.spec.name();
         let mut unready = 0;
         loop {
@@ -159,11 +145,15 @@ impl Program {
             match started {
                 Ok(started) => return Ok(Some(started)),
                 Err(Unready::System(error)) => return Err(error),
-                Err(Unready::Unfit(words)) => return Err(unfit(format!("`{name}`: {words}"))),
+                Err(Unready::Unfit(words)) => {
+                    return Err(unfit(format!("the worker `{name}` cannot be used: {words}")));
+                }
                 Err(Unready::Ended(words)) => {
                     unready += 1;
                     if unready == MAX_BARREN {
-                        let message = format!("`{name}`, {MAX_BARREN} times in a row: {words}");
+                        let message = format!(
+                            "the worker `{name}` cannot be used: {MAX_BARREN} times in a row, {words}"
+                        );
                         return Err(unfit(message));
                     }
                 }
@@ -172,14 +162,14 @@ impl Program {
     }
 
     /// The process that takes requests, started again if it has to be. `None`: the job is being killed.
-    async fn process(&self) -> io::Result<Option<Arc<Process>>> {
+    async fn process(&self) -> io::Result<Option<Rc<Process>>> {
         let mut life = self.life.lock().await;
         if let Some(words) = &life.unfit {
             return Err(unfit(words.clone()));
         }
         if let Some(process) = &life.process {
             if process.is_open() {
-                return Ok(Some(Arc::clone(process)));
+                return Ok(Some(Rc::clone(process)));
             }
             process.ended().await;
             let process = life.process.take();
@@ -191,13 +181,13 @@ impl Program {
         }
         match self.start_process().await {
             Ok(Some((process, seats))) if seats >= self.seats => {
-                life.process = Some(Arc::clone(&process));
+                life.process = Some(Rc::clone(&process));
                 Ok(Some(process))
             }
             Ok(Some((_, seats))) => {
                 let name = self.settings.spec.name();
                 let words = format!(
-                    "`{name}`: it was ready for {} requests at a time, and now for {seats}",
+                    "the worker `{name}` cannot be used: it was ready for {} requests at a time, and now for {seats}",
                     self.seats
                 );
                 life.unfit = Some(words.clone());
@@ -213,27 +203,29 @@ impl Program {
 }
 
 impl Life {
-    fn bury(&mut self, process: Option<&Arc<Process>>) {
+    fn bury(&mut self, process: Option<&Rc<Process>>) {
         let Some(process) = process else { return };
         let (fault, peak_rss) = process.remains();
         self.peak_rss = self.peak_rss.max(peak_rss);
         if let Some(fault) = fault {
             self.faults += 1;
             if self.faults >= MAX_FAULTS {
-                self.unfit = Some(format!("{MAX_FAULTS} times, {fault}"));
+                self.unfit =
+                    Some(format!("the worker cannot be used: {MAX_FAULTS} times, {fault}"));
             }
         }
     }
 }
 
+/// The job's own program cannot do its tasks: something for its author.
 fn unfit(words: String) -> io::Error {
-    io::Error::other(Unfit(words))
+    io::Error::new(io::ErrorKind::InvalidInput, words)
 }
 
 /// A slot's place in a program: one request at a time.
 #[derive(Debug)]
 pub struct Seat {
-    program: Arc<Program>,
+    program: Rc<Program>,
 }
 
 /// Leave to use a program: beside others, or alone.
@@ -268,7 +260,7 @@ impl Seat {
     }
 
     async fn attempt(&self, task: &mut Task, attempt: &Attempt<'_>) -> io::Result<Verdict> {
-        let Some(_turn) = self.turn(task.is_suspect, attempt).await else {
+        let Some(_turn) = self.turn(task.suspect, attempt).await else {
             return Ok(Verdict::Requeue);
         };
         loop {
@@ -287,10 +279,10 @@ impl Seat {
     }
 
     /// Waits until the program may be used. `None`: the job is being killed.
-    async fn turn(&self, is_suspect: bool, attempt: &Attempt<'_>) -> Option<Turn<'_>> {
+    async fn turn(&self, suspect: bool, attempt: &Attempt<'_>) -> Option<Turn<'_>> {
         let gate = &self.program.gate;
         let turn = async {
-            if is_suspect {
+            if suspect {
                 Turn::Alone { _guard: gate.write().await }
             } else {
                 Turn::Shared { _guard: gate.read().await }
@@ -330,7 +322,7 @@ impl Seat {
             }
             Ending::Died(Death::Ended) => Verdict::Requeue,
             Ending::Died(Death::OfOne) => {
-                task.is_suspect = true;
+                task.suspect = true;
                 Verdict::Requeue
             }
             Ending::Died(Death::OfThis(words)) => {
@@ -344,8 +336,8 @@ impl Seat {
     /// process, in bytes.
     pub async fn stop(self) -> Option<u64> {
         let program = &self.program;
-        let left = program.left.fetch_add(1, Ordering::Relaxed) + 1;
-        if left < program.taken.load(Ordering::Relaxed) {
+        program.left.update(|left| left + 1);
+        if program.left.get() < program.taken.get() {
             return None;
         }
         let mut life = program.life.lock().await;

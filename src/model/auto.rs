@@ -82,11 +82,11 @@ fn decide(
             Model::Threads,
             format!("auto: computation, {cores} cores: threads use them all, without the cost of processes"),
         ),
-        Nature::Waits | Nature::Requests => decide_waiting(concurrency, tasks),
         Nature::Hosted => (
             Model::Processes,
-            "auto: a worker program: one per slot needs no threads in it, and a crash costs one task".into(),
+            "auto: what the program does is not known: processes suit computing and waiting alike".into(),
         ),
+        Nature::Waits | Nature::Requests => decide_waiting(concurrency, tasks),
         Nature::Process if concurrency.is_some_and(|slots| slots as u64 >= MANY) => (
             Model::Async,
             "auto: commands, hundreds at once: an event loop waits for them more cheaply than threads".into(),

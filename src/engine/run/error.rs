@@ -13,10 +13,10 @@ pub enum RunError {
     BadInput(String, Option<Box<Summary>>),
     /// The limit of open files is too low for it.
     OpenFiles(String),
+    /// What is to be run cannot work.
+    Unfit(String, Box<Summary>),
     /// A worker could not be started.
     Worker(String, Box<Summary>),
-    /// The job's own worker program cannot do its tasks.
-    Unfit(String, Box<Summary>),
     /// The job was killed at its deadline.
     Deadline(Box<Summary>),
     /// A service was never ready, or ended before its time.
@@ -49,8 +49,8 @@ impl RunError {
     pub fn into_summary(self) -> Option<Summary> {
         match self {
             Self::BadInput(_, summary) => summary.map(|summary| *summary),
-            Self::Worker(_, summary)
-            | Self::Unfit(_, summary)
+            Self::Unfit(_, summary)
+            | Self::Worker(_, summary)
             | Self::Service(_, summary)
             | Self::Deadline(summary) => Some(*summary),
             Self::OpenFiles(_) | Self::Report(_) | Self::Threads(_) | Self::Panic => None,
@@ -63,8 +63,8 @@ impl fmt::Display for RunError {
         match self {
             Self::BadInput(message, _)
             | Self::OpenFiles(message)
-            | Self::Worker(message, _)
-            | Self::Unfit(message, _) => f.write_str(message),
+            | Self::Unfit(message, _)
+            | Self::Worker(message, _) => f.write_str(message),
             Self::Deadline(_) => f.write_str("ended at its deadline, `limits.deadline`"),
             Self::Service(failure, _) => failure.fmt(f),
             Self::Report(error) => error.fmt(f),

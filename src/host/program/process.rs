@@ -3,11 +3,13 @@
 //! A task of its own, the [`Driver`], reads, writes and waits for the process. Slots put requests in flight through the
 //! [`Process`] that they share, and each is told what became of its own.
 
+use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
@@ -33,7 +35,7 @@ const MAX_TRIES: u32 = 1000;
 /// A process that is ready for requests, as the slots see it.
 #[derive(Debug)]
 pub struct Process {
-    state: Mutex<State>,
+    state: RefCell<State>,
     /// There is something to write, or an order.
     wake: Notify,
     /// It has ended, and every request that was in flight has been told.
@@ -109,7 +111,7 @@ impl Process {
         settings: &Settings,
         slots: usize,
         slot: usize,
-    ) -> Result<(Arc<Self>, usize), Unready> {
+    ) -> Result<(Rc<Self>, usize), Unready> {
         let mut driver = Driver::start(settings, slot).await?;
         let ready = driver.greet(settings, slots);
         let Ok(ready) = tokio::time::timeout(settings.spec.ready_timeout(), ready).await else {
@@ -120,15 +122,15 @@ impl Process {
             return Err(Unready::Unfit(cause_and_tail(words, None, &tail)));
         };
         let slots = ready?;
-        let process = Arc::new(Self {
-            state: Mutex::default(),
+        let process = Rc::new(Self {
+            state: RefCell::default(),
             wake: Notify::new(),
             over: CancellationToken::new(),
         });
         let log = Arc::clone(&settings.log);
         let name = settings.spec.name().to_owned();
-        let shared = Arc::clone(&process);
-        tokio::spawn(async move {
+        let shared = Rc::clone(&process);
+        tokio::task::spawn_local(async move {
             let log_start = driver.log_start;
             let (exit, wrong) = driver.serve(&shared).await;
             let words = |ended: &io::Result<Ended>| {
@@ -148,7 +150,7 @@ impl Process {
 
     /// Puts a request in flight: `write` appends its line, with its number. `None` if the process takes no more.
     pub fn send(&self, write: impl FnOnce(u64, &mut Vec<u8>)) -> Option<InFlight<'_>> {
-        let mut state = self.lock();
+        let mut state = self.state();
         if state.closed {
             return None;
         }
@@ -164,7 +166,7 @@ impl Process {
 
     /// Whether it takes requests.
     pub fn is_open(&self) -> bool {
-        !self.lock().closed
+        !self.state().closed
     }
 
     /// Ready when it has ended.
@@ -174,7 +176,7 @@ impl Process {
 
     /// What it did wrong of its own accord, and its peak resident memory in bytes, once it has ended.
     pub fn remains(&self) -> (Option<String>, Option<u64>) {
-        let mut state = self.lock();
+        let mut state = self.state();
         (state.fault.take(), state.peak_rss)
     }
 
@@ -189,7 +191,7 @@ impl Process {
     }
 
     fn order(&self, order: Order) {
-        let mut state = self.lock();
+        let mut state = self.state();
         state.order = state.order.max(order);
         state.closed = true;
         drop(state);
@@ -198,7 +200,7 @@ impl Process {
 
     /// Tells a request that it has been answered. The error says what the answer is instead.
     fn settle(&self, answer: Answer, now: Moment) -> Result<(), String> {
-        let mut state = self.lock();
+        let mut state = self.state();
         let id = answer.id;
         if let Some(request) = state.flight.remove(&id) {
             let _ = request.send(Ending::Answered(answer, now)); // nobody may wait for it any more
@@ -216,7 +218,7 @@ impl Process {
 
     /// Tells all that are left.
     fn bury(&self, words: &str, wrong: Option<&String>, peak_rss: Option<u64>) {
-        let mut state = self.lock();
+        let mut state = self.state();
         state.closed = true;
         state.peak_rss = peak_rss;
         let death = match (state.order, state.flight.len()) {
@@ -234,8 +236,8 @@ impl Process {
         self.over.cancel();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nobody panics while holding it")
+    fn state(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
     }
 }
 
@@ -259,7 +261,7 @@ impl InFlight<'_> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.process.lock().flight.remove(&self.id);
+        self.process.state().flight.remove(&self.id);
     }
 }
 
@@ -371,7 +373,7 @@ impl Driver {
             if wrong.is_none() {
                 wrong = self.pass_on(process).err();
                 if wrong.is_some() {
-                    process.lock().closed = true;
+                    process.state().closed = true;
                     self.kill();
                 }
             }
@@ -401,7 +403,7 @@ impl Driver {
                 () = process.wake.notified() => {}
                 () = patience => {
                     wrong = Some("the worker closed its standard output".into());
-                    process.lock().closed = true;
+                    process.state().closed = true;
                     self.kill();
                 }
             }
@@ -409,7 +411,7 @@ impl Driver {
     }
 
     fn take_orders(&mut self, process: &Process) -> Order {
-        let mut state = process.lock();
+        let mut state = process.state();
         if self.sent == self.out.len() {
             self.out.clear();
             self.sent = 0;

@@ -93,6 +93,25 @@ impl<'a> Cursor<'a> {
         self.number()
     }
 
+    /// What a function's value is in the report, if that is plain to see: a string, null or a whole number.
+    pub(super) fn value(&mut self) -> Option<Vec<u8>> {
+        if self.is_at(b"\"") {
+            return self.text().map(Cow::into_owned);
+        }
+        if self.is_at(b"null,") {
+            self.eat(b"null")?;
+            return Some(Vec::new());
+        }
+        let sign = usize::from(self.is_at(b"-"));
+        let digits = self.rest[sign..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (number, rest) = self.rest.split_at(sign + digits);
+        if digits == 0 || rest.first() != Some(&b',') {
+            return None;
+        }
+        self.rest = rest;
+        Some(number.to_vec())
+    }
+
     /// A string: borrowed if nothing in it is escaped.
     pub(super) fn text(&mut self) -> Option<Cow<'a, [u8]>> {
         let inside = self.rest.strip_prefix(b"\"")?;

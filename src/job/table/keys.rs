@@ -3,7 +3,7 @@
 use crate::diagnostic::nearest;
 
 /// Every key, by its table; `*` is any name. [`check`] keeps it complete.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 13] = [
     (
         "",
         &[
@@ -73,6 +73,10 @@ const HOMES: [(&str, &[&str]); 12] = [
             "http2",
         ],
     ),
+    (
+        "workload.python",
+        &["function", "path", "interpreter", "init", "args", "kwargs", "env", "as_bytes"],
+    ),
     ("workload.sleep", &["duration"]),
     ("workload.worker", &["argv", "args", "kwargs", "env", "cwd", "ready_timeout"]),
     ("columns.*", &["regex", "json", "header"]),
@@ -80,8 +84,7 @@ const HOMES: [(&str, &[&str]); 12] = [
 ];
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
-const LATER: [(&str, &[&str]); 3] =
-    [("", &["stages", "needs"]), ("workload", &["python"]), ("inputs", &["job"])];
+const LATER: [(&str, &[&str]); 2] = [("", &["stages", "needs"]), ("inputs", &["job"])];
 
 /// Every key that a job file can have, without its table.
 pub fn known_keys() -> impl Iterator<Item = &'static str> {
