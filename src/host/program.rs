@@ -341,7 +341,7 @@ impl Seat {
             return None;
         }
         let mut life = program.life.lock().await;
-        let process = life.process.take()?;
+        let Some(process) = life.process.take() else { return life.peak_rss };
         process.let_leave();
         tokio::select! {
             () = process.ended() => {}

@@ -99,7 +99,7 @@ impl Workload {
 
     /// Whether its result is a value, of which a column can take the member of its own name.
     pub fn returns_values(&self) -> bool {
-        matches!(self, Workload::Python(_))
+        matches!(self, Workload::Python(_) | Workload::Worker(_))
     }
 
     /// One task as it would run, in words.
