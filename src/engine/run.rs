@@ -7,8 +7,7 @@ mod stage;
 mod watch;
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
@@ -33,7 +32,7 @@ use crate::host::launcher::Launcher;
 use crate::job::{InputReader, Job, Stage};
 use crate::model::Model;
 use crate::report::progress::Progress;
-use crate::report::{Options, Report, RunFacts, Summary};
+use crate::report::{Log, Options, Report, RunFacts, Summary};
 use crate::sys::memory;
 use crate::workload::command::Keep;
 
@@ -51,9 +50,8 @@ pub struct Run {
     pub failures: Option<Failures>,
     /// How much of a command's output is kept.
     pub keep: Keep,
-    /// Where the user's own code prints.
-    pub log: PathBuf,
     launcher: SharedLauncher,
+    log: Mutex<Option<Arc<Log>>>,
 }
 
 impl Run {
@@ -68,6 +66,23 @@ impl Run {
     /// If it cannot be started.
     pub fn launcher(&self) -> io::Result<Arc<Launcher>> {
         self.launcher.get()
+    }
+}
+
+impl Run {
+    /// The job's log, which is opened when the first worker is started.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn log(&self) -> io::Result<Arc<Log>> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = &*log {
+            return Ok(Arc::clone(log));
+        }
+        let opened = self.report.open_log();
+        let opened = Arc::new(opened.map_err(|error| io::Error::other(error.to_string()))?);
+        *log = Some(Arc::clone(&opened));
+        Ok(opened)
     }
 }
 
@@ -108,8 +123,8 @@ pub fn run(
         cancel: Arc::clone(&cancel),
         failures: Failures::new(job.limits.stop_after),
         keep: if options.output { Keep::Everything } else { Keep::Capture },
-        log: options.results.join(format!("{}.log", job.name)),
         launcher: launcher.clone(),
+        log: Mutex::default(),
     });
     let services = Services::start(job, &options.results, launcher, &cancel);
     let is_stopped = cancel.level() >= Level::Drain;
@@ -230,6 +245,15 @@ fn finish(
         notes.extend(held);
     }
     let watches = || run.stages.iter().map(|live| &live.watch);
+    if let Some(log) = run
+        .log
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .and_then(Arc::into_inner)
+        .and_then(Log::finish)
+    {
+        notes.push(format!("what the workers wrote is in {}", log.display()));
+    }
     let facts = RunFacts {
         started,
         startup: watches().map(Watch::startup).max().unwrap_or_default(),

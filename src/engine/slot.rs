@@ -1,6 +1,7 @@
 //! The slot: one loop, written once. Take a task, wait until it may start, attempt it, settle it.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::io;
 
 use crate::engine::attempt::Attempt;
@@ -10,6 +11,7 @@ use crate::engine::feed::Hand;
 use crate::engine::place::{Placed, Shared};
 use crate::engine::run::{Run, StageRun};
 use crate::engine::task::{Earlier, Outcome, Record, Status, Task};
+use crate::host::program::Unfit;
 use crate::host::remote::Verdict;
 use crate::job::{Retry, Stage};
 use crate::report::Outbox;
@@ -18,7 +20,7 @@ use crate::workload::command::Keep;
 /// Runs the slot with this number, from 1, of the stage at `index` until there is nothing left to take.
 pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let (stage, live) = run.stage(index);
-    let mut worker = match Placed::start(run, stage, shared).await {
+    let mut worker = match Placed::start(run, stage, shared, number).await {
         Ok(worker) => worker,
         Err(error) => return give_up(run, &error),
     };
@@ -66,10 +68,9 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
 
 /// Without workers there is no point in going on.
 fn give_up(run: &Run, error: &io::Error) {
-    let cause = match error.kind() {
-        io::ErrorKind::InvalidInput => Cause::Unfit(error.to_string()),
-        _ => Cause::Worker(format!("failed to run a worker: {error}")),
-    };
+    let message = format!("failed to run a worker: {error}");
+    let is_unfit = error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<Unfit>);
+    let cause = if is_unfit { Cause::Unfit(message) } else { Cause::Worker(message) };
     run.cancel.raise(Level::Drain, cause);
 }
 

@@ -19,3 +19,4 @@ mod retries;
 mod services;
 mod stopping;
 mod tidy;
+mod worker;
