@@ -22,7 +22,7 @@ pub enum Placed {
     Here(Worker),
     /// In a child process.
     Away(Box<Remote>),
-    /// In a worker program of the user's.
+    /// In a program of the user's.
     Seated(Seat),
 }
 
@@ -73,9 +73,15 @@ impl Placed {
     /// # Errors
     /// If a process for it cannot be started.
     pub async fn start(run: &Run, stage: &Stage, shared: &Shared, slot: usize) -> io::Result<Self> {
-        if let Workload::Python(spec) = &stage.workload {
-            let remote = Remote::python(shared.interpreter(run, stage, spec)?, spec).await?;
-            return Ok(Self::Away(Box::new(remote)));
+        match &stage.workload {
+            Workload::Python(spec) => {
+                let remote = Remote::python(shared.interpreter(run, stage, spec)?, spec).await?;
+                return Ok(Self::Away(Box::new(remote)));
+            }
+            Workload::Worker(spec) => {
+                return seat(run, stage, shared, spec, slot).await.map(Self::Seated);
+            }
+            _ => {}
         }
         if is_away(stage.model, &stage.workload) {
             let remote = Remote::start(run.launcher()?, stage, &run.job.folder).await?;
@@ -91,11 +97,8 @@ impl Placed {
                 let client = shared.client(&spec.plan);
                 Worker::Http(Box::new(http::Worker::new(spec, &run.job.folder, client)))
             }
-            Workload::Python(_) => unreachable!("it was placed above"),
+            Workload::Python(_) | Workload::Worker(_) => unreachable!("they were placed above"),
             Workload::Sleep(spec) => Worker::Sleep(sleep::Worker::new(spec)),
-            Workload::Worker(spec) => {
-                return seat(run, stage, shared, spec, slot).await.map(Self::Seated);
-            }
         }))
     }
 
@@ -190,7 +193,8 @@ pub fn open_files(stage: &Stage) -> usize {
         Nature::Computes => 1,
         Nature::Waits => 0,
     };
-    let of_the_loop = if stage.model == Model::Threads { 4 } else { 0 };
+    let has_a_loop = stage.model == Model::Threads && stage.workload.nature() != Nature::Hosted;
+    let of_the_loop = if has_a_loop { 4 } else { 0 };
     of_the_work + of_the_loop
 }
 

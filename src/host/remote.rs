@@ -235,12 +235,12 @@ impl Remote {
             return self.run_batch(batch, attempt, settle).await;
         };
         while let Some(first) = batch.front() {
-            if first.suspect {
+            if first.is_suspect {
                 let mut alone = batch.drain(..1).collect();
                 let _turn = interpreter.turn.write().await;
                 self.run_batch(&mut alone, attempt, settle).await?;
             } else {
-                let others = batch.iter().position(|task| task.suspect).unwrap_or(batch.len());
+                let others = batch.iter().position(|task| task.is_suspect).unwrap_or(batch.len());
                 let mut together = batch.drain(..others).collect();
                 let _turn = interpreter.turn.read().await;
                 self.run_batch(&mut together, attempt, settle).await?;

@@ -43,7 +43,7 @@ pub enum Workload {
     Python(Arc<python::Spec>),
     /// Waits: stands for waiting on something.
     Sleep(sleep::Spec),
-    /// Gives tasks to a program that does many.
+    /// Gives tasks to a program that does one after another.
     Worker(worker::Spec),
 }
 
@@ -58,8 +58,7 @@ pub enum Nature {
     Requests,
     /// A process of its own, whatever that does.
     Process,
-    /// Whatever a function does in a program that has threads or an event loop of its own: one loop of ours serves all
-    /// of them.
+    /// A program that does many tasks, alone or at once: the model is its own.
     Hosted,
 }
 

@@ -53,7 +53,7 @@ impl Seat {
     }
 
     async fn attempt(&self, task: &mut Task, attempt: &Attempt<'_>) -> io::Result<Verdict> {
-        let Some(_turn) = self.turn(task.suspect, attempt).await else {
+        let Some(_turn) = self.turn(task.is_suspect, attempt).await else {
             return Ok(Verdict::Requeue);
         };
         loop {
@@ -72,10 +72,10 @@ impl Seat {
     }
 
     /// Waits until the program may be used. `None`: the job is being killed.
-    async fn turn(&self, suspect: bool, attempt: &Attempt<'_>) -> Option<Turn<'_>> {
+    async fn turn(&self, is_suspect: bool, attempt: &Attempt<'_>) -> Option<Turn<'_>> {
         let gate = &self.program.gate;
         let turn = async {
-            if suspect {
+            if is_suspect {
                 Turn::Alone { _guard: gate.write().await }
             } else {
                 Turn::Shared { _guard: gate.read().await }
@@ -115,7 +115,7 @@ impl Seat {
             }
             Ending::Died(Death::Ended) => Verdict::Requeue,
             Ending::Died(Death::OfOne) => {
-                task.suspect = true;
+                task.is_suspect = true;
                 Verdict::Requeue
             }
             Ending::Died(Death::OfThis(words)) => {
