@@ -1,7 +1,6 @@
 //! The slot: one loop, written once. Take a task, wait until it may start, attempt it, settle it.
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::io;
 
 use crate::engine::attempt::Attempt;
@@ -11,7 +10,6 @@ use crate::engine::feed::Hand;
 use crate::engine::place::{Placed, Shared};
 use crate::engine::run::{Run, StageRun};
 use crate::engine::task::{Earlier, Outcome, Record, Status, Task};
-use crate::host::program::Unfit;
 use crate::host::remote::Verdict;
 use crate::job::{Retry, Stage};
 use crate::report::Outbox;
@@ -68,9 +66,10 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
 
 /// Without workers there is no point in going on.
 fn give_up(run: &Run, error: &io::Error) {
-    let message = format!("failed to run a worker: {error}");
-    let is_unfit = error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<Unfit>);
-    let cause = if is_unfit { Cause::Unfit(message) } else { Cause::Worker(message) };
+    let cause = match error.kind() {
+        io::ErrorKind::InvalidInput => Cause::Unfit(error.to_string()),
+        _ => Cause::Worker(format!("failed to run a worker: {error}")),
+    };
     run.cancel.raise(Level::Drain, cause);
 }
 

@@ -7,7 +7,6 @@
 mod process;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,18 +29,6 @@ use process::{Death, Ending, InFlight, Process, Unready};
 const MAX_BARREN: u32 = 3;
 /// So often a program may answer what it was not asked, with nothing in flight that would show it.
 const MAX_FAULTS: u32 = 3;
-
-/// The job's own program cannot do its tasks: something for its author, not for ours.
-#[derive(Debug)]
-pub struct Unfit(String);
-
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unfit {}
 
 /// What is the same for every process of a program.
 #[derive(Clone, Debug)]
@@ -77,7 +64,7 @@ impl Pool {
     /// A seat for this slot: in a program that has one free, else in another one.
     ///
     /// # Errors
-    /// If the program cannot be started, or does not get ready; [`Unfit`] if that is its own doing.
+    /// If the program cannot be started, or does not get ready; of the kind `InvalidInput` if that is its own doing.
     pub async fn seat(&self, settings: &Settings, slot: usize) -> io::Result<Seat> {
         let mut programs = self.programs.lock().await;
         let free = programs.iter().find(|program| program.take_seat());
@@ -226,8 +213,9 @@ impl Life {
     }
 }
 
+/// The job's own program cannot do its tasks: something for its author, not for ours.
 fn unfit(words: String) -> io::Error {
-    io::Error::other(Unfit(words))
+    io::Error::new(io::ErrorKind::InvalidInput, words)
 }
 
 /// A slot's place in a program: one request at a time.

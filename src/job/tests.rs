@@ -507,7 +507,7 @@ fn workloads_are_needed_and_known() {
         ("model = \"async\"", &["`a.toml` has no workload"][..]),
         ("[workload]", &["`[workload]` has no kind"]),
         ("[workload.slep]", &["unknown key `slep`"]),
-        ("[workload.python]\nfunction = \"x\"", &["`python` is not supported yet"]),
+        ("[workload.python]\nfunction = \"x\"", &["`x` does not name a function"]),
         ("[[stages]]\nname = \"x\"", &["`stages` is not supported yet"]),
     ] {
         assert_eq!(Files::new(text).messages(), messages, "{text}");

@@ -13,6 +13,7 @@ mod limits;
 mod models;
 mod orphans;
 mod pausing;
+mod python;
 mod reports;
 mod resume;
 mod retries;
