@@ -193,7 +193,7 @@ pub fn run(
         feed,
         report,
         cancel: Arc::clone(&cancel),
-        admission: Admission::new(job.stage.pace, headroom),
+        admission: Admission::new(job.stage.pace, headroom, job.stage.group.clone()),
         failures: Failures::new(job.limits.stop_after),
         watch: Watch::new(started),
         keep: if options.output { Keep::Everything } else { Keep::Capture },

@@ -20,6 +20,7 @@ mod partial;
 pub mod plan;
 pub mod progress;
 mod publish;
+mod reading;
 mod recorder;
 mod row;
 mod stamp;
@@ -42,8 +43,10 @@ pub use error::ReportError;
 pub use kept::Kept;
 pub use layout::{COLUMNS_AFTER, COLUMNS_BEFORE, COLUMNS_LAST, is_report_column};
 pub use outbox::{Failure, Outbox};
+pub use reading::Reading;
 pub use stats::{Counts, Spread, Tally, Totals};
 pub use summary::Summary;
+pub use summary_file::skip;
 
 use crate::engine::cancel::Cancel;
 use crate::engine::clock::{Calendar, Moment};
