@@ -47,7 +47,7 @@ impl Head {
         }
         let mut root = Table::root(&document, &root);
         if let Some(name) = root.get::<JobName>("name") {
-            head.name = name.get_ref().as_str().to_owned();
+            head.name = name.get_ref().to_string();
         }
         head.exclusive = root.get::<bool>("exclusive").is_some_and(Spanned::into_inner);
         let needs = root.get::<Vec<Spanned<String>>>("needs").map(Spanned::into_inner);
