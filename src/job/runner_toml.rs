@@ -132,3 +132,49 @@ fn add<'a>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(settings: &str, job: &str) -> String {
+        let source = Arc::new(Source { name: NAME.into(), text: settings.into() });
+        let mut root = DeTable::parse(job).unwrap().into_inner();
+        merge(&mut root, &source, 1000);
+        show(&DeValue::Table(root))
+    }
+
+    fn show(value: &DeValue<'_>) -> String {
+        match value {
+            DeValue::Table(table) => {
+                let entry =
+                    |(key, value): (&Spanned<toml::de::DeString<'_>>, &Spanned<DeValue<'_>>)| {
+                        format!("{}={}", key.get_ref(), show(value.get_ref()))
+                    };
+                format!("{{{}}}", table.iter().map(entry).collect::<Vec<_>>().join(" "))
+            }
+            DeValue::Array(array) => {
+                array.iter().map(|element| show(element.get_ref())).collect::<Vec<_>>().join(",")
+            }
+            DeValue::Integer(number) => number.to_string(),
+            other => other.type_str().into(),
+        }
+    }
+
+    #[test]
+    fn a_default_stands_in_for_what_a_job_does_not_say() {
+        let settings = "[defaults.limits]\nburst = 1\ndeadline = 2\n[defaults.retry]\ndelay = 3\n";
+        for (job, expected) in [
+            ("", "{limits={burst=1 deadline=2} retry={delay=3}}"),
+            ("[limits]\nburst = 9", "{limits={burst=9 deadline=2} retry={delay=3}}"),
+            ("limits = 9\nretry = { delay = 9 }", "{limits=9 retry={delay=9}}"),
+            (
+                "[[stages]]\nname = 1\n[[stages]]\nlimits = { burst = 9 }",
+                "{stages={name=1 limits={burst=1} retry={delay=3}},{limits={burst=9} retry={delay=3}} \
+                 limits={deadline=2}}",
+            ),
+        ] {
+            assert_eq!(merged(settings, job), expected, "{job}");
+        }
+    }
+}
