@@ -5,9 +5,10 @@ mod error;
 use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
@@ -56,6 +57,8 @@ pub struct Run {
     pub keep: Keep,
     /// Whether a loop has more than one slot.
     pub shares_loops: bool,
+    /// Where the user's own code prints.
+    pub log: PathBuf,
     launcher: SharedLauncher,
 }
 
@@ -99,6 +102,7 @@ pub struct Watch {
     held_nanos: AtomicU64,
     longest_nanos: AtomicU64,
     worker_peak_bytes: AtomicU64,
+    about: OnceLock<Option<String>>,
 }
 
 impl Watch {
@@ -110,6 +114,7 @@ impl Watch {
             held_nanos: zero(),
             longest_nanos: zero(),
             worker_peak_bytes: zero(),
+            about: OnceLock::new(),
         }
     }
 
@@ -117,6 +122,11 @@ impl Watch {
     pub fn ready(&self) {
         let nanos = self.started.elapsed().as_nanos() as u64;
         self.ready_nanos.fetch_max(nanos, Ordering::Relaxed);
+    }
+
+    /// What is worth saying of the program that does the work; the first one to be asked speaks for all.
+    pub fn learn(&self, about: impl FnOnce() -> Option<String>) {
+        self.about.get_or_init(about);
     }
 
     /// A computation has held its loop for this long.
@@ -149,7 +159,7 @@ impl Watch {
         let longest = Duration::from_nanos(self.longest_nanos.load(Ordering::Relaxed));
         (held >= WORTH_SAYING).then(|| {
             format!(
-                "computations held the event loop for {:.3} s, {:.3} s at the longest",
+                "tasks that compute held the event loop for {:.3} s, {:.3} s at the longest",
                 held.as_secs_f64(),
                 longest.as_secs_f64()
             )
@@ -197,6 +207,7 @@ pub fn run(
         failures: Failures::new(job.limits.stop_after),
         watch: Watch::new(started),
         keep: if options.output { Keep::Everything } else { Keep::Capture },
+        log: options.results.join(format!("{}.log", job.name)),
         shares_loops: job.stage.model == Model::Async && slots > 1,
         launcher: launcher.clone(),
     });
@@ -218,6 +229,7 @@ pub fn run(
         }
         Some(Cause::Service(failure)) => Err(RunError::Service(failure.clone(), Box::new(summary))),
         Some(Cause::Worker(message)) => Err(RunError::Worker(message.clone(), Box::new(summary))),
+        Some(Cause::Unfit(message)) => Err(RunError::Unfit(message.clone(), Box::new(summary))),
         Some(Cause::Deadline) => Err(RunError::Deadline(Box::new(summary))),
         _ => Ok(summary),
     }
@@ -330,6 +342,9 @@ fn finish(
 ) -> Result<Summary, RunError> {
     let mut reason = run.job.stage.reason.clone();
     let mut notes: Vec<_> = left_out.into_iter().collect();
+    if let Some(about) = run.watch.about.get().and_then(Option::as_deref) {
+        reason = format!("{reason}; {about}");
+    }
     if let Some(note) = run.watch.held_note().filter(|_| run.job.stage.model == Model::Async) {
         reason = format!("{reason}; {note}");
         notes.push(note);

@@ -22,6 +22,7 @@ pub async fn run(run: &Run, shared: &Shared, number: usize) {
         Err(error) => return give_up(run, &error),
     };
     run.watch.ready();
+    run.watch.learn(|| worker.about());
     let stage = &run.job.stage;
     let attempt = Attempt {
         number: 1,
@@ -68,7 +69,11 @@ pub async fn run(run: &Run, shared: &Shared, number: usize) {
 
 /// Without workers there is no point in going on.
 fn give_up(run: &Run, error: &io::Error) {
-    run.cancel.raise(Level::Drain, Cause::Worker(format!("failed to run a worker: {error}")));
+    let cause = match error.kind() {
+        io::ErrorKind::InvalidInput => Cause::Unfit(error.to_string()),
+        _ => Cause::Worker(format!("failed to run a worker: {error}")),
+    };
+    run.cancel.raise(Level::Drain, cause);
 }
 
 /// Where a slot settles its tasks.

@@ -33,7 +33,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use columns::Column;
-pub use fields::Fields;
+pub use fields::{Fields, Kind, Value};
 pub use inputs::{InputError, InputReader, Inputs, Reported};
 pub use limits::{Concurrency, Count, Period, RawModel, Timeout};
 pub use name::JobName;
@@ -47,7 +47,7 @@ pub use services::{Address, Ready, Service};
 pub use size::ByteSize;
 pub use stop_after::{FailureLimit, Running, StopAfter};
 pub use table::{Table, known_keys};
-pub use template::{Scope, Template, TemplateError, Values};
+pub use template::{Scope, Template, TemplateError, ValueTemplate, Values};
 
 use crate::engine::group::Group;
 use crate::model::Model;

@@ -4,7 +4,7 @@ use crate::diagnostic::nearest;
 use crate::job::runner_toml;
 
 /// Every key, by its table; `*` is any name. [`check`] keeps it complete.
-const HOMES: [(&str, &[&str]); 13] = [
+const HOMES: [(&str, &[&str]); 14] = [
     (
         "",
         &[
@@ -77,6 +77,10 @@ const HOMES: [(&str, &[&str]); 13] = [
             "http2",
         ],
     ),
+    (
+        "workload.python",
+        &["function", "path", "interpreter", "init", "args", "kwargs", "env", "as_bytes"],
+    ),
     ("workload.sleep", &["duration"]),
     ("columns.*", &["regex", "json", "header"]),
     ("services.*", &["argv", "env", "cwd", "ready", "timeout"]),
@@ -85,7 +89,7 @@ const HOMES: [(&str, &[&str]); 13] = [
 ];
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
-const LATER: [(&str, &[&str]); 2] = [("", &["stages"]), ("workload", &["python", "worker"])];
+const LATER: [(&str, &[&str]); 2] = [("", &["stages"]), ("workload", &["worker"])];
 
 /// Every key that a job file can have, without its table.
 pub fn known_keys() -> impl Iterator<Item = &'static str> {
