@@ -90,8 +90,7 @@ impl batch::Runner for Runner<'_> {
         let reason = format!("skipped: it needs `{needed}`, which did not end ok");
         let say = |message: String| progress::aside(|| complain(message));
         say(format!("{}: {reason}", job.name));
-        let stage = job.plan().ok().map(|job| &job.stage);
-        match report::skip(&job.results, &job.name, stage, &reason) {
+        match report::skip(&job.results, &job.name, job.plan().ok(), &reason) {
             Ok(warning) => {
                 if let Some(warning) = warning {
                     say(format!("{}: {warning}", job.name));

@@ -34,7 +34,8 @@ use crate::engine::task::{CpuTime, Outcome, Status};
 use crate::json::write_text;
 use crate::workload::compute::Function;
 use crate::workload::http;
-use text::{Cursor, Text, unescape, write_number};
+use text::{Cursor, write_number};
+pub(super) use text::{Text, unescape};
 
 /// The version that both ends must speak.
 pub const VERSION: u32 = 1;

@@ -70,8 +70,8 @@ pub struct Job {
     pub inputs: Inputs,
     /// What runs meanwhile, in the order in which it is started.
     pub services: Vec<Service>,
-    /// What is done to each.
-    pub stage: Stage,
+    /// What is done to each, in this order; at least one.
+    pub stages: Vec<Stage>,
     /// What ends the job early or holds it up as a whole.
     pub limits: JobLimits,
     /// How the report is written.
@@ -80,6 +80,23 @@ pub struct Job {
     pub results: PathBuf,
     /// What the workload and the columns come to: another one is another job to `--resume`.
     pub identity: [u8; 32],
+}
+
+impl Job {
+    /// Whether it has `[[stages]]`: then its report says so much of each.
+    pub fn is_staged(&self) -> bool {
+        self.stages.iter().any(|stage| stage.name.is_some())
+    }
+
+    /// The names of `[[stages]]`; none in a job without.
+    pub fn stage_names(&self) -> Vec<String> {
+        self.stages.iter().filter_map(|stage| stage.name.clone()).collect()
+    }
+
+    /// The longest grace of its stages.
+    pub fn grace(&self) -> Duration {
+        self.stages.iter().map(|stage| stage.grace).max().unwrap_or_default()
+    }
 }
 
 /// The limits of a whole job.
@@ -105,6 +122,8 @@ pub struct Pace {
 /// One workload, the model that it runs under, and its limits.
 #[derive(Debug)]
 pub struct Stage {
+    /// What `[[stages]]` calls it; `None` in a job without, which is a pipeline of one.
+    pub name: Option<String>,
     /// Who runs the slots.
     pub model: Model,
     /// Why this model: the summary's `reason`.

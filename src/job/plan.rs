@@ -146,7 +146,8 @@ fn plan(
                 fields: plan.fields.unwrap_or_default(),
                 inputs,
                 services,
-                stage: Stage {
+                stages: vec![Stage {
+                    name: None,
                     model: settled.model,
                     reason: settled.reason,
                     concurrency: settled.concurrency,
@@ -158,7 +159,7 @@ fn plan(
                     retry,
                     workload,
                     columns,
-                },
+                }],
                 limits: limits.job,
                 report,
                 results: setting.results.to_owned(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use csv::ByteRecord;
 
 use crate::engine::task::Status;
-use crate::job::Stage;
+use crate::job::Job;
 use crate::report::layout::is_formula;
 use crate::report::number::{seconds, thousandths};
 use crate::report::publish::replace;
@@ -62,7 +62,7 @@ pub(super) fn replace_row(
     })
 }
 
-/// Puts the row of a job that was skipped into `summary.csv`: nothing was measured. `stage` is what it would have run,
+/// Puts the row of a job that was skipped into `summary.csv`: nothing was measured. `plan` is what it would have run,
 /// if that is known; `reason` says why it did not. Returns what the user should be warned of.
 ///
 /// # Errors
@@ -70,14 +70,14 @@ pub(super) fn replace_row(
 pub fn skip(
     results: &Path,
     job: &str,
-    stage: Option<&Stage>,
+    plan: Option<&Job>,
     reason: &str,
 ) -> Result<Option<String>, ReportError> {
     let path = results.join("summary.csv");
     let row = COLUMNS.map(|column| match column {
         "job" => job.into(),
-        "model" => stage.map(|stage| stage.model.name().into()).unwrap_or_default(),
-        "concurrency" => stage.map(|stage| stage.concurrency.to_string()).unwrap_or_default(),
+        "model" => plan.map(|job| job.stages[0].model.name().into()).unwrap_or_default(),
+        "concurrency" => plan.map(|job| job.stages[0].concurrency.to_string()).unwrap_or_default(),
         "tasks" | "ok" | "failed" | "timeout" | "crashed" | "cancelled" => "0".into(),
         "skipped" => "1".into(),
         "reason" => safe(reason),

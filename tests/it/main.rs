@@ -20,3 +20,4 @@ mod retries;
 mod services;
 mod stopping;
 mod tidy;
+mod worker;

@@ -90,6 +90,7 @@ impl Test {
         let attempt = Attempt {
             number: 1,
             slot: 1,
+            seat: 1,
             timeout: self.timeout,
             grace: Duration::ZERO,
             cancel: &self.cancel,

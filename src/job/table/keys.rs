@@ -4,7 +4,7 @@ use crate::diagnostic::nearest;
 use crate::job::runner_toml;
 
 /// Every key, by its table; `*` is any name. [`check`] keeps it complete.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 15] = [
     (
         "",
         &[
@@ -82,6 +82,7 @@ const HOMES: [(&str, &[&str]); 14] = [
         &["function", "path", "interpreter", "init", "args", "kwargs", "env", "as_bytes"],
     ),
     ("workload.sleep", &["duration"]),
+    ("workload.worker", &["argv", "args", "kwargs", "env", "cwd", "ready_timeout"]),
     ("columns.*", &["regex", "json", "header"]),
     ("services.*", &["argv", "env", "cwd", "ready", "timeout"]),
     (runner_toml::TABLE, &["results", "groups", "defaults"]),
@@ -89,7 +90,7 @@ const HOMES: [(&str, &[&str]); 14] = [
 ];
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
-const LATER: [(&str, &[&str]); 2] = [("", &["stages"]), ("workload", &["worker"])];
+const LATER: [(&str, &[&str]); 1] = [("", &["stages"])];
 
 /// Every key that a job file can have, without its table.
 pub fn known_keys() -> impl Iterator<Item = &'static str> {
