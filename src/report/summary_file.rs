@@ -77,7 +77,7 @@ pub fn skip(
     let row = COLUMNS.map(|column| match column {
         "job" => job.into(),
         "model" => plan.map(|job| job.stages[0].model.name().into()).unwrap_or_default(),
-        "concurrency" => plan.map(|job| job.stages[0].concurrency.to_string()).unwrap_or_default(),
+        "concurrency" => plan.map(slots).unwrap_or_default(),
         "tasks" | "ok" | "failed" | "timeout" | "crashed" | "cancelled" => "0".into(),
         "skipped" => "1".into(),
         "reason" => safe(reason),
@@ -88,6 +88,11 @@ pub fn skip(
     put(results, &path, &row).map_err(|error| {
         ReportError::write(format!("failed to write `{}`: {error}", path.display()))
     })
+}
+
+/// Of all its stages.
+fn slots(job: &Job) -> String {
+    job.stages.iter().map(|stage| stage.concurrency).sum::<usize>().to_string()
 }
 
 type Row = [String; COLUMNS.len()];
