@@ -99,7 +99,7 @@ pub fn describe_later(name: &str, file: &Path, absences: &Diagnostics) -> String
 /// If one of their inputs is bad.
 pub fn dry_run(job: &Job) -> Result<String, InputError> {
     if job.inputs.are_reported() {
-        return Ok(format!("{}: {}\n", job.name, tasks(job)?));
+        return Ok(format!("{}: tasks: {}\n", job.name, tasks(job)?));
     }
     let mut text = format!("{}: {} tasks, the first as they would run\n", job.name, tasks(job)?);
     for (number, task) in (1..).zip(first_tasks(job, SHOWN)?) {
@@ -113,7 +113,7 @@ fn tasks(job: &Job) -> Result<String, InputError> {
         return Ok(HumanCount(tasks).to_string());
     }
     if job.inputs.are_reported() {
-        return Ok("as many as the report has rows that it reads".into());
+        return Ok("one for each row of the report that it reads".into());
     }
     if job.inputs.can_block() {
         return Ok("as many as the input brings".into());

@@ -165,7 +165,7 @@ fn planning_needs_no_report() {
             ["check"] => TestJob::again(ran.run()).args(["check", "first.toml", "job.toml"]).run(),
             _ => ran.run(),
         };
-        ran.exit(0).stdout_has("as many as the report has rows");
+        ran.exit(0).stdout_has("one for each row of the report");
     }
     let ran = reader("csv")
         .file(
