@@ -2,6 +2,7 @@
 
 mod support;
 
+mod batches;
 mod command_line;
 mod commands;
 mod crash;
