@@ -3,6 +3,7 @@
 mod error;
 mod launch;
 mod log;
+mod open_files;
 mod pool;
 mod stage;
 mod watch;
@@ -11,10 +12,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit};
-
 pub use error::RunError;
 pub use launch::SharedLauncher;
+use open_files::OpenFiles;
 pub use stage::StageRun;
 pub use watch::Watch;
 
@@ -26,7 +26,6 @@ use crate::engine::eviction::Evictions;
 use crate::engine::feed::Feed;
 use crate::engine::guard::{Failures, Guard};
 use crate::engine::headroom::Headroom;
-use crate::engine::place;
 use crate::engine::services::Services;
 use crate::engine::task::Record;
 use crate::host::launcher::Launcher;
@@ -93,7 +92,7 @@ pub fn run(
     memory::forget_peak();
     let calendar = Calendar::now();
     let slots: Vec<_> = job.stages.iter().map(|stage| stage::slots(job, stage)).collect();
-    check_open_files(job, &slots)?;
+    let _open_files = OpenFiles::reserve(job, &slots)?;
     let headroom = job.limits.min_free_memory.map(Headroom::new).map(Arc::new);
     let cancel = Arc::new(match headroom {
         Some(_) => Cancel::with_evictions(Evictions::new(slots.iter().sum())),
@@ -168,29 +167,12 @@ impl Together<'_> {
                 slots,
                 seats_before: stages.iter().map(|stage: &StageRun| stage.slots).sum(),
                 feed: Arc::new(feed),
-                admission: Admission::new(stage.pace, self.headroom.clone()),
+                admission: Admission::new(stage.pace, self.headroom.clone(), stage.group.clone()),
                 watch: Watch::new(self.started),
                 shares_loops: StageRun::shares_loops(stage, slots),
             });
         }
         Ok(stages)
-    }
-}
-
-/// Better one error than a failed row for every task that finds no descriptor left.
-fn check_open_files(job: &Job, slots: &[usize]) -> Result<(), RunError> {
-    /// For the report, the loops and the runtime.
-    const OF_THE_RUNNER: usize = 64;
-    let of_stages =
-        job.stages.iter().zip(slots).map(|(stage, slots)| slots * place::open_files(stage));
-    let needed = OF_THE_RUNNER + of_stages.sum::<usize>();
-    let slots: usize = slots.iter().sum();
-    match getrlimit(Resource::Nofile).current {
-        Some(limit) if (needed as u64) > limit => Err(RunError::OpenFiles(format!(
-            "{slots} tasks at once need {needed} open files, and {limit} are allowed: lower `limits.concurrency`, or \
-             raise the limit (`ulimit -n`)"
-        ))),
-        _ => Ok(()),
     }
 }
 

@@ -21,6 +21,7 @@ mod partial;
 pub mod plan;
 pub mod progress;
 mod publish;
+mod reading;
 mod recorder;
 mod row;
 mod stamp;
@@ -44,8 +45,10 @@ pub use kept::Kept;
 pub use layout::{COLUMNS_AFTER, COLUMNS_BEFORE, COLUMNS_LAST, is_report_column};
 pub use log::Log;
 pub use outbox::{Failure, Outbox};
+pub use reading::Reading;
 pub use stats::{Counts, Spread, Tally, Totals};
 pub use summary::Summary;
+pub use summary_file::skip;
 
 use crate::engine::cancel::Cancel;
 use crate::engine::clock::{Calendar, Moment};

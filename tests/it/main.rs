@@ -2,6 +2,7 @@
 
 mod support;
 
+mod batches;
 mod command_line;
 mod commands;
 mod crash;
@@ -13,6 +14,7 @@ mod limits;
 mod models;
 mod orphans;
 mod pausing;
+mod python;
 mod reports;
 mod resume;
 mod retries;
