@@ -2,13 +2,14 @@
 
 mod error;
 mod launch;
+mod log;
 mod open_files;
 mod pool;
 mod stage;
 mod watch;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::RunError;
@@ -50,7 +51,7 @@ pub struct Run {
     /// How much of a command's output is kept.
     pub keep: Keep,
     launcher: SharedLauncher,
-    log: Mutex<Option<Arc<Log>>>,
+    log: log::SharedLog,
 }
 
 impl Run {
@@ -66,22 +67,13 @@ impl Run {
     pub fn launcher(&self) -> io::Result<Arc<Launcher>> {
         self.launcher.get()
     }
-}
 
-impl Run {
-    /// The job's log, which is opened when the first worker is started.
+    /// The job's log: where the user's own code prints.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn log(&self) -> io::Result<Arc<Log>> {
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(log) = &*log {
-            return Ok(Arc::clone(log));
-        }
-        let opened = self.report.open_log();
-        let opened = Arc::new(opened.map_err(|error| io::Error::other(error.to_string()))?);
-        *log = Some(Arc::clone(&opened));
-        Ok(opened)
+        self.log.get(&self.report)
     }
 }
 
@@ -123,7 +115,7 @@ pub fn run(
         failures: Failures::new(job.limits.stop_after),
         keep: if options.output { Keep::Everything } else { Keep::Capture },
         launcher: launcher.clone(),
-        log: Mutex::default(),
+        log: log::SharedLog::default(),
     });
     let services = Services::start(job, &options.results, launcher, &cancel);
     let is_stopped = cancel.level() >= Level::Drain;
@@ -226,16 +218,10 @@ fn finish(
         reasons.extend([Some(stage.reason.clone()), about, held.clone()].into_iter().flatten());
         notes.extend(held);
     }
-    let watches = || run.stages.iter().map(|live| &live.watch);
-    if let Some(log) = run
-        .log
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
-        .and_then(Arc::into_inner)
-        .and_then(Log::finish)
-    {
+    if let Some(log) = run.log.finish() {
         notes.push(format!("what the workers wrote is in {}", log.display()));
     }
+    let watches = || run.stages.iter().map(|live| &live.watch);
     let facts = RunFacts {
         started,
         startup: watches().map(Watch::startup).max().unwrap_or_default(),
