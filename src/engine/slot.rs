@@ -97,11 +97,12 @@ impl Desk<'_> {
         }
         task.attempts += 1;
         let stage = &self.run.job.stage;
-        let record = record(stage, self.number, task, outcome);
-        if let Some(retry) = &stage.retry
-            && let Some(due) = self.next_attempt(retry, &record)
-        {
-            return self.wait(record, due);
+        let mut record = record(stage, self.number, task, outcome);
+        if let Some(retry) = &stage.retry {
+            if let Some(due) = self.next_attempt(retry, &record) {
+                return self.wait(record, due);
+            }
+            quarantine(retry, &mut record.outcome);
         }
         if let Some(failures) = &self.run.failures {
             failures.count(record.outcome.status, &self.run.cancel);
@@ -133,12 +134,24 @@ impl Desk<'_> {
     }
 }
 
-fn record(stage: &Stage, slot: usize, mut task: Task, outcome: Outcome) -> Record {
+/// Says so if worker processes died of a task at every attempt: then it was no accident. Like any task that has had its
+/// last attempt, it does not come back in this run.
+fn quarantine(retry: &Retry, outcome: &mut Outcome) {
+    let lost = outcome.workers_lost;
+    if lost >= retry.max_attempts {
+        outcome.error = format!("quarantined, {lost} workers died of it: {}", outcome.error);
+    }
+}
+
+fn record(stage: &Stage, slot: usize, mut task: Task, mut outcome: Outcome) -> Record {
     let output = if outcome.output.is_empty() { &outcome.result } else { &outcome.output };
     let columns =
         stage.columns.iter().map(|column| column.extract(output, &outcome.headers)).collect();
     let (first_started, queued) = match task.earlier.take() {
-        Some(earlier) => (Some(earlier.first_started), Some(earlier.queued)),
+        Some(earlier) => {
+            outcome.workers_lost += earlier.outcome.workers_lost;
+            (Some(earlier.first_started), Some(earlier.queued))
+        }
         None if !outcome.has_run => (None, None),
         None => (Some(outcome.started), Some(outcome.started.since(task.taken))),
     };
