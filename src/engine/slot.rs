@@ -111,13 +111,15 @@ impl Desk<'_> {
     }
 
     /// Notes the attempt that was the last one; says when the next one is due, if there is to be one.
-    #[cold]
     fn next_attempt(&mut self, retry: &Retry, record: &Record) -> Option<Moment> {
         let Record { task, outcome, .. } = record;
-        self.outbox.put_attempt(task, outcome);
-        let again = retry.wants(task.attempts, outcome) && self.run.cancel.level() == Level::Run;
-        let pause = || retry.pause(task.attempts, outcome.retry_after, fastrand::f64());
-        again.then(|| Moment::now() + pause())
+        self.outbox.note_attempt(task, outcome);
+        if !retry.wants(task.attempts, outcome) || self.run.cancel.level() != Level::Run {
+            return None; // its row goes with the task's
+        }
+        self.outbox.put_attempt();
+        let pause = retry.pause(task.attempts, outcome.retry_after, fastrand::f64());
+        Some(Moment::now() + pause)
     }
 
     /// Lets a task wait for its next attempt, without a slot.

@@ -42,6 +42,8 @@ pub struct Outbox {
     encoder: Encoder,
     identify: Identify,
     row: Vec<u8>,
+    /// The row of an attempt that was noted and not handed on.
+    attempt: Vec<u8>,
     /// Failures that are known not to be news.
     seen: Vec<String>,
 }
@@ -55,10 +57,18 @@ impl Outbox {
         drop(trays);
         let encoder = Encoder::new(Arc::clone(&shared.layout), shared.calendar);
         let identify = Identify::new(shared.seed);
-        Self { shared, tray, encoder, identify, row: Vec::new(), seen: Vec::new() }
+        Self {
+            shared,
+            tray,
+            encoder,
+            identify,
+            row: Vec::new(),
+            attempt: Vec::new(),
+            seen: Vec::new(),
+        }
     }
 
-    /// Hands a record on. Never blocks: ask [`Outbox::is_full`] before the next task.
+    /// Hands a record on, with the attempt that was noted for it. Never blocks: ask [`Outbox::is_full`] before the next task.
     #[expect(clippy::needless_pass_by_value, reason = "this is where a record ends")]
     pub fn put(&mut self, record: Record) {
         self.row.clear();
@@ -67,18 +77,25 @@ impl Outbox {
         }
         self.note_failure(&record);
         let identity = self.identify.of(&record.task.fields);
-        let bytes = self.tray.push(&record, &self.row, identity);
+        let bytes = self.tray.push(&record, &self.row, identity, &self.attempt);
+        self.attempt.clear();
         self.shared.ring(bytes);
         if let Some(printer) = &self.shared.printer {
             printer.print(&record.outcome);
         }
     }
 
-    /// Hands on the row of the attempt that `task` has had last, for `<job>.attempts.csv`. Never blocks.
-    pub fn put_attempt(&mut self, task: &Task, outcome: &Outcome) {
-        self.row.clear();
-        self.encoder.push_attempt(&mut self.row, task, outcome);
-        let bytes = self.tray.push_attempt(&self.row);
+    /// Notes the attempt that `task` has had last, for `<job>.attempts.csv`: it is handed on with the task's record, or
+    /// by [`Outbox::put_attempt`] if that does not follow at once.
+    pub fn note_attempt(&mut self, task: &Task, outcome: &Outcome) {
+        self.attempt.clear();
+        self.encoder.push_attempt(&mut self.attempt, task, outcome);
+    }
+
+    /// Hands on the attempt that was noted. Never blocks.
+    pub fn put_attempt(&mut self) {
+        let bytes = self.tray.push_attempt(&self.attempt);
+        self.attempt.clear();
         self.shared.ring(bytes);
     }
 
@@ -158,11 +175,12 @@ pub(super) struct Tray {
 
 impl Tray {
     /// Returns how many bytes stand in the tray now.
-    fn push(&self, record: &Record, row: &[u8], identity: u128) -> usize {
+    fn push(&self, record: &Record, row: &[u8], identity: u128, attempt: &[u8]) -> usize {
         let status = record.outcome.status;
         let check = state::check(row, identity, status);
         let mut batch = lock(&self.batch);
         batch.push(record, row, (identity, check));
+        batch.attempts.extend_from_slice(attempt);
         self.filled(&batch)
     }
 

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod campaigns;
 mod command_line;
 mod commands;
 mod crash;
