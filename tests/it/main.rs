@@ -6,6 +6,7 @@ mod campaigns;
 mod command_line;
 mod commands;
 mod crash;
+mod disk;
 mod fuzz_smoke;
 mod http;
 mod inputs;
