@@ -9,14 +9,14 @@ use std::process::Command;
 use crate::support::{Ran, Running, TestJob, runner};
 
 /// Tasks that wait until the file `go` is there.
-const JOB: &str = r#"
+const JOB: &str = r"
     [inputs]
     repeat = 6
     [workload.command]
     shell = 'test $RUNNER_TASK -lt 4 || while ! test -e go; do sleep 0.01; done'
     [limits]
     concurrency = 2
-"#;
+";
 
 /// Starts it; returns when the first tasks have their rows.
 fn begin() -> Running {

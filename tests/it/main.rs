@@ -21,3 +21,4 @@ mod retries;
 mod services;
 mod stopping;
 mod tidy;
+mod worker;
