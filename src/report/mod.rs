@@ -24,6 +24,7 @@ mod publish;
 mod reading;
 mod recorder;
 mod row;
+mod sequence;
 mod stamp;
 mod state;
 mod stats;
@@ -36,6 +37,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -205,13 +207,15 @@ impl Report {
             calendar: Calendar::now(),
             seed,
             trays: std::sync::Mutex::default(),
+            full: AtomicUsize::new(0),
             bell: Bell::default(),
             remarks: Remarks::new(&layout),
             printer,
             layout,
         });
+        let order = job.settings.order;
         let recorder =
-            Recorder::new(Arc::clone(&shared), Arc::clone(&counts), cancel, begun, attempts);
+            Recorder::new(Arc::clone(&shared), Arc::clone(&counts), cancel, begun, attempts, order);
         let recorder =
             thread::Builder::new().name("recorder".into()).spawn(|| recorder.run()).map_err(
                 |error| ReportError::internal(format!("failed to start the recorder: {error}")),

@@ -3,9 +3,11 @@
 mod support;
 
 mod batches;
+mod campaigns;
 mod command_line;
 mod commands;
 mod crash;
+mod disk;
 mod fuzz_smoke;
 mod http;
 mod inputs;
