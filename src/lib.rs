@@ -4,6 +4,7 @@
 //! `jobs/*.toml` -> [`job::Job`] -> [`engine`] feed -> slot -> record -> [`report`].
 
 pub mod cli;
+pub mod compare;
 pub mod diagnostic;
 pub mod engine;
 pub mod exit;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use runner::cli::{CheckArgs, Cli, Command, RunArgs};
+use runner::compare;
 use runner::diagnostic::complain;
 use runner::engine::control::Control;
 use runner::engine::run::{self, SharedLauncher};
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     let exit = match Cli::read() {
         Command::Run(args) => run_jobs(&args),
         Command::Check(args) => check(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Models => {
             terminal::say(&plan::models());
             Exit::Ok

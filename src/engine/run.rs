@@ -32,7 +32,7 @@ use crate::host::launcher::Launcher;
 use crate::job::{Job, Values};
 use crate::model::{self, Model};
 use crate::report::progress::Progress;
-use crate::report::{Options, Report, RunFacts, Summary};
+use crate::report::{Options, Report, RunFacts, ServiceTimes, Summary};
 use crate::sys::memory;
 use crate::workload::command::Keep;
 
@@ -141,11 +141,16 @@ impl Watch {
         Duration::from_nanos(self.ready_nanos.load(Ordering::Relaxed))
     }
 
+    /// How long loops were held.
+    fn held_for(&self) -> Duration {
+        Duration::from_nanos(self.held_nanos.load(Ordering::Relaxed))
+    }
+
     /// What is to be said about loops that were held.
     fn held_note(&self) -> Option<String> {
         /// What nobody notices is not said.
         const WORTH_SAYING: Duration = Duration::from_millis(1);
-        let held = Duration::from_nanos(self.held_nanos.load(Ordering::Relaxed));
+        let held = self.held_for();
         let longest = Duration::from_nanos(self.longest_nanos.load(Ordering::Relaxed));
         (held >= WORTH_SAYING).then(|| {
             format!(
@@ -200,17 +205,21 @@ pub fn run(
         shares_loops: job.stage.model == Model::Async && slots > 1,
         launcher: launcher.clone(),
     });
+    let services_from = Moment::now();
     let services = Services::start(job, &options.results, launcher, &cancel);
+    let services_start = services_from.elapsed();
     let is_stopped = cancel.level() >= Level::Drain;
     let pool = if is_stopped { Ok(()) } else { run_pool(&run, slots) };
+    let tasks_ended = Moment::now();
     drop(services);
+    let services = ServiceTimes { start: services_start, end: tasks_ended.elapsed() };
     if pool.is_err() {
         cancel.raise(Level::Kill, Cause::Worker("the pool failed".into()));
     }
     let left_out = report_unrun(&run);
     drop(attached);
     let run = Arc::into_inner(run).expect("every slot has ended, and none keeps the run");
-    let summary = finish(run, started, calendar, left_out)?;
+    let summary = finish(run, started, calendar, services, left_out)?;
     pool?;
     match cancel.cause() {
         Some(Cause::Input(message)) => {
@@ -326,17 +335,22 @@ fn finish(
     run: Run,
     started: Moment,
     calendar: Calendar,
+    services: ServiceTimes,
     left_out: Option<String>,
 ) -> Result<Summary, RunError> {
     let mut reason = run.job.stage.reason.clone();
     let mut notes: Vec<_> = left_out.into_iter().collect();
-    if let Some(note) = run.watch.held_note().filter(|_| run.job.stage.model == Model::Async) {
+    let is_async = run.job.stage.model == Model::Async;
+    let held = if is_async { run.watch.held_for() } else { Duration::ZERO };
+    if let Some(note) = run.watch.held_note().filter(|_| is_async) {
         reason = format!("{reason}; {note}");
         notes.push(note);
     }
     let facts = RunFacts {
         started,
         startup: run.watch.startup(),
+        services,
+        held,
         calendar,
         reason,
         cpu: None, // it is a sum over tasks, or nothing
