@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use rustix::fs::Access;
-use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use crate::diagnostic::reason;
 use crate::exit::Exit;
@@ -139,6 +139,9 @@ fn edited(text: &str, advice: Advice) -> Option<String> {
     if let Some(concurrency) = advice.concurrency {
         let limits = document.entry("limits").or_insert_with(|| Item::Table(Table::new()));
         set(limits.as_table_like_mut()?, "concurrency", (concurrency as i64).into());
+        if let Some(limits) = limits.as_inline_table_mut() {
+            close_up(limits);
+        }
     }
     let mut edited = document.to_string();
     if is_bare {
@@ -160,6 +163,18 @@ fn set(table: &mut dyn TableLike, key: &str, mut value: Value) {
         None => {
             table.insert(key, Item::Value(value));
         }
+    }
+}
+
+/// The space in front of the closing brace goes behind the new last value.
+fn close_up(table: &mut InlineTable) {
+    let mut values: Vec<&mut Value> = table.iter_mut().map(|(_, value)| value).collect();
+    if let [.., before, last] = &mut values[..]
+        && last.decor().suffix().is_none()
+        && let Some(space) = before.decor().suffix().cloned()
+    {
+        before.decor_mut().set_suffix("");
+        last.decor_mut().set_suffix(space);
     }
 }
 

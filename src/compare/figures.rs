@@ -29,6 +29,8 @@ pub struct Figures {
     pub speedup: Option<Estimate>,
     /// Processor time of all tasks, its median.
     pub cpu: Option<f64>,
+    /// The part of their run time that tasks spend on a processor.
+    pub cpu_share: Option<f64>,
     /// The highest peak memory, in bytes.
     pub peak_rss: Option<u64>,
     /// Medians of the run times of single tasks, the middle one and the one at 99 %.
@@ -111,6 +113,9 @@ fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64)
         startup: median_of(runs, |run| Some(run.startup)).unwrap_or(0.0),
         speedup: None,
         cpu: median_of(runs, |run| run.cpu).map(|cpu| cpu * subject.scale),
+        cpu_share: median_of(runs, |run| run.cpu)
+            .zip(median_of(runs, |run| run.running).filter(|&running| running > 0.0))
+            .map(|(cpu, running)| (cpu / running).min(1.0)),
         peak_rss: runs.iter().filter_map(|run| run.peak_rss).max(),
         run_times: median_of(runs, |run| Some(run.run_times?.0))
             .zip(median_of(runs, |run| Some(run.run_times?.1))),
@@ -131,10 +136,12 @@ fn median_of(runs: &[Run], time: impl Fn(&Run) -> Option<Duration>) -> Option<f6
     (!times.is_empty()).then(|| stats::median(&times))
 }
 
-/// The results that most runs gave; of equally many, those of the simplest model.
+/// The results that most runs gave, of those that did most; of equally many, those of the simplest model.
 fn usual_results(subject: &Subject) -> u64 {
+    let all = || subject.contenders.iter().flat_map(|contender| &contender.runs);
+    let most_ok = all().map(|run| run.ok).max().unwrap_or(0);
+    let runs = || all().filter(|run| run.ok == most_ok);
     let mut counts: HashMap<u64, usize> = HashMap::new();
-    let runs = || subject.contenders.iter().flat_map(|contender| &contender.runs);
     runs().for_each(|run| *counts.entry(run.results).or_default() += 1);
     let most = counts.values().max().copied().unwrap_or(0);
     runs().map(|run| run.results).find(|results| counts[results] == most).unwrap_or(0)

@@ -43,11 +43,9 @@ pub fn measure(
             bench.run(contender, &mut None).inspect_err(|_| bar.finish_and_clear())?;
         }
     }
-    let before = began.elapsed();
+    let (before, measuring) = (began.elapsed(), Moment::now());
     let mut done = 0;
-    while schedule
-        .goes_on(done, (before, began.elapsed() - before), || is_undecided(subjects, seed))
-    {
+    while schedule.goes_on(done, (before, measuring.elapsed()), || is_undecided(subjects, seed)) {
         let round = done + 1;
         for (place, index) in (1..).zip(schedule.order(all.len())) {
             let (subject, file) = (&mut subjects[all[index].0], &mut files[all[index].0]);

@@ -38,6 +38,8 @@ pub struct Run {
     pub cpu: Option<Duration>,
     /// Peak memory of the process that needed most, in bytes.
     pub peak_rss: Option<u64>,
+    /// How long all tasks ran, if any did.
+    pub running: Option<Duration>,
     /// Run times of single tasks, the middle one and the one at 99 %.
     pub run_times: Option<(Duration, Duration)>,
     /// How long computations have held the event loop.
@@ -93,6 +95,9 @@ impl<'a> Bench<'a> {
     }
 
     /// Runs this contender once. `first_results` are what its results are compared with, or where they go.
+    ///
+    /// # Errors
+    /// Why nothing more can be measured.
     pub fn run(
         &self,
         contender: &Contender,
@@ -171,6 +176,7 @@ fn measured(summary: &Summary, rows: &[u64], first: &[u64]) -> Run {
         ok: summary.totals.tally.get(Status::Ok),
         cpu: summary.totals.cpu.map(|cpu| cpu.user + cpu.system),
         peak_rss: summary.totals.peak_rss,
+        running: summary.run.map(|run| run.mean * summary.totals.tally.total() as u32),
         run_times: summary.run.map(|run| (run.p50, run.p99)),
         held: summary.held,
         results: xxh3_64(&bytes),

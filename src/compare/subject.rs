@@ -1,6 +1,6 @@
 //! What is compared: a job, under every model and at every level that was asked for.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::compare::CompareArgs;
@@ -63,7 +63,7 @@ pub fn read(args: &CompareArgs) -> Result<Vec<Subject>, Diagnostics> {
         return Err(mistake.help("name the models to measure: `--models threads,async`").into());
     }
     // Before they are planned: what is written back must not undo what somebody changes meanwhile.
-    let texts: Vec<String> = args.files.iter().map(|file| text(file)).collect();
+    let texts: Vec<String> = args.files.iter().map(text).collect();
     let jobs = job::read(&args.files, &args.overrides())?;
     let mut mistakes = Diagnostics::default();
     mistakes.extend(jobs.iter().filter_map(obstacle));
@@ -92,7 +92,7 @@ pub fn read(args: &CompareArgs) -> Result<Vec<Subject>, Diagnostics> {
 }
 
 /// What cannot be read is said when the job is.
-fn text(file: &PathBuf) -> String {
+fn text(file: impl AsRef<Path>) -> String {
     std::fs::read_to_string(file).unwrap_or_default()
 }
 

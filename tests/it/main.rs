@@ -4,6 +4,7 @@ mod support;
 
 mod command_line;
 mod commands;
+mod compare;
 mod crash;
 mod fuzz_smoke;
 mod http;

@@ -91,7 +91,7 @@ impl Comparison {
         table.load_style(presets::UTF8_BORDERS_ONLY).set_header([
             "",
             "model",
-            "concurrency",
+            "at once",
             "wall",
             "95 % interval",
             "start-up",
@@ -99,9 +99,7 @@ impl Comparison {
             "speed-up",
             "efficiency",
             "cpu",
-            "peak memory",
-            "run p50",
-            "run p99",
+            "memory",
             "results",
         ]);
         for (index, figures) in self.figures.iter().enumerate() {
@@ -130,8 +128,6 @@ fn cells(figures: &Figures) -> Vec<String> {
             .map_or_else(|| "-".to_owned(), |part| format!("{:.0} %", part * 100.0)),
         time(figures.cpu),
         figures.peak_rss.map_or_else(|| "-".to_owned(), |peak| HumanBytes(peak).to_string()),
-        time(figures.run_times.map(|times| times.0)),
-        time(figures.run_times.map(|times| times.1)),
         if figures.same_results { "same" } else { "other" }.to_owned(),
     ]
 }
@@ -201,11 +197,11 @@ pub fn together(comparisons: &[Comparison]) -> String {
     table.load_style(presets::UTF8_BORDERS_ONLY).set_header([
         "job",
         "model",
-        "concurrency",
+        "at once",
         "wall",
         "95 % interval",
         "tasks/s",
-        "as long as the fastest",
+        "beside the fastest",
     ]);
     for comparison in &order {
         let best = comparison.best();
