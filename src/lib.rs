@@ -12,6 +12,7 @@ pub mod exit;
 pub mod fuzz;
 pub mod host;
 pub mod job;
+pub mod json;
 pub mod model;
 pub mod report;
 mod sys;

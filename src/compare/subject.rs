@@ -7,7 +7,7 @@ use crate::compare::CompareArgs;
 use crate::compare::run::{Run, Stop};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::exit::Exit;
-use crate::job::{self, Dialect, Job, Overrides};
+use crate::job::{self, Dialect, Job, Overrides, Stage};
 use crate::model::Model;
 
 /// A job that is measured in several ways.
@@ -37,14 +37,19 @@ pub struct Contender {
 }
 
 impl Contender {
+    /// What it does to each input: only jobs of one stage are compared.
+    fn stage(&self) -> &Stage {
+        &self.job.stages[0]
+    }
+
     /// Its model.
     pub fn model(&self) -> Model {
-        self.job.stage.model
+        self.stage().model
     }
 
     /// Its concurrency.
     pub fn concurrency(&self) -> usize {
-        self.job.stage.concurrency
+        self.stage().concurrency
     }
 
     /// `threads at 4`.
@@ -117,6 +122,13 @@ fn ways(args: &CompareArgs) -> Vec<Overrides> {
 
 /// Why this job cannot be compared.
 fn obstacle(job: &Job) -> Option<Diagnostic> {
+    if job.is_staged() {
+        let file = job.file.display();
+        let message = format!("`{file}` has stages, and a comparison measures jobs of one stage");
+        return Some(
+            Diagnostic::new(message).help("compare each stage's workload as a job of its own"),
+        );
+    }
     job.inputs.can_block().then(|| {
         let message = format!(
             "`{}` reads a pipe, which can be read once, and a comparison reads it in every run",

@@ -157,7 +157,7 @@ fn held(figures: &Figures) -> Option<String> {
 /// Threads of one Python interpreter that compute, but take no more processor time than one thread could: a build without
 /// the lock takes more.
 fn gil(subject: &Subject, figures: &Figures) -> Option<String> {
-    let is_python = subject.job.stage.workload.kind() == "python";
+    let is_python = subject.job.stages[0].workload.kind() == "python";
     if !is_python || figures.model != Model::Threads || figures.concurrency < 2 {
         return None;
     }

@@ -49,6 +49,8 @@ pub struct Attempt<'a> {
     pub number: u32,
     /// The slot that it runs in, from 1.
     pub slot: usize,
+    /// The same, counted through all stages: whose turn it is to make room.
+    pub seat: usize,
     /// How long it may run.
     pub timeout: Option<Duration>,
     /// How long a child has between TERM and KILL.
@@ -80,7 +82,7 @@ impl<'a> Attempt<'a> {
         tokio::select! {
             biased;
             () = self.cancel.killing() => Stop::Killed,
-            () = self.cancel.evicted(self.slot) => Stop::Evicted,
+            () = self.cancel.evicted(self.seat) => Stop::Evicted,
             () = timeout => Stop::Timeout,
         }
     }
@@ -91,7 +93,7 @@ impl<'a> Attempt<'a> {
         if self.cancel.level() == Level::Kill {
             return Some(Stop::Killed);
         }
-        if self.cancel.is_evicted(self.slot) {
+        if self.cancel.is_evicted(self.seat) {
             return Some(Stop::Evicted);
         }
         self.timeout.filter(|&timeout| started.elapsed() > timeout).map(|_| Stop::Timeout)

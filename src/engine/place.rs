@@ -3,15 +3,16 @@
 use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
 
 use crate::engine::attempt::Attempt;
 use crate::engine::run::Run;
 use crate::engine::task::Task;
-use crate::host::remote::{Remote, Verdict};
+use crate::host::remote::{Interpreter, Remote, Verdict};
 use crate::job::Stage;
 use crate::model::Model;
 use crate::workload::command::Keep;
-use crate::workload::{Nature, Worker, Workload, command, compute, http, sleep};
+use crate::workload::{Nature, Worker, Workload, command, compute, http, python, sleep};
 
 /// A slot's worker, wherever it lives.
 pub enum Placed {
@@ -25,6 +26,7 @@ pub enum Placed {
 #[derive(Debug, Default)]
 pub struct Shared {
     client: OnceCell<http::Client>,
+    interpreter: OnceCell<Rc<Interpreter>>,
 }
 
 impl Shared {
@@ -32,15 +34,39 @@ impl Shared {
     fn client(&self, plan: &http::Plan) -> http::Client {
         self.client.get_or_init(|| http::Client::new(plan.http2)).clone()
     }
+
+    /// The interpreter of one slot: under `processes` one of its own, else the loop's.
+    fn interpreter(
+        &self,
+        run: &Run,
+        stage: &Stage,
+        spec: &python::Spec,
+    ) -> io::Result<Rc<Interpreter>> {
+        let model = stage.model;
+        let new = || {
+            let (mode, slots) = (python::Mode::of(model), stage.concurrency);
+            Interpreter::new(run.launcher()?, spec, mode, slots, &run.log).map(Rc::new)
+        };
+        if model == Model::Processes {
+            return new();
+        }
+        if self.interpreter.get().is_none() {
+            let _ = self.interpreter.set(new()?);
+        }
+        Ok(Rc::clone(self.interpreter.get().expect("it was just set")))
+    }
 }
 
 impl Placed {
-    /// Makes the worker of one slot; must run on the slot's loop, with what that shares.
+    /// Makes the worker of one slot of `stage`; must run on the slot's loop, with what that shares.
     ///
     /// # Errors
     /// If a process for it cannot be started.
-    pub async fn start(run: &Run, shared: &Shared) -> io::Result<Self> {
-        let stage = &run.job.stage;
+    pub async fn start(run: &Run, stage: &Stage, shared: &Shared) -> io::Result<Self> {
+        if let Workload::Python(spec) = &stage.workload {
+            let remote = Remote::python(shared.interpreter(run, stage, spec)?, spec).await?;
+            return Ok(Self::Away(Box::new(remote)));
+        }
         if is_away(stage.model, &stage.workload) {
             let remote = Remote::start(run.launcher()?, stage, &run.job.folder).await?;
             return Ok(Self::Away(Box::new(remote)));
@@ -55,6 +81,7 @@ impl Placed {
                 let client = shared.client(&spec.plan);
                 Worker::Http(Box::new(http::Worker::new(spec, &run.job.folder, client)))
             }
+            Workload::Python(_) => unreachable!("it was placed above"),
             Workload::Sleep(spec) => Worker::Sleep(sleep::Worker::new(spec)),
         }))
     }
@@ -69,7 +96,18 @@ impl Placed {
 
     /// Whether a task that runs holds the loop that its slot is on.
     pub fn holds_the_loop(&self) -> bool {
-        matches!(self, Self::Here(Worker::Compute(_)))
+        match self {
+            Self::Here(worker) => matches!(worker, Worker::Compute(_)),
+            Self::Away(remote) => remote.holds_its_loop(),
+        }
+    }
+
+    /// What is worth saying of the program that does the work.
+    pub fn about(&self) -> Option<String> {
+        match self {
+            Self::Here(_) => None,
+            Self::Away(remote) => remote.about(),
+        }
     }
 
     /// Attempts every task of `batch` and settles each, exactly once, as it ends.
@@ -109,7 +147,7 @@ impl Placed {
 pub fn open_files(stage: &Stage) -> usize {
     let of_the_work = match stage.workload.nature() {
         _ if is_away(stage.model, &stage.workload) => 6,
-        Nature::Process => 6,
+        Nature::Process | Nature::Hosted => 6,
         Nature::Requests => 3,
         Nature::Computes => 1,
         Nature::Waits => 0,

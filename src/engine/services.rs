@@ -247,7 +247,7 @@ impl House {
 
     /// Ends a service: TERM to its group, KILL after the grace.
     async fn end(&self, port: &mut Port) -> Result<(), ServiceFailure> {
-        let grace = self.job.stage.grace;
+        let grace = self.job.grace();
         for (signal, patience) in [(libc::SIGTERM, grace), (libc::SIGKILL, DYING)] {
             let _ = port.signal(signal); // an error is the end of the launcher, and so of the service
             tokio::select! {

@@ -8,67 +8,76 @@ use crate::engine::cancel::{Cause, Level};
 use crate::engine::clock::Moment;
 use crate::engine::feed::Hand;
 use crate::engine::place::{Placed, Shared};
-use crate::engine::run::Run;
+use crate::engine::run::{Run, StageRun};
 use crate::engine::task::{Earlier, Outcome, Record, Status, Task};
 use crate::host::remote::Verdict;
 use crate::job::{Retry, Stage};
 use crate::report::Outbox;
 use crate::workload::command::Keep;
 
-/// Runs the slot with this number, from 1, until there is nothing left to take.
-pub async fn run(run: &Run, shared: &Shared, number: usize) {
-    let mut worker = match Placed::start(run, shared).await {
+/// Runs the slot with this number, from 1, of the stage at `index` until there is nothing left to take.
+pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
+    let (stage, live) = run.stage(index);
+    let mut worker = match Placed::start(run, stage, shared).await {
         Ok(worker) => worker,
         Err(error) => return give_up(run, &error),
     };
-    run.watch.ready();
-    let stage = &run.job.stage;
+    live.watch.ready();
+    live.watch.learn(|| worker.about());
+    let seat = live.seats_before + number;
     let attempt = Attempt {
         number: 1,
         slot: number,
+        seat,
         timeout: stage.timeout,
         grace: stage.grace,
         cancel: &run.cancel,
     };
     let held = worker.holds_the_loop();
-    let (hand, outbox) = (run.feed.hand(), run.report.outbox());
-    let mut desk = Desk { run, number, held, hand, outbox };
+    let (hand, outbox) = (live.feed.hand(), run.report.outbox());
+    let mut desk = Desk { run, stage, live, number, held, hand, outbox };
     let mut batch = VecDeque::new();
-    let takes_turns = !run.admission.is_open();
+    let takes_turns = !live.admission.is_open();
     while desk.hand.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
-        if takes_turns && !run.admission.admit(&run.cancel).await {
+        if takes_turns && !live.admission.admit(&run.cancel).await {
             batch.drain(..).for_each(|task| desk.hand.give_back(task));
             continue; // there will be no more
         }
-        run.cancel.evictions().inspect(|evictions| evictions.begin(number));
+        run.cancel.evictions().inspect(|evictions| evictions.begin(seat));
         let ran =
             worker.run(&mut batch, &attempt, &mut |task, verdict| desk.settle(task, verdict)).await;
-        run.cancel.evictions().inspect(|evictions| evictions.end(number));
+        run.cancel.evictions().inspect(|evictions| evictions.end(seat));
         if let Err(error) = ran {
             give_up(run, &error);
         }
         if desk.outbox.is_full() {
             desk.outbox.room().await;
         }
-        if held && run.shares_loops {
+        if held && live.shares_loops {
             // The other slots of this loop have their turn; a computation never lets go by itself.
             tokio::task::yield_now().await;
         }
     }
     drop(desk);
     if let Some(bytes) = worker.stop().await {
-        run.watch.worker_peak(bytes);
+        live.watch.worker_peak(bytes);
     }
 }
 
 /// Without workers there is no point in going on.
 fn give_up(run: &Run, error: &io::Error) {
-    run.cancel.raise(Level::Drain, Cause::Worker(format!("failed to run a worker: {error}")));
+    let cause = match error.kind() {
+        io::ErrorKind::InvalidInput => Cause::Unfit(error.to_string()),
+        _ => Cause::Worker(format!("failed to run a worker: {error}")),
+    };
+    run.cancel.raise(Level::Drain, cause);
 }
 
 /// Where a slot settles its tasks.
 struct Desk<'a> {
     run: &'a Run,
+    stage: &'a Stage,
+    live: &'a StageRun,
     /// The slot's.
     number: usize,
     /// Whether a task that runs holds the loop.
@@ -93,12 +102,11 @@ impl Desk<'_> {
 
     fn done(&mut self, mut task: Task, outcome: Outcome) {
         if self.held {
-            self.run.watch.held(outcome.run);
+            self.live.watch.held(outcome.run);
         }
         task.attempts += 1;
-        let stage = &self.run.job.stage;
-        let record = record(stage, self.number, task, outcome);
-        if let Some(retry) = &stage.retry
+        let record = record(self.stage, self.number, task, outcome);
+        if let Some(retry) = &self.stage.retry
             && let Some(due) = self.next_attempt(retry, &record)
         {
             return self.wait(record, due);

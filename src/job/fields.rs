@@ -1,5 +1,30 @@
 //! The values of one input, kept in one buffer: a million tasks should not cost a million small allocations each.
 
+/// A value that comes from a source which tells text from numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// As the file has it; a number, too.
+    pub text: String,
+    /// What kind of value the text stands for.
+    pub kind: Kind,
+}
+
+/// Whether the text of a value is to be taken as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It is.
+    Text,
+    /// It is what a number, a boolean, an array or an object looks like in TOML or JSON; empty for null.
+    Bare,
+}
+
+impl Value {
+    /// What is missing.
+    pub fn null() -> Self {
+        Self { text: String::new(), kind: Kind::Bare }
+    }
+}
+
 /// The values of one input, in the order of the job's field names.
 ///
 /// Values are bytes, since file names and lines need not be UTF-8; a number is the text that the file has for it.
@@ -7,23 +32,38 @@
 pub struct Fields {
     /// The values one after another.
     bytes: Vec<u8>,
-    /// Where each value but the last one ends: an input of a single value, which most are, needs no second buffer.
+    /// Where each value but the last one ends, twice that, plus 1 if it is bare: an input of a single value, which
+    /// most are, needs no second buffer.
     ends: Vec<usize>,
-    any: bool,
+    /// What the last value is; `None` if there is none.
+    last: Option<Kind>,
 }
 
 impl Fields {
-    /// The fields of an input that has a single value.
+    /// The fields of an input that has a single value, a text.
     pub fn single(value: impl AsRef<[u8]>) -> Self {
-        Self { bytes: value.as_ref().to_vec(), ends: Vec::new(), any: true }
+        Self::single_of(value, Kind::Text)
+    }
+
+    /// The fields of an input that has a single value, which looks like this number.
+    pub fn single_number(value: impl AsRef<[u8]>) -> Self {
+        Self::single_of(value, Kind::Bare)
+    }
+
+    fn single_of(value: impl AsRef<[u8]>, kind: Kind) -> Self {
+        Self { bytes: value.as_ref().to_vec(), ends: Vec::new(), last: Some(kind) }
+    }
+
+    /// Appends the value of the next field, a text.
+    pub fn push(&mut self, value: impl AsRef<[u8]>) {
+        self.push_of(value, Kind::Text);
     }
 
     /// Appends the value of the next field.
-    pub fn push(&mut self, value: impl AsRef<[u8]>) {
-        if self.any {
-            self.ends.push(self.bytes.len());
+    pub fn push_of(&mut self, value: impl AsRef<[u8]>, kind: Kind) {
+        if let Some(last) = self.last.replace(kind) {
+            self.ends.push(self.bytes.len() << 1 | usize::from(last == Kind::Bare));
         }
-        self.any = true;
         self.bytes.extend_from_slice(value.as_ref());
     }
 
@@ -32,9 +72,18 @@ impl Fields {
         if index >= self.len() {
             return &[];
         }
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        let end = self.ends.get(index).copied().unwrap_or(self.bytes.len());
+        let start = if index == 0 { 0 } else { self.ends[index - 1] >> 1 };
+        let end = self.ends.get(index).map_or(self.bytes.len(), |end| end >> 1);
         &self.bytes[start..end]
+    }
+
+    /// Whether the value at `index` is to be taken as text.
+    pub fn kind(&self, index: usize) -> Kind {
+        match self.ends.get(index) {
+            Some(end) if end & 1 == 1 => Kind::Bare,
+            None if index == self.ends.len() => self.last.unwrap_or(Kind::Text),
+            _ => Kind::Text,
+        }
     }
 
     /// The values in order.
@@ -44,12 +93,12 @@ impl Fields {
 
     /// How many values there are.
     pub fn len(&self) -> usize {
-        self.ends.len() + usize::from(self.any)
+        self.ends.len() + usize::from(self.last.is_some())
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        !self.any
+        self.last.is_none()
     }
 }
 
@@ -57,6 +106,14 @@ impl<V: AsRef<[u8]>> FromIterator<V> for Fields {
     fn from_iter<I: IntoIterator<Item = V>>(values: I) -> Self {
         let mut fields = Self::default();
         values.into_iter().for_each(|value| fields.push(value));
+        fields
+    }
+}
+
+impl<'a> FromIterator<&'a Value> for Fields {
+    fn from_iter<I: IntoIterator<Item = &'a Value>>(values: I) -> Self {
+        let mut fields = Self::default();
+        values.into_iter().for_each(|value| fields.push_of(&value.text, value.kind));
         fields
     }
 }
@@ -74,5 +131,19 @@ mod tests {
         assert_eq!(Fields::default().get(0), b"");
         assert_eq!(Fields::default().len(), 0);
         assert_eq!(Fields::single("x"), ["x"].into_iter().collect());
+    }
+
+    #[test]
+    fn kinds_come_back_in_order() {
+        let mut fields = Fields::default();
+        assert_eq!(fields.kind(0), Kind::Text);
+        fields.push_of("1", Kind::Bare);
+        assert_eq!(fields.kind(0), Kind::Bare);
+        fields.push("a");
+        fields.push_of("", Kind::Bare);
+        let kinds: Vec<_> = (0..4).map(|index| fields.kind(index)).collect();
+        assert_eq!(kinds, [Kind::Bare, Kind::Text, Kind::Bare, Kind::Text]);
+        assert_eq!(fields.iter().collect::<Vec<_>>(), [&b"1"[..], b"a", b""]);
+        assert_ne!(Fields::single("1"), Fields::single_number("1"));
     }
 }

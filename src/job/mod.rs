@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use columns::Column;
-pub use fields::Fields;
+pub use fields::{Fields, Kind, Value};
 pub use inputs::{InputError, InputReader, Inputs};
 pub use limits::{Concurrency, Count, Period, RawModel, Timeout};
 pub use name::JobName;
@@ -44,7 +44,7 @@ pub use services::{Address, Ready, Service};
 pub use size::ByteSize;
 pub use stop_after::{FailureLimit, Running, StopAfter};
 pub use table::{Table, known_keys};
-pub use template::{Scope, Template, TemplateError, Values};
+pub use template::{Scope, Template, TemplateError, ValueTemplate, Values};
 
 use crate::model::Model;
 use crate::workload::Workload;
@@ -66,14 +66,31 @@ pub struct Job {
     pub inputs: Inputs,
     /// What runs meanwhile, in the order in which it is started.
     pub services: Vec<Service>,
-    /// What is done to each.
-    pub stage: Stage,
+    /// What is done to each, in this order; at least one.
+    pub stages: Vec<Stage>,
     /// What ends the job early or holds it up as a whole.
     pub limits: JobLimits,
     /// How the report is written.
     pub report: ReportSettings,
     /// What the workload and the columns come to: another one is another job to `--resume`.
     pub identity: [u8; 32],
+}
+
+impl Job {
+    /// Whether it has `[[stages]]`: then its report says so much of each.
+    pub fn is_staged(&self) -> bool {
+        self.stages.iter().any(|stage| stage.name.is_some())
+    }
+
+    /// The names of `[[stages]]`; none in a job without.
+    pub fn stage_names(&self) -> Vec<String> {
+        self.stages.iter().filter_map(|stage| stage.name.clone()).collect()
+    }
+
+    /// The longest grace of its stages.
+    pub fn grace(&self) -> Duration {
+        self.stages.iter().map(|stage| stage.grace).max().unwrap_or_default()
+    }
 }
 
 /// The limits of a whole job.
@@ -99,6 +116,8 @@ pub struct Pace {
 /// One workload, the model that it runs under, and its limits.
 #[derive(Debug)]
 pub struct Stage {
+    /// What `[[stages]]` calls it; `None` in a job without, which is a pipeline of one.
+    pub name: Option<String>,
     /// Who runs the slots.
     pub model: Model,
     /// Why this model: the summary's `reason`.

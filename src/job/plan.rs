@@ -110,7 +110,8 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
                 fields: plan.fields.unwrap_or_default(),
                 inputs,
                 services,
-                stage: Stage {
+                stages: vec![Stage {
+                    name: None,
                     model: settled.model,
                     reason: settled.reason,
                     concurrency: settled.concurrency,
@@ -121,7 +122,7 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
                     retry,
                     workload,
                     columns,
-                },
+                }],
                 limits: limits.job,
                 report,
                 identity: [0; 32], // settled by the caller, who has the whole file

@@ -1,6 +1,7 @@
 //! One table of a job file. Whoever reads it asks for the keys that it knows; [`Table::finish`] reports the rest.
 
 mod keys;
+mod values;
 
 pub use keys::known_keys;
 
@@ -13,6 +14,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::diagnostic::Diagnostic;
 use crate::job::document::{Document, inside};
+use crate::job::fields::{Kind, Value};
 use crate::job::planner::Planner;
 use crate::job::template::Template;
 
@@ -273,6 +275,15 @@ pub(super) fn scalar_text(value: &DeValue<'_>) -> Option<String> {
         DeValue::Datetime(time) => Some(time.to_string()),
         DeValue::Array(_) | DeValue::Table(_) => None,
     }
+}
+
+/// A single value, a number still being one.
+pub(super) fn scalar(value: &DeValue<'_>) -> Option<Value> {
+    let kind = match value {
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) => Kind::Bare,
+        _ => Kind::Text,
+    };
+    Some(Value { text: scalar_text(value)?, kind })
 }
 
 /// What kind of value it is, with its text where that is short.

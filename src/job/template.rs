@@ -1,12 +1,14 @@
 //! Strings with placeholders: `convert {input} {input.stem}.png`. Parsed once, when the file is read.
 
 mod parse;
+mod value;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 pub use parse::{Scope, TemplateError};
+pub use value::ValueTemplate;
 
 use crate::job::Fields;
 

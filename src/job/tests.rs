@@ -181,11 +181,11 @@ fn a_job_has_what_the_file_says() {
     );
     let job = Files::new(&text).plan();
     assert_eq!((job.name.as_str(), job.description.as_deref()), ("j", Some("d")));
-    assert_eq!(job.stage.model, Model::Async);
-    assert_eq!(job.stage.concurrency, 7);
-    assert_eq!(job.stage.timeout, Some(Duration::from_secs(30)));
-    assert_eq!(job.stage.grace, Duration::from_secs(1));
-    assert_eq!(job.stage.columns[0].name, "loss");
+    assert_eq!(job.stages[0].model, Model::Async);
+    assert_eq!(job.stages[0].concurrency, 7);
+    assert_eq!(job.stages[0].timeout, Some(Duration::from_secs(30)));
+    assert_eq!(job.stages[0].grace, Duration::from_secs(1));
+    assert_eq!(job.stages[0].columns[0].name, "loss");
     let report =
         ReportSettings { dialect: Dialect::Excel, order: Order::Completion, formula_safe: false };
     assert_eq!(job.report, report);
@@ -202,16 +202,16 @@ fn the_command_line_changes_the_file() {
         .set("columns.n.regex=\\d+");
     let job = files.plan();
     assert_eq!(job.inputs.tasks(), Some(3));
-    assert_eq!(job.stage.timeout, Some(Duration::from_secs(5)));
+    assert_eq!(job.stages[0].timeout, Some(Duration::from_secs(5)));
     assert_eq!((job.name.as_str(), job.description.as_deref()), ("7", Some("true")));
-    assert_eq!(job.stage.columns[0].name, "n");
+    assert_eq!(job.stages[0].columns[0].name, "n");
 
     let mut files = Files::inputs("repeat = 3");
     files.overrides.model = Some("processes".into());
     files.overrides.concurrency = Some("3".into());
     files.overrides.limit = Some(2);
     let job = files.plan();
-    assert_eq!((job.stage.model, job.stage.concurrency), (Model::Processes, 3));
+    assert_eq!((job.stages[0].model, job.stages[0].concurrency), (Model::Processes, 3));
     assert_eq!(job.inputs.tasks(), Some(2));
 }
 
@@ -477,20 +477,20 @@ fn mistakes_in_limits_and_retries() {
 fn retries_and_limits_have_defaults() {
     let limits = "deadline = \"1h\"\nrate = \"100/m\"\nstop_after_failures = \"5%\"\non_stop = \"kill\"\nmin_free_memory = \"1GiB\"";
     let retry = "max_attempts = 3\ndelay = \"2m\"";
-    let job = Files::new(&format!("[limits]\n{limits}\n[retry]\n{retry}\n{SLEEP}")).plan();
+    let mut job = Files::new(&format!("[limits]\n{limits}\n[retry]\n{retry}\n{SLEEP}")).plan();
     assert_eq!(job.limits.deadline, Some(Duration::from_hours(1)));
     assert_eq!(job.limits.stop_after, StopAfter::Share { percent: 5.0, running: Running::Kill });
     assert_eq!(job.limits.min_free_memory, Some(ByteSize::new(1 << 30)));
-    let pace = job.stage.pace.unwrap();
+    let pace = job.stages[0].pace.unwrap();
     assert_eq!((pace.rate.to_string().as_str(), pace.burst), ("100/m", 1));
-    let retry = job.stage.retry.unwrap();
+    let retry = job.stages.remove(0).retry.unwrap();
     assert_eq!((retry.max_attempts, retry.max_delay), (3, Duration::from_mins(2)));
     assert_eq!(
         retry.on.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["failed", "timeout", "crashed"]
     );
     let once = Files::new(&format!("[retry]\nmax_attempts = 1\n{SLEEP}")).plan();
-    assert!(once.stage.retry.is_none() && once.stage.pace.is_none());
+    assert!(once.stages[0].retry.is_none() && once.stages[0].pace.is_none());
 }
 
 #[test]

@@ -90,7 +90,8 @@ pub(super) struct Layout {
 impl Layout {
     /// The report that `job` asks for.
     pub(super) fn of(job: &Job) -> Self {
-        let columns: Vec<&str> = job.stage.columns.iter().map(|c| c.name.as_str()).collect();
+        let columns = job.stages.iter().flat_map(|stage| &stage.columns);
+        let columns: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
         Self::new(&job.fields, &columns, job.report)
     }
 

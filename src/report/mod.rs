@@ -163,10 +163,10 @@ impl Report {
         let facts = JobFacts {
             name: job.name.clone(),
             results: options.results.clone(),
-            model: job.stage.model,
-            concurrency: job.stage.concurrency,
+            model: job.stages[0].model,
+            concurrency: job.stages.iter().map(|stage| stage.concurrency).sum(),
             settings: job.report,
-            has_attempts: job.stage.retry.is_some(),
+            has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
             workload: job.identity,
         };
         Self::start(facts, Layout::of(job), options, cancel)

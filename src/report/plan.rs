@@ -17,7 +17,7 @@ const SHOWN: usize = 10;
 /// # Errors
 /// If an input is bad: all of them are read, unless that would take what a run needs (a pipe).
 pub fn describe(job: &Job, results: &Path) -> Result<String, InputError> {
-    let stage = &job.stage;
+    let stage = &job.stages[0];
     let mut lines = vec![format!("{}  ({})", job.name, job.file.display())];
     if let Some(description) = &job.description {
         lines.push(format!("  {}", escaped(description)));
@@ -50,7 +50,7 @@ pub fn describe(job: &Job, results: &Path) -> Result<String, InputError> {
 
 /// The limits and retries that are set, in words.
 fn limits(job: &Job) -> Vec<(&'static str, String)> {
-    let stage = &job.stage;
+    let stage = &job.stages[0];
     let time = |time| humantime::format_duration(time).to_string();
     let stop_after = match job.limits.stop_after {
         StopAfter::Never => None,
@@ -110,7 +110,7 @@ fn first_tasks(job: &Job, shown: usize) -> Result<Vec<String>, InputError> {
         .zip(job.inputs.open()?.take(shown))
         .map(|(task, fields)| {
             let values = Values { fields: &fields?, task, attempt: 1, slot: 1 };
-            Ok(escaped(&job.stage.workload.show(&values)))
+            Ok(escaped(&job.stages[0].workload.show(&values)))
         })
         .collect()
 }

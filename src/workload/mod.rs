@@ -1,16 +1,20 @@
 //! What one task does. Every kind is named here; one file per kind owns its raw table, its spec and its worker.
 
+pub mod arguments;
 pub mod command;
 pub mod compute;
 pub mod http;
+pub mod python;
 pub mod sleep;
+
+use std::sync::Arc;
 
 use crate::engine::attempt::Attempt;
 use crate::engine::task::{Outcome, Task};
 use crate::job::{Planner, Table, Values};
 
 /// The kinds, as job files call them.
-pub const KINDS: [&str; 4] = ["command", "compute", "http", "sleep"];
+pub const KINDS: [&str; 5] = ["command", "compute", "http", "python", "sleep"];
 
 /// Reads the table of a workload of this kind. `None` if there was a mistake, which has been noted.
 pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
@@ -18,6 +22,7 @@ pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Wor
         "command" => command::read(table, plan).map(Workload::Command),
         "compute" => compute::read(table, plan).map(Workload::Compute),
         "http" => http::read(table, plan).map(Box::new).map(Workload::Http),
+        "python" => python::read(table, plan).map(Arc::new).map(Workload::Python),
         "sleep" => sleep::read(table, plan).map(Workload::Sleep),
         _ => unreachable!("only kinds of the list are read"),
     }
@@ -32,6 +37,8 @@ pub enum Workload {
     Compute(compute::Spec),
     /// Sends a request.
     Http(Box<http::Spec>),
+    /// Calls a function of Python's.
+    Python(Arc<python::Spec>),
     /// Waits: stands for waiting on something.
     Sleep(sleep::Spec),
 }
@@ -47,6 +54,9 @@ pub enum Nature {
     Requests,
     /// A process of its own, whatever that does.
     Process,
+    /// Whatever a function does in a program that has threads or an event loop of its own: one loop of ours serves all
+    /// of them.
+    Hosted,
 }
 
 impl Workload {
@@ -56,6 +66,7 @@ impl Workload {
             Workload::Command(_) => "command",
             Workload::Compute(_) => "compute",
             Workload::Http(_) => "http",
+            Workload::Python(_) => "python",
             Workload::Sleep(_) => "sleep",
         }
     }
@@ -66,6 +77,7 @@ impl Workload {
             Workload::Command(_) => Nature::Process,
             Workload::Compute(_) => Nature::Computes,
             Workload::Http(_) => Nature::Requests,
+            Workload::Python(_) => Nature::Hosted,
             Workload::Sleep(_) => Nature::Waits,
         }
     }
@@ -76,8 +88,13 @@ impl Workload {
     pub fn host(&self, values: &Values<'_>) -> Option<String> {
         match self {
             Workload::Http(spec) => spec.host(values),
-            Workload::Command(_) | Workload::Compute(_) | Workload::Sleep(_) => None,
+            _ => None,
         }
+    }
+
+    /// Whether its result is a value, of which a column can take the member of its own name.
+    pub fn returns_values(&self) -> bool {
+        matches!(self, Workload::Python(_))
     }
 
     /// One task as it would run, in words.
@@ -86,6 +103,7 @@ impl Workload {
             Workload::Command(spec) => spec.show(values),
             Workload::Compute(spec) => spec.show(values),
             Workload::Http(spec) => spec.show(values),
+            Workload::Python(spec) => spec.show(values),
             Workload::Sleep(spec) => spec.show(values),
         }
     }

@@ -1,5 +1,6 @@
 //! A slot's line to the launcher: a start, a signal, one answer per start.
 
+use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Write};
@@ -77,9 +78,9 @@ pub struct Port {
     socket: AsyncFd<OwnedFd>,
     /// Where the launcher's owner hears that it seems to have died.
     is_suspect: Arc<AtomicBool>,
-    is_running: bool,
+    is_running: Cell<bool>,
     /// The answer, if it came when something else was asked for.
-    ended: Option<Ended>,
+    ended: RefCell<Option<Ended>>,
     /// Kept from start to start.
     message: Vec<u8>,
 }
@@ -87,7 +88,13 @@ pub struct Port {
 impl Port {
     pub(super) fn new(socket: OwnedFd, is_suspect: Arc<AtomicBool>) -> io::Result<Self> {
         let socket = sys::watch(socket)?;
-        Ok(Self { socket, is_suspect, is_running: false, ended: None, message: Vec::new() })
+        Ok(Self {
+            socket,
+            is_suspect,
+            is_running: Cell::default(),
+            ended: RefCell::default(),
+            message: Vec::new(),
+        })
     }
 
     /// Starts a child; [`Port::ended`] tells of its end, or that it could not be started.
@@ -95,7 +102,7 @@ impl Port {
     /// # Errors
     /// If the launcher has died. `ETOOMANYREFS` (or `EAGAIN`) if too much is on its way to it: try again a little later.
     pub fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
-        assert!(!self.is_running, "one child at a time");
+        assert!(!self.is_running.get(), "one child at a time");
         let present = [start.stdin, start.stdout, start.stderr, start.extra];
         let ends = Ends::new(present.map(|end| end.is_some()));
         let strings = [start.argv, start.set, start.unset];
@@ -115,7 +122,7 @@ impl Port {
             descriptors[count] = memory.as_fd();
             self.send(&wire::start_in_memory(), &descriptors[..=count])?;
         }
-        self.is_running = true;
+        self.is_running.set(true);
         Ok(())
     }
 
@@ -123,10 +130,10 @@ impl Port {
     ///
     /// # Errors
     /// If the launcher has died, and the child with it.
-    pub async fn ended(&mut self) -> io::Result<Ended> {
+    pub async fn ended(&self) -> io::Result<Ended> {
         loop {
             if let Some(ended) = self.ended.take() {
-                self.is_running = false;
+                self.is_running.set(false);
                 return Ok(ended);
             }
             self.hear().await?;
@@ -138,10 +145,10 @@ impl Port {
     ///
     /// # Errors
     /// If the launcher has died.
-    pub async fn started(&mut self) -> io::Result<Option<Moment>> {
+    pub async fn started(&self) -> io::Result<Option<Moment>> {
         self.send(&wire::when(), &[])?;
         let since = self.hear().await?;
-        Ok(since.filter(|_| self.ended.is_none()))
+        Ok(since.filter(|_| self.ended.borrow().is_none()))
     }
 
     /// Sends a signal to the group of the running child; none, if it has ended. After one that ends it, whatever is
@@ -149,7 +156,7 @@ impl Port {
     ///
     /// # Errors
     /// If the launcher has died.
-    pub fn signal(&mut self, signal: i32) -> io::Result<()> {
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
         self.send(&wire::signal(signal), &[])
     }
 
@@ -157,7 +164,7 @@ impl Port {
     ///
     /// # Errors
     /// If the launcher has died.
-    pub fn own_group(&mut self) -> io::Result<()> {
+    pub fn own_group(&self) -> io::Result<()> {
         self.send(&wire::own_group(), &[])
     }
 
@@ -172,7 +179,7 @@ impl Port {
     }
 
     /// Hears one answer: keeps a child's end, returns since when one runs.
-    async fn hear(&mut self) -> io::Result<Option<Moment>> {
+    async fn hear(&self) -> io::Result<Option<Moment>> {
         let mut bytes = [0; ANSWER_BYTES];
         loop {
             let mut ready = self.socket.readable().await?;
@@ -183,7 +190,7 @@ impl Port {
                     answer => {
                         // Nothing follows an end, so the call that would find nothing can be saved.
                         ready.clear_ready();
-                        self.ended = Ended::of(answer);
+                        self.ended.replace(Ended::of(answer));
                         return Ok(None);
                     }
                 },

@@ -10,37 +10,6 @@ pub(super) fn write_number(number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Writes bytes as a JSON string.
-pub(super) fn write_text(bytes: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    if bytes.iter().all(|&byte| is_plain(byte) && byte < 0x80) {
-        out.extend_from_slice(bytes);
-    } else {
-        for chunk in bytes.utf8_chunks() {
-            chunk.valid().bytes().for_each(|byte| write_escaped(byte, out));
-            for byte in chunk.invalid() {
-                out.extend_from_slice(format!("\\udc{byte:02x}").as_bytes());
-            }
-        }
-    }
-    out.push(b'"');
-}
-
-fn is_plain(byte: u8) -> bool {
-    byte >= 0x20 && byte != b'"' && byte != b'\\'
-}
-
-fn write_escaped(byte: u8, out: &mut Vec<u8>) {
-    match byte {
-        byte if is_plain(byte) => out.push(byte),
-        b'\n' => out.extend_from_slice(b"\\n"),
-        b'\r' => out.extend_from_slice(b"\\r"),
-        b'\t' => out.extend_from_slice(b"\\t"),
-        b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-        byte => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-    }
-}
-
 /// The bytes of a JSON string, quotes and escapes included.
 pub(super) fn unescape(json: &[u8]) -> Option<Vec<u8>> {
     serde_json::from_slice::<Text>(json).ok().map(|text| text.0)
@@ -122,6 +91,25 @@ impl<'a> Cursor<'a> {
     pub(super) fn next_number(&mut self) -> Option<u64> {
         self.eat(b",")?;
         self.number()
+    }
+
+    /// What a function's value is in the report, if that is plain to see: a string, null or a whole number.
+    pub(super) fn value(&mut self) -> Option<Vec<u8>> {
+        if self.is_at(b"\"") {
+            return self.text().map(Cow::into_owned);
+        }
+        if self.is_at(b"null,") {
+            self.eat(b"null")?;
+            return Some(Vec::new());
+        }
+        let sign = usize::from(self.is_at(b"-"));
+        let digits = self.rest[sign..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (number, rest) = self.rest.split_at(sign + digits);
+        if digits == 0 || rest.first() != Some(&b',') {
+            return None;
+        }
+        self.rest = rest;
+        Some(number.to_vec())
     }
 
     /// A string: borrowed if nothing in it is escaped.

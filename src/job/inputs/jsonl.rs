@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::job::Fields;
+use crate::job::fields::{Kind, Value};
 use crate::job::inputs::InputError;
 use crate::job::inputs::records::{Bytes, InputFile, Records};
 
@@ -69,7 +70,7 @@ impl<R: Bytes> Objects<R> {
 
     /// The values of an object in the order of the keys.
     fn in_order(&self, object: Object) -> Result<Fields, InputError> {
-        let mut values = vec![String::new(); self.keys.len()];
+        let mut values = vec![Value::null(); self.keys.len()];
         for (index, (key, value)) in object.0.into_iter().enumerate() {
             // Almost always the keys stand in the same order in every line.
             let same = self.keys.get(index).is_some_and(|known| *known == key);
@@ -81,7 +82,7 @@ impl<R: Bytes> Objects<R> {
             };
             values[place] = value;
         }
-        Ok(values.into_iter().collect())
+        Ok(values.iter().collect())
     }
 }
 
@@ -106,8 +107,8 @@ impl<R: Bytes> Records for Objects<R> {
     }
 }
 
-/// An object's keys and its values' texts, in the order of the line.
-struct Object(Vec<(String, String)>);
+/// An object's keys and its values, in the order of the line.
+struct Object(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -120,13 +121,13 @@ impl<'de> Deserialize<'de> for Object {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut entries: Vec<(String, String)> = Vec::new();
+                let mut entries: Vec<(String, Value)> = Vec::new();
                 let mut keys = HashSet::new();
                 while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
                     if !keys.insert(key.clone()) {
                         return Err(A::Error::custom(format!("has the key `{key}` twice")));
                     }
-                    entries.push((key, text(value).map_err(A::Error::custom)?));
+                    entries.push((key, value_of(value).map_err(A::Error::custom)?));
                 }
                 Ok(Object(entries))
             }
@@ -136,12 +137,14 @@ impl<'de> Deserialize<'de> for Object {
 }
 
 /// A string as it is, null as nothing, anything else as the line has it: `0.10` stays `0.10`.
-fn text(value: &RawValue) -> serde_json::Result<String> {
-    match value.get() {
-        "null" => Ok(String::new()),
-        string if string.starts_with('"') => serde_json::from_str(string),
-        other => Ok(other.to_owned()),
-    }
+fn value_of(value: &RawValue) -> serde_json::Result<Value> {
+    Ok(match value.get() {
+        "null" => Value::null(),
+        string if string.starts_with('"') => {
+            Value { text: serde_json::from_str(string)?, kind: Kind::Text }
+        }
+        other => Value { text: other.to_owned(), kind: Kind::Bare },
+    })
 }
 
 /// What is wrong with a line.
@@ -227,7 +230,7 @@ mod tests {
         let second = objects.position();
         for (position, expected) in [(second, "22"), (first, "1")] {
             objects.seek(position).unwrap();
-            assert_eq!(objects.next_record().unwrap().unwrap(), Fields::single(expected));
+            assert_eq!(objects.next_record().unwrap().unwrap(), Fields::single_number(expected));
         }
     }
 }

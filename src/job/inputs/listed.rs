@@ -8,10 +8,11 @@ use toml::de::{DeArray, DeTable, DeValue};
 use crate::diagnostic::nearest;
 use crate::job::Fields;
 use crate::job::document::Document;
-use crate::job::table::{Table, described, scalar_text};
+use crate::job::fields::Value;
+use crate::job::table::{self, Table, described};
 
-/// The names of some lists, and each with its place and its values' texts.
-type Lists = (Vec<String>, Vec<Spanned<Vec<String>>>);
+/// The names of some lists, and each with its place and its values.
+type Lists = (Vec<String>, Vec<Spanned<Vec<Value>>>);
 
 /// Rows and the names of their fields.
 type Rows = (Vec<String>, Vec<Fields>);
@@ -28,8 +29,8 @@ pub(super) fn values(table: &mut Table<'_>) -> Option<Rows> {
         return records(array, document);
     }
     let rows: Option<Vec<Fields>> = collect(array.iter().map(|element| {
-        let text = scalar_text(element.get_ref());
-        if text.is_none() {
+        let value = table::scalar(element.get_ref());
+        if value.is_none() {
             let mixed = array.iter().any(|other| other.get_ref().is_table());
             let message = if mixed && element.get_ref().is_table() {
                 "`values` has scalars and tables".to_owned()
@@ -41,7 +42,7 @@ pub(super) fn values(table: &mut Table<'_>) -> Option<Rows> {
             };
             document.error(&element.span(), message);
         }
-        text.map(Fields::single)
+        value.map(|value| Fields::from_iter([&value]))
     }));
     Some((vec!["input".into()], rows?))
 }
@@ -64,9 +65,9 @@ fn records(array: &DeArray<'_>, document: &Document) -> Option<Rows> {
         }
         let values = collect(names.iter().map(|name| match table.get(name.as_str()) {
             Some(value) => scalar(name, value, document),
-            None => Some(String::new()),
+            None => Some(Value::null()),
         }))?;
-        known.then(|| values.into_iter().collect())
+        known.then(|| values.iter().collect())
     }))?;
     Some((names, rows))
 }
@@ -74,7 +75,7 @@ fn records(array: &DeArray<'_>, document: &Document) -> Option<Rows> {
 /// Every combination of some lists, the last one fastest. Only the lists are held.
 #[derive(Debug)]
 pub(super) struct Matrix {
-    lists: Vec<Vec<String>>,
+    lists: Vec<Vec<Value>>,
     /// How many combinations there are.
     pub count: u64,
 }
@@ -83,7 +84,7 @@ impl Matrix {
     /// Reads `matrix`.
     pub fn read(table: &mut Table<'_>) -> Option<(Vec<String>, Self)> {
         let (names, lists) = lists(table, "matrix")?;
-        let lists: Vec<Vec<String>> = lists.into_iter().map(Spanned::into_inner).collect();
+        let lists: Vec<Vec<Value>> = lists.into_iter().map(Spanned::into_inner).collect();
         let count = lists.iter().try_fold(1_u64, |n, list| n.checked_mul(list.len() as u64));
         if count.is_none() {
             table.document().error(&table.span_of_key("matrix"), "there are too many combinations");
@@ -93,12 +94,12 @@ impl Matrix {
 
     /// The combination at `index`, which is below the count.
     pub fn at(&self, mut index: u64) -> Fields {
-        let mut chosen = vec![""; self.lists.len()];
+        let mut chosen = vec![0; self.lists.len()];
         for (slot, list) in chosen.iter_mut().zip(&self.lists).rev() {
-            *slot = &list[(index % list.len() as u64) as usize];
+            *slot = (index % list.len() as u64) as usize;
             index /= list.len() as u64;
         }
-        chosen.into_iter().collect()
+        self.lists.iter().zip(chosen).map(|(list, at)| &list[at]).collect()
     }
 }
 
@@ -123,7 +124,7 @@ pub(super) fn zip(table: &mut Table<'_>) -> Option<Rows> {
     equal.then(|| (names, (0..length).map(row).collect()))
 }
 
-/// A table of lists: their names and their values' texts.
+/// A table of lists: their names and their values.
 fn lists(table: &mut Table<'_>, key: &'static str) -> Option<Lists> {
     let value = table.raw(key)?;
     let Some(entries) = value.get_ref().as_table() else {
@@ -141,22 +142,23 @@ fn lists(table: &mut Table<'_>, key: &'static str) -> Option<Lists> {
             table.wrong_type(name.get_ref(), value, "an array");
             return None;
         };
-        let texts = collect(array.iter().map(|element| scalar(name.get_ref(), element, document)))?;
-        Some(Spanned::new(value.span(), texts))
+        let values =
+            collect(array.iter().map(|element| scalar(name.get_ref(), element, document)))?;
+        Some(Spanned::new(value.span(), values))
     }));
     named?;
     Some((entries.keys().map(|key| key.get_ref().to_string()).collect(), lists?))
 }
 
-fn scalar(name: &str, value: &Spanned<DeValue<'_>>, document: &Document) -> Option<String> {
-    let text = scalar_text(value.get_ref());
-    if text.is_none() {
+fn scalar(name: &str, value: &Spanned<DeValue<'_>>, document: &Document) -> Option<Value> {
+    let scalar = table::scalar(value.get_ref());
+    if scalar.is_none() {
         let found = described(value.get_ref());
         let message =
             format!("a value of `{name}` must be a string, a number or a boolean, not {found}");
         document.error(&value.span(), message);
     }
-    text
+    scalar
 }
 
 fn check_names(entries: &DeTable<'_>, document: &Document) -> Option<()> {
@@ -179,11 +181,13 @@ fn collect<T, I: Iterator<Item = Option<T>>>(items: I) -> Option<Vec<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::fields::Kind;
 
     #[test]
     fn the_last_list_is_the_fastest() {
-        let lists =
-            vec![vec!["0.1".to_owned(), "0.01".into()], vec!["1".into(), "2".into(), "3".into()]];
+        let number = |text: &&str| Value { text: (*text).to_owned(), kind: Kind::Bare };
+        let lists = [&["0.1", "0.01"][..], &["1", "2", "3"]];
+        let lists = lists.iter().map(|list| list.iter().map(number).collect()).collect();
         let matrix = Matrix { lists, count: 6 };
         let rows: Vec<String> = (0..matrix.count)
             .map(|index| {

@@ -177,7 +177,7 @@ impl Counted {
 
     fn at(&self, index: u64) -> Fields {
         match self {
-            Counted::Repeat(_) => Fields::single(itoa::Buffer::new().format(index + 1)),
+            Counted::Repeat(_) => Fields::single_number(itoa::Buffer::new().format(index + 1)),
             Counted::Range(range) => range.at(index),
             Counted::Matrix(matrix) => matrix.at(index),
             Counted::Rows(rows) => rows[index as usize].clone(),

@@ -86,11 +86,11 @@ impl Range {
         let units = self.from + i128::from(index) * self.step;
         let mut digits = itoa::Buffer::new();
         if self.decimals > 0 {
-            return Fields::single(Decimal { units, decimals: self.decimals }.to_string());
+            return Fields::single_number(Decimal { units, decimals: self.decimals }.to_string());
         }
         match i64::try_from(units) {
-            Ok(units) => Fields::single(digits.format(units)),
-            Err(_) => Fields::single(digits.format(units)),
+            Ok(units) => Fields::single_number(digits.format(units)),
+            Err(_) => Fields::single_number(digits.format(units)),
         }
     }
 }

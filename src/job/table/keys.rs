@@ -3,7 +3,7 @@
 use crate::diagnostic::nearest;
 
 /// Every key, by its table; `*` is any name. [`check`] keeps it complete.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 12] = [
     (
         "",
         &[
@@ -73,6 +73,10 @@ const HOMES: [(&str, &[&str]); 11] = [
             "http2",
         ],
     ),
+    (
+        "workload.python",
+        &["function", "path", "interpreter", "init", "args", "kwargs", "env", "as_bytes"],
+    ),
     ("workload.sleep", &["duration"]),
     ("columns.*", &["regex", "json", "header"]),
     ("services.*", &["argv", "env", "cwd", "ready", "timeout"]),
@@ -80,7 +84,7 @@ const HOMES: [(&str, &[&str]); 11] = [
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
 const LATER: [(&str, &[&str]); 3] =
-    [("", &["stages", "needs"]), ("workload", &["python", "worker"]), ("inputs", &["job"])];
+    [("", &["stages", "needs"]), ("workload", &["worker"]), ("inputs", &["job"])];
 
 /// Every key that a job file can have, without its table.
 pub fn known_keys() -> impl Iterator<Item = &'static str> {

@@ -56,9 +56,9 @@ impl Job {
     fn plan(&self) -> Result<Spec, String> {
         let file = self.path("job.toml");
         fs::write(&file, &self.text).unwrap();
-        let jobs =
+        let mut jobs =
             job::read(&[file], &Overrides::default()).map_err(|mistakes| mistakes.to_string())?;
-        match jobs.into_iter().next().unwrap().stage.workload {
+        match jobs.remove(0).stages.remove(0).workload {
             Workload::Command(spec) => Ok(spec),
             other => panic!("{other:?}"),
         }
@@ -78,7 +78,7 @@ impl Job {
             for (number, input) in (1..).zip(inputs) {
                 let task = Task::new(number, Fields::single(input));
                 let (timeout, grace, cancel) = (self.timeout, self.grace, &self.cancel);
-                let attempt = Attempt { number: 1, slot: 7, timeout, grace, cancel };
+                let attempt = Attempt { number: 1, slot: 7, seat: 7, timeout, grace, cancel };
                 outcomes.push(worker.run(&task, &attempt).await);
             }
             outcomes

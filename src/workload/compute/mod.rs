@@ -210,7 +210,7 @@ mod tests {
     }
 
     fn attempt(cancel: &Cancel, timeout: Option<Duration>) -> Attempt<'_> {
-        Attempt { number: 1, slot: 1, timeout, grace: Duration::ZERO, cancel }
+        Attempt { number: 1, slot: 1, seat: 1, timeout, grace: Duration::ZERO, cancel }
     }
 
     fn worker(function: Function) -> Worker {
@@ -229,7 +229,7 @@ mod tests {
         std::fs::write(&file, format!("{inputs}\n[workload.compute]\n{table}\n")).unwrap();
         let mut jobs = crate::job::read(&[file], &Overrides::default())
             .map_err(|errors| errors.to_string())?;
-        match jobs.remove(0).stage.workload {
+        match jobs.remove(0).stages.remove(0).workload {
             Workload::Compute(spec) => Ok(spec),
             other => unreachable!("{other:?}"),
         }

@@ -1,0 +1,54 @@
+//! One stage of a job while it runs: what its slots share.
+
+use std::sync::Arc;
+
+use crate::engine::admission::Admission;
+use crate::engine::feed::{Feed, Hosts};
+use crate::engine::run::Watch;
+use crate::engine::task::Task;
+use crate::job::{Job, Stage, Values};
+use crate::model::Model;
+
+/// A stage while it runs.
+pub struct StageRun {
+    /// Which of the job's, from 0.
+    pub index: usize,
+    /// How many slots.
+    pub slots: usize,
+    /// How many slots the stages before it have: what has to tell all slots of a job apart counts from there.
+    pub seats_before: usize,
+    /// Where its tasks come from.
+    pub feed: Arc<Feed>,
+    /// What an attempt waits for before it starts.
+    pub admission: Admission,
+    /// What is observed along the way.
+    pub watch: Watch,
+    /// Whether a loop has more than one slot.
+    pub shares_loops: bool,
+}
+
+impl StageRun {
+    /// Whether the slots of this stage share a loop.
+    pub(super) fn shares_loops(stage: &Stage, slots: usize) -> bool {
+        stage.model == Model::Async && slots > 1
+    }
+}
+
+/// As many slots as the stage allows, but no more than the job can have tasks.
+pub(super) fn slots(job: &Job, stage: &Stage) -> usize {
+    let tasks = job.inputs.tasks().map_or(usize::MAX, |tasks| tasks.max(1) as usize);
+    stage.concurrency.min(tasks)
+}
+
+/// Keeps the tasks of each host within `limits.per_host` of the stage at `index`.
+pub(super) fn hosts(job: &Arc<Job>, index: usize) -> Option<Hosts> {
+    let limit = job.stages[index].per_host?;
+    let job = Arc::clone(job);
+    let host_of = move |task: &Task| {
+        let attempt = task.attempts + 1;
+        // Which slot it will be is not known yet; nobody names a host after it.
+        let values = Values { fields: &task.fields, task: task.number, attempt, slot: 1 };
+        job.stages[index].workload.host(&values)
+    };
+    Some(Hosts::new(limit, Box::new(host_of)))
+}

@@ -1,0 +1,100 @@
+//! `args` and `kwargs`: what a function or a worker program is called with. Rendered as JSON, so that numbers stay
+//! numbers on the way.
+
+use crate::job::{Planner, Table, ValueTemplate, Values};
+use crate::json::NotFinite;
+
+/// The field of inputs that are no records.
+const SINGLE: &str = "input";
+
+/// What each task is called with, planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arguments {
+    args: Vec<ValueTemplate>,
+    kwargs: Vec<(String, ValueTemplate)>,
+    not_finite: NotFinite,
+}
+
+impl Arguments {
+    /// Reads `args` and `kwargs`. If the table has neither: the single input is the one argument, and the fields of a
+    /// record are keyword arguments. `None` if there was a mistake, which has been noted.
+    pub fn read(table: &mut Table<'_>, not_finite: NotFinite, plan: &Planner<'_>) -> Option<Self> {
+        let args = table.value_templates("args", not_finite, plan);
+        let kwargs = table.value_template_map("kwargs", not_finite, plan);
+        if !table.has("args") && !table.has("kwargs") {
+            return Some(Self::of_fields(plan.fields(), not_finite));
+        }
+        Some(Self {
+            args: if table.has("args") { args? } else { Vec::new() },
+            kwargs: if table.has("kwargs") { kwargs? } else { Vec::new() },
+            not_finite,
+        })
+    }
+
+    fn of_fields(fields: &[String], not_finite: NotFinite) -> Self {
+        let mut arguments = Self { args: Vec::new(), kwargs: Vec::new(), not_finite };
+        if let [field] = fields
+            && field == SINGLE
+        {
+            arguments.args.push(ValueTemplate::Field(0));
+        } else {
+            let field =
+                |(index, name): (usize, &String)| (name.clone(), ValueTemplate::Field(index));
+            arguments.kwargs = fields.iter().enumerate().map(field).collect();
+        }
+        arguments
+    }
+
+    /// Whether there is exactly one argument, and no keyword argument.
+    pub fn is_sole(&self) -> bool {
+        self.args.len() == 1 && self.kwargs.is_empty()
+    }
+
+    /// Whether there are keyword arguments.
+    pub fn has_kwargs(&self) -> bool {
+        !self.kwargs.is_empty()
+    }
+
+    /// How many arguments there are that are no keyword arguments.
+    pub fn args(&self) -> usize {
+        self.args.len()
+    }
+
+    /// The names of the keyword arguments.
+    pub fn kwargs(&self) -> impl Iterator<Item = &str> {
+        self.kwargs.iter().map(|(name, _)| &**name)
+    }
+
+    /// Appends the JSON of the first argument; all that there is, if it [is the sole one](Self::is_sole).
+    pub fn render_first(&self, values: &Values<'_>, out: &mut Vec<u8>) {
+        if let Some(first) = self.args.first() {
+            first.render(values, self.not_finite, out);
+        }
+    }
+
+    /// Appends the arguments as a JSON array.
+    pub fn render_args(&self, values: &Values<'_>, out: &mut Vec<u8>) {
+        ValueTemplate::render_array(&self.args, values, self.not_finite, out);
+    }
+
+    /// Appends the keyword arguments as a JSON object.
+    pub fn render_kwargs(&self, values: &Values<'_>, out: &mut Vec<u8>) {
+        ValueTemplate::render_object(&self.kwargs, values, self.not_finite, out);
+    }
+
+    /// One call for people: `crunch(20000, mode="fast")`.
+    pub fn show(&self, function: &str, values: &Values<'_>) -> String {
+        let mut out = Vec::new();
+        for value in &self.args {
+            out.extend_from_slice(if out.is_empty() { b"" } else { b", " });
+            value.render(values, self.not_finite, &mut out);
+        }
+        for (name, value) in &self.kwargs {
+            out.extend_from_slice(if out.is_empty() { b"" } else { b", " });
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'=');
+            value.render(values, self.not_finite, &mut out);
+        }
+        format!("{function}({})", String::from_utf8_lossy(&out))
+    }
+}
