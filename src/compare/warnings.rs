@@ -147,7 +147,7 @@ fn held(figures: &Figures) -> Option<String> {
         figures.model == Model::Async && figures.concurrency > 1 && figures.held > MOSTLY_HELD;
     is_held.then(|| {
         format!(
-            "{}: computations held the event loop for {:.0} % of the time, so one task ran at a time",
+            "{}: tasks held the event loop for {:.0} % of the time, so one ran at a time: it suits what awaits",
             figures.name(),
             figures.held.min(1.0) * 100.0
         )
@@ -161,8 +161,8 @@ fn gil(subject: &Subject, figures: &Figures) -> Option<String> {
     if !is_python || figures.model != Model::Threads || figures.concurrency < 2 {
         return None;
     }
-    let processors = figures.cpu? / figures.wall.value;
-    (0.8..1.2).contains(&processors).then(|| {
+    let processors = figures.cpu? / (figures.wall.value - figures.startup);
+    (0.7..1.2).contains(&processors).then(|| {
         format!(
             "{}: the GIL let one thread compute at a time ({processors:.2} processors busy)",
             figures.name()
