@@ -13,7 +13,7 @@ use crate::engine::control::Control;
 use crate::engine::run::{self, RunError, SharedLauncher};
 use crate::engine::task::Status;
 use crate::exit::Exit;
-use crate::job::{self, Job};
+use crate::job::{self, Job, Overrides};
 use crate::report::progress::Mode;
 use crate::report::{Begin, COLUMNS_AFTER, COLUMNS_BEFORE, COLUMNS_LAST, Options, Summary};
 
@@ -130,12 +130,19 @@ impl<'a> Bench<'a> {
         let Some(command) = self.prepare else { return Ok(()) };
         let failed = |why: String, exit| Stop::Failed(format!("--prepare: {why}"), exit);
         // Run as any command: nothing that it starts outlives the runner.
-        let shell = toml::Value::String(command.to_owned());
-        let text = format!("name = \"prepare\"\n[workload.command]\nshell = {shell}\n");
-        let prepare = job::read_text(&job.folder.join("prepare.toml"), text)
-            .map_err(|mistakes| failed(mistakes.to_string(), Exit::Usage))?;
+        let quoted = |text: &str| toml::Value::String(text.to_owned());
+        let shell = quoted(command);
+        let folder = job.folder.to_string_lossy().replace('{', "{{").replace('}', "}}");
+        let text = format!("[workload.command]\nshell = {shell}\ncwd = {}\n", quoted(&folder));
+        let file = self.folder.path().join("prepare.toml");
+        std::fs::write(&file, text).map_err(|error| failed(reason(&error), Exit::NotWritten))?;
+        let prepare = job::read(&[file], &Overrides::default())
+            .map_err(|mistakes| failed(mistakes.to_string(), Exit::Usage))?
+            .pop()
+            .map(Arc::new)
+            .expect("one file is one job");
         let summary = self
-            .execute(&Arc::new(prepare))
+            .execute(&prepare)
             .map_err(|error| self.stop(failed(error.to_string(), error.exit())))?;
         if summary.totals.tally.all_ok() {
             return Ok(());
@@ -229,7 +236,9 @@ mod tests {
     fn only_results_count() {
         let folder = tempfile::tempdir().unwrap();
         let job = "[inputs]\nvalues = [1, 2]\n[workload.command]\nshell = 'x'\n[columns.n]\nregex = 'x'\n";
-        let job = job::read_text(&folder.path().join("job.toml"), job.into()).unwrap();
+        let file = folder.path().join("job.toml");
+        std::fs::write(&file, job).unwrap();
+        let job = job::read(&[file], &Overrides::default()).unwrap().remove(0);
         let header = "task,input,status,attempts,started_utc,queue_s,run_s,cpu_user_s,cpu_sys_s,peak_rss_bytes,slot,\
                       code,result,output_bytes,n,error\n";
         let hashes = |rows: &str| {

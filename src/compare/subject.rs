@@ -1,5 +1,6 @@
 //! What is compared: a job, under every model and at every level that was asked for.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -68,7 +69,8 @@ pub fn read(args: &CompareArgs) -> Result<Vec<Subject>, Diagnostics> {
         return Err(mistake.help("name the models to measure: `--models threads,async`").into());
     }
     // Before they are planned: what is written back must not undo what somebody changes meanwhile.
-    let texts: Vec<String> = args.files.iter().map(text).collect();
+    let mut texts: HashMap<&Path, String> =
+        args.files.iter().map(|file| (file.as_path(), text(file))).collect();
     let jobs = job::read(&args.files, &args.overrides())?;
     let mut mistakes = Diagnostics::default();
     mistakes.extend(jobs.iter().filter_map(obstacle));
@@ -77,10 +79,9 @@ pub fn read(args: &CompareArgs) -> Result<Vec<Subject>, Diagnostics> {
     }
     let mut subjects: Vec<Subject> = jobs
         .into_iter()
-        .zip(texts)
-        .map(|(job, text)| Subject {
+        .map(|job| Subject {
+            text: texts.remove(job.file.as_path()).unwrap_or_default(),
             job,
-            text,
             contenders: Vec::new(),
             scale: 1.0,
             whole: None,
@@ -97,7 +98,7 @@ pub fn read(args: &CompareArgs) -> Result<Vec<Subject>, Diagnostics> {
 }
 
 /// What cannot be read is said when the job is.
-fn text(file: impl AsRef<Path>) -> String {
+fn text(file: &Path) -> String {
     std::fs::read_to_string(file).unwrap_or_default()
 }
 
@@ -152,9 +153,10 @@ impl Subject {
             return Ok(());
         }
         let overrides = Overrides { limit: None, ..args.overrides() };
-        let whole = job::read(std::slice::from_ref(&self.job.file), &overrides);
-        let whole = whole.map_err(|mistakes| bad(mistakes.to_string()))?;
-        let (whole, sample) = (count(&whole[0]).map_err(bad)?, count(&self.job).map_err(bad)?);
+        let jobs = job::read(&args.files, &overrides);
+        let jobs = jobs.map_err(|mistakes| bad(mistakes.to_string()))?;
+        let Some(whole) = jobs.iter().find(|job| job.name == self.job.name) else { return Ok(()) };
+        let (whole, sample) = (count(whole).map_err(bad)?, count(&self.job).map_err(bad)?);
         if sample > 0 && whole > sample {
             self.scale = whole as f64 / sample as f64;
             self.whole = Some(whole);

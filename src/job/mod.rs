@@ -37,7 +37,7 @@ pub use name::JobName;
 pub use overrides::Overrides;
 pub use planner::Planner;
 pub use rate::Rate;
-pub use read::{read, read_text};
+pub use read::read;
 pub use report::{Dialect, Order, ReportSettings};
 pub use retry::{Retry, RetryOn};
 pub use services::{Address, Ready, Service};

@@ -31,19 +31,6 @@ pub fn read(files: &[PathBuf], overrides: &Overrides) -> Result<Vec<Job>, Diagno
     if errors.is_empty() { Ok(jobs) } else { Err(errors) }
 }
 
-/// Plans a job of this text, as if it stood in `file`, which need not be there.
-///
-/// # Errors
-/// All mistakes, each at its place.
-pub fn read_text(file: &Path, text: String) -> Result<Job, Diagnostics> {
-    let planned = PlannedFile::plan(file, text, &[]);
-    planned.job.ok_or_else(|| {
-        let mut errors = Diagnostics::default();
-        errors.extend(planned.errors);
-        errors
-    })
-}
-
 /// The text of a job file.
 fn text(file: &Path) -> Result<String, Diagnostic> {
     let bytes = std::fs::read(file).map_err(|error| Diagnostic::unreadable(file, &error))?;
