@@ -2,19 +2,18 @@
 
 mod error;
 mod launch;
+mod open_files;
 mod pool;
 mod stage;
 mod watch;
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use rustix::process::{Resource, getrlimit};
 
 pub use error::RunError;
 pub use launch::SharedLauncher;
+use open_files::OpenFiles;
 pub use stage::StageRun;
 pub use watch::Watch;
 
@@ -26,14 +25,13 @@ use crate::engine::eviction::Evictions;
 use crate::engine::feed::Feed;
 use crate::engine::guard::{Failures, Guard};
 use crate::engine::headroom::Headroom;
-use crate::engine::place;
 use crate::engine::services::Services;
 use crate::engine::task::Record;
 use crate::host::launcher::Launcher;
 use crate::job::{InputReader, Job, Stage};
 use crate::model::Model;
 use crate::report::progress::Progress;
-use crate::report::{Options, Report, RunFacts, ServiceTimes, Summary};
+use crate::report::{Log, Options, Report, RunFacts, ServiceTimes, Summary};
 use crate::sys::memory;
 use crate::workload::command::Keep;
 
@@ -51,9 +49,8 @@ pub struct Run {
     pub failures: Option<Failures>,
     /// How much of a command's output is kept.
     pub keep: Keep,
-    /// Where the user's own code prints.
-    pub log: PathBuf,
     launcher: SharedLauncher,
+    log: Mutex<Option<Arc<Log>>>,
 }
 
 impl Run {
@@ -68,6 +65,23 @@ impl Run {
     /// If it cannot be started.
     pub fn launcher(&self) -> io::Result<Arc<Launcher>> {
         self.launcher.get()
+    }
+}
+
+impl Run {
+    /// The job's log, which is opened when the first worker is started.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn log(&self) -> io::Result<Arc<Log>> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = &*log {
+            return Ok(Arc::clone(log));
+        }
+        let opened = self.report.open_log();
+        let opened = Arc::new(opened.map_err(|error| io::Error::other(error.to_string()))?);
+        *log = Some(Arc::clone(&opened));
+        Ok(opened)
     }
 }
 
@@ -86,7 +100,7 @@ pub fn run(
     memory::forget_peak();
     let calendar = Calendar::now();
     let slots: Vec<_> = job.stages.iter().map(|stage| stage::slots(job, stage)).collect();
-    check_open_files(job, &slots)?;
+    let _open_files = OpenFiles::reserve(job, &slots)?;
     let headroom = job.limits.min_free_memory.map(Headroom::new).map(Arc::new);
     let cancel = Arc::new(match headroom {
         Some(_) => Cancel::with_evictions(Evictions::new(slots.iter().sum())),
@@ -108,8 +122,8 @@ pub fn run(
         cancel: Arc::clone(&cancel),
         failures: Failures::new(job.limits.stop_after),
         keep: if options.output { Keep::Everything } else { Keep::Capture },
-        log: options.results.join(format!("{}.log", job.name)),
         launcher: launcher.clone(),
+        log: Mutex::default(),
     });
     let services_from = Moment::now();
     let services = Services::start(job, &options.results, launcher, &cancel);
@@ -165,29 +179,12 @@ impl Together<'_> {
                 slots,
                 seats_before: stages.iter().map(|stage: &StageRun| stage.slots).sum(),
                 feed: Arc::new(feed),
-                admission: Admission::new(stage.pace, self.headroom.clone()),
+                admission: Admission::new(stage.pace, self.headroom.clone(), stage.group.clone()),
                 watch: Watch::new(self.started),
                 shares_loops: StageRun::shares_loops(stage, slots),
             });
         }
         Ok(stages)
-    }
-}
-
-/// Better one error than a failed row for every task that finds no descriptor left.
-fn check_open_files(job: &Job, slots: &[usize]) -> Result<(), RunError> {
-    /// For the report, the loops and the runtime.
-    const OF_THE_RUNNER: usize = 64;
-    let of_stages =
-        job.stages.iter().zip(slots).map(|(stage, slots)| slots * place::open_files(stage));
-    let needed = OF_THE_RUNNER + of_stages.sum::<usize>();
-    let slots: usize = slots.iter().sum();
-    match getrlimit(Resource::Nofile).current {
-        Some(limit) if (needed as u64) > limit => Err(RunError::OpenFiles(format!(
-            "{slots} tasks at once need {needed} open files, and {limit} are allowed: lower `limits.concurrency`, or \
-             raise the limit (`ulimit -n`)"
-        ))),
-        _ => Ok(()),
     }
 }
 
@@ -238,6 +235,15 @@ fn finish(
         notes.extend(held);
     }
     let watches = || run.stages.iter().map(|live| &live.watch);
+    if let Some(log) = run
+        .log
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .and_then(Arc::into_inner)
+        .and_then(Log::finish)
+    {
+        notes.push(format!("what the workers wrote is in {}", log.display()));
+    }
     let facts = RunFacts {
         started,
         startup: watches().map(Watch::startup).max().unwrap_or_default(),

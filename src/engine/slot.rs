@@ -18,7 +18,7 @@ use crate::workload::command::Keep;
 /// Runs the slot with this number, from 1, of the stage at `index` until there is nothing left to take.
 pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let (stage, live) = run.stage(index);
-    let mut worker = match Placed::start(run, stage, shared).await {
+    let mut worker = match Placed::start(run, stage, shared, number).await {
         Ok(worker) => worker,
         Err(error) => return give_up(run, &error),
     };
@@ -39,13 +39,18 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let mut batch = VecDeque::new();
     let takes_turns = !live.admission.is_open();
     while desk.hand.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
-        if takes_turns && !live.admission.admit(&run.cancel).await {
-            batch.drain(..).for_each(|task| desk.hand.give_back(task));
-            continue; // there will be no more
+        let mut admitted = None;
+        if takes_turns {
+            admitted = live.admission.admit(&run.cancel).await;
+            if admitted.is_none() {
+                batch.drain(..).for_each(|task| desk.hand.give_back(task));
+                continue; // there will be no more
+            }
         }
         run.cancel.evictions().inspect(|evictions| evictions.begin(seat));
         let ran =
             worker.run(&mut batch, &attempt, &mut |task, verdict| desk.settle(task, verdict)).await;
+        drop(admitted);
         run.cancel.evictions().inspect(|evictions| evictions.end(seat));
         if let Err(error) = ran {
             give_up(run, &error);

@@ -18,8 +18,8 @@ pub struct Task {
     pub taken: Moment,
     /// Attempts that have been charged to it so far.
     pub attempts: u32,
-    /// It was running when a worker died in which others ran too, and nobody knows which one it was: it runs alone.
-    pub suspect: bool,
+    /// Whether a worker died while it ran, beside others, and it may have been this one: it runs alone from now on.
+    pub is_suspect: bool,
     /// What came of them, if there were any. Boxed, since most tasks are attempted once.
     pub earlier: Option<Box<Earlier>>,
 }
@@ -27,7 +27,7 @@ pub struct Task {
 impl Task {
     /// A task that has just been taken from the inputs.
     pub fn new(number: u64, fields: Fields) -> Self {
-        Self { number, fields, taken: Moment::now(), attempts: 0, suspect: false, earlier: None }
+        Self { number, fields, taken: Moment::now(), attempts: 0, is_suspect: false, earlier: None }
     }
 }
 

@@ -34,7 +34,8 @@ use crate::engine::task::{CpuTime, Outcome, Status};
 use crate::json::write_text;
 use crate::workload::compute::Function;
 use crate::workload::http;
-use text::{Cursor, Text, unescape, write_number};
+use text::{Cursor, write_number};
+pub(super) use text::{Text, unescape};
 
 /// The version that both ends must speak.
 pub const VERSION: u32 = 1;
@@ -403,7 +404,7 @@ mod tests {
     #[test]
     fn anything_else_is_said() {
         for line in
-            ["", "hello", "[", "[1", "[1,7]", "[1,3,0,0,0,0,\"\",\"\"]", "[1,0,0,0,0,0,\"\"]"]
+            ["", "hello", "[", "[1", "[1,7]", "[1,4,0,0,0,0,\"\",\"\"]", "[1,0,0,0,0,0,\"\"]"]
         {
             let error = read_reply(line.as_bytes()).unwrap_err();
             assert_eq!(error.to_string(), format!("`{line}` is not a line of the protocol"));

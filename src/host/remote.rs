@@ -144,7 +144,7 @@ impl Remote {
                 (Argument::Http(Box::new(spec)), work)
             }
             Workload::Sleep(spec) => (Argument::Sleep(spec.clone()), Work::Sleep),
-            Workload::Command(_) | Workload::Python(_) => {
+            Workload::Command(_) | Workload::Python(_) | Workload::Worker(_) => {
                 return Err(io::Error::other("it has processes of its own"));
             }
         };
@@ -235,12 +235,12 @@ impl Remote {
             return self.run_batch(batch, attempt, settle).await;
         };
         while let Some(first) = batch.front() {
-            if first.suspect {
+            if first.is_suspect {
                 let mut alone = batch.drain(..1).collect();
                 let _turn = interpreter.turn.write().await;
                 self.run_batch(&mut alone, attempt, settle).await?;
             } else {
-                let others = batch.iter().position(|task| task.suspect).unwrap_or(batch.len());
+                let others = batch.iter().position(|task| task.is_suspect).unwrap_or(batch.len());
                 let mut together = batch.drain(..others).collect();
                 let _turn = interpreter.turn.read().await;
                 self.run_batch(&mut together, attempt, settle).await?;

@@ -8,19 +8,24 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::engine::group::Group;
 use crate::job::document::Document;
-use crate::job::inputs;
+use crate::job::groups::Groups;
+use crate::job::inputs::{self, Around};
 use crate::job::limits::{Concurrency, Count, Period, RawModel, Timeout};
 use crate::job::name::JobName;
 use crate::job::overrides::Argument;
-use crate::job::planner::Planner;
+use crate::job::planner::{Absent, Planner};
 use crate::job::rate::Rate;
 use crate::job::retry::Retry;
+use crate::job::runner_toml::{self, RunnerToml};
 use crate::job::size::ByteSize;
 use crate::job::stop_after::{FailureLimit, Running, StopAfter};
 use crate::job::syntax;
 use crate::job::table::Table;
-use crate::job::{Job, JobLimits, Pace, ReportSettings, Stage, columns, identity, services};
+use crate::job::{
+    Job, JobLimits, Pace, ReportSettings, Reported, Stage, columns, identity, services,
+};
 use crate::model::auto::{self, Choice};
 use crate::workload::{self, Workload};
 
@@ -34,64 +39,95 @@ pub(super) struct PlannedFile {
     pub file: PathBuf,
     /// The job's name and where it is set, if it is; known even where the job is not.
     pub name: Option<(JobName, Option<Place>)>,
-    /// `None` if there are mistakes.
+    /// `None` if there are mistakes, or something is absent.
     pub job: Option<Job>,
     /// All mistakes, by their places.
     pub errors: Vec<Diagnostic>,
+    /// What is not there, and may be when the job's turn comes.
+    pub absences: Vec<Diagnostic>,
+}
+
+/// What a job file is planned with, besides its text.
+pub(super) struct Setting<'a> {
+    /// What the command line changes.
+    pub arguments: &'a [Argument],
+    /// The groups that there are.
+    pub groups: &'a Groups,
+    /// What is said for all jobs of the folder.
+    pub shared: Option<&'a RunnerToml>,
+    /// The folder of the reports.
+    pub results: &'a Path,
+    /// What becomes of a file that is not there.
+    pub absent: Absent,
+    /// What the job of this name leaves; `None` while that is not known.
+    pub reported: &'a dyn Fn(&str) -> Option<Reported>,
 }
 
 impl PlannedFile {
     /// Plans the job of a file of this text.
-    pub fn plan(file: &Path, text: String, arguments: &[Argument]) -> Self {
+    pub fn plan(file: &Path, text: String, setting: &Setting<'_>) -> Self {
         let source = Arc::new(Source { name: file.display().to_string(), text });
         let mut root = match syntax::parse(&source) {
             Ok(root) => root,
             // What can be read of such a file would only be guessed at.
-            Err(errors) => return Self { file: file.into(), name: None, job: None, errors },
+            Err(errors) => return Self::wrong(file, errors),
         };
-        let document = Document::new(Arc::clone(&source), arguments);
-        for (index, argument) in arguments.iter().enumerate() {
+        let defaults = setting.shared.map(RunnerToml::source);
+        let document = Document::new(Arc::clone(&source), defaults, setting.arguments);
+        if let Some(defaults) = defaults {
+            runner_toml::merge(&mut root, defaults, document.start_of_defaults());
+        }
+        for (index, argument) in setting.arguments.iter().enumerate() {
             argument.apply(&mut root, &document, index);
         }
-        let (name, mut job) = plan(file, Table::root(&document, &root), &document);
+        let (name, mut job) = plan(file, Table::root(&document, &root), &document, setting);
         if let Some(job) = &mut job {
             job.identity = identity::of(&root);
         }
-        if job.is_none() && document.errors() == 0 {
+        if job.is_none() && document.troubles() == 0 {
             // Not the user's mistake; but it must not pass for a job that was read.
             document.report(Diagnostic::new(format!("`{}` came to no job: a bug", source.name)));
         }
-        let errors = document.into_errors();
-        let job = job.filter(|_| errors.is_empty());
-        Self { file: file.into(), name, job, errors }
+        let (errors, absences) = document.into_errors();
+        let job = job.filter(|_| errors.is_empty() && absences.is_empty());
+        Self { file: file.into(), name, job, errors, absences }
     }
 
     /// A file that could not be read.
-    pub fn unreadable(file: &Path, error: Diagnostic) -> Self {
-        Self { file: file.into(), name: None, job: None, errors: vec![error] }
+    pub fn wrong(file: &Path, errors: Vec<Diagnostic>) -> Self {
+        Self { file: file.into(), name: None, job: None, errors, absences: Vec::new() }
     }
 }
 
 type Named = Option<(JobName, Option<Place>)>;
 
-fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option<Job>) {
+fn plan(
+    file: &Path,
+    mut root: Table<'_>,
+    document: &Document,
+    setting: &Setting<'_>,
+) -> (Named, Option<Job>) {
     let name = name(file, &mut root, document);
     let description = root.get::<String>("description").map(Spanned::into_inner);
+    root.get::<Vec<String>>("needs"); // what they are was read before any job was planned
+    root.get::<bool>("exclusive");
     let choice = model(&mut root, document);
     let folder = std::path::absolute(file).ok();
     let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
 
-    let inputs = inputs::read(root.table("inputs"), folder);
+    let &Setting { absent, reported, .. } = setting;
+    let inputs = inputs::read(root.table("inputs"), &Around { folder, absent, reported });
     check_fields(inputs.fields.as_deref(), &root, document);
     let plan = Planner {
         document,
         job: name.as_ref().map_or("", |(name, _)| name.as_str()).to_owned(),
         folder: folder.to_owned(),
         fields: inputs.fields,
+        absent,
     };
     let workload = read_workload(&mut root, &plan);
     let kind = workload.as_ref().map(Workload::kind);
-    let limits = Limits::read(root.table("limits"), kind, &plan);
+    let limits = Limits::read(root.table("limits"), kind, &plan, setting.groups);
     let retry = Retry::read(root.table("retry"), kind, &plan);
     let columns = columns::read(root.table("columns"), &plan, workload.as_ref());
     let report = ReportSettings::read(root.table("report"));
@@ -119,12 +155,14 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
                     grace: limits.grace,
                     pace: limits.pace,
                     per_host: limits.per_host,
+                    group: limits.group,
                     retry,
                     workload,
                     columns,
                 }],
                 limits: limits.job,
                 report,
+                results: setting.results.to_owned(),
                 identity: [0; 32], // settled by the caller, who has the whole file
             }
         });
@@ -220,12 +258,18 @@ struct Limits {
     grace: Duration,
     pace: Option<Pace>,
     per_host: Option<usize>,
+    group: Option<Group>,
     job: JobLimits,
 }
 
 impl Limits {
     /// `kind` is the workload's, if that is known.
-    fn read(table: Option<Table<'_>>, kind: Option<&str>, plan: &Planner<'_>) -> Self {
+    fn read(
+        table: Option<Table<'_>>,
+        kind: Option<&str>,
+        plan: &Planner<'_>,
+        groups: &Groups,
+    ) -> Self {
         let job = JobLimits { deadline: None, stop_after: StopAfter::Never, min_free_memory: None };
         let mut limits = Self {
             concurrency: None,
@@ -233,12 +277,14 @@ impl Limits {
             grace: GRACE,
             pace: None,
             per_host: None,
+            group: None,
             job,
         };
         let Some(mut table) = table else { return limits };
         let concurrency = table.get::<Concurrency>("concurrency");
         limits.concurrency = concurrency.map(|concurrency| concurrency.into_inner().slots());
         limits.per_host = per_host(&mut table, kind, plan);
+        limits.group = group(&mut table, plan, groups);
         limits.pace = pace(&mut table, plan);
         limits.timeout = table.get::<Timeout>("timeout").map(|t| t.into_inner().duration());
         if let Some(grace) = table.get::<Period>("grace") {
@@ -254,6 +300,9 @@ impl Limits {
 fn per_host(table: &mut Table<'_>, kind: Option<&str>, plan: &Planner<'_>) -> Option<usize> {
     let per_host = table.get::<Count>("per_host")?;
     if let Some(kind) = kind.filter(|&kind| kind != "http") {
+        if plan.is_default(&per_host.span()) {
+            return None;
+        }
         let message = format!("`per_host` is for `http`, and the workload is `{kind}`");
         plan.error_with_help(
             table.span_of_key("per_host"),
@@ -262,6 +311,17 @@ fn per_host(table: &mut Table<'_>, kind: Option<&str>, plan: &Planner<'_>) -> Op
         );
     }
     Some(per_host.get_ref().get() as usize)
+}
+
+/// The group, which has its limit elsewhere.
+fn group(table: &mut Table<'_>, plan: &Planner<'_>, groups: &Groups) -> Option<Group> {
+    let name = table.get::<String>("group")?;
+    let found = groups.get(name.get_ref());
+    if found.is_none() {
+        let message = format!("the group `{}` has no limit", name.get_ref());
+        plan.error_with_help(name.span(), message, groups.help(name.get_ref()));
+    }
+    found
 }
 
 fn pace(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Pace> {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::diagnostic::Diagnostic;
 use crate::job::document::Document;
 use crate::job::template::Scope;
 
@@ -14,6 +15,26 @@ pub struct Planner<'a> {
     pub(super) folder: PathBuf,
     /// `None` if the inputs are wrong, or do not say.
     pub(super) fields: Option<Vec<String>>,
+    pub(super) absent: Absent,
+}
+
+/// What becomes of a file or program that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// It is a mistake.
+    Mistake,
+    /// A needed job may make it.
+    ToCome,
+}
+
+impl Absent {
+    /// Notes that something is missing.
+    pub fn note(self, document: &Document, absence: Diagnostic) {
+        match self {
+            Self::Mistake => document.report(absence),
+            Self::ToCome => document.report_absent(absence),
+        }
+    }
 }
 
 impl Planner<'_> {
@@ -45,6 +66,22 @@ impl Planner<'_> {
         help: impl Into<String>,
     ) {
         self.document.error_with_help(&span, message, help);
+    }
+
+    /// Notes that something is not there that the job will need. A mistake, unless one of the jobs that this one needs
+    /// may make it: then it is looked for again when the job's turn comes.
+    pub fn absent(&self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
+        let absence = Diagnostic::new(message).at(self.document.place(&span));
+        let absence = match help {
+            Some(help) => absence.help(help),
+            None => absence,
+        };
+        self.absent.note(self.document, absence);
+    }
+
+    /// Whether what stands at `span` was said of every job, and need not suit this one.
+    pub(super) fn is_default(&self, span: &Range<usize>) -> bool {
+        self.document.is_default(span)
     }
 
     /// What templates may refer to.

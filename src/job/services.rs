@@ -53,6 +53,7 @@ pub(super) fn read(table: Option<Table<'_>>, plan: &Planner<'_>) -> Vec<Service>
     let Some(mut table) = table else { return Vec::new() };
     // A service belongs to the job and not to a task: there are no inputs.
     let plan = Planner {
+        absent: plan.absent,
         document: plan.document,
         job: plan.job.clone(),
         folder: plan.folder.clone(),

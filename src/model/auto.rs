@@ -84,7 +84,7 @@ fn decide(
         ),
         Nature::Hosted => (
             Model::Processes,
-            "auto: what the function does is not known: processes suit computing and waiting alike".into(),
+            "auto: a program of its own: one per slot suits computing and waiting alike, and a crash costs one task".into(),
         ),
         Nature::Waits | Nature::Requests => decide_waiting(concurrency, tasks),
         Nature::Process if concurrency.is_some_and(|slots| slots as u64 >= MANY) => (

@@ -3,10 +3,8 @@
 use std::io;
 
 use super::{Lane, in_threads, shares};
-use crate::workload::Nature;
 
-/// As many loops as slots, one slot each. Where the threads are another program's, one loop talks to all of them.
-pub(super) fn run(slots: usize, nature: Nature, lane: Lane<'_>) -> io::Result<()> {
-    let loops = if nature == Nature::Hosted { 1 } else { slots };
-    in_threads(&shares(slots, loops), lane)
+/// As many loops as slots, one slot each.
+pub(super) fn run(slots: usize, lane: Lane<'_>) -> io::Result<()> {
+    in_threads(&shares(slots, slots), lane)
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 
+use crate::diagnostic::Diagnostics;
 use crate::job::{InputError, Job, Service, StopAfter, Values};
 use crate::report::terminal::escaped;
 
@@ -16,7 +17,7 @@ const SHOWN: usize = 10;
 ///
 /// # Errors
 /// If an input is bad: all of them are read, unless that would take what a run needs (a pipe).
-pub fn describe(job: &Job, results: &Path) -> Result<String, InputError> {
+pub fn describe(job: &Job) -> Result<String, InputError> {
     let stage = &job.stages[0];
     let mut lines = vec![format!("{}  ({})", job.name, job.file.display())];
     if let Some(description) = &job.description {
@@ -44,7 +45,7 @@ pub fn describe(job: &Job, results: &Path) -> Result<String, InputError> {
         let names: Vec<_> = stage.columns.iter().map(|column| column.name.as_str()).collect();
         line("columns", names.join(", "));
     }
-    line("report", results.join(format!("{}.csv", job.name)).display().to_string());
+    line("report", job.results.join(format!("{}.csv", job.name)).display().to_string());
     Ok(lines.join("\n") + "\n")
 }
 
@@ -66,6 +67,13 @@ fn limits(job: &Job) -> Vec<(&'static str, String)> {
     });
     let set = [
         ("per host", stage.per_host.map(|count| count.to_string())),
+        (
+            "group",
+            stage
+                .group
+                .as_ref()
+                .map(|group| format!("{}, {} at once", group.name(), group.limit())),
+        ),
         ("rate", stage.pace.map(|pace| format!("{}, burst {}", pace.rate, pace.burst))),
         ("deadline", job.limits.deadline.map(time)),
         ("stop after", stop_after),
@@ -75,11 +83,24 @@ fn limits(job: &Job) -> Vec<(&'static str, String)> {
     set.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
+/// A job that can be planned only when its turn comes.
+pub fn describe_later(name: &str, file: &Path, absences: &Diagnostics) -> String {
+    let mut text = format!("{name}  ({})\n", file.display());
+    let _ = writeln!(text, "  planned when the jobs that it needs have ended; until then:");
+    for absence in absences.iter() {
+        let _ = writeln!(text, "    {}", escaped(absence.message()));
+    }
+    text
+}
+
 /// The first tasks of `job` as they would run.
 ///
 /// # Errors
 /// If one of their inputs is bad.
 pub fn dry_run(job: &Job) -> Result<String, InputError> {
+    if job.inputs.are_reported() {
+        return Ok(format!("{}: tasks: {}\n", job.name, tasks(job)?));
+    }
     let mut text = format!("{}: {} tasks, the first as they would run\n", job.name, tasks(job)?);
     for (number, task) in (1..).zip(first_tasks(job, SHOWN)?) {
         let _ = writeln!(text, "  {number}  {task}");
@@ -90,6 +111,9 @@ pub fn dry_run(job: &Job) -> Result<String, InputError> {
 fn tasks(job: &Job) -> Result<String, InputError> {
     if let Some(tasks) = job.inputs.tasks() {
         return Ok(HumanCount(tasks).to_string());
+    }
+    if job.inputs.are_reported() {
+        return Ok("one for each row of the report that it reads".into());
     }
     if job.inputs.can_block() {
         return Ok("as many as the input brings".into());
@@ -103,7 +127,7 @@ fn tasks(job: &Job) -> Result<String, InputError> {
 }
 
 fn first_tasks(job: &Job, shown: usize) -> Result<Vec<String>, InputError> {
-    if job.inputs.can_block() {
+    if job.inputs.can_block() || job.inputs.are_reported() {
         return Ok(Vec::new());
     }
     (1..)

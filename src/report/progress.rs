@@ -1,10 +1,10 @@
 //! What standard error shows while a job runs: a bar on a terminal, now and then a line elsewhere.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::engine::task::Status;
 use crate::report::outbox::lock;
@@ -16,6 +16,11 @@ const FIRST_LINE: Duration = Duration::from_secs(5);
 
 /// A log hears of a long job at least this often.
 const LONGEST_SILENCE: Duration = Duration::from_mins(5);
+
+/// The bars of all jobs that run now. The control thread ticks ten times a second; a second limit would only drop its
+/// ticks.
+static BARS: LazyLock<MultiProgress> =
+    LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20)));
 
 /// What is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,13 +83,14 @@ impl Progress {
     pub fn finish(&self) {
         if let Display::Bar(bar) = &self.display {
             bar.finish_and_clear();
+            BARS.remove(bar);
         }
     }
 
     /// Prints a line to standard error, above the bar if there is one. Lines are printed even where progress is off.
     pub fn println(&self, line: &str) {
         match &self.display {
-            Display::Bar(bar) => bar.suspend(|| say(line)),
+            Display::Bar(_) => aside(|| say(line)),
             _ => say(line),
         }
     }
@@ -116,6 +122,11 @@ impl Drop for Progress {
     }
 }
 
+/// Prints something to standard error while there may be bars: they make way for it.
+pub fn aside(print: impl FnOnce()) {
+    if io::stderr().is_terminal() { BARS.suspend(print) } else { print() }
+}
+
 /// `rate` with as many digits as it deserves.
 pub(super) fn human_rate(rate: f64) -> String {
     if rate < 10.0 { format!("{rate:.1}") } else { HumanCount(rate.round() as u64).to_string() }
@@ -139,9 +150,9 @@ fn bar(job: &str, total: Option<u64>) -> ProgressBar {
         .expect("the template is a constant")
         .with_key("rate", rate)
         .progress_chars("━╸─");
-    // The control thread ticks ten times a second; a second limit would only drop its ticks.
-    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(20));
-    bar.with_style(style).with_prefix(job.to_owned())
+    // Where it is drawn, the others say.
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
+    BARS.add(bar.with_style(style).with_prefix(job.to_owned()))
 }
 
 /// When lines are due.

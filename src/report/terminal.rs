@@ -135,9 +135,12 @@ fn paths(summaries: &[Summary]) -> String {
     for summary in summaries {
         let _ = writeln!(out, "{}", escaped(&summary.report.display().to_string()));
     }
-    if let Some(folder) = summaries.first().and_then(|summary| summary.report.parent()) {
-        let path = folder.join("summary.csv").display().to_string();
-        let _ = writeln!(out, "{}", escaped(&path));
+    let folders: Vec<_> = summaries.iter().filter_map(|summary| summary.report.parent()).collect();
+    for (index, folder) in folders.iter().enumerate() {
+        if !folders[..index].contains(folder) {
+            let path = folder.join("summary.csv").display().to_string();
+            let _ = writeln!(out, "{}", escaped(&path));
+        }
     }
     out
 }

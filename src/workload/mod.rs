@@ -6,6 +6,7 @@ pub mod compute;
 pub mod http;
 pub mod python;
 pub mod sleep;
+pub mod worker;
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::engine::task::{Outcome, Task};
 use crate::job::{Planner, Table, Values};
 
 /// The kinds, as job files call them.
-pub const KINDS: [&str; 5] = ["command", "compute", "http", "python", "sleep"];
+pub const KINDS: [&str; 6] = ["command", "compute", "http", "python", "sleep", "worker"];
 
 /// Reads the table of a workload of this kind. `None` if there was a mistake, which has been noted.
 pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
@@ -24,6 +25,7 @@ pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Wor
         "http" => http::read(table, plan).map(Box::new).map(Workload::Http),
         "python" => python::read(table, plan).map(Arc::new).map(Workload::Python),
         "sleep" => sleep::read(table, plan).map(Workload::Sleep),
+        "worker" => worker::read(table, plan).map(Workload::Worker),
         _ => unreachable!("only kinds of the list are read"),
     }
 }
@@ -41,6 +43,8 @@ pub enum Workload {
     Python(Arc<python::Spec>),
     /// Waits: stands for waiting on something.
     Sleep(sleep::Spec),
+    /// Gives tasks to a program that does one after another.
+    Worker(worker::Spec),
 }
 
 /// What a workload spends its time on: what the decision guide has to know of it.
@@ -54,8 +58,7 @@ pub enum Nature {
     Requests,
     /// A process of its own, whatever that does.
     Process,
-    /// Whatever a function does in a program that has threads or an event loop of its own: one loop of ours serves all
-    /// of them.
+    /// A program that does many tasks, alone or at once: the model is its own.
     Hosted,
 }
 
@@ -68,6 +71,7 @@ impl Workload {
             Workload::Http(_) => "http",
             Workload::Python(_) => "python",
             Workload::Sleep(_) => "sleep",
+            Workload::Worker(_) => "worker",
         }
     }
 
@@ -77,7 +81,7 @@ impl Workload {
             Workload::Command(_) => Nature::Process,
             Workload::Compute(_) => Nature::Computes,
             Workload::Http(_) => Nature::Requests,
-            Workload::Python(_) => Nature::Hosted,
+            Workload::Python(_) | Workload::Worker(_) => Nature::Hosted,
             Workload::Sleep(_) => Nature::Waits,
         }
     }
@@ -94,7 +98,7 @@ impl Workload {
 
     /// Whether its result is a value, of which a column can take the member of its own name.
     pub fn returns_values(&self) -> bool {
-        matches!(self, Workload::Python(_))
+        matches!(self, Workload::Python(_) | Workload::Worker(_))
     }
 
     /// One task as it would run, in words.
@@ -105,6 +109,7 @@ impl Workload {
             Workload::Http(spec) => spec.show(values),
             Workload::Python(spec) => spec.show(values),
             Workload::Sleep(spec) => spec.show(values),
+            Workload::Worker(spec) => spec.show(values),
         }
     }
 }

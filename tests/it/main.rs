@@ -2,6 +2,7 @@
 
 mod support;
 
+mod batches;
 mod command_line;
 mod commands;
 mod compare;
@@ -14,9 +15,11 @@ mod limits;
 mod models;
 mod orphans;
 mod pausing;
+mod python;
 mod reports;
 mod resume;
 mod retries;
 mod services;
 mod stopping;
 mod tidy;
+mod worker;

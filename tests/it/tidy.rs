@@ -44,6 +44,18 @@ fn the_example_jobs_all_end_well() {
 }
 
 #[test]
+fn the_example_of_two_jobs_ends_well() {
+    let results = tempfile::tempdir().unwrap();
+    let jobs = ["jobs/pipeline/digest.toml", "jobs/pipeline/measure.toml"];
+    ends_well(
+        runner()
+            .args(jobs.map(|job| root().join(job)))
+            .args(["--jobs", "2", "--results"])
+            .arg(results.path()),
+    );
+}
+
+#[test]
 fn the_example_with_a_server_ends_well_on_another_port() {
     let results = tempfile::tempdir().unwrap();
     // The example names a port, as an example must; a test takes one that is free.

@@ -1,14 +1,13 @@
 //! A slot's line to the launcher: a start, a signal, one answer per start.
 
-use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
@@ -78,9 +77,9 @@ pub struct Port {
     socket: AsyncFd<OwnedFd>,
     /// Where the launcher's owner hears that it seems to have died.
     is_suspect: Arc<AtomicBool>,
-    is_running: Cell<bool>,
+    is_running: AtomicBool,
     /// The answer, if it came when something else was asked for.
-    ended: RefCell<Option<Ended>>,
+    ended: Mutex<Option<Ended>>,
     /// Kept from start to start.
     message: Vec<u8>,
 }
@@ -91,8 +90,8 @@ impl Port {
         Ok(Self {
             socket,
             is_suspect,
-            is_running: Cell::default(),
-            ended: RefCell::default(),
+            is_running: AtomicBool::new(false),
+            ended: Mutex::default(),
             message: Vec::new(),
         })
     }
@@ -102,7 +101,7 @@ impl Port {
     /// # Errors
     /// If the launcher has died. `ETOOMANYREFS` (or `EAGAIN`) if too much is on its way to it: try again a little later.
     pub fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
-        assert!(!self.is_running.get(), "one child at a time");
+        assert!(!self.is_running.load(Ordering::Relaxed), "one child at a time");
         let present = [start.stdin, start.stdout, start.stderr, start.extra];
         let ends = Ends::new(present.map(|end| end.is_some()));
         let strings = [start.argv, start.set, start.unset];
@@ -122,7 +121,7 @@ impl Port {
             descriptors[count] = memory.as_fd();
             self.send(&wire::start_in_memory(), &descriptors[..=count])?;
         }
-        self.is_running.set(true);
+        self.is_running.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -132,8 +131,8 @@ impl Port {
     /// If the launcher has died, and the child with it.
     pub async fn ended(&self) -> io::Result<Ended> {
         loop {
-            if let Some(ended) = self.ended.take() {
-                self.is_running.set(false);
+            if let Some(ended) = self.kept().take() {
+                self.is_running.store(false, Ordering::Relaxed);
                 return Ok(ended);
             }
             self.hear().await?;
@@ -148,7 +147,7 @@ impl Port {
     pub async fn started(&self) -> io::Result<Option<Moment>> {
         self.send(&wire::when(), &[])?;
         let since = self.hear().await?;
-        Ok(since.filter(|_| self.ended.borrow().is_none()))
+        Ok(since.filter(|_| self.kept().is_none()))
     }
 
     /// Sends a signal to the group of the running child; none, if it has ended. After one that ends it, whatever is
@@ -173,6 +172,10 @@ impl Port {
         sent.map_err(|error| if is_gone(&error) { self.gone() } else { error })
     }
 
+    fn kept(&self) -> MutexGuard<'_, Option<Ended>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn gone(&self) -> io::Error {
         self.is_suspect.store(true, Ordering::Relaxed);
         io::Error::new(io::ErrorKind::BrokenPipe, "the launcher of commands has died")
@@ -190,7 +193,7 @@ impl Port {
                     answer => {
                         // Nothing follows an end, so the call that would find nothing can be saved.
                         ready.clear_ready();
-                        self.ended.replace(Ended::of(answer));
+                        *self.kept() = Ended::of(answer);
                         return Ok(None);
                     }
                 },

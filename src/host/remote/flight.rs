@@ -87,7 +87,7 @@ impl Flight {
         let index = seq.checked_sub(self.first);
         let task = index.and_then(|index| self.tasks.get_mut(index as usize));
         if let Some(Some(task)) = task {
-            task.suspect = true;
+            task.is_suspect = true;
         }
     }
 

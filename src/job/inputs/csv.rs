@@ -1,11 +1,13 @@
 //! `csv`: a file with a header row; one input a row.
 
 use ::csv::{ByteRecord, Position, Reader, ReaderBuilder};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::job::Fields;
 use crate::job::inputs::InputError;
 use crate::job::inputs::records::{Bytes, InputFile, Records};
+use crate::report::Reading;
 
 /// The rows of a CSV file (RFC 4180), after its header.
 pub(super) struct Rows<R> {
@@ -13,15 +15,27 @@ pub(super) struct Rows<R> {
     reader: Reader<R>,
     header: Vec<String>,
     record: ByteRecord,
+    /// If it is a report.
+    reading: Option<Reading>,
 }
 
 impl<R: Bytes> Rows<R> {
     /// Reads the header of `reader`, which is `file`, opened.
     pub fn new(file: InputFile, reader: R) -> Result<Self, InputError> {
+        Self::read_as(file, reader, None)
+    }
+
+    /// Likewise, if `file` is a report that is to be read like this.
+    pub fn of_report(file: InputFile, reader: R, reading: Reading) -> Result<Self, InputError> {
+        Self::read_as(file, reader, Some(reading))
+    }
+
+    fn read_as(file: InputFile, reader: R, reading: Option<Reading>) -> Result<Self, InputError> {
         // Lengths are compared here, so that the message can say where in the file the row is.
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
+            .delimiter(reading.as_ref().map_or(b',', Reading::delimiter))
             .buffer_capacity(1 << 16)
             .from_reader(reader);
         let mut record = ByteRecord::new();
@@ -30,8 +44,10 @@ impl<R: Bytes> Rows<R> {
             Ok(false) => return Err(file.error("has no header row")),
             Err(error) => return Err(failed(&file, &error)),
         }
-        let header = names(&record).map_err(|message| file.error_at(1, message))?;
-        Ok(Self { file, reader, header, record })
+        let plain = |cell| reading.as_ref().map_or(Cow::Borrowed(cell), |it| it.plain(cell));
+        let header: ByteRecord = record.iter().map(plain).collect();
+        let header = names(&header).map_err(|message| file.error_at(1, message))?;
+        Ok(Self { file, reader, header, record, reading })
     }
 
     /// The names of the columns.
@@ -42,7 +58,10 @@ impl<R: Bytes> Rows<R> {
     fn row(&self) -> Result<Fields, InputError> {
         let (expected, found) = (self.header.len(), self.record.len());
         if found == expected {
-            return Ok(self.record.iter().collect());
+            return Ok(match &self.reading {
+                Some(reading) => self.record.iter().map(|cell| reading.plain(cell)).collect(),
+                None => self.record.iter().collect(),
+            });
         }
         let line = self.record.position().map_or(0, Position::line);
         let columns = if expected == 1 { "column" } else { "columns" };

@@ -1,9 +1,10 @@
 //! Which keys there are, to say of an unknown one what it could be.
 
 use crate::diagnostic::nearest;
+use crate::job::runner_toml;
 
 /// Every key, by its table; `*` is any name. [`check`] keeps it complete.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 15] = [
     (
         "",
         &[
@@ -17,13 +18,15 @@ const HOMES: [(&str, &[&str]); 12] = [
             "columns",
             "report",
             "services",
+            "needs",
+            "exclusive",
         ],
     ),
     (
         "inputs",
         &[
             "values", "range", "lines", "null", "csv", "jsonl", "glob", "matrix", "zip", "repeat",
-            "where", "shuffle", "skip", "limit",
+            "job", "where", "shuffle", "skip", "limit",
         ],
     ),
     (
@@ -39,6 +42,7 @@ const HOMES: [(&str, &[&str]); 12] = [
             "min_free_memory",
             "stop_after_failures",
             "on_stop",
+            "group",
         ],
     ),
     ("retry", &["max_attempts", "delay", "max_delay", "on"]),
@@ -78,13 +82,15 @@ const HOMES: [(&str, &[&str]); 12] = [
         &["function", "path", "interpreter", "init", "args", "kwargs", "env", "as_bytes"],
     ),
     ("workload.sleep", &["duration"]),
+    ("workload.worker", &["argv", "args", "kwargs", "env", "cwd", "ready_timeout"]),
     ("columns.*", &["regex", "json", "header"]),
     ("services.*", &["argv", "env", "cwd", "ready", "timeout"]),
+    (runner_toml::TABLE, &["results", "groups", "defaults"]),
+    ("runner.toml.defaults", &["limits", "retry", "report"]),
 ];
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
-const LATER: [(&str, &[&str]); 3] =
-    [("", &["stages", "needs"]), ("workload", &["worker"]), ("inputs", &["job"])];
+const LATER: [(&str, &[&str]); 1] = [("", &["stages"])];
 
 /// Every key that a job file can have, without its table.
 pub fn known_keys() -> impl Iterator<Item = &'static str> {
@@ -115,10 +121,14 @@ pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String
             .map(|(home, _)| *home)
     };
     if let Some(home) = elsewhere(&HOMES) {
-        let home = if home.is_empty() {
-            "above the first `[table]` of the file".into()
-        } else {
-            format!("in `[{home}]`")
+        let home = match home {
+            runner_toml::TABLE => "in a `runner.toml` beside the job file".into(),
+            _ if table == runner_toml::TABLE && ["limits", "retry", "report"].contains(&home) => {
+                format!("in `[defaults.{home}]`")
+            }
+            _ if table.starts_with(runner_toml::TABLE) => "in a job file".into(),
+            "" => "above the first `[table]` of the file".into(),
+            _ => format!("in `[{home}]`"),
         };
         return (unknown, Some(format!("it belongs {home}")));
     }
@@ -126,8 +136,17 @@ pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String
         return (format!("`{key}` is not supported yet"), None);
     }
     let keys: Vec<_> = asked.iter().map(|key| format!("`{key}`")).collect();
-    let of = if table.is_empty() { "a job".into() } else { format!("`[{table}]`") };
+    let of = match table {
+        "" => "a job".into(),
+        runner_toml::TABLE => "a `runner.toml`".into(),
+        _ => format!("`[{}]`", shown(table)),
+    };
     (unknown, (!keys.is_empty()).then(|| format!("{of} has {}", keys.join(", "))))
+}
+
+/// The name of a table as its file has it.
+pub(super) fn shown(table: &str) -> &str {
+    table.strip_prefix(runner_toml::TABLE).map_or(table, |name| name.trim_start_matches('.'))
 }
 
 fn matches(pattern: &str, table: &str) -> bool {
