@@ -7,6 +7,7 @@ mod agree;
 mod attempts;
 mod begin;
 mod cells;
+pub mod comparison;
 mod error;
 mod finished;
 mod gather;
@@ -89,6 +90,10 @@ pub struct RunFacts {
     pub started: Moment,
     /// From then until the pool was ready.
     pub startup: Duration,
+    /// What services took of it: to be ready, and to end.
+    pub services: ServiceTimes,
+    /// How long computations have held an event loop that others shared.
+    pub held: Duration,
     /// The job's calendar.
     pub calendar: Calendar,
     /// Why this model.
@@ -99,6 +104,15 @@ pub struct RunFacts {
     pub peak_rss: Option<u64>,
     /// What else the person at the terminal should know.
     pub notes: Vec<String>,
+}
+
+/// How long a job waited for its services; nothing if it has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServiceTimes {
+    /// Until all were ready: a part of its start-up.
+    pub start: Duration,
+    /// From the last task until all had ended.
+    pub end: Duration,
 }
 
 /// The report of a job that is running.

@@ -70,6 +70,8 @@ fn facts() -> RunFacts {
     RunFacts {
         started: Moment::now(),
         startup: Duration::ZERO,
+        services: ServiceTimes::default(),
+        held: Duration::ZERO,
         calendar: Calendar::now(),
         reason: String::new(),
         cpu: None,

@@ -6,6 +6,7 @@ mod batches;
 mod campaigns;
 mod command_line;
 mod commands;
+mod compare;
 mod crash;
 mod disk;
 mod fuzz_smoke;
