@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::compare::CompareArgs;
 use crate::job::Overrides;
 use crate::report::progress::Mode;
 use crate::report::{Begin, Changes, Options, Rerun, Resume};
@@ -33,6 +34,8 @@ pub enum Command {
     Run(RunArgs),
     /// Read and plan everything, run nothing; print the plan.
     Check(CheckArgs),
+    /// Measure each job under several models and recommend one.
+    Compare(CompareArgs),
     /// Print the decision guide: which model suits what.
     Models,
 }

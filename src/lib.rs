@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod cli;
+pub mod compare;
 pub mod diagnostic;
 pub mod engine;
 pub mod exit;

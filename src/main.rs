@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use runner::batch::{self, Turn};
 use runner::cli::{CheckArgs, Cli, Command, RunArgs};
+use runner::compare;
 use runner::diagnostic::complain;
 use runner::engine::control::Control;
 use runner::engine::run::{self, SharedLauncher};
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let exit = match Cli::read() {
         Command::Run(args) => run_jobs(&args),
         Command::Check(args) => check(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Models => {
             terminal::say(&plan::models());
             Exit::Ok

@@ -54,10 +54,12 @@ struct Current {
 
 impl Control {
     /// Starts the thread and takes INT, TERM, HUP and TSTP, unless the runner was started with them ignored (`nohup`).
+    /// XFSZ is ignored from here on.
     ///
     /// # Errors
     /// If the thread or the signal handlers cannot be had.
     pub fn start() -> io::Result<Self> {
+        sys::ignore_file_limit();
         let shared = Arc::new(Shared::default());
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = {

@@ -32,7 +32,7 @@ use crate::host::launcher::Launcher;
 use crate::job::{InputReader, Job, Stage};
 use crate::model::Model;
 use crate::report::progress::Progress;
-use crate::report::{Log, Options, Report, RunFacts, Summary};
+use crate::report::{Log, Options, Report, RunFacts, ServiceTimes, Summary};
 use crate::sys::memory;
 use crate::workload::command::Keep;
 
@@ -117,14 +117,18 @@ pub fn run(
         launcher: launcher.clone(),
         log: log::SharedLog::default(),
     });
+    let services_from = Moment::now();
     let services = Services::start(job, &options.results, launcher, &cancel);
+    let services_start = services_from.elapsed();
     let is_stopped = cancel.level() >= Level::Drain;
     let pool = if is_stopped { Ok(()) } else { pool::run_stages(&run) };
+    let tasks_ended = Moment::now();
     drop(services);
+    let services = ServiceTimes { start: services_start, end: tasks_ended.elapsed() };
     let left_out = report_unrun(&run);
     drop(attached);
     let run = Arc::into_inner(run).expect("every slot has ended, and none keeps the run");
-    let summary = finish(run, started, calendar, left_out)?;
+    let summary = finish(run, started, calendar, services, left_out)?;
     pool?;
     match cancel.cause() {
         Some(Cause::Input(message)) => {
@@ -208,12 +212,16 @@ fn finish(
     run: Run,
     started: Moment,
     calendar: Calendar,
+    services: ServiceTimes,
     left_out: Option<String>,
 ) -> Result<Summary, RunError> {
     let mut reasons = Vec::new();
     let mut notes: Vec<_> = left_out.into_iter().collect();
+    let mut held_for = Duration::ZERO;
     for (stage, live) in run.job.stages.iter().zip(&run.stages) {
-        let held = live.watch.held_note().filter(|_| stage.model == Model::Async);
+        let is_async = stage.model == Model::Async;
+        held_for += if is_async { live.watch.held_for() } else { Duration::ZERO };
+        let held = live.watch.held_note().filter(|_| is_async);
         let about = live.watch.about().map(str::to_owned);
         reasons.extend([Some(stage.reason.clone()), about, held.clone()].into_iter().flatten());
         notes.extend(held);
@@ -225,6 +233,8 @@ fn finish(
     let facts = RunFacts {
         started,
         startup: watches().map(Watch::startup).max().unwrap_or_default(),
+        services,
+        held: held_for,
         calendar,
         reason: reasons.join("; "),
         cpu: None, // it is a sum over tasks, or nothing

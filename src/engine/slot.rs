@@ -110,11 +110,12 @@ impl Desk<'_> {
             self.live.watch.held(outcome.run);
         }
         task.attempts += 1;
-        let record = record(self.stage, self.number, task, outcome);
-        if let Some(retry) = &self.stage.retry
-            && let Some(due) = self.next_attempt(retry, &record)
-        {
-            return self.wait(record, due);
+        let mut record = record(self.stage, self.number, task, outcome);
+        if let Some(retry) = &self.stage.retry {
+            if let Some(due) = self.next_attempt(retry, &record) {
+                return self.wait(record, due);
+            }
+            quarantine(retry, &mut record.outcome);
         }
         if let Some(failures) = &self.run.failures {
             failures.count(record.outcome.status, &self.run.cancel);
@@ -123,13 +124,15 @@ impl Desk<'_> {
     }
 
     /// Notes the attempt that was the last one; says when the next one is due, if there is to be one.
-    #[cold]
     fn next_attempt(&mut self, retry: &Retry, record: &Record) -> Option<Moment> {
         let Record { task, outcome, .. } = record;
-        self.outbox.put_attempt(task, outcome);
-        let again = retry.wants(task.attempts, outcome) && self.run.cancel.level() == Level::Run;
-        let pause = || retry.pause(task.attempts, outcome.retry_after, fastrand::f64());
-        again.then(|| Moment::now() + pause())
+        self.outbox.note_attempt(task, outcome);
+        if !retry.wants(task.attempts, outcome) || self.run.cancel.level() != Level::Run {
+            return None; // its row goes with the task's
+        }
+        self.outbox.put_attempt();
+        let pause = retry.pause(task.attempts, outcome.retry_after, fastrand::f64());
+        Some(Moment::now() + pause)
     }
 
     /// Lets a task wait for its next attempt, without a slot.
@@ -146,12 +149,24 @@ impl Desk<'_> {
     }
 }
 
-fn record(stage: &Stage, slot: usize, mut task: Task, outcome: Outcome) -> Record {
+/// Says so if worker processes died of a task at every attempt: then it was no accident. Like any task that has had its
+/// last attempt, it does not come back in this run.
+fn quarantine(retry: &Retry, outcome: &mut Outcome) {
+    let lost = outcome.workers_lost;
+    if lost >= retry.max_attempts {
+        outcome.error = format!("quarantined, {lost} workers died of it: {}", outcome.error);
+    }
+}
+
+fn record(stage: &Stage, slot: usize, mut task: Task, mut outcome: Outcome) -> Record {
     let output = if outcome.output.is_empty() { &outcome.result } else { &outcome.output };
     let columns =
         stage.columns.iter().map(|column| column.extract(output, &outcome.headers)).collect();
     let (first_started, queued) = match task.earlier.take() {
-        Some(earlier) => (Some(earlier.first_started), Some(earlier.queued)),
+        Some(earlier) => {
+            outcome.workers_lost += earlier.outcome.workers_lost;
+            (Some(earlier.first_started), Some(earlier.queued))
+        }
         None if !outcome.has_run => (None, None),
         None => (Some(outcome.started), Some(outcome.started.since(task.taken))),
     };

@@ -162,10 +162,10 @@ pub fn models() -> String {
         ],
         [
             "processes",
-            "work that may crash or hang",
-            "isolation, hard timeouts: a crash costs one task",
+            "Python that computes; work that may crash or hang",
+            "all cores in spite of the GIL; isolation, hard timeouts: a crash costs one task",
             "starting, and talking through pipes",
-            "nothing yet: ask for it",
+            "Python functions",
         ],
         [
             "async",

@@ -273,6 +273,7 @@ pub(super) mod tests {
     use super::*;
     use crate::engine::task::{CpuTime, Outcome};
     use crate::model::Model;
+    use crate::report::ServiceTimes;
     use crate::report::stats::{Spread, Totals};
 
     pub(crate) fn summary(job: &str) -> Summary {
@@ -299,6 +300,8 @@ pub(super) mod tests {
             kept: 0,
             wall: ms(1500),
             startup: ms(1),
+            services: ServiceTimes::default(),
+            held: Duration::ZERO,
             run: Some(run),
             queue: Some(run),
             started: UNIX_EPOCH,

@@ -34,6 +34,16 @@ pub fn say(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// Prints lines to standard error.
+pub fn note(lines: &str) {
+    let _ = io::stderr().write_all(lines.as_bytes()); // nobody who could be told
+}
+
+/// Warns on standard error of what concerns no job in particular.
+pub fn warn(warning: &str) {
+    note(&format!("warning: {}\n", escaped(warning)));
+}
+
 fn explanation(summaries: &[Summary]) -> String {
     let mut out = String::new();
     for summary in summaries {

@@ -3,9 +3,12 @@
 mod support;
 
 mod batches;
+mod campaigns;
 mod command_line;
 mod commands;
+mod compare;
 mod crash;
+mod disk;
 mod fuzz_smoke;
 mod http;
 mod inputs;

@@ -45,17 +45,6 @@ fn the_example_jobs_all_end_well() {
 }
 
 #[test]
-fn the_example_workers_all_end_well() {
-    let results = tempfile::tempdir().unwrap();
-    let mut jobs = vec!["jobs/worker/factors.toml", "jobs/worker/squares.toml"];
-    if Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        jobs.push("jobs/worker/waits.toml");
-    }
-    let jobs = jobs.into_iter().map(|job| root().join(job));
-    ends_well(runner().args(jobs).arg("--results").arg(results.path()));
-}
-
-#[test]
 fn the_example_of_two_jobs_ends_well() {
     let results = tempfile::tempdir().unwrap();
     let jobs = ["jobs/pipeline/digest.toml", "jobs/pipeline/measure.toml"];
@@ -65,6 +54,17 @@ fn the_example_of_two_jobs_ends_well() {
             .args(["--jobs", "2", "--results"])
             .arg(results.path()),
     );
+}
+
+#[test]
+fn the_example_workers_all_end_well() {
+    let results = tempfile::tempdir().unwrap();
+    let mut jobs = vec!["jobs/worker/factors.toml", "jobs/worker/squares.toml"];
+    if Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        jobs.push("jobs/worker/waits.toml");
+    }
+    let jobs = jobs.into_iter().map(|job| root().join(job));
+    ends_well(runner().args(jobs).arg("--results").arg(results.path()));
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl Seat {
             }
             Ending::Died(Death::OfThis(words)) => {
                 let crashed = Outcome::new(Status::Crashed, sent, sent.elapsed());
-                Verdict::Done(Outcome { error: words, ..crashed })
+                Verdict::Done(Outcome { error: words, workers_lost: 1, ..crashed })
             }
         }
     }
