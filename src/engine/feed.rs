@@ -7,6 +7,7 @@
 //! one slot and not all. Whoever takes something passes the word on, if there may be more.
 
 mod hosts;
+mod queue;
 mod retries;
 mod source;
 
@@ -38,6 +39,8 @@ pub struct Feed {
     changed: Notify,
     /// A retry is due earlier than those before it.
     sooner: Notify,
+    /// The queue from the stage before has room again.
+    room: Notify,
     cancel: Arc<Cancel>,
 }
 
@@ -78,8 +81,18 @@ impl Feed {
         hosts: Option<Hosts>,
         cancel: Arc<Cancel>,
     ) -> io::Result<Self> {
+        let source = Source::open((inputs, reader), kept, slots)?;
+        Ok(Self::with_source(source, slots, hosts, cancel))
+    }
+
+    fn with_source(
+        source: Source,
+        slots: usize,
+        hosts: Option<Hosts>,
+        cancel: Arc<Cancel>,
+    ) -> Self {
         let state = State {
-            source: Source::open((inputs, reader), kept, slots)?,
+            source,
             returned: VecDeque::new(),
             retries: Retries::default(),
             hosts,
@@ -88,7 +101,13 @@ impl Feed {
             timed: false,
             shut_out: 0,
         };
-        Ok(Self { state: Mutex::new(state), changed: Notify::new(), sooner: Notify::new(), cancel })
+        Self {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            sooner: Notify::new(),
+            room: Notify::new(),
+            cancel,
+        }
     }
 
     /// A slot's way to its tasks.
@@ -104,7 +123,7 @@ impl Feed {
             return Some(task);
         }
         match state.source.next() {
-            Some(Ok((number, fields))) => Some(Task::new(number, fields)),
+            Some(Ok(task)) => Some(task),
             Some(Err(error)) => {
                 state.source = Source::Ended;
                 self.cancel.raise(Level::Drain, Cause::Input(error.to_string()));
@@ -138,6 +157,11 @@ impl Feed {
         }
         held.tasks = batch.len();
         state.out += held.tasks;
+        let room_for = match &state.source {
+            Source::Queue(queue) => queue.room_for(),
+            _ => 0,
+        };
+        (0..room_for).for_each(|_| self.room.notify_one());
         if !batch.is_empty() {
             if state.has_more() {
                 self.changed.notify_one();
@@ -280,7 +304,7 @@ impl State {
         if self.is_full() {
             return None;
         }
-        self.source.next().map(|input| input.map(|(number, fields)| Task::new(number, fields)))
+        self.source.next()
     }
 
     fn any_waiting(&mut self) -> Option<Task> {
@@ -301,6 +325,7 @@ impl State {
     fn has_more(&self) -> bool {
         (!self.retries.is_empty() && !self.timed)
             || (self.shut_out > 0 && !self.is_full())
+            || matches!(&self.source, Source::Queue(queue) if !queue.is_empty())
             || self.hosts.as_ref().is_some_and(Hosts::has_free)
     }
 

@@ -10,6 +10,8 @@ pub mod feed;
 mod guard;
 mod headroom;
 mod limiter;
+pub mod meter;
+pub mod payload;
 pub mod place;
 pub mod run;
 pub mod services;

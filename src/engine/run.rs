@@ -25,6 +25,7 @@ use crate::engine::eviction::Evictions;
 use crate::engine::feed::Feed;
 use crate::engine::guard::{Failures, Guard};
 use crate::engine::headroom::Headroom;
+use crate::engine::meter::{self, Meter};
 use crate::engine::place;
 use crate::engine::services::Services;
 use crate::engine::task::Record;
@@ -50,6 +51,8 @@ pub struct Run {
     pub failures: Option<Failures>,
     /// How much of a command's output is kept.
     pub keep: Keep,
+    /// Whether every attempt has a row of its own.
+    pub has_attempts: bool,
     launcher: SharedLauncher,
 }
 
@@ -94,7 +97,9 @@ pub fn run(
     let report = Report::create(job, options, Arc::clone(&cancel))?;
     let together = Together { job, report: &report, cancel: &cancel, headroom: &headroom, started };
     let stages = together.stages(reader, &slots).map_err(RunError::Threads)?;
-    let progress = Progress::new(&job.name, job.inputs.tasks(), report.counts(), options.progress);
+    let meters = stages.iter().filter_map(|stage| stage.meter.clone()).collect();
+    let progress =
+        Progress::new(&job.name, job.inputs.tasks(), report.counts(), meters, options.progress);
     let guard = Guard::new(started, job.limits.deadline, headroom);
     let attached = control.attach(Arc::clone(&cancel), progress, guard, launcher.clone());
 
@@ -105,16 +110,19 @@ pub fn run(
         cancel: Arc::clone(&cancel),
         failures: Failures::new(job.limits.stop_after),
         keep: if options.output { Keep::Everything } else { Keep::Capture },
+        has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
         launcher: launcher.clone(),
     });
     let services = Services::start(job, &options.results, launcher, &cancel);
     let is_stopped = cancel.level() >= Level::Drain;
+    let begun = Moment::now();
     let pool = if is_stopped { Ok(()) } else { pool::run_stages(&run) };
+    let took = begun.elapsed();
     drop(services);
     let left_out = report_unrun(&run);
     drop(attached);
     let run = Arc::into_inner(run).expect("every slot has ended, and none keeps the run");
-    let summary = finish(run, started, calendar, left_out)?;
+    let summary = finish(run, (started, took), calendar, left_out)?;
     pool?;
     match cancel.cause() {
         Some(Cause::Input(message)) => {
@@ -149,7 +157,7 @@ impl Together<'_> {
                     let inputs = (&self.job.inputs, reader);
                     Feed::open(inputs, self.report.kept(), slots, hosts, cancel)?
                 }
-                None => unreachable!("a job has one stage"),
+                None => Feed::between(slots, hosts, cancel),
             };
             stages.push(StageRun {
                 index,
@@ -158,6 +166,7 @@ impl Together<'_> {
                 feed: Arc::new(feed),
                 admission: Admission::new(stage.pace, self.headroom.clone()),
                 watch: Watch::new(self.started),
+                meter: stage.name.as_deref().map(|name| Arc::new(Meter::new(name, slots))),
                 shares_loops: StageRun::shares_loops(stage, slots),
             });
         }
@@ -203,7 +212,11 @@ fn report_unrun(run: &Run) -> Option<String> {
                     "task {number} and those behind it did not run, and have no row"
                 ));
             }
-            outbox.put(Record::unrun(task, stage.columns.len()));
+            let mut record = Record::unrun(task, stage.columns.len());
+            if run.job.is_staged() {
+                record.in_all_stages(run.job.fields.len());
+            }
+            outbox.put(record);
             outbox.wait_for_room();
         }
     }
@@ -212,7 +225,7 @@ fn report_unrun(run: &Run) -> Option<String> {
 
 fn finish(
     run: Run,
-    started: Moment,
+    (started, pool): (Moment, Duration),
     calendar: Calendar,
     left_out: Option<String>,
 ) -> Result<Summary, RunError> {
@@ -220,8 +233,21 @@ fn finish(
     let mut notes: Vec<_> = left_out.into_iter().collect();
     for (stage, live) in run.job.stages.iter().zip(&run.stages) {
         let held = live.watch.held_note().filter(|_| stage.model == Model::Async);
-        reasons.extend([Some(stage.reason.clone()), held.clone()].into_iter().flatten());
-        notes.extend(held);
+        let reason = match &stage.name {
+            Some(name) => format!("{name}: {} {}, {}", stage.model, live.slots, stage.reason),
+            None => stage.reason.clone(),
+        };
+        let in_stage = |held: String| match &stage.name {
+            Some(name) => format!("{name}: {held}"),
+            None => held,
+        };
+        reasons.extend([Some(reason), held.clone()].into_iter().flatten());
+        notes.extend(held.map(in_stage));
+    }
+    let meters: Vec<_> = run.stages.iter().filter_map(|live| live.meter.clone()).collect();
+    if let Some(said) = meter::bottleneck(&meters, pool) {
+        reasons.push(said.clone());
+        notes.push(said);
     }
     let watches = || run.stages.iter().map(|live| &live.watch);
     let facts = RunFacts {

@@ -21,7 +21,7 @@ use crate::engine::task::{Outcome, Status, Task};
 use crate::host::launcher::Launcher;
 use crate::host::page::Running;
 use crate::host::protocol::{self, Work};
-use crate::job::{Column, Stage, Values};
+use crate::job::{ByteSize, Column, Stage, Values};
 use crate::workload::{Workload, compute, http, sleep};
 
 use flight::{Flight, Pace, Settle};
@@ -108,18 +108,20 @@ impl Remote {
     /// # Errors
     /// If it cannot be started, or ends or says something else before it is ready.
     pub async fn start(launcher: Arc<Launcher>, stage: &Stage, folder: &Path) -> io::Result<Self> {
-        Self::start_with(launcher, &stage.workload, &stage.columns, Program::own(folder)?).await
+        let workload = (&stage.workload, &stage.columns[..], stage.next.max_payload());
+        Self::start_with(launcher, workload, Program::own(folder)?).await
     }
 
     async fn start_with(
         launcher: Arc<Launcher>,
-        workload: &Workload,
-        columns: &[Column],
+        (workload, columns, max_payload): (&Workload, &[Column], Option<ByteSize>),
         program: Program,
     ) -> io::Result<Self> {
         let argument = match workload {
             Workload::Compute(spec) => Argument::Compute(spec.clone()),
-            Workload::Http(spec) => Argument::Http(Box::new(spec.keeping(columns, false))),
+            Workload::Http(spec) => {
+                Argument::Http(Box::new(spec.keeping(columns, false, max_payload)))
+            }
             Workload::Sleep(spec) => Argument::Sleep(spec.clone()),
             Workload::Command(_) => {
                 return Err(io::Error::other("a command needs no worker process"));

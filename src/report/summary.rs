@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use crate::engine::clock::Moment;
 use crate::engine::task::Status;
-use crate::model::Model;
 use crate::report::outbox::Failure;
 use crate::report::recorder::Recorder;
 use crate::report::stats::{Spread, Totals};
@@ -16,7 +15,8 @@ use crate::report::{JobFacts, RunFacts};
 pub struct Summary {
     /// Its name.
     pub job: String,
-    pub model: Model,
+    /// The word for the model; `staged` if each stage has its own.
+    pub model: &'static str,
     pub concurrency: usize,
     /// Why this model; never empty.
     pub reason: String,

@@ -190,7 +190,7 @@ fn row(summary: &Summary) -> [String; COLUMNS.len()] {
     let time = |value| Option::map_or(value, String::new(), seconds);
     [
         summary.job.clone(),
-        summary.model.name().into(),
+        summary.model.into(),
         summary.concurrency.to_string(),
         totals.tally.total().to_string(),
         count(Status::Ok),
@@ -232,7 +232,6 @@ pub(super) mod tests {
 
     use super::*;
     use crate::engine::task::{CpuTime, Outcome};
-    use crate::model::Model;
     use crate::report::stats::{Spread, Totals};
 
     pub(crate) fn summary(job: &str) -> Summary {
@@ -252,7 +251,7 @@ pub(super) mod tests {
         };
         Summary {
             job: job.into(),
-            model: Model::Threads,
+            model: "threads",
             concurrency: 2,
             reason: "set in the job file".into(),
             totals,

@@ -105,7 +105,7 @@ fn cells(summary: &Summary, statuses: &[Status]) -> Vec<String> {
     let tally = &summary.totals.tally;
     let mut cells = vec![
         summary.job.clone(),
-        summary.model.name().to_owned(),
+        summary.model.to_owned(),
         count(summary.concurrency as u64),
         count(tally.total()),
     ];

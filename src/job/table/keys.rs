@@ -3,7 +3,7 @@
 use crate::diagnostic::nearest;
 
 /// Every key, by its table; `*` is any name. [`check`] keeps it complete.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 12] = [
     (
         "",
         &[
@@ -17,8 +17,10 @@ const HOMES: [(&str, &[&str]); 11] = [
             "columns",
             "report",
             "services",
+            "stages",
         ],
     ),
+    ("stages", &["name", "model", "workload", "limits", "retry", "columns", "max_payload"]),
     (
         "inputs",
         &[
@@ -80,7 +82,7 @@ const HOMES: [(&str, &[&str]); 11] = [
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
 const LATER: [(&str, &[&str]); 3] =
-    [("", &["stages", "needs"]), ("workload", &["python", "worker"]), ("inputs", &["job"])];
+    [("", &["needs"]), ("workload", &["python", "worker"]), ("inputs", &["job"])];
 
 /// Every key that a job file can have, without its table.
 pub fn known_keys() -> impl Iterator<Item = &'static str> {
@@ -126,7 +128,9 @@ pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String
     (unknown, (!keys.is_empty()).then(|| format!("{of} has {}", keys.join(", "))))
 }
 
+/// A table of a stage is like the one at the top of a file.
 fn matches(pattern: &str, table: &str) -> bool {
+    let table = table.strip_prefix("stages.").unwrap_or(table);
     match pattern.strip_suffix('*') {
         Some(prefix) => table.strip_prefix(prefix).is_some_and(|name| !name.contains('.')),
         None => pattern == table,
@@ -147,7 +151,7 @@ mod tests {
                 "unknown key `concurency`",
                 Some("did you mean `concurrency`?"),
             ),
-            ("stages", "", "`stages` is not supported yet", None),
+            ("needs", "", "`needs` is not supported yet", None),
             ("rate", "retry", "unknown key `rate`", Some("it belongs in `[limits]`")),
             ("formula_safe", "", "unknown key `formula_safe`", Some("it belongs in `[report]`")),
             (
