@@ -1,5 +1,7 @@
 //! How busy the slots of a stage are, counted while it runs: who reads it shows progress, or names the bottleneck.
 
+use std::fmt::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -45,7 +47,7 @@ impl Meter {
 }
 
 /// Each stage's busy share, the bottleneck first: `bottleneck hash, busy 97 %; fetch 12 %`.
-pub fn bottleneck(meters: &[std::sync::Arc<Meter>], wall: Duration) -> Option<String> {
+pub fn bottleneck(meters: &[Arc<Meter>], wall: Duration) -> Option<String> {
     let mut shares: Vec<_> =
         meters.iter().map(|meter| (meter.busy_percent(wall), &meter.name[..])).collect();
     let last = shares.iter().map(|(share, _)| *share).enumerate();
@@ -53,15 +55,13 @@ pub fn bottleneck(meters: &[std::sync::Arc<Meter>], wall: Duration) -> Option<St
     let (share, name) = shares.remove(slowest);
     let mut text = format!("bottleneck {name}, busy {share:.0} %");
     for (share, name) in shares {
-        text.push_str(&format!("; {name} {share:.0} %"));
+        let _ = write!(text, "; {name} {share:.0} %");
     }
     Some(text)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]

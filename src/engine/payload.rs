@@ -252,7 +252,9 @@ mod tests {
 
     fn gathered(limit: u64, blocks: &[&[u8]]) -> Result<Payload, NoPayload> {
         let mut collector = Collector::new(ByteSize::new(limit));
-        blocks.iter().for_each(|block| collector.add(block));
+        for block in blocks {
+            collector.add(block);
+        }
         collector.finish()
     }
 

@@ -40,7 +40,7 @@ pub(super) fn read(
 ) -> (Option<Vec<Stage>>, JobLimits) {
     if root.has("stages") {
         let tables = root.array_of_tables("stages");
-        let limits = whole_limits(root, &tables, plan);
+        let limits = whole_limits(root, tables.as_deref().unwrap_or_default(), plan);
         let stages = tables.and_then(|tables| several(root, tables, plan, tasks));
         return (stages, limits);
     }
@@ -50,7 +50,9 @@ pub(super) fn read(
     let mut table = root.table("limits");
     let limits = Limits::read(table.as_mut(), kind, plan);
     let whole = job_limits(table.as_mut());
-    table.map(Table::finish);
+    if let Some(table) = table {
+        table.finish();
+    }
     let stage = finish_stage(root, Draft { name: None, choice, workload, limits }, plan, tasks);
     (stage.map(|stage| vec![stage]), whole)
 }
@@ -118,7 +120,9 @@ fn several(
         let kind = workload.as_ref().map(Workload::kind);
         let mut inner = table.table("limits");
         let limits = Limits::read(inner.as_mut(), kind, plan);
-        inner.map(Table::finish);
+        if let Some(inner) = inner {
+            inner.finish();
+        }
         let max_payload = table.get::<ByteSize>("max_payload");
         if let Some(max) = max_payload.as_ref().filter(|_| index == last) {
             let help = "it belongs to the stage that hands something on";
@@ -199,16 +203,12 @@ fn example(stages: &[Table<'_>]) -> String {
 }
 
 /// Beside `[[stages]]`, `[limits]` has what concerns the whole job.
-fn whole_limits(
-    root: &mut Table<'_>,
-    stages: &Option<Vec<Table<'_>>>,
-    plan: &Planner<'_>,
-) -> JobLimits {
+fn whole_limits(root: &mut Table<'_>, stages: &[Table<'_>], plan: &Planner<'_>) -> JobLimits {
     let mut table = root.table("limits");
     if let Some(table) = &mut table {
         for key in LIMITS_OF_A_STAGE {
             let Some(value) = table.raw(key) else { continue };
-            let name = example(stages.as_deref().unwrap_or_default());
+            let name = example(stages);
             let message = format!("`{key}` is a limit of a stage, and this is that of all stages");
             let (span, help) = if plan.document.is_argument(&value.span()) {
                 (value.span(), format!("set a stage's: `--set stages.{name}.limits.{key}=…`"))
@@ -221,7 +221,9 @@ fn whole_limits(
         }
     }
     let limits = job_limits(table.as_mut());
-    table.map(Table::finish);
+    if let Some(table) = table {
+        table.finish();
+    }
     limits
 }
 

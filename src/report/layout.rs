@@ -60,10 +60,10 @@ fn columns_after(stages: &[String]) -> Vec<String> {
     for column in COLUMNS_AFTER {
         match column {
             "status" if !stages.is_empty() => {
-                names.extend(["status", COLUMN_OF_STAGES].map(str::to_owned))
+                names.extend(["status", COLUMN_OF_STAGES].map(str::to_owned));
             }
             "queue_s" if !stages.is_empty() => {
-                names.extend(stages.iter().flat_map(|stage| stage_columns(stage)))
+                names.extend(stages.iter().flat_map(|stage| stage_columns(stage)));
             }
             "run_s" if !stages.is_empty() => {}
             column => names.push(column.to_owned()),

@@ -17,5 +17,6 @@ mod reports;
 mod resume;
 mod retries;
 mod services;
+mod stages;
 mod stopping;
 mod tidy;

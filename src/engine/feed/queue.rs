@@ -59,7 +59,6 @@ impl Feed {
     ///
     /// # Errors
     /// The task, if there is no room.
-    #[expect(clippy::result_large_err, reason = "the task is what is passed around")]
     pub fn offer(&self, task: Task) -> Result<(), Task> {
         let mut state = self.lock();
         if let Source::Queue(queue) = &mut state.source

@@ -197,3 +197,64 @@ fn parked_tasks_are_bounded_and_none_is_lost() {
     unrun.sort_unstable();
     assert_eq!(unrun, (3..=1000).collect::<Vec<_>>());
 }
+
+/// The numbers of the tasks that a queue for two slots has taken in, and those that it has refused.
+fn offered(feed: &Feed, numbers: std::ops::RangeInclusive<u64>) -> (Vec<u64>, Vec<u64>) {
+    numbers.partition(|&number| feed.offer(Task::new(number, Fields::single("x"))).is_ok())
+}
+
+#[test]
+fn a_queue_is_never_longer_than_twice_its_consumers() {
+    let feed = Arc::new(Feed::between(SLOTS, None, Arc::default()));
+    assert_eq!(offered(&feed, 1..=6), (vec![1, 2, 3, 4], vec![5, 6]));
+    let mut hand = feed.hand();
+    assert_eq!(take(&mut hand).unwrap().number, 1);
+    assert_eq!(offered(&feed, 5..=6), (vec![5], vec![6]));
+}
+
+#[test]
+fn a_producer_waits_for_room_and_a_consumer_for_tasks() {
+    let feed = Arc::new(Feed::between(SLOTS, None, Arc::default()));
+    let producers: Vec<_> = (0..3)
+        .map(|producer| {
+            let feed = Arc::clone(&feed);
+            std::thread::spawn(move || {
+                for number in (1..=300).filter(|number| number % 3 == producer) {
+                    block_on(feed.put(Task::new(number, Fields::single("x"))));
+                }
+            })
+        })
+        .collect();
+    let consumers: Vec<_> = (0..SLOTS)
+        .map(|_| {
+            let feed = Arc::clone(&feed);
+            std::thread::spawn(move || {
+                let (mut hand, mut taken) = (feed.hand(), Vec::new());
+                while let Some(number) = block_on(take_waiting(&mut hand)) {
+                    taken.push(number);
+                }
+                taken
+            })
+        })
+        .collect();
+    producers.into_iter().for_each(|producer| producer.join().unwrap());
+    feed.close();
+    let mut taken: Vec<_> =
+        consumers.into_iter().flat_map(|consumer| consumer.join().unwrap()).collect();
+    taken.sort_unstable();
+    assert_eq!(taken, (1..=300).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_stands_between_stages_when_a_job_drains_does_not_run() {
+    let feed = Arc::new(Feed::between(SLOTS, None, Arc::default()));
+    assert_eq!(offered(&feed, 1..=5).1, [5]);
+    let stop = async { feed.cancel.raise(Level::Drain, Cause::Signal(2)) };
+    block_on(async { tokio::join!(feed.put(Task::new(5, Fields::single("x"))), stop) });
+    let mut hand = feed.hand();
+    assert!(take(&mut hand).is_none());
+    let mut unrun: Vec<_> =
+        std::iter::from_fn(|| feed.next_unrun()).map(|task| task.number).collect();
+    unrun.sort_unstable();
+    assert_eq!(unrun, [1, 2, 3, 4, 5]);
+}

@@ -127,12 +127,11 @@ impl Spec {
     pub fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         if self.function == Function::Sha256OfPayload {
             // A path, or the bytes behind a sign that they are no path: which `Function` tells apart.
-            match values.payload.and_then(Payload::path) {
-                Some(path) => out.extend_from_slice(path.as_bytes()),
-                None => {
-                    out.push(b'=');
-                    out.extend_from_slice(values.payload.map(Payload::bytes).unwrap_or_default());
-                }
+            if let Some(path) = values.payload.and_then(Payload::path) {
+                out.extend_from_slice(path.as_bytes());
+            } else {
+                out.push(b'=');
+                out.extend_from_slice(values.payload.map(Payload::bytes).unwrap_or_default());
             }
             return;
         }
