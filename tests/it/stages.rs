@@ -318,9 +318,9 @@ fn mistakes_are_told_at_their_places() {
         ),
     ] {
         let ran = mistakes(&format!("{text}\n[inputs]\nvalues = [\"a\"]\n"));
-        said.iter().for_each(|said| {
+        for said in said {
             ran.stderr_has(said);
-        });
+        }
     }
 }
 

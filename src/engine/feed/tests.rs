@@ -237,7 +237,9 @@ fn a_producer_waits_for_room_and_a_consumer_for_tasks() {
             })
         })
         .collect();
-    producers.into_iter().for_each(|producer| producer.join().unwrap());
+    for producer in producers {
+        producer.join().unwrap();
+    }
     feed.close();
     let mut taken: Vec<_> =
         consumers.into_iter().flat_map(|consumer| consumer.join().unwrap()).collect();
