@@ -30,6 +30,8 @@ pub enum Cause {
     Report(String),
     /// A worker could not be started; the message says why.
     Worker(String),
+    /// What is to be run cannot work; the message says why.
+    Unfit(String),
     /// The job has reached its deadline.
     Deadline,
     /// Too many tasks have failed; the message says how many.

@@ -3,15 +3,18 @@
 use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::engine::attempt::Attempt;
 use crate::engine::run::Run;
 use crate::engine::task::Task;
-use crate::host::remote::{Remote, Verdict};
+use crate::host::program::{Pool, Seat, Settings};
+use crate::host::remote::{Interpreter, Remote, Verdict};
 use crate::job::Stage;
 use crate::model::Model;
 use crate::workload::command::Keep;
-use crate::workload::{Nature, Worker, Workload, command, compute, http, sleep};
+use crate::workload::{Nature, Worker, Workload, command, compute, http, python, sleep, worker};
 
 /// A slot's worker, wherever it lives.
 pub enum Placed {
@@ -19,18 +22,48 @@ pub enum Placed {
     Here(Worker),
     /// In a child process.
     Away(Box<Remote>),
+    /// In a program of the user's.
+    Seated(Seat),
 }
 
 /// What the slots of one loop share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shared {
     client: OnceCell<http::Client>,
+    interpreter: OnceCell<Rc<Interpreter>>,
+    programs: Pool,
 }
 
 impl Shared {
+    /// For this many slots.
+    pub fn new(slots: usize) -> Self {
+        Self { client: OnceCell::new(), interpreter: OnceCell::new(), programs: Pool::new(slots) }
+    }
+
     /// The loop's HTTP client: connections that one slot leaves open are there for the others.
     fn client(&self, plan: &http::Plan) -> http::Client {
         self.client.get_or_init(|| http::Client::new(plan.http2)).clone()
+    }
+
+    /// The interpreter of one slot: under `processes` one of its own, else the loop's.
+    fn interpreter(
+        &self,
+        run: &Run,
+        stage: &Stage,
+        spec: &python::Spec,
+    ) -> io::Result<Rc<Interpreter>> {
+        let model = stage.model;
+        let new = || {
+            let (mode, slots) = (python::Mode::of(model), stage.concurrency);
+            Interpreter::new(run.launcher()?, spec, mode, slots, run.log()?.path()).map(Rc::new)
+        };
+        if model == Model::Processes {
+            return new();
+        }
+        if self.interpreter.get().is_none() {
+            let _ = self.interpreter.set(new()?);
+        }
+        Ok(Rc::clone(self.interpreter.get().expect("it was just set")))
     }
 }
 
@@ -39,7 +72,17 @@ impl Placed {
     ///
     /// # Errors
     /// If a process for it cannot be started.
-    pub async fn start(run: &Run, stage: &Stage, shared: &Shared) -> io::Result<Self> {
+    pub async fn start(run: &Run, stage: &Stage, shared: &Shared, slot: usize) -> io::Result<Self> {
+        match &stage.workload {
+            Workload::Python(spec) => {
+                let remote = Remote::python(shared.interpreter(run, stage, spec)?, spec).await?;
+                return Ok(Self::Away(Box::new(remote)));
+            }
+            Workload::Worker(spec) => {
+                return seat(run, stage, shared, spec, slot).await.map(Self::Seated);
+            }
+            _ => {}
+        }
         if is_away(stage.model, &stage.workload) {
             let remote = Remote::start(run.launcher()?, stage, &run.job.folder).await?;
             return Ok(Self::Away(Box::new(remote)));
@@ -59,6 +102,7 @@ impl Placed {
                 let client = shared.client(&spec.plan);
                 Worker::Http(Box::new(http::Worker::new(spec, &run.job.folder, client)))
             }
+            Workload::Python(_) | Workload::Worker(_) => unreachable!("they were placed above"),
             Workload::Sleep(spec) => Worker::Sleep(sleep::Worker::new(spec)),
         }))
     }
@@ -66,14 +110,26 @@ impl Placed {
     /// How many tasks it wants next.
     pub fn appetite(&self) -> usize {
         match self {
-            Self::Here(_) => 1,
+            Self::Here(_) | Self::Seated(_) => 1,
             Self::Away(remote) => remote.appetite(),
         }
     }
 
     /// Whether a task that runs holds the loop that its slot is on.
     pub fn holds_the_loop(&self) -> bool {
-        matches!(self, Self::Here(Worker::Compute(_)))
+        match self {
+            Self::Here(worker) => matches!(worker, Worker::Compute(_)),
+            Self::Away(remote) => remote.holds_its_loop(),
+            Self::Seated(_) => false,
+        }
+    }
+
+    /// What is worth saying of the program that does the work.
+    pub fn about(&self) -> Option<String> {
+        match self {
+            Self::Here(_) | Self::Seated(_) => None,
+            Self::Away(remote) => remote.about(),
+        }
     }
 
     /// Attempts every task of `batch` and settles each, exactly once, as it ends.
@@ -95,6 +151,7 @@ impl Placed {
                 Ok(())
             }
             Self::Away(remote) => remote.run(batch, attempt, settle).await,
+            Self::Seated(seat) => seat.run(batch, attempt, settle).await,
         }
     }
 
@@ -104,7 +161,30 @@ impl Placed {
         match self {
             Self::Here(_) => None,
             Self::Away(remote) => remote.stop().await,
+            Self::Seated(seat) => seat.stop().await,
         }
+    }
+}
+
+/// A seat in a worker program: one that the slots of the loop share, or one of the slot's own.
+async fn seat(
+    run: &Run,
+    stage: &Stage,
+    shared: &Shared,
+    spec: &worker::Spec,
+    slot: usize,
+) -> io::Result<Seat> {
+    let settings = Settings {
+        spec: spec.clone(),
+        mode: stage.model.name(),
+        launcher: run.launcher()?,
+        log: run.log()?,
+        grace: stage.grace,
+        cancel: Arc::clone(&run.cancel),
+    };
+    match stage.model {
+        Model::Threads | Model::Async => shared.programs.seat(&settings, slot).await,
+        Model::Sequential | Model::Processes => Pool::new(1).seat(&settings, slot).await,
     }
 }
 
@@ -113,16 +193,18 @@ impl Placed {
 pub fn open_files(stage: &Stage) -> usize {
     let of_the_work = match stage.workload.nature() {
         _ if is_away(stage.model, &stage.workload) => 6,
-        Nature::Process => 6,
+        Nature::Process | Nature::Hosted => 6,
         Nature::Requests => 3,
         Nature::Computes => 1,
         Nature::Waits => 0,
     };
-    let of_the_loop = if stage.model == Model::Threads { 4 } else { 0 };
+    let has_a_loop = stage.model == Model::Threads && stage.workload.nature() != Nature::Hosted;
+    let of_the_loop = if has_a_loop { 4 } else { 0 };
     of_the_work + of_the_loop
 }
 
 /// A command already is a process, so nothing is put between.
 fn is_away(model: Model, workload: &Workload) -> bool {
-    model == Model::Processes && workload.nature() != Nature::Process
+    let has_its_own = matches!(workload.nature(), Nature::Process | Nature::Hosted);
+    model == Model::Processes && !has_its_own
 }

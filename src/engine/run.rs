@@ -7,7 +7,7 @@ mod stage;
 mod watch;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
@@ -33,7 +33,7 @@ use crate::host::launcher::Launcher;
 use crate::job::{InputReader, Job, Stage};
 use crate::model::Model;
 use crate::report::progress::Progress;
-use crate::report::{Options, Report, RunFacts, Summary};
+use crate::report::{Log, Options, Report, RunFacts, Summary};
 use crate::sys::memory;
 use crate::workload::command::Keep;
 
@@ -54,6 +54,7 @@ pub struct Run {
     /// Whether every attempt has a row of its own.
     pub has_attempts: bool,
     launcher: SharedLauncher,
+    log: Mutex<Option<Arc<Log>>>,
 }
 
 impl Run {
@@ -68,6 +69,23 @@ impl Run {
     /// If it cannot be started.
     pub fn launcher(&self) -> io::Result<Arc<Launcher>> {
         self.launcher.get()
+    }
+}
+
+impl Run {
+    /// The job's log, which is opened when the first worker is started.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn log(&self) -> io::Result<Arc<Log>> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = &*log {
+            return Ok(Arc::clone(log));
+        }
+        let opened = self.report.open_log();
+        let opened = Arc::new(opened.map_err(|error| io::Error::other(error.to_string()))?);
+        *log = Some(Arc::clone(&opened));
+        Ok(opened)
     }
 }
 
@@ -112,6 +130,7 @@ pub fn run(
         keep: if options.output { Keep::Everything } else { Keep::Capture },
         has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
         launcher: launcher.clone(),
+        log: Mutex::default(),
     });
     let services = Services::start(job, &options.results, launcher, &cancel);
     let is_stopped = cancel.level() >= Level::Drain;
@@ -130,6 +149,7 @@ pub fn run(
         }
         Some(Cause::Service(failure)) => Err(RunError::Service(failure.clone(), Box::new(summary))),
         Some(Cause::Worker(message)) => Err(RunError::Worker(message.clone(), Box::new(summary))),
+        Some(Cause::Unfit(message)) => Err(RunError::Unfit(message.clone(), Box::new(summary))),
         Some(Cause::Deadline) => Err(RunError::Deadline(Box::new(summary))),
         _ => Ok(summary),
     }
@@ -241,7 +261,8 @@ fn finish(
             Some(name) => format!("{name}: {held}"),
             None => held,
         };
-        reasons.extend([Some(reason), held.clone()].into_iter().flatten());
+        let about = live.watch.about().map(str::to_owned);
+        reasons.extend([Some(reason), about, held.clone()].into_iter().flatten());
         notes.extend(held.map(in_stage));
     }
     let meters: Vec<_> = run.stages.iter().filter_map(|live| live.meter.clone()).collect();
@@ -250,6 +271,15 @@ fn finish(
         notes.push(said);
     }
     let watches = || run.stages.iter().map(|live| &live.watch);
+    if let Some(log) = run
+        .log
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .and_then(Arc::into_inner)
+        .and_then(Log::finish)
+    {
+        notes.push(format!("what the workers wrote is in {}", log.display()));
+    }
     let facts = RunFacts {
         started,
         startup: watches().map(Watch::startup).max().unwrap_or_default(),

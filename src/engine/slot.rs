@@ -1,6 +1,7 @@
 //! The slot: one loop, written once. Take a task, wait until it may start, attempt it, settle it.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::engine::payload::{self, NoPayload, Payload, PayloadKind};
 use crate::engine::place::{Placed, Shared};
 use crate::engine::run::{Run, StageRun};
 use crate::engine::task::{Earlier, Outcome, Record, Status, Task};
+use crate::host::program::Unfit;
 use crate::host::remote::Verdict;
 use crate::job::{Retry, Stage};
 use crate::report::Outbox;
@@ -21,11 +23,12 @@ use crate::workload::command::Keep;
 /// Runs the slot with this number, from 1, of the stage at `index` until there is nothing left to take.
 pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let (stage, live) = run.stage(index);
-    let mut worker = match Placed::start(run, stage, shared).await {
+    let mut worker = match Placed::start(run, stage, shared, number).await {
         Ok(worker) => worker,
         Err(error) => return give_up(run, &error),
     };
     live.watch.ready();
+    live.watch.learn(|| worker.about());
     let seat = live.seats_before + number;
     let attempt = Attempt {
         number: 1,
@@ -74,7 +77,10 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
 
 /// Without workers there is no point in going on.
 fn give_up(run: &Run, error: &io::Error) {
-    run.cancel.raise(Level::Drain, Cause::Worker(format!("failed to run a worker: {error}")));
+    let message = format!("failed to run a worker: {error}");
+    let is_unfit = error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<Unfit>);
+    let cause = if is_unfit { Cause::Unfit(message) } else { Cause::Worker(message) };
+    run.cancel.raise(Level::Drain, cause);
 }
 
 /// Where a slot settles its tasks.

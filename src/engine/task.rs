@@ -19,6 +19,8 @@ pub struct Task {
     pub taken: Moment,
     /// Attempts that have been charged to it so far, in this stage.
     pub attempts: u32,
+    /// Whether a worker died while it ran, beside others, and it may have been this one: it runs alone from now on.
+    pub is_suspect: bool,
     /// What came of them, if there were any. Boxed, since most tasks are attempted once.
     pub earlier: Option<Box<Earlier>>,
     /// The stages that it has passed, if there were any.
@@ -28,7 +30,15 @@ pub struct Task {
 impl Task {
     /// A task that has just been taken from the inputs.
     pub fn new(number: u64, fields: Fields) -> Self {
-        Self { number, fields, taken: Moment::now(), attempts: 0, earlier: None, passed: None }
+        Self {
+            number,
+            fields,
+            taken: Moment::now(),
+            attempts: 0,
+            is_suspect: false,
+            earlier: None,
+            passed: None,
+        }
     }
 
     /// What the stage before has handed on; `None` in the first one.

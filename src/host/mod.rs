@@ -1,10 +1,12 @@
 //! Processes of the runner's own: the launcher, which starts every child and sees to it that none outlives the runner,
-//! and workers that do tasks for it.
+//! and workers that do tasks for it; and the user's own worker programs.
 
 pub mod launch;
 pub mod launcher;
+pub mod lines;
 pub mod page;
 mod ports;
+pub mod program;
 pub mod protocol;
 pub mod remote;
 pub mod serve;

@@ -9,10 +9,13 @@
 //!                                                    <- [9,2]
 //! end of input = finish and leave
 //! ```
-//! An answer is the sequence number, how it ended (0 ok, 1 failed), processor time in user mode and in the kernel
-//! (null if not measured), the start on `CLOCK_MONOTONIC`, the time taken, the result and the error; all times are
-//! nanoseconds. A result that is not a string counts as its JSON text, null as empty. `[9,2]` says that nothing from
-//! 9 to the end of its line was run, since it was taken back (see [`super::page`]).
+//! An answer is the sequence number, how it ended (0 ok, 1 failed, 3 given up), processor time in user mode and in the
+//! kernel (null if not measured), the start on `CLOCK_MONOTONIC`, the time taken, the result and the error; all times
+//! are nanoseconds. A result that is not a string counts as its JSON text, null as empty. `[9,2]` says that nothing
+//! from 9 to the end of its line was run, since it was taken back (see [`super::page`]).
+//!
+//! A Python worker (`worker.py`) is greeted in its own way, its arguments are any JSON, and one with an event loop may
+//! be asked to give up what it runs: `{"cancel":7}`.
 //!
 //! Arguments, results and errors are bytes. What is not UTF-8 is written as Python's `surrogateescape` has it: the
 //! byte `0xNN` becomes `\udcNN`, so that any file name arrives as it is in either language.
@@ -31,7 +34,8 @@ use crate::engine::task::{CpuTime, Outcome, Status};
 use crate::json::write_text;
 use crate::workload::compute::Function;
 use crate::workload::http;
-use text::{Cursor, Text, unescape, write_number};
+use text::{Cursor, write_number};
+pub(super) use text::{Text, unescape};
 
 /// The version that both ends must speak.
 pub const VERSION: u32 = 1;
@@ -113,6 +117,10 @@ impl RequestLines {
 
     /// Appends a task. Sequence numbers follow one another.
     pub fn push(&mut self, seq: u64, arg: &[u8]) {
+        self.push_with(seq, |bytes| write_text(arg, bytes));
+    }
+
+    fn push_with(&mut self, seq: u64, write: impl FnOnce(&mut Vec<u8>)) {
         let start = if let Some(start) = self.line_start {
             self.bytes.push(b',');
             start
@@ -124,10 +132,23 @@ impl RequestLines {
             self.bytes.extend_from_slice(b",[");
             start
         };
-        write_text(arg, &mut self.bytes);
+        write(&mut self.bytes);
         if self.bytes.len() - start >= LINE_BYTES {
             self.close();
         }
+    }
+
+    /// Appends a task whose argument is JSON already.
+    pub fn push_json(&mut self, seq: u64, arg: &[u8]) {
+        self.push_with(seq, |bytes| bytes.extend_from_slice(arg));
+    }
+
+    /// Appends the request to give up a task.
+    pub fn cancel(&mut self, seq: u64) {
+        self.close();
+        self.bytes.extend_from_slice(b"{\"cancel\":");
+        write_number(seq, &mut self.bytes);
+        self.bytes.extend_from_slice(b"}\n");
     }
 
     /// Ends the last line.
@@ -181,14 +202,12 @@ impl<'a> Iterator for Args<'a> {
 }
 
 /// What a worker answers.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the common one, and is taken apart at once"
-)]
 #[derive(Debug)]
 pub enum Reply {
     /// The task with this sequence number ended.
     Done(u64, Outcome),
+    /// The task with this sequence number was given up, as it was asked for.
+    Cancelled(u64, Outcome),
     /// Nothing from this sequence number to the end of its line was run.
     TakenBack(u64),
 }
@@ -197,6 +216,7 @@ pub enum Reply {
 const OK: u64 = 0;
 const FAILED: u64 = 1;
 const TAKEN_BACK: u64 = 2;
+const CANCELLED: u64 = 3;
 
 /// Appends the answer for a task that was run. Only what a worker can tell of an outcome is passed on: whether it is
 /// ok or failed, times, result and error.
@@ -251,6 +271,7 @@ fn reply(seq: u64, numbers: &Numbers, result: Vec<u8>, error: &[u8]) -> Option<R
     let status = match numbers.status {
         OK => Status::Ok,
         FAILED => Status::Failed,
+        CANCELLED => Status::Cancelled,
         _ => return None,
     };
     let started = Moment::from_nanos(numbers.started);
@@ -264,7 +285,11 @@ fn reply(seq: u64, numbers: &Numbers, result: Vec<u8>, error: &[u8]) -> Option<R
     });
     outcome.result = result;
     outcome.error = String::from_utf8_lossy(error).into_owned();
-    Some(Reply::Done(seq, outcome))
+    Some(if status == Status::Cancelled {
+        Reply::Cancelled(seq, outcome)
+    } else {
+        Reply::Done(seq, outcome)
+    })
 }
 
 fn read_dense(line: &[u8]) -> Option<Reply> {
@@ -283,7 +308,7 @@ fn read_dense(line: &[u8]) -> Option<Reply> {
     };
     let (started, run) = (cursor.next_number()?, cursor.next_number()?);
     cursor.eat(b",")?;
-    let result = cursor.text()?.into_owned();
+    let result = cursor.value()?;
     cursor.eat(b",")?;
     let error = cursor.text()?;
     cursor.eat(b"]")?;

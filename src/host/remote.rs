@@ -5,12 +5,15 @@
 //! it nor the tasks behind it, a timeout costs one task, and a worker's death costs no more than what it was running.
 
 mod flight;
+mod interpreter;
+mod life;
 mod process;
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +23,15 @@ use crate::engine::clock::Moment;
 use crate::engine::task::{Outcome, Status, Task};
 use crate::host::launcher::Launcher;
 use crate::host::page::Running;
-use crate::host::protocol::{self, Work};
+use crate::host::protocol::{self, Reply, Work};
 use crate::job::{ByteSize, Column, Stage, Values};
+use crate::workload::python::{self, Facts};
 use crate::workload::{Workload, compute, http, sleep};
 
 use flight::{Flight, Pace, Settle};
-use process::{Event, Process, Program};
+pub use interpreter::Interpreter;
+use life::Program;
+use process::{Event, Process};
 
 /// What became of a task that was handed to a worker.
 #[expect(
@@ -42,15 +48,19 @@ pub enum Verdict {
 
 /// While tasks wait behind another, the page is looked at this often: a long one is noticed after [`Pace::LONG`] and
 /// this, under 10 ms.
-const LOOK: Duration = Duration::from_millis(4);
+const LOOK: Duration = Duration::from_millis(3);
+/// What a worker stores in the page the runner sees at once, if both use the atomics of the page. Python has none: what
+/// it has stored is there this much later at the latest, since no processor keeps it for so long.
+const SETTLED: Duration = Duration::from_millis(1);
+/// How long a coroutine may take to give up what it does, once it was asked to.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Workers that die this often in a row, and nothing comes of it, will not do better.
 const MAX_BARREN: u32 = 3;
 
 /// A worker in a child process, started again when it dies.
 #[derive(Debug)]
 pub struct Remote {
-    launcher: Arc<Launcher>,
-    program: Program,
+    source: Source,
     argument: Argument,
     process: Option<Process>,
     flight: Flight,
@@ -60,11 +70,24 @@ pub struct Remote {
     fruitful: bool,
     /// Deaths in a row of processes that were not.
     barren: u32,
+    /// Below which sequence number nothing may start any more, and since when.
+    barrier: Option<(u64, Moment)>,
+    /// Which task was asked to give up, and when.
+    asked: Option<(u64, Moment)>,
     /// Of its processes that have ended.
     peak_rss: Option<u64>,
     /// Buffers that are kept.
     arg: Vec<u8>,
     journal: Vec<u8>,
+}
+
+/// Where its processes come from.
+#[derive(Debug)]
+enum Source {
+    /// This program, once more.
+    Own { launcher: Arc<Launcher>, program: Program, work: Work },
+    /// An interpreter, which others may use too.
+    Python(Rc<Interpreter>),
 }
 
 /// What makes a task's argument.
@@ -73,22 +96,16 @@ enum Argument {
     Compute(compute::Spec),
     Http(Box<http::Spec>),
     Sleep(sleep::Spec),
+    Python(Arc<python::Spec>),
 }
 
 impl Argument {
-    fn work(&self) -> Work {
-        match self {
-            Self::Compute(spec) => Work::Compute(spec.function),
-            Self::Http(spec) => Work::Http(Box::new(spec.plan.clone())),
-            Self::Sleep(_) => Work::Sleep,
-        }
-    }
-
     fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Compute(spec) => spec.render(values, out),
             Self::Http(spec) => spec.render(values, out),
             Self::Sleep(spec) => spec.render(values, out),
+            Self::Python(spec) => spec.render(values, out),
         }
     }
 }
@@ -117,19 +134,43 @@ impl Remote {
         (workload, columns, max_payload): (&Workload, &[Column], Option<ByteSize>),
         program: Program,
     ) -> io::Result<Self> {
-        let argument = match workload {
-            Workload::Compute(spec) => Argument::Compute(spec.clone()),
-            Workload::Http(spec) => {
-                Argument::Http(Box::new(spec.keeping(columns, false, max_payload)))
+        let (argument, work) = match workload {
+            Workload::Compute(spec) => {
+                (Argument::Compute(spec.clone()), Work::Compute(spec.function))
             }
-            Workload::Sleep(spec) => Argument::Sleep(spec.clone()),
-            Workload::Command(_) => {
-                return Err(io::Error::other("a command needs no worker process"));
+            Workload::Http(spec) => {
+                let spec = spec.keeping(columns, false, max_payload);
+                let work = Work::Http(Box::new(spec.plan.clone()));
+                (Argument::Http(Box::new(spec)), work)
+            }
+            Workload::Sleep(spec) => (Argument::Sleep(spec.clone()), Work::Sleep),
+            Workload::Command(_) | Workload::Python(_) | Workload::Worker(_) => {
+                return Err(io::Error::other("it has processes of its own"));
             }
         };
-        let mut remote = Self {
-            launcher,
-            program,
+        let mut remote = Self::new(Source::Own { launcher, program, work }, argument);
+        remote.start_process().await?;
+        Ok(remote)
+    }
+
+    /// A slot's worker in `interpreter`, which calls the function of `spec`; returns when that is ready.
+    ///
+    /// # Errors
+    /// As [`Interpreter::lane`].
+    pub async fn python(
+        interpreter: Rc<Interpreter>,
+        spec: &Arc<python::Spec>,
+    ) -> io::Result<Self> {
+        interpreter.join();
+        let source = Source::Python(interpreter);
+        let mut remote = Self::new(source, Argument::Python(Arc::clone(spec)));
+        remote.start_process().await?;
+        Ok(remote)
+    }
+
+    fn new(source: Source, argument: Argument) -> Self {
+        Self {
+            source,
             argument,
             process: None,
             flight: Flight::new(),
@@ -137,12 +178,29 @@ impl Remote {
             starts: 0,
             fruitful: false,
             barren: 0,
+            barrier: None,
+            asked: None,
             peak_rss: None,
             arg: Vec::new(),
             journal: Vec::new(),
-        };
-        remote.start_process().await?;
-        Ok(remote)
+        }
+    }
+
+    /// Whether a task that runs holds the event loop of the others.
+    pub fn holds_its_loop(&self) -> bool {
+        self.interpreter().is_some_and(|interpreter| interpreter.holds_its_loop())
+    }
+
+    /// What is worth saying of the worker's program, once it is ready.
+    pub fn about(&self) -> Option<String> {
+        self.interpreter()?.facts().map(Facts::words)
+    }
+
+    fn interpreter(&self) -> Option<&Rc<Interpreter>> {
+        match &self.source {
+            Source::Python(interpreter) => Some(interpreter),
+            Source::Own { .. } => None,
+        }
     }
 
     /// How many tasks it wants next.
@@ -152,7 +210,10 @@ impl Remote {
 
     /// How often its process had to be started again.
     pub fn restarts(&self) -> u32 {
-        self.starts.saturating_sub(1)
+        match &self.source {
+            Source::Own { .. } => self.starts.saturating_sub(1),
+            Source::Python(interpreter) => interpreter.restarts(),
+        }
     }
 
     /// Runs every task of `batch` and settles each, exactly once.
@@ -170,6 +231,33 @@ impl Remote {
             Verdict::Done(outcome) if is_http => settle(task, Verdict::Done(http::unpack(outcome))),
             verdict => settle(task, verdict),
         };
+        let Some(interpreter) = self.interpreter().map(Rc::clone) else {
+            return self.run_batch(batch, attempt, settle).await;
+        };
+        while let Some(first) = batch.front() {
+            if first.is_suspect {
+                let mut alone = batch.drain(..1).collect();
+                let _turn = interpreter.turn.write().await;
+                self.run_batch(&mut alone, attempt, settle).await?;
+            } else {
+                let others = batch.iter().position(|task| task.is_suspect).unwrap_or(batch.len());
+                let mut together = batch.drain(..others).collect();
+                let _turn = interpreter.turn.read().await;
+                self.run_batch(&mut together, attempt, settle).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn run_batch(
+        &mut self,
+        batch: &mut VecDeque<Task>,
+        attempt: &Attempt<'_>,
+        settle: &mut Settle<'_>,
+    ) -> io::Result<()> {
+        if self.process.as_ref().is_some_and(|process| process.life.has_ended()) {
+            self.process = None; // it died with nothing of this slot in it
+        }
         if self.process.is_none() {
             match self.restart(attempt).await {
                 Ok(true) => {}
@@ -185,32 +273,48 @@ impl Remote {
             }
         }
         self.send(batch, attempt);
-        match self.attend(attempt, settle).await {
-            None => {
-                self.pace.grow();
-                Ok(())
-            }
-            Some((ended, why)) => self.bury(&ended, why.as_ref(), attempt, settle),
-        }
+        let Some(life) = self.process.as_ref().map(|process| Rc::clone(&process.life)) else {
+            return Ok(());
+        };
+        life.inquest.enter();
+        let Some((ended, why)) = self.attend(attempt, settle).await else {
+            life.inquest.leave();
+            self.pace.grow();
+            return Ok(());
+        };
+        self.bury(&ended, why.as_ref(), attempt, settle).await
     }
 
     /// Lets the worker process leave, and waits for it. The peak resident memory of the largest process that the
     /// worker had, in bytes.
     pub async fn stop(self) -> Option<u64> {
-        match self.process {
-            Some(process) => self.peak_rss.max(process.leave().await),
-            None => self.peak_rss,
+        let Self { source, process, peak_rss, .. } = self;
+        match (source, process) {
+            (Source::Python(interpreter), process) => {
+                drop(process);
+                interpreter.leave().await
+            }
+            (_, Some(process)) => peak_rss.max(process.leave().await),
+            (_, None) => peak_rss,
         }
     }
 
     /// Starts a process, and another if it ends before it is ready: somebody may have killed it, or the launcher.
     async fn start_process(&mut self) -> io::Result<()> {
-        let work = self.argument.work();
+        self.barrier = None;
+        self.asked = None;
+        self.fruitful = false;
+        let (launcher, program, work) = match &self.source {
+            Source::Own { launcher, program, work } => (launcher, program, work),
+            Source::Python(interpreter) => {
+                self.process = Some(interpreter.lane().await?);
+                return Ok(());
+            }
+        };
         let mut unready = 0;
         loop {
             self.starts += 1;
-            self.fruitful = false;
-            match Process::start(&self.launcher, &self.program, &work).await {
+            match Process::start(launcher, program, work).await {
                 Ok(process) => {
                     self.process = Some(process);
                     return Ok(());
@@ -238,11 +342,17 @@ impl Remote {
     fn send(&mut self, batch: &mut VecDeque<Task>, attempt: &Attempt<'_>) {
         let Some(process) = &mut self.process else { return };
         let lines = process.new_lines();
+        let is_json = matches!(self.argument, Argument::Python(_));
         for task in batch.drain(..) {
             self.arg.clear();
             let values = attempt.of(&task).values(&task);
             self.argument.render(&values, &mut self.arg);
-            lines.push(self.flight.send(task), &self.arg);
+            let seq = self.flight.send(task);
+            if is_json {
+                lines.push_json(seq, &self.arg);
+            } else {
+                lines.push(seq, &self.arg);
+            }
         }
         lines.close();
         process.write();
@@ -270,12 +380,12 @@ impl Remote {
                 event = self.process.as_mut()?.next() => Some(event),
                 () = &mut killing, if why.is_none() => {
                     why = Some(Why::Stop(Stop::Killed, 0));
-                    self.process.as_mut()?.kill();
+                    self.process.as_ref()?.life.kill();
                     continue;
                 }
                 () = attempt.cancel.evicted(attempt.seat), if why.is_none() => {
                     why = Some(Why::Stop(Stop::Evicted, 0));
-                    self.process.as_mut()?.kill();
+                    self.process.as_ref()?.life.kill();
                     continue;
                 }
                 () = look => None,
@@ -283,14 +393,19 @@ impl Remote {
             let now = match event {
                 Some(Event::Ended(how, peak_rss)) => {
                     self.peak_rss = self.peak_rss.max(peak_rss);
+                    if let Some(interpreter) = self.interpreter() {
+                        interpreter.died(peak_rss);
+                    }
                     return Some((how, why));
                 }
-                Some(Event::Received) => self.settle_received(settle).err().map(Why::Broken),
+                Some(Event::Received) => {
+                    self.settle_received(attempt, settle).err().map(Why::Broken)
+                }
                 None => self.look(attempt, settle),
             };
             if why.is_none() && now.is_some() {
                 why = now;
-                self.process.as_mut()?.kill();
+                self.process.as_ref()?.life.kill();
             }
         }
         None
@@ -299,6 +414,10 @@ impl Remote {
     /// When to look at the page next, if at all.
     fn pause(&self, attempt: &Attempt<'_>) -> Option<Duration> {
         if self.flight.len() > 1 {
+            let is_settling = self.barrier.is_some_and(|(seq, _)| seq == self.flight.next());
+            return Some(if is_settling { SETTLED } else { LOOK });
+        }
+        if self.asked.is_some_and(|(seq, _)| self.flight.is_open(seq)) {
             return Some(LOOK);
         }
         let timeout = attempt.timeout?;
@@ -319,31 +438,69 @@ impl Remote {
     /// Looks at the page: settles what the worker has not sent yet, takes back what waits behind a long task, and
     /// finds out whether a timeout is due.
     fn look(&mut self, attempt: &Attempt<'_>, settle: &mut Settle<'_>) -> Option<Why> {
-        if let Err(broken) = self.settle_journal(settle) {
+        if let Err(broken) = self.settle_journal(attempt, settle) {
             return Some(Why::Broken(broken));
         }
         let running = self.running()?;
         let run = running.since.elapsed();
-        if attempt.timeout.is_some_and(|timeout| run > timeout) {
+        if attempt.timeout.is_some_and(|timeout| run > timeout) && !self.gives_up(running.seq) {
             return Some(Why::Stop(Stop::Timeout, running.seq));
         }
         let stopping = attempt.cancel.level() >= Level::Drain;
         if self.flight.len() > 1 && (stopping || run > Pace::LONG) {
-            let page = &self.process.as_ref()?.page;
-            let current = page.take_back(self.flight.next());
-            if current != 0 {
-                self.flight.requeue_from(current + 1, settle);
-            }
-            self.pace.back_to_one();
+            self.take_back(settle);
         }
         None
     }
 
+    /// Whether a task may still give up by itself; asks it to, the first time.
+    fn gives_up(&mut self, seq: u64) -> bool {
+        if !self.interpreter().is_some_and(|interpreter| interpreter.can_cancel()) {
+            return false;
+        }
+        match self.asked {
+            Some((asked, since)) if asked == seq => since.elapsed() < PATIENCE,
+            _ => {
+                self.asked = Some((seq, Moment::now()));
+                if let Some(process) = &mut self.process {
+                    process.cancel(seq);
+                }
+                true
+            }
+        }
+    }
+
+    /// Takes back what waits behind the task that runs.
+    fn take_back(&mut self, settle: &mut Settle<'_>) {
+        let Some(process) = &self.process else { return };
+        let next = self.flight.next();
+        let settled =
+            if matches!(self.source, Source::Own { .. }) { Duration::ZERO } else { SETTLED };
+        let now = Moment::now();
+        let since = match self.barrier {
+            Some((seq, since)) if seq == next => since,
+            _ => now,
+        };
+        let current = process.page.take_back(next);
+        self.barrier = Some((next, since));
+        if now.since(since) < settled {
+            return; // the next look sees what is running for certain
+        }
+        if current != 0 {
+            self.flight.requeue_from(current + 1, settle);
+        }
+        self.pace.back_to_one();
+    }
+
     /// Settles the answers that came through the pipe. The error says what else came.
-    fn settle_received(&mut self, settle: &mut Settle<'_>) -> Result<(), String> {
+    fn settle_received(
+        &mut self,
+        attempt: &Attempt<'_>,
+        settle: &mut Settle<'_>,
+    ) -> Result<(), String> {
         let Some(process) = &mut self.process else { return Ok(()) };
         process.drain_lines(|line| {
-            let reply = protocol::read_reply(line).map_err(|error| error.to_string())?;
+            let reply = read_reply(line, attempt)?;
             if let Some(run) = self.flight.accept(reply, settle) {
                 self.pace.took(run);
                 self.fruitful = true;
@@ -353,12 +510,16 @@ impl Remote {
     }
 
     /// Settles the answers that are in the journal.
-    fn settle_journal(&mut self, settle: &mut Settle<'_>) -> Result<(), String> {
+    fn settle_journal(
+        &mut self,
+        attempt: &Attempt<'_>,
+        settle: &mut Settle<'_>,
+    ) -> Result<(), String> {
         let Some(process) = &mut self.process else { return Ok(()) };
         self.journal.clear();
         process.page.read_journal(&mut self.journal);
         for line in self.journal.split_inclusive(|&byte| byte == b'\n') {
-            let reply = protocol::read_reply(line).map_err(|error| error.to_string())?;
+            let reply = read_reply(line, attempt)?;
             if let Some(run) = self.flight.accept(reply, settle) {
                 self.pace.took(run);
                 self.fruitful = true;
@@ -368,7 +529,7 @@ impl Remote {
     }
 
     /// Settles all that a dead process leaves: what it had done, what it was running, and what it had not started.
-    fn bury(
+    async fn bury(
         &mut self,
         ended: &str,
         why: Option<&Why>,
@@ -376,19 +537,24 @@ impl Remote {
         settle: &mut Settle<'_>,
     ) -> io::Result<()> {
         // Half an answer at the end of the pipe is no line, and whole in the journal.
-        let _ = self.settle_received(settle);
-        let _ = self.settle_journal(settle);
+        let _ = self.settle_received(attempt, settle);
+        let _ = self.settle_journal(attempt, settle);
         let running = self.running();
         let Some(process) = self.process.take() else { return Ok(()) };
         self.pace.back_to_one();
         let obituary = match why {
             Some(Why::Broken(error)) => error.clone(),
-            _ => format!("the worker process died: {}", process.obituary(ended)),
+            _ => format!("the worker process died: {}", process.life.obituary(ended)),
         };
+        let all = process.life.inquest.report(running.is_some()).await;
         if let Some(running) = running {
-            self.settle_running(running, why, &obituary, attempt, settle);
+            if why.is_some() || (all == 1 && !process.life.was_killed()) {
+                self.settle_running(running, why, &obituary, attempt, settle);
+            } else if !process.life.was_killed() {
+                self.flight.suspect(running.seq);
+            }
         }
-        if self.fruitful || matches!(why, Some(Why::Stop(..))) {
+        if self.fruitful || all > 0 || matches!(why, Some(Why::Stop(..))) {
             self.barren = 0;
         } else {
             self.barren += 1;
@@ -426,6 +592,16 @@ impl Remote {
         self.fruitful = true;
         self.flight.finish(running.seq, outcome, settle);
     }
+}
+
+/// Reads an answer; a task that has given up has done so for its time limit.
+fn read_reply(line: &[u8], attempt: &Attempt<'_>) -> Result<Reply, String> {
+    let mut reply = protocol::read_reply(line).map_err(|error| error.to_string())?;
+    if let Reply::Cancelled(_, outcome) = &mut reply {
+        outcome.status = Status::Timeout;
+        outcome.error = Stop::Timeout.words(attempt.timeout);
+    }
+    Ok(reply)
 }
 
 fn crashed(running: Option<Running>, error: &str) -> Outcome {

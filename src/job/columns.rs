@@ -76,6 +76,9 @@ impl Column {
         let Some((key, value)) = given.next() else {
             // Not if it has one that was wrong.
             if !["regex", "json", "header"].iter().any(|key| table.has(key)) {
+                if workload.is_some_and(Workload::returns_values) {
+                    return Some(Self { name: name.to_owned(), rule: Rule::Json(member(name)) });
+                }
                 let help = "say where its value is: `regex = \"…\"`, `json = \"/pointer\"` or `header = \"…\"`";
                 plan.error_with_help(table.span(), format!("column `{name}` has no rule"), help);
             }
@@ -92,6 +95,11 @@ impl Column {
         };
         Some(Self { name: name.to_owned(), rule })
     }
+}
+
+/// The pointer to the member of an object that is called `name`.
+fn member(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 fn regex_rule(regex: &Spanned<String>, plan: &Planner<'_>) -> Option<Rule> {

@@ -97,6 +97,18 @@ impl Template {
         self.parts.contains(&Part::Payload)
     }
 
+    /// Whether it differs from task to task, or from attempt to attempt; `{slot}` alone does not.
+    pub fn is_per_task(&self) -> bool {
+        let is_per_task = |part: &Part| !matches!(part, Part::Literal(_) | Part::Slot);
+        self.parts.iter().any(is_per_task)
+    }
+
+    /// Whether a NUL stands in it, which no program can be given.
+    pub fn has_nul(&self) -> bool {
+        let has_nul = |part: &Part| matches!(part, Part::Literal(text) if text.contains('\0'));
+        self.parts.iter().any(has_nul)
+    }
+
     /// The text before the first placeholder.
     pub fn prefix(&self) -> &str {
         match self.parts.first() {

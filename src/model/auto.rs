@@ -59,8 +59,8 @@ fn default_concurrency(model: Model, nature: Nature, cores: usize) -> usize {
     match (nature, model) {
         (Nature::Computes | Nature::Process, _) | (_, Model::Processes) => cores,
         (Nature::Requests, _) => REQUESTS,
-        (Nature::Waits, Model::Async) => WAITING_ON_A_LOOP,
-        (Nature::Waits, _) => WAITING_IN_THREADS,
+        (Nature::Waits | Nature::Hosted, Model::Async) => WAITING_ON_A_LOOP,
+        (Nature::Waits | Nature::Hosted, _) => WAITING_IN_THREADS,
     }
 }
 
@@ -81,6 +81,10 @@ fn decide(
         Nature::Computes => (
             Model::Threads,
             format!("auto: computation, {cores} cores: threads use them all, without the cost of processes"),
+        ),
+        Nature::Hosted => (
+            Model::Processes,
+            "auto: a program of its own: one per slot suits computing and waiting alike, and a crash costs one task".into(),
         ),
         Nature::Waits | Nature::Requests => decide_waiting(concurrency, tasks),
         Nature::Process if concurrency.is_some_and(|slots| slots as u64 >= MANY) => (

@@ -9,10 +9,10 @@ use crate::workload::Nature;
 const SLOTS_A_LOOP: usize = 64;
 
 /// One loop with all the slots. For work that waits, one more for every further 64 slots, at most one per core;
-/// computations keep to one, as they do in life.
+/// computations keep to one, as they do in life, and so do slots that share a program.
 pub(super) fn run(slots: usize, nature: Nature, lane: Lane<'_>) -> io::Result<()> {
     let loops = match nature {
-        Nature::Computes => 1,
+        Nature::Computes | Nature::Hosted => 1,
         Nature::Waits | Nature::Requests | Nature::Process => {
             slots.div_ceil(SLOTS_A_LOOP).min(cores())
         }

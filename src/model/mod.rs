@@ -68,6 +68,8 @@ pub type Lane<'a> = &'a (dyn Fn(Range<usize>) + Sync);
 pub fn run(model: Model, slots: usize, nature: Nature, lane: Lane<'_>) -> io::Result<()> {
     match model {
         Model::Sequential => sequential::run(lane),
+        // The threads are the program's.
+        Model::Threads if nature == Nature::Hosted => in_threads(&shares(slots, 1), lane),
         Model::Threads => threads::run(slots, lane),
         Model::Processes => processes::run(slots, lane),
         Model::Async => event_loop::run(slots, nature, lane),

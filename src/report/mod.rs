@@ -12,6 +12,7 @@ mod finished;
 mod gather;
 mod kept;
 mod layout;
+mod log;
 mod number;
 mod order;
 mod outbox;
@@ -41,6 +42,7 @@ pub use begin::{Begin, Changes, Rerun, Resume};
 pub use error::ReportError;
 pub use kept::Kept;
 pub use layout::{COLUMNS_AFTER, COLUMNS_BEFORE, COLUMNS_LAST, is_column_of, is_report_column};
+pub use log::Log;
 pub use outbox::{Failure, Outbox};
 pub use stats::{Counts, Spread, Tally, Totals};
 pub use summary::Summary;
@@ -143,6 +145,18 @@ impl JobFacts {
 }
 
 impl Report {
+    /// The job's log, gone on with where the report is.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn open_log(&self) -> Result<Log, ReportError> {
+        let earlier = match self.origin {
+            Origin::Nothing => log::Earlier::Emptied,
+            Origin::Partial | Origin::Report => log::Earlier::Kept,
+        };
+        Log::open(&self.job.results, &self.job.name, earlier)
+    }
+
     /// Starts the report of `job`: takes the partial, with what an earlier run has finished if that is to be gone on
     /// with, and starts the recorder.
     ///

@@ -60,6 +60,16 @@ impl Arguments {
         !self.kwargs.is_empty()
     }
 
+    /// How many arguments there are that are no keyword arguments.
+    pub fn args(&self) -> usize {
+        self.args.len()
+    }
+
+    /// The names of the keyword arguments.
+    pub fn kwargs(&self) -> impl Iterator<Item = &str> {
+        self.kwargs.iter().map(|(name, _)| &**name)
+    }
+
     /// Appends the JSON of the first argument; all that there is, if it [is the sole one](Self::is_sole).
     pub fn render_first(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         if let Some(first) = self.args.first() {

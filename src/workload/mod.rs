@@ -4,14 +4,18 @@ pub mod arguments;
 pub mod command;
 pub mod compute;
 pub mod http;
+pub mod python;
 pub mod sleep;
+pub mod worker;
+
+use std::sync::Arc;
 
 use crate::engine::attempt::Attempt;
 use crate::engine::task::{Outcome, Task};
 use crate::job::{Planner, Table, Values};
 
 /// The kinds, as job files call them.
-pub const KINDS: [&str; 4] = ["command", "compute", "http", "sleep"];
+pub const KINDS: [&str; 6] = ["command", "compute", "http", "python", "sleep", "worker"];
 
 /// Reads the table of a workload of this kind. `None` if there was a mistake, which has been noted.
 pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
@@ -19,7 +23,9 @@ pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Wor
         "command" => command::read(table, plan).map(Workload::Command),
         "compute" => compute::read(table, plan).map(Workload::Compute),
         "http" => http::read(table, plan).map(Box::new).map(Workload::Http),
+        "python" => python::read(table, plan).map(Arc::new).map(Workload::Python),
         "sleep" => sleep::read(table, plan).map(Workload::Sleep),
+        "worker" => worker::read(table, plan).map(Workload::Worker),
         _ => unreachable!("only kinds of the list are read"),
     }
 }
@@ -33,8 +39,12 @@ pub enum Workload {
     Compute(compute::Spec),
     /// Sends a request.
     Http(Box<http::Spec>),
+    /// Calls a function of Python's.
+    Python(Arc<python::Spec>),
     /// Waits: stands for waiting on something.
     Sleep(sleep::Spec),
+    /// Gives tasks to a program that does one after another.
+    Worker(worker::Spec),
 }
 
 /// What a workload spends its time on: what the decision guide has to know of it.
@@ -48,6 +58,8 @@ pub enum Nature {
     Requests,
     /// A process of its own, whatever that does.
     Process,
+    /// A program that does many tasks, alone or at once: the model is its own.
+    Hosted,
 }
 
 impl Workload {
@@ -57,7 +69,9 @@ impl Workload {
             Workload::Command(_) => "command",
             Workload::Compute(_) => "compute",
             Workload::Http(_) => "http",
+            Workload::Python(_) => "python",
             Workload::Sleep(_) => "sleep",
+            Workload::Worker(_) => "worker",
         }
     }
 
@@ -67,6 +81,7 @@ impl Workload {
             Workload::Command(_) => Nature::Process,
             Workload::Compute(_) => Nature::Computes,
             Workload::Http(_) => Nature::Requests,
+            Workload::Python(_) | Workload::Worker(_) => Nature::Hosted,
             Workload::Sleep(_) => Nature::Waits,
         }
     }
@@ -77,8 +92,13 @@ impl Workload {
     pub fn host(&self, values: &Values<'_>) -> Option<String> {
         match self {
             Workload::Http(spec) => spec.host(values),
-            Workload::Command(_) | Workload::Compute(_) | Workload::Sleep(_) => None,
+            _ => None,
         }
+    }
+
+    /// Whether its result is a value, of which a column can take the member of its own name.
+    pub fn returns_values(&self) -> bool {
+        matches!(self, Workload::Python(_) | Workload::Worker(_))
     }
 
     /// One task as it would run, in words.
@@ -87,7 +107,9 @@ impl Workload {
             Workload::Command(spec) => spec.show(values),
             Workload::Compute(spec) => spec.show(values),
             Workload::Http(spec) => spec.show(values),
+            Workload::Python(spec) => spec.show(values),
             Workload::Sleep(spec) => spec.show(values),
+            Workload::Worker(spec) => spec.show(values),
         }
     }
 }

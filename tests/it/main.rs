@@ -20,3 +20,4 @@ mod services;
 mod stages;
 mod stopping;
 mod tidy;
+mod worker;

@@ -13,6 +13,8 @@ pub enum RunError {
     BadInput(String, Option<Box<Summary>>),
     /// The limit of open files is too low for it.
     OpenFiles(String),
+    /// What is to be run cannot work.
+    Unfit(String, Box<Summary>),
     /// A worker could not be started.
     Worker(String, Box<Summary>),
     /// The job was killed at its deadline.
@@ -33,6 +35,7 @@ impl RunError {
         match self {
             Self::BadInput(..)
             | Self::OpenFiles(_)
+            | Self::Unfit(..)
             | Self::Service(ServiceFailure::NotReady(_), _) => Exit::Usage,
             Self::Service(ServiceFailure::Ended(_), _) => Exit::NotOk,
             Self::Report(error) if error.is_refusal() => Exit::Usage,
@@ -46,9 +49,10 @@ impl RunError {
     pub fn into_summary(self) -> Option<Summary> {
         match self {
             Self::BadInput(_, summary) => summary.map(|summary| *summary),
-            Self::Worker(_, summary) | Self::Service(_, summary) | Self::Deadline(summary) => {
-                Some(*summary)
-            }
+            Self::Unfit(_, summary)
+            | Self::Worker(_, summary)
+            | Self::Service(_, summary)
+            | Self::Deadline(summary) => Some(*summary),
             Self::OpenFiles(_) | Self::Report(_) | Self::Threads(_) | Self::Panic => None,
         }
     }
@@ -57,9 +61,10 @@ impl RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadInput(message, _) | Self::OpenFiles(message) | Self::Worker(message, _) => {
-                f.write_str(message)
-            }
+            Self::BadInput(message, _)
+            | Self::OpenFiles(message)
+            | Self::Unfit(message, _)
+            | Self::Worker(message, _) => f.write_str(message),
             Self::Deadline(_) => f.write_str("ended at its deadline, `limits.deadline`"),
             Self::Service(failure, _) => failure.fmt(f),
             Self::Report(error) => error.fmt(f),

@@ -62,11 +62,11 @@ fn failed(run: &Run, error: RunError) -> RunError {
 fn run_loop(run: &Arc<Run>, stage: usize, slots: Range<usize>) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     if slots.len() == 1 {
-        runtime.block_on(slot::run(run, stage, &Shared::default(), slots.start + 1));
+        runtime.block_on(slot::run(run, stage, &Shared::new(1), slots.start + 1));
         return Ok(());
     }
     let local = LocalSet::new();
-    let shared = Rc::new(Shared::default());
+    let shared = Rc::new(Shared::new(slots.len()));
     let slots: Vec<_> = slots
         .map(|index| {
             let (run, shared) = (Arc::clone(run), Rc::clone(&shared));

@@ -1,5 +1,6 @@
 //! What is observed of a stage besides the records of its tasks.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ pub struct Watch {
     held_nanos: AtomicU64,
     longest_nanos: AtomicU64,
     worker_peak_bytes: AtomicU64,
+    about: OnceLock<Option<String>>,
 }
 
 impl Watch {
@@ -24,6 +26,7 @@ impl Watch {
             held_nanos: zero(),
             longest_nanos: zero(),
             worker_peak_bytes: zero(),
+            about: OnceLock::new(),
         }
     }
 
@@ -31,6 +34,16 @@ impl Watch {
     pub fn ready(&self) {
         let nanos = self.started.elapsed().as_nanos() as u64;
         self.ready_nanos.fetch_max(nanos, Ordering::Relaxed);
+    }
+
+    /// What is worth saying of the program that does the work; the first one to be asked speaks for all.
+    pub fn learn(&self, about: impl FnOnce() -> Option<String>) {
+        self.about.get_or_init(about);
+    }
+
+    /// What has been learnt.
+    pub fn about(&self) -> Option<&str> {
+        self.about.get().and_then(Option::as_deref)
     }
 
     /// A computation has held its loop for this long.
@@ -63,7 +76,7 @@ impl Watch {
         let longest = Duration::from_nanos(self.longest_nanos.load(Ordering::Relaxed));
         (held >= WORTH_SAYING).then(|| {
             format!(
-                "computations held the event loop for {:.3} s, {:.3} s at the longest",
+                "tasks that compute held the event loop for {:.3} s, {:.3} s at the longest",
                 held.as_secs_f64(),
                 longest.as_secs_f64()
             )

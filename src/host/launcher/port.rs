@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
@@ -77,9 +77,9 @@ pub struct Port {
     socket: AsyncFd<OwnedFd>,
     /// Where the launcher's owner hears that it seems to have died.
     is_suspect: Arc<AtomicBool>,
-    is_running: bool,
+    is_running: AtomicBool,
     /// The answer, if it came when something else was asked for.
-    ended: Option<Ended>,
+    ended: Mutex<Option<Ended>>,
     /// Kept from start to start.
     message: Vec<u8>,
 }
@@ -87,7 +87,13 @@ pub struct Port {
 impl Port {
     pub(super) fn new(socket: OwnedFd, is_suspect: Arc<AtomicBool>) -> io::Result<Self> {
         let socket = sys::watch(socket)?;
-        Ok(Self { socket, is_suspect, is_running: false, ended: None, message: Vec::new() })
+        Ok(Self {
+            socket,
+            is_suspect,
+            is_running: AtomicBool::new(false),
+            ended: Mutex::default(),
+            message: Vec::new(),
+        })
     }
 
     /// Starts a child; [`Port::ended`] tells of its end, or that it could not be started.
@@ -95,7 +101,7 @@ impl Port {
     /// # Errors
     /// If the launcher has died. `ETOOMANYREFS` (or `EAGAIN`) if too much is on its way to it: try again a little later.
     pub fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
-        assert!(!self.is_running, "one child at a time");
+        assert!(!self.is_running.load(Ordering::Relaxed), "one child at a time");
         let present = [start.stdin, start.stdout, start.stderr, start.extra];
         let ends = Ends::new(present.map(|end| end.is_some()));
         let strings = [start.argv, start.set, start.unset];
@@ -115,7 +121,7 @@ impl Port {
             descriptors[count] = memory.as_fd();
             self.send(&wire::start_in_memory(), &descriptors[..=count])?;
         }
-        self.is_running = true;
+        self.is_running.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -123,10 +129,10 @@ impl Port {
     ///
     /// # Errors
     /// If the launcher has died, and the child with it.
-    pub async fn ended(&mut self) -> io::Result<Ended> {
+    pub async fn ended(&self) -> io::Result<Ended> {
         loop {
-            if let Some(ended) = self.ended.take() {
-                self.is_running = false;
+            if let Some(ended) = self.kept().take() {
+                self.is_running.store(false, Ordering::Relaxed);
                 return Ok(ended);
             }
             self.hear().await?;
@@ -138,10 +144,10 @@ impl Port {
     ///
     /// # Errors
     /// If the launcher has died.
-    pub async fn started(&mut self) -> io::Result<Option<Moment>> {
+    pub async fn started(&self) -> io::Result<Option<Moment>> {
         self.send(&wire::when(), &[])?;
         let since = self.hear().await?;
-        Ok(since.filter(|_| self.ended.is_none()))
+        Ok(since.filter(|_| self.kept().is_none()))
     }
 
     /// Sends a signal to the group of the running child; none, if it has ended. After one that ends it, whatever is
@@ -149,7 +155,7 @@ impl Port {
     ///
     /// # Errors
     /// If the launcher has died.
-    pub fn signal(&mut self, signal: i32) -> io::Result<()> {
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
         self.send(&wire::signal(signal), &[])
     }
 
@@ -157,7 +163,7 @@ impl Port {
     ///
     /// # Errors
     /// If the launcher has died.
-    pub fn own_group(&mut self) -> io::Result<()> {
+    pub fn own_group(&self) -> io::Result<()> {
         self.send(&wire::own_group(), &[])
     }
 
@@ -166,13 +172,17 @@ impl Port {
         sent.map_err(|error| if is_gone(&error) { self.gone() } else { error })
     }
 
+    fn kept(&self) -> MutexGuard<'_, Option<Ended>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn gone(&self) -> io::Error {
         self.is_suspect.store(true, Ordering::Relaxed);
         io::Error::new(io::ErrorKind::BrokenPipe, "the launcher of commands has died")
     }
 
     /// Hears one answer: keeps a child's end, returns since when one runs.
-    async fn hear(&mut self) -> io::Result<Option<Moment>> {
+    async fn hear(&self) -> io::Result<Option<Moment>> {
         let mut bytes = [0; ANSWER_BYTES];
         loop {
             let mut ready = self.socket.readable().await?;
@@ -183,7 +193,7 @@ impl Port {
                     answer => {
                         // Nothing follows an end, so the call that would find nothing can be saved.
                         ready.clear_ready();
-                        self.ended = Ended::of(answer);
+                        *self.kept() = Ended::of(answer);
                         return Ok(None);
                     }
                 },

@@ -11,12 +11,12 @@ pub(super) fn write_number(number: u64, out: &mut Vec<u8>) {
 }
 
 /// The bytes of a JSON string, quotes and escapes included.
-pub(super) fn unescape(json: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::host) fn unescape(json: &[u8]) -> Option<Vec<u8>> {
     serde_json::from_slice::<Text>(json).ok().map(|text| text.0)
 }
 
 /// The bytes that a JSON string stands for.
-pub(super) struct Text(pub(super) Vec<u8>);
+pub(in crate::host) struct Text(pub(in crate::host) Vec<u8>);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -91,6 +91,25 @@ impl<'a> Cursor<'a> {
     pub(super) fn next_number(&mut self) -> Option<u64> {
         self.eat(b",")?;
         self.number()
+    }
+
+    /// What a function's value is in the report, if that is plain to see: a string, null or a whole number.
+    pub(super) fn value(&mut self) -> Option<Vec<u8>> {
+        if self.is_at(b"\"") {
+            return self.text().map(Cow::into_owned);
+        }
+        if self.is_at(b"null,") {
+            self.eat(b"null")?;
+            return Some(Vec::new());
+        }
+        let sign = usize::from(self.is_at(b"-"));
+        let digits = self.rest[sign..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (number, rest) = self.rest.split_at(sign + digits);
+        if digits == 0 || rest.first() != Some(&b',') {
+            return None;
+        }
+        self.rest = rest;
+        Some(number.to_vec())
     }
 
     /// A string: borrowed if nothing in it is escaped.

@@ -60,6 +60,10 @@ impl Flight {
                 let run = outcome.run;
                 self.finish(seq, outcome, settle).then_some(run)
             }
+            Reply::Cancelled(seq, outcome) => {
+                self.finish(seq, outcome, settle);
+                None
+            }
             Reply::TakenBack(seq) => {
                 // Nothing is sent while something is in doubt: if this task is, all after it are of the same batch.
                 if self.is_open(seq) {
@@ -76,6 +80,15 @@ impl Flight {
         self.trim();
         settle(task, Verdict::Done(outcome));
         true
+    }
+
+    /// The task with this sequence number may have killed its worker: it is to run alone from now on.
+    pub fn suspect(&mut self, seq: u64) {
+        let index = seq.checked_sub(self.first);
+        let task = index.and_then(|index| self.tasks.get_mut(index as usize));
+        if let Some(Some(task)) = task {
+            task.is_suspect = true;
+        }
     }
 
     /// Requeues every task from `seq` on.

@@ -36,7 +36,7 @@ fn worker(mark: u32) -> Program {
 }
 
 fn shell(script: &str) -> Program {
-    Program::new("/bin/sh", &["sh", "-c", script], &[], Path::new("/")).unwrap()
+    Program::new("/bin/sh", &["sh", "-c", script], &[""; 0], Path::new("/")).unwrap()
 }
 
 fn input() -> Template {

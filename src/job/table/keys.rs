@@ -3,7 +3,7 @@
 use crate::diagnostic::nearest;
 
 /// Every key, by its table; `*` is any name. [`check`] keeps it complete.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 14] = [
     (
         "",
         &[
@@ -75,14 +75,18 @@ const HOMES: [(&str, &[&str]); 12] = [
             "http2",
         ],
     ),
+    (
+        "workload.python",
+        &["function", "path", "interpreter", "init", "args", "kwargs", "env", "as_bytes"],
+    ),
     ("workload.sleep", &["duration"]),
+    ("workload.worker", &["argv", "args", "kwargs", "env", "cwd", "ready_timeout"]),
     ("columns.*", &["regex", "json", "header"]),
     ("services.*", &["argv", "env", "cwd", "ready", "timeout"]),
 ];
 
 /// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
-const LATER: [(&str, &[&str]); 3] =
-    [("", &["needs"]), ("workload", &["python", "worker"]), ("inputs", &["job"])];
+const LATER: [(&str, &[&str]); 3] = [("", &["needs"]), ("workload", &[]), ("inputs", &["job"])];
 
 /// Every key that a job file can have, without its table.
 pub fn known_keys() -> impl Iterator<Item = &'static str> {

@@ -17,8 +17,9 @@ mod worker;
 
 use std::sync::Arc;
 
-pub(crate) use outcome::how_it_ended;
+pub(crate) use outcome::{error as cause_and_tail, how_it_ended};
 pub use plan::read;
+pub(crate) use text::write_clean;
 pub use worker::Worker;
 
 use crate::job::Values;

@@ -1,0 +1,271 @@
+//! A worker's process: its line to the launcher, its last words and its end. One slot has it, or several share it.
+
+use std::cell::Cell;
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use tokio::sync::{Notify, OnceCell};
+
+use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings, is_crowded};
+use crate::host::serve::SERVE_ARG;
+use crate::sys::signal_name;
+
+/// What is shown of a dead worker's standard error.
+const TAIL_BYTES: u64 = 4096;
+/// How often something is tried while too many descriptors are on their way to another process.
+const MAX_TRIES: u32 = 1000;
+
+/// What is started as a worker, and where.
+#[derive(Debug)]
+pub struct Program {
+    path: CString,
+    argv: Strings,
+    set: Strings,
+    folder: CString,
+}
+
+impl Program {
+    /// This program, with the argument that makes it a worker.
+    ///
+    /// # Errors
+    /// If the folder cannot be named to the system.
+    pub fn own(folder: &Path) -> io::Result<Self> {
+        Self::new("/proc/self/exe", &["runner-worker", SERVE_ARG], &[""; 0], folder)
+    }
+
+    /// Any program, with these arguments, the first being its own name, and these variables, `NAME=value` each.
+    ///
+    /// # Errors
+    /// If a string cannot be given to a program.
+    pub fn new(
+        path: impl AsRef<Path>,
+        argv: &[impl AsRef<[u8]>],
+        set: &[impl AsRef<[u8]>],
+        folder: &Path,
+    ) -> io::Result<Self> {
+        let has_nul = |_| io::Error::other("a worker cannot be given a NUL");
+        Ok(Self {
+            path: CString::new(path.as_ref().as_os_str().as_bytes())?,
+            argv: strings(argv).map_err(has_nul)?,
+            set: strings(set).map_err(has_nul)?,
+            folder: CString::new(folder.as_os_str().as_bytes())?,
+        })
+    }
+}
+
+fn strings(values: &[impl AsRef<[u8]>]) -> Result<Strings, crate::host::launcher::HasNul> {
+    let mut strings = Strings::default();
+    values.iter().try_for_each(|value| strings.push(value)).map(|()| strings)
+}
+
+/// What a worker is given: its standard input, its standard output and its descriptor 3. Ours are closed once it has
+/// them.
+#[derive(Debug)]
+pub struct WorkerEnds {
+    /// Descriptor 0.
+    pub stdin: OwnedFd,
+    /// Descriptor 1; null, if there is none.
+    pub stdout: Option<OwnedFd>,
+    /// Descriptor 3.
+    pub extra: OwnedFd,
+}
+
+/// A worker's process that has been started. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Life {
+    /// Of its own: if the launcher dies, a new process gets a new one.
+    port: Port,
+    /// Its standard error: a file in memory, so that nobody has to read it meanwhile.
+    stderr: File,
+    ended: OnceCell<(String, Option<u64>)>,
+    was_killed: Cell<bool>,
+    has_closed: Cell<bool>,
+    /// Who was running what when it ended.
+    pub inquest: Inquest,
+}
+
+impl Life {
+    /// Starts `program`.
+    ///
+    /// # Errors
+    /// If there are no descriptors left, or the launcher has died and no other can be started.
+    pub async fn start(
+        launcher: &Launcher,
+        program: &Program,
+        ends: WorkerEnds,
+    ) -> io::Result<Self> {
+        let stderr = memfd_create("worker-stderr", MemfdFlags::CLOEXEC)?;
+        let mut port = launcher.port()?;
+        let start = Start {
+            program: &program.path,
+            argv: &program.argv,
+            set: &program.set,
+            unset: &Strings::default(),
+            cwd: Some(&program.folder),
+            stdin: Some(ends.stdin.as_fd()),
+            stdout: ends.stdout.as_ref().map(AsFd::as_fd),
+            stderr: Some(stderr.as_fd()),
+            extra: Some(ends.extra.as_fd()),
+        };
+        patiently(|| port.start(&start)).await?;
+        Ok(Self {
+            port,
+            stderr: stderr.into(),
+            ended: OnceCell::new(),
+            was_killed: Cell::default(),
+            has_closed: Cell::default(),
+            inquest: Inquest::default(),
+        })
+    }
+
+    /// Waits for its end: how it came, in words, and its peak resident memory in bytes, if that could be measured.
+    /// Loses nothing if it is dropped before it is ready.
+    pub async fn ended(&self) -> &(String, Option<u64>) {
+        self.ended
+            .get_or_init(async || {
+                let ended = self.port.ended().await;
+                (describe(&ended), ended.ok().map(|ended| ended.peak_rss))
+            })
+            .await
+    }
+
+    /// Whether its end has been heard of.
+    pub fn has_ended(&self) -> bool {
+        self.ended.initialized()
+    }
+
+    /// Ends it at once.
+    pub fn kill(&self) {
+        self.was_killed.set(true);
+        let _ = self.port.signal(libc::SIGKILL); // if it is gone already, that is as good
+    }
+
+    /// Ends it since it has closed what it should answer through: whatever ran in it has done that.
+    pub fn close(&self) {
+        self.has_closed.set(true);
+        let _ = self.port.signal(libc::SIGKILL);
+    }
+
+    /// Whether the runner has ended it, so that nobody in it is to blame.
+    pub fn was_killed(&self) -> bool {
+        self.was_killed.get()
+    }
+
+    /// When it ends, what is left of its group is killed.
+    pub fn own_group(&self) {
+        let _ = self.port.own_group(); // a launcher that has died has killed everything
+    }
+
+    /// How it ended, and the end of its standard error.
+    pub fn obituary(&self, ended: &str) -> String {
+        let tail = self.stderr_tail();
+        let tail = String::from_utf8_lossy(&tail);
+        let tail = tail.trim();
+        let ended = if self.has_closed.get() { "it closed its pipes" } else { ended };
+        if tail.is_empty() { ended.to_owned() } else { format!("{ended}: {tail}") }
+    }
+
+    fn stderr_tail(&self) -> Vec<u8> {
+        let size = self.stderr.metadata().map_or(0, |metadata| metadata.len());
+        let start = size.saturating_sub(TAIL_BYTES);
+        let mut tail = vec![0; (size - start) as usize];
+        match self.stderr.read_exact_at(&mut tail, start) {
+            Ok(()) => tail,
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+/// Tries again while too many descriptors are on their way: other slots are starting too.
+pub async fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..MAX_TRIES {
+        match attempt() {
+            Err(error) if is_crowded(&error) => tokio::time::sleep(Duration::from_millis(1)).await,
+            done => return done,
+        }
+    }
+    attempt()
+}
+
+/// How a worker ended, in words.
+fn describe(ended: &io::Result<Ended>) -> String {
+    match ended {
+        Ok(Ended { exit: Exit::Code(code), .. }) => format!("exit code {code}"),
+        Ok(Ended { exit: Exit::Signal(signal), .. }) => signal_name(*signal),
+        Ok(Ended { exit: Exit::NotStarted(step, error), .. }) => {
+            format!("it could not be started ({step:?}): {error}")
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Finds out how many tasks were running in a process when it died: whose slots are busy there, and what each of them
+/// finds when it buries its own.
+#[derive(Debug, Default)]
+pub struct Inquest {
+    busy: Cell<usize>,
+    reported: Cell<usize>,
+    running: Cell<usize>,
+    all: Notify,
+}
+
+impl Inquest {
+    /// A slot has something in flight there.
+    pub fn enter(&self) {
+        self.busy.update(|busy| busy + 1);
+    }
+
+    /// A slot has nothing in flight there any more.
+    pub fn leave(&self) {
+        self.busy.update(|busy| busy - 1);
+        self.tell();
+    }
+
+    /// After the end: a slot that had something in flight reports whether a task of its was running. Ready when all
+    /// have, with the number of those that were.
+    pub async fn report(&self, was_running: bool) -> usize {
+        self.reported.update(|reported| reported + 1);
+        self.running.update(|running| running + usize::from(was_running));
+        self.tell();
+        loop {
+            let all = self.all.notified();
+            if self.reported == self.busy {
+                return self.running.get();
+            }
+            all.await;
+        }
+    }
+
+    fn tell(&self) {
+        if self.reported == self.busy {
+            self.all.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inquest_waits_for_all_who_were_there() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let inquest = Inquest::default();
+        (0..4).for_each(|_| inquest.enter());
+        inquest.leave();
+        let all = async {
+            tokio::join!(inquest.report(true), inquest.report(false), async {
+                tokio::task::yield_now().await;
+                inquest.report(true).await
+            })
+        };
+        assert_eq!(runtime.block_on(all), (2, 2, 2));
+    }
+}

@@ -1,0 +1,167 @@
+//! Workers that die, hang, or write what they should not.
+
+use super::job;
+use crate::support::{TestJob, is_alive, wait_until};
+
+#[test]
+fn a_death_costs_the_task_that_ran() {
+    for (act, error) in [
+        (
+            "print('last words', file=sys.stderr, flush=True); os._exit(3)",
+            "the worker died: exit code 3: last words",
+        ),
+        ("os.kill(os.getpid(), 11)", "the worker died: killed by signal 11 (SIGSEGV)"),
+        ("os.close(1); time.sleep(60)", "the worker closed its standard output"),
+        (
+            "say('hello')",
+            "the worker wrote `hello`, which is no answer; what is not one belongs on standard error",
+        ),
+        ("say({'id': 99, 'ok': {}})", "the worker answered request 99, which there is not"),
+        ("say({'id': request['id']})", "an answer with neither `ok` nor `error`"),
+    ] {
+        let worker = format!(
+            "
+for request in requests():
+    if request['args'] == [2]:
+        {act}
+    ok(request, request['args'][0])"
+        );
+        for model in ["sequential", "processes"] {
+            let ran = job(
+                &worker,
+                &format!(
+                    "model = '{model}'\n[inputs]\nvalues = [1, 2, 3]\n[limits]\nconcurrency = 1"
+                ),
+            )
+            .run();
+            ran.exit(3).rows("status,result", &["ok,1", "crashed,", "ok,3"]);
+            assert!(ran.report().column("error")[1].contains(error), "{act}: {:?}", ran.report());
+        }
+    }
+}
+
+#[test]
+fn where_guilt_cannot_be_told_each_runs_again_alone() {
+    let worker = "
+import threading
+def work(request):
+    time.sleep(0.05)
+    if request['args'] == [3]:
+        os._exit(1)
+    ok(request, request['args'][0])
+for request in requests(slots=8):
+    threading.Thread(target=work, args=(request,)).start()";
+    let rest = "model = 'threads'\n[limits]\nconcurrency = 8\n[inputs]\nrange = { from = 1, to = 8 }\n[retry]\nmax_attempts = 2\ndelay = '1ms'";
+    let ran = job(worker, rest).run();
+    ran.exit(3).rows(
+        "status,attempts,result",
+        &["ok,1,1", "ok,1,2", "crashed,2,", "ok,1,4", "ok,1,5", "ok,1,6", "ok,1,7", "ok,1,8"],
+    );
+}
+
+#[test]
+fn a_timeout_costs_the_task_that_is_stuck() {
+    let worker = "
+import threading
+def work(request):
+    time.sleep(120 if request['args'] == [2] else 0.01)
+    ok(request, request['args'][0])
+for request in requests(slots=hello['slots']):
+    threading.Thread(target=work, args=(request,)).start()"
+        .replace("hello['slots']", "4");
+    for model in ["sequential", "processes", "threads", "async"] {
+        let rest = format!(
+            "model = '{model}'\n[limits]\nconcurrency = 4\ntimeout = '2s'\n[inputs]\nrange = {{ from = 1, to = 6 }}"
+        );
+        job(&worker, &rest).run().exit(3).rows(
+            "status,attempts,error",
+            &["ok,1,", "timeout,1,timed out after 2s", "ok,1,", "ok,1,", "ok,1,", "ok,1,"],
+        );
+    }
+}
+
+#[test]
+fn two_answers_are_told() {
+    let worker = "
+for request in requests():
+    ok(request)
+    ok(request)";
+    // The second answer may find the next request in flight, or none.
+    let ran = job(worker, "model = 'sequential'\n[inputs]\nrepeat = 20").run();
+    assert!(matches!(ran.output.status.code(), Some(2 | 3)));
+    let words = ran.stderr() + &ran.report().column("error").join("\n");
+    assert!(words.contains("the worker answered request 1 twice"), "{words}");
+}
+
+#[test]
+fn a_program_that_never_gets_ready_fails_the_job() {
+    for (program, error) in [
+        (
+            "sys.exit('no module named x')",
+            "`python3 worker.py`, 3 times in a row: it ended before it was ready: exit code 1: no module named x",
+        ),
+        ("print('Welcome!')\ntime.sleep(60)", "said `Welcome!` instead of `{\"ready\":1}`"),
+        ("time.sleep(60)", "it did not say that it is ready within 1s"),
+        ("say({'ready': 7})", "it speaks version 7 of the protocol, the runner 1"),
+    ] {
+        let rest = "[inputs]\nrepeat = 3\n[limits]\nconcurrency = 2";
+        let test = job(&program.replace("print('Welcome!')", "say('Welcome!')"), rest);
+        let ran = test.args(["--set", "workload.worker.ready_timeout=1s"]).run();
+        let stderr = ran.exit(2).stderr();
+        // A busy machine may take a second to get to it.
+        assert!(stderr.contains(error) || stderr.contains("is ready within 1s"), "{stderr}");
+        ran.rows("status", &["cancelled", "cancelled", "cancelled"]);
+    }
+}
+
+#[test]
+fn what_is_no_program_is_said() {
+    TestJob::new("[inputs]\nrepeat = 1\n[workload.worker]\nargv = ['./text']")
+        .file("text", "not a program")
+        .run()
+        .exit(2)
+        .stderr_has("`./text` is not executable");
+    TestJob::new("[inputs]\nrepeat = 1\n[workload.worker]\nargv = ['cat']")
+        .run()
+        .exit(2)
+        .stderr_has("instead of `{\"ready\":1}`");
+}
+
+#[test]
+fn one_that_does_not_leave_is_killed_after_its_grace() {
+    let worker = "
+for request in requests():
+    open('pid', 'w').write(str(os.getpid()))
+    ok(request)
+time.sleep(120)";
+    let rest = "model = 'sequential'\n[inputs]\nrepeat = 1\n[limits]\ngrace = '100ms'";
+    let ran = job(worker, rest).run();
+    ran.exit(0);
+    let pid = std::fs::read_to_string(ran.path("pid")).unwrap().parse().unwrap();
+    wait_until("the worker is gone", || (!is_alive(pid)).then_some(()));
+}
+
+#[test]
+fn a_kill_ends_what_runs() {
+    let worker = "
+for request in requests():
+    open('started', 'w').close()
+    time.sleep(120)";
+    let rest = "model = 'processes'\n[inputs]\nrepeat = 3\n[limits]\nconcurrency = 1";
+    let running = job(worker, rest).spawn();
+    running.wait_for_file("started", |_| true);
+    running.stop(2);
+    running.wait().exit(130).rows("status", &["cancelled", "cancelled", "cancelled"]);
+}
+
+#[test]
+fn one_that_leaves_between_tasks_is_started_again() {
+    let worker = "
+for request in requests():
+    ok(request, os.getpid())
+    break";
+    // It may leave while the next request is on its way to it, which is its fault then.
+    let rest =
+        "model = 'sequential'\n[inputs]\nrepeat = 4\n[retry]\nmax_attempts = 9\ndelay = '1ms'";
+    job(worker, rest).run().exit(0).rows("status", &["ok", "ok", "ok", "ok"]);
+}
