@@ -13,9 +13,10 @@ use crate::job::ByteSize;
 pub const IN_MEMORY: usize = 1 << 20;
 
 /// What a payload is, to those who tell text from values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PayloadKind {
     /// Bytes, which are text if they are UTF-8: an output, a body, the value of a computation.
+    #[default]
     Bytes,
     /// The JSON of a value that is neither text nor bytes.
     Json,

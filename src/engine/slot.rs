@@ -172,7 +172,11 @@ impl Desk<'_> {
         {
             return passed.payload.clone(); // a wait changes nothing
         }
-        match payload::of_bytes(PayloadKind::Bytes, outcome.result.clone(), max_payload) {
+        let value = match outcome.result_kind {
+            PayloadKind::Json if outcome.result.is_empty() => b"null".to_vec(),
+            PayloadKind::Json | PayloadKind::Bytes => outcome.result.clone(),
+        };
+        match payload::of_bytes(outcome.result_kind, value, max_payload) {
             Ok(payload) => Some(Arc::new(payload)),
             Err(no_payload) => {
                 outcome.withhold(&no_payload);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::clock::Moment;
-use crate::engine::payload::{NoPayload, Payload};
+use crate::engine::payload::{NoPayload, Payload, PayloadKind};
 use crate::job::Fields;
 
 /// One unit of work: an input of the job, numbered.
@@ -171,6 +171,8 @@ pub struct Outcome {
     pub code: Option<i32>,
     /// The cell `result`, before the report makes it safe.
     pub result: Vec<u8>,
+    /// Whether `result` is text or the JSON of a value; of that it is empty for null.
+    pub result_kind: PayloadKind,
     /// The output as far as it was kept: what `[columns]` read. Empty where it is the same as `result`.
     pub output: Vec<u8>,
     /// The response headers that `[columns]` read. Empty but for http.
@@ -199,6 +201,7 @@ impl Outcome {
             peak_rss: None,
             code: None,
             result: Vec::new(),
+            result_kind: PayloadKind::Bytes,
             output: Vec::new(),
             headers: Box::default(),
             whole_output: None,

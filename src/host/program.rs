@@ -19,7 +19,7 @@ use crate::engine::attempt::{Attempt, Stop};
 use crate::engine::cancel::{Cancel, Level};
 use crate::engine::task::{Outcome, Status, Task};
 use crate::host::launcher::Launcher;
-use crate::host::lines::{self, Answer};
+use crate::host::lines::{self, Answer, Done};
 use crate::host::remote::Verdict;
 use crate::report::Log;
 use crate::workload::worker::Spec;
@@ -370,7 +370,8 @@ fn stopped(stop: Stop, started: crate::engine::clock::Moment, attempt: &Attempt<
 fn answered(answer: Answer, outcome: Outcome) -> Outcome {
     match answer.outcome {
         Ok(done) => {
-            Outcome { result: done.result, cpu: done.cpu, peak_rss: done.peak_rss, ..outcome }
+            let Done { result, kind, cpu, peak_rss } = done;
+            Outcome { result, result_kind: kind, cpu, peak_rss, ..outcome }
         }
         Err(error) => Outcome { status: Status::Failed, error, ..outcome },
     }
