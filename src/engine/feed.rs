@@ -26,6 +26,7 @@ use crate::job::{InputError, InputReader, Inputs};
 use crate::report::Kept;
 use hosts::HostName;
 pub use hosts::{HostOf, Hosts};
+pub use queue::Patience;
 use retries::Retries;
 use source::{Numbered, Source};
 
@@ -41,6 +42,8 @@ pub struct Feed {
     sooner: Notify,
     /// The queue from the stage before has room again.
     room: Notify,
+    /// It is filled by another stage.
+    is_between: bool,
     cancel: Arc<Cancel>,
 }
 
@@ -91,6 +94,7 @@ impl Feed {
         hosts: Option<Hosts>,
         cancel: Arc<Cancel>,
     ) -> Self {
+        let is_between = matches!(source, Source::Queue(_));
         let state = State {
             source,
             returned: VecDeque::new(),
@@ -106,13 +110,14 @@ impl Feed {
             changed: Notify::new(),
             sooner: Notify::new(),
             room: Notify::new(),
+            is_between,
             cancel,
         }
     }
 
     /// A slot's way to its tasks.
-    pub fn hand(self: &Arc<Self>) -> Hand {
-        Hand { feed: Arc::clone(self), held: Held::default() }
+    pub fn hand(self: &Arc<Self>, patience: Patience) -> Hand {
+        Hand { feed: Arc::clone(self), held: Held::default(), patience }
     }
 
     /// The next task that will not run any more, once every slot has ended. A source that can block is not waited for:
@@ -346,6 +351,7 @@ struct Held {
 pub struct Hand {
     feed: Arc<Feed>,
     held: Held,
+    patience: Patience,
 }
 
 impl Hand {
@@ -353,6 +359,12 @@ impl Hand {
     pub async fn take(&mut self, want: usize, batch: &mut VecDeque<Task>) -> bool {
         let feed = Arc::clone(&self.feed);
         let mut taken = feed.try_take(&mut self.held, want, batch);
+        if matches!(taken, Taken::Wait) && feed.is_between {
+            self.patience.exhaust(|| {
+                taken = feed.try_take(&mut self.held, want, batch);
+                !matches!(taken, Taken::Wait)
+            });
+        }
         while matches!(taken, Taken::Wait) {
             // Enlisted before the second look, so that nothing is missed between the look and the wait.
             let mut changed = pin!(feed.changed.notified());

@@ -265,10 +265,11 @@ fn finish(
         reasons.extend([Some(reason), about, held.clone()].into_iter().flatten());
         notes.extend(held.map(in_stage));
     }
+    let mut busy = None;
     let meters: Vec<_> = run.stages.iter().filter_map(|live| live.meter.clone()).collect();
     if let Some(said) = meter::bottleneck(&meters, pool) {
         reasons.push(said.clone());
-        notes.push(said);
+        busy = Some(said);
     }
     let watches = || run.stages.iter().map(|live| &live.watch);
     if let Some(log) = run
@@ -289,6 +290,7 @@ fn finish(
         // Of the process that did the work: the biggest worker's, else this one's.
         peak_rss: watches().filter_map(Watch::biggest_worker).max().or_else(memory::peak),
         notes,
+        busy,
     };
     Ok(run.report.finish(facts)?)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::engine::attempt::Attempt;
 use crate::engine::cancel::{Cause, Level};
 use crate::engine::clock::Moment;
-use crate::engine::feed::{Feed, Hand};
+use crate::engine::feed::{Feed, Hand, Patience};
 use crate::engine::payload::{self, NoPayload, Payload, PayloadKind};
 use crate::engine::place::{Placed, Shared};
 use crate::engine::run::{Run, StageRun};
@@ -39,7 +39,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         cancel: &run.cancel,
     };
     let held = worker.holds_the_loop();
-    let (hand, outbox) = (live.feed.hand(), run.report.outbox());
+    let (hand, outbox) = (live.feed.hand(Patience::of(stage)), run.report.outbox());
     let next = run.stages.get(index + 1).map(|next| &*next.feed);
     let mut desk =
         Desk { run, stage, live, number, held, hand, outbox, next, finished: VecDeque::new() };
@@ -188,8 +188,9 @@ impl Desk<'_> {
     /// Waits until the next stage has room for what was finished.
     async fn hand_on(&mut self) {
         let Some(next) = self.next else { return };
+        let patience = Patience::of(self.stage);
         while let Some(task) = self.finished.pop_front() {
-            next.put(task).await;
+            next.put(task, patience).await;
         }
     }
 

@@ -96,6 +96,8 @@ pub struct RunFacts {
     pub peak_rss: Option<u64>,
     /// What else the person at the terminal should know.
     pub notes: Vec<String>,
+    /// Which of `[[stages]]` is the bottleneck, and how busy each was; `None` in a job without.
+    pub busy: Option<String>,
 }
 
 /// The report of a job that is running.

@@ -40,6 +40,8 @@ pub struct Summary {
     pub failures: Vec<Failure>,
     /// What else the person at the terminal should know.
     pub notes: Vec<String>,
+    /// Which of `[[stages]]` is the bottleneck; `None` in a job without.
+    pub busy: Option<String>,
     /// What spreadsheets cannot hold, and the like.
     pub warnings: Vec<String>,
 }
@@ -67,6 +69,7 @@ impl Summary {
             report: job.report(),
             failures: Vec::new(),
             notes: facts.notes,
+            busy: facts.busy,
             warnings: Vec::new(),
         }
     }

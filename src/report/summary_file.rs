@@ -265,6 +265,7 @@ pub(super) mod tests {
             report: format!("results/{job}.csv").into(),
             failures: Vec::new(),
             notes: Vec::new(),
+            busy: None,
             warnings: Vec::new(),
         }
     }

@@ -19,7 +19,7 @@ const ERROR_CHARS: usize = 300;
 pub fn print(summaries: &[Summary]) {
     explain(summaries);
     if !summaries.is_empty() {
-        say(&format!("{}\n{}", table(summaries), paths(summaries)));
+        say(&format!("{}\n{}{}", table(summaries), stages(summaries), paths(summaries)));
     }
 }
 
@@ -118,6 +118,15 @@ fn cells(summary: &Summary, statuses: &[Status]) -> Vec<String> {
         summary.totals.peak_rss.map_or_else(|| "-".to_owned(), |peak| HumanBytes(peak).to_string()),
     ]);
     cells
+}
+
+/// A line for every job with `[[stages]]`: which one is the bottleneck.
+fn stages(summaries: &[Summary]) -> String {
+    let line = |summary: &Summary| {
+        let busy = summary.busy.as_ref()?;
+        Some(format!("{}: {busy}\n", summary.job))
+    };
+    summaries.iter().filter_map(line).collect()
 }
 
 fn paths(summaries: &[Summary]) -> String {

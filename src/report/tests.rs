@@ -75,6 +75,7 @@ fn facts() -> RunFacts {
         cpu: None,
         peak_rss: None,
         notes: Vec::new(),
+        busy: None,
     }
 }
 

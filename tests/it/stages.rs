@@ -115,7 +115,7 @@ fn a_report_of_stages_says_what_each_has_taken() {
     for said in ["say: threads ", "wait: ", "count: ", "bottleneck "] {
         assert!(summary["reason"].contains(said), "{}", summary["reason"]);
     }
-    ran.stderr_has("bottleneck ");
+    ran.stdout_has("job: bottleneck ");
 }
 
 #[test]
