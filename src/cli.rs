@@ -1,10 +1,12 @@
 //! The command line: what it accepts. What it does is in `main.rs`.
 
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::compare::CompareArgs;
 use crate::job::Overrides;
 use crate::report::progress::Mode;
 use crate::report::{Begin, Changes, Options, Rerun, Resume};
@@ -28,10 +30,12 @@ const EXIT_CODES: &str = "Exit codes: 0 every task ok; 1 internal error; 2 bad u
 /// What the command line asks for.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run jobs, one after another, and write their reports.
+    /// Run jobs, each behind those that it needs, and write their reports.
     Run(RunArgs),
     /// Read and plan everything, run nothing; print the plan.
     Check(CheckArgs),
+    /// Measure each job under several models and recommend one.
+    Compare(CompareArgs),
     /// Print the decision guide: which model suits what.
     Models,
 }
@@ -54,6 +58,12 @@ pub struct JobArgs {
     /// Take at most N inputs.
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
+    /// At most N attempts of this group at once, over all jobs of the call.
+    #[arg(long = "group", value_name = "NAME=N")]
+    groups: Vec<String>,
+    /// Where the reports go [default: what a `runner.toml` beside the job file says, else `results`].
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
 }
 
 impl JobArgs {
@@ -64,6 +74,8 @@ impl JobArgs {
             model: self.model.clone(),
             concurrency: self.concurrency.clone(),
             limit: self.limit,
+            groups: self.groups.clone(),
+            results: self.results.clone(),
         }
     }
 }
@@ -74,9 +86,6 @@ pub struct CheckArgs {
     /// What to plan.
     #[command(flatten)]
     pub jobs: JobArgs,
-    /// Where the reports would go.
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    pub results: PathBuf,
 }
 
 /// The arguments of a run.
@@ -86,9 +95,9 @@ pub struct RunArgs {
     /// What to run.
     #[command(flatten)]
     pub jobs: JobArgs,
-    /// Where the reports go.
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    results: PathBuf,
+    /// Run up to N jobs side by side. One after another, they do not disturb each other's figures.
+    #[arg(long = "jobs", value_name = "N", default_value = "1")]
+    pub at_once: NonZeroUsize,
     /// Go on with what an interrupted run has left, else with the finished report: what is not ok or failed runs again;
     /// with `=failed`, what failed, too.
     #[arg(
@@ -121,10 +130,10 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// How the reports are written and what is shown meanwhile.
-    pub fn options(&self) -> Options {
+    /// How the reports in the folder `results` are written and what is shown meanwhile.
+    pub fn options(&self, results: &Path) -> Options {
         Options {
-            results: self.results.clone(),
+            results: results.to_owned(),
             begin: self.begin(),
             output: self.output,
             progress: if self.quiet || self.no_progress { Mode::Off } else { Mode::Auto },

@@ -3,7 +3,9 @@
 //! The way through, forward only:
 //! `jobs/*.toml` -> [`job::Job`] -> [`engine`] feed -> slot -> record -> [`report`].
 
+pub mod batch;
 pub mod cli;
+pub mod compare;
 pub mod diagnostic;
 pub mod engine;
 pub mod exit;

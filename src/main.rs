@@ -1,22 +1,25 @@
 //! The table of contents: parse, plan, run, report, exit.
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use runner::batch::{self, Turn};
 use runner::cli::{CheckArgs, Cli, Command, RunArgs};
+use runner::compare;
 use runner::diagnostic::complain;
 use runner::engine::control::Control;
 use runner::engine::run::{self, SharedLauncher};
 use runner::exit::Exit;
 use runner::host;
-use runner::job::{self, Job};
-use runner::report::{Options, Summary, plan, terminal};
+use runner::job::{self, Job, PlannedJob};
+use runner::report::{self, Summary, plan, progress, terminal};
 
 fn main() -> ExitCode {
     host::take_role(); // a child process of our own does not come back
     let exit = match Cli::read() {
         Command::Run(args) => run_jobs(&args),
         Command::Check(args) => check(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Models => {
             terminal::say(&plan::models());
             Exit::Ok
@@ -25,9 +28,9 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// Plans all jobs, then runs one after another, so that one does not disturb another's figures.
+/// Plans all jobs, then runs them: one after another, unless the user wants them side by side.
 fn run_jobs(args: &RunArgs) -> Exit {
-    let jobs = match job::read(&args.jobs.files, &args.jobs.overrides()) {
+    let jobs = match job::read_batch(&args.jobs.files, &args.jobs.overrides()) {
         Ok(jobs) => jobs,
         Err(mistakes) => {
             mistakes.print();
@@ -45,19 +48,14 @@ fn run_jobs(args: &RunArgs) -> Exit {
             return Exit::Internal;
         }
     };
-    let options = args.options();
-    let launcher = SharedLauncher::default();
-    let mut exits = Vec::new();
-    let mut summaries = Vec::new();
-    for job in jobs.into_iter().map(Arc::new) {
-        if control.signal().is_some() {
-            break; // a signal stops the jobs that follow, too
-        }
-        let (summary, exit) = run_job(&job, &options, &control, &launcher);
-        summaries.extend(summary);
-        exits.push(exit);
-    }
+    let runner =
+        Runner { args, control, launcher: SharedLauncher::default(), summaries: Mutex::default() };
+    let mut exits = batch::run(jobs, args.at_once, &runner);
+    let Runner { control, launcher, summaries, .. } = runner;
     drop(launcher);
+    let mut summaries = summaries.into_inner().expect("nobody panics while holding it");
+    summaries.sort_by_key(|(place, _)| *place);
+    let summaries: Vec<_> = summaries.into_iter().map(|(_, summary)| summary).collect();
     if args.quiet {
         terminal::explain(&summaries);
     } else {
@@ -67,33 +65,77 @@ fn run_jobs(args: &RunArgs) -> Exit {
     Exit::of_jobs(&exits)
 }
 
-/// Runs one job, and says what keeps it from ending as it should.
-fn run_job(
-    job: &Arc<Job>,
-    options: &Options,
-    control: &Control,
-    launcher: &SharedLauncher,
-) -> (Option<Summary>, Exit) {
-    match run::run(job, options, control, launcher) {
-        Ok(summary) => {
-            let exit = Exit::of_tasks(&summary.totals.tally);
-            if exit == Exit::Nothing && control.signal().is_none() {
-                complain(format!("{}: nothing to run: its inputs are empty", job.name));
+/// Runs the jobs of a batch, and says what keeps one from ending as it should.
+struct Runner<'a> {
+    args: &'a RunArgs,
+    control: Control,
+    launcher: SharedLauncher,
+    /// By the jobs' places in the batch.
+    summaries: Mutex<Vec<(usize, Summary)>>,
+}
+
+impl batch::Runner for Runner<'_> {
+    fn run(&self, place: usize, turn: Turn<'_>) -> Exit {
+        let run = turn.take(|job| {
+            let (summary, exit) = self.run_job(&Arc::new(job));
+            let mut summaries = self.summaries.lock().expect("nobody panics while holding it");
+            summaries.extend(summary.map(|summary| (place, summary)));
+            exit
+        });
+        run.unwrap_or_else(|mistakes| {
+            progress::aside(|| mistakes.print());
+            Exit::Usage
+        })
+    }
+
+    fn skip(&self, job: &PlannedJob, needed: &str) -> Exit {
+        let reason = format!("skipped: it needs `{needed}`, which did not end ok");
+        let say = |message: String| progress::aside(|| complain(message));
+        say(format!("{}: {reason}", job.name));
+        match report::skip(&job.results, &job.name, job.plan().ok(), &reason) {
+            Ok(warning) => {
+                if let Some(warning) = warning {
+                    say(format!("{}: {warning}", job.name));
+                }
+                Exit::NotOk
             }
-            (Some(summary), exit)
+            Err(error) => {
+                say(format!("{}: {error}", job.name));
+                Exit::NotWritten
+            }
         }
-        Err(error) => {
-            complain(format!("{}: {error}", job.name));
-            let exit = error.exit();
-            (error.into_summary(), exit)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.control.signal().is_some()
+    }
+}
+
+impl Runner<'_> {
+    fn run_job(&self, job: &Arc<Job>) -> (Option<Summary>, Exit) {
+        let options = self.args.options(&job.results);
+        let say = |message: String| progress::aside(|| complain(message));
+        match run::run(job, &options, &self.control, &self.launcher) {
+            Ok(summary) => {
+                let exit = Exit::of_tasks(&summary.totals.tally);
+                if exit == Exit::Nothing && self.control.signal().is_none() {
+                    say(format!("{}: nothing to run: its inputs are empty", job.name));
+                }
+                (Some(summary), exit)
+            }
+            Err(error) => {
+                say(format!("{}: {error}", job.name));
+                let exit = error.exit();
+                (error.into_summary(), exit)
+            }
         }
     }
 }
 
 /// Prints the plan of every job, and runs nothing.
 fn check(args: &CheckArgs) -> Exit {
-    match job::read(&args.jobs.files, &args.jobs.overrides()) {
-        Ok(jobs) => tell(&jobs, |job| plan::describe(job, &args.results)),
+    match job::read_batch(&args.jobs.files, &args.jobs.overrides()) {
+        Ok(jobs) => tell(&jobs, plan::describe),
         Err(mistakes) => {
             mistakes.print();
             Exit::Usage
@@ -102,14 +144,17 @@ fn check(args: &CheckArgs) -> Exit {
 }
 
 /// Prints what `words` has to say of each job; a bad input is said as such.
-fn tell(jobs: &[Job], words: impl Fn(&Job) -> Result<String, job::InputError>) -> Exit {
+fn tell(jobs: &[PlannedJob], words: impl Fn(&Job) -> Result<String, job::InputError>) -> Exit {
     let mut exit = Exit::Ok;
-    for job in jobs {
-        match words(job) {
-            Ok(text) => terminal::say(&text),
-            Err(error) => {
-                complain(format!("{}: {error}", job.name));
+    for planned in jobs {
+        match planned.plan().map(&words) {
+            Ok(Ok(text)) => terminal::say(&text),
+            Ok(Err(error)) => {
+                complain(format!("{}: {error}", planned.name));
                 exit = Exit::Usage;
+            }
+            Err(absences) => {
+                terminal::say(&plan::describe_later(&planned.name, &planned.file, absences));
             }
         }
     }

@@ -1,8 +1,10 @@
-//! What an attempt waits for after a task has been taken and before it starts: memory, then its turn at the rate.
+//! What an attempt waits for after a task has been taken and before it starts: memory, a place in its group, then its
+//! turn at the rate.
 
 use std::sync::Arc;
 
 use crate::engine::cancel::Cancel;
+use crate::engine::group::{Group, Place};
 use crate::engine::headroom::Headroom;
 use crate::engine::limiter::Limiter;
 use crate::job::Pace;
@@ -12,34 +14,45 @@ use crate::job::Pace;
 pub struct Admission {
     limiter: Option<Limiter>,
     headroom: Option<Arc<Headroom>>,
+    group: Option<Group>,
 }
+
+/// An attempt that may start. To be dropped when it has ended: others may wait for its place.
+#[derive(Debug)]
+pub struct Admitted(#[expect(dead_code, reason = "it is held, not looked at")] Option<Place>);
 
 impl Admission {
     /// For a job that starts now.
-    pub fn new(pace: Option<Pace>, headroom: Option<Arc<Headroom>>) -> Self {
-        Self { limiter: pace.map(Limiter::new), headroom }
+    pub fn new(pace: Option<Pace>, headroom: Option<Arc<Headroom>>, group: Option<Group>) -> Self {
+        Self { limiter: pace.map(Limiter::new), headroom, group }
     }
 
     /// Whether every attempt may start at once, so that a worker may be given several tasks.
     pub fn is_open(&self) -> bool {
-        self.limiter.is_none() && self.headroom.is_none()
+        self.limiter.is_none() && self.headroom.is_none() && self.group.is_none()
     }
 
-    /// Waits until one attempt may start. False: the job is being stopped, and nothing starts any more.
-    pub async fn admit(&self, cancel: &Cancel) -> bool {
+    /// Waits until one attempt may start. `None`: the job is being stopped, and nothing starts any more.
+    pub async fn admit(&self, cancel: &Cancel) -> Option<Admitted> {
         loop {
             if let Some(headroom) = &self.headroom
                 && !headroom.enter(cancel).await
             {
-                return false;
+                return None;
             }
-            let Some(limiter) = &self.limiter else { return true };
-            if !limiter.acquire(cancel).await {
-                return false;
+            let place = match &self.group {
+                Some(group) => Some(group.enter(cancel).await?),
+                None => None,
+            };
+            // Last, so that nothing else can delay a start that has its turn.
+            if let Some(limiter) = &self.limiter
+                && !limiter.acquire(cancel).await
+            {
+                return None;
             }
-            // The turn may have been long in coming, and memory short by now: then the turn is lost.
+            // All that may have been long in coming, and memory short by now: then it is lost.
             if !self.headroom.as_ref().is_some_and(|headroom| headroom.is_short()) {
-                return true;
+                return Some(Admitted(place));
             }
         }
     }

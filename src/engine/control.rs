@@ -5,8 +5,8 @@
 //! the runner stops itself, until somebody lets it go on.
 
 use std::io;
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::runtime;
@@ -32,13 +32,20 @@ pub struct Control {
 
 #[derive(Default)]
 struct Shared {
-    current: Mutex<Option<Current>>,
+    /// In the order in which they started.
+    current: Mutex<Vec<Current>>,
     /// The first signal that came, 0 if none did.
     signal: AtomicI32,
+    /// How many jobs have started.
+    started: AtomicU64,
 }
 
-/// The job that runs now.
+const DRAINING: &str = "stopping: running tasks finish, no new ones start (once more ends them)";
+
+/// A job that runs now.
 struct Current {
+    /// Which one it is; no two jobs of a process have the same.
+    number: u64,
     cancel: Arc<Cancel>,
     progress: Progress,
     guard: Guard,
@@ -47,10 +54,12 @@ struct Current {
 
 impl Control {
     /// Starts the thread and takes INT, TERM, HUP and TSTP, unless the runner was started with them ignored (`nohup`).
+    /// XFSZ is ignored from here on.
     ///
     /// # Errors
     /// If the thread or the signal handlers cannot be had.
     pub fn start() -> io::Result<Self> {
+        sys::ignore_file_limit();
         let shared = Arc::new(Shared::default());
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = {
@@ -64,7 +73,7 @@ impl Control {
         Ok(Self { shared })
     }
 
-    /// Makes these the ones of the job that runs now, until what is returned is dropped.
+    /// Makes these the ones of a job that runs now, until what is returned is dropped.
     pub fn attach(
         &self,
         cancel: Arc<Cancel>,
@@ -72,12 +81,15 @@ impl Control {
         guard: Guard,
         launcher: SharedLauncher,
     ) -> Attached<'_> {
-        *self.lock() = Some(Current { cancel, progress, guard, launcher });
-        // A signal may have come between two jobs.
+        // Under the lock, so that a signal finds the job or is found here: it may have come between two jobs.
+        let mut current = self.lock();
         if let Some(signal) = self.signal() {
-            self.shared.stop(signal, Level::Drain);
+            progress.println(DRAINING);
+            cancel.raise(Level::Drain, Cause::Signal(signal));
         }
-        Attached(self)
+        let number = self.shared.started.fetch_add(1, Ordering::SeqCst);
+        current.push(Current { number, cancel, progress, guard, launcher });
+        Attached { control: self, number }
     }
 
     /// The first signal that came, if one did.
@@ -85,17 +97,22 @@ impl Control {
         Some(self.shared.signal.load(Ordering::SeqCst)).filter(|&signal| signal != 0)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Current>> {
-        self.shared.current.lock().expect("the control thread does not panic")
+    fn lock(&self) -> MutexGuard<'_, Vec<Current>> {
+        self.shared.lock()
     }
 }
 
 /// A job is attached to the control thread for as long as this lives.
-pub struct Attached<'a>(&'a Control);
+pub struct Attached<'a> {
+    control: &'a Control,
+    number: u64,
+}
 
 impl Drop for Attached<'_> {
     fn drop(&mut self) {
-        if let Some(mut current) = self.0.lock().take() {
+        let mut all = self.control.lock();
+        if let Some(index) = all.iter().position(|current| current.number == self.number) {
+            let mut current = all.remove(index);
             current.progress.finish();
             current.guard.say_failures(&current.cancel, &current.progress);
         }
@@ -103,17 +120,21 @@ impl Drop for Attached<'_> {
 }
 
 impl Shared {
-    /// Stops the current job, and says what happens now.
+    fn lock(&self) -> MutexGuard<'_, Vec<Current>> {
+        self.current.lock().expect("no holder of this lock panics")
+    }
+
+    /// Stops the current jobs, and says what happens now.
     fn stop(&self, signal: i32, level: Level) {
-        let current = self.current.lock().expect("no holder of this lock panics");
-        if let Some(current) = &*current {
-            current.progress.println(match level {
-                Level::Drain => {
-                    "stopping: running tasks finish, no new ones start (once more ends them)"
-                }
+        let current = self.lock();
+        if let Some(first) = current.first() {
+            first.progress.println(match level {
+                Level::Drain => DRAINING,
                 _ => "ending the running tasks (once more leaves at once)",
             });
-            current.cancel.raise(level, Cause::Signal(signal));
+        }
+        for job in &*current {
+            job.cancel.raise(level, Cause::Signal(signal));
         }
     }
 
@@ -130,10 +151,8 @@ impl Shared {
     /// Stops the children and this process, and returns when it is let go on. What the children do on their own account
     /// between their continuing and ours, or the other way round, is a matter of microseconds.
     fn pause(&self) {
-        let launcher = {
-            let current = self.current.lock().expect("no holder of this lock panics");
-            current.as_ref().and_then(|current| current.launcher.running())
-        };
+        // All jobs have the same one.
+        let launcher = self.lock().first().and_then(|current| current.launcher.running());
         if let Some(launcher) = &launcher {
             launcher.pause();
         }
@@ -146,7 +165,7 @@ impl Shared {
     }
 
     fn tick(&self) {
-        if let Some(current) = &mut *self.current.lock().expect("no holder of this lock panics") {
+        for current in &mut *self.lock() {
             current.guard.tick(&current.cancel, &current.progress);
             current.progress.tick();
         }

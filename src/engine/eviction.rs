@@ -10,7 +10,9 @@ use crate::engine::clock::Moment;
 #[derive(Debug)]
 pub struct Evictions(Box<[Seat]>);
 
+/// On cache lines of its own: every slot writes to its seat for every task.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 struct Seat {
     /// When the attempt started, 0 if there is none.
     since: AtomicU64,
@@ -27,18 +29,20 @@ impl Evictions {
     /// An attempt starts in this slot, from 1.
     pub fn begin(&self, slot: usize) {
         let seat = self.seat(slot);
-        seat.evicted.store(false, Ordering::SeqCst);
-        seat.since.store(Moment::now().as_nanos(), Ordering::SeqCst);
+        if seat.evicted.load(Ordering::Relaxed) {
+            seat.evicted.store(false, Ordering::SeqCst);
+        }
+        seat.since.store(Moment::now().as_nanos(), Ordering::Release);
     }
 
     /// The attempt in this slot has ended.
     pub fn end(&self, slot: usize) {
-        self.seat(slot).since.store(0, Ordering::SeqCst);
+        self.seat(slot).since.store(0, Ordering::Release);
     }
 
     /// Ends the youngest attempt, unless an earlier one that had to make room has not ended yet. Returns its slot.
     pub fn evict_youngest(&self) -> Option<usize> {
-        let running = |seat: &Seat| seat.since.load(Ordering::SeqCst);
+        let running = |seat: &Seat| seat.since.load(Ordering::Acquire);
         if self.0.iter().any(|seat| running(seat) > 0 && seat.evicted.load(Ordering::SeqCst)) {
             return None;
         }

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod control;
 mod eviction;
 pub mod feed;
+pub mod group;
 mod guard;
 mod headroom;
 mod limiter;

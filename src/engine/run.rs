@@ -2,18 +2,19 @@
 
 mod error;
 mod launch;
+mod log;
+mod open_files;
 mod pool;
 mod stage;
 mod watch;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-
-use rustix::process::{Resource, getrlimit};
 
 pub use error::RunError;
 pub use launch::SharedLauncher;
+use open_files::OpenFiles;
 pub use stage::StageRun;
 pub use watch::Watch;
 
@@ -26,14 +27,13 @@ use crate::engine::feed::Feed;
 use crate::engine::guard::{Failures, Guard};
 use crate::engine::headroom::Headroom;
 use crate::engine::meter::{self, Meter};
-use crate::engine::place;
 use crate::engine::services::Services;
 use crate::engine::task::Record;
 use crate::host::launcher::Launcher;
 use crate::job::{InputReader, Job, Stage};
 use crate::model::Model;
 use crate::report::progress::Progress;
-use crate::report::{Log, Options, Report, RunFacts, Summary};
+use crate::report::{Log, Options, Report, RunFacts, ServiceTimes, Summary};
 use crate::sys::memory;
 use crate::workload::command::Keep;
 
@@ -54,7 +54,7 @@ pub struct Run {
     /// Whether every attempt has a row of its own.
     pub has_attempts: bool,
     launcher: SharedLauncher,
-    log: Mutex<Option<Arc<Log>>>,
+    log: log::SharedLog,
 }
 
 impl Run {
@@ -70,22 +70,13 @@ impl Run {
     pub fn launcher(&self) -> io::Result<Arc<Launcher>> {
         self.launcher.get()
     }
-}
 
-impl Run {
-    /// The job's log, which is opened when the first worker is started.
+    /// The job's log: where the user's own code prints.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn log(&self) -> io::Result<Arc<Log>> {
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(log) = &*log {
-            return Ok(Arc::clone(log));
-        }
-        let opened = self.report.open_log();
-        let opened = Arc::new(opened.map_err(|error| io::Error::other(error.to_string()))?);
-        *log = Some(Arc::clone(&opened));
-        Ok(opened)
+        self.log.get(&self.report)
     }
 }
 
@@ -104,7 +95,7 @@ pub fn run(
     memory::forget_peak();
     let calendar = Calendar::now();
     let slots: Vec<_> = job.stages.iter().map(|stage| stage::slots(job, stage)).collect();
-    check_open_files(job, &slots)?;
+    let _open_files = OpenFiles::reserve(job, &slots)?;
     let headroom = job.limits.min_free_memory.map(Headroom::new).map(Arc::new);
     let cancel = Arc::new(match headroom {
         Some(_) => Cancel::with_evictions(Evictions::new(slots.iter().sum())),
@@ -130,18 +121,22 @@ pub fn run(
         keep: if options.output { Keep::Everything } else { Keep::Capture },
         has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
         launcher: launcher.clone(),
-        log: Mutex::default(),
+        log: log::SharedLog::default(),
     });
+    let services_from = Moment::now();
     let services = Services::start(job, &options.results, launcher, &cancel);
+    let services_start = services_from.elapsed();
     let is_stopped = cancel.level() >= Level::Drain;
     let begun = Moment::now();
     let pool = if is_stopped { Ok(()) } else { pool::run_stages(&run) };
-    let took = begun.elapsed();
+    let tasks_ended = Moment::now();
+    let took = tasks_ended.since(begun);
     drop(services);
+    let services = ServiceTimes { start: services_start, end: tasks_ended.elapsed() };
     let left_out = report_unrun(&run);
     drop(attached);
     let run = Arc::into_inner(run).expect("every slot has ended, and none keeps the run");
-    let summary = finish(run, (started, took), calendar, left_out)?;
+    let summary = finish(run, (started, took), calendar, services, left_out)?;
     pool?;
     match cancel.cause() {
         Some(Cause::Input(message)) => {
@@ -184,30 +179,13 @@ impl Together<'_> {
                 slots,
                 seats_before: stages.iter().map(|stage: &StageRun| stage.slots).sum(),
                 feed: Arc::new(feed),
-                admission: Admission::new(stage.pace, self.headroom.clone()),
+                admission: Admission::new(stage.pace, self.headroom.clone(), stage.group.clone()),
                 watch: Watch::new(self.started),
                 meter: stage.name.as_deref().map(|name| Arc::new(Meter::new(name, slots))),
                 shares_loops: StageRun::shares_loops(stage, slots),
             });
         }
         Ok(stages)
-    }
-}
-
-/// Better one error than a failed row for every task that finds no descriptor left.
-fn check_open_files(job: &Job, slots: &[usize]) -> Result<(), RunError> {
-    /// For the report, the loops and the runtime.
-    const OF_THE_RUNNER: usize = 64;
-    let of_stages =
-        job.stages.iter().zip(slots).map(|(stage, slots)| slots * place::open_files(stage));
-    let needed = OF_THE_RUNNER + of_stages.sum::<usize>();
-    let slots: usize = slots.iter().sum();
-    match getrlimit(Resource::Nofile).current {
-        Some(limit) if (needed as u64) > limit => Err(RunError::OpenFiles(format!(
-            "{slots} tasks at once need {needed} open files, and {limit} are allowed: lower `limits.concurrency`, or \
-             raise the limit (`ulimit -n`)"
-        ))),
-        _ => Ok(()),
     }
 }
 
@@ -247,12 +225,16 @@ fn finish(
     run: Run,
     (started, pool): (Moment, Duration),
     calendar: Calendar,
+    services: ServiceTimes,
     left_out: Option<String>,
 ) -> Result<Summary, RunError> {
     let mut reasons = Vec::new();
     let mut notes: Vec<_> = left_out.into_iter().collect();
+    let mut held_for = Duration::ZERO;
     for (stage, live) in run.job.stages.iter().zip(&run.stages) {
-        let held = live.watch.held_note().filter(|_| stage.model == Model::Async);
+        let is_async = stage.model == Model::Async;
+        held_for += if is_async { live.watch.held_for() } else { Duration::ZERO };
+        let held = live.watch.held_note().filter(|_| is_async);
         let reason = match &stage.name {
             Some(name) => format!("{name}: {} {}, {}", stage.model, live.slots, stage.reason),
             None => stage.reason.clone(),
@@ -271,19 +253,15 @@ fn finish(
         reasons.push(said.clone());
         busy = Some(said);
     }
-    let watches = || run.stages.iter().map(|live| &live.watch);
-    if let Some(log) = run
-        .log
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
-        .and_then(Arc::into_inner)
-        .and_then(Log::finish)
-    {
+    if let Some(log) = run.log.finish() {
         notes.push(format!("what the workers wrote is in {}", log.display()));
     }
+    let watches = || run.stages.iter().map(|live| &live.watch);
     let facts = RunFacts {
         started,
         startup: watches().map(Watch::startup).max().unwrap_or_default(),
+        services,
+        held: held_for,
         calendar,
         reason: reasons.join("; "),
         cpu: None, // it is a sum over tasks, or nothing

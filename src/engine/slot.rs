@@ -1,7 +1,6 @@
 //! The slot: one loop, written once. Take a task, wait until it may start, attempt it, settle it.
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
@@ -13,7 +12,6 @@ use crate::engine::payload::{self, NoPayload, Payload, PayloadKind};
 use crate::engine::place::{Placed, Shared};
 use crate::engine::run::{Run, StageRun};
 use crate::engine::task::{Earlier, Outcome, Record, Status, Task};
-use crate::host::program::Unfit;
 use crate::host::remote::Verdict;
 use crate::job::{Retry, Stage};
 use crate::report::Outbox;
@@ -46,9 +44,13 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let mut batch = VecDeque::new();
     let takes_turns = !live.admission.is_open();
     while desk.hand.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
-        if takes_turns && !live.admission.admit(&run.cancel).await {
-            batch.drain(..).for_each(|task| desk.hand.give_back(task));
-            continue; // there will be no more
+        let mut admitted = None;
+        if takes_turns {
+            admitted = live.admission.admit(&run.cancel).await;
+            if admitted.is_none() {
+                batch.drain(..).for_each(|task| desk.hand.give_back(task));
+                continue; // there will be no more
+            }
         }
         run.cancel.evictions().inspect(|evictions| evictions.begin(seat));
         if stage.loads_payload {
@@ -56,6 +58,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         }
         let ran =
             worker.run(&mut batch, &attempt, &mut |task, verdict| desk.settle(task, verdict)).await;
+        drop(admitted);
         run.cancel.evictions().inspect(|evictions| evictions.end(seat));
         if let Err(error) = ran {
             give_up(run, &error);
@@ -77,9 +80,10 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
 
 /// Without workers there is no point in going on.
 fn give_up(run: &Run, error: &io::Error) {
-    let message = format!("failed to run a worker: {error}");
-    let is_unfit = error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<Unfit>);
-    let cause = if is_unfit { Cause::Unfit(message) } else { Cause::Worker(message) };
+    let cause = match error.kind() {
+        io::ErrorKind::InvalidInput => Cause::Unfit(error.to_string()),
+        _ => Cause::Worker(format!("failed to run a worker: {error}")),
+    };
     run.cancel.raise(Level::Drain, cause);
 }
 
@@ -125,14 +129,14 @@ impl Desk<'_> {
         }
         let payload = self.payload(&task, &mut outcome);
         task.attempts += 1;
-        let record = record(self.stage, self.number, task, outcome);
-        if let Some(retry) = &self.stage.retry
-            && let Some(due) = self.next_attempt(retry, &record)
-        {
-            return self.wait(record, due);
-        }
-        if self.stage.retry.is_none() && self.run.has_attempts {
-            self.outbox.put_attempt(&record.task, &record.outcome); // as the other stages do
+        let mut record = record(self.stage, self.number, task, outcome);
+        if let Some(retry) = &self.stage.retry {
+            if let Some(due) = self.next_attempt(retry, &record) {
+                return self.wait(record, due);
+            }
+            quarantine(retry, &mut record.outcome);
+        } else if self.run.has_attempts {
+            self.outbox.note_attempt(&record.task, &record.outcome); // as the other stages do
         }
         self.end(record, payload);
     }
@@ -143,6 +147,9 @@ impl Desk<'_> {
             meter.end();
             let fields = self.run.job.fields.len();
             if let (Some(next), Some(payload)) = (self.next, payload) {
+                if self.run.has_attempts {
+                    self.outbox.put_attempt();
+                }
                 let task = record.into_next_stage(fields, payload);
                 // What came before goes before, and this must not wait: the rest of the batch is to be settled.
                 let back =
@@ -208,13 +215,15 @@ impl Desk<'_> {
     }
 
     /// Notes the attempt that was the last one; says when the next one is due, if there is to be one.
-    #[cold]
     fn next_attempt(&mut self, retry: &Retry, record: &Record) -> Option<Moment> {
         let Record { task, outcome, .. } = record;
-        self.outbox.put_attempt(task, outcome);
-        let again = retry.wants(task.attempts, outcome) && self.run.cancel.level() == Level::Run;
-        let pause = || retry.pause(task.attempts, outcome.retry_after, fastrand::f64());
-        again.then(|| Moment::now() + pause())
+        self.outbox.note_attempt(task, outcome);
+        if !retry.wants(task.attempts, outcome) || self.run.cancel.level() != Level::Run {
+            return None; // its row goes with the task's
+        }
+        self.outbox.put_attempt();
+        let pause = retry.pause(task.attempts, outcome.retry_after, fastrand::f64());
+        Some(Moment::now() + pause)
     }
 
     /// Lets a task wait for its next attempt, without a slot.
@@ -234,12 +243,24 @@ impl Desk<'_> {
     }
 }
 
-fn record(stage: &Stage, slot: usize, mut task: Task, outcome: Outcome) -> Record {
+/// Says so if worker processes died of a task at every attempt: then it was no accident. Like any task that has had its
+/// last attempt, it does not come back in this run.
+fn quarantine(retry: &Retry, outcome: &mut Outcome) {
+    let lost = outcome.workers_lost;
+    if lost >= retry.max_attempts {
+        outcome.error = format!("quarantined, {lost} workers died of it: {}", outcome.error);
+    }
+}
+
+fn record(stage: &Stage, slot: usize, mut task: Task, mut outcome: Outcome) -> Record {
     let output = if outcome.output.is_empty() { &outcome.result } else { &outcome.output };
     let columns =
         stage.columns.iter().map(|column| column.extract(output, &outcome.headers)).collect();
     let (first_started, queued) = match task.earlier.take() {
-        Some(earlier) => (Some(earlier.first_started), Some(earlier.queued)),
+        Some(earlier) => {
+            outcome.workers_lost += earlier.outcome.workers_lost;
+            (Some(earlier.first_started), Some(earlier.queued))
+        }
         None if !outcome.has_run => (None, None),
         None => (Some(outcome.started), Some(outcome.started.since(task.taken))),
     };

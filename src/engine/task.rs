@@ -187,6 +187,8 @@ pub struct Outcome {
     pub error: String,
     /// How long to wait before the next attempt, if a server has asked for that.
     pub retry_after: Option<Duration>,
+    /// How many worker processes have died of it, in this attempt and those before.
+    pub workers_lost: u32,
 }
 
 impl Outcome {
@@ -209,6 +211,7 @@ impl Outcome {
             output_bytes: None,
             error: String::new(),
             retry_after: None,
+            workers_lost: 0,
         }
     }
 

@@ -281,7 +281,10 @@ mod tests {
         };
         assert_eq!(read_answer(line.as_bytes()), Ok(Answer { id: 7, outcome: Ok(done) }));
         let line = r#"{"id":7,"ok":{"cpu_user_s":-1,"peak_rss_bytes":null}}"#;
-        assert_eq!(read_answer(line.as_bytes()).unwrap().outcome, Ok(Done::default()));
+        assert_eq!(
+            read_answer(line.as_bytes()).unwrap().outcome,
+            Ok(Done { kind: PayloadKind::Json, ..Done::default() })
+        );
     }
 
     #[test]

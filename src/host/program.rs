@@ -4,44 +4,30 @@
 //! doing is `crashed`; if it was doing several tasks, none is charged, and each runs again with nothing beside it. It is
 //! started again for the next task.
 
+mod driver;
 mod process;
+mod seat;
 
-use std::collections::VecDeque;
-use std::fmt;
+use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{Mutex, RwLock};
 
-use crate::engine::attempt::{Attempt, Stop};
-use crate::engine::cancel::{Cancel, Level};
-use crate::engine::task::{Outcome, Status, Task};
+use crate::engine::cancel::Cancel;
 use crate::host::launcher::Launcher;
-use crate::host::lines::{self, Answer, Done};
-use crate::host::remote::Verdict;
 use crate::report::Log;
 use crate::workload::worker::Spec;
 
-use process::{Death, Ending, InFlight, Process, Unready};
+use process::{Process, Unready};
+pub use seat::Seat;
 
 /// Programs that end this often in a row before they are ready will not do better.
 const MAX_BARREN: u32 = 3;
 /// So often a program may answer what it was not asked, with nothing in flight that would show it.
 const MAX_FAULTS: u32 = 3;
-
-/// The job's own program cannot do its tasks: something for its author, not for ours.
-#[derive(Debug)]
-pub struct Unfit(String);
-
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unfit {}
 
 /// What is the same for every process of a program.
 #[derive(Clone, Debug)]
@@ -63,33 +49,33 @@ pub struct Settings {
 /// The programs of one loop, each with as many seats as it has asked for.
 #[derive(Debug, Default)]
 pub struct Pool {
-    programs: Mutex<Vec<Arc<Program>>>,
+    programs: Mutex<Vec<Rc<Program>>>,
     /// How many slots have no seat yet.
-    standing: AtomicUsize,
+    standing: Cell<usize>,
 }
 
 impl Pool {
     /// For `slots` slots.
     pub fn new(slots: usize) -> Self {
-        Self { programs: Mutex::default(), standing: AtomicUsize::new(slots) }
+        Self { programs: Mutex::default(), standing: Cell::new(slots) }
     }
 
     /// A seat for this slot: in a program that has one free, else in another one.
     ///
     /// # Errors
-    /// If the program cannot be started, or does not get ready; [`Unfit`] if that is its own doing.
+    /// If the program cannot be started; of the kind `InvalidInput` if it does not get ready.
     pub async fn seat(&self, settings: &Settings, slot: usize) -> io::Result<Seat> {
         let mut programs = self.programs.lock().await;
         let free = programs.iter().find(|program| program.take_seat());
         let program = if let Some(program) = free {
-            Arc::clone(program)
+            Rc::clone(program)
         } else {
-            let slots = self.standing.load(Ordering::Relaxed).max(1);
-            let program = Arc::new(Program::start(settings, slots, slot).await?);
-            programs.push(Arc::clone(&program));
+            let slots = self.standing.get().max(1);
+            let program = Rc::new(Program::start(settings, slots, slot).await?);
+            programs.push(Rc::clone(&program));
             program
         };
-        self.standing.fetch_sub(1, Ordering::Relaxed);
+        self.standing.update(|standing| standing - 1);
         Ok(Seat { program })
     }
 }
@@ -102,8 +88,8 @@ pub struct Program {
     slot: usize,
     /// How many requests may be in flight.
     seats: usize,
-    taken: AtomicUsize,
-    left: AtomicUsize,
+    taken: Cell<usize>,
+    left: Cell<usize>,
     /// A task that may have killed it before has it alone.
     gate: RwLock<()>,
     life: Mutex<Life>,
@@ -112,7 +98,7 @@ pub struct Program {
 #[derive(Debug, Default)]
 struct Life {
     /// `None` only before the first one is ready, and after the last has been let go.
-    process: Option<Arc<Process>>,
+    process: Option<Rc<Process>>,
     faults: u32,
     /// Of processes that have ended, in bytes.
     peak_rss: Option<u64>,
@@ -126,8 +112,8 @@ impl Program {
             settings: settings.clone(),
             slot,
             seats: slots,
-            taken: AtomicUsize::new(1),
-            left: AtomicUsize::new(0),
+            taken: Cell::new(1),
+            left: Cell::new(0),
             gate: RwLock::new(()),
             life: Mutex::default(),
         };
@@ -139,15 +125,13 @@ impl Program {
     }
 
     fn take_seat(&self) -> bool {
-        let taken = self.taken.load(Ordering::Relaxed);
-        if taken < self.seats {
-            self.taken.store(taken + 1, Ordering::Relaxed);
-        }
+        let taken = self.taken.get();
+        self.taken.set(self.seats.min(taken + 1));
         taken < self.seats
     }
 
     /// Starts a process, and another if it ends before it is ready. `None`: the job is being killed.
-    async fn start_process(&self) -> io::Result<Option<(Arc<Process>, usize)>> {
+    async fn start_process(&self) -> io::Result<Option<(Rc<Process>, usize)>> {
         let name = self.settings.spec.name();
         let mut unready = 0;
         loop {
@@ -159,11 +143,15 @@ impl Program {
             match started {
                 Ok(started) => return Ok(Some(started)),
                 Err(Unready::System(error)) => return Err(error),
-                Err(Unready::Unfit(words)) => return Err(unfit(format!("`{name}`: {words}"))),
+                Err(Unready::Unfit(words)) => {
+                    return Err(unfit(format!("the worker `{name}` cannot be used: {words}")));
+                }
                 Err(Unready::Ended(words)) => {
                     unready += 1;
                     if unready == MAX_BARREN {
-                        let message = format!("`{name}`, {MAX_BARREN} times in a row: {words}");
+                        let message = format!(
+                            "the worker `{name}` cannot be used: {MAX_BARREN} times in a row, {words}"
+                        );
                         return Err(unfit(message));
                     }
                 }
@@ -172,14 +160,14 @@ impl Program {
     }
 
     /// The process that takes requests, started again if it has to be. `None`: the job is being killed.
-    async fn process(&self) -> io::Result<Option<Arc<Process>>> {
+    async fn process(&self) -> io::Result<Option<Rc<Process>>> {
         let mut life = self.life.lock().await;
         if let Some(words) = &life.unfit {
             return Err(unfit(words.clone()));
         }
         if let Some(process) = &life.process {
             if process.is_open() {
-                return Ok(Some(Arc::clone(process)));
+                return Ok(Some(Rc::clone(process)));
             }
             process.ended().await;
             let process = life.process.take();
@@ -191,13 +179,13 @@ impl Program {
         }
         match self.start_process().await {
             Ok(Some((process, seats))) if seats >= self.seats => {
-                life.process = Some(Arc::clone(&process));
+                life.process = Some(Rc::clone(&process));
                 Ok(Some(process))
             }
             Ok(Some((_, seats))) => {
                 let name = self.settings.spec.name();
                 let words = format!(
-                    "`{name}`: it was ready for {} requests at a time, and now for {seats}",
+                    "the worker `{name}` cannot be used: it was ready for {} requests at a time, and now for {seats}",
                     self.seats
                 );
                 life.unfit = Some(words.clone());
@@ -213,166 +201,21 @@ impl Program {
 }
 
 impl Life {
-    fn bury(&mut self, process: Option<&Arc<Process>>) {
+    fn bury(&mut self, process: Option<&Rc<Process>>) {
         let Some(process) = process else { return };
         let (fault, peak_rss) = process.remains();
         self.peak_rss = self.peak_rss.max(peak_rss);
         if let Some(fault) = fault {
             self.faults += 1;
             if self.faults >= MAX_FAULTS {
-                self.unfit = Some(format!("{MAX_FAULTS} times, {fault}"));
+                self.unfit =
+                    Some(format!("the worker cannot be used: {MAX_FAULTS} times, {fault}"));
             }
         }
     }
 }
 
+/// The job's own program cannot do its tasks: something for its author.
 fn unfit(words: String) -> io::Error {
-    io::Error::other(Unfit(words))
-}
-
-/// A slot's place in a program: one request at a time.
-#[derive(Debug)]
-pub struct Seat {
-    program: Arc<Program>,
-}
-
-/// Leave to use a program: beside others, or alone.
-enum Turn<'a> {
-    Shared { _guard: RwLockReadGuard<'a, ()> },
-    Alone { _guard: RwLockWriteGuard<'a, ()> },
-}
-
-impl Seat {
-    /// Runs every task of `batch`, one after another, and settles each, exactly once.
-    ///
-    /// # Errors
-    /// If no process can be kept alive; what was left of the batch has been given back.
-    pub async fn run(
-        &mut self,
-        batch: &mut VecDeque<Task>,
-        attempt: &Attempt<'_>,
-        settle: &mut dyn FnMut(Task, Verdict),
-    ) -> io::Result<()> {
-        while let Some(mut task) = batch.pop_front() {
-            let attempt = attempt.of(&task);
-            match self.attempt(&mut task, &attempt).await {
-                Ok(verdict) => settle(task, verdict),
-                Err(error) => {
-                    settle(task, Verdict::Requeue);
-                    batch.drain(..).for_each(|task| settle(task, Verdict::Requeue));
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn attempt(&self, task: &mut Task, attempt: &Attempt<'_>) -> io::Result<Verdict> {
-        let Some(_turn) = self.turn(task.is_suspect, attempt).await else {
-            return Ok(Verdict::Requeue);
-        };
-        loop {
-            let Some(process) = self.program.process().await? else {
-                return Ok(Verdict::Requeue);
-            };
-            let arguments = self.program.settings.spec.arguments();
-            let write = |id, out: &mut Vec<u8>| {
-                lines::write_request(id, arguments, &attempt.values(task), out);
-            };
-            // Otherwise it has died in between.
-            if let Some(request) = process.send(write) {
-                return Ok(self.attend(request, &process, task, attempt).await);
-            }
-        }
-    }
-
-    /// Waits until the program may be used. `None`: the job is being killed.
-    async fn turn(&self, is_suspect: bool, attempt: &Attempt<'_>) -> Option<Turn<'_>> {
-        let gate = &self.program.gate;
-        let turn = async {
-            if is_suspect {
-                Turn::Alone { _guard: gate.write().await }
-            } else {
-                Turn::Shared { _guard: gate.read().await }
-            }
-        };
-        tokio::select! {
-            biased;
-            turn = turn => Some(turn),
-            () = attempt.cancel.killing() => None,
-        }
-    }
-
-    async fn attend(
-        &self,
-        mut request: InFlight<'_>,
-        process: &Process,
-        task: &mut Task,
-        attempt: &Attempt<'_>,
-    ) -> Verdict {
-        let sent = request.sent;
-        let ending = tokio::select! {
-            biased;
-            ending = request.ending() => ending,
-            stop = attempt.stopped(sent) => {
-                drop(request);
-                process.kill();
-                return Verdict::Done(stopped(stop, sent, attempt));
-            }
-        };
-        match ending {
-            Ending::Answered(answer, now) => {
-                let run = now.since(sent);
-                Verdict::Done(answered(answer, Outcome::new(Status::Ok, sent, run)))
-            }
-            Ending::Died(_) if attempt.cancel.level() >= Level::Kill => {
-                Verdict::Done(stopped(Stop::Killed, sent, attempt))
-            }
-            Ending::Died(Death::Ended) => Verdict::Requeue,
-            Ending::Died(Death::OfOne) => {
-                task.is_suspect = true;
-                Verdict::Requeue
-            }
-            Ending::Died(Death::OfThis(words)) => {
-                let crashed = Outcome::new(Status::Crashed, sent, sent.elapsed());
-                Verdict::Done(Outcome { error: words, ..crashed })
-            }
-        }
-    }
-
-    /// Leaves the program; the last one lets it go and waits for that. The peak resident memory of its largest
-    /// process, in bytes.
-    pub async fn stop(self) -> Option<u64> {
-        let program = &self.program;
-        let left = program.left.fetch_add(1, Ordering::Relaxed) + 1;
-        if left < program.taken.load(Ordering::Relaxed) {
-            return None;
-        }
-        let mut life = program.life.lock().await;
-        let process = life.process.take()?;
-        process.let_leave();
-        tokio::select! {
-            () = process.ended() => {}
-            () = tokio::time::sleep(program.settings.grace) => process.kill(),
-            () = program.settings.cancel.killing() => process.kill(),
-        }
-        process.ended().await;
-        life.bury(Some(&process));
-        life.peak_rss
-    }
-}
-
-fn stopped(stop: Stop, started: crate::engine::clock::Moment, attempt: &Attempt<'_>) -> Outcome {
-    let outcome = Outcome::new(stop.status(), started, started.elapsed());
-    Outcome { error: stop.words(attempt.timeout), ..outcome }
-}
-
-fn answered(answer: Answer, outcome: Outcome) -> Outcome {
-    match answer.outcome {
-        Ok(done) => {
-            let Done { result, kind, cpu, peak_rss } = done;
-            Outcome { result, result_kind: kind, cpu, peak_rss, ..outcome }
-        }
-        Err(error) => Outcome { status: Status::Failed, error, ..outcome },
-    }
+    io::Error::new(io::ErrorKind::InvalidInput, words)
 }

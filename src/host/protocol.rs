@@ -418,7 +418,7 @@ mod tests {
     #[test]
     fn anything_else_is_said() {
         for line in
-            ["", "hello", "[", "[1", "[1,7]", "[1,3,0,0,0,0,\"\",\"\"]", "[1,0,0,0,0,0,\"\"]"]
+            ["", "hello", "[", "[1", "[1,7]", "[1,4,0,0,0,0,\"\",\"\"]", "[1,0,0,0,0,0,\"\"]"]
         {
             let error = read_reply(line.as_bytes()).unwrap_err();
             assert_eq!(error.to_string(), format!("`{line}` is not a line of the protocol"));

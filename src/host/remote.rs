@@ -587,7 +587,9 @@ impl Remote {
                 outcome.error = stop.words(attempt.timeout);
                 outcome
             }
-            Some(Why::Broken(_)) | None => crashed(Some(running), obituary),
+            Some(Why::Broken(_)) | None => {
+                Outcome { workers_lost: 1, ..crashed(Some(running), obituary) }
+            }
         };
         self.fruitful = true;
         self.flight.finish(running.seq, outcome, settle);

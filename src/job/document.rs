@@ -1,7 +1,7 @@
 //! One job file while it is read: its text, the arguments that change it, and the mistakes found in both.
 //!
-//! Everything is placed by one range of bytes. The file's text comes first and every `--set` argument has a range of
-//! its own behind it, so that a value carries its place along wherever it came from.
+//! Everything is placed by one range of bytes. The file's text comes first; the defaults of a `runner.toml` and every
+//! `--set` argument have a range of their own behind it, so that a value carries its place along wherever it came from.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,20 +13,35 @@ use crate::job::overrides::Argument;
 /// A job file and its arguments.
 #[derive(Debug)]
 pub(super) struct Document {
-    /// Texts and where each starts, the file first.
+    /// Texts and where each starts: the file first, the defaults if there are some, then the arguments.
     sources: Vec<(usize, Arc<Source>)>,
+    /// The index of the first argument.
+    first_argument: usize,
     /// Where the values of the arguments are.
     values: Vec<Range<usize>>,
     errors: RefCell<Vec<Diagnostic>>,
+    /// What is missing now, and may be there when the job's turn comes.
+    absences: RefCell<Vec<Diagnostic>>,
 }
 
 impl Document {
-    /// A document of a file's text and of the arguments that change it.
-    pub fn new(file: Arc<Source>, arguments: &[Argument]) -> Self {
+    /// A document of a file's text, of the `defaults` that stand in for what it does not say, and of the arguments that
+    /// change it.
+    pub fn new(file: Arc<Source>, defaults: Option<&Arc<Source>>, arguments: &[Argument]) -> Self {
         // The byte between two texts keeps the end of one apart from the start of the next.
         let mut end = file.text.len() + 1;
-        let mut document =
-            Self { sources: vec![(0, file)], values: Vec::new(), errors: RefCell::default() };
+        let mut sources = vec![(0, file)];
+        if let Some(defaults) = defaults {
+            sources.push((end, Arc::clone(defaults)));
+            end += defaults.text.len() + 1;
+        }
+        let mut document = Self {
+            first_argument: sources.len(),
+            sources,
+            values: Vec::new(),
+            errors: RefCell::default(),
+            absences: RefCell::default(),
+        };
         for argument in arguments {
             let value = argument.value.start + end..argument.value.end + end;
             document.sources.push((end, Arc::clone(&argument.source)));
@@ -38,12 +53,22 @@ impl Document {
 
     /// Where the argument at `index` starts.
     pub fn start_of(&self, index: usize) -> usize {
-        self.sources[index + 1].0
+        self.sources[self.first_argument + index].0
+    }
+
+    /// Where the defaults start; they are there.
+    pub fn start_of_defaults(&self) -> usize {
+        self.sources[1].0
+    }
+
+    /// Whether `span` lies in the defaults: what is said there is said of every job, and need not suit this one.
+    pub fn is_default(&self, span: &Range<usize>) -> bool {
+        (1..self.first_argument).contains(&self.source(span))
     }
 
     /// Whether `span` lies in an argument.
     pub fn is_argument(&self, span: &Range<usize>) -> bool {
-        self.source(span).0 > 0
+        self.source(span) >= self.first_argument
     }
 
     /// The text of an argument's value, if `span` is just that: such a value is text where TOML does not fit.
@@ -53,13 +78,13 @@ impl Document {
 
     /// The text at `span`.
     pub fn text(&self, span: &Range<usize>) -> &str {
-        let (start, source) = self.source(span);
+        let (start, source) = &self.sources[self.source(span)];
         source.text.get(span.start - start..span.end - start).unwrap_or_default()
     }
 
     /// The place of `span`, for a diagnostic.
     pub fn place(&self, span: &Range<usize>) -> Place {
-        let (start, source) = self.source(span);
+        let (start, source) = &self.sources[self.source(span)];
         Place::new(Arc::clone(source), span.start - start..span.end.max(span.start) - start)
     }
 
@@ -68,10 +93,9 @@ impl Document {
         &self.sources[0].1.name
     }
 
-    fn source(&self, span: &Range<usize>) -> (usize, &Arc<Source>) {
-        let index = self.sources.partition_point(|(start, _)| *start <= span.start);
-        let (start, source) = &self.sources[index - 1];
-        (*start, source)
+    /// The index of the source that has `span`.
+    fn source(&self, span: &Range<usize>) -> usize {
+        self.sources.partition_point(|(start, _)| *start <= span.start) - 1
     }
 
     /// Notes a mistake.
@@ -94,16 +118,26 @@ impl Document {
         self.report(Diagnostic::new(message).at(self.place(span)).help(help));
     }
 
+    /// Notes that something is missing that may be there when the job's turn comes.
+    pub fn report_absent(&self, diagnostic: Diagnostic) {
+        self.absences.borrow_mut().push(diagnostic);
+    }
+
+    /// How many mistakes have been noted, and how much is missing.
+    pub fn troubles(&self) -> usize {
+        self.errors() + self.absences.borrow().len()
+    }
+
     /// How many mistakes have been noted.
     pub fn errors(&self) -> usize {
         self.errors.borrow().len()
     }
 
-    /// The mistakes, in the order of their places.
-    pub fn into_errors(self) -> Vec<Diagnostic> {
+    /// The mistakes, in the order of their places, and what is missing.
+    pub fn into_errors(self) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
         let mut errors = self.errors.into_inner();
         errors.sort_by_key(Diagnostic::position);
-        errors
+        (errors, self.absences.into_inner())
     }
 }
 

@@ -5,10 +5,12 @@
 mod columns;
 mod document;
 mod fields;
+mod groups;
 mod identity;
 mod inputs;
 mod limits;
 mod name;
+mod needs;
 mod overrides;
 mod plan;
 mod planner;
@@ -16,6 +18,7 @@ mod rate;
 mod read;
 mod report;
 mod retry;
+mod runner_toml;
 mod services;
 mod setting;
 mod size;
@@ -32,13 +35,13 @@ use std::time::Duration;
 
 pub use columns::Column;
 pub use fields::{Fields, Kind, Value};
-pub use inputs::{InputError, InputReader, Inputs};
+pub use inputs::{InputError, InputReader, Inputs, Reported};
 pub use limits::{Concurrency, Count, Period, RawModel, Timeout};
 pub use name::JobName;
 pub use overrides::Overrides;
 pub use planner::Planner;
 pub use rate::Rate;
-pub use read::read;
+pub use read::{PlannedJob, read, read_batch};
 pub use report::{Dialect, Order, ReportSettings};
 pub use retry::{Retry, RetryOn};
 pub use services::{Address, Ready, Service};
@@ -47,6 +50,7 @@ pub use stop_after::{FailureLimit, Running, StopAfter};
 pub use table::{Table, known_keys};
 pub use template::{Scope, StageScope, Template, TemplateError, ValueTemplate, Values};
 
+use crate::engine::group::Group;
 use crate::model::Model;
 use crate::workload::Workload;
 
@@ -73,6 +77,8 @@ pub struct Job {
     pub limits: JobLimits,
     /// How the report is written.
     pub report: ReportSettings,
+    /// The folder that it is written to, as the user gave it; from the current folder if it is relative.
+    pub results: PathBuf,
     /// What the workload and the columns come to: another one is another job to `--resume`.
     pub identity: [u8; 32],
 }
@@ -155,6 +161,8 @@ pub struct Stage {
     pub pace: Option<Pace>,
     /// How many attempts may run at once against one host; above 0.
     pub per_host: Option<usize>,
+    /// With whom it shares a limit of attempts at once.
+    pub group: Option<Group>,
     /// Which tasks are attempted again; `None`: none.
     pub retry: Option<Retry>,
     /// What one task does.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -21,6 +22,10 @@ pub struct Overrides {
     pub concurrency: Option<String>,
     /// `--limit`.
     pub limit: Option<u64>,
+    /// `--group`: each is `NAME=N`.
+    pub groups: Vec<String>,
+    /// `--results`, from the current folder.
+    pub results: Option<PathBuf>,
 }
 
 /// A key and the value that the command line gives it.
@@ -247,7 +252,7 @@ fn remove_rivals<'t, 'a>(table: &'t mut DeTable<'a>, name: &str, key: &str) -> &
 }
 
 /// `value` with all its places moved by `by` bytes.
-fn shifted(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
+pub(super) fn shifted(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
     let span = value.span().start + by..value.span().end + by;
     let value = match value.into_inner() {
         DeValue::Array(mut array) => {
@@ -282,7 +287,7 @@ mod tests {
         };
         let arguments = overrides.arguments().unwrap();
         let source = Arc::new(Source { name: "a.toml".into(), text: file.into() });
-        let document = Document::new(source, &arguments);
+        let document = Document::new(source, None, &arguments);
         let mut root = DeTable::parse(file).unwrap().into_inner();
         for (index, argument) in arguments.iter().enumerate() {
             argument.apply(&mut root, &document, index);
@@ -333,7 +338,7 @@ mod tests {
             Argument::parse("stages.c.model=threads").unwrap(),
         ];
         let source = Arc::new(Source { name: "a.toml".into(), text: file.into() });
-        let document = Document::new(source, &arguments);
+        let document = Document::new(source, None, &arguments);
         for (index, argument) in arguments.iter().enumerate() {
             argument.apply(&mut root, &document, index);
         }
@@ -342,7 +347,7 @@ mod tests {
             show(stages[0].get_ref()),
             "{name='a' workload={command={shell='ls'}} limits={timeout='5s'}}"
         );
-        let errors = document.into_errors();
+        let (errors, _) = document.into_errors();
         assert_eq!(errors[0].message(), "the job has no stage `c`");
     }
 

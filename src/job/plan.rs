@@ -8,12 +8,14 @@ use toml::Spanned;
 
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::job::document::Document;
-use crate::job::inputs::{self, Inputs};
+use crate::job::groups::Groups;
+use crate::job::inputs::{self, Around, Inputs};
 use crate::job::name::JobName;
 use crate::job::overrides::Argument;
-use crate::job::planner::Planner;
+use crate::job::planner::{Absent, Planner};
+use crate::job::runner_toml::{self, RunnerToml};
 use crate::job::table::Table;
-use crate::job::{Job, ReportSettings, columns, identity, services, stages, syntax};
+use crate::job::{Job, ReportSettings, Reported, columns, identity, services, stages, syntax};
 
 /// A file that has been read.
 #[derive(Debug)]
@@ -22,61 +24,92 @@ pub(super) struct PlannedFile {
     pub file: PathBuf,
     /// The job's name and where it is set, if it is; known even where the job is not.
     pub name: Option<(JobName, Option<Place>)>,
-    /// `None` if there are mistakes.
+    /// `None` if there are mistakes, or something is absent.
     pub job: Option<Job>,
     /// All mistakes, by their places.
     pub errors: Vec<Diagnostic>,
+    /// What is not there, and may be when the job's turn comes.
+    pub absences: Vec<Diagnostic>,
+}
+
+/// What a job file is planned with, besides its text.
+pub(super) struct Setting<'a> {
+    /// What the command line changes.
+    pub arguments: &'a [Argument],
+    /// The groups that there are.
+    pub groups: &'a Groups,
+    /// What is said for all jobs of the folder.
+    pub shared: Option<&'a RunnerToml>,
+    /// The folder of the reports.
+    pub results: &'a Path,
+    /// What becomes of a file that is not there.
+    pub absent: Absent,
+    /// What the job of this name leaves; `None` while that is not known.
+    pub reported: &'a dyn Fn(&str) -> Option<Reported>,
 }
 
 impl PlannedFile {
     /// Plans the job of a file of this text.
-    pub fn plan(file: &Path, text: String, arguments: &[Argument]) -> Self {
+    pub fn plan(file: &Path, text: String, setting: &Setting<'_>) -> Self {
         let source = Arc::new(Source { name: file.display().to_string(), text });
         let mut root = match syntax::parse(&source) {
             Ok(root) => root,
             // What can be read of such a file would only be guessed at.
-            Err(errors) => return Self { file: file.into(), name: None, job: None, errors },
+            Err(errors) => return Self::wrong(file, errors),
         };
-        let document = Document::new(Arc::clone(&source), arguments);
-        for (index, argument) in arguments.iter().enumerate() {
+        let defaults = setting.shared.map(RunnerToml::source);
+        let document = Document::new(Arc::clone(&source), defaults, setting.arguments);
+        if let Some(defaults) = defaults {
+            runner_toml::merge(&mut root, defaults, document.start_of_defaults());
+        }
+        for (index, argument) in setting.arguments.iter().enumerate() {
             argument.apply(&mut root, &document, index);
         }
-        let (name, mut job) = plan(file, Table::root(&document, &root), &document);
+        let (name, mut job) = plan(file, Table::root(&document, &root), &document, setting);
         if let Some(job) = &mut job {
             job.identity = identity::of(&root);
         }
-        if job.is_none() && document.errors() == 0 {
+        if job.is_none() && document.troubles() == 0 {
             // Not the user's mistake; but it must not pass for a job that was read.
             document.report(Diagnostic::new(format!("`{}` came to no job: a bug", source.name)));
         }
-        let errors = document.into_errors();
-        let job = job.filter(|_| errors.is_empty());
-        Self { file: file.into(), name, job, errors }
+        let (errors, absences) = document.into_errors();
+        let job = job.filter(|_| errors.is_empty() && absences.is_empty());
+        Self { file: file.into(), name, job, errors, absences }
     }
 
     /// A file that could not be read.
-    pub fn unreadable(file: &Path, error: Diagnostic) -> Self {
-        Self { file: file.into(), name: None, job: None, errors: vec![error] }
+    pub fn wrong(file: &Path, errors: Vec<Diagnostic>) -> Self {
+        Self { file: file.into(), name: None, job: None, errors, absences: Vec::new() }
     }
 }
 
 type Named = Option<(JobName, Option<Place>)>;
 
-fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option<Job>) {
+fn plan(
+    file: &Path,
+    mut root: Table<'_>,
+    document: &Document,
+    setting: &Setting<'_>,
+) -> (Named, Option<Job>) {
     let name = name(file, &mut root, document);
     let description = root.get::<String>("description").map(Spanned::into_inner);
+    root.get::<Vec<String>>("needs"); // what they are was read before any job was planned
+    root.get::<bool>("exclusive");
     let folder = std::path::absolute(file).ok();
     let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
 
-    let inputs = inputs::read(root.table("inputs"), folder);
+    let &Setting { absent, reported, .. } = setting;
+    let inputs = inputs::read(root.table("inputs"), &Around { folder, absent, reported });
     let mut plan = Planner::new(
         document,
         name.as_ref().map_or("", |(name, _)| name.as_str()).to_owned(),
         folder.to_owned(),
         inputs.fields.clone(),
+        absent,
     );
     let tasks = inputs.inputs.as_ref().and_then(Inputs::tasks);
-    let (stages, limits) = stages::read(&mut root, &mut plan, tasks);
+    let (stages, limits) = stages::read(&mut root, &mut plan, setting.groups, tasks);
     check_fields(inputs.fields.as_deref(), &plan, &root);
     let report = ReportSettings::read(root.table("report"));
     let services = services::read(root.table("services"), &plan);
@@ -94,6 +127,7 @@ fn plan(file: &Path, mut root: Table<'_>, document: &Document) -> (Named, Option
             stages,
             limits,
             report,
+            results: setting.results.to_owned(),
             identity: [0; 32], // settled by the caller, who has the whole file
         });
     (name, job)

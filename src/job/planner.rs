@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::diagnostic::Diagnostic;
 use crate::job::document::Document;
 use crate::job::template::{Scope, StageScope};
 
@@ -25,6 +26,26 @@ pub struct Planner<'a> {
     to_come: Vec<(String, String)>,
     /// Whether something in this stage takes its payload as a whole.
     takes_payload: Cell<bool>,
+    pub(super) absent: Absent,
+}
+
+/// What becomes of a file or program that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// It is a mistake.
+    Mistake,
+    /// A needed job may make it.
+    ToCome,
+}
+
+impl Absent {
+    /// Notes that something is missing.
+    pub fn note(self, document: &Document, absence: Diagnostic) {
+        match self {
+            Self::Mistake => document.report(absence),
+            Self::ToCome => document.report_absent(absence),
+        }
+    }
 }
 
 impl<'a> Planner<'a> {
@@ -34,12 +55,14 @@ impl<'a> Planner<'a> {
         job: String,
         folder: PathBuf,
         fields: Option<Vec<String>>,
+        absent: Absent,
     ) -> Self {
         Self {
             document,
             job,
             folder,
             fields,
+            absent,
             stages: Vec::new(),
             stage: None,
             passed: Vec::new(),
@@ -124,6 +147,22 @@ impl<'a> Planner<'a> {
         help: impl Into<String>,
     ) {
         self.document.error_with_help(&span, message, help);
+    }
+
+    /// Notes that something is not there that the job will need. A mistake, unless one of the jobs that this one needs
+    /// may make it: then it is looked for again when the job's turn comes.
+    pub fn absent(&self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
+        let absence = Diagnostic::new(message).at(self.document.place(&span));
+        let absence = match help {
+            Some(help) => absence.help(help),
+            None => absence,
+        };
+        self.absent.note(self.document, absence);
+    }
+
+    /// Whether what stands at `span` was said of every job, and need not suit this one.
+    pub(super) fn is_default(&self, span: &Range<usize>) -> bool {
+        self.document.is_default(span)
     }
 
     /// What templates may refer to.

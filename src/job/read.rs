@@ -1,34 +1,236 @@
 //! Reads job files: all of them, and all mistakes of all of them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::job::plan::PlannedFile;
-use crate::job::{Job, Overrides};
+use crate::job::groups::Groups;
+use crate::job::needs::{Head, Order};
+use crate::job::overrides::Argument;
+use crate::job::plan::{PlannedFile, Setting};
+use crate::job::planner::Absent;
+use crate::job::runner_toml::{self, RunnerToml};
+use crate::job::{Job, Overrides, Reported};
 
-/// Reads and plans the jobs of `files`, changed by what the command line says.
+/// Reads and plans the jobs of `files`, changed by what the command line says, as far as that can be done before any
+/// has run. Each comes behind those that it needs; else they stay in the order of the files.
+///
+/// # Errors
+/// All mistakes of all files, each at its place.
+pub fn read_batch(
+    files: &[PathBuf],
+    overrides: &Overrides,
+) -> Result<Vec<PlannedJob>, Diagnostics> {
+    let arguments = overrides.arguments()?;
+    let mut errors = Diagnostics::default();
+    let files = job_files(files, &mut errors);
+    let call = Arc::new(Call::new(&files, arguments, overrides, &mut errors));
+    let texts: Vec<_> = files.iter().map(|file| text(file)).collect();
+    let heads: Vec<_> = files
+        .iter()
+        .zip(&texts)
+        .map(|(file, text)| Head::read(file, text.as_deref().ok(), &call.arguments))
+        .collect();
+    let mut misplaced = Vec::new();
+    let order = Order::of(&heads, &mut misplaced);
+
+    let mut planned: Vec<Option<PlannedFile>> = files.iter().map(|_| None).collect();
+    for &index in &order.jobs {
+        let reported = |name: &str| {
+            let needed = order.needs[index].iter().find(|&&need| heads[need].name == name)?;
+            planned[*needed].as_ref()?.job.as_ref().map(Reported::of)
+        };
+        let file = files[index];
+        let absent = if heads[index].has_needs() { Absent::ToCome } else { Absent::Mistake };
+        planned[index] = Some(match &texts[index] {
+            Ok(text) => call.plan(file, text, absent, &reported),
+            Err(error) => PlannedFile::wrong(file, vec![error.clone()]),
+        });
+    }
+    let planned: Vec<_> = planned.into_iter().map(|file| file.expect("all are in it")).collect();
+    errors.extend(planned.iter().flat_map(|file| file.errors.iter().cloned()));
+    errors.extend(misplaced);
+    errors.extend(clashes(&planned));
+    errors.extend(readers_of_stdin(planned.iter().filter_map(|file| file.job.as_ref())));
+    if errors.is_empty() {
+        errors.extend(call.groups.unused());
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+
+    let mut parts: Vec<_> = planned.into_iter().zip(texts).map(Some).collect();
+    let place = |need: &usize| order.jobs.iter().position(|job| job == need).expect("all are");
+    let jobs = order.jobs.iter().map(|&index| {
+        let (file, text) = parts[index].take().expect("each is once in the order");
+        let absences = file.absences.into_iter().collect();
+        let has_needs = heads[index].has_needs();
+        PlannedJob {
+            name: heads[index].name.clone(),
+            results: call.results(&file.file).to_owned(),
+            needs: order.needs[index].iter().map(place).collect(),
+            exclusive: heads[index].exclusive,
+            plan: file.job.ok_or(absences),
+            again: text.ok().filter(|_| has_needs).map(|text| (Arc::clone(&call), text)),
+            file: file.file,
+        }
+    });
+    Ok(jobs.collect())
+}
+
+/// Reads and plans the jobs of `files` in the same order, all of them for good: what a needed job would have to make
+/// first must be there.
 ///
 /// # Errors
 /// All mistakes of all files, each at its place.
 pub fn read(files: &[PathBuf], overrides: &Overrides) -> Result<Vec<Job>, Diagnostics> {
-    let arguments = overrides.arguments()?;
-    let planned: Vec<PlannedFile> = files
-        .iter()
-        .map(|file| match text(file) {
-            Ok(text) => PlannedFile::plan(file, text, &arguments),
-            Err(error) => PlannedFile::unreadable(file, error),
-        })
-        .collect();
-    let mut errors = Diagnostics::default();
-    let clashes = clashes(&planned);
     let mut jobs = Vec::new();
-    for file in planned {
-        errors.extend(file.errors);
-        jobs.extend(file.job);
+    let mut errors = Diagnostics::default();
+    for planned in read_batch(files, overrides)? {
+        match planned.plan {
+            Ok(job) => jobs.push(job),
+            Err(absences) => errors.extend(absences.iter().cloned()),
+        }
     }
-    errors.extend(clashes);
-    errors.extend(readers_of_stdin(&jobs));
     if errors.is_empty() { Ok(jobs) } else { Err(errors) }
+}
+
+/// A job among those that are given together.
+#[derive(Debug)]
+pub struct PlannedJob {
+    /// Its name.
+    pub name: String,
+    /// The job file as it was given.
+    pub file: PathBuf,
+    /// The folder of its report.
+    pub results: PathBuf,
+    /// The places, in this batch, of the jobs that it needs: all are before its own.
+    pub needs: Vec<usize>,
+    /// Whether it runs alone.
+    pub exclusive: bool,
+    /// What it came to, or what is not there yet.
+    plan: Result<Job, Diagnostics>,
+    /// What to plan it with when its turn comes, if it needs any job.
+    again: Option<(Arc<Call>, String)>,
+}
+
+impl PlannedJob {
+    /// The plan as it is known before anything has run.
+    ///
+    /// # Errors
+    /// What is not there yet.
+    pub fn plan(&self) -> Result<&Job, &Diagnostics> {
+        self.plan.as_ref()
+    }
+
+    /// The plan, now that the job's turn has come. `reported` says what the jobs that it needs have left.
+    ///
+    /// # Errors
+    /// What none of them has made, and what is wrong with what they made.
+    pub fn settle(self, reported: &dyn Fn(&str) -> Option<Reported>) -> Result<Job, Diagnostics> {
+        let reads_once = |job: &Job| job.inputs.can_block() || job.inputs.reads_stdin();
+        match (self.plan, self.again) {
+            // The files that it reads may be other ones than those that were there before.
+            (plan, Some((call, text))) if !plan.as_ref().is_ok_and(reads_once) => {
+                let planned = call.plan(&self.file, &text, Absent::Mistake, reported);
+                planned.job.ok_or_else(|| {
+                    planned.errors.into_iter().chain(planned.absences).collect::<Diagnostics>()
+                })
+            }
+            (plan, _) => plan,
+        }
+    }
+}
+
+/// What all jobs of a call have in common.
+#[derive(Debug)]
+struct Call {
+    arguments: Vec<Argument>,
+    groups: Groups,
+    /// By the folder of the job files.
+    settings: Vec<(PathBuf, RunnerToml)>,
+    /// Of the command line.
+    results: Option<PathBuf>,
+}
+
+impl Call {
+    fn new(
+        files: &[&Path],
+        arguments: Vec<Argument>,
+        overrides: &Overrides,
+        errors: &mut Diagnostics,
+    ) -> Self {
+        let mut folders: Vec<PathBuf> = Vec::new();
+        let mut settings = Vec::new();
+        for file in files {
+            let folder = folder(file);
+            if folders.contains(&folder) {
+                continue;
+            }
+            match RunnerToml::beside(file) {
+                Ok(found) => settings.extend(found.map(|found| (folder.clone(), found))),
+                Err(mistakes) => errors.extend(mistakes),
+            }
+            folders.push(folder);
+        }
+        let mut mistakes = Vec::new();
+        let files: Vec<_> = settings.iter().map(|(_, settings)| settings).collect();
+        let groups = Groups::new(&overrides.groups, &files, &mut mistakes);
+        errors.extend(mistakes);
+        Self { arguments, groups, settings, results: overrides.results.clone() }
+    }
+
+    fn shared(&self, file: &Path) -> Option<&RunnerToml> {
+        let folder = folder(file);
+        self.settings.iter().find(|(of, _)| *of == folder).map(|(_, settings)| settings)
+    }
+
+    /// The folder of the report of the job in `file`.
+    fn results(&self, file: &Path) -> &Path {
+        let given = self.results.as_deref();
+        given
+            .or_else(|| self.shared(file).and_then(RunnerToml::results))
+            .unwrap_or(Path::new(RESULTS))
+    }
+
+    fn plan(
+        &self,
+        file: &Path,
+        text: &str,
+        absent: Absent,
+        reported: &dyn Fn(&str) -> Option<Reported>,
+    ) -> PlannedFile {
+        let setting = Setting {
+            arguments: &self.arguments,
+            groups: &self.groups,
+            shared: self.shared(file),
+            results: self.results(file),
+            absent,
+            reported,
+        };
+        PlannedFile::plan(file, text.to_owned(), &setting)
+    }
+}
+
+/// Where reports go, if nobody says.
+const RESULTS: &str = "results";
+
+fn folder(file: &Path) -> PathBuf {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    file.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// The files that are jobs: who writes `jobs/*.toml` means the `runner.toml` among them as what it is.
+fn job_files<'a>(files: &'a [PathBuf], errors: &mut Diagnostics) -> Vec<&'a Path> {
+    let is_job = |file: &&Path| file.file_name().is_none_or(|name| name != runner_toml::NAME);
+    let jobs: Vec<_> = files.iter().map(PathBuf::as_path).filter(is_job).collect();
+    if jobs.is_empty()
+        && let Some(file) = files.first()
+    {
+        let message = format!("`{}` is no job: it is for the jobs beside it", file.display());
+        errors.push(Diagnostic::new(message).help("name a job file, too"));
+    }
+    jobs
 }
 
 /// The text of a job file.
@@ -80,8 +282,8 @@ fn same_file(left: &Path, right: &Path) -> bool {
 }
 
 /// What one job has read of standard input, the next one cannot.
-fn readers_of_stdin(jobs: &[Job]) -> Option<Diagnostic> {
-    let mut readers = jobs.iter().filter(|job| job.inputs.reads_stdin());
+fn readers_of_stdin<'a>(jobs: impl Iterator<Item = &'a Job>) -> Option<Diagnostic> {
+    let mut readers = jobs.filter(|job| job.inputs.reads_stdin());
     let (first, second) = (readers.next()?, readers.next()?);
     let message = format!("two jobs read standard input, `{}` and `{}`", first.name, second.name);
     Some(Diagnostic::new(message).help("run them one at a time, or let one read a file"))

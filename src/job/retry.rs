@@ -109,7 +109,9 @@ impl RetryOn {
         }
         let on = on.into_inner();
         for word in &on {
-            if let Some(kind) = kind.filter(|kind| !word.get_ref().fits(kind)) {
+            if let Some(kind) = kind.filter(|kind| !word.get_ref().fits(kind))
+                && !plan.is_default(&word.span())
+            {
                 let message = format!("`{}` never happens to a `{kind}`", word.get_ref());
                 plan.error(word.span(), message);
             }

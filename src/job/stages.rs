@@ -6,6 +6,8 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::diagnostic::Diagnostic;
+use crate::engine::group::Group;
+use crate::job::groups::Groups;
 use crate::job::limits::{Concurrency, Count, Period, RawModel, Timeout};
 use crate::job::name::JobName;
 use crate::job::planner::Planner;
@@ -28,27 +30,28 @@ const MAX_PAYLOAD: ByteSize = ByteSize::new(64 << 20);
 const OF_A_STAGE: [&str; 4] = ["model", "workload", "retry", "columns"];
 
 /// The limits of a stage.
-const LIMITS_OF_A_STAGE: [&str; 6] =
-    ["concurrency", "per_host", "rate", "burst", "timeout", "grace"];
+const LIMITS_OF_A_STAGE: [&str; 7] =
+    ["concurrency", "group", "per_host", "rate", "burst", "timeout", "grace"];
 
 /// Reads the stages of the job at `root`, and the limits of the whole job. `plan` has the fields of the inputs, of which
 /// there are `tasks`, if that is known. The stages are `None` if there was a mistake, which has been noted.
 pub(super) fn read(
     root: &mut Table<'_>,
     plan: &mut Planner<'_>,
+    groups: &Groups,
     tasks: Option<u64>,
 ) -> (Option<Vec<Stage>>, JobLimits) {
     if root.has("stages") {
         let tables = root.array_of_tables("stages");
         let limits = whole_limits(root, tables.as_deref().unwrap_or_default(), plan);
-        let stages = tables.and_then(|tables| several(root, tables, plan, tasks));
+        let stages = tables.and_then(|tables| several(root, tables, plan, groups, tasks));
         return (stages, limits);
     }
     let choice = model(root, plan);
     let workload = read_workload(root, plan);
     let kind = workload.as_ref().map(Workload::kind);
     let mut table = root.table("limits");
-    let limits = Limits::read(table.as_mut(), kind, plan);
+    let limits = Limits::read(table.as_mut(), kind, plan, groups);
     let whole = job_limits(table.as_mut());
     if let Some(table) = table {
         table.finish();
@@ -87,6 +90,7 @@ fn finish_stage(
         grace: limits.grace,
         pace: limits.pace,
         per_host: limits.per_host,
+        group: limits.group,
         retry,
         workload,
         columns,
@@ -100,6 +104,7 @@ fn several(
     root: &mut Table<'_>,
     mut tables: Vec<Table<'_>>,
     plan: &mut Planner<'_>,
+    groups: &Groups,
     tasks: Option<u64>,
 ) -> Option<Vec<Stage>> {
     for key in OF_A_STAGE {
@@ -119,7 +124,7 @@ fn several(
         let workload = read_workload(&mut table, plan);
         let kind = workload.as_ref().map(Workload::kind);
         let mut inner = table.table("limits");
-        let limits = Limits::read(inner.as_mut(), kind, plan);
+        let limits = Limits::read(inner.as_mut(), kind, plan, groups);
         if let Some(inner) = inner {
             inner.finish();
         }
@@ -208,6 +213,9 @@ fn whole_limits(root: &mut Table<'_>, stages: &[Table<'_>], plan: &Planner<'_>) 
     if let Some(table) = &mut table {
         for key in LIMITS_OF_A_STAGE {
             let Some(value) = table.raw(key) else { continue };
+            if plan.is_default(&value.span()) {
+                continue;
+            }
             let name = example(stages);
             let message = format!("`{key}` is a limit of a stage, and this is that of all stages");
             let (span, help) = if plan.document.is_argument(&value.span()) {
@@ -293,17 +301,30 @@ struct Limits {
     grace: Duration,
     pace: Option<Pace>,
     per_host: Option<usize>,
+    group: Option<Group>,
 }
 
 impl Limits {
     /// `kind` is the workload's, if that is known.
-    fn read(table: Option<&mut Table<'_>>, kind: Option<&str>, plan: &Planner<'_>) -> Self {
-        let mut limits =
-            Self { concurrency: None, timeout: None, grace: GRACE, pace: None, per_host: None };
+    fn read(
+        table: Option<&mut Table<'_>>,
+        kind: Option<&str>,
+        plan: &Planner<'_>,
+        groups: &Groups,
+    ) -> Self {
+        let mut limits = Self {
+            concurrency: None,
+            timeout: None,
+            grace: GRACE,
+            pace: None,
+            per_host: None,
+            group: None,
+        };
         let Some(table) = table else { return limits };
         let concurrency = table.get::<Concurrency>("concurrency");
         limits.concurrency = concurrency.map(|concurrency| concurrency.into_inner().slots());
         limits.per_host = per_host(table, kind, plan);
+        limits.group = group(table, plan, groups);
         limits.pace = pace(table, plan);
         limits.timeout = table.get::<Timeout>("timeout").map(|t| t.into_inner().duration());
         if let Some(grace) = table.get::<Period>("grace") {
@@ -317,6 +338,9 @@ impl Limits {
 fn per_host(table: &mut Table<'_>, kind: Option<&str>, plan: &Planner<'_>) -> Option<usize> {
     let per_host = table.get::<Count>("per_host")?;
     if let Some(kind) = kind.filter(|&kind| kind != "http") {
+        if plan.is_default(&per_host.span()) {
+            return None;
+        }
         let message = format!("`per_host` is for `http`, and the workload is `{kind}`");
         plan.error_with_help(
             table.span_of_key("per_host"),
@@ -325,6 +349,17 @@ fn per_host(table: &mut Table<'_>, kind: Option<&str>, plan: &Planner<'_>) -> Op
         );
     }
     Some(per_host.get_ref().get() as usize)
+}
+
+/// The group, which has its limit elsewhere.
+fn group(table: &mut Table<'_>, plan: &Planner<'_>, groups: &Groups) -> Option<Group> {
+    let name = table.get::<String>("group")?;
+    let found = groups.get(name.get_ref());
+    if found.is_none() {
+        let message = format!("the group `{}` has no limit", name.get_ref());
+        plan.error_with_help(name.span(), message, groups.help(name.get_ref()));
+    }
+    found
 }
 
 fn pace(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Pace> {

@@ -12,10 +12,11 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Place};
 use crate::job::document::{Document, inside};
 use crate::job::fields::{Kind, Value};
 use crate::job::planner::Planner;
+use crate::job::runner_toml;
 use crate::job::template::Template;
 
 /// A table of a job file.
@@ -35,9 +36,33 @@ impl<'a> Table<'a> {
         Self { document, entries, name: String::new(), span: 0..0, asked: Vec::new() }
     }
 
+    /// A whole `runner.toml`.
+    pub(super) fn of_settings(document: &'a Document, entries: &'a DeTable<'a>) -> Self {
+        Self { name: runner_toml::TABLE.into(), ..Self::root(document, entries) }
+    }
+
+    /// All values in this table, for keys that the user chooses, with the places of their keys.
+    pub(super) fn values<T: DeserializeOwned>(&mut self) -> Vec<(String, T, Place)> {
+        let entries: &'a DeTable<'a> = self.entries;
+        let all = entries.iter().filter_map(|(key, value)| {
+            let name = key.get_ref().clone().into_owned();
+            let read = self.read::<T>(&name, value)?;
+            Some((name, read.into_inner(), self.document.place(&key.span())))
+        });
+        all.collect()
+    }
+
     /// The value of `key` as a `T`. A value that is none is reported at its place.
     pub fn get<T: DeserializeOwned>(&mut self, key: &'static str) -> Option<Spanned<T>> {
         let value = self.raw(key)?;
+        self.read(key, value)
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        value: &'a Spanned<DeValue<'a>>,
+    ) -> Option<Spanned<T>> {
         let span = value.span();
         let error = match T::deserialize(ValueDeserializer::from(value.clone())) {
             Ok(parsed) => return Some(Spanned::new(span, parsed)),
@@ -131,7 +156,7 @@ impl<'a> Table<'a> {
             self.document.error_with_help(
                 &value.span(),
                 message,
-                format!("write `[{}]`", self.named(key)),
+                format!("write `[{}]`", keys::shown(&self.named(key))),
             );
             return None;
         };

@@ -285,17 +285,19 @@ error: unknown field `x`
   |
   = help: this job's inputs have no fields; there is `{task}`, `{attempt}`, `{job}`, `{slot}`
 
-error: `needs` is not supported yet
+error: unknown key `needs`
  --> b.toml:3:1
   |
 3 | needs = 1
   | ^^^^^
+  |
+  = help: it belongs above the first `[table]` of the file
 
-error: `needs` is not supported yet
- --> b.toml:4:2
+error: `needs` must be an array, not a table
+ --> b.toml:4:1
   |
 4 | [needs]
-  |  ^^^^^
+  | ^^^^^^^
 
 error: `c.toml` is empty
  |
@@ -350,7 +352,7 @@ fn mistakes() {
         ),
         ("[inputs]\nlimit = 1", &["`[inputs]` has no source"]),
         ("[inputs]\nlimit = 1\nrepaet = 2", &["unknown key `repaet`"]),
-        ("[inputs]\njob = \"x\"", &["`job` is not supported yet"]),
+        ("[inputs]\njob = \"x\"", &["there is no job `x` among the files"]),
         ("inputs = 3", &["`inputs` must be a table, not the integer 3"]),
         ("[inputs]\nlines = \"nowhere\"", &["failed to read `nowhere`: no such file or directory"]),
         ("[inputs]\ncsv = \".\"", &["failed to read `.`: is a directory"]),
@@ -507,7 +509,7 @@ fn workloads_are_needed_and_known() {
         ("model = \"async\"", &["`a.toml` has no workload"][..]),
         ("[workload]", &["`[workload]` has no kind"]),
         ("[workload.slep]", &["unknown key `slep`"]),
-        ("[workload.python]\nfunction = \"x\"", &["`python` is not supported yet"]),
+        ("[workload.python]\nfunction = \"x\"", &["`x` does not name a function"]),
         ("[[stages]]\nname = \"x\"", &["the stage has no workload"]),
     ] {
         assert_eq!(Files::new(text).messages(), messages, "{text}");

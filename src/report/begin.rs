@@ -244,8 +244,8 @@ impl Resumed<'_> {
         }
         if header != self.header {
             return Err(ReportError::refused(format!(
-                "`{path}` cannot be gone on with: its columns or its dialect are not those of the job file any more; \
-                 change them back, or start over by --fresh"
+                "`{path}` cannot be gone on with: its columns or its dialect are not those of the job file any more, \
+                 which --accept-changes does not bridge; change them back, or start over by --fresh"
             )));
         }
         if found.workload != self.job.workload && changes == Changes::Refused {

@@ -99,7 +99,7 @@ pub(super) fn column_names(fields: &[String], columns: &[&str], stages: &[String
 }
 
 /// The characters that make a spreadsheet calculate a cell that they begin.
-const FORMULA: &[u8] = b"=+-@\t\r\n";
+pub(super) const FORMULA: &[u8] = b"=+-@\t\r\n";
 
 const QUOTE: u8 = b'"';
 

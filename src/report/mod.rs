@@ -7,6 +7,7 @@ mod agree;
 mod attempts;
 mod begin;
 mod cells;
+pub mod comparison;
 mod error;
 mod finished;
 mod gather;
@@ -21,8 +22,10 @@ mod partial;
 pub mod plan;
 pub mod progress;
 mod publish;
+mod reading;
 mod recorder;
 mod row;
+mod sequence;
 mod stamp;
 mod state;
 mod stats;
@@ -35,6 +38,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -44,8 +48,10 @@ pub use kept::Kept;
 pub use layout::{COLUMNS_AFTER, COLUMNS_BEFORE, COLUMNS_LAST, is_column_of, is_report_column};
 pub use log::Log;
 pub use outbox::{Failure, Outbox};
+pub use reading::Reading;
 pub use stats::{Counts, Spread, Tally, Totals};
 pub use summary::Summary;
+pub use summary_file::skip;
 
 use crate::engine::cancel::Cancel;
 use crate::engine::clock::{Calendar, Moment};
@@ -86,6 +92,10 @@ pub struct RunFacts {
     pub started: Moment,
     /// From then until the pool was ready.
     pub startup: Duration,
+    /// What services took of it: to be ready, and to end.
+    pub services: ServiceTimes,
+    /// How long computations have held an event loop that others shared.
+    pub held: Duration,
     /// The job's calendar.
     pub calendar: Calendar,
     /// Why this model.
@@ -98,6 +108,15 @@ pub struct RunFacts {
     pub notes: Vec<String>,
     /// Which of `[[stages]]` is the bottleneck, and how busy each was; `None` in a job without.
     pub busy: Option<String>,
+}
+
+/// How long a job waited for its services; nothing if it has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServiceTimes {
+    /// Until all were ready: a part of its start-up.
+    pub start: Duration,
+    /// From the last task until all had ended.
+    pub end: Duration,
 }
 
 /// The report of a job that is running.
@@ -208,13 +227,15 @@ impl Report {
             calendar: Calendar::now(),
             seed,
             trays: std::sync::Mutex::default(),
+            full: AtomicUsize::new(0),
             bell: Bell::default(),
             remarks: Remarks::new(&layout),
             printer,
             layout,
         });
+        let order = job.settings.order;
         let recorder =
-            Recorder::new(Arc::clone(&shared), Arc::clone(&counts), cancel, begun, attempts);
+            Recorder::new(Arc::clone(&shared), Arc::clone(&counts), cancel, begun, attempts, order);
         let recorder =
             thread::Builder::new().name("recorder".into()).spawn(|| recorder.run()).map_err(
                 |error| ReportError::internal(format!("failed to start the recorder: {error}")),

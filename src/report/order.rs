@@ -19,7 +19,8 @@ const ROWS: usize = 8 << 10;
 /// Which row belongs to which task: 4 bytes a task. Where the row is stands in the state.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// By task, from 1: the number of its row in the partial, from 1, or 0 for none.
+    /// By task, from 1: the number of its row in the partial, from 1, or 0 for none. Empty as long as that is the task's
+    /// own number, as in most reports of short tasks.
     places: Vec<u32>,
     rows: u64,
     last: u64,
@@ -29,6 +30,14 @@ pub(super) struct Index {
 impl Index {
     /// The row of `task` is the one with this number, from 0.
     pub(super) fn add(&mut self, task: u64, ordinal: u64) {
+        if self.places.is_empty() && task == self.rows + 1 && ordinal == self.rows {
+            self.rows += 1;
+            self.last = task;
+            return;
+        }
+        if self.places.is_empty() {
+            self.places.extend(1..=self.rows as u32);
+        }
         let at = task as usize - 1;
         if at >= self.places.len() {
             self.places.resize(at + 1, 0);
@@ -42,7 +51,7 @@ impl Index {
     /// Gives rows to tasks behind all others.
     pub(super) fn add_behind(&mut self, ordinals: &[u64]) {
         for &ordinal in ordinals {
-            self.add(self.places.len() as u64 + 1, ordinal);
+            self.add(self.rows.max(self.places.len() as u64) + 1, ordinal);
         }
     }
 
@@ -58,6 +67,12 @@ impl Index {
 
     /// Tasks and their rows, as the report has them.
     fn rows_in(&self, order: Order) -> Box<dyn Iterator<Item = Place> + '_> {
+        if self.places.is_empty() {
+            return Box::new(
+                (0..self.rows as u32)
+                    .map(|ordinal| Place { task: u64::from(ordinal) + 1, ordinal }),
+            );
+        }
         let by_task = (1..).zip(&self.places).filter(|(_, place)| **place > 0);
         let by_task = by_task.map(|(task, &place)| Place { task, ordinal: place - 1 });
         match order {

@@ -22,8 +22,11 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// A tray with so many bytes is emptied at once: more would no longer be in the processor's cache.
 const HEAVY: usize = 64 << 10;
 
-/// A tray with so many bytes takes no more.
+/// A tray with so many bytes takes no more, where there are few.
 const FULL: usize = 1 << 20;
+
+/// All trays together take so many bytes, and a row each: a disk that stands still must not fill the memory.
+const ALL_FULL: usize = 64 << 20;
 
 /// How many different errors are kept for the terminal.
 const FAILURES: usize = 3;
@@ -39,6 +42,8 @@ pub struct Outbox {
     encoder: Encoder,
     identify: Identify,
     row: Vec<u8>,
+    /// The row of an attempt that was noted and not handed on.
+    attempt: Vec<u8>,
     /// Failures that are known not to be news.
     seen: Vec<String>,
 }
@@ -46,13 +51,24 @@ pub struct Outbox {
 impl Outbox {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let tray = Arc::new(Tray::default());
-        lock(&shared.trays).push(Arc::clone(&tray));
+        let mut trays = lock(&shared.trays);
+        trays.push(Arc::clone(&tray));
+        shared.full.store((ALL_FULL / trays.len()).min(FULL), Ordering::Relaxed);
+        drop(trays);
         let encoder = Encoder::new(Arc::clone(&shared.layout), shared.calendar);
         let identify = Identify::new(shared.seed);
-        Self { shared, tray, encoder, identify, row: Vec::new(), seen: Vec::new() }
+        Self {
+            shared,
+            tray,
+            encoder,
+            identify,
+            row: Vec::new(),
+            attempt: Vec::new(),
+            seen: Vec::new(),
+        }
     }
 
-    /// Hands a record on. Never blocks: ask [`Outbox::is_full`] before the next task.
+    /// Hands a record on, with the attempt that was noted for it. Never blocks: ask [`Outbox::is_full`] before the next task.
     #[expect(clippy::needless_pass_by_value, reason = "this is where a record ends")]
     pub fn put(&mut self, record: Record) {
         self.row.clear();
@@ -61,24 +77,32 @@ impl Outbox {
         }
         self.note_failure(&record);
         let identity = self.identify.of(&record.task.fields);
-        let bytes = self.tray.push(&record, &self.row, identity);
-        self.shared.bell.ring(if bytes >= HEAVY { Bell::NOW } else { Bell::SOON });
+        let bytes = self.tray.push(&record, &self.row, identity, &self.attempt);
+        self.attempt.clear();
+        self.shared.ring(bytes);
         if let Some(printer) = &self.shared.printer {
             printer.print(&record.outcome);
         }
     }
 
-    /// Hands on the row of the attempt that `task` has had last, for `<job>.attempts.csv`. Never blocks.
-    pub fn put_attempt(&mut self, task: &Task, outcome: &Outcome) {
-        self.row.clear();
-        self.encoder.push_attempt(&mut self.row, task, outcome);
-        let bytes = self.tray.push_attempt(&self.row);
-        self.shared.bell.ring(if bytes >= HEAVY { Bell::NOW } else { Bell::SOON });
+    /// Notes the attempt that `task` has had last, for `<job>.attempts.csv`: it is handed on with the task's record, or
+    /// by [`Outbox::put_attempt`] if that does not follow at once.
+    pub fn note_attempt(&mut self, task: &Task, outcome: &Outcome) {
+        self.attempt.clear();
+        self.encoder.push_attempt(&mut self.attempt, task, outcome);
+    }
+
+    /// Hands on the attempt that was noted. Never blocks.
+    pub fn put_attempt(&mut self) {
+        let bytes = self.tray.push_attempt(&self.attempt);
+        self.attempt.clear();
+        self.shared.ring(bytes);
     }
 
     /// Whether the recorder has to catch up before more records come.
     pub fn is_full(&self) -> bool {
-        self.tray.is_full() || self.shared.printer.as_ref().is_some_and(Printer::is_full)
+        self.tray.is_full(self.shared.full())
+            || self.shared.printer.as_ref().is_some_and(Printer::is_full)
     }
 
     /// Ready when there is room again. Does not borrow the outbox, so that other slots of the loop can use it.
@@ -86,7 +110,7 @@ impl Outbox {
         let tray = Arc::clone(&self.tray);
         let shared = Arc::clone(&self.shared);
         async move {
-            tray.room().await;
+            tray.room(&shared).await;
             if let Some(printer) = &shared.printer {
                 printer.room().await;
             }
@@ -121,10 +145,23 @@ pub(super) struct Shared {
     /// For identities of inputs.
     pub(super) seed: u64,
     pub(super) trays: Mutex<Vec<Arc<Tray>>>,
+    /// A tray with so many bytes takes no more.
+    pub(super) full: AtomicUsize,
     pub(super) bell: Bell,
     pub(super) remarks: Remarks,
     /// Prints whole outputs, if that was asked for.
     pub(super) printer: Option<Printer>,
+}
+
+impl Shared {
+    fn full(&self) -> usize {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// Tells the recorder that there are so many bytes in a tray.
+    fn ring(&self, bytes: usize) {
+        self.bell.ring(if bytes >= HEAVY.min(self.full()) { Bell::NOW } else { Bell::SOON });
+    }
 }
 
 /// The rows of one outbox that the recorder has not taken yet.
@@ -138,11 +175,12 @@ pub(super) struct Tray {
 
 impl Tray {
     /// Returns how many bytes stand in the tray now.
-    fn push(&self, record: &Record, row: &[u8], identity: u128) -> usize {
+    fn push(&self, record: &Record, row: &[u8], identity: u128, attempt: &[u8]) -> usize {
         let status = record.outcome.status;
         let check = state::check(row, identity, status);
         let mut batch = lock(&self.batch);
         batch.push(record, row, (identity, check));
+        batch.attempts.extend_from_slice(attempt);
         self.filled(&batch)
     }
 
@@ -164,14 +202,14 @@ impl Tray {
         self.bytes.load(Ordering::SeqCst) == 0
     }
 
-    fn is_full(&self) -> bool {
-        self.bytes.load(Ordering::SeqCst) >= FULL
+    fn is_full(&self, full: usize) -> bool {
+        self.bytes.load(Ordering::SeqCst) >= full
     }
 
-    async fn room(&self) {
+    async fn room(&self, shared: &Shared) {
         loop {
             let notified = self.notify.notified(); // counts from here, so that no emptying is missed
-            if !self.is_full() {
+            if !self.is_full(shared.full()) {
                 return;
             }
             notified.await;
@@ -274,15 +312,25 @@ impl Bell {
         }
     }
 
-    /// Waits until rows are due, and says whether they are the last. To be called by one thread only.
+    /// Waits until rows are due, at `due` at the latest, and says whether they are the last. To be called by one thread
+    /// only.
     ///
     /// The bell is quiet again before any tray is emptied, so whoever fills one after that rings it anew.
-    pub(super) fn wait(&self) -> bool {
+    pub(super) fn wait(&self, due: Option<Instant>) -> bool {
         self.sleeper.get_or_init(thread::current);
         while self.rung.load(Ordering::Acquire) == Self::QUIET {
-            thread::park();
+            let Some(due) = due else {
+                thread::park();
+                continue;
+            };
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            thread::park_timeout(left);
         }
-        let due = Instant::now() + PATIENCE;
+        let soon = Instant::now() + PATIENCE;
+        let due = due.map_or(soon, |due| due.min(soon));
         while self.rung.load(Ordering::Acquire) == Self::SOON {
             let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() {

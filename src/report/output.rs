@@ -20,6 +20,9 @@ use crate::report::outbox::lock;
 /// So much output may wait to be printed, and the outputs of the tasks that end meanwhile.
 const FULL: usize = 1 << 20;
 
+/// Jobs may run side by side, and each has a printer.
+static PRINTING: Mutex<()> = Mutex::new(());
+
 /// Prints whole outputs, one after another.
 #[derive(Debug)]
 pub(super) struct Printer {
@@ -142,6 +145,7 @@ impl Queue {
                 if !open {
                     continue;
                 }
+                let _whole = lock(&PRINTING);
                 if let Err(error) = output.print_to(out).and_then(|()| out.flush()) {
                     // Nobody listens any more (`| head`), or there is no room: the report is still wanted.
                     open = false;

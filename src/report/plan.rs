@@ -7,6 +7,7 @@ use std::time::Duration;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 
+use crate::diagnostic::Diagnostics;
 use crate::engine::payload::{Payload, PayloadKind};
 use crate::job::{Fields, InputError, Job, Service, Stage, StopAfter, Values};
 use crate::report::terminal::escaped;
@@ -18,7 +19,7 @@ const SHOWN: usize = 10;
 ///
 /// # Errors
 /// If an input is bad: all of them are read, unless that would take what a run needs (a pipe).
-pub fn describe(job: &Job, results: &Path) -> Result<String, InputError> {
+pub fn describe(job: &Job) -> Result<String, InputError> {
     let mut lines = vec![format!("{}  ({})", job.name, job.file.display())];
     if let Some(description) = &job.description {
         lines.push(format!("  {}", escaped(description)));
@@ -55,7 +56,7 @@ pub fn describe(job: &Job, results: &Path) -> Result<String, InputError> {
     if job.is_staged() {
         of_the_whole(job, &mut line);
     }
-    line("report", results.join(format!("{}.csv", job.name)).display().to_string());
+    line("report", job.results.join(format!("{}.csv", job.name)).display().to_string());
     Ok(lines.join("\n") + "\n")
 }
 
@@ -97,10 +98,27 @@ fn limits(stage: &Stage) -> Vec<(&'static str, String)> {
     });
     let set = [
         ("per host", stage.per_host.map(|count| count.to_string())),
+        (
+            "group",
+            stage
+                .group
+                .as_ref()
+                .map(|group| format!("{}, {} at once", group.name(), group.limit())),
+        ),
         ("rate", stage.pace.map(|pace| format!("{}, burst {}", pace.rate, pace.burst))),
         ("retry", retry),
     ];
     set.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// A job that can be planned only when its turn comes.
+pub fn describe_later(name: &str, file: &Path, absences: &Diagnostics) -> String {
+    let mut text = format!("{name}  ({})\n", file.display());
+    let _ = writeln!(text, "  planned when the jobs that it needs have ended; until then:");
+    for absence in absences.iter() {
+        let _ = writeln!(text, "    {}", escaped(absence.message()));
+    }
+    text
 }
 
 /// The first tasks of `job` as they would run, in each of its stages.
@@ -108,6 +126,9 @@ fn limits(stage: &Stage) -> Vec<(&'static str, String)> {
 /// # Errors
 /// If one of their inputs is bad.
 pub fn dry_run(job: &Job) -> Result<String, InputError> {
+    if job.inputs.are_reported() {
+        return Ok(format!("{}: tasks: {}\n", job.name, tasks(job)?));
+    }
     let mut text = format!("{}: {} tasks, the first as they would run\n", job.name, tasks(job)?);
     for (number, stages) in (1_u32..).zip(first_tasks(job, SHOWN)?) {
         let digits = number.to_string().len();
@@ -124,6 +145,9 @@ fn tasks(job: &Job) -> Result<String, InputError> {
     if let Some(tasks) = job.inputs.tasks() {
         return Ok(HumanCount(tasks).to_string());
     }
+    if job.inputs.are_reported() {
+        return Ok("one for each row of the report that it reads".into());
+    }
     if job.inputs.can_block() {
         return Ok("as many as the input brings".into());
     }
@@ -137,7 +161,7 @@ fn tasks(job: &Job) -> Result<String, InputError> {
 
 /// The first tasks, each in all of its stages. What a stage would find or hand on stands there by its name.
 fn first_tasks(job: &Job, shown: usize) -> Result<Vec<Vec<String>>, InputError> {
-    if job.inputs.can_block() {
+    if job.inputs.can_block() || job.inputs.are_reported() {
         return Ok(Vec::new());
     }
     let payload = Payload::new(PayloadKind::Bytes, b"{payload}".to_vec());
@@ -180,10 +204,10 @@ pub fn models() -> String {
         ],
         [
             "processes",
-            "work that may crash or hang",
-            "isolation, hard timeouts: a crash costs one task",
+            "Python that computes; work that may crash or hang",
+            "all cores in spite of the GIL; isolation, hard timeouts: a crash costs one task",
             "starting, and talking through pipes",
-            "nothing yet: ask for it",
+            "Python functions",
         ],
         [
             "async",

@@ -1,7 +1,7 @@
 //! What standard error shows while a job runs: a bar on a terminal, now and then a line elsewhere.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -17,6 +17,11 @@ const FIRST_LINE: Duration = Duration::from_secs(5);
 
 /// A log hears of a long job at least this often.
 const LONGEST_SILENCE: Duration = Duration::from_mins(5);
+
+/// The bars of all jobs that run now. The control thread ticks ten times a second; a second limit would only drop its
+/// ticks.
+static BARS: LazyLock<MultiProgress> =
+    LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20)));
 
 /// What is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +51,6 @@ enum Display {
         job: ProgressBar,
         /// A line for each stage.
         stages: Vec<ProgressBar>,
-        all: MultiProgress,
     },
     Lines(Mutex<Schedule>),
     Off,
@@ -95,14 +99,17 @@ impl Progress {
     /// Ends the display: the bar goes, what was printed stays.
     pub fn finish(&self) {
         if let Display::Bar { job, stages, .. } = &self.display {
-            stages.iter().chain([job]).for_each(ProgressBar::finish_and_clear);
+            for bar in stages.iter().chain([job]) {
+                bar.finish_and_clear();
+                BARS.remove(bar);
+            }
         }
     }
 
     /// Prints a line to standard error, above the bar if there is one. Lines are printed even where progress is off.
     pub fn println(&self, line: &str) {
         match &self.display {
-            Display::Bar { all, .. } => all.suspend(|| say(line)),
+            Display::Bar { .. } => aside(|| say(line)),
             _ => say(line),
         }
     }
@@ -136,6 +143,11 @@ impl Drop for Progress {
     }
 }
 
+/// Prints something to standard error while there may be bars: they make way for it.
+pub fn aside(print: impl FnOnce()) {
+    if io::stderr().is_terminal() { BARS.suspend(print) } else { print() }
+}
+
 /// `rate` with as many digits as it deserves.
 pub(super) fn human_rate(rate: f64) -> String {
     if rate < 10.0 { format!("{rate:.1}") } else { HumanCount(rate.round() as u64).to_string() }
@@ -154,13 +166,15 @@ fn stage_line(meter: &Meter, elapsed: Duration) -> String {
 
 /// A bar for the job, and below it a line for each stage.
 fn bars(job: &str, total: Option<u64>, meters: &[Arc<Meter>]) -> Display {
-    // The control thread ticks ten times a second; a second limit would only drop its ticks.
-    let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20));
-    let job = all.add(bar(job, total));
+    let job = bar(job, total);
     let style = ProgressStyle::with_template("  {msg}").expect("the template is a constant");
-    let line = |_| all.add(ProgressBar::no_length().with_style(style.clone()));
+    let line = |_| {
+        // Where it is drawn, the others say.
+        let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        BARS.add(line.with_style(style.clone()))
+    };
     let stages = meters.iter().map(line).collect();
-    Display::Bar { job, stages, all }
+    Display::Bar { job, stages }
 }
 
 fn bar(job: &str, total: Option<u64>) -> ProgressBar {
@@ -176,8 +190,9 @@ fn bar(job: &str, total: Option<u64>) -> ProgressBar {
         .expect("the template is a constant")
         .with_key("rate", rate)
         .progress_chars("━╸─");
+    // Where it is drawn, the others say.
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
-    bar.with_style(style).with_prefix(job.to_owned())
+    BARS.add(bar.with_style(style).with_prefix(job.to_owned()))
 }
 
 /// When lines are due.

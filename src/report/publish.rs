@@ -44,6 +44,15 @@ impl Publish<'_> {
         if let Some(message) = &recorder.broken {
             return Err(kept(message, recorder));
         }
+        // Somebody else has written to it: neither may their bytes get into the report, nor be lost.
+        let length = recorder.partial.file().metadata().map(|meta| meta.len());
+        if length.is_ok_and(|length| length != recorder.end) {
+            let partial = recorder.partial.path().display();
+            return Err(ReportError::write(format!(
+                "`{partial}` has been changed by another program while the job ran, and was not made the report; \
+                 move it away to keep it, or start over by --fresh"
+            )));
+        }
         let in_order = self.order == Order::Completion || lock(&recorder.index).in_order();
         let done = if in_order && recorder.kept == 0 && recorder.partial.is_in_place() {
             self.rename(recorder)

@@ -2,20 +2,26 @@
 //! them, even when nothing can be written any more, so that no slot waits for it in vain.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 use std::{io, mem};
 
 use crate::engine::cancel::{Cancel, Cause, Level};
+use crate::job::Order;
 use crate::report::attempts::Attempts;
 use crate::report::begin::Begun;
 use crate::report::order::Index;
 use crate::report::outbox::{Batch, RowInfo, Shared, lock};
 use crate::report::partial::Partial;
+use crate::report::sequence::{Enough, Pass, Sequence};
 use crate::report::state::{ENTRY, Entry, State};
 use crate::report::stats::{Counts, Distribution, Totals};
 use crate::report::sync::Syncer;
 
 /// A batch of fewer bytes is written together with others: thousands of slots may have a row each.
 const SMALL: usize = 16 << 10;
+
+/// So many bytes of rows are written at once, unless a row is longer: what the processor's cache holds.
+const PIECE: usize = 256 << 10;
 
 /// What has been recorded so far.
 #[derive(Debug)]
@@ -30,7 +36,7 @@ pub(super) struct Recorder {
     /// What resuming has to know of them.
     pub(super) state: State,
     /// The length of the partial.
-    end: u64,
+    pub(super) end: u64,
     /// Which row is whose. Shared with the inputs, whose finished ones have their rows already.
     pub(super) index: Arc<Mutex<Index>>,
     /// So many rows are from an earlier run.
@@ -44,21 +50,29 @@ pub(super) struct Recorder {
     /// Why nothing is written any more.
     pub(super) broken: Option<String>,
     syncer: Option<Syncer>,
-    gathered: Batch,
-    spare: Batch,
+    sequence: Sequence,
+    /// What is written next: rows, their entries, and whose they are.
+    rows: Vec<u8>,
     entries: Vec<u8>,
+    tasks: Vec<u64>,
 }
 
 impl Recorder {
-    /// Records behind what the partial has already.
+    /// Records behind what the partial has already. Rows of an earlier run have to be copied into the order of the tasks
+    /// anyway.
     pub(super) fn new(
         shared: Arc<Shared>,
         counts: Arc<Counts>,
         cancel: Arc<Cancel>,
         begun: Begun,
         attempts: Option<Attempts>,
+        order: Order,
     ) -> Self {
         let Begun { partial, state, end, kept, index, .. } = begun;
+        let sequence = match order {
+            Order::Input if kept == 0 => Sequence::in_order(),
+            _ => Sequence::as_they_come(),
+        };
         Self {
             shared,
             counts,
@@ -74,9 +88,10 @@ impl Recorder {
             queue: Distribution::new(),
             broken: None,
             syncer: None,
-            gathered: Batch::default(),
-            spare: Batch::default(),
+            sequence,
+            rows: Vec::new(),
             entries: Vec::new(),
+            tasks: Vec::new(),
         }
     }
 
@@ -88,8 +103,8 @@ impl Recorder {
     /// Records until the report is closed.
     pub(super) fn run(mut self) -> Self {
         loop {
-            let last = self.shared.bell.wait();
-            self.empty_trays();
+            let last = self.shared.bell.wait(self.sequence.due());
+            self.empty_trays(if last { Pass::All } else { Pass::Ready });
             if last {
                 if let Some(error) = self.syncer.take().as_ref().and_then(Syncer::failure) {
                     self.fail(&self.partial.path().display().to_string(), error);
@@ -99,8 +114,11 @@ impl Recorder {
         }
     }
 
-    fn empty_trays(&mut self) {
+    /// Takes what is in the trays, and writes what may be written of it.
+    fn empty_trays(&mut self, which: Pass) {
         let shared = Arc::clone(&self.shared);
+        let now = Instant::now();
+        let mut gathered = self.sequence.spare();
         lock(&shared.trays).retain(|tray| {
             // Asked first: who has let go of the tray does not fill it any more.
             let in_use = Arc::strong_count(tray) > 1;
@@ -108,97 +126,95 @@ impl Recorder {
                 return in_use;
             }
             let mut batch = lock(&tray.batch);
-            let small = batch.size() < SMALL;
-            if small {
-                self.gathered.append(&mut batch);
-            } else {
-                mem::swap(&mut *batch, &mut self.spare);
+            if batch.size() < SMALL {
+                gathered.append(&mut batch);
+                tray.emptied();
+                return in_use;
             }
+            let full = mem::replace(&mut *batch, self.sequence.spare());
             tray.emptied();
             drop(batch);
-            if !small {
-                let mut spare = mem::take(&mut self.spare);
-                self.record(&mut spare);
-                self.spare = spare;
-            }
+            self.take(full, now);
             in_use
         });
-        let mut gathered = mem::take(&mut self.gathered);
-        self.record(&mut gathered);
-        self.gathered = gathered;
+        self.take(gathered, now);
+        while self.write(which, now) {}
     }
 
-    fn record(&mut self, batch: &mut Batch) {
+    fn take(&mut self, batch: Batch, now: Instant) {
         if let Some(attempts) = &mut self.attempts
             && let Err(message) = attempts.append(&batch.attempts)
         {
             self.cancel.raise(Level::Drain, Cause::Report(message));
         }
-        self.write(batch);
         for (queue, run) in batch.rows.iter().filter_map(|row| row.times) {
             self.queue.add(queue);
             self.run.add(run);
         }
         self.totals.merge(&batch.totals);
         self.counts.add(&batch.totals.tally);
-        batch.clear();
+        self.sequence.take(batch, now);
     }
 
+    /// Writes a piece of what may be written; says whether there may be more.
+    ///
     /// Entries first: a row that is there has its entry, whenever the runner is killed.
-    fn write(&mut self, batch: &Batch) {
-        if self.broken.is_some() || batch.rows.is_empty() {
-            return;
+    fn write(&mut self, which: Pass, now: Instant) -> bool {
+        let Self { rows, entries, tasks, end, .. } = self;
+        rows.clear();
+        entries.clear();
+        tasks.clear();
+        let more = self.sequence.pass(which, now, |info, row| {
+            let &RowInfo { identity, length, check, status, .. } = info;
+            Entry { identity, offset: *end + rows.len() as u64, length, check, status }
+                .push(entries);
+            rows.extend_from_slice(row);
+            tasks.push(info.task);
+            if rows.len() >= PIECE { Enough::Yes } else { Enough::No }
+        });
+        if self.broken.is_none() && !tasks.is_empty() {
+            self.write_piece();
         }
+        more
+    }
+
+    fn write_piece(&mut self) {
         let first = self.state.entries();
-        if first + batch.rows.len() as u64 >= u64::from(u32::MAX) {
+        if first + self.tasks.len() as u64 >= u64::from(u32::MAX) {
             let error = io::Error::other("more than 4,294,967,294 rows");
             return self.fail(&self.partial.path().display().to_string(), &error);
         }
-        let described = self.describe(batch);
-        let bytes = batch.rows[..described].iter().map(|row| row.length as usize).sum();
-        let written = match self.partial.append(&batch.bytes[..bytes]) {
-            Ok(()) => bytes,
-            Err((written, error)) => {
-                self.fail(&self.partial.path().display().to_string(), &error);
-                written
-            }
-        };
-        let limit = self.end + written as u64;
-        let mut index = lock(&self.index);
-        let mut next = first;
-        for row in &batch.rows[..described] {
-            if self.end + u64::from(row.length) > limit {
-                break;
-            }
-            index.add(row.task, next);
-            next += 1;
-            self.end += u64::from(row.length);
-        }
-        drop(index);
-        if self.broken.is_some() {
-            let _ = self.partial.truncate(self.end); // half a row would spoil what was kept
-            let _ = self.state.truncate(next);
-        }
-        self.synced();
-    }
-
-    /// Writes the entries of a batch, and says of how many rows.
-    fn describe(&mut self, batch: &Batch) -> usize {
-        self.entries.clear();
-        self.entries.reserve(batch.rows.len() * ENTRY);
-        let mut offset = self.end;
-        for row in &batch.rows {
-            let &RowInfo { identity, length, check, status, .. } = row;
-            Entry { identity, offset, length, check, status }.push(&mut self.entries);
-            offset += u64::from(length);
-        }
-        match self.state.append(&self.entries) {
-            Ok(()) => batch.rows.len(),
+        let described = match self.state.append(&self.entries) {
+            Ok(()) => self.tasks.len(),
             Err((written, error)) => {
                 self.fail(&self.state.path().display().to_string(), &error);
                 written
             }
+        };
+        let written = match self.partial.append(&self.rows[..self.length_of(described)]) {
+            Ok(()) => described,
+            Err((bytes, error)) => {
+                self.fail(&self.partial.path().display().to_string(), &error);
+                (0..=described).rfind(|&rows| self.length_of(rows) <= bytes).unwrap_or(0)
+            }
+        };
+        let mut index = lock(&self.index);
+        for (task, row) in self.tasks[..written].iter().zip(first..) {
+            index.add(*task, row);
         }
+        drop(index);
+        self.end += self.length_of(written) as u64;
+        if self.broken.is_some() {
+            let _ = self.partial.truncate(self.end); // half a row would spoil what was kept
+            let _ = self.state.truncate(first + written as u64);
+        }
+        self.synced();
+    }
+
+    /// The length of the first `rows` rows of a piece, in bytes.
+    fn length_of(&self, rows: usize) -> usize {
+        let entry = self.entries.chunks_exact(ENTRY).nth(rows).and_then(Entry::read);
+        entry.map_or(self.rows.len(), |entry| (entry.offset - self.end) as usize)
     }
 
     /// Nothing is written any more, and nothing new started.

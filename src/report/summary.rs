@@ -8,7 +8,7 @@ use crate::engine::task::Status;
 use crate::report::outbox::Failure;
 use crate::report::recorder::Recorder;
 use crate::report::stats::{Spread, Totals};
-use crate::report::{JobFacts, RunFacts};
+use crate::report::{JobFacts, RunFacts, ServiceTimes};
 
 /// What a finished job came to.
 #[derive(Clone, Debug)]
@@ -28,6 +28,10 @@ pub struct Summary {
     pub wall: Duration,
     /// The part of `wall` before the pool was ready.
     pub startup: Duration,
+    /// What services took of `wall`.
+    pub services: ServiceTimes,
+    /// How long computations have held an event loop that others shared.
+    pub held: Duration,
     /// Run times of the last attempts of all tasks that were started; `None` if none was.
     pub run: Option<Spread>,
     /// Queue times of the same tasks.
@@ -62,6 +66,8 @@ impl Summary {
             kept: 0,
             wall: finished.since(facts.started),
             startup: facts.startup,
+            services: facts.services,
+            held: facts.held,
             run: recorder.run.spread(),
             queue: recorder.queue.spread(),
             started: facts.calendar.time(facts.started),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use csv::ByteRecord;
 
 use crate::engine::task::Status;
+use crate::job::Job;
 use crate::report::layout::is_formula;
 use crate::report::number::{seconds, thousandths};
 use crate::report::publish::replace;
@@ -52,7 +53,7 @@ pub(super) fn replace_row(
     summary: &Summary,
 ) -> Result<Option<String>, ReportError> {
     let path = results.join("summary.csv");
-    put(results, &path, summary).map_err(|error| {
+    put(results, &path, &row(summary)).map_err(|error| {
         ReportError::write(format!(
             "failed to write `{}`: {error}; `{}` is complete",
             path.display(),
@@ -61,7 +62,42 @@ pub(super) fn replace_row(
     })
 }
 
-fn put(results: &Path, path: &Path, summary: &Summary) -> io::Result<Option<String>> {
+/// Puts the row of a job that was skipped into `summary.csv`: nothing was measured. `plan` is what it would have run,
+/// if that is known; `reason` says why it did not. Returns what the user should be warned of.
+///
+/// # Errors
+/// If it could not be written.
+pub fn skip(
+    results: &Path,
+    job: &str,
+    plan: Option<&Job>,
+    reason: &str,
+) -> Result<Option<String>, ReportError> {
+    let path = results.join("summary.csv");
+    let row = COLUMNS.map(|column| match column {
+        "job" => job.into(),
+        "model" => plan.map(|job| job.stages[0].model.name().into()).unwrap_or_default(),
+        "concurrency" => plan.map(slots).unwrap_or_default(),
+        "tasks" | "ok" | "failed" | "timeout" | "crashed" | "cancelled" => "0".into(),
+        "skipped" => "1".into(),
+        "reason" => safe(reason),
+        "runner_version" => env!("CARGO_PKG_VERSION").into(),
+        "cores" => cores(),
+        _ => String::new(),
+    });
+    put(results, &path, &row).map_err(|error| {
+        ReportError::write(format!("failed to write `{}`: {error}", path.display()))
+    })
+}
+
+/// Of all its stages.
+fn slots(job: &Job) -> String {
+    job.stages.iter().map(|stage| stage.concurrency).sum::<usize>().to_string()
+}
+
+type Row = [String; COLUMNS.len()];
+
+fn put(results: &Path, path: &Path, row: &Row) -> io::Result<Option<String>> {
     fs::create_dir_all(results)?;
     let lock = File::options()
         .write(true)
@@ -99,7 +135,7 @@ fn put(results: &Path, path: &Path, summary: &Summary) -> io::Result<Option<Stri
             ));
         }
     }
-    table.put(&row(summary));
+    table.put(row);
     replace(path, |file| table.write(file))?;
     Ok(warning)
 }
@@ -164,7 +200,7 @@ impl Table {
     }
 
     /// Replaces the first row of this job, drops further ones; a new job comes last.
-    fn put(&mut self, row: &[String; COLUMNS.len()]) {
+    fn put(&mut self, row: &Row) {
         let row: Vec<_> = row.iter().map(|cell| cell.clone().into_bytes()).collect();
         let is_job = |other: &Vec<Vec<u8>>| other[0] == row[0];
         let at = self.rows.iter().position(is_job).unwrap_or(self.rows.len());
@@ -183,7 +219,7 @@ impl Table {
 }
 
 /// The job's row, in the order of [`COLUMNS`].
-fn row(summary: &Summary) -> [String; COLUMNS.len()] {
+fn row(summary: &Summary) -> Row {
     let Summary { totals, run, .. } = summary;
     let count = |status| totals.tally.get(status).to_string();
     let text = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
@@ -218,8 +254,12 @@ fn row(summary: &Summary) -> [String; COLUMNS.len()] {
         utc(summary.finished),
         safe(&summary.reason),
         env!("CARGO_PKG_VERSION").into(),
-        std::thread::available_parallelism().map(|cores| cores.to_string()).unwrap_or_default(),
+        cores(),
     ]
+}
+
+fn cores() -> String {
+    std::thread::available_parallelism().map(|cores| cores.to_string()).unwrap_or_default()
 }
 
 fn safe(text: &str) -> String {
@@ -232,6 +272,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::engine::task::{CpuTime, Outcome};
+    use crate::report::ServiceTimes;
     use crate::report::stats::{Spread, Totals};
 
     pub(crate) fn summary(job: &str) -> Summary {
@@ -258,6 +299,8 @@ pub(super) mod tests {
             kept: 0,
             wall: ms(1500),
             startup: ms(1),
+            services: ServiceTimes::default(),
+            held: Duration::ZERO,
             run: Some(run),
             queue: Some(run),
             started: UNIX_EPOCH,

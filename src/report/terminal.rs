@@ -34,6 +34,16 @@ pub fn say(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// Prints lines to standard error.
+pub fn note(lines: &str) {
+    let _ = io::stderr().write_all(lines.as_bytes()); // nobody who could be told
+}
+
+/// Warns on standard error of what concerns no job in particular.
+pub fn warn(warning: &str) {
+    note(&format!("warning: {}\n", escaped(warning)));
+}
+
 fn explanation(summaries: &[Summary]) -> String {
     let mut out = String::new();
     for summary in summaries {
@@ -134,9 +144,12 @@ fn paths(summaries: &[Summary]) -> String {
     for summary in summaries {
         let _ = writeln!(out, "{}", escaped(&summary.report.display().to_string()));
     }
-    if let Some(folder) = summaries.first().and_then(|summary| summary.report.parent()) {
-        let path = folder.join("summary.csv").display().to_string();
-        let _ = writeln!(out, "{}", escaped(&path));
+    let folders: Vec<_> = summaries.iter().filter_map(|summary| summary.report.parent()).collect();
+    for (index, folder) in folders.iter().enumerate() {
+        if !folders[..index].contains(folder) {
+            let path = folder.join("summary.csv").display().to_string();
+            let _ = writeln!(out, "{}", escaped(&path));
+        }
     }
     out
 }

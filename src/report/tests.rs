@@ -70,6 +70,8 @@ fn facts() -> RunFacts {
     RunFacts {
         started: Moment::now(),
         startup: Duration::ZERO,
+        services: ServiceTimes::default(),
+        held: Duration::ZERO,
         calendar: Calendar::now(),
         reason: String::new(),
         cpu: None,
@@ -297,10 +299,13 @@ fn a_disk_too_full_to_sort_on_keeps_every_row() {
     let fixture = Fixture::new();
     let report = fixture.start_in(disk.path().to_owned()).unwrap();
     let mut outbox = report.outbox();
-    (1..=2_000).rev().for_each(|number| outbox.put(record(number)));
+    outbox.put(record(2_000));
+    let partial = disk.path().join("a.csv.partial");
+    wait_until(|| tasks(&fs::read_to_string(&partial).unwrap()).len() == 1); // the others come too late for the order
+    (1..2_000).for_each(|number| outbox.put(record(number)));
     let error = report.finish(facts()).unwrap_err();
     assert!(error.to_string().contains("the 2000 rows written so far are kept"), "{error}");
-    let partial = fs::read_to_string(disk.path().join("a.csv.partial")).unwrap();
+    let partial = fs::read_to_string(&partial).unwrap();
     assert_eq!(tasks(&partial).len(), 2_000);
     assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 2, "no temporary file is left");
 }

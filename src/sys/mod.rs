@@ -27,8 +27,8 @@ use crate::engine::task::CpuTime;
 pub struct SignalMask(libc::sigset_t);
 
 impl SignalMask {
-    /// Blocks every signal in this thread, and those that it starts, and gives SIGPIPE its default back (Rust ignores
-    /// it, and what is ignored stays so in a child). Returns what was blocked before: what a child starts with.
+    /// Blocks every signal in this thread, and those that it starts, and gives SIGPIPE and SIGXFSZ their default back
+    /// (Rust and [`ignore_file_limit`] ignore them, and what is ignored stays so in a child). Returns what was blocked before: what a child starts with.
     ///
     /// Blocked signals do not survive into a child that gets this mask; ignored ones would.
     pub fn block_all() -> Self {
@@ -38,6 +38,7 @@ impl SignalMask {
         // arguments. No handler is installed.
         unsafe {
             libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            libc::signal(libc::SIGXFSZ, libc::SIG_DFL);
             let mut all = MaybeUninit::uninit();
             libc::sigfillset(all.as_mut_ptr());
             libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
@@ -60,6 +61,13 @@ fn restore_internal_signals() {
             libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, nowhere, mask_bytes)
         };
     }
+}
+
+/// Makes writing beyond the file size limit (`ulimit -f`) an error like that of a full disk, instead of the end of this
+/// process.
+pub fn ignore_file_limit() {
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 /// Stops this process, all of its threads, as SIGSTOP does; returns when it has been let go on (SIGCONT).

@@ -188,7 +188,7 @@ fn read_path(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<String>> {
     for folder in &folders {
         let absolute = plan.folder().join(folder);
         if !absolute.exists() {
-            plan.error(span.clone(), format!("there is no folder `{folder}`"));
+            plan.absent(span.clone(), format!("there is no folder `{folder}`"), None);
             return None;
         }
         path.push(absolute.to_string_lossy().into_owned());
@@ -245,17 +245,14 @@ fn read_interpreter(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<PathBuf
             return Some(inside);
         }
         let message = format!("`{text}` is a folder without `bin/python`: no virtual environment");
-        plan.error_with_help(given.span(), message, format!("make one: `python3 -m venv {text}`"));
+        plan.absent(given.span(), message, Some(format!("make one: `python3 -m venv {text}`")));
         return None;
     }
     let found = places.find(text.as_bytes());
     found
         .map_err(|error: Unusable| {
             let (message, help) = error.explain(text, plan.folder());
-            match help {
-                Some(help) => plan.error_with_help(given.span(), message, help),
-                None => plan.error(given.span(), message),
-            }
+            plan.absent(given.span(), message, help);
         })
         .ok()
 }

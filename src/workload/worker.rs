@@ -172,7 +172,7 @@ fn read_cwd(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<CString> {
         };
         folder.push(cwd);
         if !folder.is_dir() {
-            plan.error(table.span_of("cwd"), format!("there is no folder `{cwd}`"));
+            plan.absent(table.span_of("cwd"), format!("there is no folder `{cwd}`"), None);
             return None;
         }
     }
@@ -207,9 +207,6 @@ fn find(name: &str, places: &Places, table: &Table<'_>, plan: &Planner<'_>) -> O
         Err(reason) => reason,
     };
     let (message, help) = reason.explain(name, plan.folder());
-    match help {
-        Some(help) => plan.error_with_help(table.span_of("argv"), message, help),
-        None => plan.error(table.span_of("argv"), message),
-    }
+    plan.absent(table.span_of("argv"), message, help);
     None
 }

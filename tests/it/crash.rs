@@ -47,17 +47,22 @@ type Rows = HashMap<String, Vec<String>>;
 
 #[test]
 fn whatever_is_killed_nothing_is_lost_and_nothing_done_twice() {
+    campaign(20, |rng| format!("done after {} kills", Campaign::new(rng).run()));
+}
+
+/// Runs `round` again and again, for `RUNNER_CRASH_SECONDS` or else so many seconds, but at least once.
+pub fn campaign(seconds: u64, mut round: impl FnMut(&mut Rng) -> String) {
     let variable = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seconds = variable("RUNNER_CRASH_SECONDS").unwrap_or(20);
+    let seconds = variable("RUNNER_CRASH_SECONDS").unwrap_or(seconds);
     let seed = variable("RUNNER_CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("RUNNER_CRASH_SEED={seed}");
     let start = Instant::now();
     let mut rng = Rng::with_seed(seed);
     let mut rounds = 0;
     while rounds == 0 || start.elapsed() < Duration::from_secs(seconds) {
-        let kills = Campaign::new(&mut rng).run();
+        let done = round(&mut rng);
         rounds += 1;
-        println!("round {rounds}: done after {kills} kills");
+        println!("round {rounds}: {done}");
     }
 }
 
@@ -99,7 +104,7 @@ impl<'a> Campaign<'a> {
                 child.kill().unwrap();
             }
             let output = child.wait_with_output().unwrap();
-            self.no_child_is_left();
+            no_child_is_left(self.folder.path());
             if let Some(status) = ended {
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
                 assert_eq!(status.code(), Some(0), "{said}");
@@ -120,16 +125,6 @@ impl<'a> Campaign<'a> {
         command.args(["--resume", "-q", "commands.toml", "computations.toml"]);
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the runner starts")
-    }
-
-    /// Everything that a run starts works in its folder.
-    fn no_child_is_left(&self) {
-        let folder = fs::canonicalize(self.folder.path()).unwrap();
-        wait_until("no child is left", || {
-            let mut processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-            let here = |path: &Path| fs::read_link(path.join("cwd")).is_ok_and(|cwd| cwd == folder);
-            (!processes.any(|process| here(&process.path()))).then_some(())
-        });
     }
 
     /// Notes what must not change any more, and sometimes tears the end as a power cut would.
@@ -187,6 +182,16 @@ impl<'a> Campaign<'a> {
             }
         }
     }
+}
+
+/// Waits until nothing works in `folder` any more, as everything does that a run there has started.
+pub fn no_child_is_left(folder: &Path) {
+    let folder = fs::canonicalize(folder).unwrap();
+    wait_until("no child is left", || {
+        let mut processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        let here = |path: &Path| fs::read_link(path.join("cwd")).is_ok_and(|cwd| cwd == folder);
+        (!processes.any(|process| here(&process.path()))).then_some(())
+    });
 }
 
 /// The rows of a partial that are whole.

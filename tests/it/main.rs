@@ -2,9 +2,13 @@
 
 mod support;
 
+mod batches;
+mod campaigns;
 mod command_line;
 mod commands;
+mod compare;
 mod crash;
+mod disk;
 mod fuzz_smoke;
 mod http;
 mod inputs;
@@ -13,6 +17,7 @@ mod limits;
 mod models;
 mod orphans;
 mod pausing;
+mod python;
 mod reports;
 mod resume;
 mod retries;

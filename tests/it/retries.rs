@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::{Ran, Report, TestJob};
+use crate::support::{Ran, Report, TestJob, wait_until};
 
 const MODELS: [&str; 4] = ["sequential", "threads", "processes", "async"];
 
@@ -177,6 +177,63 @@ fn a_dead_worker_is_an_attempt() {
     let mut attempts = ran.report().column("attempts");
     attempts.sort();
     assert_eq!(attempts, ["1", "1", "1", "2"]);
+}
+
+/// Kills the worker process of every attempt at the first of three tasks.
+fn poison(max_attempts: usize) -> Ran {
+    let text = format!(
+        r#"
+        model = "processes"
+        [inputs]
+        values = [1000000000000000, 1, 2]
+        [workload.compute]
+        function = "count_down"
+        [limits]
+        concurrency = 1
+        [retry]
+        max_attempts = {max_attempts}
+        delay = "1ms"
+        "#
+    );
+    let running = TestJob::new(&text).spawn();
+    let mut killed = Vec::new();
+    while killed.len() < max_attempts {
+        let worker = wait_until("a new worker is busy", || {
+            let launcher = crate::models::children(running.pid()).first().copied()?;
+            let worker = crate::models::children(launcher).first().copied()?;
+            (!killed.contains(&worker) && cpu_ticks(worker) >= 10).then_some(worker)
+        });
+        let pid = rustix::process::Pid::from_raw(worker).unwrap();
+        rustix::process::kill_process(pid, Signal::KILL).unwrap();
+        killed.push(worker);
+    }
+    running.wait()
+}
+
+/// Processor time of a process in user mode, in hundredths of a second.
+fn cpu_ticks(pid: i32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let behind_name = stat.rsplit(')').next().unwrap_or_default();
+    behind_name.split_ascii_whitespace().nth(11).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn a_task_that_ends_every_worker_is_quarantined() {
+    let ran = poison(3);
+    ran.exit(3).rows("task,status,attempts", &["1,crashed,3", "2,ok,1", "3,ok,1"]);
+    let error = &ran.report().column("error")[0];
+    assert_eq!(error, "quarantined, 3 workers died of it: the worker process died: SIGKILL");
+    let attempts = attempts(&ran);
+    let of_the_first: Vec<_> =
+        attempts.select("task,error").into_iter().filter(|row| row.starts_with("1,")).collect();
+    assert_eq!(of_the_first, ["1,the worker process died: SIGKILL"; 3]);
+}
+
+#[test]
+fn a_single_attempt_is_the_last_even_if_the_worker_died() {
+    let ran = poison(1);
+    ran.exit(3).rows("task,status,attempts", &["1,crashed,1", "2,ok,1", "3,ok,1"]);
+    assert_eq!(ran.report().column("error")[0], "the worker process died: SIGKILL");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::support::{TestJob, runner};
 
@@ -45,6 +46,29 @@ fn the_example_jobs_all_end_well() {
 }
 
 #[test]
+fn the_example_of_two_jobs_ends_well() {
+    let results = tempfile::tempdir().unwrap();
+    let jobs = ["jobs/pipeline/digest.toml", "jobs/pipeline/measure.toml"];
+    ends_well(
+        runner()
+            .args(jobs.map(|job| root().join(job)))
+            .args(["--jobs", "2", "--results"])
+            .arg(results.path()),
+    );
+}
+
+#[test]
+fn the_example_workers_all_end_well() {
+    let results = tempfile::tempdir().unwrap();
+    let mut jobs = vec!["jobs/worker/factors.toml", "jobs/worker/squares.toml"];
+    if Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        jobs.push("jobs/worker/waits.toml");
+    }
+    let jobs = jobs.into_iter().map(|job| root().join(job));
+    ends_well(runner().args(jobs).arg("--results").arg(results.path()));
+}
+
+#[test]
 fn the_example_with_a_server_ends_well_on_another_port() {
     let results = tempfile::tempdir().unwrap();
     // The example names a port, as an example must; a test takes one that is free.
@@ -84,7 +108,7 @@ fn the_example_with_stages_ends_well_on_another_port() {
 }
 
 #[track_caller]
-fn ends_well(command: &mut std::process::Command) {
+fn ends_well(command: &mut Command) {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned()
         + &String::from_utf8_lossy(&output.stdout);

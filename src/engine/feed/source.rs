@@ -13,12 +13,11 @@ use crate::report::Kept;
 
 /// An input and its number, from 1 in input order.
 pub(super) type Numbered = Result<(u64, Fields), InputError>;
-type NumberedReader = Box<dyn Iterator<Item = Numbered> + Send>;
 
 /// Where new inputs come from.
 pub(super) enum Source {
     /// Read by whoever takes: nothing here can block for long.
-    Direct(NumberedReader),
+    Direct(Reader),
     /// Read by a thread of its own, since it can block.
     Channel {
         receiver: Receiver<Numbered>,
@@ -41,7 +40,7 @@ impl Source {
         kept: Option<Arc<Kept>>,
         slots: usize,
     ) -> io::Result<Self> {
-        let reader = unfinished(reader, kept);
+        let reader = Reader { inputs: reader, number: 0, kept };
         if inputs.can_block() {
             let receiver = read_aside(reader, 2 * slots)?;
             return Ok(Self::Channel { receiver, arrived: VecDeque::new() });
@@ -91,23 +90,36 @@ impl Source {
 }
 
 /// Numbers the inputs, and leaves out those that an earlier run has finished.
-fn unfinished(reader: InputReader, kept: Option<Arc<Kept>>) -> NumberedReader {
-    let mut numbered = (1..).zip(reader).map(|(number, input)| Ok((number, input?)));
-    let Some(kept) = kept else { return Box::new(numbered) };
-    Box::new(std::iter::from_fn(move || {
-        let next = numbered.find(|input| {
-            !input.as_ref().is_ok_and(|(number, fields)| kept.claim(*number, fields))
-        });
-        if next.is_none() {
-            kept.inputs_ended();
+pub(super) struct Reader {
+    inputs: InputReader,
+    /// Of the last one.
+    number: u64,
+    kept: Option<Arc<Kept>>,
+}
+
+impl Iterator for Reader {
+    type Item = Numbered;
+
+    #[inline]
+    fn next(&mut self) -> Option<Numbered> {
+        loop {
+            let Some(input) = self.inputs.next() else {
+                self.kept.iter().for_each(|kept| kept.inputs_ended());
+                return None;
+            };
+            self.number += 1;
+            match (input, &self.kept) {
+                (Err(error), _) => return Some(Err(error)),
+                (Ok(fields), Some(kept)) if kept.claim(self.number, &fields) => (),
+                (Ok(fields), _) => return Some(Ok((self.number, fields))),
+            }
         }
-        next
-    }))
+    }
 }
 
 /// Reads inputs in a thread of its own. It ends with the inputs, or when the feed is gone; one that is blocked in a
 /// read ends with the process.
-fn read_aside(reader: NumberedReader, capacity: usize) -> io::Result<Receiver<Numbered>> {
+fn read_aside(reader: Reader, capacity: usize) -> io::Result<Receiver<Numbered>> {
     let (sender, receiver) = async_channel::bounded(capacity);
     std::thread::Builder::new().name("inputs".into()).spawn(move || {
         for numbered in reader {

@@ -15,6 +15,7 @@ use crate::engine::place::Shared;
 use crate::engine::run::{Run, RunError};
 use crate::engine::slot;
 use crate::model;
+use crate::workload::Nature;
 
 /// Runs every stage in loops of its own, and returns when all have ended. The first one has this thread.
 pub(super) fn run_stages(run: &Arc<Run>) -> Result<(), RunError> {
@@ -61,11 +62,18 @@ fn failed(run: &Run, error: RunError) -> RunError {
 /// One loop: its slots, polled on this thread until they have ended.
 fn run_loop(run: &Arc<Run>, stage: usize, slots: Range<usize>) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
     if slots.len() == 1 {
-        runtime.block_on(slot::run(run, stage, &Shared::new(1), slots.start + 1));
+        let shared = Shared::new(1);
+        let slot = slot::run(run, stage, &shared, slots.start + 1);
+        if run.stage(stage).0.workload.nature() == Nature::Hosted {
+            // Its program is seen to by a task of its own.
+            local.block_on(&runtime, slot);
+        } else {
+            runtime.block_on(slot);
+        }
         return Ok(());
     }
-    let local = LocalSet::new();
     let shared = Rc::new(Shared::new(slots.len()));
     let slots: Vec<_> = slots
         .map(|index| {

@@ -68,11 +68,16 @@ impl Watch {
         Duration::from_nanos(self.ready_nanos.load(Ordering::Relaxed))
     }
 
+    /// How long tasks that compute have held their loop.
+    pub(super) fn held_for(&self) -> Duration {
+        Duration::from_nanos(self.held_nanos.load(Ordering::Relaxed))
+    }
+
     /// What is to be said about loops that were held.
     pub(super) fn held_note(&self) -> Option<String> {
         /// What nobody notices is not said.
         const WORTH_SAYING: Duration = Duration::from_millis(1);
-        let held = Duration::from_nanos(self.held_nanos.load(Ordering::Relaxed));
+        let held = self.held_for();
         let longest = Duration::from_nanos(self.longest_nanos.load(Ordering::Relaxed));
         (held >= WORTH_SAYING).then(|| {
             format!(

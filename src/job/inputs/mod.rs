@@ -12,6 +12,7 @@ mod listed;
 mod plan;
 mod range;
 mod records;
+mod reported;
 mod select;
 
 use std::fmt;
@@ -25,9 +26,11 @@ use range::Range;
 use records::{InputFile, Kept, Records, Stream};
 use select::{Select, Shuffled};
 
-pub(super) use plan::read;
+pub(super) use plan::{Around, read};
+pub use reported::Reported;
 
 use crate::job::Fields;
+use crate::report::Reading;
 
 /// The inputs of a job, planned.
 #[derive(Debug)]
@@ -86,6 +89,8 @@ enum Format {
     Csv(Vec<String>),
     /// With the keys of the first object, likewise.
     Jsonl(Vec<String>),
+    /// The report of a job that this one needs.
+    Report(Reading),
 }
 
 /// Which inputs become tasks; applied in this order.
@@ -115,6 +120,11 @@ impl Inputs {
             Source::File { file, .. } => file.can_block(),
             Source::Counted(_) | Source::Glob(_) => false,
         }
+    }
+
+    /// Whether they are the rows of a report, which is there only when the job that makes it has ended.
+    pub fn are_reported(&self) -> bool {
+        matches!(&self.source, Source::File { format: Format::Report(_), .. })
     }
 
     /// Whether standard input is read.
@@ -205,6 +215,10 @@ fn open_file(
         Format::Csv(header) => {
             let rows = csv::Rows::new(file.clone(), reader)?;
             if rows.header() == header { Ok(Box::new(rows)) } else { Err(changed()) }
+        }
+        Format::Report(reading) => {
+            let rows = csv::Rows::of_report(file.clone(), reader, reading.clone())?;
+            if rows.header() == reading.columns() { Ok(Box::new(rows)) } else { Err(changed()) }
         }
         Format::Jsonl(keys) => {
             let objects = jsonl::Objects::new(file.clone(), reader)?;

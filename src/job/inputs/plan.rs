@@ -11,15 +11,26 @@ use super::lines::Separator;
 use super::listed::{self, Matrix};
 use super::range::Range;
 use super::records::{InputFile, Kept};
-use super::{Counted, Format, InputError, Inputs, Selection, Source, csv, jsonl};
+use super::{Counted, Format, InputError, Inputs, Reported, Selection, Source, csv, jsonl};
 use crate::diagnostic::Diagnostic;
 use crate::job::Fields;
 use crate::job::document::inside;
+use crate::job::planner::Absent;
 use crate::job::table::Table;
 
 /// The sources that there are.
-const SOURCES: [&str; 9] =
-    ["values", "range", "lines", "csv", "jsonl", "glob", "matrix", "zip", "repeat"];
+const SOURCES: [&str; 10] =
+    ["values", "range", "lines", "csv", "jsonl", "glob", "matrix", "zip", "repeat", "job"];
+
+/// What `[inputs]` has to know of the rest of the world.
+pub(in crate::job) struct Around<'a> {
+    /// Relative paths start here.
+    pub folder: &'a Path,
+    /// What becomes of a file that is not there.
+    pub absent: Absent,
+    /// What the job of this name leaves; `None` while that is not known.
+    pub reported: &'a dyn Fn(&str) -> Option<Reported>,
+}
 
 /// What `[inputs]` came to.
 #[derive(Debug)]
@@ -33,15 +44,15 @@ pub(in crate::job) struct Planned {
 /// A source and the names of its fields. No names: there is no input that could tell.
 type Found = (Option<Vec<String>>, Source);
 
-/// Reads `[inputs]`; paths start at `folder`.
-pub(in crate::job) fn read(table: Option<Table<'_>>, folder: &Path) -> Planned {
+/// Reads `[inputs]`.
+pub(in crate::job) fn read(table: Option<Table<'_>>, around: &Around<'_>) -> Planned {
     let Some(mut table) = table else {
         return Planned { fields: Some(Vec::new()), inputs: Some(once(Selection::default())) };
     };
-    let before = table.document().errors();
+    let before = table.document().troubles();
     let present = mark_sources(&mut table);
     let found = match present[..] {
-        [source] => source_of(source, &mut table, folder),
+        [source] => source_of(source, &mut table, around),
         [] => no_source(&table),
         [first, second, ..] => {
             two_sources(first, second, &table);
@@ -60,7 +71,7 @@ pub(in crate::job) fn read(table: Option<Table<'_>>, folder: &Path) -> Planned {
     let document = table.document();
     table.finish();
     let inputs = found
-        .filter(|_| document.errors() == before)
+        .filter(|_| document.troubles() == before)
         .map(|(_, source)| Inputs { source, selection });
     Planned { fields, inputs }
 }
@@ -70,7 +81,7 @@ fn once(selection: Selection) -> Inputs {
     Inputs { source: counted(Counted::Rows(vec![Fields::default()])), selection }
 }
 
-fn counted(counted: Counted) -> Source {
+pub(super) fn counted(counted: Counted) -> Source {
     Source::Counted(Arc::new(counted))
 }
 
@@ -113,7 +124,7 @@ fn two_sources(first: &str, second: &str, table: &Table<'_>) {
     );
 }
 
-fn source_of(source: &'static str, table: &mut Table<'_>, folder: &Path) -> Option<Found> {
+fn source_of(source: &'static str, table: &mut Table<'_>, around: &Around<'_>) -> Option<Found> {
     let input = || Some(vec!["input".to_owned()]);
     match source {
         "values" => {
@@ -138,20 +149,36 @@ fn source_of(source: &'static str, table: &mut Table<'_>, folder: &Path) -> Opti
         }
         "glob" => {
             let pattern = table.get::<String>("glob")?;
-            let glob = Glob::new(pattern.get_ref(), folder);
+            let glob = Glob::new(pattern.get_ref(), around.folder);
             let glob =
                 glob.map_err(|message| table.document().error(&pattern.span(), message)).ok()?;
             Some((input(), Source::Glob(glob)))
         }
-        _ => file_source(source, table, folder),
+        "job" => report_source(table, around),
+        _ => file_source(source, table, around),
     }
 }
 
+/// `job`: a name that no job has is said where the order of the jobs is made.
+fn report_source(table: &mut Table<'_>, around: &Around<'_>) -> Option<Found> {
+    let name = table.get::<String>("job")?;
+    let Some(reported) = (around.reported)(name.get_ref()) else {
+        let message = format!("what `{}` reports is not known yet", name.get_ref());
+        let place = table.document().place(&name.span());
+        table.document().report_absent(Diagnostic::new(message).at(place));
+        return None;
+    };
+    Some((Some(reported.fields()), reported.source()))
+}
+
 /// `lines`, `csv`, `jsonl`.
-fn file_source(source: &'static str, table: &mut Table<'_>, folder: &Path) -> Option<Found> {
+fn file_source(source: &'static str, table: &mut Table<'_>, around: &Around<'_>) -> Option<Found> {
     let name: Spanned<String> = table.get(source)?;
-    let wrong = |message: String| table.document().error(&name.span(), message);
-    let file = InputFile::find(name.get_ref(), folder).map_err(wrong).ok()?;
+    let document = table.document();
+    let place = || document.place(&name.span());
+    let wrong =
+        |message: String| around.absent.note(document, Diagnostic::new(message).at(place()));
+    let file = InputFile::find(name.get_ref(), around.folder).map_err(wrong).ok()?;
     let (fields, format, kept) = match source {
         "lines" => {
             let null = table.get::<bool>("null").is_some_and(Spanned::into_inner);

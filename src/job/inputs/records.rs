@@ -45,6 +45,11 @@ impl InputFile {
         Ok(Self { path, shown: format!("`{name}`"), regular: metadata.is_file() })
     }
 
+    /// A report that is going to be at `path`.
+    pub fn report(path: PathBuf) -> Self {
+        Self { shown: format!("`{}`", path.display()), path, regular: true }
+    }
+
     /// Whether it is the runner's standard input.
     pub fn is_stdin(&self) -> bool {
         self.path.as_os_str().is_empty()

@@ -1,9 +1,10 @@
 //! Which keys there are, to say of an unknown one what it could be.
 
 use crate::diagnostic::nearest;
+use crate::job::runner_toml;
 
 /// Every key, by its table; `*` is any name. [`check`] keeps it complete.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 16] = [
     (
         "",
         &[
@@ -18,6 +19,8 @@ const HOMES: [(&str, &[&str]); 14] = [
             "report",
             "services",
             "stages",
+            "needs",
+            "exclusive",
         ],
     ),
     ("stages", &["name", "model", "workload", "limits", "retry", "columns", "max_payload"]),
@@ -25,7 +28,7 @@ const HOMES: [(&str, &[&str]); 14] = [
         "inputs",
         &[
             "values", "range", "lines", "null", "csv", "jsonl", "glob", "matrix", "zip", "repeat",
-            "where", "shuffle", "skip", "limit",
+            "job", "where", "shuffle", "skip", "limit",
         ],
     ),
     (
@@ -41,6 +44,7 @@ const HOMES: [(&str, &[&str]); 14] = [
             "min_free_memory",
             "stop_after_failures",
             "on_stop",
+            "group",
         ],
     ),
     ("retry", &["max_attempts", "delay", "max_delay", "on"]),
@@ -83,10 +87,9 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("workload.worker", &["argv", "args", "kwargs", "env", "cwd", "ready_timeout"]),
     ("columns.*", &["regex", "json", "header"]),
     ("services.*", &["argv", "env", "cwd", "ready", "timeout"]),
+    (runner_toml::TABLE, &["results", "groups", "defaults"]),
+    ("runner.toml.defaults", &["limits", "retry", "report"]),
 ];
-
-/// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
-const LATER: [(&str, &[&str]); 3] = [("", &["needs"]), ("workload", &[]), ("inputs", &["job"])];
 
 /// Every key that a job file can have, without its table.
 pub fn known_keys() -> impl Iterator<Item = &'static str> {
@@ -97,17 +100,12 @@ pub fn known_keys() -> impl Iterator<Item = &'static str> {
 pub(super) fn check(table: &str, asked: &[&'static str]) {
     let home = HOMES.iter().find(|(home, _)| matches(home, table));
     let is_listed = |key: &&str| home.is_none_or(|(_, keys)| keys.contains(key));
-    let later =
-        |key: &&str| LATER.iter().any(|(home, keys)| matches(home, table) && keys.contains(key));
-    debug_assert!(asked.iter().all(|key| is_listed(key) || later(key)), "[{table}]: {asked:?}");
+    debug_assert!(asked.iter().all(|key| is_listed(key)), "[{table}]: {asked:?}");
 }
 
 /// What is wrong with `key` in `table`, of which `asked` are the keys that it can have, and the way out.
 pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String, Option<String>) {
     let unknown = format!("unknown key `{key}`");
-    if LATER.iter().any(|(home, keys)| matches(home, table) && keys.contains(&key)) {
-        return (format!("`{key}` is not supported yet"), None);
-    }
     if let Some(near) = nearest(key, asked.iter().copied()) {
         return (unknown, Some(format!("did you mean `{near}`?")));
     }
@@ -117,19 +115,29 @@ pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String
             .map(|(home, _)| *home)
     };
     if let Some(home) = elsewhere(&HOMES) {
-        let home = if home.is_empty() {
-            "above the first `[table]` of the file".into()
-        } else {
-            format!("in `[{home}]`")
+        let home = match home {
+            runner_toml::TABLE => "in a `runner.toml` beside the job file".into(),
+            _ if table == runner_toml::TABLE && ["limits", "retry", "report"].contains(&home) => {
+                format!("in `[defaults.{home}]`")
+            }
+            _ if table.starts_with(runner_toml::TABLE) => "in a job file".into(),
+            "" => "above the first `[table]` of the file".into(),
+            _ => format!("in `[{home}]`"),
         };
         return (unknown, Some(format!("it belongs {home}")));
     }
-    if elsewhere(&LATER).is_some() {
-        return (format!("`{key}` is not supported yet"), None);
-    }
     let keys: Vec<_> = asked.iter().map(|key| format!("`{key}`")).collect();
-    let of = if table.is_empty() { "a job".into() } else { format!("`[{table}]`") };
+    let of = match table {
+        "" => "a job".into(),
+        runner_toml::TABLE => "a `runner.toml`".into(),
+        _ => format!("`[{}]`", shown(table)),
+    };
     (unknown, (!keys.is_empty()).then(|| format!("{of} has {}", keys.join(", "))))
+}
+
+/// The name of a table as its file has it.
+pub(super) fn shown(table: &str) -> &str {
+    table.strip_prefix(runner_toml::TABLE).map_or(table, |name| name.trim_start_matches('.'))
 }
 
 /// A table of a stage is like the one at the top of a file.
@@ -155,7 +163,6 @@ mod tests {
                 "unknown key `concurency`",
                 Some("did you mean `concurrency`?"),
             ),
-            ("needs", "", "`needs` is not supported yet", None),
             ("rate", "retry", "unknown key `rate`", Some("it belongs in `[limits]`")),
             ("formula_safe", "", "unknown key `formula_safe`", Some("it belongs in `[report]`")),
             (

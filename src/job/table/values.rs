@@ -98,6 +98,7 @@ mod tests {
     use super::*;
     use crate::diagnostic::Source;
     use crate::job::document::Document;
+    use crate::job::planner::Absent;
     use crate::job::{Fields, Values};
     use crate::workload::arguments::Arguments;
 
@@ -105,17 +106,18 @@ mod tests {
     fn read(text: &str, fields: &[&str], not_finite: NotFinite) -> Result<Arguments, String> {
         let source = Arc::new(Source { name: "a.toml".into(), text: text.into() });
         let root = DeTable::parse(&source.text).unwrap();
-        let document = Document::new(Arc::clone(&source), &[]);
+        let document = Document::new(Arc::clone(&source), None, &[]);
         let plan = Planner::new(
             &document,
             "a".into(),
             PathBuf::new(),
             Some(fields.iter().map(|&field| field.to_owned()).collect()),
+            Absent::Mistake,
         );
         let mut table = Table::root(&document, root.get_ref());
         let arguments = Arguments::read(&mut table, not_finite, &plan);
         arguments.ok_or_else(|| {
-            let errors = document.into_errors();
+            let (errors, _) = document.into_errors();
             errors.iter().map(ToString::to_string).collect()
         })
     }

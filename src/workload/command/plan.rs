@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Spec;
-use super::program::Places;
+use super::program::{Places, Unusable};
 use super::variables::variables;
 use crate::job::{ByteSize, Planner, Table, Template, Values};
 
@@ -255,7 +255,7 @@ fn check_paths(
         let Some(text) = path else { return };
         let path = plan.folder().join(text);
         if !path.exists() {
-            plan.error(table.span_of(key), format!("there is no {what} `{text}`"));
+            plan.absent(table.span_of(key), format!("there is no {what} `{text}`"), None);
             is_sound = false;
         } else if !is_right(&path) {
             plan.error(table.span_of(key), format!("`{text}` is not a {what}"));
@@ -304,9 +304,9 @@ fn find_program(
         Err(reason) => reason,
     };
     let (message, help) = reason.explain(name, plan.folder());
-    match help {
-        Some(help) => plan.error_with_help(table.span_of(key), message, help),
-        None => plan.error(table.span_of(key), message),
+    match reason {
+        Unusable::Empty => plan.error(table.span_of(key), message),
+        _ => plan.absent(table.span_of(key), message, help),
     }
     None
 }

@@ -73,7 +73,10 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     if let Some(text) = arg.literal()
         && let Err(message) = function.check_literal(text, plan.folder())
     {
-        plan.error(place, message);
+        match function {
+            Function::Sha256 => plan.absent(place, message, None),
+            _ => plan.error(place, message),
+        }
         return None;
     }
     Some(Spec { function, arg })

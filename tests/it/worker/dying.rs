@@ -98,7 +98,7 @@ fn a_program_that_never_gets_ready_fails_the_job() {
     for (program, error) in [
         (
             "sys.exit('no module named x')",
-            "`python3 worker.py`, 3 times in a row: it ended before it was ready: exit code 1: no module named x",
+            "the worker `python3 worker.py` cannot be used: 3 times in a row, it ended before it was ready: exit code 1: no module named x",
         ),
         ("print('Welcome!')\ntime.sleep(60)", "said `Welcome!` instead of `{\"ready\":1}`"),
         ("time.sleep(60)", "it did not say that it is ready within 1s"),

@@ -101,6 +101,17 @@ for request in requests():
 }
 
 #[test]
+fn a_column_without_a_rule_is_the_member_of_its_name() {
+    let worker = "
+for request in requests():
+    ok(request, {'square': request['args'][0] ** 2, 'a/b': None})";
+    job(worker, "[inputs]\nvalues = [3, 12345678901]\n[columns.square]\n[columns.'a/b']")
+        .run()
+        .exit(0)
+        .rows("square,a/b", &["9,", "152415787526596567801,"]);
+}
+
+#[test]
 fn failures_and_measures_are_reported() {
     let worker = "
 for request in requests():

@@ -1,0 +1,110 @@
+//! The jobs of one call: which comes when, which runs beside which, and which not at all. How a job is run is none of
+//! its business.
+
+mod schedule;
+
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, mpsc};
+use std::thread;
+
+use crate::exit::Exit;
+use crate::job::{Job, PlannedJob, Reported};
+use schedule::{Next, Schedule, Terms};
+
+/// Who runs the jobs of a batch. Several may be asked of it at once.
+pub trait Runner: Sync {
+    /// Runs a job whose turn has come; `plan` makes it what it is, now that its needs have ended.
+    fn run(&self, place: usize, plan: Turn<'_>) -> Exit;
+
+    /// Says that a job does not run, because it needs one that did not end ok.
+    fn skip(&self, job: &PlannedJob, needed: &str) -> Exit;
+
+    /// Whether nothing new may start.
+    fn is_stopped(&self) -> bool;
+}
+
+/// The turn of a job.
+pub struct Turn<'a> {
+    job: PlannedJob,
+    board: &'a Board,
+}
+
+/// What the jobs that have ended have left, by their names.
+#[derive(Debug, Default)]
+struct Board(Mutex<Vec<(String, Reported)>>);
+
+impl Turn<'_> {
+    /// Plans the job for good, and runs it by `run`.
+    ///
+    /// # Errors
+    /// What is wrong with it, now that its needs have ended.
+    pub fn take(
+        self,
+        run: impl FnOnce(Job) -> Exit,
+    ) -> Result<Exit, crate::diagnostic::Diagnostics> {
+        let left = |name: &str| self.board.get(name);
+        let job = self.job.settle(&left)?;
+        let (name, reported) = (job.name.clone(), Reported::of(&job));
+        let exit = run(job);
+        let reported = if exit == Exit::Nothing { reported.with_nothing() } else { reported };
+        self.board.put(name, reported);
+        Ok(exit)
+    }
+}
+
+impl Board {
+    fn get(&self, name: &str) -> Option<Reported> {
+        let all = self.0.lock().expect("nobody panics while holding it");
+        all.iter().find(|(other, _)| other == name).map(|(_, reported)| reported.clone())
+    }
+
+    fn put(&self, name: String, reported: Reported) {
+        self.0.lock().expect("nobody panics while holding it").push((name, reported));
+    }
+}
+
+/// Runs `jobs`, in the order of their needs and up to `at_once` side by side, and returns how each ended that was
+/// reached. A signal stops those that follow.
+pub fn run(jobs: Vec<PlannedJob>, at_once: NonZeroUsize, runner: &impl Runner) -> Vec<Exit> {
+    let board = Board::default();
+    let terms = jobs.iter().map(|job| Terms { needs: job.needs.clone(), exclusive: job.exclusive });
+    let mut schedule = Schedule::new(terms, at_once);
+    let names: Vec<_> = jobs.iter().map(|job| job.name.clone()).collect();
+    let mut jobs: Vec<_> = jobs.into_iter().map(Some).collect();
+    let mut exits = Vec::new();
+    thread::scope(|scope| {
+        let (ended, endings) = mpsc::channel();
+        loop {
+            let next = if runner.is_stopped() { schedule.stop() } else { schedule.next() };
+            match next {
+                Next::Over => break,
+                Next::Wait => {
+                    let (place, exit) = endings.recv().expect("whoever runs a job says its end");
+                    schedule.ended(place, matches!(exit, Exit::Ok | Exit::Nothing));
+                    exits.push(exit);
+                }
+                Next::Skip { job, need } => {
+                    let job = jobs[job].take().expect("each has one turn");
+                    exits.push(runner.skip(&job, &names[need]));
+                }
+                Next::Start(place) => {
+                    let job = jobs[place].take().expect("each has one turn");
+                    let (ended, board) = (ended.clone(), &board);
+                    let task = move || {
+                        let run = AssertUnwindSafe(|| runner.run(place, Turn { job, board }));
+                        // What it was has been said on standard error.
+                        let exit = catch_unwind(run).unwrap_or(Exit::Internal);
+                        let _ = ended.send((place, exit));
+                    };
+                    if at_once.get() == 1 {
+                        task();
+                    } else {
+                        scope.spawn(task);
+                    }
+                }
+            }
+        }
+    });
+    exits
+}

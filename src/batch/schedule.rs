@@ -1,0 +1,151 @@
+//! Whose turn it is: pure bookkeeping.
+
+use std::num::NonZeroUsize;
+
+/// What a job asks of the order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Terms {
+    /// The places of the jobs that it needs, all before its own.
+    pub needs: Vec<usize>,
+    /// Whether it runs alone.
+    pub exclusive: bool,
+}
+
+/// The jobs of a batch and how far each has come.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    jobs: Vec<(Terms, State)>,
+    at_once: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Running,
+    /// Who needs it may run.
+    Ok,
+    /// It did not end ok, or was skipped.
+    NotOk,
+}
+
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It is this job's turn; it counts as running from now on.
+    Start(usize),
+    /// This job does not run, since `need` did not end ok.
+    Skip { job: usize, need: usize },
+    /// Nothing, until a job ends.
+    Wait,
+    /// Nothing ever again.
+    Over,
+}
+
+impl Schedule {
+    /// Of jobs with these terms, at most `at_once` running at any time.
+    pub fn new(jobs: impl IntoIterator<Item = Terms>, at_once: NonZeroUsize) -> Self {
+        let jobs = jobs.into_iter().map(|terms| (terms, State::Waiting)).collect();
+        Self { jobs, at_once: at_once.get() }
+    }
+
+    /// What is to be done now.
+    pub fn next(&mut self) -> Next {
+        for job in 0..self.jobs.len() {
+            let (terms, State::Waiting) = &self.jobs[job] else { continue };
+            if let Some(&need) = terms.needs.iter().find(|&&need| self.jobs[need].1 == State::NotOk)
+            {
+                self.jobs[job].1 = State::NotOk;
+                return Next::Skip { job, need };
+            }
+            if terms.needs.iter().any(|&need| self.jobs[need].1 != State::Ok) {
+                continue;
+            }
+            // A job that has to be alone waits for the others, and those behind it wait for its turn.
+            if !self.has_room() || (terms.exclusive && self.running() > 0) {
+                return Next::Wait;
+            }
+            self.jobs[job].1 = State::Running;
+            return Next::Start(job);
+        }
+        self.stop()
+    }
+
+    /// What is left to do if nothing new may start.
+    pub fn stop(&self) -> Next {
+        if self.running() > 0 { Next::Wait } else { Next::Over }
+    }
+
+    /// A job has ended.
+    pub fn ended(&mut self, job: usize, ok: bool) {
+        self.jobs[job].1 = if ok { State::Ok } else { State::NotOk };
+    }
+
+    fn running(&self) -> usize {
+        self.jobs.iter().filter(|(_, state)| *state == State::Running).count()
+    }
+
+    fn has_room(&self) -> bool {
+        let is_alone =
+            |(terms, state): &(Terms, State)| *state == State::Running && terms.exclusive;
+        self.running() < self.at_once && !self.jobs.iter().any(is_alone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(at_once: usize, jobs: &[(&[usize], bool)]) -> Schedule {
+        let terms =
+            jobs.iter().map(|&(needs, exclusive)| Terms { needs: needs.to_vec(), exclusive });
+        Schedule::new(terms, NonZeroUsize::new(at_once).unwrap())
+    }
+
+    #[test]
+    fn one_after_another() {
+        let mut jobs = schedule(1, &[(&[], false), (&[], false)]);
+        assert_eq!(jobs.next(), Next::Start(0));
+        assert_eq!(jobs.next(), Next::Wait);
+        jobs.ended(0, false);
+        assert_eq!(jobs.next(), Next::Start(1));
+        jobs.ended(1, true);
+        assert_eq!(jobs.next(), Next::Over);
+    }
+
+    #[test]
+    fn side_by_side_but_not_before_what_is_needed() {
+        let mut jobs = schedule(2, &[(&[], false), (&[0], false), (&[], false), (&[], false)]);
+        assert_eq!((jobs.next(), jobs.next()), (Next::Start(0), Next::Start(2)));
+        assert_eq!(jobs.next(), Next::Wait);
+        jobs.ended(0, true);
+        assert_eq!((jobs.next(), jobs.next()), (Next::Start(1), Next::Wait));
+    }
+
+    #[test]
+    fn what_needs_a_failed_job_is_skipped_and_so_is_what_needs_that() {
+        let mut jobs = schedule(1, &[(&[], false), (&[0], false), (&[1], false), (&[], false)]);
+        assert_eq!(jobs.next(), Next::Start(0));
+        jobs.ended(0, false);
+        assert_eq!(jobs.next(), Next::Skip { job: 1, need: 0 });
+        assert_eq!(jobs.next(), Next::Skip { job: 2, need: 1 });
+        assert_eq!(jobs.next(), Next::Start(3));
+    }
+
+    #[test]
+    fn an_exclusive_job_is_alone_and_is_not_overtaken() {
+        let mut jobs = schedule(3, &[(&[], false), (&[], true), (&[], false)]);
+        assert_eq!((jobs.next(), jobs.next()), (Next::Start(0), Next::Wait));
+        jobs.ended(0, true);
+        assert_eq!((jobs.next(), jobs.next()), (Next::Start(1), Next::Wait));
+        jobs.ended(1, true);
+        assert_eq!(jobs.next(), Next::Start(2));
+    }
+
+    #[test]
+    fn what_is_stopped_only_waits_for_what_runs() {
+        let mut jobs = schedule(1, &[(&[], false), (&[], false)]);
+        assert_eq!((jobs.next(), jobs.stop()), (Next::Start(0), Next::Wait));
+        jobs.ended(0, true);
+        assert_eq!(jobs.stop(), Next::Over);
+    }
+}

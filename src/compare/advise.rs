@@ -1,0 +1,396 @@
+//! Who is equal, who is recommended, and why, in words.
+
+use crate::compare::figures::Figures;
+use crate::compare::stats::{Estimate, Interval};
+use crate::model::Model;
+
+/// Two models are equal when all of the interval of their ratio lies in here: within 5 %, whichever is divided.
+const EQUAL: Interval = Interval { low: 1.0 / 1.05, high: 1.05 };
+
+/// From this part of its time on a processor, work computes; below the other, it waits.
+const COMPUTES: f64 = 0.8;
+const WAITS: f64 = 0.2;
+
+/// So many tasks may fail now and then without telling anything about a model.
+const FLAKY: f64 = 0.01;
+
+/// Which contender is recommended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Its index.
+    pub recommended: usize,
+    /// What there is to say about each contender; never empty.
+    pub reasons: Vec<String>,
+    /// Whether more rounds might lead to another, simpler one.
+    pub is_undecided: bool,
+}
+
+/// Judges what was measured; there must be something. The same seed gives the same verdict.
+pub fn judge(figures: &[Figures], seed: u64) -> Verdict {
+    let judge = Judge { figures, seed };
+    let fit = judge.fit();
+    let picks = judge.best_levels(&fit);
+    let fastest = judge.fastest(&picks);
+    // The simplest first, so the first that is equal is the one.
+    let simpler = picks
+        .iter()
+        .copied()
+        .filter(|&index| rank(figures[index].model) < rank(figures[fastest].model));
+    let standing: Vec<(usize, Standing)> =
+        simpler.map(|index| (index, judge.standing(index, fastest))).collect();
+    let equal = standing.iter().find(|(_, standing)| *standing == Standing::Equal);
+    let best = equal.map_or(fastest, |&(index, _)| index);
+    let recommended = judge.smallest_level(best, &fit);
+    let doubtful = standing
+        .iter()
+        .find(|(index, standing)| {
+            *standing == Standing::Unclear
+                && rank(figures[*index].model) < rank(figures[best].model)
+        })
+        .map(|&(index, _)| index);
+    let reasons = (0..figures.len())
+        .map(|index| {
+            if index == recommended {
+                judge.why((recommended, best, fastest), doubtful, &picks)
+            } else {
+                judge.why_not(index, recommended, &fit, &picks)
+            }
+        })
+        .collect();
+    Verdict { recommended, reasons, is_undecided: doubtful.is_some() }
+}
+
+/// How a contender's time compares with another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Within the margin.
+    Equal,
+    /// Beyond it.
+    Different,
+    /// The interval reaches over it.
+    Unclear,
+}
+
+fn rank(model: Model) -> usize {
+    Model::ALL.iter().position(|other| *other == model).unwrap_or(Model::ALL.len())
+}
+
+struct Judge<'a> {
+    figures: &'a [Figures],
+    seed: u64,
+}
+
+impl Judge<'_> {
+    /// Who does what the others do: as many tasks are ok, and the results are the same, if they are for anyone.
+    fn fit(&self) -> Vec<usize> {
+        let most = self.figures.iter().map(|figures| figures.ok).max().unwrap_or(0);
+        let varies = self.figures.iter().any(|figures| figures.varies);
+        let is_fit = |figures: &Figures| {
+            let does_as_much = figures.ok as f64 >= most as f64 * (1.0 - FLAKY);
+            does_as_much && (figures.same_results || varies)
+        };
+        let fit: Vec<usize> =
+            (0..self.figures.len()).filter(|&index| is_fit(&self.figures[index])).collect();
+        if fit.is_empty() { (0..self.figures.len()).collect() } else { fit }
+    }
+
+    /// Of each model its best level; the simplest model first.
+    fn best_levels(&self, fit: &[usize]) -> Vec<usize> {
+        let of_model = |model| {
+            let levels = fit.iter().copied().filter(|&index| self.figures[index].model == model);
+            levels.min_by(|&one, &other| self.by_wall(one, other))
+        };
+        Model::ALL.into_iter().filter_map(of_model).collect()
+    }
+
+    /// The smallest level of its model whose interval touches that of `best`.
+    fn smallest_level(&self, best: usize, fit: &[usize]) -> usize {
+        let span = self.figures[best].wall.span();
+        let does_as_well = |index: &usize| {
+            let figures = &self.figures[*index];
+            figures.model == self.figures[best].model && figures.wall.span().touches(span)
+        };
+        let levels = fit.iter().copied().filter(does_as_well);
+        levels.min_by_key(|&index| self.figures[index].concurrency).unwrap_or(best)
+    }
+
+    fn fastest(&self, picks: &[usize]) -> usize {
+        picks
+            .iter()
+            .copied()
+            .min_by(|&one, &other| self.by_wall(one, other))
+            .expect("something was measured")
+    }
+
+    fn by_wall(&self, one: usize, other: usize) -> std::cmp::Ordering {
+        self.figures[one].wall.value.total_cmp(&self.figures[other].wall.value)
+    }
+
+    fn ratio(&self, index: usize, to: usize) -> Option<Estimate> {
+        self.figures[index].ratio_to(&self.figures[to], self.seed)
+    }
+
+    fn standing(&self, index: usize, fastest: usize) -> Standing {
+        match self.ratio(index, fastest).map(Estimate::span) {
+            Some(span) if EQUAL.contains(span) => Standing::Equal,
+            Some(span) if !EQUAL.touches(span) => Standing::Different,
+            _ => Standing::Unclear,
+        }
+    }
+
+    fn model(&self, index: usize) -> String {
+        let is_sweep = self
+            .figures
+            .iter()
+            .filter(|figures| figures.model == self.figures[index].model)
+            .count()
+            > 1;
+        let figures = &self.figures[index];
+        if is_sweep { figures.name() } else { figures.model.name().to_owned() }
+    }
+
+    /// Why this one.
+    fn why(
+        &self,
+        (index, best, fastest): (usize, usize, usize),
+        doubtful: Option<usize>,
+        picks: &[usize],
+    ) -> String {
+        let figures = &self.figures[index];
+        let mut parts = Vec::new();
+        if best != fastest {
+            let than = self.model(fastest);
+            let ratio = self.ratio(best, fastest).map(part).unwrap_or_default();
+            parts.push(format!("as fast as {than} ({ratio} of its time), and simpler"));
+        } else if picks.len() == 1 {
+            parts.push("the only model to choose from".into());
+        } else if rank(figures.model) == 0 {
+            parts.push("the fastest, and the simplest".into());
+        } else {
+            parts.push("the fastest".into());
+        }
+        if let Some(speedup) = figures.speedup.filter(|_| figures.model != Model::Sequential) {
+            parts.push(format!("{} as fast as sequential", times(speedup)));
+        }
+        if let Some(doubtful) = doubtful {
+            let ratio = self.ratio(doubtful, fastest).map(part).unwrap_or_default();
+            let name = self.model(doubtful);
+            parts.push(format!(
+                "{name} may be as fast ({ratio} of its time): more rounds would tell"
+            ));
+        }
+        parts.extend(self.why_this_level(index, best));
+        parts.extend(self.nature());
+        parts.join("; ")
+    }
+
+    fn why_this_level(&self, index: usize, best: usize) -> Option<String> {
+        let (chosen, best) = (self.figures[index].concurrency, self.figures[best].concurrency);
+        (best != chosen).then(|| format!("{best} at once is the best, and {chosen} does as well"))
+    }
+
+    /// What the work spends its time on, as far as the sequential run shows it.
+    fn nature(&self) -> Option<String> {
+        let baseline = self.figures.iter().find(|figures| figures.model == Model::Sequential)?;
+        let share = baseline.cpu_share?;
+        let percent = (share * 100.0).round();
+        match share {
+            COMPUTES.. => Some(format!("the work computes ({percent} % of its time)")),
+            ..WAITS => Some(format!("the work waits (it computes {percent} % of its time)")),
+            _ => Some(format!("the work computes and waits (it computes {percent} % of its time)")),
+        }
+    }
+
+    /// Why not this one.
+    fn why_not(&self, index: usize, recommended: usize, fit: &[usize], picks: &[usize]) -> String {
+        let figures = &self.figures[index];
+        if !fit.contains(&index) {
+            let most = self.figures[recommended].ok;
+            return match figures.differs_at {
+                _ if figures.ok < most => {
+                    format!("only {} of {} tasks are ok", figures.ok, figures.tasks)
+                }
+                Some(task) => format!("other results than most runs gave, first at task {task}"),
+                None => "other results than most runs gave".into(),
+            };
+        }
+        let pick = picks.iter().copied().find(|&pick| self.figures[pick].model == figures.model);
+        let than = match pick {
+            Some(pick) if pick != index && figures.model != self.figures[recommended].model => pick,
+            _ => recommended,
+        };
+        let ratio = self.ratio(index, than);
+        let Some(ratio) = ratio else { return "not measured in the same rounds".into() };
+        let name = self.model(than);
+        let span = ratio.span();
+        let is_simpler = rank(figures.model) < rank(self.figures[than].model);
+        if EQUAL.contains(span) && !is_simpler {
+            let but = if figures.model == self.figures[than].model {
+                "more at once"
+            } else {
+                "less simple"
+            };
+            format!("as fast as {name}, but {but}")
+        } else if span.touches(EQUAL) {
+            format!("about as fast as {name} ({} of its time)", part(ratio))
+        } else if ratio.value > 1.0 {
+            format!("takes {} as long as {name}", times(ratio))
+        } else {
+            format!("faster than {name} ({} of its time), but only at more at once", part(ratio))
+        }
+    }
+}
+
+/// `1.95 times (1.90 to 1.99)`.
+fn times(estimate: Estimate) -> String {
+    let certainty = match estimate.interval {
+        Some(interval) => between(interval),
+        None => "measured once".to_owned(),
+    };
+    format!("{} times ({certainty})", digits(estimate.value))
+}
+
+/// `0.97 to 1.12`, of a time.
+fn part(estimate: Estimate) -> String {
+    estimate.interval.map_or_else(|| digits(estimate.value), between)
+}
+
+fn between(Interval { low, high }: Interval) -> String {
+    format!("{} to {}", digits(low), digits(high))
+}
+
+fn digits(value: f64) -> String {
+    let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    format!("{value:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::stats;
+
+    fn figures(model: Model, concurrency: usize, walls: &[f64]) -> Figures {
+        Figures {
+            model,
+            concurrency,
+            walls: (1..).zip(walls.iter().copied()).collect(),
+            tasks: 10,
+            ok: 10,
+            wall: stats::estimate(walls, 1),
+            measured: stats::median(walls),
+            startup: 0.0,
+            speedup: None,
+            cpu: None,
+            cpu_share: None,
+            peak_rss: None,
+            run_times: None,
+            same_results: true,
+            varies: false,
+            differs_at: None,
+            deviation: None,
+            outliers: Vec::new(),
+            held: 0.0,
+            failure: None,
+        }
+    }
+
+    fn around(middle: f64) -> [f64; 5] {
+        [0.99, 1.0, 1.01, 1.0, 0.995].map(|part| part * middle)
+    }
+
+    fn recommended(figures: &[Figures]) -> (Model, usize) {
+        let chosen = &figures[judge(figures, 1).recommended];
+        (chosen.model, chosen.concurrency)
+    }
+
+    #[test]
+    fn the_fastest_is_recommended() {
+        let figures = [
+            figures(Model::Sequential, 1, &around(2.0)),
+            figures(Model::Threads, 2, &around(1.0)),
+            figures(Model::Async, 2, &around(2.1)),
+            figures(Model::Processes, 2, &around(1.2)),
+        ];
+        let verdict = judge(&figures, 1);
+        assert_eq!(verdict.recommended, 1);
+        assert!(!verdict.is_undecided);
+        assert_eq!(verdict.reasons[0], "takes 2.00 times (2.00 to 2.00) as long as threads");
+        assert_eq!(verdict.reasons[1], "the fastest");
+    }
+
+    #[test]
+    fn among_equals_the_simplest_is_recommended() {
+        let figures = [
+            figures(Model::Sequential, 1, &around(2.0)),
+            figures(Model::Threads, 2, &around(1.03)),
+            figures(Model::Async, 2, &around(1.02)),
+            figures(Model::Processes, 2, &around(1.0)),
+        ];
+        let verdict = judge(&figures, 1);
+        assert_eq!(verdict.recommended, 1);
+        assert!(verdict.reasons[1].starts_with("as fast as processes (1.03 to 1.03 of its time)"));
+        assert_eq!(verdict.reasons[2], "as fast as threads, but less simple");
+    }
+
+    #[test]
+    fn where_the_interval_straddles_the_margin_more_rounds_would_tell() {
+        let noisy = [1.0, 1.08, 1.02, 0.98, 1.1];
+        let figures =
+            [figures(Model::Sequential, 1, &noisy), figures(Model::Threads, 2, &[1.0; 5])];
+        let verdict = judge(&figures, 1);
+        assert!(verdict.is_undecided);
+        assert_eq!(verdict.recommended, 1);
+        assert!(verdict.reasons[1].contains("more rounds would tell"), "{:?}", verdict.reasons);
+    }
+
+    #[test]
+    fn a_model_that_is_less_simple_leaves_nothing_undecided() {
+        let noisy = [1.0, 1.08, 1.02, 0.98, 1.1];
+        let figures = [figures(Model::Threads, 2, &[1.0; 5]), figures(Model::Processes, 2, &noisy)];
+        let verdict = judge(&figures, 1);
+        assert_eq!((verdict.recommended, verdict.is_undecided), (0, false));
+    }
+
+    #[test]
+    fn who_does_less_is_not_recommended() {
+        let slow = figures(Model::Sequential, 1, &around(2.0));
+        let fails = Figures { ok: 4, ..figures(Model::Threads, 2, &around(1.0)) };
+        let differs = Figures {
+            same_results: false,
+            differs_at: Some(3),
+            ..figures(Model::Async, 2, &around(1.0))
+        };
+        let verdict = judge(&[slow.clone(), fails, differs.clone()], 1);
+        assert_eq!(verdict.recommended, 0);
+        assert_eq!(verdict.reasons[1], "only 4 of 10 tasks are ok");
+        assert_eq!(verdict.reasons[2], "other results than most runs gave, first at task 3");
+        // Where results vary by themselves, they tell nothing about a model.
+        let varies = Figures { varies: true, ..differs };
+        assert_eq!(judge(&[slow, varies], 1).recommended, 1);
+    }
+
+    #[test]
+    fn of_a_sweep_the_smallest_level_that_touches_the_best_is_taken() {
+        let levels = [(1, 4.0), (2, 2.0), (4, 1.005), (8, 1.0), (16, 1.3)];
+        let mut sweep: Vec<Figures> = levels
+            .iter()
+            .map(|&(level, wall)| figures(Model::Threads, level, &around(wall)))
+            .collect();
+        assert_eq!(recommended(&sweep), (Model::Threads, 4));
+        sweep.insert(0, figures(Model::Sequential, 1, &around(4.0)));
+        assert_eq!(recommended(&sweep), (Model::Threads, 4));
+        let verdict = judge(&sweep, 1);
+        assert!(verdict.reasons[3].contains("8 at once is the best, and 4 does as well"));
+        assert!(
+            verdict.reasons[1]
+                .starts_with("takes 3.98 times (3.98 to 3.98) as long as threads at 4")
+        );
+        assert!(verdict.reasons.iter().all(|reason| !reason.is_empty()));
+    }
+
+    #[test]
+    fn a_single_round_decides_by_its_times() {
+        let figures = [figures(Model::Sequential, 1, &[2.0]), figures(Model::Threads, 2, &[1.0])];
+        assert_eq!(judge(&figures, 1).recommended, 1);
+    }
+}

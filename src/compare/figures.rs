@@ -1,0 +1,154 @@
+//! What the runs of a contender come to: one row of `<job>.compare.csv`, without the advice.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::compare::run::Run;
+use crate::compare::stats::{self, Estimate};
+use crate::compare::subject::{Contender, Subject};
+use crate::model::Model;
+
+/// What was measured of one way to run a job. Times are seconds of the whole job: of a sample, start-up counts once and
+/// the rest for every task that the sample stands for.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    pub model: Model,
+    pub concurrency: usize,
+    /// Each round's number and its wall time.
+    pub walls: Vec<(u32, f64)>,
+    /// Tasks of the whole job.
+    pub tasks: u64,
+    /// How many of them were ok where the fewest were.
+    pub ok: u64,
+    pub wall: Estimate,
+    /// The median wall time as it was measured, sample or not.
+    pub measured: f64,
+    /// The part of `wall` before the pool was ready, its median.
+    pub startup: f64,
+    /// How many times as fast as the model `sequential`, if that was measured.
+    pub speedup: Option<Estimate>,
+    /// Processor time of all tasks, its median.
+    pub cpu: Option<f64>,
+    /// The part of their run time that tasks spend on a processor.
+    pub cpu_share: Option<f64>,
+    /// The highest peak memory, in bytes.
+    pub peak_rss: Option<u64>,
+    /// Medians of the run times of single tasks, the middle one and the one at 99 %.
+    pub run_times: Option<(f64, f64)>,
+    /// Whether every run gave the results that most runs gave.
+    pub same_results: bool,
+    /// Whether its own runs gave different results.
+    pub varies: bool,
+    /// The first task whose result was not that of the first run.
+    pub differs_at: Option<u64>,
+    /// Standard deviation of the wall times, as a part of their mean.
+    pub deviation: Option<f64>,
+    /// Rounds whose wall times are outliers.
+    pub outliers: Vec<u32>,
+    /// How long computations have held the event loop, as a part of the wall time.
+    pub held: f64,
+    /// The first failure, in words.
+    pub failure: Option<String>,
+}
+
+impl Figures {
+    /// Tasks per second of wall time.
+    pub fn tasks_per_second(&self) -> f64 {
+        self.tasks as f64 / self.wall.value
+    }
+
+    /// The part that each of its slots has in the speed-up.
+    pub fn efficiency(&self) -> Option<f64> {
+        self.speedup.map(|speedup| speedup.value / self.concurrency as f64)
+    }
+
+    /// `threads at 4`.
+    pub fn name(&self) -> String {
+        format!("{} at {}", self.model, self.concurrency)
+    }
+
+    /// How many times as long as `other` this took, round by round.
+    pub fn ratio_to(&self, other: &Figures, seed: u64) -> Option<Estimate> {
+        stats::ratio(&pairs(&self.walls, &other.walls), seed)
+    }
+}
+
+/// The figures of every contender that was measured.
+pub fn of(subject: &Subject, seed: u64) -> Vec<Figures> {
+    let usual = usual_results(subject);
+    let mut figures: Vec<Figures> = subject
+        .contenders
+        .iter()
+        .filter(|contender| !contender.runs.is_empty())
+        .map(|contender| of_contender(subject, contender, usual, seed))
+        .collect();
+    let baseline = figures.iter().find(|figures| figures.model == Model::Sequential).cloned();
+    if let Some(baseline) = baseline {
+        for figures in &mut figures {
+            figures.speedup = baseline.ratio_to(figures, seed);
+        }
+    }
+    figures
+}
+
+fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64) -> Figures {
+    let runs = &contender.runs;
+    let walls: Vec<(u32, f64)> = runs.iter().map(|run| (run.round, subject.seconds(run))).collect();
+    let seconds: Vec<f64> = walls.iter().map(|&(_, wall)| wall).collect();
+    let wall = stats::estimate(&seconds, seed);
+    let worst = runs.iter().min_by_key(|run| run.ok).expect("there is a run");
+    let whole = |count: u64| (count as f64 * subject.scale).round() as u64;
+    let ok = if worst.ok == worst.tasks {
+        whole(worst.ok)
+    } else {
+        whole(worst.ok).min(whole(worst.tasks) - 1)
+    };
+    Figures {
+        model: contender.model(),
+        concurrency: contender.concurrency(),
+        tasks: whole(worst.tasks),
+        ok,
+        wall,
+        measured: median_of(runs, |run| Some(run.wall)).unwrap_or(0.0),
+        startup: median_of(runs, |run| Some(run.startup)).unwrap_or(0.0),
+        speedup: None,
+        cpu: median_of(runs, |run| run.cpu).map(|cpu| cpu * subject.scale),
+        cpu_share: median_of(runs, |run| run.cpu)
+            .zip(median_of(runs, |run| run.running).filter(|&running| running > 0.0))
+            .map(|(cpu, running)| (cpu / running).min(1.0)),
+        peak_rss: runs.iter().filter_map(|run| run.peak_rss).max(),
+        run_times: median_of(runs, |run| Some(run.run_times?.0))
+            .zip(median_of(runs, |run| Some(run.run_times?.1))),
+        same_results: runs.iter().all(|run| run.results == usual),
+        varies: runs.iter().any(|run| run.results != runs[0].results),
+        differs_at: runs.iter().filter_map(|run| run.differs_at).min(),
+        deviation: stats::relative_deviation(&seconds),
+        outliers: stats::outliers(&seconds).into_iter().map(|index| walls[index].0).collect(),
+        held: median_of(runs, |run| Some(run.held)).unwrap_or(0.0) * subject.scale / wall.value,
+        failure: runs.iter().find_map(|run| run.failure.clone()),
+        walls,
+    }
+}
+
+/// The median of a time, in seconds, over the runs that have it.
+fn median_of(runs: &[Run], time: impl Fn(&Run) -> Option<Duration>) -> Option<f64> {
+    let times: Vec<f64> = runs.iter().filter_map(|run| Some(time(run)?.as_secs_f64())).collect();
+    (!times.is_empty()).then(|| stats::median(&times))
+}
+
+/// The results that most runs gave, of those that did most; of equally many, those of the simplest model.
+fn usual_results(subject: &Subject) -> u64 {
+    let all = || subject.contenders.iter().flat_map(|contender| &contender.runs);
+    let most_ok = all().map(|run| run.ok).max().unwrap_or(0);
+    let runs = || all().filter(|run| run.ok == most_ok);
+    let mut counts: HashMap<u64, usize> = HashMap::new();
+    runs().for_each(|run| *counts.entry(run.results).or_default() += 1);
+    let most = counts.values().max().copied().unwrap_or(0);
+    runs().map(|run| run.results).find(|results| counts[results] == most).unwrap_or(0)
+}
+
+/// Times of the same rounds.
+fn pairs(one: &[(u32, f64)], other: &[(u32, f64)]) -> Vec<(f64, f64)> {
+    let other: HashMap<u32, f64> = other.iter().copied().collect();
+    one.iter().filter_map(|(round, time)| Some((*time, *other.get(round)?))).collect()
+}

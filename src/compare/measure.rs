@@ -1,0 +1,90 @@
+//! The rounds: warm-up, then rounds in which every contender runs once, in random order, until the schedule ends.
+
+use indicatif::ProgressBar;
+
+use crate::compare::run::{Bench, Stop};
+use crate::compare::schedule::Schedule;
+use crate::compare::subject::Subject;
+use crate::compare::{advise, figures};
+use crate::diagnostic::reason;
+use crate::engine::clock::Moment;
+use crate::exit::Exit;
+use crate::report::comparison::Rounds;
+
+/// Measures all contenders of `subjects`. Every run goes into its subject and into the file of its subject at once.
+///
+/// # Errors
+/// Why it ended before its time. What was measured until then stays.
+pub fn measure(
+    subjects: &mut [Subject],
+    bench: &Bench<'_>,
+    mut schedule: Schedule,
+    (warmup, seed): (u32, u64),
+    files: &mut [Rounds],
+) -> Result<(), Stop> {
+    let all: Vec<(usize, usize)> = (0..subjects.len())
+        .flat_map(|subject| {
+            (0..subjects[subject].contenders.len()).map(move |index| (subject, index))
+        })
+        .collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    let bar = ProgressBar::new_spinner(); // shown on a terminal only
+    let began = Moment::now();
+    for round in 1..=warmup {
+        for index in schedule.order(all.len()) {
+            let (subject, contender) = (&subjects[all[index].0], all[index].1);
+            let contender = &subject.contenders[contender];
+            show(
+                &bar,
+                format!("{}: warm-up {round} of {warmup}: {}", subject.job.name, contender.name()),
+            );
+            bench.run(contender, &mut None).inspect_err(|_| bar.finish_and_clear())?;
+        }
+    }
+    let (before, measuring) = (began.elapsed(), Moment::now());
+    let mut done = 0;
+    while schedule.goes_on(done, (before, measuring.elapsed()), || is_undecided(subjects, seed)) {
+        let round = done + 1;
+        for (place, index) in (1..).zip(schedule.order(all.len())) {
+            let (subject, file) = (&mut subjects[all[index].0], &mut files[all[index].0]);
+            let contender = &mut subject.contenders[all[index].1];
+            let planned = schedule.planned().map(|planned| format!(" of {}", planned.max(round)));
+            let planned = planned.unwrap_or_default();
+            show(
+                &bar,
+                format!("{}: round {round}{planned}: {}", subject.job.name, contender.name()),
+            );
+            let run = bench.run(contender, &mut subject.first_results);
+            let mut run = run.inspect_err(|_| bar.finish_and_clear())?;
+            (run.round, run.place) = (round, place);
+            file.add(&subject.job.name, contender, &run).map_err(|error| {
+                Stop::Failed(
+                    format!("failed to write its rounds: {}", reason(&error)),
+                    Exit::NotWritten,
+                )
+            })?;
+            contender.runs.push(run);
+        }
+        done = round;
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Drawn between runs only, so that nothing is drawn while something is measured.
+fn show(bar: &ProgressBar, message: String) {
+    bar.set_message(message);
+    bar.tick();
+}
+
+/// Whether more rounds might lead to another advice.
+fn is_undecided(subjects: &[Subject], seed: u64) -> bool {
+    subjects.iter().any(|subject| advise::judge(&figures::of(subject, seed), seed).is_undecided)
+}
+
+/// The names of all jobs.
+pub fn names(subjects: &[Subject]) -> String {
+    subjects.iter().map(|subject| subject.job.name.as_str()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,256 @@
+//! `runner compare`: measures each job under several models, in randomised, interleaved rounds, and recommends one.
+//!
+//! `subject` is what is compared, `run` one run of it, `schedule` when and in which order; `figures` are what the runs
+//! come to, by `stats` and `usl`; `advise` judges them, `warnings` and `machine` say what they are worth, and `apply`
+//! writes the advice into the job file. Tables and files are `report::comparison`'s.
+
+pub mod advise;
+mod apply;
+mod args;
+pub mod figures;
+mod machine;
+mod measure;
+pub mod run;
+mod schedule;
+pub mod stats;
+pub mod subject;
+pub mod usl;
+mod warnings;
+
+pub use args::CompareArgs;
+
+use crate::diagnostic::{complain, reason};
+use crate::engine::control::Control;
+use crate::exit::Exit;
+use crate::host;
+use crate::model::Model;
+use crate::report::comparison::{self, Comparison, Rounds};
+use crate::report::terminal;
+use apply::Advice;
+use figures::Figures;
+use run::{Bench, Stop};
+use schedule::Schedule;
+use subject::Subject;
+use usl::{Fit, Point};
+
+/// Compares every job of `args`, and says what came of it.
+pub fn run(args: &CompareArgs) -> Exit {
+    let subjects = match subject::read(args) {
+        Ok(subjects) => subjects,
+        Err(mistakes) => {
+            mistakes.print();
+            return Exit::Usage;
+        }
+    };
+    if args.apply && !all_writable(&subjects) {
+        return Exit::NotWritten;
+    }
+    host::launcher::raise_open_files();
+    let control = match Control::start() {
+        Ok(control) => control,
+        Err(error) => {
+            complain(format!("failed to take signals: {error}"));
+            return Exit::Internal;
+        }
+    };
+    let bench = match Bench::new(&control, &args.results, args.prepare.as_deref()) {
+        Ok(bench) => bench,
+        Err(message) => {
+            complain(message);
+            return Exit::NotWritten;
+        }
+    };
+    if let Some(busy) = machine::is_busy() {
+        terminal::warn(&busy);
+    }
+    let mut exits = Vec::new();
+    for group in groups(subjects, args) {
+        if bench.signal().is_some() {
+            break;
+        }
+        compare(group, args, &bench, &mut exits);
+    }
+    exits.extend(bench.signal().map(Exit::Signal));
+    Exit::of_jobs(&exits)
+}
+
+/// Better said before an hour of measuring than after it.
+fn all_writable(subjects: &[Subject]) -> bool {
+    let mut is_writable = true;
+    for subject in subjects {
+        if let Err(refusal) = apply::check_writable(&subject.job.file) {
+            complain(format!("--apply: {}", refusal.before(&subject.job.file)));
+            is_writable = false;
+        }
+    }
+    is_writable
+}
+
+/// What is measured in the same rounds: each job by itself, or all of them.
+fn groups(subjects: Vec<Subject>, args: &CompareArgs) -> Vec<Vec<Subject>> {
+    if args.together {
+        vec![subjects]
+    } else {
+        subjects.into_iter().map(|subject| vec![subject]).collect()
+    }
+}
+
+/// Measures the jobs of a group together, and reports each.
+fn compare(group: Vec<Subject>, args: &CompareArgs, bench: &Bench<'_>, exits: &mut Vec<Exit>) {
+    let mut subjects = Vec::new();
+    for mut subject in group {
+        match subject.size_up(args) {
+            Ok(()) => subjects.push(subject),
+            Err(stop) => exits.extend(say_stop(&subject.job.name, stop)),
+        }
+    }
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
+    let mut files = Vec::new();
+    for subject in &subjects {
+        match Rounds::create(&args.results, &subject.job.name) {
+            Ok(rounds) => files.push(rounds),
+            Err(error) => {
+                complain(format!(
+                    "{}: failed to write its rounds: {}",
+                    subject.job.name,
+                    reason(&error)
+                ));
+                exits.push(Exit::NotWritten);
+                return;
+            }
+        }
+    }
+    let schedule = Schedule::new(args.rounds, args.budget(), seed);
+    let stop =
+        measure::measure(&mut subjects, bench, schedule, (args.warmup, seed), &mut files).err();
+    let is_partial = stop.is_some();
+    if let Some(stop) = stop {
+        exits.extend(say_stop(&measure::names(&subjects), stop));
+    }
+    let mut comparisons = Vec::new();
+    for (subject, rounds) in subjects.iter().zip(files) {
+        let figures = figures::of(subject, seed);
+        if figures.is_empty() {
+            continue;
+        }
+        exits.push(if figures.iter().all(|figures| figures.ok == figures.tasks) {
+            Exit::Ok
+        } else {
+            Exit::NotOk
+        });
+        let comparison = conclude(subject, figures, seed, is_partial);
+        exits.extend(report(subject, &comparison, rounds, args));
+        comparisons.push(comparison);
+    }
+    if args.together && comparisons.len() > 1 {
+        terminal::say(&comparison::together(&comparisons));
+    }
+}
+
+/// Says why measuring has ended, and the exit code that it stands for.
+fn say_stop(job: &str, stop: Stop) -> Option<Exit> {
+    match stop {
+        Stop::Signal(_) => None, // it is known, and counts for all
+        Stop::Nothing => {
+            complain(format!("{job}: nothing to run: its inputs are empty"));
+            Some(Exit::Nothing)
+        }
+        Stop::Failed(message, exit) => {
+            complain(format!("{job}: {message}"));
+            Some(exit)
+        }
+    }
+}
+
+fn conclude(subject: &Subject, figures: Vec<Figures>, seed: u64, is_partial: bool) -> Comparison {
+    let warnings = warnings::of(subject, &figures);
+    let sample = subject.whole.map(|whole| (whole as f64 / subject.scale).round() as u64);
+    let mut verdict = advise::judge(&figures, seed);
+    let chosen = &mut verdict.reasons[verdict.recommended];
+    if let Some(sample) = sample {
+        *chosen = format!("{chosen}; estimated from {sample} of {} tasks", figures[0].tasks);
+    }
+    if is_partial {
+        *chosen = format!("{chosen}; partial: the comparison was stopped before its end");
+    }
+    let fits = fits(&figures);
+    let job = subject.job.name.clone();
+    Comparison { job, figures, verdict, fits, warnings, sample, seed, is_partial }
+}
+
+/// What the Universal Scalability Law makes of each model that was measured at three levels or more.
+fn fits(figures: &[Figures]) -> Vec<(Model, Fit)> {
+    Model::ALL
+        .into_iter()
+        .filter_map(|model| {
+            let of_model = figures.iter().filter(|figures| figures.model == model);
+            let points: Vec<Point> = of_model
+                .map(|figures| Point {
+                    level: figures.concurrency as f64,
+                    throughput: figures.tasks_per_second(),
+                })
+                .collect();
+            Some((model, Fit::of(&points)?))
+        })
+        .collect()
+}
+
+/// Writes the files of a comparison, prints it, and applies it if that is wanted. Returns what went wrong.
+fn report(
+    subject: &Subject,
+    comparison: &Comparison,
+    rounds: Rounds,
+    args: &CompareArgs,
+) -> Option<Exit> {
+    terminal::note(&comparison.warnings());
+    terminal::say(&comparison.text());
+    let rounds = rounds.finish(subject, &comparison.figures);
+    let written = comparison::write(&args.results, comparison).and_then(|path| Ok((path, rounds?)));
+    let exit = match written {
+        Ok((path, rounds)) => {
+            terminal::say(&format!("{}\n{}\n", path.display(), rounds.display()));
+            None
+        }
+        Err(error) => {
+            let folder = args.results.display();
+            complain(format!(
+                "{}: failed to write into `{folder}`: {}",
+                comparison.job,
+                reason(&error)
+            ));
+            Some(Exit::NotWritten)
+        }
+    };
+    if !args.apply {
+        return exit;
+    }
+    exit.or_else(|| apply_to(subject, comparison, args).err())
+}
+
+fn apply_to(subject: &Subject, comparison: &Comparison, args: &CompareArgs) -> Result<(), Exit> {
+    let (job, file) = (&comparison.job, &subject.job.file);
+    let best = comparison.best();
+    if comparison.is_partial || best.ok < best.tasks {
+        let why = if comparison.is_partial {
+            "it was stopped before its end"
+        } else {
+            "not all tasks are ok"
+        };
+        complain(format!("{job}: --apply: {why}, so `{}` was left as it is", file.display()));
+        return Ok(()); // the exit code says that already
+    }
+    // A concurrency that the file has, and that nothing was compared with, stays as it is written there.
+    let is_needed = best.model != Model::Sequential
+        && (args.concurrency.is_some() || !subject.sets_concurrency());
+    let concurrency = is_needed.then_some(best.concurrency);
+    let advice = Advice { model: best.model, concurrency };
+    match apply::apply(file, &subject.text, advice) {
+        Ok(true) => terminal::say(&format!("{job}: {advice} is now in `{}`\n", file.display())),
+        Ok(false) => terminal::say(&format!("{job}: `{}` says so already\n", file.display())),
+        Err(refusal) => {
+            complain(format!("{job}: --apply: {}", refusal.words(file, advice)));
+            return Err(refusal.exit());
+        }
+    }
+    Ok(())
+}

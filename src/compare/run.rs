@@ -1,0 +1,262 @@
+//! One run of a job under one model: what is done before it, what is measured, and what its results come to.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::compare::subject::Contender;
+use crate::diagnostic::reason;
+use crate::engine::control::Control;
+use crate::engine::run::{self, RunError, SharedLauncher};
+use crate::engine::task::Status;
+use crate::exit::Exit;
+use crate::job::{self, Job, Overrides};
+use crate::report::progress::Mode;
+use crate::report::{Begin, COLUMNS_AFTER, COLUMNS_BEFORE, COLUMNS_LAST, Options, Summary};
+
+/// What was measured of one run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// In which round, from 1.
+    pub round: u32,
+    /// At which place of it, from 1.
+    pub place: usize,
+    /// When it began.
+    pub started: SystemTime,
+    /// From the first thing that is done for the job to its finished report; without its services.
+    pub wall: Duration,
+    /// The part of `wall` before the pool was ready.
+    pub startup: Duration,
+    /// How many tasks there were.
+    pub tasks: u64,
+    /// How many of them are ok.
+    pub ok: u64,
+    /// Processor time of all tasks, if it was measured.
+    pub cpu: Option<Duration>,
+    /// Peak memory of the process that needed most, in bytes.
+    pub peak_rss: Option<u64>,
+    /// How long all tasks ran, if any did.
+    pub running: Option<Duration>,
+    /// Run times of single tasks, the middle one and the one at 99 %.
+    pub run_times: Option<(Duration, Duration)>,
+    /// How long computations have held the event loop.
+    pub held: Duration,
+    /// What all results come to: equal for equal results.
+    pub results: u64,
+    /// The first task whose result is not that of the first run.
+    pub differs_at: Option<u64>,
+    /// The first failure, in words.
+    pub failure: Option<String>,
+}
+
+/// Why nothing more is measured.
+#[derive(Debug)]
+pub enum Stop {
+    /// A signal came.
+    Signal(i32),
+    /// There is nothing to run.
+    Nothing,
+    /// Something went wrong; in words, and the exit code that it stands for.
+    Failed(String, Exit),
+}
+
+/// Where jobs are run and measured.
+pub struct Bench<'a> {
+    control: &'a Control,
+    launcher: SharedLauncher,
+    /// Their reports; not the user's own.
+    folder: TempDir,
+    prepare: Option<&'a str>,
+}
+
+impl<'a> Bench<'a> {
+    /// A bench whose reports go to the disk that the folder `results` is on.
+    ///
+    /// # Errors
+    /// If nothing can be written there; the message says so.
+    pub fn new(
+        control: &'a Control,
+        results: &Path,
+        prepare: Option<&'a str>,
+    ) -> Result<Self, String> {
+        let cannot = |error| format!("failed to write `{}`: {}", results.display(), reason(&error));
+        std::fs::create_dir_all(results).map_err(cannot)?;
+        let folder = tempfile::Builder::new().prefix(".compare-").tempdir_in(results);
+        let folder = folder.map_err(cannot)?;
+        Ok(Self { control, launcher: SharedLauncher::default(), folder, prepare })
+    }
+
+    /// The signal that ended the comparison, if one did.
+    pub fn signal(&self) -> Option<i32> {
+        self.control.signal()
+    }
+
+    /// Runs this contender once. `first_results` are what its results are compared with, or where they go.
+    ///
+    /// # Errors
+    /// Why nothing more can be measured.
+    pub fn run(
+        &self,
+        contender: &Contender,
+        first_results: &mut Option<Vec<u64>>,
+    ) -> Result<Run, Stop> {
+        self.prepare(&contender.job)?;
+        let summary = match self.execute(&contender.job) {
+            Ok(summary) => summary,
+            // How far it came until then is what there is to say about this model.
+            Err(RunError::Deadline(summary)) => *summary,
+            Err(error) => {
+                let message = format!("under {}: {error}", contender.name());
+                return Err(self.stop(Stop::Failed(message, error.exit())));
+            }
+        };
+        if let Some(signal) = self.signal() {
+            return Err(Stop::Signal(signal)); // the run was cut short, and says nothing
+        }
+        if summary.totals.tally.total() == 0 {
+            return Err(Stop::Nothing);
+        }
+        let rows = row_hashes(&summary.report, &contender.job)
+            .map_err(|error| Stop::Failed(error, Exit::Internal))?;
+        let first = first_results.get_or_insert_with(|| rows.clone());
+        Ok(measured(&summary, &rows, first))
+    }
+
+    /// Does what the user wants done before every run.
+    fn prepare(&self, job: &Job) -> Result<(), Stop> {
+        let Some(command) = self.prepare else { return Ok(()) };
+        let failed = |why: String, exit| Stop::Failed(format!("--prepare: {why}"), exit);
+        // Run as any command: nothing that it starts outlives the runner.
+        let quoted = |text: &str| toml::Value::String(text.to_owned());
+        let shell = quoted(command);
+        let folder = job.folder.to_string_lossy().replace('{', "{{").replace('}', "}}");
+        let text = format!("[workload.command]\nshell = {shell}\ncwd = {}\n", quoted(&folder));
+        let file = self.folder.path().join("prepare.toml");
+        std::fs::write(&file, text).map_err(|error| failed(reason(&error), Exit::NotWritten))?;
+        let prepare = job::read(&[file], &Overrides::default())
+            .map_err(|mistakes| failed(mistakes.to_string(), Exit::Usage))?
+            .pop()
+            .map(Arc::new)
+            .expect("one file is one job");
+        let summary = self
+            .execute(&prepare)
+            .map_err(|error| self.stop(failed(error.to_string(), error.exit())))?;
+        if summary.totals.tally.all_ok() {
+            return Ok(());
+        }
+        let failure = first_failure(&summary).unwrap_or_default();
+        Err(self.stop(failed(format!("`{command}` failed: {failure}"), Exit::Usage)))
+    }
+
+    fn execute(&self, job: &Arc<Job>) -> Result<Summary, RunError> {
+        let options = Options {
+            results: self.folder.path().to_owned(),
+            begin: Begin::Fresh,
+            output: false,
+            progress: Mode::Off,
+        };
+        run::run(job, &options, self.control, &self.launcher)
+    }
+
+    /// What a signal has brought about is no failure.
+    fn stop(&self, otherwise: Stop) -> Stop {
+        self.signal().map_or(otherwise, Stop::Signal)
+    }
+}
+
+fn measured(summary: &Summary, rows: &[u64], first: &[u64]) -> Run {
+    let services = summary.services;
+    let bytes: Vec<u8> = rows.iter().flat_map(|row| row.to_le_bytes()).collect();
+    let other = rows.iter().zip(first).position(|(row, first)| row != first);
+    let differs_at =
+        other.or_else(|| (rows.len() != first.len()).then(|| rows.len().min(first.len())));
+    Run {
+        round: 0,
+        place: 0,
+        started: summary.started,
+        wall: summary.wall.saturating_sub(services.start + services.end),
+        startup: summary.startup.saturating_sub(services.start),
+        tasks: summary.totals.tally.total(),
+        ok: summary.totals.tally.get(Status::Ok),
+        cpu: summary.totals.cpu.map(|cpu| cpu.user + cpu.system),
+        peak_rss: summary.totals.peak_rss,
+        running: summary.run.map(|run| run.mean * summary.totals.tally.total() as u32),
+        run_times: summary.run.map(|run| (run.p50, run.p99)),
+        held: summary.held,
+        results: xxh3_64(&bytes),
+        differs_at: differs_at.map(|index| index as u64 + 1),
+        failure: first_failure(summary),
+    }
+}
+
+fn first_failure(summary: &Summary) -> Option<String> {
+    let failure = summary.failures.first()?;
+    let error = failure.error.lines().next().unwrap_or_default();
+    Some(match error {
+        "" => failure.status.name().to_owned(),
+        error => error.to_owned(),
+    })
+}
+
+/// What each task's result comes to, in input order: status, code, result, length of the output and the job's own
+/// columns. Times and memory differ from run to run, and so may the words of an error.
+fn row_hashes(report: &Path, job: &Job) -> Result<Vec<u64>, String> {
+    let cannot = |error: csv::Error| format!("failed to read `{}`: {error}", report.display());
+    let mut reader = csv::Reader::from_path(report).map_err(cannot)?;
+    let after = COLUMNS_BEFORE.len() + job.fields.len();
+    let place = |name| after + COLUMNS_AFTER.iter().position(|column| *column == name).unwrap_or(0);
+    let fixed = ["status", "code", "result", "output_bytes"].map(place);
+    let columns = after + COLUMNS_AFTER.len();
+    let mut rows = Vec::new();
+    let mut text = Vec::new();
+    let mut record = csv::ByteRecord::new();
+    while reader.read_byte_record(&mut record).map_err(cannot)? {
+        text.clear();
+        let last = record.len().saturating_sub(COLUMNS_LAST.len());
+        for cell in fixed.into_iter().chain(columns..last).filter_map(|index| record.get(index)) {
+            text.extend_from_slice(&(cell.len() as u64).to_le_bytes()); // ("ab", "c") is not ("a", "bc")
+            text.extend_from_slice(cell);
+        }
+        let task =
+            record.get(0).and_then(|cell| std::str::from_utf8(cell).ok()?.parse::<u64>().ok());
+        rows.push((task.unwrap_or(0), xxh3_64(&text)));
+    }
+    rows.sort_unstable_by_key(|&(task, _)| task); // a report may be in the order of completion
+    Ok(rows.into_iter().map(|(_, hash)| hash).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_results_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = "[inputs]\nvalues = [1, 2]\n[workload.command]\nshell = 'x'\n[columns.n]\nregex = 'x'\n";
+        let file = folder.path().join("job.toml");
+        std::fs::write(&file, job).unwrap();
+        let job = job::read(&[file], &Overrides::default()).unwrap().remove(0);
+        let header = "task,input,status,attempts,started_utc,queue_s,run_s,cpu_user_s,cpu_sys_s,peak_rss_bytes,slot,\
+                      code,result,output_bytes,n,error\n";
+        let hashes = |rows: &str| {
+            let path = folder.path().join("job.csv");
+            std::fs::write(&path, format!("{header}{rows}")).unwrap();
+            row_hashes(&path, &job).unwrap()
+        };
+        let one = hashes("1,1,ok,1,t,0,1,1,1,9,1,0,a,1,x,\n2,2,ok,1,t,0,1,1,1,9,1,0,b,1,,\n");
+        let same = hashes("2,2,ok,2,u,3,2,2,2,8,2,0,b,1,,e\n1,1,ok,1,t,0,1,1,1,9,1,0,a,1,x,\n");
+        assert_eq!(one, same, "in any order, with other figures");
+        for row in [
+            "ok,1,t,0,1,1,1,9,1,0,a,1,y,",
+            "ok,1,t,0,1,1,1,9,1,0,a,2,x,",
+            "failed,1,t,0,1,1,1,9,1,0,a,1,x,",
+        ] {
+            let other = hashes(&format!("1,1,{row}\n2,2,ok,1,t,0,1,1,1,9,1,0,b,1,,\n"));
+            assert_ne!(one[0], other[0], "{row}");
+            assert_eq!(one[1], other[1]);
+        }
+    }
+}

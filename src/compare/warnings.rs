@@ -1,0 +1,171 @@
+//! What makes a comparison worth less than it looks, each in one line of plain words.
+
+use crate::compare::figures::Figures;
+use crate::compare::subject::Subject;
+use crate::model::Model;
+
+/// Below this, in seconds, a run is as long as what else the system does.
+const SHORT: f64 = 0.01;
+
+/// The deviation that is still taken for chance.
+const SCATTER: f64 = 0.1;
+
+/// From this part of the time on, start-up is what is measured.
+const MOSTLY_STARTUP: f64 = 0.5;
+
+/// From this part of the time on, a loop that is held is no event loop.
+const MOSTLY_HELD: f64 = 0.2;
+
+/// What there is to warn of.
+pub fn of(subject: &Subject, figures: &[Figures]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    warnings.extend(failures(figures));
+    warnings.extend(results(figures));
+    warnings.extend(one_task(figures));
+    warnings.extend(sample(subject, figures));
+    warnings.extend(too_short(figures));
+    warnings.extend(scatter(figures));
+    warnings.extend(figures.iter().flat_map(|figures| outliers(figures, subject)));
+    warnings.extend(figures.iter().filter_map(startup));
+    warnings.extend(figures.iter().filter_map(held));
+    warnings.extend(figures.iter().filter_map(|figures| gil(subject, figures)));
+    warnings
+}
+
+fn failures(figures: &[Figures]) -> Vec<String> {
+    let because = |figures: &Figures| {
+        figures
+            .failure
+            .as_ref()
+            .map(|failure| format!(", for example: {failure}"))
+            .unwrap_or_default()
+    };
+    if let Some(first) = figures.first().filter(|_| figures.iter().all(|figures| figures.ok == 0)) {
+        let because = because(first);
+        return vec![format!(
+            "NO TASK IS OK under any model: what is compared is how fast they fail{because}"
+        )];
+    }
+    figures
+        .iter()
+        .filter(|figures| figures.ok < figures.tasks)
+        .map(|figures| {
+            let (failed, because) = (figures.tasks - figures.ok, because(figures));
+            format!("{}: {failed} of {} tasks are not ok{because}", figures.name(), figures.tasks)
+        })
+        .collect()
+}
+
+fn results(figures: &[Figures]) -> Option<String> {
+    let at = |figures: &Figures| {
+        figures.differs_at.map(|task| format!(", first at task {task}")).unwrap_or_default()
+    };
+    if let Some(varies) = figures.iter().find(|figures| figures.varies) {
+        let (name, at) = (varies.name(), at(varies));
+        return Some(format!(
+            "the results differ from run to run, already under {name}{at}: whether models give the same cannot be told"
+        ));
+    }
+    let other = figures.iter().find(|figures| !figures.same_results)?;
+    Some(format!("{} gives other results than the rest{}", other.name(), at(other)))
+}
+
+fn one_task(figures: &[Figures]) -> Option<String> {
+    let is_one = figures.iter().all(|figures| figures.tasks == 1);
+    is_one.then(|| {
+        "there is one task, nothing to run beside it: only start-up can be compared".into()
+    })
+}
+
+fn sample(subject: &Subject, figures: &[Figures]) -> Option<String> {
+    let whole = subject.whole?;
+    let sample = (whole as f64 / subject.scale).round() as u64;
+    let widest = figures.iter().map(|figures| figures.concurrency as u64).max()?;
+    (sample < 2 * widest && whole > widest).then(|| {
+        format!(
+            "the sample of {sample} tasks does not fill {widest} slots for long, so that model looks slower than it is: \
+             take {} or more (--limit)",
+            (4 * widest).min(whole)
+        )
+    })
+}
+
+/// Times as they were measured, not as a sample makes them.
+fn too_short(figures: &[Figures]) -> Option<String> {
+    let shortest = figures.iter().min_by(|one, other| one.measured.total_cmp(&other.measured))?;
+    (shortest.measured < SHORT).then(|| {
+        format!(
+            "a run under {} takes {:.1} ms: too short for the clock and the system's own noise; more tasks would tell more",
+            shortest.name(),
+            shortest.measured * 1e3
+        )
+    })
+}
+
+fn scatter(figures: &[Figures]) -> Option<String> {
+    let scattered: Vec<String> = figures
+        .iter()
+        .filter_map(|figures| {
+            let deviation = figures.deviation.filter(|&deviation| deviation > SCATTER)?;
+            Some(format!("{} by {:.0} %", figures.name(), deviation * 100.0))
+        })
+        .collect();
+    (!scattered.is_empty()).then(|| {
+        format!(
+            "times scatter (standard deviation): {}; close other programs, or run more rounds",
+            scattered.join(", ")
+        )
+    })
+}
+
+fn outliers<'a>(figures: &'a Figures, subject: &'a Subject) -> impl Iterator<Item = String> + 'a {
+    let scale = if subject.whole.is_some() { " (of the whole job)" } else { "" };
+    let usual = figures.wall.value;
+    figures.walls.iter().filter(|(round, _)| figures.outliers.contains(round)).map(
+        move |(round, wall)| {
+            format!(
+                "{} took {wall:.3} s in round {round}, far from its {usual:.3} s{scale}",
+                figures.name()
+            )
+        },
+    )
+}
+
+fn startup(figures: &Figures) -> Option<String> {
+    let share = figures.startup / figures.wall.value;
+    (share > MOSTLY_STARTUP).then(|| {
+        format!(
+            "{}: {:.0} % of its time is start-up; more tasks would show more of the model",
+            figures.name(),
+            share * 100.0
+        )
+    })
+}
+
+fn held(figures: &Figures) -> Option<String> {
+    let is_held =
+        figures.model == Model::Async && figures.concurrency > 1 && figures.held > MOSTLY_HELD;
+    is_held.then(|| {
+        format!(
+            "{}: tasks held the event loop for {:.0} % of the time, so one ran at a time: it suits what awaits",
+            figures.name(),
+            figures.held.min(1.0) * 100.0
+        )
+    })
+}
+
+/// Threads of one Python interpreter that compute, but take no more processor time than one thread could: a build without
+/// the lock takes more.
+fn gil(subject: &Subject, figures: &Figures) -> Option<String> {
+    let is_python = subject.job.stages[0].workload.kind() == "python";
+    if !is_python || figures.model != Model::Threads || figures.concurrency < 2 {
+        return None;
+    }
+    let processors = figures.cpu? / (figures.wall.value - figures.startup);
+    (0.7..1.2).contains(&processors).then(|| {
+        format!(
+            "{}: the GIL let one thread compute at a time ({processors:.2} processors busy)",
+            figures.name()
+        )
+    })
+}

@@ -1,0 +1,32 @@
+//! The job's log, once somebody writes to it.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::report::{Log, Report};
+
+/// The log of a job, opened when the first worker is started that may write to it.
+#[derive(Debug, Default)]
+pub struct SharedLog(Mutex<Option<Arc<Log>>>);
+
+impl SharedLog {
+    /// The log, opened if it has not been.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn get(&self, report: &Report) -> io::Result<Arc<Log>> {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = &*log {
+            return Ok(Arc::clone(log));
+        }
+        let opened = report.open_log().map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Arc::clone(log.insert(Arc::new(opened))))
+    }
+
+    /// Closes it, once every worker has gone. Where it is, if anything has been written.
+    pub fn finish(self) -> Option<PathBuf> {
+        let log = self.0.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+        Arc::into_inner(log)?.finish()
+    }
+}

@@ -1,0 +1,53 @@
+//! The open files that jobs need: better one error than a failed row for every task that finds no descriptor left.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::process::{Resource, getrlimit};
+
+use crate::engine::place;
+use crate::engine::run::RunError;
+use crate::job::Job;
+
+/// For the report, the loops and the runtime of a job.
+const OF_THE_RUNNER: usize = 64;
+
+/// What the jobs that run now need together.
+static NEEDED: AtomicUsize = AtomicUsize::new(0);
+
+/// What one job needs, until this is dropped.
+#[derive(Debug)]
+pub(super) struct OpenFiles(usize);
+
+impl OpenFiles {
+    /// Sets aside what `job` needs with so many `slots` for each of its stages.
+    ///
+    /// # Errors
+    /// If that is more than the limit allows beside the jobs that run already.
+    pub fn reserve(job: &Job, slots: &[usize]) -> Result<Self, RunError> {
+        let of_stages =
+            job.stages.iter().zip(slots).map(|(stage, slots)| slots * place::open_files(stage));
+        let needed = OF_THE_RUNNER + of_stages.sum::<usize>();
+        let before = NEEDED.fetch_add(needed, Ordering::SeqCst);
+        let reserved = Self(needed); // and given back in case of an error
+        let slots: usize = slots.iter().sum();
+        match getrlimit(Resource::Nofile).current {
+            Some(limit) if (before + needed) as u64 > limit => {
+                let beside = match before {
+                    0 => String::new(),
+                    _ => format!(" (and {before} the jobs beside it)"),
+                };
+                Err(RunError::OpenFiles(format!(
+                    "{slots} tasks at once need {needed} open files{beside}, and {limit} are allowed: lower \
+                     `limits.concurrency`, or raise the limit (`ulimit -n`)"
+                )))
+            }
+            _ => Ok(reserved),
+        }
+    }
+}
+
+impl Drop for OpenFiles {
+    fn drop(&mut self) {
+        NEEDED.fetch_sub(self.0, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,297 @@
+//! The end of a process that is ours: the only one that has its pipes and hears of its end.
+
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+
+use super::Settings;
+use super::process::{Order, Process, Unready};
+use crate::engine::clock::Moment;
+use crate::host::launcher::{Ended, Exit, Port, Start, Strings, is_crowded};
+use crate::host::lines::{self, MAX_LINE};
+use crate::workload::command::{cause_and_tail, how_it_ended};
+
+/// Long lines should not stop half-way. The system may refuse, since it limits what one user has in pipes.
+const PIPE_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 64 << 10;
+/// A process that has closed its standard output has this long to end, before that is taken amiss.
+const CLOSED: Duration = Duration::from_secs(1);
+/// How often a start is tried while too many descriptors are on their way to the launcher.
+const MAX_TRIES: u32 = 1000;
+
+/// Does what a process needs: the only one that has its pipes.
+#[derive(Debug)]
+pub(super) struct Driver {
+    port: Port,
+    /// `None` once it has been told to leave.
+    stdin: Option<pipe::Sender>,
+    /// `None` once it has ended.
+    stdout: Option<pipe::Receiver>,
+    /// Whole lines, then the beginning of one.
+    received: Vec<u8>,
+    /// Where in `received` the line starts that is to be read next.
+    line: usize,
+    /// From there to here, no line ends.
+    searched: usize,
+    /// Requests, written as far as `sent`.
+    out: Vec<u8>,
+    sent: usize,
+    /// The log's length when the process was started.
+    pub(super) log_start: u64,
+}
+
+/// What happened to a process.
+enum Event {
+    Received,
+    /// Its standard output has ended.
+    Closed,
+    Ended(io::Result<Ended>),
+}
+
+impl Driver {
+    /// Starts a process with what the slot `slot` is given.
+    pub(super) async fn start(settings: &Settings, slot: usize) -> io::Result<Self> {
+        let (stdin_end, stdin) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (stdout, stdout_end) = pipe_with(PipeFlags::CLOEXEC)?;
+        let _ = fcntl_setpipe_size(&stdin, PIPE_BYTES);
+        let _ = fcntl_setpipe_size(&stdout, PIPE_BYTES);
+        let mut driver = Self {
+            port: settings.launcher.port()?,
+            stdin: Some(pipe::Sender::from_owned_fd(stdin)?),
+            stdout: Some(pipe::Receiver::from_owned_fd(stdout)?),
+            received: Vec::new(),
+            line: 0,
+            searched: 0,
+            out: Vec::new(),
+            sent: 0,
+            log_start: settings.log.length(),
+        };
+        let (argv, set) = (settings.spec.argv(slot), settings.spec.environment(slot));
+        let start = Start {
+            program: settings.spec.program(),
+            argv: &argv,
+            set: &set,
+            unset: &Strings::default(),
+            cwd: Some(settings.spec.cwd()),
+            stdin: Some(stdin_end.as_fd()),
+            stdout: Some(stdout_end.as_fd()),
+            stderr: Some(settings.log.file().as_fd()),
+            extra: None,
+        };
+        let mut tries = 0;
+        while let Err(error) = driver.port.start(&start) {
+            tries += 1;
+            if !is_crowded(&error) || tries == MAX_TRIES {
+                return Err(error);
+            }
+            // Too many descriptors are on their way: other slots are starting too.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        driver.port.own_group()?;
+        Ok(driver)
+    }
+
+    /// Says hello and waits until the process is ready: for how many requests at a time.
+    pub(super) async fn greet(
+        &mut self,
+        settings: &Settings,
+        slots: usize,
+    ) -> Result<usize, Unready> {
+        lines::write_hello(settings.mode, slots, &mut self.out);
+        loop {
+            let event = self.next().await;
+            if let Some(line) = self.next_line() {
+                let ready = lines::read_ready(&self.received[line], slots);
+                self.forget_lines();
+                return ready.map_err(|said| {
+                    let tail = settings.log.tail(self.log_start);
+                    Unready::Unfit(cause_and_tail(said, None, &tail))
+                });
+            }
+            if self.received.len() > MAX_LINE {
+                return Err(Unready::Unfit(too_long()));
+            }
+            if let Event::Ended(ended) = event {
+                let ended = ended?;
+                let how = how_it_ended(&ended.exit, settings.spec.name());
+                if let Exit::NotStarted(..) = ended.exit {
+                    return Err(Unready::Unfit(how));
+                }
+                let tail = settings.log.tail(self.log_start);
+                let words = format!("it ended before it was ready: {how}");
+                return Err(Unready::Ended(cause_and_tail(words, None, &tail)));
+            }
+        }
+    }
+
+    /// Serves until the process has ended: how, and what it did wrong if it was ended for that.
+    pub(super) async fn serve(&mut self, process: &Process) -> (io::Result<Ended>, Option<String>) {
+        let mut wrong = None;
+        let mut closed: Option<Moment> = None;
+        loop {
+            if wrong.is_none() {
+                wrong = self.pass_on(process).err();
+                if wrong.is_some() {
+                    process.close();
+                    self.kill();
+                }
+            }
+            let order = self.take_orders(process);
+            if order == Order::Kill {
+                self.kill();
+            }
+            let patience = async {
+                match closed {
+                    Some(closed) if wrong.is_none() && order == Order::Serve => {
+                        tokio::time::sleep(CLOSED.saturating_sub(closed.elapsed())).await;
+                    }
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                event = self.next() => match event {
+                    Event::Received => {}
+                    Event::Closed => closed = Some(Moment::now()),
+                    Event::Ended(ended) => {
+                        if wrong.is_none() {
+                            wrong = self.pass_on(process).err();
+                        }
+                        return (ended, wrong);
+                    }
+                },
+                () = process.woken() => {}
+                () = patience => {
+                    wrong = Some("the worker closed its standard output".into());
+                    process.close();
+                    self.kill();
+                }
+            }
+        }
+    }
+
+    fn take_orders(&mut self, process: &Process) -> Order {
+        if self.sent == self.out.len() {
+            self.out.clear();
+            self.sent = 0;
+        }
+        let order = process.take_orders(&mut self.out);
+        self.write();
+        if order != Order::Serve && !self.has_to_write() {
+            self.stdin = None;
+        }
+        order
+    }
+
+    /// Passes every whole line that has been received on to its request. The error says what else came.
+    fn pass_on(&mut self, process: &Process) -> Result<(), String> {
+        let now = Moment::now();
+        let mut result = Ok(());
+        while let Some(line) = self.next_line() {
+            let answer = lines::read_answer(&self.received[line]);
+            result = answer.and_then(|answer| process.settle(answer, now));
+            if result.is_err() {
+                break;
+            }
+        }
+        self.forget_lines();
+        if self.received.len() > MAX_LINE {
+            return Err(too_long());
+        }
+        result
+    }
+
+    /// Where the next whole line is, without its end.
+    fn next_line(&mut self) -> Option<Range<usize>> {
+        let Some(length) = memchr::memchr(b'\n', &self.received[self.searched..]) else {
+            self.searched = self.received.len();
+            return None;
+        };
+        let line = self.line..self.searched + length;
+        self.line = line.end + 1;
+        self.searched = self.line;
+        Some(line)
+    }
+
+    fn forget_lines(&mut self) {
+        self.received.drain(..self.line);
+        self.searched -= self.line;
+        self.line = 0;
+    }
+
+    /// Waits until something happens, and writes on meanwhile. Loses nothing if it is dropped before it is ready.
+    async fn next(&mut self) -> Event {
+        loop {
+            let has_to_write = self.has_to_write();
+            tokio::select! {
+                biased;
+                more = receive(&mut self.stdout, &mut self.received) => {
+                    return if more { Event::Received } else { Event::Closed };
+                }
+                () = writable(self.stdin.as_ref()), if has_to_write => self.write(),
+                ended = self.port.ended() => {
+                    self.receive_rest();
+                    return Event::Ended(ended);
+                }
+            }
+        }
+    }
+
+    /// Reads what a dead process has left in its pipe; what others hold open is not waited for.
+    fn receive_rest(&mut self) {
+        let Some(stdout) = self.stdout.take() else { return };
+        self.received.reserve(READ_BYTES);
+        while stdout.try_read_buf(&mut self.received).is_ok_and(|count| count > 0) {
+            self.received.reserve(READ_BYTES);
+        }
+    }
+
+    fn has_to_write(&self) -> bool {
+        self.sent < self.out.len()
+    }
+
+    /// Writes as much as the pipe takes. That the process does not read any more shows by its end, or by a timeout.
+    fn write(&mut self) {
+        while self.has_to_write() {
+            let Some(stdin) = &self.stdin else {
+                self.sent = self.out.len();
+                return;
+            };
+            match stdin.try_write(&self.out[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => self.sent = self.out.len(),
+            }
+        }
+    }
+
+    fn kill(&mut self) {
+        let _ = self.port.signal(libc::SIGKILL); // if it is gone already, that is as good
+    }
+}
+
+fn too_long() -> String {
+    format!("the worker wrote a line of more than {} MiB", MAX_LINE >> 20)
+}
+
+/// Reads some more. False, and never again ready: there is no more. Cancel-safe.
+async fn receive(stdout: &mut Option<pipe::Receiver>, received: &mut Vec<u8>) -> bool {
+    let Some(pipe) = stdout else { return std::future::pending().await };
+    received.reserve(READ_BYTES);
+    let more = matches!(pipe.read_buf(received).await, Ok(count) if count > 0);
+    if !more {
+        *stdout = None;
+    }
+    more
+}
+
+async fn writable(stdin: Option<&pipe::Sender>) {
+    match stdin {
+        Some(stdin) => drop(stdin.writable().await),
+        None => std::future::pending().await,
+    }
+}

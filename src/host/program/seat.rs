@@ -1,0 +1,166 @@
+//! A slot's seat in a worker program: one task after another becomes a request, and its answer an outcome.
+
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
+
+use super::Program;
+use super::process::{Death, Ending, InFlight, Process};
+use crate::engine::attempt::{Attempt, Stop};
+use crate::engine::cancel::Level;
+use crate::engine::clock::Moment;
+use crate::engine::task::{Outcome, Status, Task};
+use crate::host::lines::{self, Answer};
+use crate::host::remote::Verdict;
+
+/// A slot's place in a program: one request at a time.
+#[derive(Debug)]
+pub struct Seat {
+    pub(super) program: Rc<Program>,
+}
+
+/// Leave to use a program: beside others, or alone.
+enum Turn<'a> {
+    Shared { _guard: RwLockReadGuard<'a, ()> },
+    Alone { _guard: RwLockWriteGuard<'a, ()> },
+}
+
+impl Seat {
+    /// Runs every task of `batch`, one after another, and settles each, exactly once.
+    ///
+    /// # Errors
+    /// If no process can be kept alive; what was left of the batch has been given back.
+    pub async fn run(
+        &mut self,
+        batch: &mut VecDeque<Task>,
+        attempt: &Attempt<'_>,
+        settle: &mut dyn FnMut(Task, Verdict),
+    ) -> io::Result<()> {
+        while let Some(mut task) = batch.pop_front() {
+            let attempt = attempt.of(&task);
+            match self.attempt(&mut task, &attempt).await {
+                Ok(verdict) => settle(task, verdict),
+                Err(error) => {
+                    settle(task, Verdict::Requeue);
+                    batch.drain(..).for_each(|task| settle(task, Verdict::Requeue));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, task: &mut Task, attempt: &Attempt<'_>) -> io::Result<Verdict> {
+        let Some(_turn) = self.turn(task.is_suspect, attempt).await else {
+            return Ok(Verdict::Requeue);
+        };
+        loop {
+            let Some(process) = self.program.process().await? else {
+                return Ok(Verdict::Requeue);
+            };
+            let arguments = self.program.settings.spec.arguments();
+            let write = |id, out: &mut Vec<u8>| {
+                lines::write_request(id, arguments, &attempt.values(task), out);
+            };
+            // Otherwise it has died in between.
+            if let Some(request) = process.send(write) {
+                return Ok(self.attend(request, &process, task, attempt).await);
+            }
+        }
+    }
+
+    /// Waits until the program may be used. `None`: the job is being killed.
+    async fn turn(&self, is_suspect: bool, attempt: &Attempt<'_>) -> Option<Turn<'_>> {
+        let gate = &self.program.gate;
+        let turn = async {
+            if is_suspect {
+                Turn::Alone { _guard: gate.write().await }
+            } else {
+                Turn::Shared { _guard: gate.read().await }
+            }
+        };
+        tokio::select! {
+            biased;
+            turn = turn => Some(turn),
+            () = attempt.cancel.killing() => None,
+        }
+    }
+
+    async fn attend(
+        &self,
+        mut request: InFlight<'_>,
+        process: &Process,
+        task: &mut Task,
+        attempt: &Attempt<'_>,
+    ) -> Verdict {
+        let sent = request.sent;
+        let ending = tokio::select! {
+            biased;
+            ending = request.ending() => ending,
+            stop = attempt.stopped(sent) => {
+                drop(request);
+                process.kill();
+                return Verdict::Done(stopped(stop, sent, attempt));
+            }
+        };
+        match ending {
+            Ending::Answered(answer, now) => {
+                let run = now.since(sent);
+                Verdict::Done(answered(answer, Outcome::new(Status::Ok, sent, run)))
+            }
+            Ending::Died(_) if attempt.cancel.level() >= Level::Kill => {
+                Verdict::Done(stopped(Stop::Killed, sent, attempt))
+            }
+            Ending::Died(Death::Ended) => Verdict::Requeue,
+            Ending::Died(Death::OfOne) => {
+                task.is_suspect = true;
+                Verdict::Requeue
+            }
+            Ending::Died(Death::OfThis(words)) => {
+                let crashed = Outcome::new(Status::Crashed, sent, sent.elapsed());
+                Verdict::Done(Outcome { error: words, workers_lost: 1, ..crashed })
+            }
+        }
+    }
+
+    /// Leaves the program; the last one lets it go and waits for that. The peak resident memory of its largest
+    /// process, in bytes.
+    pub async fn stop(self) -> Option<u64> {
+        let program = &self.program;
+        program.left.update(|left| left + 1);
+        if program.left.get() < program.taken.get() {
+            return None;
+        }
+        let mut life = program.life.lock().await;
+        let Some(process) = life.process.take() else { return life.peak_rss };
+        process.let_leave();
+        tokio::select! {
+            () = process.ended() => {}
+            () = tokio::time::sleep(program.settings.grace) => process.kill(),
+            () = program.settings.cancel.killing() => process.kill(),
+        }
+        process.ended().await;
+        life.bury(Some(&process));
+        life.peak_rss
+    }
+}
+
+fn stopped(stop: Stop, started: Moment, attempt: &Attempt<'_>) -> Outcome {
+    let outcome = Outcome::new(stop.status(), started, started.elapsed());
+    Outcome { error: stop.words(attempt.timeout), ..outcome }
+}
+
+fn answered(answer: Answer, outcome: Outcome) -> Outcome {
+    match answer.outcome {
+        Ok(done) => Outcome {
+            result: done.result,
+            result_kind: done.kind,
+            cpu: done.cpu,
+            peak_rss: done.peak_rss,
+            ..outcome
+        },
+        Err(error) => Outcome { status: Status::Failed, error, ..outcome },
+    }
+}

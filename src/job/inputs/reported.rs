@@ -1,0 +1,50 @@
+//! `job`: the rows of another job's report.
+
+use std::path::PathBuf;
+
+use super::records::{InputFile, Kept};
+use super::{Counted, Format, Source};
+use crate::job::Job;
+use crate::report::{Reading, is_report_column};
+
+/// What a job leaves to one that reads its report.
+#[derive(Clone, Debug)]
+pub struct Reported {
+    path: PathBuf,
+    reading: Reading,
+    /// The job had nothing to run. Then there is no new report, and an older one must not pass for it.
+    nothing: bool,
+}
+
+impl Reported {
+    /// What `job` is going to leave.
+    pub fn of(job: &Job) -> Self {
+        let path = job.results.join(format!("{}.csv", job.name));
+        Self { path, reading: Reading::of(job), nothing: false }
+    }
+
+    /// The job has turned out to have no task.
+    #[must_use]
+    pub fn with_nothing(self) -> Self {
+        Self { nothing: true, ..self }
+    }
+
+    /// The names of the fields that a reader has: the columns, but `input_task` of a report that has read another
+    /// one's `task` makes way for its own `task`, which is called that in the reader's report.
+    pub(super) fn fields(&self) -> Vec<String> {
+        let field = |column: &String| {
+            let bare = column.trim_start_matches("input_");
+            let makes_way = bare.len() < column.len() && is_report_column(bare);
+            if makes_way { format!("input_{column}") } else { column.clone() }
+        };
+        self.reading.columns().iter().map(field).collect()
+    }
+
+    pub(super) fn source(self) -> Source {
+        if self.nothing {
+            return super::plan::counted(Counted::Rows(Vec::new()));
+        }
+        let file = InputFile::report(self.path);
+        Source::File { file, format: Format::Report(self.reading), kept: Kept::default() }
+    }
+}

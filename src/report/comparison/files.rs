@@ -1,0 +1,200 @@
+//! `results/<job>.compare.csv`, a row per model, and `results/<job>.rounds.csv`, a row per run.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::compare::figures::Figures;
+use crate::compare::run::Run;
+use crate::compare::subject::{Contender, Subject};
+use crate::report::comparison::Comparison;
+use crate::report::layout::is_formula;
+use crate::report::number::{seconds, thousandths};
+use crate::report::publish::replace;
+use crate::report::stamp::utc;
+
+/// The columns of `<job>.compare.csv`.
+const COLUMNS: [&str; 22] = [
+    "job",
+    "model",
+    "concurrency",
+    "rounds",
+    "tasks",
+    "ok",
+    "wall_median_s",
+    "wall_low_s",
+    "wall_high_s",
+    "startup_s",
+    "tasks_per_s",
+    "speedup",
+    "speedup_low",
+    "speedup_high",
+    "efficiency",
+    "cpu_s",
+    "peak_rss_bytes",
+    "run_p50_s",
+    "run_p99_s",
+    "same_results",
+    "recommended",
+    "reason",
+];
+
+/// The columns of `<job>.rounds.csv`.
+const ROUND_COLUMNS: [&str; 15] = [
+    "job",
+    "round",
+    "place",
+    "model",
+    "concurrency",
+    "tasks",
+    "ok",
+    "wall_s",
+    "startup_s",
+    "cpu_s",
+    "peak_rss_bytes",
+    "run_p50_s",
+    "run_p99_s",
+    "started_utc",
+    "outlier",
+];
+
+/// Writes `<job>.compare.csv` in place of an older one, and says where it is.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write(results: &Path, comparison: &Comparison) -> io::Result<PathBuf> {
+    let path = results.join(format!("{}.compare.csv", comparison.job));
+    replace(&path, |file| {
+        let mut writer = csv::Writer::from_writer(file);
+        writer.write_record(COLUMNS)?;
+        for index in 0..comparison.figures.len() {
+            writer.write_record(row(comparison, index))?;
+        }
+        writer.flush()
+    })?;
+    Ok(path)
+}
+
+fn row(comparison: &Comparison, index: usize) -> [String; COLUMNS.len()] {
+    let figures: &Figures = &comparison.figures[index];
+    let maybe = |value: Option<f64>, write: fn(f64) -> String| value.map(write).unwrap_or_default();
+    let interval = figures.wall.interval;
+    let speedup = figures.speedup;
+    let speedup_interval = speedup.and_then(|speedup| speedup.interval);
+    let reason = &comparison.verdict.reasons[index];
+    [
+        comparison.job.clone(),
+        figures.model.name().into(),
+        figures.concurrency.to_string(),
+        figures.walls.len().to_string(),
+        figures.tasks.to_string(),
+        figures.ok.to_string(),
+        time(figures.wall.value),
+        maybe(interval.map(|interval| interval.low), time),
+        maybe(interval.map(|interval| interval.high), time),
+        time(figures.startup),
+        thousandths(figures.tasks_per_second()),
+        maybe(speedup.map(|speedup| speedup.value), thousandths),
+        maybe(speedup_interval.map(|interval| interval.low), thousandths),
+        maybe(speedup_interval.map(|interval| interval.high), thousandths),
+        maybe(figures.efficiency(), thousandths),
+        maybe(figures.cpu, time),
+        figures.peak_rss.map(|peak| peak.to_string()).unwrap_or_default(),
+        maybe(figures.run_times.map(|times| times.0), time),
+        maybe(figures.run_times.map(|times| times.1), time),
+        figures.same_results.to_string(),
+        (index == comparison.verdict.recommended).to_string(),
+        if is_formula(reason) { format!("'{reason}") } else { reason.clone() },
+    ]
+}
+
+/// Seconds with all their decimals.
+fn time(value: f64) -> String {
+    seconds(Duration::try_from_secs_f64(value).unwrap_or_default())
+}
+
+/// `<job>.rounds.csv` while it grows: what was measured is there even if the runner is killed.
+#[derive(Debug)]
+pub struct Rounds {
+    path: PathBuf,
+    writer: csv::Writer<File>,
+}
+
+impl Rounds {
+    /// Starts the file of `job`, in place of an older one.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn create(results: &Path, job: &str) -> io::Result<Self> {
+        let path = results.join(format!("{job}.rounds.csv"));
+        let mut writer = csv::Writer::from_writer(File::create(&path)?);
+        writer.write_record(ROUND_COLUMNS)?;
+        writer.flush()?;
+        Ok(Self { path, writer })
+    }
+
+    /// Adds a run. Whether it is an outlier is not known yet.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn add(&mut self, job: &str, contender: &Contender, run: &Run) -> io::Result<()> {
+        self.writer.write_record(round(job, contender, run, None))?;
+        self.writer.flush()
+    }
+
+    /// Writes all runs of `subject` anew, now with their outliers, and says where they are.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn finish(self, subject: &Subject, figures: &[Figures]) -> io::Result<PathBuf> {
+        let is_outlier = |contender: &Contender, run: &Run| {
+            let is_its = |figures: &&Figures| {
+                (figures.model, figures.concurrency) == (contender.model(), contender.concurrency())
+            };
+            figures.iter().find(is_its).is_some_and(|figures| figures.outliers.contains(&run.round))
+        };
+        let mut runs: Vec<(&Contender, &Run)> = subject
+            .contenders
+            .iter()
+            .flat_map(|contender| contender.runs.iter().map(move |run| (contender, run)))
+            .collect();
+        runs.sort_by_key(|(_, run)| (run.round, run.place));
+        replace(&self.path, |file| {
+            let mut writer = csv::Writer::from_writer(file);
+            writer.write_record(ROUND_COLUMNS)?;
+            for (contender, run) in runs {
+                let outlier = Some(is_outlier(contender, run));
+                writer.write_record(round(&subject.job.name, contender, run, outlier))?;
+            }
+            writer.flush()
+        })?;
+        Ok(self.path)
+    }
+}
+
+fn round(
+    job: &str,
+    contender: &Contender,
+    run: &Run,
+    outlier: Option<bool>,
+) -> [String; ROUND_COLUMNS.len()] {
+    let maybe = |time: Option<Duration>| time.map(seconds).unwrap_or_default();
+    [
+        job.to_owned(),
+        run.round.to_string(),
+        run.place.to_string(),
+        contender.model().name().into(),
+        contender.concurrency().to_string(),
+        run.tasks.to_string(),
+        run.ok.to_string(),
+        seconds(run.wall),
+        seconds(run.startup),
+        maybe(run.cpu),
+        run.peak_rss.map(|peak| peak.to_string()).unwrap_or_default(),
+        maybe(run.run_times.map(|times| times.0)),
+        maybe(run.run_times.map(|times| times.1)),
+        utc(run.started),
+        outlier.map(|outlier| outlier.to_string()).unwrap_or_default(),
+    ]
+}

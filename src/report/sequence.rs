@@ -1,0 +1,315 @@
+//! Rows between the trays and the partial: put into the order of their tasks, as far as a row need not wait long for
+//! those before it. Loops of short tasks are apart by microseconds, so that the partial comes out in the report's order
+//! and becomes the report by its name alone, instead of being read and written once more.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::report::outbox::{Batch, RowInfo};
+
+/// How long a row may wait for those before it. With the time that it may stand in a tray, it is below what users are
+/// promised.
+const PATIENCE: Duration = Duration::from_millis(30);
+
+/// So far ahead of a missing row may others be.
+const WINDOW: u64 = 1 << 16;
+
+/// So many bytes may wait.
+const BYTES: usize = 8 << 20;
+
+/// So many empty batches are kept, for their memory.
+const SPARE: usize = 4;
+
+/// Rows that have left the trays.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    /// The first task whose row has not come. `None`: rows are passed on as they come.
+    next: Option<u64>,
+    /// Where the rows of the tasks from `next` on are, as far as they have come; without `next`, of tasks that wait.
+    window: VecDeque<Option<Spot>>,
+    /// First those with rows in the window, then whole ones.
+    waiting: VecDeque<Waiting>,
+    /// How many batches came before those in `waiting`.
+    gone: u32,
+    spare: Vec<Batch>,
+}
+
+/// A batch, some of whose rows have not been passed on.
+#[derive(Debug)]
+struct Waiting {
+    batch: Batch,
+    left: usize,
+    since: Instant,
+}
+
+/// Where a row is.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    /// Counted from the first one ever; may wrap.
+    batch: u32,
+    row: u32,
+    /// Where it starts in the bytes of its batch.
+    start: usize,
+}
+
+/// Which rows are passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// Those that miss none before them, or have waited for too long.
+    Ready,
+    /// All: there will be no more.
+    All,
+}
+
+impl Sequence {
+    /// Rows are passed on in the order of their tasks, from 1, until that fails.
+    pub(super) fn in_order() -> Self {
+        Self { next: Some(1), ..Self::as_they_come() }
+    }
+
+    /// Rows are passed on as they come.
+    pub(super) fn as_they_come() -> Self {
+        Self {
+            next: None,
+            window: VecDeque::new(),
+            waiting: VecDeque::new(),
+            gone: 0,
+            spare: Vec::new(),
+        }
+    }
+
+    /// An empty batch.
+    pub(super) fn spare(&mut self) -> Batch {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Takes the rows of `batch`.
+    pub(super) fn take(&mut self, batch: Batch, now: Instant) {
+        if batch.rows.is_empty() {
+            return self.keep(batch);
+        }
+        if let Some(next) = self.next
+            && !self.place(&batch, next)
+        {
+            self.give_up();
+        }
+        self.waiting.push_back(Waiting { left: batch.rows.len(), batch, since: now });
+    }
+
+    /// Enters the rows of a new batch into the window. False: one of them is too late, or far too early.
+    fn place(&mut self, batch: &Batch, next: u64) -> bool {
+        let number = self.gone.wrapping_add(self.waiting.len() as u32);
+        let mut start = 0;
+        for (row, info) in (0..).zip(&batch.rows) {
+            let Some(ahead) = info.task.checked_sub(next).filter(|ahead| *ahead < WINDOW) else {
+                let is_of_others = |spot: &Spot| spot.batch != number;
+                self.window.iter_mut().for_each(|spot| *spot = spot.filter(is_of_others));
+                return false;
+            };
+            let ahead = ahead as usize;
+            if ahead >= self.window.len() {
+                self.window.resize(ahead + 1, None);
+            }
+            self.window[ahead] = Some(Spot { batch: number, row, start });
+            start += info.length as usize;
+        }
+        true
+    }
+
+    /// Until when the rows that wait may do so.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.waiting.front().map(|waiting| waiting.since + PATIENCE)
+    }
+
+    /// Shows rows to `each`, until it says that it has enough or none is left that may be passed on. Says whether it
+    /// had enough.
+    pub(super) fn pass(
+        &mut self,
+        which: Pass,
+        now: Instant,
+        mut each: impl FnMut(&RowInfo, &[u8]) -> Enough,
+    ) -> bool {
+        if let Some(mut next) = self.next {
+            while let Some(&Some(spot)) = self.window.front() {
+                self.window.pop_front();
+                next += 1;
+                self.next = Some(next);
+                if self.show(spot, &mut each) == Enough::Yes {
+                    return true;
+                }
+            }
+            if which == Pass::Ready && !self.is_overdue(now) {
+                return false;
+            }
+            self.give_up();
+        }
+        while let Some(Some(spot)) = self.window.pop_front() {
+            if self.show(spot, &mut each) == Enough::Yes {
+                return true;
+            }
+        }
+        self.pass_batches(&mut each)
+    }
+
+    fn is_overdue(&self, now: Instant) -> bool {
+        self.due().is_some_and(|due| due <= now)
+            || self.waiting.iter().map(|waiting| waiting.batch.size()).sum::<usize>() > BYTES
+    }
+
+    /// From now on rows are passed on as they come; those that wait, in the order of their tasks.
+    fn give_up(&mut self) {
+        self.next = None;
+        self.window.retain(Option::is_some);
+    }
+
+    fn pass_batches(&mut self, each: &mut impl FnMut(&RowInfo, &[u8]) -> Enough) -> bool {
+        let mut enough = false;
+        while let Some(waiting) = self.waiting.pop_front() {
+            self.gone = self.gone.wrapping_add(1);
+            let mut rest = &waiting.batch.bytes[..];
+            for info in &waiting.batch.rows {
+                let (row, behind) = rest.split_at(info.length as usize);
+                rest = behind;
+                enough = each(info, row) == Enough::Yes;
+            }
+            self.keep(waiting.batch);
+            if enough {
+                break;
+            }
+        }
+        enough
+    }
+
+    fn show(&mut self, spot: Spot, each: &mut impl FnMut(&RowInfo, &[u8]) -> Enough) -> Enough {
+        let index = spot.batch.wrapping_sub(self.gone) as usize;
+        let waiting = &mut self.waiting[index];
+        waiting.left -= 1;
+        let info = &waiting.batch.rows[spot.row as usize];
+        let row = &waiting.batch.bytes[spot.start..spot.start + info.length as usize];
+        let enough = each(info, row);
+        while self.waiting.front().is_some_and(|first| first.left == 0) {
+            let first = self.waiting.pop_front().expect("it was just seen");
+            self.gone = self.gone.wrapping_add(1);
+            self.keep(first.batch);
+        }
+        enough
+    }
+
+    fn keep(&mut self, mut batch: Batch) {
+        if self.spare.len() < SPARE && batch.bytes.capacity() <= BYTES {
+            batch.clear();
+            self.spare.push(batch);
+        }
+    }
+}
+
+/// Whether whoever is shown rows wants no more for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Enough {
+    Yes,
+    No,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::task::Status;
+
+    fn batch(tasks: &[u64]) -> Batch {
+        let mut batch = Batch::default();
+        for &task in tasks {
+            let row = format!("{task}\n");
+            batch.bytes.extend_from_slice(row.as_bytes());
+            let length = row.len() as u32;
+            let status = Status::Ok;
+            batch.rows.push(RowInfo { task, length, check: 0, identity: 0, status, times: None });
+        }
+        batch
+    }
+
+    /// What is passed on, five rows at a time.
+    fn pass(sequence: &mut Sequence, which: Pass, now: Instant) -> Vec<u64> {
+        let mut tasks = Vec::new();
+        loop {
+            let mut room = 5;
+            let enough = sequence.pass(which, now, |info, row| {
+                assert_eq!(row, format!("{}\n", info.task).as_bytes());
+                tasks.push(info.task);
+                room -= 1;
+                if room <= 0 { Enough::Yes } else { Enough::No }
+            });
+            if !enough {
+                return tasks;
+            }
+        }
+    }
+
+    #[test]
+    fn rows_wait_for_those_before_them_but_not_for_long() {
+        let start = Instant::now();
+        let mut sequence = Sequence::in_order();
+        sequence.take(batch(&[2, 3, 6]), start);
+        assert!(pass(&mut sequence, Pass::Ready, start).is_empty());
+        sequence.take(batch(&[1, 5, 7]), start);
+        assert_eq!(pass(&mut sequence, Pass::Ready, start), [1, 2, 3]);
+        assert_eq!(sequence.due(), Some(start + PATIENCE));
+        let later = start + PATIENCE;
+        sequence.take(batch(&[9]), later);
+        assert_eq!(pass(&mut sequence, Pass::Ready, later), [5, 6, 7, 9]);
+        sequence.take(batch(&[8, 4]), later);
+        sequence.take(batch(&[11, 10]), later);
+        assert_eq!(pass(&mut sequence, Pass::Ready, later), [8, 4, 11, 10]);
+        assert_eq!(sequence.due(), None);
+    }
+
+    #[test]
+    fn a_row_that_is_far_ahead_ends_the_waiting() {
+        let now = Instant::now();
+        let mut sequence = Sequence::in_order();
+        sequence.take(batch(&[3, 2]), now);
+        sequence.take(batch(&[4, WINDOW + 1]), now);
+        assert_eq!(pass(&mut sequence, Pass::Ready, now), [2, 3, 4, WINDOW + 1]);
+    }
+
+    #[test]
+    fn many_bytes_do_not_wait() {
+        let now = Instant::now();
+        let mut sequence = Sequence::in_order();
+        let mut large = batch(&[2]);
+        let row = vec![b'x'; BYTES + 1];
+        large.rows[0].length = row.len() as u32;
+        large.bytes = row;
+        sequence.take(large, now);
+        let mut passed = Vec::new();
+        sequence.pass(Pass::Ready, now, |info, _| {
+            passed.push(info.task);
+            Enough::No
+        });
+        assert_eq!(passed, [2]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_is_passed_on_once(
+            tasks in Just((1..=60_u64).collect::<Vec<_>>()).prop_shuffle(),
+            sizes in prop::collection::vec(0..9_usize, 1..30),
+            ordered in any::<bool>(),
+        ) {
+            let now = Instant::now();
+            let mut sequence = if ordered { Sequence::in_order() } else { Sequence::as_they_come() };
+            let (mut rest, mut passed) = (&tasks[..], Vec::new());
+            for size in sizes {
+                let (now_taken, others) = rest.split_at(size.min(rest.len()));
+                rest = others;
+                sequence.take(batch(now_taken), now);
+                passed.extend(pass(&mut sequence, Pass::Ready, now));
+            }
+            sequence.take(batch(rest), now);
+            passed.extend(pass(&mut sequence, Pass::All, now));
+            let expected = if ordered { (1..=60).collect() } else { tasks };
+            prop_assert_eq!(passed, expected);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! `runner compare`: what it writes, what it recommends, and what it refuses.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use rustix::process::Signal;
+
+use crate::support::{Ran, Report, TestJob};
+
+const NAPS: &str = "# Naps\ndescription = \"naps\" # short ones\n\n[inputs]\nrepeat = 8\n\n[workload.sleep]\nduration = \"30ms\"\n";
+
+/// The results of two models, and a file that counts the runs.
+const ECHO: &str =
+    "[inputs]\nvalues = [1, 2]\n[workload.command]\nshell = 'echo $input; echo x >> runs'\n";
+
+fn compare(job: &str) -> TestJob {
+    TestJob::empty().file("job.toml", job).args(["compare", "job.toml"])
+}
+
+fn advice(ran: &Ran) -> Report {
+    Report::read(&ran.path("results/job.compare.csv"))
+}
+
+fn rounds(ran: &Ran) -> Report {
+    Report::read(&ran.path("results/job.rounds.csv"))
+}
+
+#[test]
+fn every_model_is_measured_and_one_is_recommended() {
+    let ran = compare(NAPS).args(["--rounds", "2", "--warmup", "0"]).run();
+    let advice = advice(ran.exit(0));
+    assert_eq!(
+        advice.header.join(","),
+        "job,model,concurrency,rounds,tasks,ok,wall_median_s,wall_low_s,wall_high_s,startup_s,tasks_per_s,speedup,\
+         speedup_low,speedup_high,efficiency,cpu_s,peak_rss_bytes,run_p50_s,run_p99_s,same_results,recommended,reason"
+    );
+    assert_eq!(advice.column("model"), ["sequential", "threads", "async", "processes"]);
+    assert_eq!(advice.column("job"), ["job"; 4]);
+    assert_eq!(advice.select("tasks,ok,same_results"), ["8,8,true"; 4]);
+    let recommended = advice.column("recommended");
+    assert_eq!(recommended.iter().filter(|cell| *cell == "true").count(), 1);
+    assert_ne!(recommended[0], "true", "eight waits at once are faster than one after another");
+    assert!(advice.column("reason").iter().all(|reason| !reason.is_empty()));
+    for row in advice.select("wall_low_s,wall_median_s,wall_high_s,startup_s") {
+        let cells: Vec<f64> = row.split(',').map(|cell| cell.parse().unwrap()).collect();
+        assert!(cells[0] <= cells[1] && cells[1] <= cells[2] && cells[3] < cells[1], "{row}");
+    }
+    let rounds = rounds(&ran);
+    assert_eq!(
+        rounds.header.join(","),
+        "job,round,place,model,concurrency,tasks,ok,wall_s,startup_s,cpu_s,peak_rss_bytes,run_p50_s,run_p99_s,\
+         started_utc,outlier"
+    );
+    let mut runs = rounds.select("round,model");
+    runs.truncate(8); // there are more where that decided something
+    runs.sort();
+    let models = ["async", "processes", "sequential", "threads"];
+    let expected: Vec<String> =
+        [1, 2].iter().flat_map(|round| models.map(|model| format!("{round},{model}"))).collect();
+    assert_eq!(runs, expected);
+    ran.stdout_has("recommended: ").stdout_has("█").stdout_has("results/job.compare.csv");
+    assert!(!ran.path("results/job.csv").exists(), "the user's own report is not touched");
+    assert!(!ran.path("results/summary.csv").exists());
+    let left = fs::read_dir(ran.path("results")).unwrap().count();
+    assert_eq!(left, 2, "nothing else is left");
+}
+
+#[test]
+fn the_users_own_report_stays() {
+    let ran = compare(NAPS)
+        .file("results/job.csv", "mine\n")
+        .file("results/job.csv.partial", "mine, too\n")
+        .args(["--rounds", "1", "--warmup", "0", "--models", "threads"])
+        .run();
+    ran.exit(0);
+    assert_eq!(fs::read_to_string(ran.path("results/job.csv")).unwrap(), "mine\n");
+    assert_eq!(fs::read_to_string(ran.path("results/job.csv.partial")).unwrap(), "mine, too\n");
+}
+
+#[test]
+fn a_seed_repeats_the_order() {
+    let order = || {
+        let args = [
+            "--rounds",
+            "1",
+            "--warmup",
+            "0",
+            "--seed",
+            "7",
+            "--models",
+            "async,threads,sequential",
+        ];
+        let ran = compare(ECHO).args(args).run();
+        ran.exit(0).stdout_has("seed 7");
+        let mut order = rounds(&ran).select("place,model");
+        order.truncate(3);
+        order
+    };
+    assert_eq!(order(), order());
+}
+
+#[test]
+fn commands_are_run_again_and_prepare_comes_before_each() {
+    let ran = compare(ECHO)
+        .args(["--rounds", "2", "--warmup", "1", "--models", "threads"])
+        .args(["--prepare", "echo x >> prepared; echo this is not shown"])
+        .run();
+    ran.exit(0);
+    let count = |path: &str| fs::read_to_string(ran.path(path)).unwrap().lines().count();
+    assert_eq!((count("runs"), count("prepared")), (6, 3));
+    assert!(!ran.stdout().contains("this is not shown"));
+}
+
+#[test]
+fn a_prepare_that_fails_ends_it() {
+    let ran = compare(ECHO).args(["--prepare", "echo no cache here >&2; exit 4"]).run();
+    ran.exit(2).stderr_has("--prepare").stderr_has("exit code 4");
+    assert!(!ran.path("runs").exists());
+}
+
+#[test]
+fn a_sweep_measures_levels_and_fits_the_law() {
+    let ran = compare(NAPS)
+        .args([
+            "--concurrency",
+            "1,2,4,8",
+            "--models",
+            "sequential,async",
+            "--rounds",
+            "2",
+            "--warmup",
+            "0",
+        ])
+        .run();
+    let advice = advice(ran.exit(0));
+    assert_eq!(
+        advice.select("model,concurrency"),
+        ["sequential,1", "async,1", "async,2", "async,4", "async,8"]
+    );
+    assert_eq!(advice.column("recommended")[4], "true");
+    ran.stdout_has("contention").stdout_has("coherency").stdout_has("Universal Scalability Law");
+}
+
+#[test]
+fn a_sample_stands_for_the_whole_job() {
+    let ran = compare(NAPS)
+        .args(["--limit", "2", "--models", "sequential", "--rounds", "1", "--warmup", "0"])
+        .run();
+    ran.exit(0).stdout_has("from a sample of 2");
+    assert_eq!(advice(&ran).select("tasks,ok"), ["8,8"]);
+    assert_eq!(rounds(&ran).select("tasks,ok"), ["2,2"]);
+    let seconds = |report: &Report, column: &str| report.column(column)[0].parse::<f64>().unwrap();
+    let (advice, rounds) = (advice(&ran), rounds(&ran));
+    let startup = seconds(&rounds, "startup_s");
+    let expected = startup + (seconds(&rounds, "wall_s") - startup) * 4.0;
+    assert!((seconds(&advice, "wall_median_s") - expected).abs() < 1e-6, "{expected}");
+}
+
+#[test]
+fn several_jobs_are_also_compared_with_one_another() {
+    let ran = TestJob::empty()
+        .file("short.toml", NAPS)
+        .file("long.toml", NAPS.replace("30ms", "90ms"))
+        .args([
+            "compare",
+            "long.toml",
+            "short.toml",
+            "--together",
+            "--models",
+            "sequential,threads",
+        ])
+        .args(["--rounds", "1", "--warmup", "0"])
+        .run();
+    let stdout = ran.exit(0).stdout();
+    let table = stdout.split("each job under the model that is best for it").nth(1).unwrap();
+    assert!(table.find("short").unwrap() < table.find("long").unwrap(), "{table}");
+    for job in ["short", "long"] {
+        assert!(ran.path(format!("results/{job}.compare.csv")).exists());
+        assert!(ran.path(format!("results/{job}.rounds.csv")).exists());
+    }
+}
+
+#[test]
+fn results_that_vary_are_said() {
+    let job = "[inputs]\nrepeat = 3\n[workload.command]\nshell = 'echo x >> n; wc -l < n'\n";
+    let ran = compare(job).args(["--rounds", "2", "--models", "sequential,threads"]).run();
+    ran.exit(0).stderr_has("the results differ from run to run");
+    assert!(advice(&ran).column("same_results").contains(&"false".to_owned()));
+}
+
+#[test]
+fn a_model_that_gives_other_results_is_not_recommended() {
+    // One slot or two: what a task sees depends on the model.
+    let job = "[inputs]\nrepeat = 2\n[workload.command]\nshell = 'echo $width; exec sleep 0.05'\nenv = { width = \"{slot}\" }\n[limits]\nconcurrency = 2\n";
+    let ran = compare(job).args(["--rounds", "1", "--models", "sequential,threads"]).run();
+    ran.exit(0);
+    let found = advice(&ran).select("model,same_results");
+    assert_eq!(found.len(), 2);
+    assert!(found.contains(&"sequential,true".to_owned()), "{found:?}");
+}
+
+#[test]
+fn apply_writes_into_the_file_and_keeps_the_rest() {
+    let test = compare(NAPS);
+    fs::set_permissions(test.folder().join("job.toml"), fs::Permissions::from_mode(0o640)).unwrap();
+    let ran = test.args(["--apply", "--models", "async", "-j", "4", "--rounds", "1"]).run();
+    ran.exit(0).stdout_has("is now in `job.toml`");
+    let path = ran.path("job.toml");
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        "# Naps\ndescription = \"naps\" # short ones\nmodel = \"async\"\n\n[inputs]\nrepeat = 8\n\n[workload.sleep]\n\
+         duration = \"30ms\"\n\n[limits]\nconcurrency = 4\n"
+    );
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn apply_leaves_a_file_that_has_changed_meanwhile() {
+    let job =
+        "[inputs]\nvalues = [1]\n[workload.command]\nshell = 'echo \"# changed\" >> job.toml'\n";
+    let ran = compare(job).args(["--apply", "--models", "threads", "--rounds", "1"]).run();
+    ran.exit(2).stderr_has("`job.toml` has changed since it was read");
+    let text = fs::read_to_string(ran.path("job.toml")).unwrap();
+    assert!(text.starts_with(job) && !text.contains("model ="), "{text}");
+    assert!(ran.path("results/job.compare.csv").exists(), "what was measured is there");
+}
+
+#[test]
+fn apply_to_a_file_that_cannot_be_written_is_said_before_anything_runs() {
+    // Root may write anything, but not where there is nothing to write to.
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let test = compare(ECHO);
+    fs::set_permissions(test.folder().join("job.toml"), fs::Permissions::from_mode(0o444)).unwrap();
+    let ran = test.arg("--apply").run();
+    ran.exit(6).stderr_has("cannot be written");
+    assert!(!ran.path("runs").exists());
+}
+
+#[test]
+fn tasks_that_fail_are_said_loudly() {
+    let job = "[inputs]\nrepeat = 2\n[workload.command]\nshell = 'echo the disk is on fire >&2; exit 9'\n";
+    let ran =
+        compare(job).args(["--rounds", "1", "--models", "sequential,threads", "--apply"]).run();
+    ran.exit(3).stderr_has("NO TASK IS OK").stderr_has("exit code 9");
+    ran.stderr_has("left as it is").stdout_has("recommended");
+    assert_eq!(advice(&ran).column("ok"), ["0", "0"]);
+    assert_eq!(fs::read_to_string(ran.path("job.toml")).unwrap(), job);
+}
+
+#[test]
+fn one_task_and_none() {
+    let one = "[workload.compute]\nfunction = \"count_down\"\narg = 10\n";
+    let ran = compare(one).args(["--rounds", "1", "--models", "sequential,threads"]).run();
+    ran.exit(0).stderr_has("there is one task");
+    let none = "[inputs]\nvalues = []\n[workload.compute]\nfunction = \"count_down\"\n";
+    compare(none).run().exit(4).stderr_has("nothing to run");
+}
+
+#[test]
+fn bad_arguments_are_said() {
+    for (args, words) in [
+        (&["--rounds", "0"][..], "0 is not in 1.."),
+        (&["--limit", "0"], "0 is not in 1.."),
+        (&["--models", "threads,threads"], "`threads` is named twice"),
+        (&["--models", "auto"], "`auto` is one of the others"),
+        (&["--models", "fibers"], "found `fibers`"),
+        (&["--concurrency", "0"], "above 0"),
+        (&["--concurrency", "2,2"], "named twice"),
+        (&["--budget", "0s"], "above 0"),
+        (&["--model", "threads"], "--models"),
+        (&["--set", "model=threads"], "--models"),
+        (&["--set", "inputs.nothing=1"], "unknown key `nothing`"),
+    ] {
+        let ran = compare(ECHO).args(args.iter().copied()).run();
+        ran.exit(2).stderr_has(words);
+        assert!(!ran.path("runs").exists(), "{args:?}");
+    }
+    let piped = "[inputs]\nlines = \"-\"\n[workload.command]\nargv = [\"echo\", \"{input}\"]\n";
+    compare(piped).stdin("a\n").run().exit(2).stderr_has("a pipe, which can be read once");
+    compare("model = \"fast\"\n").run().exit(2).stderr_has("job.toml:1:9");
+}
+
+#[test]
+fn a_signal_in_the_middle_leaves_what_was_measured() {
+    let job = "[inputs]\nrepeat = 3\n[workload.sleep]\nduration = \"100ms\"\n";
+    let running = compare(job).args(["--models", "sequential,threads", "--apply"]).spawn();
+    running.wait_for_file("results/job.rounds.csv", |text| text.lines().count() >= 4);
+    running.signal(Signal::INT.as_raw());
+    let ran = running.wait();
+    ran.exit(130).stdout_has("PARTIAL").stderr_has("left as it is");
+    let advice = advice(&ran);
+    assert_eq!(advice.column("recommended").iter().filter(|cell| *cell == "true").count(), 1);
+    assert!(advice.column("reason").iter().any(|reason| reason.contains("partial")));
+    assert!(rounds(&ran).rows.len() >= 3);
+    assert_eq!(fs::read_to_string(ran.path("job.toml")).unwrap(), job);
+    assert_eq!(fs::read_dir(ran.path("results")).unwrap().count(), 2, "nothing else is left");
+}
+
+#[test]
+fn a_deadline_puts_a_model_out() {
+    let job = "[inputs]\nrepeat = 20\n[workload.sleep]\nduration = \"200ms\"\n[limits]\nconcurrency = 20\ndeadline = \"2s\"\n";
+    let ran =
+        compare(job).args(["--rounds", "1", "--warmup", "0", "--models", "sequential,async"]).run();
+    ran.exit(3);
+    let advice = advice(&ran);
+    assert_eq!(advice.select("model,recommended"), ["sequential,false", "async,true"]);
+    assert!(advice.column("reason")[0].contains("tasks are ok"), "{:?}", advice.column("reason"));
+}
+
+#[test]
+fn the_time_of_services_is_not_the_models() {
+    let job = "[services.slow]\nargv = [\"sh\", \"-c\", \"sleep 0.7; echo ready; exec sleep 300\"]\nready = { line = \"ready\" }\n[workload.command]\nargv = [\"true\"]\n";
+    let ran = compare(job).args(["--rounds", "1", "--warmup", "0", "--models", "sequential"]).run();
+    ran.exit(0);
+    let seconds = |column| rounds(&ran).column(column)[0].parse::<f64>().unwrap();
+    assert!(seconds("wall_s") < 0.6, "{}", seconds("wall_s"));
+    assert!(seconds("startup_s") < 0.6, "{}", seconds("startup_s"));
+}
