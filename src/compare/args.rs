@@ -62,7 +62,12 @@ impl CompareArgs {
 
     /// What the command line changes in every job, but for model and concurrency.
     pub fn overrides(&self) -> Overrides {
-        Overrides { set: self.set.clone(), limit: self.limit, ..Overrides::default() }
+        Overrides {
+            set: self.set.clone(),
+            limit: self.limit,
+            results: Some(self.results.clone()),
+            ..Overrides::default()
+        }
     }
 
     /// The key of `--set` that cannot stand beside `--models`.

@@ -318,3 +318,19 @@ fn the_time_of_services_is_not_the_models() {
     assert!(seconds("wall_s") < 0.6, "{}", seconds("wall_s"));
     assert!(seconds("startup_s") < 0.6, "{}", seconds("startup_s"));
 }
+
+#[test]
+fn a_job_that_needs_another_is_measured_on_the_report_that_is_there() {
+    let first = "[inputs]\nvalues = [1, 2]\n[workload.command]\nshell = 'echo $input; echo x >> first-runs'\n";
+    let second = "needs = [\"first\"]\n[inputs]\njob = \"first\"\n[workload.command]\nshell = 'echo \"$result\"'\n";
+    let both = TestJob::empty().file("first.toml", first).file("second.toml", second);
+    let ran = both.args(["first.toml", "second.toml"]).run();
+    ran.exit(0);
+    let ran = TestJob::again(ran)
+        .args(["compare", "first.toml", "second.toml", "--rounds", "1", "--warmup", "0"])
+        .args(["--models", "sequential"])
+        .run();
+    ran.exit(0);
+    let advice = Report::read(&ran.path("results/second.compare.csv"));
+    assert_eq!(advice.select("tasks,ok"), ["2,2"]);
+}
