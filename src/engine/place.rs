@@ -87,13 +87,18 @@ impl Placed {
             let remote = Remote::start(run.launcher()?, stage, &run.job.folder).await?;
             return Ok(Self::Away(Box::new(remote)));
         }
+        let max_payload = stage.next.max_payload();
         Ok(Self::Here(match &stage.workload {
-            Workload::Command(spec) => {
-                Worker::Command(Box::new(command::Worker::new(spec, run.launcher()?, run.keep)?))
-            }
+            Workload::Command(spec) => Worker::Command(Box::new(command::Worker::new(
+                spec,
+                run.launcher()?,
+                run.keep,
+                max_payload,
+            )?)),
             Workload::Compute(spec) => Worker::Compute(compute::Worker::new(spec, &run.job.folder)),
             Workload::Http(spec) => {
-                let spec = spec.keeping(&stage.columns, matches!(run.keep, Keep::Everything));
+                let spec =
+                    spec.keeping(&stage.columns, matches!(run.keep, Keep::Everything), max_payload);
                 let client = shared.client(&spec.plan);
                 Worker::Http(Box::new(http::Worker::new(spec, &run.job.folder, client)))
             }

@@ -26,6 +26,7 @@ use crate::engine::eviction::Evictions;
 use crate::engine::feed::Feed;
 use crate::engine::guard::{Failures, Guard};
 use crate::engine::headroom::Headroom;
+use crate::engine::meter::{self, Meter};
 use crate::engine::services::Services;
 use crate::engine::task::Record;
 use crate::host::launcher::Launcher;
@@ -50,6 +51,8 @@ pub struct Run {
     pub failures: Option<Failures>,
     /// How much of a command's output is kept.
     pub keep: Keep,
+    /// Whether every attempt has a row of its own.
+    pub has_attempts: bool,
     launcher: SharedLauncher,
     log: log::SharedLog,
 }
@@ -103,7 +106,9 @@ pub fn run(
     let report = Report::create(job, options, Arc::clone(&cancel))?;
     let together = Together { job, report: &report, cancel: &cancel, headroom: &headroom, started };
     let stages = together.stages(reader, &slots).map_err(RunError::Threads)?;
-    let progress = Progress::new(&job.name, job.inputs.tasks(), report.counts(), options.progress);
+    let meters = stages.iter().filter_map(|stage| stage.meter.clone()).collect();
+    let progress =
+        Progress::new(&job.name, job.inputs.tasks(), report.counts(), meters, options.progress);
     let guard = Guard::new(started, job.limits.deadline, headroom);
     let attached = control.attach(Arc::clone(&cancel), progress, guard, launcher.clone());
 
@@ -114,6 +119,7 @@ pub fn run(
         cancel: Arc::clone(&cancel),
         failures: Failures::new(job.limits.stop_after),
         keep: if options.output { Keep::Everything } else { Keep::Capture },
+        has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
         launcher: launcher.clone(),
         log: log::SharedLog::default(),
     });
@@ -121,14 +127,16 @@ pub fn run(
     let services = Services::start(job, &options.results, launcher, &cancel);
     let services_start = services_from.elapsed();
     let is_stopped = cancel.level() >= Level::Drain;
+    let begun = Moment::now();
     let pool = if is_stopped { Ok(()) } else { pool::run_stages(&run) };
     let tasks_ended = Moment::now();
+    let took = tasks_ended.since(begun);
     drop(services);
     let services = ServiceTimes { start: services_start, end: tasks_ended.elapsed() };
     let left_out = report_unrun(&run);
     drop(attached);
     let run = Arc::into_inner(run).expect("every slot has ended, and none keeps the run");
-    let summary = finish(run, started, calendar, services, left_out)?;
+    let summary = finish(run, (started, took), calendar, services, left_out)?;
     pool?;
     match cancel.cause() {
         Some(Cause::Input(message)) => {
@@ -164,7 +172,7 @@ impl Together<'_> {
                     let inputs = (&self.job.inputs, reader);
                     Feed::open(inputs, self.report.kept(), slots, hosts, cancel)?
                 }
-                None => unreachable!("a job has one stage"),
+                None => Feed::between(slots, hosts, cancel),
             };
             stages.push(StageRun {
                 index,
@@ -173,6 +181,7 @@ impl Together<'_> {
                 feed: Arc::new(feed),
                 admission: Admission::new(stage.pace, self.headroom.clone(), stage.group.clone()),
                 watch: Watch::new(self.started),
+                meter: stage.name.as_deref().map(|name| Arc::new(Meter::new(name, slots))),
                 shares_loops: StageRun::shares_loops(stage, slots),
             });
         }
@@ -201,7 +210,11 @@ fn report_unrun(run: &Run) -> Option<String> {
                     "task {number} and those behind it did not run, and have no row"
                 ));
             }
-            outbox.put(Record::unrun(task, stage.columns.len()));
+            let mut record = Record::unrun(task, stage.columns.len());
+            if run.job.is_staged() {
+                record.in_all_stages(run.job.fields.len());
+            }
+            outbox.put(record);
             outbox.wait_for_room();
         }
     }
@@ -210,7 +223,7 @@ fn report_unrun(run: &Run) -> Option<String> {
 
 fn finish(
     run: Run,
-    started: Moment,
+    (started, pool): (Moment, Duration),
     calendar: Calendar,
     services: ServiceTimes,
     left_out: Option<String>,
@@ -222,9 +235,23 @@ fn finish(
         let is_async = stage.model == Model::Async;
         held_for += if is_async { live.watch.held_for() } else { Duration::ZERO };
         let held = live.watch.held_note().filter(|_| is_async);
+        let reason = match &stage.name {
+            Some(name) => format!("{name}: {} {}, {}", stage.model, live.slots, stage.reason),
+            None => stage.reason.clone(),
+        };
+        let in_stage = |held: String| match &stage.name {
+            Some(name) => format!("{name}: {held}"),
+            None => held,
+        };
         let about = live.watch.about().map(str::to_owned);
-        reasons.extend([Some(stage.reason.clone()), about, held.clone()].into_iter().flatten());
-        notes.extend(held);
+        reasons.extend([Some(reason), about, held.clone()].into_iter().flatten());
+        notes.extend(held.map(in_stage));
+    }
+    let mut busy = None;
+    let meters: Vec<_> = run.stages.iter().filter_map(|live| live.meter.clone()).collect();
+    if let Some(said) = meter::bottleneck(&meters, pool) {
+        reasons.push(said.clone());
+        busy = Some(said);
     }
     if let Some(log) = run.log.finish() {
         notes.push(format!("what the workers wrote is in {}", log.display()));
@@ -241,6 +268,7 @@ fn finish(
         // Of the process that did the work: the biggest worker's, else this one's.
         peak_rss: watches().filter_map(Watch::biggest_worker).max().or_else(memory::peak),
         notes,
+        busy,
     };
     Ok(run.report.finish(facts)?)
 }

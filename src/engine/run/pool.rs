@@ -48,6 +48,9 @@ fn run_stage(run: &Arc<Run>, index: usize) -> Result<(), RunError> {
     }))
     .map_err(|_| RunError::Panic) // what it was has been said on standard error
     .and_then(|ran| ran.map_err(RunError::Threads));
+    if let Some(next) = run.stages.get(index + 1) {
+        next.feed.close();
+    }
     ran.map_err(|error| failed(run, error))
 }
 

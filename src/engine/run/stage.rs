@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::admission::Admission;
 use crate::engine::feed::{Feed, Hosts};
+use crate::engine::meter::Meter;
 use crate::engine::run::Watch;
 use crate::engine::task::Task;
 use crate::job::{Job, Stage, Values};
@@ -23,6 +24,8 @@ pub struct StageRun {
     pub admission: Admission,
     /// What is observed along the way.
     pub watch: Watch,
+    /// How busy it is; only in a job with `[[stages]]`, since somebody has to keep count.
+    pub meter: Option<Arc<Meter>>,
     /// Whether a loop has more than one slot.
     pub shares_loops: bool,
 }
@@ -47,7 +50,8 @@ pub(super) fn hosts(job: &Arc<Job>, index: usize) -> Option<Hosts> {
     let host_of = move |task: &Task| {
         let attempt = task.attempts + 1;
         // Which slot it will be is not known yet; nobody names a host after it.
-        let values = Values { fields: &task.fields, task: task.number, attempt, slot: 1 };
+        let payload = task.payload();
+        let values = Values { fields: &task.fields, task: task.number, attempt, slot: 1, payload };
         job.stages[index].workload.host(&values)
     };
     Some(Hosts::new(limit, Box::new(host_of)))
