@@ -100,7 +100,7 @@ pub fn known_keys() -> impl Iterator<Item = &'static str> {
 pub(super) fn check(table: &str, asked: &[&'static str]) {
     let home = HOMES.iter().find(|(home, _)| matches(home, table));
     let is_listed = |key: &&str| home.is_none_or(|(_, keys)| keys.contains(key));
-    debug_assert!(asked.iter().all(|key| is_listed(key)), "[{table}]: {asked:?}");
+    debug_assert!(asked.iter().all(is_listed), "[{table}]: {asked:?}");
 }
 
 /// What is wrong with `key` in `table`, of which `asked` are the keys that it can have, and the way out.
