@@ -3,7 +3,7 @@
 
     python3 benches/stages.py [--runner target/release/runner] [--tasks 4000] [--rounds 5]
 
-- mixed: GET a number from a server on the loopback, then about 1 ms of computation, on all cores. The peer is asyncio
+- mixed: GET a page from a server on the loopback, then about 1 ms of computation, on all cores. The peer is asyncio
   (16 requests at once, over kept-alive connections) with run_in_executor(ProcessPoolExecutor()). Its computation is
   Python's own 1 ms, so both sides compute for as long: what is compared is what comes on top, and how well waiting and
   computing overlap.
