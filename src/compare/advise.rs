@@ -2,6 +2,7 @@
 
 use crate::compare::figures::Figures;
 use crate::compare::stats::{Estimate, Interval};
+use crate::compare::way::Way;
 use crate::model::Model;
 
 /// Two models are equal when all of the interval of their ratio lies in here: within 5 %, whichever is divided.
@@ -35,7 +36,7 @@ pub fn judge(figures: &[Figures], seed: u64) -> Verdict {
     let simpler = picks
         .iter()
         .copied()
-        .filter(|&index| rank(figures[index].model) < rank(figures[fastest].model));
+        .filter(|&index| figures[index].way.rank() < figures[fastest].way.rank());
     let standing: Vec<(usize, Standing)> =
         simpler.map(|index| (index, judge.standing(index, fastest))).collect();
     let equal = standing.iter().find(|(_, standing)| *standing == Standing::Equal);
@@ -44,8 +45,7 @@ pub fn judge(figures: &[Figures], seed: u64) -> Verdict {
     let doubtful = standing
         .iter()
         .find(|(index, standing)| {
-            *standing == Standing::Unclear
-                && rank(figures[*index].model) < rank(figures[best].model)
+            *standing == Standing::Unclear && figures[*index].way.rank() < figures[best].way.rank()
         })
         .map(|&(index, _)| index);
     let reasons = (0..figures.len())
@@ -71,10 +71,6 @@ enum Standing {
     Unclear,
 }
 
-fn rank(model: Model) -> usize {
-    Model::ALL.iter().position(|other| *other == model).unwrap_or(Model::ALL.len())
-}
-
 struct Judge<'a> {
     figures: &'a [Figures],
     seed: u64,
@@ -94,13 +90,13 @@ impl Judge<'_> {
         if fit.is_empty() { (0..self.figures.len()).collect() } else { fit }
     }
 
-    /// Of each model its best level; the simplest model first.
+    /// Of each model its best level; the simplest first.
     fn best_levels(&self, fit: &[usize]) -> Vec<usize> {
-        let of_model = |model| {
-            let levels = fit.iter().copied().filter(|&index| self.figures[index].model == model);
+        let of_way = |way| {
+            let levels = fit.iter().copied().filter(|&index| self.figures[index].way == way);
             levels.min_by(|&one, &other| self.by_wall(one, other))
         };
-        Model::ALL.into_iter().filter_map(of_model).collect()
+        Way::ALL.into_iter().filter_map(of_way).collect()
     }
 
     /// The smallest level of its model whose interval touches that of `best`.
@@ -108,7 +104,7 @@ impl Judge<'_> {
         let span = self.figures[best].wall.span();
         let does_as_well = |index: &usize| {
             let figures = &self.figures[*index];
-            figures.model == self.figures[best].model && figures.wall.span().touches(span)
+            figures.way == self.figures[best].way && figures.wall.span().touches(span)
         };
         let levels = fit.iter().copied().filter(does_as_well);
         levels.min_by_key(|&index| self.figures[index].concurrency).unwrap_or(best)
@@ -139,14 +135,11 @@ impl Judge<'_> {
     }
 
     fn model(&self, index: usize) -> String {
-        let is_sweep = self
-            .figures
-            .iter()
-            .filter(|figures| figures.model == self.figures[index].model)
-            .count()
-            > 1;
+        let is_sweep =
+            self.figures.iter().filter(|figures| figures.way == self.figures[index].way).count()
+                > 1;
         let figures = &self.figures[index];
-        if is_sweep { figures.name() } else { figures.model.name().to_owned() }
+        if is_sweep { figures.name() } else { figures.way.name().to_owned() }
     }
 
     /// Why this one.
@@ -161,15 +154,23 @@ impl Judge<'_> {
         if best != fastest {
             let than = self.model(fastest);
             let ratio = self.ratio(best, fastest).map(part).unwrap_or_default();
-            parts.push(format!("as fast as {than} ({ratio} of its time), and simpler"));
+            let besides = match figures.way {
+                Way::AsWritten => "needs no change",
+                Way::Under(_) => "simpler",
+            };
+            parts.push(format!("as fast as {than} ({ratio} of its time), and {besides}"));
         } else if picks.len() == 1 {
             parts.push("the only model to choose from".into());
-        } else if rank(figures.model) == 0 {
+        } else if figures.way == Way::AsWritten {
+            parts.push("the fastest, and needs no change".into());
+        } else if figures.way == Way::Under(Model::ALL[0]) {
             parts.push("the fastest, and the simplest".into());
         } else {
             parts.push("the fastest".into());
         }
-        if let Some(speedup) = figures.speedup.filter(|_| figures.model != Model::Sequential) {
+        if let Some(speedup) =
+            figures.speedup.filter(|_| figures.way != Way::Under(Model::Sequential))
+        {
             parts.push(format!("{} as fast as sequential", times(speedup)));
         }
         if let Some(doubtful) = doubtful {
@@ -191,7 +192,8 @@ impl Judge<'_> {
 
     /// What the work spends its time on, as far as the sequential run shows it.
     fn nature(&self) -> Option<String> {
-        let baseline = self.figures.iter().find(|figures| figures.model == Model::Sequential)?;
+        let baseline =
+            self.figures.iter().find(|figures| figures.way == Way::Under(Model::Sequential))?;
         let share = baseline.cpu_share?;
         let percent = (share * 100.0).round();
         match share {
@@ -214,21 +216,21 @@ impl Judge<'_> {
                 None => "other results than most runs gave".into(),
             };
         }
-        let pick = picks.iter().copied().find(|&pick| self.figures[pick].model == figures.model);
+        let pick = picks.iter().copied().find(|&pick| self.figures[pick].way == figures.way);
         let than = match pick {
-            Some(pick) if pick != index && figures.model != self.figures[recommended].model => pick,
+            Some(pick) if pick != index && figures.way != self.figures[recommended].way => pick,
             _ => recommended,
         };
         let ratio = self.ratio(index, than);
         let Some(ratio) = ratio else { return "not measured in the same rounds".into() };
         let name = self.model(than);
         let span = ratio.span();
-        let is_simpler = rank(figures.model) < rank(self.figures[than].model);
+        let is_simpler = figures.way.rank() < self.figures[than].way.rank();
         if EQUAL.contains(span) && !is_simpler {
-            let but = if figures.model == self.figures[than].model {
-                "more at once"
-            } else {
-                "less simple"
+            let but = match self.figures[than].way {
+                way if way == figures.way => "more at once",
+                Way::AsWritten => "a change",
+                Way::Under(_) => "less simple",
             };
             format!("as fast as {name}, but {but}")
         } else if span.touches(EQUAL) {
@@ -269,9 +271,9 @@ mod tests {
     use super::*;
     use crate::compare::stats;
 
-    fn figures(model: Model, concurrency: usize, walls: &[f64]) -> Figures {
+    fn figures(way: impl Into<Way>, concurrency: usize, walls: &[f64]) -> Figures {
         Figures {
-            model,
+            way: way.into(),
             concurrency,
             walls: (1..).zip(walls.iter().copied()).collect(),
             tasks: 10,
@@ -298,9 +300,9 @@ mod tests {
         [0.99, 1.0, 1.01, 1.0, 0.995].map(|part| part * middle)
     }
 
-    fn recommended(figures: &[Figures]) -> (Model, usize) {
+    fn recommended(figures: &[Figures]) -> (Way, usize) {
         let chosen = &figures[judge(figures, 1).recommended];
-        (chosen.model, chosen.concurrency)
+        (chosen.way, chosen.concurrency)
     }
 
     #[test]
@@ -376,9 +378,9 @@ mod tests {
             .iter()
             .map(|&(level, wall)| figures(Model::Threads, level, &around(wall)))
             .collect();
-        assert_eq!(recommended(&sweep), (Model::Threads, 4));
+        assert_eq!(recommended(&sweep), (Way::Under(Model::Threads), 4));
         sweep.insert(0, figures(Model::Sequential, 1, &around(4.0)));
-        assert_eq!(recommended(&sweep), (Model::Threads, 4));
+        assert_eq!(recommended(&sweep), (Way::Under(Model::Threads), 4));
         let verdict = judge(&sweep, 1);
         assert!(verdict.reasons[3].contains("8 at once is the best, and 4 does as well"));
         assert!(
@@ -386,6 +388,20 @@ mod tests {
                 .starts_with("takes 3.98 times (3.98 to 3.98) as long as threads at 4")
         );
         assert!(verdict.reasons.iter().all(|reason| !reason.is_empty()));
+    }
+
+    #[test]
+    fn among_equals_a_job_with_stages_stays_as_it_is_written() {
+        let written = |wall| figures(Way::AsWritten, 18, &around(wall));
+        let slow = figures(Model::Sequential, 2, &around(2.0));
+        let fast = figures(Model::Threads, 18, &around(1.0));
+        let verdict = judge(&[written(1.02), slow.clone(), fast.clone()], 1);
+        assert_eq!(verdict.recommended, 0);
+        assert!(verdict.reasons[0].contains("of its time), and needs no change"), "{verdict:?}");
+        assert_eq!(verdict.reasons[2], "as fast as staged, but a change");
+        let verdict = judge(&[written(0.8), slow.clone(), fast.clone()], 1);
+        assert_eq!(verdict.reasons[0], "the fastest, and needs no change");
+        assert_eq!(recommended(&[written(1.2), slow, fast]), (Way::Under(Model::Threads), 18));
     }
 
     #[test]

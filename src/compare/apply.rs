@@ -65,16 +65,29 @@ impl Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advice {
     pub model: Model,
-    /// `None`: as the file has it, or does without.
+    /// `None`: as the file has it, or does without. Only for `Reach::Job`.
     pub concurrency: Option<usize>,
+    pub reach: Reach,
+}
+
+/// Where it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// At the top of the file, for the job.
+    Job,
+    /// Into every one of `[[stages]]`.
+    EveryStage,
 }
 
 impl std::fmt::Display for Advice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "`model = \"{}\"`", self.model)?;
-        match self.concurrency {
-            Some(concurrency) => write!(f, " and `concurrency = {concurrency}` in `[limits]`"),
-            None => Ok(()),
+        match (self.reach, self.concurrency) {
+            (Reach::EveryStage, _) => f.write_str(" in every stage"),
+            (Reach::Job, Some(concurrency)) => {
+                write!(f, " and `concurrency = {concurrency}` in `[limits]`")
+            }
+            (Reach::Job, None) => Ok(()),
         }
     }
 }
@@ -134,8 +147,12 @@ fn edited(text: &str, advice: Advice) -> Option<String> {
     let bom = "\u{feff}";
     let (mark, body) = text.strip_prefix(bom).map_or(("", text), |body| (bom, body));
     let mut document: DocumentMut = body.parse().ok()?;
-    let is_bare = !document.iter().any(|(_, item)| item.is_value());
-    set(document.as_table_mut(), "model", advice.model.name().into());
+    let is_bare = advice.reach == Reach::Job && !document.iter().any(|(_, item)| item.is_value());
+    let model = advice.model.name();
+    match advice.reach {
+        Reach::Job => set(document.as_table_mut(), "model", model.into()),
+        Reach::EveryStage => set_in_stages(document.get_mut("stages")?, model)?,
+    }
     if let Some(concurrency) = advice.concurrency {
         let limits = document.entry("limits").or_insert_with(|| Item::Table(Table::new()));
         set(limits.as_table_like_mut()?, "concurrency", (concurrency as i64).into());
@@ -151,6 +168,20 @@ fn edited(text: &str, advice: Advice) -> Option<String> {
         edited = edited.replace("\r\n", "\n").replace('\n', "\r\n");
     }
     says_just_that(body, &edited, advice).then(|| format!("{mark}{edited}"))
+}
+
+/// Sets the model of every stage, whether they are `[[stages]]` or stand in one array.
+fn set_in_stages(stages: &mut Item, model: &str) -> Option<()> {
+    if let Some(tables) = stages.as_array_of_tables_mut() {
+        tables.iter_mut().for_each(|stage| set(stage, "model", model.into()));
+        return Some(());
+    }
+    for stage in stages.as_array_mut()?.iter_mut() {
+        let stage = stage.as_inline_table_mut()?;
+        set(stage, "model", model.into());
+        close_up(stage);
+    }
+    Some(())
 }
 
 /// Sets a key. What stands around the old value, such as a comment, stays.
@@ -214,7 +245,17 @@ fn says_just_that(old: &str, new: &str, advice: Advice) -> bool {
     else {
         return false;
     };
-    expected.insert("model".into(), advice.model.name().into());
+    match advice.reach {
+        Reach::Job => {
+            expected.insert("model".into(), advice.model.name().into());
+        }
+        Reach::EveryStage => {
+            let stages = expected.get_mut("stages").and_then(toml::Value::as_array_mut);
+            for stage in stages.into_iter().flatten().filter_map(toml::Value::as_table_mut) {
+                stage.insert("model".into(), advice.model.name().into());
+            }
+        }
+    }
     if let Some(concurrency) = advice.concurrency {
         let limits = expected.entry("limits").or_insert_with(|| toml::Table::new().into());
         let Some(limits) = limits.as_table_mut() else { return false };
@@ -231,7 +272,26 @@ mod tests {
 
     use super::*;
 
-    const ADVICE: Advice = Advice { model: Model::Async, concurrency: Some(8) };
+    const ADVICE: Advice = Advice { model: Model::Async, concurrency: Some(8), reach: Reach::Job };
+
+    #[test]
+    fn every_stage_gets_the_model() {
+        let advice = Advice { model: Model::Async, concurrency: None, reach: Reach::EveryStage };
+        for (text, expected) in [
+            (
+                "# Title\n[[stages]]\nname = \"a\" # one\n\n[stages.limits]\ntimeout = \"5s\"\n\n[[stages]]\nmodel = 'threads' # so far\nname = \"b\"\n",
+                "# Title\n[[stages]]\nname = \"a\" # one\nmodel = \"async\"\n\n[stages.limits]\ntimeout = \"5s\"\n\n[[stages]]\nmodel = \"async\" # so far\nname = \"b\"\n",
+            ),
+            (
+                "stages = [\n  { name = \"a\" }, # one\n  { name = \"b\" },\n]\n",
+                "stages = [\n  { name = \"a\", model = \"async\" }, # one\n  { name = \"b\", model = \"async\" },\n]\n",
+            ),
+        ] {
+            assert_eq!(edited(text, advice).unwrap(), expected);
+            assert_eq!(edited(expected, advice).unwrap(), expected);
+        }
+        assert_eq!(edited("name = \"a\"\n", advice), None, "it has no stages");
+    }
 
     #[test]
     fn comments_and_layout_stay() {
@@ -277,7 +337,7 @@ mod tests {
     #[test]
     fn a_concurrency_that_needs_no_saying_stays() {
         let text = "model = \"threads\"\n[limits]\nconcurrency = \"cores\"\n";
-        let advice = Advice { model: Model::Sequential, concurrency: None };
+        let advice = Advice { model: Model::Sequential, concurrency: None, reach: Reach::Job };
         assert_eq!(
             edited(text, advice).unwrap(),
             "model = \"sequential\"\n[limits]\nconcurrency = \"cores\"\n"

@@ -43,6 +43,9 @@ pub struct CompareArgs {
     /// Write the recommended model and concurrency into the job file.
     #[arg(long)]
     pub apply: bool,
+    /// At most N attempts of this group at once, over all jobs of the call.
+    #[arg(long = "group", value_name = "NAME=N")]
+    groups: Vec<String>,
     /// Set any key of the files, e.g. `--set limits.timeout=5s`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -65,6 +68,7 @@ impl CompareArgs {
         Overrides {
             set: self.set.clone(),
             limit: self.limit,
+            groups: self.groups.clone(),
             results: Some(self.results.clone()),
             ..Overrides::default()
         }
@@ -73,6 +77,15 @@ impl CompareArgs {
     /// The key of `--set` that cannot stand beside `--models`.
     pub fn sets_model(&self) -> bool {
         self.set.iter().any(|set| set.split('=').next().is_some_and(|key| key.trim() == "model"))
+    }
+
+    /// What `--set` says about the model of a stage, if it does.
+    pub fn sets_stage_model(&self) -> Option<&str> {
+        let is_model = |set: &&String| {
+            let mut parts = set.split('=').next().unwrap_or_default().trim().split('.');
+            parts.next() == Some("stages") && parts.next_back() == Some("model")
+        };
+        self.set.iter().find(is_model).map(String::as_str)
     }
 
     /// Whether only a sample of the inputs is taken.

@@ -6,13 +6,15 @@ use std::time::Duration;
 use crate::compare::run::Run;
 use crate::compare::stats::{self, Estimate};
 use crate::compare::subject::{Contender, Subject};
+use crate::compare::way::Way;
 use crate::model::Model;
 
 /// What was measured of one way to run a job. Times are seconds of the whole job: of a sample, start-up counts once and
 /// the rest for every task that the sample stands for.
 #[derive(Clone, Debug)]
 pub struct Figures {
-    pub model: Model,
+    pub way: Way,
+    /// How many tasks at once, in all stages together.
     pub concurrency: usize,
     /// Each round's number and its wall time.
     pub walls: Vec<(u32, f64)>,
@@ -64,7 +66,7 @@ impl Figures {
 
     /// `threads at 4`.
     pub fn name(&self) -> String {
-        format!("{} at {}", self.model, self.concurrency)
+        format!("{} at {}", self.way, self.concurrency)
     }
 
     /// How many times as long as `other` this took, round by round.
@@ -82,7 +84,8 @@ pub fn of(subject: &Subject, seed: u64) -> Vec<Figures> {
         .filter(|contender| !contender.runs.is_empty())
         .map(|contender| of_contender(subject, contender, usual, seed))
         .collect();
-    let baseline = figures.iter().find(|figures| figures.model == Model::Sequential).cloned();
+    let baseline =
+        figures.iter().find(|figures| figures.way == Way::Under(Model::Sequential)).cloned();
     if let Some(baseline) = baseline {
         for figures in &mut figures {
             figures.speedup = baseline.ratio_to(figures, seed);
@@ -104,7 +107,7 @@ fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64)
         whole(worst.ok).min(whole(worst.tasks) - 1)
     };
     Figures {
-        model: contender.model(),
+        way: contender.way,
         concurrency: contender.concurrency(),
         tasks: whole(worst.tasks),
         ok,

@@ -1,6 +1,6 @@
 //! `runner compare`: measures each job under several models, in randomised, interleaved rounds, and recommends one.
 //!
-//! `subject` is what is compared, `run` one run of it, `schedule` when and in which order; `figures` are what the runs
+//! `subject` is what is compared, `way` who runs it, `run` one run of it, `schedule` when and in which order; `figures` are what the runs
 //! come to, by `stats` and `usl`; `advise` judges them, `warnings` and `machine` say what they are worth, and `apply`
 //! writes the advice into the job file. Tables and files are `report::comparison`'s.
 
@@ -16,6 +16,7 @@ pub mod stats;
 pub mod subject;
 pub mod usl;
 mod warnings;
+pub mod way;
 
 pub use args::CompareArgs;
 
@@ -26,12 +27,13 @@ use crate::host;
 use crate::model::Model;
 use crate::report::comparison::{self, Comparison, Rounds};
 use crate::report::terminal;
-use apply::Advice;
+use apply::{Advice, Reach};
 use figures::Figures;
 use run::{Bench, Stop};
 use schedule::Schedule;
 use subject::Subject;
 use usl::{Fit, Point};
+use way::Way;
 
 /// Compares every job of `args`, and says what came of it.
 pub fn run(args: &CompareArgs) -> Exit {
@@ -183,7 +185,7 @@ fn fits(figures: &[Figures]) -> Vec<(Model, Fit)> {
     Model::ALL
         .into_iter()
         .filter_map(|model| {
-            let of_model = figures.iter().filter(|figures| figures.model == model);
+            let of_model = figures.iter().filter(|figures| figures.way == Way::Under(model));
             let points: Vec<Point> = of_model
                 .map(|figures| Point {
                     level: figures.concurrency as f64,
@@ -239,11 +241,21 @@ fn apply_to(subject: &Subject, comparison: &Comparison, args: &CompareArgs) -> R
         complain(format!("{job}: --apply: {why}, so `{}` was left as it is", file.display()));
         return Ok(()); // the exit code says that already
     }
-    // A concurrency that the file has, and that nothing was compared with, stays as it is written there.
-    let is_needed = best.model != Model::Sequential
+    let Way::Under(model) = best.way else {
+        let file = file.display();
+        terminal::say(&format!(
+            "{job}: --apply: nothing to change, it does best as `{file}` has it\n"
+        ));
+        return Ok(());
+    };
+    // A concurrency that the file has, and that nothing was compared with, stays as it is written there; that of a stage
+    // follows from its model where the file has none.
+    let is_needed = !subject.job.is_staged()
+        && model != Model::Sequential
         && (args.concurrency.is_some() || !subject.sets_concurrency());
     let concurrency = is_needed.then_some(best.concurrency);
-    let advice = Advice { model: best.model, concurrency };
+    let reach = if subject.job.is_staged() { Reach::EveryStage } else { Reach::Job };
+    let advice = Advice { model, concurrency, reach };
     match apply::apply(file, &subject.text, advice) {
         Ok(true) => terminal::say(&format!("{job}: {advice} is now in `{}`\n", file.display())),
         Ok(false) => terminal::say(&format!("{job}: `{}` says so already\n", file.display())),

@@ -15,7 +15,7 @@ use crate::engine::task::Status;
 use crate::exit::Exit;
 use crate::job::{self, Job, Overrides};
 use crate::report::progress::Mode;
-use crate::report::{Begin, COLUMNS_AFTER, COLUMNS_BEFORE, COLUMNS_LAST, Options, Summary};
+use crate::report::{Begin, COLUMNS_BEFORE, COLUMNS_LAST, Options, Summary};
 
 /// What was measured of one run.
 #[derive(Clone, Debug)]
@@ -201,22 +201,33 @@ fn first_failure(summary: &Summary) -> Option<String> {
     })
 }
 
-/// What each task's result comes to, in input order: status, code, result, length of the output and the job's own
-/// columns. Times and memory differ from run to run, and so may the words of an error.
+/// What each task's result comes to, in input order: status, the stage in which it ended, code, result, length of
+/// the output and the job's own columns. Times and memory differ from run to run, and so may the words of an error.
 fn row_hashes(report: &Path, job: &Job) -> Result<Vec<u64>, String> {
     let cannot = |error: csv::Error| format!("failed to read `{}`: {error}", report.display());
     let mut reader = csv::Reader::from_path(report).map_err(cannot)?;
+    let header = reader.byte_headers().map_err(cannot)?.clone();
     let after = COLUMNS_BEFORE.len() + job.fields.len();
-    let place = |name| after + COLUMNS_AFTER.iter().position(|column| *column == name).unwrap_or(0);
-    let fixed = ["status", "code", "result", "output_bytes"].map(place);
-    let columns = after + COLUMNS_AFTER.len();
+    let place = |name: &str| {
+        let names = header.iter().enumerate().skip(after);
+        names.into_iter().find_map(|(index, column)| (column == name.as_bytes()).then_some(index))
+    };
+    // Which stage a task ended in belongs to its result; a job without stages has no such column, but may have its own.
+    let stage = job.is_staged().then(|| place("stage")).flatten();
+    let fixed: Vec<usize> = ["status", "code", "result", "output_bytes"]
+        .into_iter()
+        .filter_map(place)
+        .chain(stage)
+        .collect();
+    let columns = place("output_bytes").map_or(header.len(), |index| index + 1);
     let mut rows = Vec::new();
     let mut text = Vec::new();
     let mut record = csv::ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(cannot)? {
         text.clear();
         let last = record.len().saturating_sub(COLUMNS_LAST.len());
-        for cell in fixed.into_iter().chain(columns..last).filter_map(|index| record.get(index)) {
+        for cell in fixed.iter().copied().chain(columns..last).filter_map(|index| record.get(index))
+        {
             text.extend_from_slice(&(cell.len() as u64).to_le_bytes()); // ("ab", "c") is not ("a", "bc")
             text.extend_from_slice(cell);
         }

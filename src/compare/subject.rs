@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crate::compare::CompareArgs;
 use crate::compare::run::{Run, Stop};
+use crate::compare::way::Way;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::exit::Exit;
-use crate::job::{self, Dialect, Job, Overrides, Stage};
+use crate::job::{self, Dialect, Job, Overrides};
 use crate::model::Model;
 
 /// A job that is measured in several ways.
@@ -31,6 +32,8 @@ pub struct Subject {
 /// One way to run a job.
 #[derive(Debug)]
 pub struct Contender {
+    /// Who runs it.
+    pub way: Way,
     /// The job, planned for this model and this concurrency.
     pub job: Arc<Job>,
     /// What was measured, in the order in which it ran.
@@ -38,24 +41,14 @@ pub struct Contender {
 }
 
 impl Contender {
-    /// What it does to each input: only jobs of one stage are compared.
-    fn stage(&self) -> &Stage {
-        &self.job.stages[0]
-    }
-
-    /// Its model.
-    pub fn model(&self) -> Model {
-        self.stage().model
-    }
-
-    /// Its concurrency.
+    /// How many tasks at once, in all its stages together.
     pub fn concurrency(&self) -> usize {
-        self.stage().concurrency
+        self.job.stages.iter().map(|stage| stage.concurrency).sum()
     }
 
     /// `threads at 4`.
     pub fn name(&self) -> String {
-        format!("{} at {}", self.model(), self.concurrency())
+        format!("{} at {}", self.way, self.concurrency())
     }
 }
 
@@ -73,7 +66,7 @@ pub fn read(args: &CompareArgs) -> Result<Vec<Subject>, Diagnostics> {
         args.files.iter().map(|file| (file.as_path(), text(file))).collect();
     let jobs = job::read(&args.files, &args.overrides())?;
     let mut mistakes = Diagnostics::default();
-    mistakes.extend(jobs.iter().filter_map(obstacle));
+    mistakes.extend(jobs.iter().filter_map(|job| obstacle(job, args)));
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
@@ -88,13 +81,27 @@ pub fn read(args: &CompareArgs) -> Result<Vec<Subject>, Diagnostics> {
             first_results: None,
         })
         .collect();
-    for overrides in ways(args) {
-        for (subject, mut job) in subjects.iter_mut().zip(job::read(&args.files, &overrides)?) {
-            job.report.dialect = Dialect::Csv; // so that it can be read back
-            subject.contenders.push(Contender { job: Arc::new(job), runs: Vec::new() });
+    for (way, overrides) in ways(args) {
+        for (subject, job) in subjects.iter_mut().zip(job::read(&args.files, &overrides)?) {
+            subject.add(way, job);
+        }
+    }
+    // In the same places as one of its models would have it, a job as it is written is that.
+    for (subject, job) in subjects.iter_mut().zip(job::read(&args.files, &args.overrides())?) {
+        if job.is_staged() && !subject.contenders.iter().any(|other| runs_alike(&other.job, &job)) {
+            subject.add(Way::AsWritten, job);
+            subject.contenders.rotate_right(1);
         }
     }
     Ok(subjects)
+}
+
+/// Whether all stages of the two have the same models and slots.
+fn runs_alike(one: &Job, other: &Job) -> bool {
+    let slots = |job: &Job| -> Vec<(Model, usize)> {
+        job.stages.iter().map(|stage| (stage.model, stage.concurrency)).collect()
+    };
+    slots(one) == slots(other)
 }
 
 /// What cannot be read is said when the job is.
@@ -103,7 +110,7 @@ fn text(file: &Path) -> String {
 }
 
 /// Every model at every level.
-fn ways(args: &CompareArgs) -> Vec<Overrides> {
+fn ways(args: &CompareArgs) -> Vec<(Way, Overrides)> {
     let level = |count: &usize| Some(count.to_string());
     let mut ways = Vec::new();
     for &model in &args.models.0 {
@@ -111,24 +118,32 @@ fn ways(args: &CompareArgs) -> Vec<Overrides> {
             Some(levels) if model != Model::Sequential => levels.0.iter().map(level).collect(),
             _ => vec![None],
         };
-        let model = Some(model.name().to_owned());
-        ways.extend(levels.into_iter().map(|concurrency| Overrides {
-            model: model.clone(),
-            concurrency,
-            ..args.overrides()
+        ways.extend(levels.into_iter().map(|concurrency| {
+            let every_model = Some(model.name().to_owned());
+            (Way::Under(model), Overrides { every_model, concurrency, ..args.overrides() })
         }));
     }
     ways
 }
 
 /// Why this job cannot be compared.
-fn obstacle(job: &Job) -> Option<Diagnostic> {
-    if job.is_staged() {
+fn obstacle(job: &Job, args: &CompareArgs) -> Option<Diagnostic> {
+    if job.is_staged() && args.concurrency.is_some() {
         let file = job.file.display();
-        let message = format!("`{file}` has stages, and a comparison measures jobs of one stage");
-        return Some(
-            Diagnostic::new(message).help("compare each stage's workload as a job of its own"),
+        let message = format!(
+            "`{file}` has stages, each with a concurrency of its own: `-j` is for jobs of one stage"
         );
+        let stage = job.stage_names().swap_remove(0);
+        let help = format!("set a stage's: `--set stages.{stage}.limits.concurrency=8`");
+        return Some(Diagnostic::new(message).help(help));
+    }
+    if job.is_staged()
+        && args.apply
+        && let Some(set) = args.sets_stage_model()
+    {
+        let message =
+            format!("`--apply` writes a model into every stage, and `--set {set}` tries another");
+        return Some(Diagnostic::new(message).help("write that into the job file first"));
     }
     job.inputs.can_block().then(|| {
         let message = format!(
@@ -140,6 +155,12 @@ fn obstacle(job: &Job) -> Option<Diagnostic> {
 }
 
 impl Subject {
+    /// Adds a way to run it.
+    fn add(&mut self, way: Way, mut job: Job) {
+        job.report.dialect = Dialect::Csv; // so that it can be read back
+        self.contenders.push(Contender { way, job: Arc::new(job), runs: Vec::new() });
+    }
+
     /// Finds out how many tasks the whole job has, if what is measured is a sample of them.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use crate::compare::figures::Figures;
 use crate::compare::subject::Subject;
+use crate::compare::way::Way;
 use crate::model::Model;
 
 /// Below this, in seconds, a run is as long as what else the system does.
@@ -143,8 +144,9 @@ fn startup(figures: &Figures) -> Option<String> {
 }
 
 fn held(figures: &Figures) -> Option<String> {
-    let is_held =
-        figures.model == Model::Async && figures.concurrency > 1 && figures.held > MOSTLY_HELD;
+    let is_held = figures.way == Way::Under(Model::Async)
+        && figures.concurrency > 1
+        && figures.held > MOSTLY_HELD;
     is_held.then(|| {
         format!(
             "{}: tasks held the event loop for {:.0} % of the time, so one ran at a time: it suits what awaits",
@@ -157,8 +159,9 @@ fn held(figures: &Figures) -> Option<String> {
 /// Threads of one Python interpreter that compute, but take no more processor time than one thread could: a build without
 /// the lock takes more.
 fn gil(subject: &Subject, figures: &Figures) -> Option<String> {
-    let is_python = subject.job.stages[0].workload.kind() == "python";
-    if !is_python || figures.model != Model::Threads || figures.concurrency < 2 {
+    // Several stages have an interpreter each, and what keeps one of them busy does not show in their sum.
+    let is_python = matches!(&subject.job.stages[..], [stage] if stage.workload.kind() == "python");
+    if !is_python || figures.way != Way::Under(Model::Threads) || figures.concurrency < 2 {
         return None;
     }
     let processors = figures.cpu? / (figures.wall.value - figures.startup);

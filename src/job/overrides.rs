@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use toml::Spanned;
-use toml::de::{DeString, DeTable, DeValue};
+use toml::de::{DeArray, DeString, DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use crate::job::document::Document;
@@ -18,6 +18,8 @@ pub struct Overrides {
     pub set: Vec<String>,
     /// `--model`.
     pub model: Option<String>,
+    /// The model of every stage: of a job without `[[stages]]`, its one model.
+    pub every_model: Option<String>,
     /// `-j/--concurrency`.
     pub concurrency: Option<String>,
     /// `--limit`.
@@ -37,6 +39,17 @@ pub(super) struct Argument {
     path: Vec<Spanned<String>>,
     /// Where the value is in the source.
     pub value: Range<usize>,
+    /// Where the key is set.
+    reach: Reach,
+}
+
+/// Where an argument sets its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Where its path leads.
+    Path,
+    /// In every one of `[[stages]]`, or at the top of a file without.
+    EveryStage,
 }
 
 /// Keys of a table of which the last one set is meant: setting it removes the others of its line.
@@ -67,13 +80,14 @@ impl Overrides {
         }
         let limit = self.limit.map(|limit| limit.to_string());
         let short = [
-            ("--model ", &["model"][..], &self.model),
-            ("--concurrency ", &["limits", "concurrency"], &self.concurrency),
-            ("--limit ", &["inputs", "limit"], &limit),
+            ("--model ", &["model"][..], &self.model, Reach::Path),
+            ("--models ", &["model"], &self.every_model, Reach::EveryStage),
+            ("--concurrency ", &["limits", "concurrency"], &self.concurrency, Reach::Path),
+            ("--limit ", &["inputs", "limit"], &limit, Reach::Path),
         ];
-        for (flag, path, value) in short {
+        for (flag, path, value, reach) in short {
             if let Some(value) = value {
-                arguments.push(Argument::short(flag, path, value));
+                arguments.push(Argument::short(flag, path, value, reach));
             }
         }
         if errors.is_empty() { Ok(arguments) } else { Err(errors) }
@@ -97,25 +111,35 @@ impl Argument {
             mistake(format!("`{key}` is not a key"), FLAG.len()..FLAG.len() + key.len())
         })?;
         let value = FLAG.len() + equals + 1..source.text.len();
-        Ok(Self { source, path, value })
+        Ok(Self { source, path, value, reach: Reach::Path })
     }
 
-    fn short(flag: &str, path: &[&str], value: &str) -> Self {
+    fn short(flag: &str, path: &[&str], value: &str, reach: Reach) -> Self {
         let source = Source { name: "command line".into(), text: format!("{flag}{value}") };
         let key = 0..flag.trim_end().len();
         Self {
             path: path.iter().map(|&part| Spanned::new(key.clone(), part.to_owned())).collect(),
             value: flag.len()..source.text.len(),
             source: Arc::new(source),
+            reach,
         }
     }
 
     /// Changes `root` as the argument, the one at `index` of `document`, says.
     pub fn apply<'a>(&'a self, root: &mut DeTable<'a>, document: &Document, index: usize) {
         let start = document.start_of(index);
-        let (last, mut tables) = self.path.split_last().expect("a key has a part");
+        let mut tables = &self.path[..self.path.len() - 1];
+        if self.reach == Reach::EveryStage
+            && let Some(stages) = stages_of(root)
+        {
+            for stage in stages.iter_mut() {
+                if let DeValue::Table(stage) = stage.get_mut() {
+                    self.set_below(stage, tables, start);
+                }
+            }
+            return;
+        }
         let mut table = root;
-        let mut name = String::new();
         if let [stages, stage, inner @ ..] = tables
             && stages.get_ref() == "stages"
             && table.get("stages").is_some_and(|value| value.get_ref().is_array())
@@ -129,6 +153,18 @@ impl Argument {
             };
             (table, tables) = (found, inner);
         }
+        self.set_below(table, tables, start);
+    }
+
+    /// Sets the last part of the key in the table that `tables` lead to.
+    fn set_below<'a>(
+        &'a self,
+        mut table: &mut DeTable<'a>,
+        tables: &'a [Spanned<String>],
+        start: usize,
+    ) {
+        let last = self.path.last().expect("a key has a part");
+        let mut name = String::new();
         for part in tables {
             table = table_at(&part_at(part, start), remove_rivals(table, &name, part.get_ref()));
             if !name.is_empty() {
@@ -194,12 +230,17 @@ fn part_at(part: &Spanned<String>, start: usize) -> Spanned<DeString<'_>> {
     Spanned::new(span.start + start..span.end + start, Cow::Borrowed(part.get_ref().as_str()))
 }
 
+/// `[[stages]]`, if the file has them.
+fn stages_of<'t, 'a>(root: &'t mut DeTable<'a>) -> Option<&'t mut DeArray<'a>> {
+    match root.get_mut("stages").map(Spanned::get_mut) {
+        Some(DeValue::Array(stages)) => Some(stages),
+        _ => None,
+    }
+}
+
 /// The stage that is called `name`.
 fn stage_at<'t, 'a>(name: &str, root: &'t mut DeTable<'a>) -> Option<&'t mut DeTable<'a>> {
-    let Some(DeValue::Array(stages)) = root.get_mut("stages").map(Spanned::get_mut) else {
-        return None;
-    };
-    stages.iter_mut().find_map(|stage| match stage.get_mut() {
+    stages_of(root)?.iter_mut().find_map(|stage| match stage.get_mut() {
         DeValue::Table(stage) if stage_name(stage) == Some(name) => Some(stage),
         _ => None,
     })

@@ -9,7 +9,7 @@ use crate::report::number;
 pub const COLUMNS_BEFORE: [&str; 1] = ["task"];
 
 /// The fixed columns between the input's fields and `[columns]`.
-pub const COLUMNS_AFTER: [&str; 12] = [
+const COLUMNS_AFTER: [&str; 12] = [
     "status",
     "attempts",
     "started_utc",

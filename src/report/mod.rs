@@ -45,7 +45,7 @@ use std::time::Duration;
 pub use begin::{Begin, Changes, Rerun, Resume};
 pub use error::ReportError;
 pub use kept::Kept;
-pub use layout::{COLUMNS_AFTER, COLUMNS_BEFORE, COLUMNS_LAST, is_column_of, is_report_column};
+pub use layout::{COLUMNS_BEFORE, COLUMNS_LAST, is_column_of, is_report_column};
 pub use log::Log;
 pub use outbox::{Failure, Outbox};
 pub use reading::Reading;

@@ -218,7 +218,7 @@ fn the_examples_run() {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         socket.local_addr().unwrap().port().to_string()
     };
-    for file in ["downloads.toml", "downloads.py"] {
+    for file in ["downloads.toml", "downloads.py", "fetch-and-compute.toml"] {
         let source = std::fs::read_to_string(test.folder().join(file)).unwrap();
         test = test.file(file, source.replace("18477", &port));
     }

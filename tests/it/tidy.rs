@@ -4,6 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clap::Parser;
+use runner::cli::Cli;
+
 use crate::support::{TestJob, runner};
 
 fn root() -> &'static Path {
@@ -152,6 +155,38 @@ fn every_job_file_in_the_readme_runs() {
         let ran = test.run();
         assert_eq!(ran.output.status.code(), Some(0), "{block}\n{}", ran.stderr());
     }
+}
+
+#[test]
+fn every_measured_command_of_the_readme_is_one_that_runs() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let mut lines = readme.lines();
+    let mut count = 0;
+    while let Some(line) = lines.next() {
+        let Some(command) = line.strip_prefix("<!-- measured: ") else { continue };
+        let command = command.strip_suffix(" -->").expect("the mark ends where its line does");
+        assert_eq!(lines.next(), Some("```console"), "{command}");
+        let shown = lines.next().and_then(|line| line.strip_prefix("$ "));
+        assert_eq!(shown, Some(command), "python3 benches/chapter.py writes it");
+        assert!(lines.next().is_some_and(|line| line != "```"), "{command} shows nothing");
+
+        // No quotes: then words are what stands between spaces, for a shell as here.
+        assert!(!command.contains(['\'', '"', '\\']), "{command}");
+        let words: Vec<&str> = command.split(' ').collect();
+        Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{command}: {error}"));
+        let is_job = |word: &str| Path::new(word).extension().is_some_and(|ext| ext == "toml");
+        let files: Vec<&&str> = words.iter().filter(|word| is_job(word)).collect();
+        assert!(!files.is_empty(), "{command} names no job");
+        let sets = words.windows(2).filter(|pair| pair[0] == "--set");
+        let mut check = runner();
+        check.current_dir(root()).arg("check").args(files);
+        for set in sets {
+            check.args(set);
+        }
+        ends_well(&mut check);
+        count += 1;
+    }
+    assert!(count >= 4, "{count} marked blocks");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn row(comparison: &Comparison, index: usize) -> [String; COLUMNS.len()] {
     let reason = &comparison.verdict.reasons[index];
     [
         comparison.job.clone(),
-        figures.model.name().into(),
+        figures.way.name().into(),
         figures.concurrency.to_string(),
         figures.walls.len().to_string(),
         figures.tasks.to_string(),
@@ -150,7 +150,7 @@ impl Rounds {
     pub fn finish(self, subject: &Subject, figures: &[Figures]) -> io::Result<PathBuf> {
         let is_outlier = |contender: &Contender, run: &Run| {
             let is_its = |figures: &&Figures| {
-                (figures.model, figures.concurrency) == (contender.model(), contender.concurrency())
+                (figures.way, figures.concurrency) == (contender.way, contender.concurrency())
             };
             figures.iter().find(is_its).is_some_and(|figures| figures.outliers.contains(&run.round))
         };
@@ -184,7 +184,7 @@ fn round(
         job.to_owned(),
         run.round.to_string(),
         run.place.to_string(),
-        contender.model().name().into(),
+        contender.way.name().into(),
         contender.concurrency().to_string(),
         run.tasks.to_string(),
         run.ok.to_string(),
