@@ -4,6 +4,7 @@ mod error;
 mod launch;
 mod log;
 mod open_files;
+mod pilot;
 mod pool;
 mod stage;
 mod watch;
@@ -173,6 +174,7 @@ impl Together<'_> {
                 feed: Arc::new(feed),
                 admission: Admission::new(stage.pace, self.headroom.clone(), stage.group.clone()),
                 watch: Watch::new(self.started),
+                pilot: stage::pilot(self.job, stage, slots),
                 shares_loops: StageRun::shares_loops(stage, slots),
             });
         }
@@ -218,12 +220,16 @@ fn finish(
     let mut reasons = Vec::new();
     let mut notes: Vec<_> = left_out.into_iter().collect();
     let mut held_for = Duration::ZERO;
+    let (mut first_model, mut concurrency) = (None, 0);
     for (stage, live) in run.job.stages.iter().zip(&run.stages) {
-        let is_async = stage.model == Model::Async;
+        let (model, slots, reason) = live.settled(stage);
+        let is_async = model == Model::Async;
+        concurrency += slots;
+        first_model.get_or_insert(model);
         held_for += if is_async { live.watch.held_for() } else { Duration::ZERO };
         let held = live.watch.held_note().filter(|_| is_async);
         let about = live.watch.about().map(str::to_owned);
-        reasons.extend([Some(stage.reason.clone()), about, held.clone()].into_iter().flatten());
+        reasons.extend([Some(reason.to_owned()), about, held.clone()].into_iter().flatten());
         notes.extend(held);
     }
     if let Some(log) = run.log.finish() {
@@ -236,6 +242,8 @@ fn finish(
         services,
         held: held_for,
         calendar,
+        model: first_model.unwrap_or(run.job.stages[0].model),
+        concurrency,
         reason: reasons.join("; "),
         cpu: None, // it is a sum over tasks, or nothing
         // Of the process that did the work: the biggest worker's, else this one's.

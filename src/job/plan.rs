@@ -151,6 +151,7 @@ fn plan(
                     model: settled.model,
                     reason: settled.reason,
                     concurrency: settled.concurrency,
+                    pilot: settled.pilot,
                     timeout: limits.timeout,
                     grace: limits.grace,
                     pace: limits.pace,

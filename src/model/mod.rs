@@ -1,6 +1,7 @@
 //! Who runs the slots: a model is only loops times slots. Every model is named here; one file each.
 
 pub mod auto;
+pub mod pilot;
 mod event_loop;
 mod processes;
 mod sequential;

@@ -96,6 +96,10 @@ pub struct RunFacts {
     pub held: Duration,
     /// The job's calendar.
     pub calendar: Calendar,
+    /// Who ran the slots: of the first stage, if there are several.
+    pub model: Model,
+    /// How many slots, of all stages.
+    pub concurrency: usize,
     /// Why this model.
     pub reason: String,
     /// The processor time of the runner for this job: counts where no task was measured by itself.
@@ -133,8 +137,6 @@ pub struct Report {
 struct JobFacts {
     name: String,
     results: PathBuf,
-    model: Model,
-    concurrency: usize,
     settings: ReportSettings,
     /// Whether every attempt has a row.
     has_attempts: bool,
@@ -182,8 +184,6 @@ impl Report {
         let facts = JobFacts {
             name: job.name.clone(),
             results: options.results.clone(),
-            model: job.stages[0].model,
-            concurrency: job.stages.iter().map(|stage| stage.concurrency).sum(),
             settings: job.report,
             has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
             workload: job.identity,

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -55,6 +56,8 @@ pub struct Interpreter {
     mode: Mode,
     current: Mutex<Option<Running>>,
     facts: OnceCell<Facts>,
+    /// The process that is ready, for who looks at it from another thread; 0 before the first one is.
+    pid: Arc<AtomicI32>,
     /// Attempts run side by side; one that may have killed an interpreter runs alone.
     pub turn: RwLock<()>,
     members: Cell<usize>,
@@ -92,6 +95,7 @@ impl Interpreter {
             mode,
             current: Mutex::default(),
             facts: OnceCell::new(),
+            pid: Arc::default(),
             turn: RwLock::default(),
             members: Cell::default(),
             starts: Cell::default(),
@@ -109,9 +113,15 @@ impl Interpreter {
         self.facts.get()
     }
 
+    /// Its process, whichever is the current one; 0 before the first one is ready.
+    pub fn pid(&self) -> Arc<AtomicI32> {
+        Arc::clone(&self.pid)
+    }
+
     /// Whether a task that runs can be given up without ending the interpreter.
     pub fn can_cancel(&self) -> bool {
-        self.mode == Mode::Async && self.facts().is_some_and(|facts| facts.coroutine)
+        let has_a_loop = matches!(self.mode, Mode::Async | Mode::Pilot);
+        has_a_loop && self.facts().is_some_and(|facts| facts.coroutine)
     }
 
     /// Whether a task that runs holds the event loop of the others.
@@ -178,6 +188,7 @@ impl Interpreter {
         }
         match running.hear().await? {
             Said::Ready(facts) => {
+                self.pid.store(facts.pid, Ordering::Relaxed);
                 let _ = self.facts.set(facts);
                 Ok(running)
             }
