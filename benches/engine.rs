@@ -43,7 +43,7 @@ fn overhead(criterion: &mut Criterion) {
         cancel: &cancel,
     };
     let task = Task::new(1, Fields::single("1"));
-    let scope = Scope { job: "bench", fields: None };
+    let scope = Scope { job: "bench", fields: None, ..Scope::default() };
     let arg = Template::parse("{input}", &scope).unwrap();
     let spec = Spec { function: Function::CountDown, arg };
     let mut worker = Worker::new(&spec, ".");

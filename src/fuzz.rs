@@ -25,10 +25,10 @@ pub fn job_file(bytes: &[u8]) {
 pub fn template(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let fields = ["input".to_owned(), "task".to_owned()];
-    let scope = Scope { job: "fuzz", fields: Some(&fields) };
+    let scope = Scope { job: "fuzz", fields: Some(&fields), ..Scope::default() };
     if let Ok(template) = Template::parse(text, &scope) {
         let fields = [&b"a/b.c"[..], b"\xff {} %"].into_iter().collect();
-        let values = Values { fields: &fields, task: 1, attempt: 2, slot: 3 };
+        let values = Values { fields: &fields, task: 1, attempt: 2, slot: 3, payload: None };
         template.render(&values, &mut Vec::new());
     }
 }

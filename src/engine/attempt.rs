@@ -62,7 +62,13 @@ pub struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     /// What templates are filled with at this attempt.
     pub fn values<'t>(&self, task: &'t Task) -> Values<'t> {
-        Values { fields: &task.fields, task: task.number, attempt: self.number, slot: self.slot }
+        Values {
+            fields: &task.fields,
+            task: task.number,
+            attempt: self.number,
+            slot: self.slot,
+            payload: task.payload(),
+        }
     }
 
     /// This attempt, for another task of the same slot.

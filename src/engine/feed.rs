@@ -7,6 +7,7 @@
 //! one slot and not all. Whoever takes something passes the word on, if there may be more.
 
 mod hosts;
+mod queue;
 mod retries;
 mod source;
 
@@ -25,6 +26,7 @@ use crate::job::{InputError, InputReader, Inputs};
 use crate::report::Kept;
 use hosts::HostName;
 pub use hosts::{HostOf, Hosts};
+pub use queue::Patience;
 use retries::Retries;
 use source::{Numbered, Source};
 
@@ -38,6 +40,10 @@ pub struct Feed {
     changed: Notify,
     /// A retry is due earlier than those before it.
     sooner: Notify,
+    /// The queue from the stage before has room again.
+    room: Notify,
+    /// It is filled by another stage.
+    is_between: bool,
     cancel: Arc<Cancel>,
 }
 
@@ -78,8 +84,19 @@ impl Feed {
         hosts: Option<Hosts>,
         cancel: Arc<Cancel>,
     ) -> io::Result<Self> {
+        let source = Source::open((inputs, reader), kept, slots)?;
+        Ok(Self::with_source(source, slots, hosts, cancel))
+    }
+
+    fn with_source(
+        source: Source,
+        slots: usize,
+        hosts: Option<Hosts>,
+        cancel: Arc<Cancel>,
+    ) -> Self {
+        let is_between = matches!(source, Source::Queue(_));
         let state = State {
-            source: Source::open((inputs, reader), kept, slots)?,
+            source,
             returned: VecDeque::new(),
             retries: Retries::default(),
             hosts,
@@ -88,12 +105,19 @@ impl Feed {
             timed: false,
             shut_out: 0,
         };
-        Ok(Self { state: Mutex::new(state), changed: Notify::new(), sooner: Notify::new(), cancel })
+        Self {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            sooner: Notify::new(),
+            room: Notify::new(),
+            is_between,
+            cancel,
+        }
     }
 
     /// A slot's way to its tasks.
-    pub fn hand(self: &Arc<Self>) -> Hand {
-        Hand { feed: Arc::clone(self), held: Held::default() }
+    pub fn hand(self: &Arc<Self>, patience: Patience) -> Hand {
+        Hand { feed: Arc::clone(self), held: Held::default(), patience }
     }
 
     /// The next task that will not run any more, once every slot has ended. A source that can block is not waited for:
@@ -104,7 +128,7 @@ impl Feed {
             return Some(task);
         }
         match state.source.next() {
-            Some(Ok((number, fields))) => Some(Task::new(number, fields)),
+            Some(Ok(task)) => Some(task),
             Some(Err(error)) => {
                 state.source = Source::Ended;
                 self.cancel.raise(Level::Drain, Cause::Input(error.to_string()));
@@ -138,6 +162,11 @@ impl Feed {
         }
         held.tasks = batch.len();
         state.out += held.tasks;
+        let room_for = match &state.source {
+            Source::Queue(queue) => queue.room_for(),
+            _ => 0,
+        };
+        (0..room_for).for_each(|_| self.room.notify_one());
         if !batch.is_empty() {
             if state.has_more() {
                 self.changed.notify_one();
@@ -280,7 +309,7 @@ impl State {
         if self.is_full() {
             return None;
         }
-        self.source.next().map(|input| input.map(|(number, fields)| Task::new(number, fields)))
+        self.source.next()
     }
 
     fn any_waiting(&mut self) -> Option<Task> {
@@ -301,6 +330,7 @@ impl State {
     fn has_more(&self) -> bool {
         (!self.retries.is_empty() && !self.timed)
             || (self.shut_out > 0 && !self.is_full())
+            || matches!(&self.source, Source::Queue(queue) if !queue.is_empty())
             || self.hosts.as_ref().is_some_and(Hosts::has_free)
     }
 
@@ -321,6 +351,7 @@ struct Held {
 pub struct Hand {
     feed: Arc<Feed>,
     held: Held,
+    patience: Patience,
 }
 
 impl Hand {
@@ -328,6 +359,12 @@ impl Hand {
     pub async fn take(&mut self, want: usize, batch: &mut VecDeque<Task>) -> bool {
         let feed = Arc::clone(&self.feed);
         let mut taken = feed.try_take(&mut self.held, want, batch);
+        if matches!(taken, Taken::Wait) && feed.is_between {
+            self.patience.exhaust(|| {
+                taken = feed.try_take(&mut self.held, want, batch);
+                !matches!(taken, Taken::Wait)
+            });
+        }
         while matches!(taken, Taken::Wait) {
             // Enlisted before the second look, so that nothing is missed between the look and the wait.
             let mut changed = pin!(feed.changed.notified());

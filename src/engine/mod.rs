@@ -11,6 +11,8 @@ pub mod group;
 mod guard;
 mod headroom;
 mod limiter;
+pub mod meter;
+pub mod payload;
 pub mod place;
 pub mod run;
 pub mod services;

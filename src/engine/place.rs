@@ -49,7 +49,13 @@ pub struct Shared {
 impl Shared {
     /// For this many slots of a stage that has `peers`.
     pub fn new(role: Role, slots: usize, peers: usize) -> Self {
-        Self { role, peers, client: OnceCell::new(), interpreter: OnceCell::new(), programs: Pool::new(slots) }
+        Self {
+            role,
+            peers,
+            client: OnceCell::new(),
+            interpreter: OnceCell::new(),
+            programs: Pool::new(slots),
+        }
     }
 
     /// The loop's HTTP client: connections that one slot leaves open are there for the others.
@@ -58,17 +64,14 @@ impl Shared {
     }
 
     /// The interpreter of one slot: under `processes` one of its own, else the loop's.
-    fn interpreter(
-        &self,
-        run: &Run,
-        spec: &python::Spec,
-    ) -> io::Result<Rc<Interpreter>> {
+    fn interpreter(&self, run: &Run, spec: &python::Spec) -> io::Result<Rc<Interpreter>> {
         let mode = match self.role {
             Role::Pilot => python::Mode::Pilot,
             Role::Of(model) => python::Mode::of(model),
         };
         let new = || {
-            Interpreter::new(run.launcher()?, spec, mode, self.peers, run.log()?.path()).map(Rc::new)
+            Interpreter::new(run.launcher()?, spec, mode, self.peers, run.log()?.path())
+                .map(Rc::new)
         };
         if self.role == Role::Of(Model::Processes) {
             return new();
@@ -100,13 +103,18 @@ impl Placed {
             let remote = Remote::start(run.launcher()?, stage, &run.job.folder).await?;
             return Ok(Self::Away(Box::new(remote)));
         }
+        let max_payload = stage.next.max_payload();
         Ok(Self::Here(match &stage.workload {
-            Workload::Command(spec) => {
-                Worker::Command(Box::new(command::Worker::new(spec, run.launcher()?, run.keep)?))
-            }
+            Workload::Command(spec) => Worker::Command(Box::new(command::Worker::new(
+                spec,
+                run.launcher()?,
+                run.keep,
+                max_payload,
+            )?)),
             Workload::Compute(spec) => Worker::Compute(compute::Worker::new(spec, &run.job.folder)),
             Workload::Http(spec) => {
-                let spec = spec.keeping(&stage.columns, matches!(run.keep, Keep::Everything));
+                let spec =
+                    spec.keeping(&stage.columns, matches!(run.keep, Keep::Everything), max_payload);
                 let client = shared.client(&spec.plan);
                 Worker::Http(Box::new(http::Worker::new(spec, &run.job.folder, client)))
             }

@@ -27,13 +27,14 @@ use crate::engine::eviction::Evictions;
 use crate::engine::feed::Feed;
 use crate::engine::guard::{Failures, Guard};
 use crate::engine::headroom::Headroom;
+use crate::engine::meter::{self, Meter};
 use crate::engine::services::Services;
 use crate::engine::task::Record;
 use crate::host::launcher::Launcher;
 use crate::job::{InputReader, Job, Stage};
 use crate::model::Model;
 use crate::report::progress::Progress;
-use crate::report::{Log, Options, Report, RunFacts, ServiceTimes, Summary};
+use crate::report::{Log, Options, Report, RunFacts, STAGED, ServiceTimes, Summary};
 use crate::sys::memory;
 use crate::workload::command::Keep;
 
@@ -51,6 +52,8 @@ pub struct Run {
     pub failures: Option<Failures>,
     /// How much of a command's output is kept.
     pub keep: Keep,
+    /// Whether every attempt has a row of its own.
+    pub has_attempts: bool,
     launcher: SharedLauncher,
     log: log::SharedLog,
 }
@@ -104,7 +107,9 @@ pub fn run(
     let report = Report::create(job, options, Arc::clone(&cancel))?;
     let together = Together { job, report: &report, cancel: &cancel, headroom: &headroom, started };
     let stages = together.stages(reader, &slots).map_err(RunError::Threads)?;
-    let progress = Progress::new(&job.name, job.inputs.tasks(), report.counts(), options.progress);
+    let meters = stages.iter().filter_map(|stage| stage.meter.clone()).collect();
+    let progress =
+        Progress::new(&job.name, job.inputs.tasks(), report.counts(), meters, options.progress);
     let guard = Guard::new(started, job.limits.deadline, headroom);
     let attached = control.attach(Arc::clone(&cancel), progress, guard, launcher.clone());
 
@@ -115,6 +120,7 @@ pub fn run(
         cancel: Arc::clone(&cancel),
         failures: Failures::new(job.limits.stop_after),
         keep: if options.output { Keep::Everything } else { Keep::Capture },
+        has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
         launcher: launcher.clone(),
         log: log::SharedLog::default(),
     });
@@ -122,14 +128,16 @@ pub fn run(
     let services = Services::start(job, &options.results, launcher, &cancel);
     let services_start = services_from.elapsed();
     let is_stopped = cancel.level() >= Level::Drain;
+    let begun = Moment::now();
     let pool = if is_stopped { Ok(()) } else { pool::run_stages(&run) };
     let tasks_ended = Moment::now();
+    let took = tasks_ended.since(begun);
     drop(services);
     let services = ServiceTimes { start: services_start, end: tasks_ended.elapsed() };
     let left_out = report_unrun(&run);
     drop(attached);
     let run = Arc::into_inner(run).expect("every slot has ended, and none keeps the run");
-    let summary = finish(run, started, calendar, services, left_out)?;
+    let summary = finish(run, (started, took), calendar, services, left_out)?;
     pool?;
     match cancel.cause() {
         Some(Cause::Input(message)) => {
@@ -165,7 +173,7 @@ impl Together<'_> {
                     let inputs = (&self.job.inputs, reader);
                     Feed::open(inputs, self.report.kept(), slots, hosts, cancel)?
                 }
-                None => unreachable!("a job has one stage"),
+                None => Feed::between(slots, hosts, cancel),
             };
             stages.push(StageRun {
                 index,
@@ -175,6 +183,7 @@ impl Together<'_> {
                 admission: Admission::new(stage.pace, self.headroom.clone(), stage.group.clone()),
                 watch: Watch::new(self.started),
                 pilot: stage::pilot(self.job, stage, slots),
+                meter: stage.name.as_deref().map(|name| Arc::new(Meter::new(name, slots))),
                 shares_loops: StageRun::shares_loops(stage, slots),
             });
         }
@@ -203,7 +212,11 @@ fn report_unrun(run: &Run) -> Option<String> {
                     "task {number} and those behind it did not run, and have no row"
                 ));
             }
-            outbox.put(Record::unrun(task, stage.columns.len()));
+            let mut record = Record::unrun(task, stage.columns.len());
+            if run.job.is_staged() {
+                record.in_all_stages(run.job.fields.len());
+            }
+            outbox.put(record);
             outbox.wait_for_room();
         }
     }
@@ -212,7 +225,7 @@ fn report_unrun(run: &Run) -> Option<String> {
 
 fn finish(
     run: Run,
-    started: Moment,
+    (started, pool): (Moment, Duration),
     calendar: Calendar,
     services: ServiceTimes,
     left_out: Option<String>,
@@ -220,17 +233,31 @@ fn finish(
     let mut reasons = Vec::new();
     let mut notes: Vec<_> = left_out.into_iter().collect();
     let mut held_for = Duration::ZERO;
-    let (mut first_model, mut concurrency) = (None, 0);
+    let (mut models, mut concurrency) = (Vec::new(), 0);
     for (stage, live) in run.job.stages.iter().zip(&run.stages) {
         let (model, slots, reason) = live.settled(stage);
         let is_async = model == Model::Async;
         concurrency += slots;
-        first_model.get_or_insert(model);
+        models.push(model.name());
         held_for += if is_async { live.watch.held_for() } else { Duration::ZERO };
         let held = live.watch.held_note().filter(|_| is_async);
+        let reason = match &stage.name {
+            Some(name) => format!("{name}: {model} {}, {reason}", slots.min(live.slots)),
+            None => reason.to_owned(),
+        };
+        let in_stage = |held: String| match &stage.name {
+            Some(name) => format!("{name}: {held}"),
+            None => held,
+        };
         let about = live.watch.about().map(str::to_owned);
-        reasons.extend([Some(reason.to_owned()), about, held.clone()].into_iter().flatten());
-        notes.extend(held);
+        reasons.extend([Some(reason), about, held.clone()].into_iter().flatten());
+        notes.extend(held.map(in_stage));
+    }
+    let mut busy = None;
+    let meters: Vec<_> = run.stages.iter().filter_map(|live| live.meter.clone()).collect();
+    if let Some(said) = meter::bottleneck(&meters, pool) {
+        reasons.push(said.clone());
+        busy = Some(said);
     }
     if let Some(log) = run.log.finish() {
         notes.push(format!("what the workers wrote is in {}", log.display()));
@@ -242,13 +269,14 @@ fn finish(
         services,
         held: held_for,
         calendar,
-        model: first_model.unwrap_or(run.job.stages[0].model),
+        model: if run.job.is_staged() { STAGED } else { models[0] },
         concurrency,
         reason: reasons.join("; "),
         cpu: None, // it is a sum over tasks, or nothing
         // Of the process that did the work: the biggest worker's, else this one's.
         peak_rss: watches().filter_map(Watch::biggest_worker).max().or_else(memory::peak),
         notes,
+        busy,
     };
     Ok(run.report.finish(facts)?)
 }

@@ -2,17 +2,20 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use crate::engine::attempt::Attempt;
 use crate::engine::cancel::{Cause, Level};
 use crate::engine::clock::Moment;
-use crate::engine::feed::Hand;
+use crate::engine::feed::{Feed, Hand, Patience};
+use crate::engine::payload::{self, NoPayload, Payload, PayloadKind};
 use crate::engine::place::{Placed, Shared};
 use crate::engine::run::{Run, StageRun};
 use crate::engine::task::{Earlier, Outcome, Record, Status, Task};
 use crate::host::remote::Verdict;
 use crate::job::{Retry, Stage};
 use crate::report::Outbox;
+use crate::workload::Workload;
 use crate::workload::command::Keep;
 
 /// Runs the slot with this number, from 1, of the stage at `index` until there is nothing left to take.
@@ -39,8 +42,10 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         cancel: &run.cancel,
     };
     let held = worker.holds_the_loop();
-    let (hand, outbox) = (live.feed.hand(), run.report.outbox());
-    let mut desk = Desk { run, stage, live, number, held, hand, outbox };
+    let (hand, outbox) = (live.feed.hand(Patience::of(stage)), run.report.outbox());
+    let next = run.stages.get(index + 1).map(|next| &*next.feed);
+    let mut desk =
+        Desk { run, stage, live, number, held, hand, outbox, next, finished: VecDeque::new() };
     let mut batch = VecDeque::new();
     let takes_turns = !live.admission.is_open();
     while desk.hand.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
@@ -53,6 +58,9 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
             }
         }
         run.cancel.evictions().inspect(|evictions| evictions.begin(seat));
+        if stage.loads_payload {
+            desk.load_payloads(&mut batch);
+        }
         pilot().inspect(|pilot| pilot.begin(number));
         let ran =
             worker.run(&mut batch, &attempt, &mut |task, verdict| desk.settle(task, verdict)).await;
@@ -62,6 +70,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         if let Err(error) = ran {
             give_up(run, &error);
         }
+        desk.hand_on().await;
         if desk.outbox.is_full() {
             desk.outbox.room().await;
         }
@@ -96,6 +105,10 @@ struct Desk<'a> {
     held: bool,
     hand: Hand,
     outbox: Outbox,
+    /// Where tasks go that are ok.
+    next: Option<&'a Feed>,
+    /// Those for which there was no room there.
+    finished: VecDeque<Task>,
 }
 
 impl Desk<'_> {
@@ -112,12 +125,18 @@ impl Desk<'_> {
         outcome.status == Status::Cancelled && self.run.cancel.level() < Level::Kill
     }
 
-    fn done(&mut self, mut task: Task, outcome: Outcome) {
+    fn done(&mut self, mut task: Task, mut outcome: Outcome) {
         if self.held {
             self.live.watch.held(outcome.run);
         }
         let pilot = self.live.pilot.as_ref().filter(|pilot| pilot.asks(self.number));
         pilot.inspect(|pilot| pilot.note(&outcome));
+        if let Some(meter) = &self.live.meter
+            && outcome.has_run
+        {
+            meter.busy(outcome.run);
+        }
+        let payload = self.payload(&task, &mut outcome);
         task.attempts += 1;
         let mut record = record(self.stage, self.number, task, outcome);
         if let Some(retry) = &self.stage.retry {
@@ -125,11 +144,83 @@ impl Desk<'_> {
                 return self.wait(record, due);
             }
             quarantine(retry, &mut record.outcome);
+        } else if self.run.has_attempts {
+            self.outbox.note_attempt(&record.task, &record.outcome); // as the other stages do
+        }
+        self.end(record, payload);
+    }
+
+    /// A task has had its last attempt in this stage.
+    fn end(&mut self, mut record: Record, payload: Option<Arc<Payload>>) {
+        if let Some(meter) = &self.live.meter {
+            meter.end();
+            let fields = self.run.job.fields.len();
+            if let (Some(next), Some(payload)) = (self.next, payload) {
+                if self.run.has_attempts {
+                    self.outbox.put_attempt();
+                }
+                let task = record.into_next_stage(fields, payload);
+                // What came before goes before, and this must not wait: the rest of the batch is to be settled.
+                let back =
+                    if self.finished.is_empty() { next.offer(task).err() } else { Some(task) };
+                self.finished.extend(back);
+                return;
+            }
+            record.in_all_stages(fields);
         }
         if let Some(failures) = &self.run.failures {
             failures.count(record.outcome.status, &self.run.cancel);
         }
         self.outbox.put(record);
+    }
+
+    /// Takes what a task hands on out of its outcome; `None` if it does not go on. One that hands on too much fails.
+    fn payload(&self, task: &Task, outcome: &mut Outcome) -> Option<Arc<Payload>> {
+        let max_payload = self.stage.next.max_payload()?;
+        if outcome.status != Status::Ok {
+            return None;
+        }
+        if let Some(payload) = outcome.payload.take() {
+            return Some(payload);
+        }
+        if let Workload::Sleep(_) = self.stage.workload
+            && let Some(passed) = &task.passed
+        {
+            return passed.payload.clone(); // a wait changes nothing
+        }
+        let value = match outcome.result_kind {
+            PayloadKind::Json if outcome.result.is_empty() => b"null".to_vec(),
+            PayloadKind::Json | PayloadKind::Bytes => outcome.result.clone(),
+        };
+        match payload::of_bytes(outcome.result_kind, value, max_payload) {
+            Ok(payload) => Some(Arc::new(payload)),
+            Err(no_payload) => {
+                outcome.withhold(&no_payload);
+                None
+            }
+        }
+    }
+
+    /// Waits until the next stage has room for what was finished.
+    async fn hand_on(&mut self) {
+        let Some(next) = self.next else { return };
+        let patience = Patience::of(self.stage);
+        while let Some(task) = self.finished.pop_front() {
+            next.put(task, patience).await;
+        }
+    }
+
+    /// Loads what the tasks were handed; a task whose payload is lost fails.
+    fn load_payloads(&mut self, batch: &mut VecDeque<Task>) {
+        for mut task in std::mem::take(batch) {
+            match task.payload_mut().map_or(Ok(()), Payload::load) {
+                Ok(()) => batch.push_back(task),
+                Err(error) => {
+                    let error = NoPayload::Io(error).to_string();
+                    self.done(task, Outcome::not_started(error));
+                }
+            }
+        }
     }
 
     /// Notes the attempt that was the last one; says when the next one is due, if there is to be one.
@@ -152,6 +243,9 @@ impl Desk<'_> {
         let queued = queued.unwrap_or_default();
         if self.run.keep != Keep::Everything {
             outcome.output = Vec::new(); // `columns` has what it was kept for
+        }
+        if let Some(payload) = task.payload_mut() {
+            payload.unload();
         }
         task.earlier = Some(Box::new(Earlier { first_started, queued, slot, outcome, columns }));
         self.hand.retry(task, due);

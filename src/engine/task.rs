@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::clock::Moment;
+use crate::engine::payload::{NoPayload, Payload, PayloadKind};
 use crate::job::Fields;
 
 /// One unit of work: an input of the job, numbered.
@@ -12,22 +13,47 @@ use crate::job::Fields;
 pub struct Task {
     /// From 1, in input order.
     pub number: u64,
-    /// The input's values.
+    /// The input's values; behind them, those of `[columns]` of the stages that it has passed.
     pub fields: Fields,
-    /// When the task was taken from the inputs.
+    /// When the task was taken from the inputs, or ended in the stage before.
     pub taken: Moment,
-    /// Attempts that have been charged to it so far.
+    /// Attempts that have been charged to it so far, in this stage.
     pub attempts: u32,
     /// Whether a worker died while it ran, beside others, and it may have been this one: it runs alone from now on.
     pub is_suspect: bool,
     /// What came of them, if there were any. Boxed, since most tasks are attempted once.
     pub earlier: Option<Box<Earlier>>,
+    /// The stages that it has passed, if there were any.
+    pub passed: Option<Box<Passed>>,
 }
 
 impl Task {
     /// A task that has just been taken from the inputs.
     pub fn new(number: u64, fields: Fields) -> Self {
-        Self { number, fields, taken: Moment::now(), attempts: 0, is_suspect: false, earlier: None }
+        Self {
+            number,
+            fields,
+            taken: Moment::now(),
+            attempts: 0,
+            is_suspect: false,
+            earlier: None,
+            passed: None,
+        }
+    }
+
+    /// What the stage before has handed on; `None` in the first one.
+    pub fn payload(&self) -> Option<&Payload> {
+        self.passed.as_ref()?.payload.as_deref()
+    }
+
+    /// The payload, to be loaded and unloaded.
+    pub fn payload_mut(&mut self) -> Option<&mut Payload> {
+        self.passed.as_mut()?.payload.as_mut().and_then(Arc::get_mut)
+    }
+
+    /// The stage that it is in, from 0.
+    pub fn stage(&self) -> usize {
+        self.passed.as_ref().map_or(0, |passed| passed.legs.len())
     }
 }
 
@@ -44,6 +70,34 @@ pub struct Earlier {
     pub outcome: Outcome,
     /// What `[columns]` found in its output.
     pub columns: Vec<Option<Vec<u8>>>,
+}
+
+/// What a task has behind it, besides the stage that it is in.
+#[derive(Clone, Debug, Default)]
+pub struct Passed {
+    /// When the first attempt of the first stage started.
+    pub first_started: Option<Moment>,
+    /// What each stage has taken, in their order.
+    pub legs: Vec<Leg>,
+    /// Processor time, summed over the stages where it was measured.
+    pub cpu: Option<CpuTime>,
+    /// The biggest peak of resident memory, in bytes.
+    pub peak_rss: Option<u64>,
+    /// The values of the stages' `[columns]`, in their order.
+    pub columns: Vec<Option<Vec<u8>>>,
+    /// What the last of them hands on.
+    pub payload: Option<Arc<Payload>>,
+}
+
+/// What a task has taken in one stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leg {
+    /// From being taken, or from its end in the stage before, to the first start; `None` if it never started.
+    pub queued: Option<Duration>,
+    /// How long the last attempt took; `None` if it never started.
+    pub run: Option<Duration>,
+    /// Attempts that were charged.
+    pub attempts: u32,
 }
 
 /// How a task ended.
@@ -87,6 +141,17 @@ pub struct CpuTime {
     pub system: Duration,
 }
 
+impl CpuTime {
+    /// The sum of what was measured.
+    pub fn sum(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        let add = |a: Self, b: Self| Self { user: a.user + b.user, system: a.system + b.system };
+        match (one, other) {
+            (Some(one), Some(other)) => Some(add(one, other)),
+            (one, other) => one.or(other),
+        }
+    }
+}
+
 /// What an attempt came to. What was not measured is `None` and becomes an empty cell.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -106,12 +171,16 @@ pub struct Outcome {
     pub code: Option<i32>,
     /// The cell `result`, before the report makes it safe.
     pub result: Vec<u8>,
+    /// Whether `result` is text or the JSON of a value; of that it is empty for null.
+    pub result_kind: PayloadKind,
     /// The output as far as it was kept: what `[columns]` read. Empty where it is the same as `result`.
     pub output: Vec<u8>,
     /// The response headers that `[columns]` read. Empty but for http.
     pub headers: Box<[(String, Vec<u8>)]>,
     /// All of the output, from its start, if it was to be printed and is longer than `output`.
     pub whole_output: Option<Arc<File>>,
+    /// What it hands on to the next stage, if there is one; where it is `None`, that is `result`.
+    pub payload: Option<Arc<Payload>>,
     /// All of the output's size, kept or not.
     pub output_bytes: Option<u64>,
     /// The cause of a failure, in words, then the tail of standard error. Empty if there is nothing to say.
@@ -134,14 +203,25 @@ impl Outcome {
             peak_rss: None,
             code: None,
             result: Vec::new(),
+            result_kind: PayloadKind::Bytes,
             output: Vec::new(),
             headers: Box::default(),
             whole_output: None,
+            payload: None,
             output_bytes: None,
             error: String::new(),
             retry_after: None,
             workers_lost: 0,
         }
+    }
+
+    /// Makes it a failure, since there is nothing to hand on to the next stage.
+    pub fn withhold(&mut self, why: &NoPayload) {
+        if self.status == Status::Ok {
+            self.status = Status::Failed;
+            self.error = why.to_string();
+        }
+        self.payload = None;
     }
 
     /// A failure that happened before the work could start.
@@ -169,6 +249,71 @@ pub struct Record {
 }
 
 impl Record {
+    /// How long it was queued and how long it ran, in all stages together; `None` if it never started.
+    pub fn times(&self) -> Option<(Duration, Duration)> {
+        self.first_started?;
+        Some(match &self.task.passed {
+            Some(passed) => (
+                passed.legs.iter().filter_map(|leg| leg.queued).sum(),
+                passed.legs.iter().filter_map(|leg| leg.run).sum(),
+            ),
+            None => (self.queued.unwrap_or_default(), self.outcome.run),
+        })
+    }
+
+    /// Attempts that were charged, in all stages together.
+    pub fn attempts(&self) -> u32 {
+        match &self.task.passed {
+            Some(passed) => passed.legs.iter().map(|leg| leg.attempts).sum(),
+            None => self.task.attempts,
+        }
+    }
+
+    /// What it has taken in its stage.
+    fn leg(&self) -> Leg {
+        let started = self.queued.is_some() && self.outcome.has_run;
+        Leg {
+            queued: self.queued,
+            run: started.then_some(self.outcome.run),
+            attempts: self.task.attempts,
+        }
+    }
+
+    /// Makes it the record of all stages that the task has been in. The inputs have `fields` fields.
+    pub fn in_all_stages(&mut self, fields: usize) {
+        let leg = self.leg();
+        let passed = self.task.passed.get_or_insert_default();
+        passed.legs.push(leg);
+        passed.payload = None;
+        self.first_started = passed.first_started.or(self.first_started);
+        self.outcome.cpu = CpuTime::sum(passed.cpu, self.outcome.cpu);
+        self.outcome.peak_rss = passed.peak_rss.max(self.outcome.peak_rss);
+        let columns = std::mem::take(&mut passed.columns);
+        self.columns.splice(0..0, columns);
+        self.task.fields.truncate(fields);
+    }
+
+    /// The task as it enters the next stage. The inputs have `fields` fields.
+    pub fn into_next_stage(self, fields: usize, payload: Arc<Payload>) -> Task {
+        let leg = self.leg();
+        let Self { mut task, first_started, outcome, columns, .. } = self;
+        let mut passed = task.passed.take().unwrap_or_default();
+        passed.legs.push(leg);
+        passed.first_started = passed.first_started.or(first_started);
+        passed.cpu = CpuTime::sum(passed.cpu, outcome.cpu);
+        passed.peak_rss = passed.peak_rss.max(outcome.peak_rss);
+        passed.payload = Some(payload);
+        task.fields.pad(fields + passed.columns.len());
+        for column in &columns {
+            task.fields.push(column.as_deref().unwrap_or_default());
+        }
+        passed.columns.extend(columns);
+        task.taken = outcome.started + outcome.run;
+        task.attempts = 0;
+        task.passed = Some(passed);
+        task
+    }
+
     /// The record of a task that does not run, or not again: it ends as its last attempt has, or as cancelled.
     pub fn unrun(mut task: Task, columns: usize) -> Self {
         if let Some(earlier) = task.earlier.take() {

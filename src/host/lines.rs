@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::engine::payload::PayloadKind;
 use crate::engine::task::CpuTime;
 use crate::host::protocol::{Text, unescape};
 use crate::job::Values;
@@ -89,6 +90,8 @@ pub struct Answer {
 pub struct Done {
     /// The cell `result`: a string as it is, null as nothing, any other value as its JSON.
     pub result: Vec<u8>,
+    /// Whether that is a string or another value.
+    pub kind: PayloadKind,
     /// Processor time of the task.
     pub cpu: Option<CpuTime>,
     /// Peak resident memory in bytes.
@@ -152,8 +155,10 @@ impl Success<'_> {
             system: system.unwrap_or_default(),
         });
         let peak_rss = self.peak_rss_bytes.filter(|bytes| *bytes >= 0.0).map(|bytes| bytes as u64);
-        let result = self.result.map_or_else(Vec::new, |value| cell(value.get()));
-        Done { result, cpu, peak_rss }
+        let json = self.result.map_or("null", RawValue::get);
+        let is_text = json.starts_with('"');
+        let kind = if is_text { PayloadKind::Bytes } else { PayloadKind::Json };
+        Done { result: cell(json), kind, cpu, peak_rss }
     }
 }
 
@@ -268,10 +273,18 @@ mod tests {
         let line =
             r#"{"ok":{"cpu_user_s":0.25,"peak_rss_bytes":1e3,"run_s":9,"x":{}},"id":7,"y":1}"#;
         let cpu = CpuTime { user: Duration::from_millis(250), system: Duration::ZERO };
-        let done = Done { result: Vec::new(), cpu: Some(cpu), peak_rss: Some(1000) };
+        let done = Done {
+            kind: PayloadKind::Json,
+            cpu: Some(cpu),
+            peak_rss: Some(1000),
+            ..Done::default()
+        };
         assert_eq!(read_answer(line.as_bytes()), Ok(Answer { id: 7, outcome: Ok(done) }));
         let line = r#"{"id":7,"ok":{"cpu_user_s":-1,"peak_rss_bytes":null}}"#;
-        assert_eq!(read_answer(line.as_bytes()).unwrap().outcome, Ok(Done::default()));
+        assert_eq!(
+            read_answer(line.as_bytes()).unwrap().outcome,
+            Ok(Done { kind: PayloadKind::Json, ..Done::default() })
+        );
     }
 
     #[test]

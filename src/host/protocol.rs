@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::engine::clock::Moment;
+use crate::engine::payload::PayloadKind;
 use crate::engine::task::{CpuTime, Outcome, Status};
 use crate::json::write_text;
 use crate::workload::compute::Function;
@@ -267,7 +268,12 @@ struct Numbers {
     run: u64,
 }
 
-fn reply(seq: u64, numbers: &Numbers, result: Vec<u8>, error: &[u8]) -> Option<Reply> {
+fn reply(
+    seq: u64,
+    numbers: &Numbers,
+    (result, kind): (Vec<u8>, PayloadKind),
+    error: &[u8],
+) -> Option<Reply> {
     let status = match numbers.status {
         OK => Status::Ok,
         FAILED => Status::Failed,
@@ -284,6 +290,7 @@ fn reply(seq: u64, numbers: &Numbers, result: Vec<u8>, error: &[u8]) -> Option<R
         system: Duration::from_nanos(system),
     });
     outcome.result = result;
+    outcome.result_kind = kind;
     outcome.error = String::from_utf8_lossy(error).into_owned();
     Some(if status == Status::Cancelled {
         Reply::Cancelled(seq, outcome)
@@ -308,11 +315,17 @@ fn read_dense(line: &[u8]) -> Option<Reply> {
     };
     let (started, run) = (cursor.next_number()?, cursor.next_number()?);
     cursor.eat(b",")?;
-    let result = cursor.value()?;
+    let kind = kind(cursor.is_at(b"\""));
+    let result = (cursor.value()?, kind);
     cursor.eat(b",")?;
     let error = cursor.text()?;
     cursor.eat(b"]")?;
     reply(seq, &Numbers { status, cpu, started, run }, result, &error)
+}
+
+/// What a result is, by whether it is a string.
+fn kind(is_text: bool) -> PayloadKind {
+    if is_text { PayloadKind::Bytes } else { PayloadKind::Json }
 }
 
 /// Any JSON that comes to the same, such as results that are no strings.
@@ -320,13 +333,14 @@ fn read_any(line: &[u8]) -> Option<Reply> {
     type Fields<'a> = (u64, u64, Option<u64>, Option<u64>, u64, u64, &'a RawValue, Text);
     let (seq, status, user, system, started, run, result, error) =
         serde_json::from_slice::<Fields<'_>>(line).ok()?;
+    let kind = kind(result.get().starts_with('"'));
     let result = match result.get() {
         "null" => Vec::new(),
         text if text.starts_with('"') => unescape(text.as_bytes())?,
         json => json.as_bytes().to_vec(),
     };
     let numbers = Numbers { status, cpu: user.zip(system), started, run };
-    reply(seq, &numbers, result, &error.0)
+    reply(seq, &numbers, (result, kind), &error.0)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::engine::task::{Outcome, Status, Task};
 use crate::host::launcher::Launcher;
 use crate::host::page::Running;
 use crate::host::protocol::{self, Reply, Work};
-use crate::job::{Column, Stage, Values};
+use crate::job::{ByteSize, Column, Stage, Values};
 use crate::workload::python::{self, Facts};
 use crate::workload::{Workload, compute, http, sleep};
 
@@ -125,13 +125,13 @@ impl Remote {
     /// # Errors
     /// If it cannot be started, or ends or says something else before it is ready.
     pub async fn start(launcher: Arc<Launcher>, stage: &Stage, folder: &Path) -> io::Result<Self> {
-        Self::start_with(launcher, &stage.workload, &stage.columns, Program::own(folder)?).await
+        let workload = (&stage.workload, &stage.columns[..], stage.next.max_payload());
+        Self::start_with(launcher, workload, Program::own(folder)?).await
     }
 
     async fn start_with(
         launcher: Arc<Launcher>,
-        workload: &Workload,
-        columns: &[Column],
+        (workload, columns, max_payload): (&Workload, &[Column], Option<ByteSize>),
         program: Program,
     ) -> io::Result<Self> {
         let (argument, work) = match workload {
@@ -139,7 +139,7 @@ impl Remote {
                 (Argument::Compute(spec.clone()), Work::Compute(spec.function))
             }
             Workload::Http(spec) => {
-                let spec = spec.keeping(columns, false);
+                let spec = spec.keeping(columns, false, max_payload);
                 let work = Work::Http(Box::new(spec.plan.clone()));
                 (Argument::Http(Box::new(spec)), work)
             }

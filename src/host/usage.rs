@@ -78,7 +78,10 @@ mod tests {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 5 6 0 100 20 0 1 0 99 4096 3 18446744073709551615";
         let (children, resident) = stat_fields(stat).unwrap();
         let seconds = 100.0 / clock_ticks_per_second() as f64;
-        assert_eq!((children, resident), (Duration::from_secs_f64(seconds), 3 * page_size() as u64));
+        assert_eq!(
+            (children, resident),
+            (Duration::from_secs_f64(seconds), 3 * page_size() as u64)
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use crate::job::planner::Planner;
 use crate::job::table::Table;
-use crate::report::is_report_column;
+use crate::report::is_column_of;
 use crate::workload::Workload;
 
 /// A report column that is taken from the output.
@@ -158,13 +158,16 @@ pub(super) fn read(
 ) -> Vec<Column> {
     let Some(mut table) = table else { return Vec::new() };
     let mut columns = Vec::new();
-    let fields: HashSet<_> = plan.fields().iter().map(|field| report_name(field)).collect();
+    let fields: HashSet<_> =
+        plan.fields().iter().map(|field| report_name(field, plan.stages())).collect();
     for (name, mut column) in table.tables() {
         let (span, name) = (name.span(), name.get_ref());
         if name.is_empty() {
             plan.error(span, "a column needs a name");
-        } else if is_report_column(name) {
+        } else if is_column_of(name, plan.stages()) {
             plan.error(span, format!("the report has a column `{name}` already"));
+        } else if let Some(stage) = plan.passed_column(name) {
+            plan.error(span, format!("the stage `{stage}` has a column `{name}` already"));
         } else if fields.contains(name) {
             plan.error(span, format!("the report has the input field `{name}` already"));
         }
@@ -174,9 +177,9 @@ pub(super) fn read(
     columns
 }
 
-/// The name of a field's column.
-pub(super) fn report_name(field: &str) -> String {
-    if is_report_column(field) { format!("input_{field}") } else { field.to_owned() }
+/// The name of a field's column, in a report of these `[[stages]]`.
+pub(super) fn report_name(field: &str, stages: &[String]) -> String {
+    if is_column_of(field, stages) { format!("input_{field}") } else { field.to_owned() }
 }
 
 #[cfg(test)]

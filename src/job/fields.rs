@@ -67,6 +67,24 @@ impl Fields {
         self.bytes.extend_from_slice(value.as_ref());
     }
 
+    /// Appends empty values until there are `count`.
+    pub fn pad(&mut self, count: usize) {
+        while self.len() < count {
+            self.push("");
+        }
+    }
+
+    /// Keeps the first `count` values only.
+    pub fn truncate(&mut self, count: usize) {
+        if count >= self.len() {
+            return;
+        }
+        let end = if count == 0 { 0 } else { self.ends[count - 1] >> 1 };
+        self.last = count.checked_sub(1).map(|index| self.kind(index));
+        self.bytes.truncate(end);
+        self.ends.truncate(count.saturating_sub(1));
+    }
+
     /// The value of the field at `index`; empty if the input has no such field.
     pub fn get(&self, index: usize) -> &[u8] {
         if index >= self.len() {
@@ -130,6 +148,17 @@ mod tests {
         assert_eq!(fields.len(), 3);
         assert_eq!(Fields::default().get(0), b"");
         assert_eq!(Fields::default().len(), 0);
+        let mut longer = fields.clone();
+        longer.pad(5);
+        assert_eq!((longer.len(), longer.get(2), longer.get(4)), (5, &b"ccc"[..], &b""[..]));
+        longer.truncate(3);
+        assert_eq!(longer, fields);
+        longer.truncate(0);
+        assert_eq!(longer, Fields::default());
+        let mut one = Fields::single_number("7");
+        one.push("x");
+        one.truncate(1);
+        assert_eq!(one, Fields::single_number("7"));
         assert_eq!(Fields::single("x"), ["x"].into_iter().collect());
     }
 

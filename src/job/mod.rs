@@ -22,6 +22,7 @@ mod runner_toml;
 mod services;
 mod setting;
 mod size;
+mod stages;
 mod stop_after;
 mod syntax;
 mod table;
@@ -47,7 +48,7 @@ pub use services::{Address, Ready, Service};
 pub use size::ByteSize;
 pub use stop_after::{FailureLimit, Running, StopAfter};
 pub use table::{Table, known_keys};
-pub use template::{Scope, Template, TemplateError, ValueTemplate, Values};
+pub use template::{Scope, StageScope, Template, TemplateError, ValueTemplate, Values};
 
 use crate::engine::group::Group;
 use crate::model::{Model, pilot};
@@ -119,6 +120,28 @@ pub struct Pace {
     pub burst: u32,
 }
 
+/// What becomes of a task that is ok at the end of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It has ended: this is the last stage.
+    End,
+    /// It goes on to the next stage, with its output if that is no longer than this.
+    Stage {
+        /// `max_payload`.
+        max_payload: ByteSize,
+    },
+}
+
+impl Next {
+    /// How long a payload may be; `None` if nobody takes one.
+    pub fn max_payload(self) -> Option<ByteSize> {
+        match self {
+            Self::End => None,
+            Self::Stage { max_payload } => Some(max_payload),
+        }
+    }
+}
+
 /// One workload, the model that it runs under, and its limits.
 #[derive(Debug)]
 pub struct Stage {
@@ -148,4 +171,8 @@ pub struct Stage {
     pub workload: Workload,
     /// Report columns that are taken from the output.
     pub columns: Vec<Column>,
+    /// What becomes of its output when it has ended.
+    pub next: Next,
+    /// Whether what it is handed has to be in memory as a whole: a template or an argument has it.
+    pub loads_payload: bool,
 }

@@ -113,9 +113,22 @@ impl Argument {
     /// Changes `root` as the argument, the one at `index` of `document`, says.
     pub fn apply<'a>(&'a self, root: &mut DeTable<'a>, document: &Document, index: usize) {
         let start = document.start_of(index);
-        let (last, tables) = self.path.split_last().expect("a key has a part");
+        let (last, mut tables) = self.path.split_last().expect("a key has a part");
         let mut table = root;
         let mut name = String::new();
+        if let [stages, stage, inner @ ..] = tables
+            && stages.get_ref() == "stages"
+            && table.get("stages").is_some_and(|value| value.get_ref().is_array())
+        {
+            // What is in a stage is called as at the top of a file.
+            let help = stages_help(table);
+            let Some(found) = stage_at(stage.get_ref(), table) else {
+                let place = part_at(stage, start).span();
+                let message = format!("the job has no stage `{}`", stage.get_ref());
+                return document.error_with_help(&place, message, help);
+            };
+            (table, tables) = (found, inner);
+        }
         for part in tables {
             table = table_at(&part_at(part, start), remove_rivals(table, &name, part.get_ref()));
             if !name.is_empty() {
@@ -179,6 +192,36 @@ fn key_path(key: &str, offset: usize) -> Option<Vec<Spanned<String>>> {
 fn part_at(part: &Spanned<String>, start: usize) -> Spanned<DeString<'_>> {
     let span = part.span();
     Spanned::new(span.start + start..span.end + start, Cow::Borrowed(part.get_ref().as_str()))
+}
+
+/// The stage that is called `name`.
+fn stage_at<'t, 'a>(name: &str, root: &'t mut DeTable<'a>) -> Option<&'t mut DeTable<'a>> {
+    let Some(DeValue::Array(stages)) = root.get_mut("stages").map(Spanned::get_mut) else {
+        return None;
+    };
+    stages.iter_mut().find_map(|stage| match stage.get_mut() {
+        DeValue::Table(stage) if stage_name(stage) == Some(name) => Some(stage),
+        _ => None,
+    })
+}
+
+fn stage_name<'t>(stage: &'t DeTable<'_>) -> Option<&'t str> {
+    match stage.get("name")?.get_ref() {
+        DeValue::String(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// Which stages there are.
+fn stages_help(root: &DeTable<'_>) -> String {
+    let Some(DeValue::Array(stages)) = root.get("stages").map(Spanned::get_ref) else {
+        return "it has none".into();
+    };
+    let names = stages.iter().filter_map(|stage| match stage.get_ref() {
+        DeValue::Table(stage) => stage_name(stage).map(|name| format!("`{name}`")),
+        _ => None,
+    });
+    format!("its stages are {}", names.collect::<Vec<_>>().join(", "))
 }
 
 /// The table at `key`, which is made where there is none.
@@ -283,6 +326,29 @@ mod tests {
         ] {
             assert_eq!(applied(file, &[set]), expected, "{set}");
         }
+    }
+
+    #[test]
+    fn a_set_reaches_into_a_stage() {
+        let file = "[[stages]]\nname = 'a'\n[stages.workload.command]\nargv = ['x']\n[[stages]]\nname = 'b'";
+        let mut root = DeTable::parse(file).unwrap().into_inner();
+        let arguments = [
+            Argument::parse("stages.a.limits.timeout=5s").unwrap(),
+            Argument::parse("stages.a.workload.command.shell=ls").unwrap(),
+            Argument::parse("stages.c.model=threads").unwrap(),
+        ];
+        let source = Arc::new(Source { name: "a.toml".into(), text: file.into() });
+        let document = Document::new(source, None, &arguments);
+        for (index, argument) in arguments.iter().enumerate() {
+            argument.apply(&mut root, &document, index);
+        }
+        let DeValue::Array(stages) = root.get("stages").unwrap().get_ref() else { unreachable!() };
+        assert_eq!(
+            show(stages[0].get_ref()),
+            "{name='a' workload={command={shell='ls'}} limits={timeout='5s'}}"
+        );
+        let (errors, _) = document.into_errors();
+        assert_eq!(errors[0].message(), "the job has no stage `c`");
     }
 
     #[test]

@@ -3,34 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use toml::Spanned;
 
 use crate::diagnostic::{Diagnostic, Place, Source};
-use crate::engine::group::Group;
 use crate::job::document::Document;
 use crate::job::groups::Groups;
-use crate::job::inputs::{self, Around};
-use crate::job::limits::{Concurrency, Count, Period, RawModel, Timeout};
+use crate::job::inputs::{self, Around, Inputs};
 use crate::job::name::JobName;
 use crate::job::overrides::Argument;
 use crate::job::planner::{Absent, Planner};
-use crate::job::rate::Rate;
-use crate::job::retry::Retry;
 use crate::job::runner_toml::{self, RunnerToml};
-use crate::job::size::ByteSize;
-use crate::job::stop_after::{FailureLimit, Running, StopAfter};
-use crate::job::syntax;
 use crate::job::table::Table;
-use crate::job::{
-    Job, JobLimits, Pace, ReportSettings, Reported, Stage, columns, identity, services,
-};
-use crate::model::auto::{self, Choice};
-use crate::workload::{self, Workload};
-
-/// TERM to KILL, unless the file says otherwise.
-const GRACE: Duration = Duration::from_secs(10);
+use crate::job::{Job, ReportSettings, Reported, columns, identity, services, stages, syntax};
 
 /// A file that has been read.
 #[derive(Debug)]
@@ -111,61 +96,39 @@ fn plan(
     let description = root.get::<String>("description").map(Spanned::into_inner);
     root.get::<Vec<String>>("needs"); // what they are was read before any job was planned
     root.get::<bool>("exclusive");
-    let choice = model(&mut root, document);
     let folder = std::path::absolute(file).ok();
     let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
 
     let &Setting { absent, reported, .. } = setting;
     let inputs = inputs::read(root.table("inputs"), &Around { folder, absent, reported });
-    check_fields(inputs.fields.as_deref(), &root, document);
-    let plan = Planner {
+    let mut plan = Planner::new(
         document,
-        job: name.as_ref().map_or("", |(name, _)| name.as_str()).to_owned(),
-        folder: folder.to_owned(),
-        fields: inputs.fields,
+        name.as_ref().map_or("", |(name, _)| name.as_str()).to_owned(),
+        folder.to_owned(),
+        inputs.fields.clone(),
         absent,
-    };
-    let workload = read_workload(&mut root, &plan);
-    let kind = workload.as_ref().map(Workload::kind);
-    let limits = Limits::read(root.table("limits"), kind, &plan, setting.groups);
-    let retry = Retry::read(root.table("retry"), kind, &plan);
-    let columns = columns::read(root.table("columns"), &plan, workload.as_ref());
+    );
+    let tasks = inputs.inputs.as_ref().and_then(Inputs::tasks);
+    let (stages, limits) = stages::read(&mut root, &mut plan, setting.groups, tasks);
+    check_fields(inputs.fields.as_deref(), &plan, &root);
     let report = ReportSettings::read(root.table("report"));
     let services = services::read(root.table("services"), &plan);
     root.finish();
 
     let job =
-        inputs.inputs.zip(workload).zip(name.as_ref()).map(|((inputs, workload), (name, _))| {
-            let settled =
-                auto::settle(choice, limits.concurrency, workload.nature(), inputs.tasks());
-            Job {
-                name: name.as_str().to_owned(),
-                description,
-                file: file.to_owned(),
-                folder: folder.to_owned(),
-                fields: plan.fields.unwrap_or_default(),
-                inputs,
-                services,
-                stages: vec![Stage {
-                    name: None,
-                    model: settled.model,
-                    reason: settled.reason,
-                    concurrency: settled.concurrency,
-                    pilot: settled.pilot,
-                    timeout: limits.timeout,
-                    grace: limits.grace,
-                    pace: limits.pace,
-                    per_host: limits.per_host,
-                    group: limits.group,
-                    retry,
-                    workload,
-                    columns,
-                }],
-                limits: limits.job,
-                report,
-                results: setting.results.to_owned(),
-                identity: [0; 32], // settled by the caller, who has the whole file
-            }
+        inputs.inputs.zip(stages).zip(name.as_ref()).map(|((inputs_, stages), (name, _))| Job {
+            name: name.as_str().to_owned(),
+            description,
+            file: file.to_owned(),
+            folder: folder.to_owned(),
+            fields: inputs.fields.unwrap_or_default(),
+            inputs: inputs_,
+            services,
+            stages,
+            limits,
+            report,
+            results: setting.results.to_owned(),
+            identity: [0; 32], // settled by the caller, who has the whole file
         });
     (name, job)
 }
@@ -189,163 +152,16 @@ fn name(file: &Path, root: &mut Table<'_>, document: &Document) -> Named {
     }
 }
 
-/// The model, if it is set, and where.
-fn model(root: &mut Table<'_>, document: &Document) -> Choice {
-    let Some(raw) = root.get::<RawModel>("model") else { return Choice::Auto };
-    match raw.get_ref().set() {
-        None => Choice::Auto,
-        Some(model) if document.is_argument(&raw.span()) => Choice::OnCommandLine(model),
-        Some(model) => Choice::InFile(model),
-    }
-}
-
 /// Two fields must not become one column: `code` becomes `input_code` in the report.
-fn check_fields(fields: Option<&[String]>, root: &Table<'_>, document: &Document) {
+fn check_fields(fields: Option<&[String]>, plan: &Planner<'_>, root: &Table<'_>) {
     let fields = fields.unwrap_or_default();
     for field in fields {
-        let column = columns::report_name(field);
+        let column = columns::report_name(field, plan.stages());
         if column != *field && fields.contains(&column) {
             let message = format!(
                 "the inputs have a field `{field}`, which is `{column}` in the report, and a field `{column}`"
             );
-            document.error(&root.span_of_key("inputs"), message);
+            plan.error(root.span_of_key("inputs"), message);
         }
-    }
-}
-
-/// Reads the one workload.
-fn read_workload(root: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
-    let help = "add `[workload.command]` with `argv = [\"…\"]`, `[workload.compute]`, `[workload.http]` or `[workload.sleep]`";
-    if !root.has("workload") && !root.has("stages") {
-        let message = format!("`{}` has no workload", plan.document.name());
-        plan.document.report(Diagnostic::new(message).help(help));
-    }
-    let mut table = root.table("workload")?;
-    let mut present: Vec<_> = workload::KINDS
-        .into_iter()
-        .filter_map(|kind| {
-            let place = table.has(kind).then(|| table.span_of_key(kind));
-            Some((kind, table.table(kind), place?))
-        })
-        .collect();
-    present.sort_by_key(|(_, _, place)| place.start);
-    if let [(first, _, first_place), (second, _, second_place), ..] = &present[..] {
-        let place = |span| plan.document.place(span);
-        plan.document.report(
-            Diagnostic::new(format!("the job has two workloads, `{first}` and `{second}`"))
-                .at(place(second_place).label("second"))
-                .at(place(first_place).label("first"))
-                .help("a job has one; leave one out, or make it two jobs"),
-        );
-    } else if present.is_empty() && !table.has_unknown() {
-        plan.error_with_help(table.span(), "`[workload]` has no kind", help);
-    }
-    let mut workload = None;
-    for (kind, inner, _) in present {
-        if let Some(mut inner) = inner {
-            workload = workload::read(kind, &mut inner, plan);
-            inner.finish();
-        }
-    }
-    table.finish();
-    workload
-}
-
-/// `[limits]`, with its defaults.
-#[derive(Debug)]
-struct Limits {
-    concurrency: Option<usize>,
-    timeout: Option<Duration>,
-    grace: Duration,
-    pace: Option<Pace>,
-    per_host: Option<usize>,
-    group: Option<Group>,
-    job: JobLimits,
-}
-
-impl Limits {
-    /// `kind` is the workload's, if that is known.
-    fn read(
-        table: Option<Table<'_>>,
-        kind: Option<&str>,
-        plan: &Planner<'_>,
-        groups: &Groups,
-    ) -> Self {
-        let job = JobLimits { deadline: None, stop_after: StopAfter::Never, min_free_memory: None };
-        let mut limits = Self {
-            concurrency: None,
-            timeout: None,
-            grace: GRACE,
-            pace: None,
-            per_host: None,
-            group: None,
-            job,
-        };
-        let Some(mut table) = table else { return limits };
-        let concurrency = table.get::<Concurrency>("concurrency");
-        limits.concurrency = concurrency.map(|concurrency| concurrency.into_inner().slots());
-        limits.per_host = per_host(&mut table, kind, plan);
-        limits.group = group(&mut table, plan, groups);
-        limits.pace = pace(&mut table, plan);
-        limits.timeout = table.get::<Timeout>("timeout").map(|t| t.into_inner().duration());
-        if let Some(grace) = table.get::<Period>("grace") {
-            limits.grace = grace.into_inner().duration();
-        }
-        limits.job = job_limits(&mut table);
-        table.finish();
-        limits
-    }
-}
-
-/// Only requests go to hosts.
-fn per_host(table: &mut Table<'_>, kind: Option<&str>, plan: &Planner<'_>) -> Option<usize> {
-    let per_host = table.get::<Count>("per_host")?;
-    if let Some(kind) = kind.filter(|&kind| kind != "http") {
-        if plan.is_default(&per_host.span()) {
-            return None;
-        }
-        let message = format!("`per_host` is for `http`, and the workload is `{kind}`");
-        plan.error_with_help(
-            table.span_of_key("per_host"),
-            message,
-            "`concurrency` limits all tasks together",
-        );
-    }
-    Some(per_host.get_ref().get() as usize)
-}
-
-/// The group, which has its limit elsewhere.
-fn group(table: &mut Table<'_>, plan: &Planner<'_>, groups: &Groups) -> Option<Group> {
-    let name = table.get::<String>("group")?;
-    let found = groups.get(name.get_ref());
-    if found.is_none() {
-        let message = format!("the group `{}` has no limit", name.get_ref());
-        plan.error_with_help(name.span(), message, groups.help(name.get_ref()));
-    }
-    found
-}
-
-fn pace(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Pace> {
-    let rate = table.get::<Rate>("rate");
-    let burst = table.get::<Count>("burst");
-    if burst.is_some() && !table.has("rate") {
-        let help = "add for example `rate = \"50/s\"`";
-        plan.error_with_help(
-            table.span_of_key("burst"),
-            "`burst` says nothing without a `rate`",
-            help,
-        );
-    }
-    let burst = burst.map_or(1, |burst| burst.get_ref().get());
-    rate.map(|rate| Pace { rate: rate.into_inner(), burst })
-}
-
-fn job_limits(table: &mut Table<'_>) -> JobLimits {
-    let failures = table.get::<FailureLimit>("stop_after_failures").map(Spanned::into_inner);
-    let running = table.get::<Running>("on_stop").map(Spanned::into_inner).unwrap_or_default();
-    JobLimits {
-        deadline: table.get::<Timeout>("deadline").map(|deadline| deadline.into_inner().duration()),
-        stop_after: StopAfter::new(failures, running),
-        min_free_memory: table.get::<ByteSize>("min_free_memory").map(Spanned::into_inner),
     }
 }

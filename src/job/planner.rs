@@ -1,11 +1,12 @@
 //! What a workload has to know of its job to read its own table.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
 use crate::job::document::Document;
-use crate::job::template::Scope;
+use crate::job::template::{Scope, StageScope};
 
 /// The job that is being planned.
 #[derive(Debug)]
@@ -13,8 +14,18 @@ pub struct Planner<'a> {
     pub(super) document: &'a Document,
     pub(super) job: String,
     pub(super) folder: PathBuf,
-    /// `None` if the inputs are wrong, or do not say.
+    /// `None` if the inputs are wrong, or do not say. In a stage, behind the inputs' fields, those of the stages before.
     pub(super) fields: Option<Vec<String>>,
+    /// The names of `[[stages]]`; none in a job without.
+    stages: Vec<String>,
+    /// Which of them is read, from 0; `None` in a job without.
+    stage: Option<usize>,
+    /// The columns of the stages before, each with its stage.
+    passed: Vec<(String, String)>,
+    /// The columns of this stage and of those behind it.
+    to_come: Vec<(String, String)>,
+    /// Whether something in this stage takes its payload as a whole.
+    takes_payload: Cell<bool>,
     pub(super) absent: Absent,
 }
 
@@ -37,7 +48,77 @@ impl Absent {
     }
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    /// The plan of a job whose inputs have these fields, if they are known.
+    pub(super) fn new(
+        document: &'a Document,
+        job: String,
+        folder: PathBuf,
+        fields: Option<Vec<String>>,
+        absent: Absent,
+    ) -> Self {
+        Self {
+            document,
+            job,
+            folder,
+            fields,
+            absent,
+            stages: Vec::new(),
+            stage: None,
+            passed: Vec::new(),
+            to_come: Vec::new(),
+            takes_payload: Cell::new(false),
+        }
+    }
+
+    /// From here on the first of `[[stages]]` is read; `columns` are those of all stages, each with its stage.
+    pub(super) fn begin_stages(&mut self, stages: Vec<String>, columns: Vec<(String, String)>) {
+        self.stages = stages;
+        self.stage = Some(0);
+        self.to_come = columns;
+    }
+
+    /// From here on the next stage is read: this one, called `name`, has these columns, which become fields.
+    pub(super) fn next_stage(&mut self, name: &str, columns: Vec<String>) {
+        self.stage = self.stage.map(|stage| stage + 1);
+        self.takes_payload.set(false);
+        self.to_come.drain(..columns.len());
+        if let Some(fields) = &mut self.fields {
+            fields.extend(columns.iter().cloned());
+        }
+        self.passed.extend(columns.into_iter().map(|column| (column, name.to_owned())));
+    }
+
+    /// The names of `[[stages]]`; none in a job without.
+    pub(super) fn stages(&self) -> &[String] {
+        &self.stages
+    }
+
+    /// Whether it is a stage of `[[stages]]` that is read.
+    pub fn is_staged(&self) -> bool {
+        self.stage.is_some()
+    }
+
+    /// Whether another stage comes before, which hands something on.
+    pub fn has_payload(&self) -> bool {
+        self.stage.is_some_and(|stage| stage > 0)
+    }
+
+    /// The stage before that has a column of this name.
+    pub(super) fn passed_column(&self, name: &str) -> Option<&str> {
+        self.passed.iter().find(|(column, _)| column == name).map(|(_, stage)| &stage[..])
+    }
+
+    /// Notes that the workload takes its payload as a whole, in memory.
+    pub fn take_payload(&self) {
+        self.takes_payload.set(true);
+    }
+
+    /// Whether it does.
+    pub(super) fn takes_payload(&self) -> bool {
+        self.takes_payload.get()
+    }
+
     /// The job's name.
     pub fn job(&self) -> &str {
         &self.job
@@ -86,6 +167,11 @@ impl Planner<'_> {
 
     /// What templates may refer to.
     pub fn scope(&self) -> Scope<'_> {
-        Scope { job: &self.job, fields: self.fields.as_deref() }
+        let stage = match self.stage {
+            None => StageScope::None,
+            Some(0) => StageScope::First(&self.to_come),
+            Some(_) => StageScope::Later(&self.to_come),
+        };
+        Scope { job: &self.job, fields: self.fields.as_deref(), stage }
     }
 }

@@ -52,13 +52,8 @@ impl Service {
 pub(super) fn read(table: Option<Table<'_>>, plan: &Planner<'_>) -> Vec<Service> {
     let Some(mut table) = table else { return Vec::new() };
     // A service belongs to the job and not to a task: there are no inputs.
-    let plan = Planner {
-        absent: plan.absent,
-        document: plan.document,
-        job: plan.job.clone(),
-        folder: plan.folder.clone(),
-        fields: Some(Vec::new()),
-    };
+    let (job, folder) = (plan.job.clone(), plan.folder.clone());
+    let plan = Planner::new(plan.document, job, folder, Some(Vec::new()), plan.absent);
     let mut services = Vec::new();
     for (name, mut service) in table.tables() {
         if let Err(message) = name.get_ref().parse::<JobName>() {

@@ -95,6 +95,44 @@ impl<'a> Table<'a> {
         self.inner(key, found.span(), value)
     }
 
+    /// The tables of the array at `key`: a `[[key]]` each. `None` if it is something else, which is reported.
+    pub(super) fn array_of_tables(&mut self, key: &'static str) -> Option<Vec<Table<'a>>> {
+        let value = self.raw(key)?;
+        let DeValue::Array(array) = value.get_ref() else {
+            let found = described(value.get_ref());
+            let message = format!("`{key}` must be an array of tables, not {found}");
+            let help = format!("write `[[{}]]` above each", self.named(key));
+            self.document.error_with_help(&self.span_of_key(key), message, help);
+            return None;
+        };
+        let tables: Vec<_> =
+            array.iter().map(|element| self.inner(key, element.span(), element)).collect();
+        tables.into_iter().collect()
+    }
+
+    /// The keys of the table at `key`, in order; none if it is no table.
+    pub(super) fn inner_keys(&self, key: &str) -> Vec<String> {
+        match self.entries.get(key).map(Spanned::get_ref) {
+            Some(DeValue::Table(inner)) => {
+                inner.keys().map(|key| key.get_ref().clone().into_owned()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The text at `key`, if it is one; nothing is asked for or reported.
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        match self.entries.get(key)?.get_ref() {
+            DeValue::String(text) => Some(text.clone().into_owned()),
+            _ => None,
+        }
+    }
+
+    /// Its name as in a header, without the brackets.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// All tables in this one, for keys that the user chooses, with the places of their keys.
     pub(super) fn tables(&mut self) -> Vec<(Spanned<String>, Table<'a>)> {
         let entries: &'a DeTable<'a> = self.entries;
@@ -278,6 +316,11 @@ impl<'a> Table<'a> {
         plan: &Planner<'_>,
     ) -> Option<Template> {
         Template::parse(text, &plan.scope())
+            .inspect(|template| {
+                if template.has_payload() {
+                    plan.take_payload();
+                }
+            })
             .map_err(|error| {
                 let place = inside(self.document, span, text, &error.span);
                 self.document.error_with_help(&place, error.message, error.help);

@@ -7,9 +7,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-pub use parse::{Scope, TemplateError};
+pub use parse::{Scope, StageScope, TemplateError};
 pub use value::ValueTemplate;
 
+use crate::engine::payload::Payload;
 use crate::job::Fields;
 
 /// A string with placeholders, parsed.
@@ -32,6 +33,8 @@ enum Part {
     Attempt,
     /// The slot's number.
     Slot,
+    /// What the stage before has handed on.
+    Payload,
 }
 
 /// What is taken of a field.
@@ -62,6 +65,8 @@ pub struct Values<'a> {
     pub attempt: u32,
     /// The slot's number, from 1.
     pub slot: usize,
+    /// What the stage before has handed on.
+    pub payload: Option<&'a Payload>,
 }
 
 impl Template {
@@ -85,6 +90,11 @@ impl Template {
             [Part::Literal(text)] => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether it has `{payload}`.
+    pub(super) fn has_payload(&self) -> bool {
+        self.parts.contains(&Part::Payload)
     }
 
     /// Whether it differs from task to task, or from attempt to attempt; `{slot}` alone does not.
@@ -117,6 +127,9 @@ impl Template {
                 Part::Task => out.extend_from_slice(digits.format(values.task).as_bytes()),
                 Part::Attempt => out.extend_from_slice(digits.format(values.attempt).as_bytes()),
                 Part::Slot => out.extend_from_slice(digits.format(values.slot).as_bytes()),
+                Part::Payload => {
+                    out.extend_from_slice(values.payload.map(Payload::bytes).unwrap_or_default());
+                }
             }
         }
     }
@@ -168,10 +181,10 @@ mod tests {
 
     fn render(template: &str, input: impl AsRef<[u8]>) -> Vec<u8> {
         let fields = ["input".to_owned()];
-        let scope = Scope { job: "a-job", fields: Some(&fields) };
+        let scope = Scope { job: "a-job", fields: Some(&fields), ..Scope::default() };
         let mut out = Vec::new();
         let input = Fields::single(input);
-        let values = Values { fields: &input, task: 7, attempt: 2, slot: 3 };
+        let values = Values { fields: &input, task: 7, attempt: 2, slot: 3, payload: None };
         Template::parse(template, &scope).unwrap().render(&values, &mut out);
         out
     }
@@ -217,7 +230,7 @@ mod tests {
 
     #[test]
     fn the_job_is_a_literal() {
-        let scope = Scope { job: "a-job", fields: Some(&[]) };
+        let scope = Scope { job: "a-job", fields: Some(&[]), ..Scope::default() };
         let template = Template::parse("{job}: {{}}", &scope).unwrap();
         assert_eq!(template.literal(), Some("a-job: {}"));
         assert_eq!(Template::parse("", &scope).unwrap().literal(), Some(""));

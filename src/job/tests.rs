@@ -510,7 +510,7 @@ fn workloads_are_needed_and_known() {
         ("[workload]", &["`[workload]` has no kind"]),
         ("[workload.slep]", &["unknown key `slep`"]),
         ("[workload.python]\nfunction = \"x\"", &["`x` does not name a function"]),
-        ("[[stages]]\nname = \"x\"", &["`stages` is not supported yet"]),
+        ("[[stages]]\nname = \"x\"", &["the stage has no workload"]),
     ] {
         assert_eq!(Files::new(text).messages(), messages, "{text}");
     }

@@ -1,8 +1,8 @@
 //! Who runs the slots: a model is only loops times slots. Every model is named here; one file each.
 
 pub mod auto;
-pub mod pilot;
 mod event_loop;
+pub mod pilot;
 mod processes;
 mod sequential;
 mod threads;

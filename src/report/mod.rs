@@ -45,7 +45,7 @@ use std::time::Duration;
 pub use begin::{Begin, Changes, Rerun, Resume};
 pub use error::ReportError;
 pub use kept::Kept;
-pub use layout::{COLUMNS_AFTER, COLUMNS_BEFORE, COLUMNS_LAST, is_report_column};
+pub use layout::{COLUMNS_AFTER, COLUMNS_BEFORE, COLUMNS_LAST, is_column_of, is_report_column};
 pub use log::Log;
 pub use outbox::{Failure, Outbox};
 pub use reading::Reading;
@@ -57,7 +57,6 @@ use crate::engine::cancel::Cancel;
 use crate::engine::clock::{Calendar, Moment};
 use crate::engine::task::CpuTime;
 use crate::job::{Job, ReportSettings};
-use crate::model::Model;
 use attempts::Attempts;
 use begin::{Begun, Origin};
 use layout::Layout;
@@ -66,6 +65,9 @@ use output::Printer;
 use publish::Publish;
 use recorder::Recorder;
 use state::Identify;
+
+/// The model of a job with `[[stages]]`, each of which has one of its own.
+pub const STAGED: &str = "staged";
 
 /// So many rows fit into a sheet, the header included.
 const SHEET_ROWS: u64 = 1_048_576;
@@ -96,8 +98,8 @@ pub struct RunFacts {
     pub held: Duration,
     /// The job's calendar.
     pub calendar: Calendar,
-    /// Who ran the slots: of the first stage, if there are several.
-    pub model: Model,
+    /// The word for who ran the slots: a model's, or [`STAGED`].
+    pub model: &'static str,
     /// How many slots, of all stages.
     pub concurrency: usize,
     /// Why this model.
@@ -108,6 +110,8 @@ pub struct RunFacts {
     pub peak_rss: Option<u64>,
     /// What else the person at the terminal should know.
     pub notes: Vec<String>,
+    /// Which of `[[stages]]` is the bottleneck, and how busy each was; `None` in a job without.
+    pub busy: Option<String>,
 }
 
 /// How long a job waited for its services; nothing if it has none.
@@ -206,7 +210,8 @@ impl Report {
         // Before the partial, which must not be left behind when something else fails.
         let printer = options.output.then(Printer::start).transpose()?;
         let mut begun = Begun::new(&job, &layout.header(), options.begin)?;
-        let attempts = job.has_attempts.then(|| open_attempts(&job, begun.origin)).transpose();
+        let attempts =
+            job.has_attempts.then(|| open_attempts(&job, &layout, begun.origin)).transpose();
         let attempts = attempts.inspect_err(|_| begun.abandon(0))?;
         let (origin, note) = (begun.origin, begun.note.take());
         let seed = begun.state.header.seed;
@@ -338,8 +343,8 @@ impl Report {
 }
 
 /// Single attempts go on where the report does.
-fn open_attempts(job: &JobFacts, origin: Origin) -> Result<Attempts, ReportError> {
-    let header = Layout::attempts(job.settings).header();
+fn open_attempts(job: &JobFacts, layout: &Layout, origin: Origin) -> Result<Attempts, ReportError> {
+    let header = Layout::attempts(job.settings, !layout.stages.is_empty()).header();
     match origin {
         Origin::Nothing => Attempts::create(&job.attempts(), &header),
         Origin::Partial | Origin::Report => Attempts::go_on(&job.attempts(), &header),

@@ -252,8 +252,7 @@ pub(super) struct RowInfo {
 impl Batch {
     fn push(&mut self, record: &Record, row: &[u8], (identity, check): (u128, u32)) {
         self.bytes.extend_from_slice(row);
-        let times =
-            record.first_started.map(|_| (record.queued.unwrap_or_default(), record.outcome.run));
+        let times = record.times();
         self.rows.push(RowInfo {
             task: record.task.number,
             length: row.len() as u32,

@@ -2,57 +2,70 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 
 use crate::diagnostic::Diagnostics;
-use crate::job::{InputError, Job, Service, StopAfter, Values};
+use crate::engine::payload::{Payload, PayloadKind};
+use crate::job::{Fields, InputError, Job, Service, Stage, StopAfter, Values};
 use crate::report::terminal::escaped;
 
 /// How many tasks `--dry-run` shows.
 const SHOWN: usize = 10;
 
-/// The plan of `job`: tasks, model and why, limits, and the first task as it would run.
+/// The plan of `job`: tasks, model and why, limits, and the first task as it would run; of each of its stages.
 ///
 /// # Errors
 /// If an input is bad: all of them are read, unless that would take what a run needs (a pipe).
 pub fn describe(job: &Job) -> Result<String, InputError> {
-    let stage = &job.stages[0];
     let mut lines = vec![format!("{}  ({})", job.name, job.file.display())];
     if let Some(description) = &job.description {
         lines.push(format!("  {}", escaped(description)));
     }
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<12} {value}"));
     line("tasks", tasks(job)?);
-    line("model", format!("{} ({})", stage.model, stage.reason));
-    line("concurrency", stage.concurrency.to_string());
-    let timeout =
-        stage.timeout.map_or("none".into(), |time| humantime::format_duration(time).to_string());
-    line("timeout", format!("{timeout}, grace {}", humantime::format_duration(stage.grace)));
-    for (name, value) in limits(job) {
-        line(name, value);
+    let mut first = first_tasks(job, 1)?.pop().unwrap_or_default().into_iter();
+    for stage in &job.stages {
+        if let Some(name) = &stage.name {
+            line("stage", name.clone());
+        }
+        line("model", format!("{} ({})", stage.model, stage.reason));
+        line("concurrency", stage.concurrency.to_string());
+        let timeout = stage.timeout.map_or("none".into(), time);
+        line("timeout", format!("{timeout}, grace {}", time(stage.grace)));
+        for (name, value) in limits(stage) {
+            line(name, value);
+        }
+        if !job.is_staged() {
+            of_the_whole(job, &mut line);
+        }
+        line("workload", stage.workload.kind().into());
+        if let Some(first) = first.next() {
+            line("first task", first);
+        }
+        if !stage.columns.is_empty() {
+            let names: Vec<_> = stage.columns.iter().map(|column| column.name.as_str()).collect();
+            line("columns", names.join(", "));
+        }
+        if let Some(max_payload) = stage.next.max_payload() {
+            line("hands on", format!("its output, up to {max_payload}"));
+        }
     }
-    for service in &job.services {
-        let Service { name, ready, .. } = service;
-        line("service", format!("{name}: {}, ready when {ready}", service.program_name()));
-    }
-    line("workload", stage.workload.kind().into());
-    if let Some(first) = first_tasks(job, 1)?.pop() {
-        line("first task", first);
-    }
-    if !stage.columns.is_empty() {
-        let names: Vec<_> = stage.columns.iter().map(|column| column.name.as_str()).collect();
-        line("columns", names.join(", "));
+    if job.is_staged() {
+        of_the_whole(job, &mut line);
     }
     line("report", job.results.join(format!("{}.csv", job.name)).display().to_string());
     Ok(lines.join("\n") + "\n")
 }
 
-/// The limits and retries that are set, in words.
-fn limits(job: &Job) -> Vec<(&'static str, String)> {
-    let stage = &job.stages[0];
-    let time = |time| humantime::format_duration(time).to_string();
+fn time(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
+}
+
+/// What concerns the whole job: its limits that are set, and its services.
+fn of_the_whole(job: &Job, line: &mut impl FnMut(&str, String)) {
     let stop_after = match job.limits.stop_after {
         StopAfter::Never => None,
         StopAfter::Failures { count, running } => Some(format!("{count} failures, then {running}")),
@@ -60,6 +73,24 @@ fn limits(job: &Job) -> Vec<(&'static str, String)> {
             Some(format!("{percent}% failures, then {running}"))
         }
     };
+    let set = [
+        ("deadline", job.limits.deadline.map(time)),
+        ("stop after", stop_after),
+        ("free memory", job.limits.min_free_memory.map(|least| least.to_string())),
+    ];
+    for (name, value) in set {
+        if let Some(value) = value {
+            line(name, value);
+        }
+    }
+    for service in &job.services {
+        let Service { name, ready, .. } = service;
+        line("service", format!("{name}: {}, ready when {ready}", service.program_name()));
+    }
+}
+
+/// The limits and retries of a stage that are set, in words.
+fn limits(stage: &Stage) -> Vec<(&'static str, String)> {
     let retry = stage.retry.as_ref().map(|retry| {
         let on: Vec<_> = retry.on.iter().map(ToString::to_string).collect();
         let (delay, max) = (time(retry.delay), time(retry.max_delay));
@@ -75,9 +106,6 @@ fn limits(job: &Job) -> Vec<(&'static str, String)> {
                 .map(|group| format!("{}, {} at once", group.name(), group.limit())),
         ),
         ("rate", stage.pace.map(|pace| format!("{}, burst {}", pace.rate, pace.burst))),
-        ("deadline", job.limits.deadline.map(time)),
-        ("stop after", stop_after),
-        ("free memory", job.limits.min_free_memory.map(|least| least.to_string())),
         ("retry", retry),
     ];
     set.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
@@ -93,7 +121,7 @@ pub fn describe_later(name: &str, file: &Path, absences: &Diagnostics) -> String
     text
 }
 
-/// The first tasks of `job` as they would run.
+/// The first tasks of `job` as they would run, in each of its stages.
 ///
 /// # Errors
 /// If one of their inputs is bad.
@@ -102,8 +130,13 @@ pub fn dry_run(job: &Job) -> Result<String, InputError> {
         return Ok(format!("{}: tasks: {}\n", job.name, tasks(job)?));
     }
     let mut text = format!("{}: {} tasks, the first as they would run\n", job.name, tasks(job)?);
-    for (number, task) in (1..).zip(first_tasks(job, SHOWN)?) {
-        let _ = writeln!(text, "  {number}  {task}");
+    for (number, stages) in (1_u32..).zip(first_tasks(job, SHOWN)?) {
+        let digits = number.to_string().len();
+        for (index, (stage, task)) in job.stages.iter().zip(stages).enumerate() {
+            let number = if index == 0 { number.to_string() } else { " ".repeat(digits) };
+            let name = stage.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+            let _ = writeln!(text, "  {number}  {name}{task}");
+        }
     }
     Ok(text)
 }
@@ -126,16 +159,25 @@ fn tasks(job: &Job) -> Result<String, InputError> {
     Ok(HumanCount(tasks).to_string())
 }
 
-fn first_tasks(job: &Job, shown: usize) -> Result<Vec<String>, InputError> {
+/// The first tasks, each in all of its stages. What a stage would find or hand on stands there by its name.
+fn first_tasks(job: &Job, shown: usize) -> Result<Vec<Vec<String>>, InputError> {
     if job.inputs.can_block() || job.inputs.are_reported() {
         return Ok(Vec::new());
     }
+    let payload = Payload::new(PayloadKind::Bytes, b"{payload}".to_vec());
+    let in_all_stages = |task, mut fields: Fields| {
+        let mut shown = Vec::new();
+        for stage in &job.stages {
+            let payload = (!shown.is_empty()).then_some(&payload);
+            let values = Values { fields: &fields, task, attempt: 1, slot: 1, payload };
+            shown.push(escaped(&stage.workload.show(&values)));
+            stage.columns.iter().for_each(|column| fields.push(format!("{{{}}}", column.name)));
+        }
+        shown
+    };
     (1..)
         .zip(job.inputs.open()?.take(shown))
-        .map(|(task, fields)| {
-            let values = Values { fields: &fields?, task, attempt: 1, slot: 1 };
-            Ok(escaped(&job.stages[0].workload.show(&values)))
-        })
+        .map(|(task, fields)| Ok(in_all_stages(task, fields?)))
         .collect()
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::engine::meter::Meter;
 use crate::engine::task::Status;
 use crate::report::outbox::lock;
 use crate::report::stats::Counts;
@@ -38,32 +39,48 @@ pub struct Progress {
     job: String,
     total: Option<u64>,
     counts: Arc<Counts>,
+    /// Of `[[stages]]`; none in a job without.
+    meters: Vec<Arc<Meter>>,
     started: Instant,
     display: Display,
 }
 
 #[derive(Debug)]
 enum Display {
-    Bar(ProgressBar),
+    Bar {
+        job: ProgressBar,
+        /// A line for each stage.
+        stages: Vec<ProgressBar>,
+    },
     Lines(Mutex<Schedule>),
     Off,
 }
 
 impl Progress {
     /// Shows the progress of `job` from now on; `total` is the number of its tasks, if that is known.
-    pub fn new(job: &str, total: Option<u64>, counts: Arc<Counts>, mode: Mode) -> Self {
+    pub fn new(
+        job: &str,
+        total: Option<u64>,
+        counts: Arc<Counts>,
+        meters: Vec<Arc<Meter>>,
+        mode: Mode,
+    ) -> Self {
         let display = match mode {
             Mode::Off => Display::Off,
-            Mode::Auto if io::stderr().is_terminal() => Display::Bar(bar(job, total)),
+            Mode::Auto if io::stderr().is_terminal() => bars(job, total, &meters),
             Mode::Auto => Display::Lines(Mutex::new(Schedule::new())),
         };
-        Self { job: job.to_owned(), total, counts, started: Instant::now(), display }
+        Self { job: job.to_owned(), total, counts, meters, started: Instant::now(), display }
     }
 
     /// Brings the display up to date. To be called about ten times a second.
     pub fn tick(&self) {
         match &self.display {
-            Display::Bar(bar) => {
+            Display::Bar { job: bar, stages, .. } => {
+                let elapsed = self.started.elapsed();
+                for (line, meter) in stages.iter().zip(&self.meters) {
+                    line.set_message(stage_line(meter, elapsed));
+                }
                 let (ok, failed) = (self.counts.get(Status::Ok), self.counts.failed());
                 bar.set_message(format!("{} ok / {} failed", HumanCount(ok), HumanCount(failed)));
                 bar.set_position(self.counts.kept() + self.counts.ended());
@@ -81,16 +98,18 @@ impl Progress {
 
     /// Ends the display: the bar goes, what was printed stays.
     pub fn finish(&self) {
-        if let Display::Bar(bar) = &self.display {
-            bar.finish_and_clear();
-            BARS.remove(bar);
+        if let Display::Bar { job, stages, .. } = &self.display {
+            for bar in stages.iter().chain([job]) {
+                bar.finish_and_clear();
+                BARS.remove(bar);
+            }
         }
     }
 
     /// Prints a line to standard error, above the bar if there is one. Lines are printed even where progress is off.
     pub fn println(&self, line: &str) {
         match &self.display {
-            Display::Bar(_) => aside(|| say(line)),
+            Display::Bar { .. } => aside(|| say(line)),
             _ => say(line),
         }
     }
@@ -103,14 +122,16 @@ impl Progress {
             let left = total.saturating_sub(ended + self.counts.kept()) as f64 / rate;
             format!(", {} left", human_duration(Duration::from_secs_f64(left.min(1e9))))
         });
+        let stages = self.meters.iter().map(|meter| format!("; {}", stage_line(meter, elapsed)));
         format!(
-            "{}: {}{} tasks, {} failed, {}/s{}",
+            "{}: {}{} tasks, {} failed, {}/s{}{}",
             self.job,
             HumanCount(self.counts.kept() + ended),
             of_total.unwrap_or_default(),
             HumanCount(self.counts.failed()),
             human_rate(rate),
-            left.unwrap_or_default()
+            left.unwrap_or_default(),
+            stages.collect::<String>()
         )
     }
 }
@@ -135,6 +156,25 @@ pub(super) fn human_rate(rate: f64) -> String {
 /// Standard error may be gone; that is no reason to stop.
 fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// How far a stage is: `fetch 1,200 done, 97 % busy`.
+fn stage_line(meter: &Meter, elapsed: Duration) -> String {
+    let (name, busy) = (&meter.name, meter.busy_percent(elapsed));
+    format!("{name} {} done, {busy:.0} % busy", HumanCount(meter.ended()))
+}
+
+/// A bar for the job, and below it a line for each stage.
+fn bars(job: &str, total: Option<u64>, meters: &[Arc<Meter>]) -> Display {
+    let job = bar(job, total);
+    let style = ProgressStyle::with_template("  {msg}").expect("the template is a constant");
+    let line = |_| {
+        // Where it is drawn, the others say.
+        let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        BARS.add(line.with_style(style.clone()))
+    };
+    let stages = meters.iter().map(line).collect();
+    Display::Bar { job, stages }
 }
 
 fn bar(job: &str, total: Option<u64>) -> ProgressBar {
@@ -202,7 +242,8 @@ mod tests {
             totals.add(&Outcome::new(status, Moment::from_nanos(0), Duration::ZERO));
         }
         let counts = Arc::<Counts>::default();
-        let progress = |total| Progress::new("photos", total, Arc::clone(&counts), Mode::Off);
+        let progress =
+            |total| Progress::new("photos", total, Arc::clone(&counts), Vec::new(), Mode::Off);
         let line = |total| progress(total).line(Duration::from_secs(5));
         assert_eq!(line(Some(4800)), "photos: 0 of 4,800 tasks, 0 failed, 0.0/s");
         counts.add(&totals.tally);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::clock::Calendar;
-use crate::engine::task::{Outcome, Record, Task};
+use crate::engine::task::{Leg, Outcome, Record, Task};
 use crate::report::layout::Layout;
 use crate::report::number::{push_integer, push_seconds};
 use crate::report::stamp::Stamp;
@@ -44,14 +44,26 @@ impl Encoder {
             row.text(record.task.fields.get(index));
         }
         row.word(record.outcome.status.name());
-        row.integer(Some(record.task.attempts));
-        if let Some(started) = record.first_started {
-            row.cell(|out| stamp.push(out, calendar.time(started)));
-            row.seconds(record.queued);
-            row.measured(record);
-        } else {
-            (0..COLUMNS_OF_A_START).for_each(|_| row.cell(|_| ()));
+        let legs = record.task.passed.as_ref().map_or(&[][..], |passed| &passed.legs);
+        if !layout.stages.is_empty() {
+            let ended_in = legs.len().checked_sub(1).and_then(|last| layout.stages.get(last));
+            row.word(ended_in.map_or("", String::as_str));
         }
+        row.integer(Some(record.attempts()));
+        row.cell(|out| {
+            if let Some(started) = record.first_started {
+                stamp.push(out, calendar.time(started));
+            }
+        });
+        if layout.stages.is_empty() {
+            row.seconds(record.queued);
+            row.seconds(
+                record.first_started.filter(|_| record.outcome.has_run).map(|_| record.outcome.run),
+            );
+        } else {
+            row.legs(legs);
+        }
+        row.measured(record);
         row.text(&record.outcome.result);
         row.integer(record.outcome.output_bytes);
         for index in 0..layout.columns {
@@ -69,6 +81,9 @@ impl Encoder {
         let Self { layout, calendar, stamp } = self;
         let mut row = Row { layout, out, column: 0, too_long: None };
         row.integer(Some(task.number));
+        if let Some(stage) = layout.stages.get(task.stage()) {
+            row.word(stage);
+        }
         row.integer(Some(task.attempts));
         row.word(outcome.status.name());
         row.cell(|out| stamp.push(out, calendar.time(outcome.started)));
@@ -78,9 +93,6 @@ impl Encoder {
         out.extend_from_slice(layout.terminator);
     }
 }
-
-/// `started_utc` to `code`: empty for a task that never started.
-const COLUMNS_OF_A_START: usize = 8;
 
 /// A row in the making.
 struct Row<'a> {
@@ -99,10 +111,19 @@ impl Row<'_> {
         write(self.out);
     }
 
-    /// `run_s` to `code`.
+    /// What each stage has taken; those that the task did not come to, nothing.
+    fn legs(&mut self, legs: &[Leg]) {
+        for index in 0..self.layout.stages.len() {
+            let leg = legs.get(index).copied().unwrap_or_default();
+            self.seconds(leg.queued);
+            self.seconds(leg.run);
+            self.integer(Some(leg.attempts));
+        }
+    }
+
+    /// `cpu_user_s` to `code`: nothing of them is known of a task that never started.
     fn measured(&mut self, record: &Record) {
         let outcome = &record.outcome;
-        self.seconds(outcome.has_run.then_some(outcome.run));
         self.seconds(outcome.cpu.map(|cpu| cpu.user));
         self.seconds(outcome.cpu.map(|cpu| cpu.system));
         self.integer(outcome.peak_rss);
@@ -229,7 +250,7 @@ pub(super) mod tests {
             without_start(&String::from_utf8(out).unwrap()),
             "7;2;failed;;1,5;1;\"'=1;2\"\r\n"
         );
-        let header = String::from_utf8(Layout::attempts(settings).header()).unwrap();
+        let header = String::from_utf8(Layout::attempts(settings, false).header()).unwrap();
         assert_eq!(header, "\u{feff}task;attempt;status;started_utc;run_s;code;error\r\n");
     }
 

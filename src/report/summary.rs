@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use crate::engine::clock::Moment;
 use crate::engine::task::Status;
-use crate::model::Model;
 use crate::report::outbox::Failure;
 use crate::report::recorder::Recorder;
 use crate::report::stats::{Spread, Totals};
@@ -16,7 +15,8 @@ use crate::report::{JobFacts, RunFacts, ServiceTimes};
 pub struct Summary {
     /// Its name.
     pub job: String,
-    pub model: Model,
+    /// The word for the model; `staged` if each stage has its own.
+    pub model: &'static str,
     pub concurrency: usize,
     /// Why this model; never empty.
     pub reason: String,
@@ -44,6 +44,8 @@ pub struct Summary {
     pub failures: Vec<Failure>,
     /// What else the person at the terminal should know.
     pub notes: Vec<String>,
+    /// Which of `[[stages]]` is the bottleneck; `None` in a job without.
+    pub busy: Option<String>,
     /// What spreadsheets cannot hold, and the like.
     pub warnings: Vec<String>,
 }
@@ -73,6 +75,7 @@ impl Summary {
             report: job.report(),
             failures: Vec::new(),
             notes: facts.notes,
+            busy: facts.busy,
             warnings: Vec::new(),
         }
     }

@@ -226,7 +226,7 @@ fn row(summary: &Summary) -> Row {
     let time = |value| Option::map_or(value, String::new(), seconds);
     [
         summary.job.clone(),
-        summary.model.name().into(),
+        summary.model.into(),
         summary.concurrency.to_string(),
         totals.tally.total().to_string(),
         count(Status::Ok),
@@ -272,7 +272,6 @@ pub(super) mod tests {
 
     use super::*;
     use crate::engine::task::{CpuTime, Outcome};
-    use crate::model::Model;
     use crate::report::ServiceTimes;
     use crate::report::stats::{Spread, Totals};
 
@@ -293,7 +292,7 @@ pub(super) mod tests {
         };
         Summary {
             job: job.into(),
-            model: Model::Threads,
+            model: "threads",
             concurrency: 2,
             reason: "set in the job file".into(),
             totals,
@@ -309,6 +308,7 @@ pub(super) mod tests {
             report: format!("results/{job}.csv").into(),
             failures: Vec::new(),
             notes: Vec::new(),
+            busy: None,
             warnings: Vec::new(),
         }
     }

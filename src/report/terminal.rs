@@ -19,7 +19,7 @@ const ERROR_CHARS: usize = 300;
 pub fn print(summaries: &[Summary]) {
     explain(summaries);
     if !summaries.is_empty() {
-        say(&format!("{}\n{}", table(summaries), paths(summaries)));
+        say(&format!("{}\n{}{}", table(summaries), stages(summaries), paths(summaries)));
     }
 }
 
@@ -115,7 +115,7 @@ fn cells(summary: &Summary, statuses: &[Status]) -> Vec<String> {
     let tally = &summary.totals.tally;
     let mut cells = vec![
         summary.job.clone(),
-        summary.model.name().to_owned(),
+        summary.model.to_owned(),
         count(summary.concurrency as u64),
         count(tally.total()),
     ];
@@ -128,6 +128,15 @@ fn cells(summary: &Summary, statuses: &[Status]) -> Vec<String> {
         summary.totals.peak_rss.map_or_else(|| "-".to_owned(), |peak| HumanBytes(peak).to_string()),
     ]);
     cells
+}
+
+/// A line for every job with `[[stages]]`: which one is the bottleneck.
+fn stages(summaries: &[Summary]) -> String {
+    let line = |summary: &Summary| {
+        let busy = summary.busy.as_ref()?;
+        Some(format!("{}: {busy}\n", summary.job))
+    };
+    summaries.iter().filter_map(line).collect()
 }
 
 fn paths(summaries: &[Summary]) -> String {

@@ -51,7 +51,7 @@ impl Fixture {
         let job = JobFacts {
             name: "a".into(),
             results,
-            model: Model::Threads,
+            model: "threads",
             concurrency: 2,
             settings: ReportSettings { order: self.order, ..SETTINGS },
             has_attempts: false,
@@ -77,6 +77,7 @@ fn facts() -> RunFacts {
         cpu: None,
         peak_rss: None,
         notes: Vec::new(),
+        busy: None,
     }
 }
 

@@ -16,12 +16,17 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Reads `args` and `kwargs`. If the table has neither: the single input is the one argument, and the fields of a
-    /// record are keyword arguments. `None` if there was a mistake, which has been noted.
+    /// Reads `args` and `kwargs`. If the table has neither: what the stage before has handed on is the one
+    /// argument; in the first stage the single input is, or the fields of a record are keyword arguments. `None` if there was a mistake, which has been noted.
     pub fn read(table: &mut Table<'_>, not_finite: NotFinite, plan: &Planner<'_>) -> Option<Self> {
         let args = table.value_templates("args", not_finite, plan);
         let kwargs = table.value_template_map("kwargs", not_finite, plan);
         if !table.has("args") && !table.has("kwargs") {
+            if plan.has_payload() {
+                plan.take_payload();
+                let args = vec![ValueTemplate::Payload];
+                return Some(Self { args, kwargs: Vec::new(), not_finite });
+            }
             return Some(Self::of_fields(plan.fields(), not_finite));
         }
         Some(Self {

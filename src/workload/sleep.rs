@@ -138,7 +138,7 @@ mod tests {
         let task = Task::new(1, Fields::single(input));
         let attempt =
             Attempt { number: 1, slot: 1, seat: 1, timeout, grace: Duration::ZERO, cancel };
-        let scope = Scope { job: "test", fields: None };
+        let scope = Scope { job: "test", fields: None, ..Scope::default() };
         let duration = Template::parse("{input}", &scope).unwrap();
         let mut worker = Worker::new(&Spec { duration });
         tokio::runtime::Builder::new_current_thread()

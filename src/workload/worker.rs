@@ -80,7 +80,10 @@ impl Spec {
 
 fn render(template: &Template, slot: usize) -> Vec<u8> {
     let mut text = Vec::new();
-    template.render(&Values { fields: &Fields::default(), task: 0, attempt: 0, slot }, &mut text);
+    template.render(
+        &Values { fields: &Fields::default(), task: 0, attempt: 0, slot, payload: None },
+        &mut text,
+    );
     text
 }
 

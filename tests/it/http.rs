@@ -1,6 +1,6 @@
 //! `[workload.http]`, against a server of the tests' own that does what servers should not.
 
-mod server;
+pub mod server;
 
 use std::fs;
 

@@ -136,14 +136,6 @@ fn two_jobs_of_one_name() {
 }
 
 #[test]
-fn keys_of_later_versions_are_named_as_such() {
-    refused(
-        &format!("{WORK}[workload.python]\nfunction = \"math:sqrt\"\n"),
-        &["python", "not supported"],
-    );
-}
-
-#[test]
 fn control_characters_of_a_file_do_not_reach_the_terminal() {
     let ran = TestJob::new("\"a\\u001b[31m\" = 1\n").run();
     assert!(!ran.exit(2).stderr().contains('\x1b'), "{:?}", ran.stderr());

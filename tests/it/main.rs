@@ -22,6 +22,7 @@ mod reports;
 mod resume;
 mod retries;
 mod services;
+mod stages;
 mod stopping;
 mod tidy;
 mod worker;

@@ -40,7 +40,8 @@ fn every_example_job_is_described() {
 fn the_example_jobs_all_end_well() {
     let results = tempfile::tempdir().unwrap();
     let mut jobs = example_jobs();
-    jobs.retain(|job| !job.ends_with("download-sites.toml"));
+    let has_server = ["download-sites.toml", "fetch-and-hash.toml"];
+    jobs.retain(|job| !has_server.iter().any(|name| job.ends_with(name)));
     ends_well(runner().args(jobs).arg("--results").arg(results.path()));
 }
 
@@ -84,6 +85,25 @@ fn the_example_with_a_server_ends_well_on_another_port() {
             ))
             .args(["--set", &format!("services.web.ready={url}")])
             .args(["--set", &format!("workload.http.url={url}{{input}}")]),
+    );
+}
+
+#[test]
+fn the_example_with_stages_ends_well_on_another_port() {
+    let results = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}/");
+    ends_well(
+        runner()
+            .arg(root().join("jobs/fetch-and-hash.toml"))
+            .arg("--results")
+            .arg(results.path())
+            .arg("--set")
+            .arg(format!(
+                r#"services.web.argv=["python3", "-m", "http.server", "{port}", "--bind", "127.0.0.1"]"#
+            ))
+            .args(["--set", &format!("services.web.ready={url}")])
+            .args(["--set", &format!("stages.fetch.workload.http.url={url}{{input}}")]),
     );
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use async_channel::{Receiver, TryRecvError};
 
+use super::queue::Queue;
+use crate::engine::task::Task;
 use crate::job::{Fields, InputError, InputReader, Inputs};
 use crate::report::Kept;
 
@@ -22,6 +24,8 @@ pub(super) enum Source {
         /// Received by a slot that waited.
         arrived: VecDeque<Numbered>,
     },
+    /// Put in by the stage before.
+    Queue(Queue),
     /// There are no more.
     Ended,
 }
@@ -44,8 +48,21 @@ impl Source {
         Ok(Self::Direct(reader))
     }
 
-    /// The next one that can be had at once. With a channel, none now may mean one later.
-    pub(super) fn next(&mut self) -> Option<Numbered> {
+    /// The next task that can be had at once. With a channel and a queue, none now may mean one later.
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<Result<Task, InputError>> {
+        if let Source::Queue(queue) = self {
+            let task = queue.pop();
+            if task.is_none() && queue.is_over() {
+                *self = Source::Ended;
+            }
+            return task.map(Ok);
+        }
+        self.next_input().map(|input| input.map(|(number, fields)| Task::new(number, fields)))
+    }
+
+    #[inline]
+    fn next_input(&mut self) -> Option<Numbered> {
         match self {
             Source::Direct(reader) => {
                 let input = reader.next();
@@ -67,7 +84,7 @@ impl Source {
                     }
                 }
             }
-            Source::Ended => None,
+            Source::Queue(_) | Source::Ended => None,
         }
     }
 }

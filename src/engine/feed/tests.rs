@@ -55,7 +55,7 @@ fn soon(millis: u64) -> Moment {
 #[test]
 fn a_retry_comes_when_it_is_due_and_holds_no_slot() {
     let feed = feed("repeat = 3", None);
-    let mut hand = feed.hand();
+    let mut hand = feed.hand(Patience::None);
     let first = take(&mut hand).unwrap();
     let due = soon(60);
     hand.retry(first, due);
@@ -69,7 +69,7 @@ fn a_retry_comes_when_it_is_due_and_holds_no_slot() {
 #[test]
 fn retries_come_in_the_order_in_which_they_are_due() {
     let feed = feed("repeat = 4", None);
-    let mut hand = feed.hand();
+    let mut hand = feed.hand(Patience::None);
     for millis in [90, 60, 30, 0] {
         let task = take(&mut hand).unwrap();
         hand.retry(task, soon(millis));
@@ -81,7 +81,7 @@ fn retries_come_in_the_order_in_which_they_are_due() {
 #[test]
 fn too_many_waiting_retries_hold_new_inputs_back() {
     let feed = feed("repeat = 1000", None);
-    let mut hand = feed.hand();
+    let mut hand = feed.hand(Patience::None);
     for number in 1..=ROOM {
         let task = take(&mut hand).unwrap();
         assert_eq!(task.number, number);
@@ -98,13 +98,13 @@ fn new_inputs_from_a_pipe_are_held_back_too_and_come_afterwards() {
     for number in 1..=100 {
         sender.send_blocking(Ok((number, Fields::single("x")))).unwrap();
     }
-    let mut hand = feed.hand();
+    let mut hand = feed.hand(Patience::None);
     for _ in 0..ROOM {
         let task = take(&mut hand).unwrap();
         hand.retry(task, soon(50));
     }
     block_on(async {
-        let mut other = feed.hand();
+        let mut other = feed.hand(Patience::None);
         let (one, two) = tokio::join!(take_waiting(&mut hand), take_waiting(&mut other));
         let mut seen = vec![one.unwrap(), two.unwrap()];
         assert!(seen.iter().all(|&number| number <= ROOM), "retries come first: {seen:?}");
@@ -124,7 +124,7 @@ fn new_inputs_from_a_pipe_are_held_back_too_and_come_afterwards() {
 #[test]
 fn many_waiting_slots_share_many_retries() {
     let feed = feed("repeat = 30", None);
-    let mut first = feed.hand();
+    let mut first = feed.hand(Patience::None);
     for _ in 0..30 {
         let task = take(&mut first).unwrap();
         first.retry(task, soon(fastrand::u64(1..60)));
@@ -133,7 +133,7 @@ fn many_waiting_slots_share_many_retries() {
         .map(|_| {
             let feed = Arc::clone(&feed);
             std::thread::spawn(move || {
-                let mut hand = feed.hand();
+                let mut hand = feed.hand(Patience::None);
                 block_on(async {
                     let mut taken = 0;
                     while take_waiting(&mut hand).await.is_some() {
@@ -151,7 +151,7 @@ fn many_waiting_slots_share_many_retries() {
 #[test]
 fn a_wait_for_a_retry_ends_with_the_job() {
     let feed = feed("repeat = 2", None);
-    let mut hand = feed.hand();
+    let mut hand = feed.hand(Patience::None);
     let task = take(&mut hand).unwrap();
     hand.retry(task, soon(3_600_000));
     assert_eq!(take(&mut hand).unwrap().number, 2);
@@ -168,7 +168,7 @@ fn a_busy_host_holds_back_only_its_own_tasks() {
     let host_of = |task: &Task| Some(String::from_utf8_lossy(task.fields.get(0)).into_owned());
     let hosts = Hosts::new(1, Box::new(host_of));
     let feed = feed("values = [\"slow\", \"slow\", \"slow\", \"fast\", \"fast\"]", Some(hosts));
-    let (mut one, mut two) = (feed.hand(), feed.hand());
+    let (mut one, mut two) = (feed.hand(Patience::None), feed.hand(Patience::None));
     assert_eq!(take(&mut one).unwrap().number, 1);
     assert_eq!(take(&mut two).unwrap().number, 4);
     assert_eq!(take(&mut two).unwrap().number, 5, "the second slow one waits");
@@ -185,7 +185,7 @@ fn a_busy_host_holds_back_only_its_own_tasks() {
 fn parked_tasks_are_bounded_and_none_is_lost() {
     let host_of = |_: &Task| Some("slow".to_owned());
     let feed = feed("repeat = 1000", Some(Hosts::new(1, Box::new(host_of))));
-    let (mut one, mut two) = (feed.hand(), feed.hand());
+    let (mut one, mut two) = (feed.hand(Patience::None), feed.hand(Patience::None));
     assert_eq!(take(&mut one).unwrap().number, 1);
     assert!(take(&mut two).is_none());
     assert_eq!(feed.lock().hosts.as_ref().unwrap().parked() as u64, ROOM);
@@ -196,4 +196,69 @@ fn parked_tasks_are_bounded_and_none_is_lost() {
         std::iter::from_fn(|| feed.next_unrun()).map(|task| task.number).collect();
     unrun.sort_unstable();
     assert_eq!(unrun, (3..=1000).collect::<Vec<_>>());
+}
+
+/// The numbers of the tasks that a queue for two slots has taken in, and those that it has refused.
+fn offered(feed: &Feed, numbers: std::ops::RangeInclusive<u64>) -> (Vec<u64>, Vec<u64>) {
+    numbers.partition(|&number| feed.offer(Task::new(number, Fields::single("x"))).is_ok())
+}
+
+#[test]
+fn a_queue_is_never_longer_than_twice_its_consumers() {
+    let feed = Arc::new(Feed::between(SLOTS, None, Arc::default()));
+    assert_eq!(offered(&feed, 1..=6), (vec![1, 2, 3, 4], vec![5, 6]));
+    let mut hand = feed.hand(Patience::None);
+    assert_eq!(take(&mut hand).unwrap().number, 1);
+    assert_eq!(offered(&feed, 5..=6), (vec![5], vec![6]));
+}
+
+#[test]
+fn a_producer_waits_for_room_and_a_consumer_for_tasks() {
+    let feed = Arc::new(Feed::between(SLOTS, None, Arc::default()));
+    let producers: Vec<_> = (0..3)
+        .map(|producer| {
+            let feed = Arc::clone(&feed);
+            std::thread::spawn(move || {
+                for number in (1..=300).filter(|number| number % 3 == producer) {
+                    block_on(feed.put(Task::new(number, Fields::single("x")), Patience::Yields));
+                }
+            })
+        })
+        .collect();
+    let consumers: Vec<_> = (0..SLOTS)
+        .map(|_| {
+            let feed = Arc::clone(&feed);
+            std::thread::spawn(move || {
+                let (mut hand, mut taken) = (feed.hand(Patience::None), Vec::new());
+                while let Some(number) = block_on(take_waiting(&mut hand)) {
+                    taken.push(number);
+                }
+                taken
+            })
+        })
+        .collect();
+    for producer in producers {
+        producer.join().unwrap();
+    }
+    feed.close();
+    let mut taken: Vec<_> =
+        consumers.into_iter().flat_map(|consumer| consumer.join().unwrap()).collect();
+    taken.sort_unstable();
+    assert_eq!(taken, (1..=300).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_stands_between_stages_when_a_job_drains_does_not_run() {
+    let feed = Arc::new(Feed::between(SLOTS, None, Arc::default()));
+    assert_eq!(offered(&feed, 1..=5).1, [5]);
+    let stop = async { feed.cancel.raise(Level::Drain, Cause::Signal(2)) };
+    block_on(async {
+        tokio::join!(feed.put(Task::new(5, Fields::single("x")), Patience::None), stop)
+    });
+    let mut hand = feed.hand(Patience::None);
+    assert!(take(&mut hand).is_none());
+    let mut unrun: Vec<_> =
+        std::iter::from_fn(|| feed.next_unrun()).map(|task| task.number).collect();
+    unrun.sort_unstable();
+    assert_eq!(unrun, [1, 2, 3, 4, 5]);
 }

@@ -17,8 +17,8 @@ use crate::engine::place::Placed;
 use crate::engine::run::Run;
 use crate::engine::task::{Outcome, Status};
 use crate::host::usage::{self, Usage};
-use crate::model::pilot::{Decision, Evidence, Look, Plan, Work};
 use crate::model::cores;
+use crate::model::pilot::{Decision, Evidence, Look, Plan, Work};
 use crate::workload::Nature;
 use crate::workload::python::Facts;
 

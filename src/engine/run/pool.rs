@@ -16,7 +16,7 @@ use crate::engine::place::{Role, Shared};
 use crate::engine::run::pilot::Pilot;
 use crate::engine::run::{Run, RunError};
 use crate::engine::slot;
-use crate::model;
+use crate::model::{self, Model};
 use crate::workload::Nature;
 
 /// Runs every stage in loops of its own, and returns when all have ended. The first one has this thread.
@@ -49,13 +49,17 @@ fn run_stage(run: &Arc<Run>, index: usize) -> Result<(), RunError> {
     }))
     .map_err(|_| RunError::Panic) // what it was has been said on standard error
     .and_then(|ran| ran.map_err(RunError::Threads));
+    if let Some(next) = run.stages.get(index + 1) {
+        next.feed.close();
+    }
     ran.map_err(|error| failed(run, error))
 }
 
 /// Runs the first slots of a stage, and from the moment that they have told enough the others beside them.
 fn run_pilot(run: &Arc<Run>, index: usize, pilot: &Pilot) -> io::Result<()> {
-    let (stage, _) = run.stage(index);
+    let (stage, live) = run.stage(index);
     let nature = stage.workload.nature();
+    live.meter.iter().for_each(|meter| meter.resize(pilot.slots));
     // Commands are not touched by what becomes of the pilot: they have no program in common.
     let role = if nature == Nature::Hosted { Role::Pilot } else { Role::Of(stage.model) };
     thread::scope(|scope| {
@@ -66,6 +70,7 @@ fn run_pilot(run: &Arc<Run>, index: usize, pilot: &Pilot) -> io::Result<()> {
             model::run(stage.model, pilot.slots, nature, &lane)
         })?;
         let decision = pilot.watch(run, index, &ended);
+        live.meter.iter().for_each(|meter| meter.resize(decision.concurrency));
         let others = decision.concurrency.saturating_sub(pilot.slots);
         let joined = if others == 0 || joins(nature, decision.model) {
             Ok(())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::admission::Admission;
 use crate::engine::feed::{Feed, Hosts};
+use crate::engine::meter::Meter;
 use crate::engine::run::pilot::Pilot;
 use crate::engine::run::{Watch, open_files};
 use crate::engine::task::Task;
@@ -26,6 +27,8 @@ pub struct StageRun {
     pub watch: Watch,
     /// If the first tasks decide what runs the others.
     pub pilot: Option<Pilot>,
+    /// How busy it is; only in a job with `[[stages]]`, since somebody has to keep count.
+    pub meter: Option<Arc<Meter>>,
     /// Whether a loop has more than one slot.
     pub shares_loops: bool,
 }
@@ -75,7 +78,8 @@ pub(super) fn hosts(job: &Arc<Job>, index: usize) -> Option<Hosts> {
     let host_of = move |task: &Task| {
         let attempt = task.attempts + 1;
         // Which slot it will be is not known yet; nobody names a host after it.
-        let values = Values { fields: &task.fields, task: task.number, attempt, slot: 1 };
+        let payload = task.payload();
+        let values = Values { fields: &task.fields, task: task.number, attempt, slot: 1, payload };
         job.stages[index].workload.host(&values)
     };
     Some(Hosts::new(limit, Box::new(host_of)))

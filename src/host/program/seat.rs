@@ -154,9 +154,13 @@ fn stopped(stop: Stop, started: Moment, attempt: &Attempt<'_>) -> Outcome {
 
 fn answered(answer: Answer, outcome: Outcome) -> Outcome {
     match answer.outcome {
-        Ok(done) => {
-            Outcome { result: done.result, cpu: done.cpu, peak_rss: done.peak_rss, ..outcome }
-        }
+        Ok(done) => Outcome {
+            result: done.result,
+            result_kind: done.kind,
+            cpu: done.cpu,
+            peak_rss: done.peak_rss,
+            ..outcome
+        },
         Err(error) => Outcome { status: Status::Failed, error, ..outcome },
     }
 }

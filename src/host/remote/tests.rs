@@ -41,7 +41,8 @@ fn shell(script: &str) -> Program {
 
 fn input() -> Template {
     let fields = ["input".to_owned()];
-    Template::parse("{input}", &Scope { job: "test", fields: Some(&fields) }).unwrap()
+    Template::parse("{input}", &Scope { job: "test", fields: Some(&fields), ..Scope::default() })
+        .unwrap()
 }
 
 fn sleeping() -> Workload {
@@ -71,7 +72,8 @@ impl Test {
     fn start(workload: &Workload, program: Program) -> io::Result<Self> {
         let runtime = testing::runtime();
         let launcher = Arc::new(testing::launcher());
-        let remote = runtime.block_on(Remote::start_with(launcher, workload, &[], program))?;
+        let remote =
+            runtime.block_on(Remote::start_with(launcher, (workload, &[], None), program))?;
         Ok(Self { runtime, remote, cancel: Arc::default(), timeout: None, mark: 0 })
     }
 

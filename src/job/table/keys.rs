@@ -4,7 +4,7 @@ use crate::diagnostic::nearest;
 use crate::job::runner_toml;
 
 /// Every key, by its table; `*` is any name. [`check`] keeps it complete.
-const HOMES: [(&str, &[&str]); 15] = [
+const HOMES: [(&str, &[&str]); 16] = [
     (
         "",
         &[
@@ -18,10 +18,12 @@ const HOMES: [(&str, &[&str]); 15] = [
             "columns",
             "report",
             "services",
+            "stages",
             "needs",
             "exclusive",
         ],
     ),
+    ("stages", &["name", "model", "workload", "limits", "retry", "columns", "max_payload"]),
     (
         "inputs",
         &[
@@ -89,9 +91,6 @@ const HOMES: [(&str, &[&str]); 15] = [
     ("runner.toml.defaults", &["limits", "retry", "report"]),
 ];
 
-/// Keys that are going to mean something, and must not pass for a slip of the pen until then. `*` is any name.
-const LATER: [(&str, &[&str]); 1] = [("", &["stages"])];
-
 /// Every key that a job file can have, without its table.
 pub fn known_keys() -> impl Iterator<Item = &'static str> {
     HOMES.iter().flat_map(|(_, keys)| keys.iter().copied())
@@ -101,17 +100,12 @@ pub fn known_keys() -> impl Iterator<Item = &'static str> {
 pub(super) fn check(table: &str, asked: &[&'static str]) {
     let home = HOMES.iter().find(|(home, _)| matches(home, table));
     let is_listed = |key: &&str| home.is_none_or(|(_, keys)| keys.contains(key));
-    let later =
-        |key: &&str| LATER.iter().any(|(home, keys)| matches(home, table) && keys.contains(key));
-    debug_assert!(asked.iter().all(|key| is_listed(key) || later(key)), "[{table}]: {asked:?}");
+    debug_assert!(asked.iter().all(is_listed), "[{table}]: {asked:?}");
 }
 
 /// What is wrong with `key` in `table`, of which `asked` are the keys that it can have, and the way out.
 pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String, Option<String>) {
     let unknown = format!("unknown key `{key}`");
-    if LATER.iter().any(|(home, keys)| matches(home, table) && keys.contains(&key)) {
-        return (format!("`{key}` is not supported yet"), None);
-    }
     if let Some(near) = nearest(key, asked.iter().copied()) {
         return (unknown, Some(format!("did you mean `{near}`?")));
     }
@@ -132,9 +126,6 @@ pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String
         };
         return (unknown, Some(format!("it belongs {home}")));
     }
-    if elsewhere(&LATER).is_some() {
-        return (format!("`{key}` is not supported yet"), None);
-    }
     let keys: Vec<_> = asked.iter().map(|key| format!("`{key}`")).collect();
     let of = match table {
         "" => "a job".into(),
@@ -149,7 +140,9 @@ pub(super) fn shown(table: &str) -> &str {
     table.strip_prefix(runner_toml::TABLE).map_or(table, |name| name.trim_start_matches('.'))
 }
 
+/// A table of a stage is like the one at the top of a file.
 fn matches(pattern: &str, table: &str) -> bool {
+    let table = table.strip_prefix("stages.").unwrap_or(table);
     match pattern.strip_suffix('*') {
         Some(prefix) => table.strip_prefix(prefix).is_some_and(|name| !name.contains('.')),
         None => pattern == table,
@@ -170,7 +163,6 @@ mod tests {
                 "unknown key `concurency`",
                 Some("did you mean `concurrency`?"),
             ),
-            ("stages", "", "`stages` is not supported yet", None),
             ("rate", "retry", "unknown key `rate`", Some("it belongs in `[limits]`")),
             ("formula_safe", "", "unknown key `formula_safe`", Some("it belongs in `[report]`")),
             (

@@ -107,13 +107,13 @@ mod tests {
         let source = Arc::new(Source { name: "a.toml".into(), text: text.into() });
         let root = DeTable::parse(&source.text).unwrap();
         let document = Document::new(Arc::clone(&source), None, &[]);
-        let plan = Planner {
-            document: &document,
-            absent: Absent::Mistake,
-            job: "a".into(),
-            folder: PathBuf::new(),
-            fields: Some(fields.iter().map(|&field| field.to_owned()).collect()),
-        };
+        let plan = Planner::new(
+            &document,
+            "a".into(),
+            PathBuf::new(),
+            Some(fields.iter().map(|&field| field.to_owned()).collect()),
+            Absent::Mistake,
+        );
         let mut table = Table::root(&document, root.get_ref());
         let arguments = Arguments::read(&mut table, not_finite, &plan);
         arguments.ok_or_else(|| {
@@ -135,7 +135,7 @@ mod tests {
     const FIELDS: [&str; 6] = ["n", "text", "none", "list", "raw", "low"];
 
     fn rendered(arguments: &Arguments, fields: &Fields) -> String {
-        let values = Values { fields, task: 7, attempt: 2, slot: 3 };
+        let values = Values { fields, task: 7, attempt: 2, slot: 3, payload: None };
         let mut out = Vec::new();
         arguments.render_args(&values, &mut out);
         arguments.render_kwargs(&values, &mut out);
@@ -186,7 +186,7 @@ mod tests {
         let text = "args = ['{n}', [1]]\nkwargs = { x = '{text}' }";
         let arguments = read(text, &FIELDS, NotFinite::Text).unwrap();
         let fields = input();
-        let values = Values { fields: &fields, task: 7, attempt: 2, slot: 3 };
+        let values = Values { fields: &fields, task: 7, attempt: 2, slot: 3, payload: None };
         assert_eq!(arguments.show("f", &values), r#"f(16, [1], x="a\"é")"#);
     }
 

@@ -6,13 +6,43 @@ use super::{Operator, Part};
 use crate::diagnostic::nearest;
 
 /// What a template may refer to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Scope<'a> {
     /// The job's name.
     pub job: &'a str,
     /// The fields of the inputs; `None` while they are not known, so that one mistake in the inputs is not reported
     /// once more at every placeholder.
     pub fields: Option<&'a [String]>,
+    /// In which stage the template is.
+    pub stage: StageScope<'a>,
+}
+
+/// What a template may refer to besides fields, by the stage that it is in.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum StageScope<'a> {
+    /// The job has no stages.
+    #[default]
+    None,
+    /// The first stage, and the columns of all stages with the stages' names: it can refer to none of them.
+    First(&'a [(String, String)]),
+    /// A later stage, and the columns of itself and of those behind it.
+    Later(&'a [(String, String)]),
+}
+
+impl<'a> StageScope<'a> {
+    /// The stage of the column `name`, which is not known yet.
+    fn to_come(self, name: &str) -> Option<&'a str> {
+        let (Self::First(columns) | Self::Later(columns)) = self else { return None };
+        columns.iter().find(|(column, _)| column == name).map(|(_, stage)| &stage[..])
+    }
+
+    /// The placeholders that are no fields here.
+    fn built_in(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &BUILT_IN[..4],
+            Self::First(_) | Self::Later(_) => &BUILT_IN,
+        }
+    }
 }
 
 /// A mistake in a template.
@@ -26,8 +56,8 @@ pub struct TemplateError {
     pub help: String,
 }
 
-/// Placeholders that are no fields.
-const BUILT_IN: [&str; 4] = ["task", "attempt", "job", "slot"];
+/// Placeholders that are no fields; the last one only in stages.
+const BUILT_IN: [&str; 5] = ["task", "attempt", "job", "slot", "payload"];
 
 pub(super) fn parse(text: &str, scope: &Scope<'_>) -> Result<Vec<Part>, TemplateError> {
     let mut parts = Vec::new();
@@ -92,16 +122,25 @@ fn placeholder(name: &str, scope: &Scope<'_>) -> Result<Part, (String, String)> 
         "attempt" => return Ok(Part::Attempt),
         "slot" => return Ok(Part::Slot),
         "job" => return Ok(Part::Literal(scope.job.into())),
+        "payload" => match scope.stage {
+            StageScope::None => {}
+            StageScope::Later(_) => return Ok(Part::Payload),
+            StageScope::First(_) => {
+                let message = "the first stage has no `{payload}`: no stage comes before it";
+                return Err((message.into(), "an input is a field, such as `{input}`".into()));
+            }
+        },
         _ => {}
     }
     let Some(fields) = scope.fields else {
         return Ok(Part::Field(0, Operator::Whole));
     };
-    if let Some(index) = field(name, fields) {
+    let built_in = scope.stage.built_in();
+    if let Some(index) = field(name, fields, built_in) {
         return Ok(Part::Field(index, Operator::Whole));
     }
     if let Some((base, operator)) = name.rsplit_once('.')
-        && let Some(index) = field(base, fields)
+        && let Some(index) = field(base, fields, built_in)
     {
         let found = Operator::ALL.iter().find(|(known, _)| *known == operator);
         return match found {
@@ -109,17 +148,28 @@ fn placeholder(name: &str, scope: &Scope<'_>) -> Result<Part, (String, String)> 
             None => Err(unknown_operator(base, operator)),
         };
     }
-    Err(unknown_field(name, fields))
+    let base = name.rsplit_once('.').map_or(name, |(base, _)| base);
+    if let Some(stage) = scope.stage.to_come(name).or_else(|| scope.stage.to_come(base)) {
+        return Err((
+            format!("`{base}` is a column of the stage `{stage}`, which has not ended by then"),
+            "a stage can read the inputs' fields and the columns of the stages before it".into(),
+        ));
+    }
+    if name == "payload" {
+        let help = "only a stage behind the first of `[[stages]]` is handed one";
+        return Err(("this job has no `{payload}`".into(), help.into()));
+    }
+    Err(unknown_field(name, fields, built_in))
 }
 
 /// The index of the field that a placeholder calls `name`.
-fn field(name: &str, fields: &[String]) -> Option<usize> {
+fn field(name: &str, fields: &[String], built_in: &[&str]) -> Option<usize> {
     let called = |name: &str| fields.iter().position(|field| field == name);
-    if BUILT_IN.contains(&name) {
+    if built_in.contains(&name) {
         return None;
     }
     called(name).or_else(|| {
-        let shadowed = name.strip_prefix("input_").filter(|name| BUILT_IN.contains(name))?;
+        let shadowed = name.strip_prefix("input_").filter(|name| built_in.contains(name))?;
         called(shadowed)
     })
 }
@@ -130,7 +180,7 @@ fn unknown_operator(field: &str, operator: &str) -> (String, String) {
     (format!("unknown operator `.{operator}`"), format!("there is {}", names.join(", ")))
 }
 
-fn unknown_field(name: &str, fields: &[String]) -> (String, String) {
+fn unknown_field(name: &str, fields: &[String], built_in: &[&str]) -> (String, String) {
     let message = if name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' '))
     {
         format!("unknown field `{name}`")
@@ -138,9 +188,9 @@ fn unknown_field(name: &str, fields: &[String]) -> (String, String) {
         // It looks like code that has braces of its own, such as JSON or awk.
         return (format!("unknown field `{name}`"), "write `{{` and `}}` for braces".into());
     };
-    let known: Vec<String> = fields.iter().map(|field| reachable_as(field)).collect();
+    let known: Vec<String> = fields.iter().map(|field| reachable_as(field, built_in)).collect();
     let base = name.split_once('.').map_or(name, |(base, _)| base);
-    let candidates = known.iter().map(String::as_str).chain(BUILT_IN);
+    let candidates = known.iter().map(String::as_str).chain(built_in.iter().copied());
     let help = match nearest(base, candidates) {
         Some(near) => format!("did you mean `{{{}}}`?", name.replacen(base, near, 1)),
         None if known.is_empty() => {
@@ -156,8 +206,8 @@ fn unknown_field(name: &str, fields: &[String]) -> (String, String) {
 }
 
 /// The name by which a template reaches a field.
-fn reachable_as(field: &str) -> String {
-    if BUILT_IN.contains(&field) { format!("input_{field}") } else { field.to_owned() }
+fn reachable_as(field: &str, built_in: &[&str]) -> String {
+    if built_in.contains(&field) { format!("input_{field}") } else { field.to_owned() }
 }
 
 #[cfg(test)]
@@ -172,7 +222,7 @@ mod tests {
 
     fn error(text: &str, fields: &[&str]) -> TemplateError {
         let fields = names(fields);
-        parse(text, &Scope { job: "j", fields: Some(&fields) }).unwrap_err()
+        parse(text, &Scope { job: "j", fields: Some(&fields), ..Scope::default() }).unwrap_err()
     }
 
     #[test]
@@ -211,7 +261,7 @@ mod tests {
     #[test]
     fn a_field_that_is_called_like_a_placeholder_is_reached_by_a_prefix() {
         let fields = names(&["a", "task", "x.stem"]);
-        let scope = Scope { job: "j", fields: Some(&fields) };
+        let scope = Scope { job: "j", fields: Some(&fields), ..Scope::default() };
         assert_eq!(parse("{task}", &scope), Ok(vec![Part::Task]));
         assert_eq!(parse("{input_task}", &scope), Ok(vec![Part::Field(1, Operator::Whole)]));
         assert_eq!(parse("{input_task.url}", &scope), Ok(vec![Part::Field(1, Operator::Url)]));
@@ -223,7 +273,7 @@ mod tests {
         #[test]
         fn escaped_text_is_a_literal(text in "\\PC{0,20}") {
             let escaped = text.replace('{', "{{").replace('}', "}}");
-            let parts = parse(&escaped, &Scope { job: "j", fields: Some(&[]) }).unwrap();
+            let parts = parse(&escaped, &Scope { job: "j", fields: Some(&[]), ..Scope::default() }).unwrap();
             let expected = if text.is_empty() { vec![] } else { vec![Part::Literal(text)] };
             prop_assert_eq!(parts, expected);
         }
@@ -231,7 +281,7 @@ mod tests {
         #[test]
         fn whatever_is_written_is_parsed_or_placed_inside_it(text in "[{}a-c.ä]{0,12}") {
             let fields = names(&["a", "b"]);
-            if let Err(error) = parse(&text, &Scope { job: "j", fields: Some(&fields) }) {
+            if let Err(error) = parse(&text, &Scope { job: "j", fields: Some(&fields), ..Scope::default() }) {
                 prop_assert!(text.get(error.span.clone()).is_some_and(|place| !place.is_empty()));
             }
         }

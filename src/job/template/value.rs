@@ -1,6 +1,7 @@
 //! Values with templates inside: what a job file gives to a function. Rendered as JSON.
 
 use super::{Operator, Part, Template, Values};
+use crate::engine::payload::{Payload, View};
 use crate::job::fields::Kind;
 use crate::json::{self, NotFinite};
 
@@ -17,6 +18,8 @@ pub enum ValueTemplate {
     Attempt,
     /// A lone `{slot}`: a number.
     Slot,
+    /// A lone `{payload}`: the value that the stage before has handed on, or its text.
+    Payload,
     /// Any other template: text.
     Text(Template),
     /// Several.
@@ -32,6 +35,7 @@ impl From<Template> for ValueTemplate {
             [Part::Task] => Self::Task,
             [Part::Attempt] => Self::Attempt,
             [Part::Slot] => Self::Slot,
+            [Part::Payload] => Self::Payload,
             _ => match template.literal() {
                 Some(text) => {
                     let mut out = Vec::new();
@@ -60,6 +64,12 @@ impl ValueTemplate {
             Self::Task => out.extend_from_slice(digits.format(values.task).as_bytes()),
             Self::Attempt => out.extend_from_slice(digits.format(values.attempt).as_bytes()),
             Self::Slot => out.extend_from_slice(digits.format(values.slot).as_bytes()),
+            Self::Payload => match values.payload.map(Payload::view) {
+                Some(View::Json(json)) => out.extend_from_slice(json),
+                Some(View::Text(text)) => json::write_text(text.as_bytes(), out),
+                Some(View::Bytes(bytes)) => json::write_text(bytes, out),
+                None => out.extend_from_slice(b"null"),
+            },
             Self::Text(template) => {
                 let mut text = Vec::new();
                 template.render(values, &mut text);

@@ -109,25 +109,33 @@ fn rendered(path: &Template, values: &Values<'_>) -> Vec<u8> {
 fn open_input(plan: &Plan, values: &Values<'_>) -> Result<Option<OwnedFd>, String> {
     match &plan.stdin {
         Input::Null => Ok(None),
-        Input::Text(text) => {
-            // A file in memory rather than a pipe: nobody has to feed it while the child runs.
-            let text = rendered(text, values);
-            let fill = || -> std::io::Result<File> {
-                let mut memory = File::from(memfd_create("stdin", MemfdFlags::CLOEXEC)?);
-                memory.write_all(&text)?;
-                memory.rewind()?;
-                Ok(memory)
-            };
-            let memory = fill().map_err(|error| {
-                format!("failed to keep the standard input: {}", reason(&error))
-            })?;
-            Ok(Some(memory.into()))
+        Input::Text(text) => in_memory(&rendered(text, values)).map(Some),
+        Input::Payload => {
+            let Some(payload) = values.payload else { return Ok(None) };
+            match payload.open() {
+                Ok(Some(file)) => Ok(Some(file.into())),
+                Ok(None) => in_memory(payload.bytes()).map(Some),
+                Err(error) => Err(format!("failed to read what it was handed: {}", reason(&error))),
+            }
         }
         Input::File(path) => {
             let path = plan.resolve(&rendered(path, values));
             open(&path, OpenOptions::new().read(true), "read").map(|file| Some(file.into()))
         }
     }
+}
+
+/// A file in memory rather than a pipe: nobody has to feed it while the child runs.
+fn in_memory(text: &[u8]) -> Result<OwnedFd, String> {
+    let fill = || -> std::io::Result<File> {
+        let mut memory = File::from(memfd_create("stdin", MemfdFlags::CLOEXEC)?);
+        memory.write_all(text)?;
+        memory.rewind()?;
+        Ok(memory)
+    };
+    let memory =
+        fill().map_err(|error| format!("failed to keep the standard input: {}", reason(&error)))?;
+    Ok(memory.into())
 }
 
 fn open_output(plan: &Plan, path: Option<&[u8]>, stream: &mut Stream) -> Result<End, String> {

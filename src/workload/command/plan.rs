@@ -95,6 +95,8 @@ pub enum Input {
     Text(Template),
     /// This file.
     File(Template),
+    /// What the stage before has handed on.
+    Payload,
 }
 
 /// Reads the table. `None` if there was a mistake, which has been noted.
@@ -201,6 +203,7 @@ fn read_stdin(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Input> {
         }
         (true, false) => text.map(Input::Text),
         (false, true) => file.map(Input::File),
+        (false, false) if plan.has_payload() => Some(Input::Payload),
         (false, false) => Some(Input::Null),
     }
 }

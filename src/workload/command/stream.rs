@@ -11,6 +11,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::unix::AsyncFd;
 
 use super::Keep;
+use crate::engine::payload::{Collector, NoPayload, Payload};
+use crate::job::ByteSize;
 use crate::sys;
 
 /// As much as a pipe holds.
@@ -63,6 +65,8 @@ pub struct Kept {
     total: u64,
     policy: Policy,
     whole: Option<io::Result<File>>,
+    /// For the next stage, if there is one.
+    payload: Option<Collector>,
 }
 
 /// Which part is kept.
@@ -80,13 +84,27 @@ impl Stream {
         Self::new(Policy::Head(capture, keep))
     }
 
+    /// The same, and all bytes are collected for the next stage, if there is one, which takes up to `max_payload`.
+    pub fn collecting(mut self, max_payload: Option<ByteSize>) -> Self {
+        self.kept.payload = max_payload.map(Collector::new);
+        self
+    }
+
+    /// What was collected for the next stage, if there is one.
+    pub fn take_payload(&mut self) -> Option<Result<Payload, NoPayload>> {
+        self.kept.payload.as_mut().map(Collector::finish)
+    }
+
     /// Keeps the last bytes.
     pub fn tail() -> Self {
         Self::new(Policy::Tail)
     }
 
     fn new(policy: Policy) -> Self {
-        Self { pipe: Pipe::Closed, kept: Kept { bytes: Vec::new(), total: 0, policy, whole: None } }
+        Self {
+            pipe: Pipe::Closed,
+            kept: Kept { bytes: Vec::new(), total: 0, policy, whole: None, payload: None },
+        }
     }
 
     /// Forgets what was read, and opens a new pipe; returns the end that the child writes to.
@@ -108,6 +126,7 @@ impl Stream {
         self.kept.bytes.clear();
         self.kept.total = 0;
         self.kept.whole = None;
+        self.kept.payload.as_mut().map(Collector::clear);
     }
 
     /// Stops reading.
@@ -203,6 +222,9 @@ impl Kept {
 
     fn add(&mut self, block: &[u8]) {
         self.total += block.len() as u64;
+        if let Some(payload) = &mut self.payload {
+            payload.add(block);
+        }
         match self.policy {
             Policy::Tail => {
                 self.bytes.extend_from_slice(&block[block.len().saturating_sub(TAIL)..]);

@@ -73,7 +73,7 @@ impl Job {
         let spec = self.plan().unwrap();
         let launcher = Arc::new(launcher());
         runtime().block_on(async {
-            let mut worker = Worker::new(&spec, launcher, self.keep).unwrap();
+            let mut worker = Worker::new(&spec, launcher, self.keep, None).unwrap();
             let mut outcomes = Vec::new();
             for (number, input) in (1..).zip(inputs) {
                 let task = Task::new(number, Fields::single(input));
@@ -287,7 +287,8 @@ fn mistakes_are_told_when_the_job_is_planned() {
 
 #[test]
 fn a_command_is_shown_as_a_shell_would_take_it() {
-    let values = Values { fields: &Fields::single("a b"), task: 1, attempt: 1, slot: 1 };
+    let values =
+        Values { fields: &Fields::single("a b"), task: 1, attempt: 1, slot: 1, payload: None };
     let show = |command: &str| job(command).plan().unwrap().show(&values);
     assert_eq!(show(r#"argv = ["true", "{input}", "x"]"#), "true 'a b' x");
     assert_eq!(show("shell = 'echo \"$input\"'"), "sh -c 'echo \"$input\"'");

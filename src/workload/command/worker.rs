@@ -16,7 +16,7 @@ use crate::engine::attempt::{Attempt, Stop};
 use crate::engine::clock::{self, Moment};
 use crate::engine::task::{Outcome, Status, Task};
 use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings, is_crowded};
-use crate::job::Values;
+use crate::job::{ByteSize, Values};
 
 /// How long a child may run before its output is watched: most end before it would have paid. Short enough that one
 /// that fills a pipe is not held up for long.
@@ -52,17 +52,23 @@ struct Finish {
 }
 
 impl Worker {
-    /// A worker for one slot; must be made on the slot's loop.
+    /// A worker for one slot; must be made on the slot's loop. If another stage follows, all of standard output is kept
+    /// for it, up to `max_payload`.
     ///
     /// # Errors
     /// If there are no descriptors left, or the launcher has died and no other can be started.
-    pub fn new(spec: &Spec, launcher: Arc<Launcher>, keep: Keep) -> io::Result<Self> {
+    pub fn new(
+        spec: &Spec,
+        launcher: Arc<Launcher>,
+        keep: Keep,
+        max_payload: Option<ByteSize>,
+    ) -> io::Result<Self> {
         let plan = Arc::clone(&spec.0);
         Ok(Self {
             port: Some(launcher.port()?),
             launcher,
             command: Command::default(),
-            stdout: Stream::head(plan.capture, keep),
+            stdout: Stream::head(plan.capture, keep).collecting(max_payload),
             stderr: Stream::tail(),
             plan,
         })
@@ -103,6 +109,11 @@ impl Worker {
                 let note = format!("not all output could be kept: {}", reason(&error));
                 outcome.error = [outcome.error, note].join("; ").trim_start_matches("; ").into();
             }
+            None => {}
+        }
+        match self.stdout.take_payload() {
+            Some(Ok(payload)) => outcome.payload = Some(Arc::new(payload)),
+            Some(Err(no_payload)) => outcome.withhold(&no_payload),
             None => {}
         }
         outcome.output_bytes =

@@ -38,6 +38,18 @@ pub(super) fn sha256(path: &Path, folder: &Path, poll: Poll<'_>) -> Result<Vec<u
     Ok(number::hex(&hasher.finalize()).into_bytes())
 }
 
+/// The SHA-256 of these bytes.
+pub(super) fn sha256_of(bytes: &[u8], poll: Poll<'_>) -> Result<Vec<u8>, Halt> {
+    let mut hasher = Sha256::new();
+    for block in bytes.chunks(BLOCK) {
+        hasher.update(block);
+        if bytes.len() > BLOCK {
+            check(poll)?;
+        }
+    }
+    Ok(number::hex(&hasher.finalize()).into_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

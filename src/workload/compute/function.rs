@@ -29,6 +29,8 @@ pub enum Function {
     /// The SHA-256 of a file in hexadecimal, as `sha256sum` has it. Reading first, then processor time: bound by the
     /// disk when the file is not in memory.
     Sha256,
+    /// The same of what the stage before has handed on: `sha256` without an `arg`. It has no name of its own.
+    Sha256OfPayload,
 }
 
 /// No function of this name.
@@ -58,7 +60,7 @@ impl Function {
             Function::Factorial => "factorial",
             Function::Fibonacci => "fibonacci",
             Function::CountPrimes => "count_primes",
-            Function::Sha256 => "sha256",
+            Function::Sha256 | Function::Sha256OfPayload => "sha256",
         }
     }
 
@@ -68,7 +70,7 @@ impl Function {
             Function::CountDown | Function::CountPrimes => Some(u64::MAX),
             Function::Factorial => Some(MAX_FACTORIAL),
             Function::Fibonacci => Some(MAX_FIBONACCI),
-            Function::Sha256 => None,
+            Function::Sha256 | Function::Sha256OfPayload => None,
         }
     }
 
@@ -83,7 +85,7 @@ impl Function {
     /// Whether it calls the system, beyond asking for memory.
     pub(super) fn system_calls(self) -> SystemCalls {
         match self {
-            Function::Sha256 => SystemCalls::Some,
+            Function::Sha256 | Function::Sha256OfPayload => SystemCalls::Some,
             _ => SystemCalls::None,
         }
     }
@@ -100,6 +102,9 @@ impl Function {
     /// Calls it.
     pub(super) fn call(self, arg: &[u8], folder: &Path, poll: Poll<'_>) -> Result<Vec<u8>, Halt> {
         let Some(max) = self.max() else {
+            if let (Function::Sha256OfPayload, Some(bytes)) = (self, arg.strip_prefix(b"=")) {
+                return file::sha256_of(bytes, poll);
+            }
             return file::sha256(Path::new(OsStr::from_bytes(arg)), folder, poll);
         };
         let number = self.number(arg, max).map_err(Halt::Failed)?;
@@ -108,7 +113,7 @@ impl Function {
             Function::CountPrimes => count::count_primes(number, poll),
             Function::Factorial => integer::factorial(number, poll),
             Function::Fibonacci => integer::fibonacci(number, poll),
-            Function::Sha256 => unreachable!("it takes no number"),
+            Function::Sha256 | Function::Sha256OfPayload => unreachable!("it takes no number"),
         }
     }
 

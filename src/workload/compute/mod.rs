@@ -21,6 +21,7 @@ pub use function::{Function, UnknownFunction};
 use crate::diagnostic::reason;
 use crate::engine::attempt::{Attempt, Stop};
 use crate::engine::clock::Moment;
+use crate::engine::payload::Payload;
 use crate::engine::task::{Outcome, Status, Task};
 use crate::job::{Planner, Table, Template, Values};
 
@@ -32,7 +33,7 @@ pub type Poll<'a> = &'a dyn Fn() -> Option<Stop>;
 pub struct Spec {
     /// What is called.
     pub function: Function,
-    /// Its argument: a whole number, or a path for `sha256`.
+    /// Its argument: a whole number, or a path for `sha256`. Of `sha256` of a payload, nothing.
     pub arg: Template,
 }
 
@@ -66,6 +67,7 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let arg = match arg {
         Some(arg) => arg,
         None if given => return None,
+        None if plan.has_payload() => return of_payload(function, plan, place),
         None => single_input(plan, place.clone(), function)?,
     };
     if let Some(text) = arg.literal()
@@ -77,6 +79,20 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
         }
         return None;
     }
+    Some(Spec { function, arg })
+}
+
+/// The plan of a table without `arg` in a stage that is handed something: that is the argument.
+fn of_payload(function: Function, plan: &Planner<'_>, place: Range<usize>) -> Option<Spec> {
+    if function == Function::Sha256 {
+        // Not the path of a file, but what is to be hashed: where that is does not matter.
+        let (function, arg) = (Function::Sha256OfPayload, Template::constant(""));
+        return Some(Spec { function, arg });
+    }
+    plan.take_payload();
+    let parsed = Template::parse("{payload}", &plan.scope());
+    let arg =
+        parsed.map_err(|error| plan.error_with_help(place, error.message, error.help)).ok()?;
     Some(Spec { function, arg })
 }
 
@@ -112,6 +128,16 @@ fn single_input(plan: &Planner<'_>, place: Range<usize>, function: Function) -> 
 impl Spec {
     /// Appends the argument of one task to `out`.
     pub fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
+        if self.function == Function::Sha256OfPayload {
+            // A path, or the bytes behind a sign that they are no path: which `Function` tells apart.
+            if let Some(path) = values.payload.and_then(Payload::path) {
+                out.extend_from_slice(path.as_bytes());
+            } else {
+                out.push(b'=');
+                out.extend_from_slice(values.payload.map(Payload::bytes).unwrap_or_default());
+            }
+            return;
+        }
         self.arg.render(values, out);
     }
 
@@ -119,6 +145,9 @@ impl Spec {
     pub fn show(&self, values: &Values<'_>) -> String {
         let mut arg = Vec::new();
         self.render(values, &mut arg);
+        if self.function == Function::Sha256OfPayload {
+            arg.drain(..1); // the sign
+        }
         format!("{}({})", self.function, String::from_utf8_lossy(&arg))
     }
 }
@@ -217,7 +246,7 @@ mod tests {
     }
 
     fn worker(function: Function) -> Worker {
-        let scope = Scope { job: "test", fields: None };
+        let scope = Scope { job: "test", fields: None, ..Scope::default() };
         Worker::new(&Spec { function, arg: Template::parse("{input}", &scope).unwrap() }, ".")
     }
 
@@ -249,7 +278,7 @@ mod tests {
         ] {
             let spec = plan(inputs, table).unwrap();
             let fields: Fields = ["7", "7"].into_iter().collect();
-            let values = Values { fields: &fields, task: 1, attempt: 1, slot: 1 };
+            let values = Values { fields: &fields, task: 1, attempt: 1, slot: 1, payload: None };
             arg.clear();
             spec.render(&values, &mut arg);
             assert_eq!((spec.function, &arg[..]), (Function::Factorial, &b"7"[..]), "{inputs}");

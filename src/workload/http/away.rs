@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
@@ -13,7 +14,9 @@ use super::call::Call;
 use super::client::Client;
 use super::plan::Plan;
 use super::texts::Texts;
+use crate::engine::payload::{self, NoPayload, PayloadKind};
 use crate::engine::task::Outcome;
+use crate::job::ByteSize;
 
 /// The worker process's side.
 #[derive(Debug)]
@@ -58,6 +61,9 @@ fn pack(mut outcome: Outcome) -> Outcome {
     texts.push(outcome.output_bytes.map_or(String::new(), |bytes| bytes.to_string()));
     texts.push(outcome.retry_after.map_or(String::new(), |pause| pause.as_secs().to_string()));
     texts.push(std::mem::take(&mut outcome.output));
+    let payload = take_payload(&mut outcome);
+    texts.push(if payload.is_some() { "1" } else { "" });
+    texts.push(payload.unwrap_or_default());
     for (name, value) in std::mem::take(&mut outcome.headers) {
         texts.push(name);
         texts.push(value);
@@ -65,6 +71,16 @@ fn pack(mut outcome: Outcome) -> Outcome {
     outcome.result.clear();
     texts.encode(&mut outcome.result);
     outcome
+}
+
+/// Takes the bytes that go to the next stage.
+fn take_payload(outcome: &mut Outcome) -> Option<Vec<u8>> {
+    let mut payload = outcome.payload.take().and_then(Arc::into_inner)?;
+    if let Err(error) = payload.load() {
+        outcome.withhold(&NoPayload::Io(error));
+        return None;
+    }
+    Some(payload.bytes().to_vec())
 }
 
 /// Takes it out again; an outcome that came to be on the way, such as a crash, stays as it is.
@@ -76,6 +92,14 @@ pub fn unpack(mut outcome: Outcome) -> Outcome {
     outcome.output_bytes = number().parse().ok();
     outcome.retry_after = number().parse().ok().map(Duration::from_secs);
     outcome.output = texts.next().unwrap_or_default().to_vec();
+    let has_payload = texts.next().is_some_and(|text| !text.is_empty());
+    let payload = texts.next().unwrap_or_default();
+    if has_payload {
+        match payload::of_bytes(PayloadKind::Bytes, payload.to_vec(), ByteSize::new(u64::MAX)) {
+            Ok(payload) => outcome.payload = Some(Arc::new(payload)),
+            Err(no_payload) => outcome.withhold(&no_payload),
+        }
+    }
     let mut headers = Vec::new();
     while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
         headers.push((String::from_utf8_lossy(name).into_owned(), value.to_vec()));

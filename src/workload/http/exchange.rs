@@ -22,6 +22,8 @@ use super::expect;
 use super::plan::{Keep, Plan};
 use super::save::Unfinished;
 use super::{retry_after, words};
+use crate::engine::payload::{Collector, NoPayload, Payload};
+use crate::job::ByteSize;
 
 /// What is kept of an answer.
 #[derive(Debug, Default)]
@@ -30,6 +32,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// All of the body, if it was to be kept and is longer.
     pub whole: Option<File>,
+    /// What is for the next stage, if there is one.
+    pub payload: Option<Result<Payload, NoPayload>>,
     /// The headers that were asked for.
     pub headers: Vec<(String, Vec<u8>)>,
     /// What is wrong with it, if anything.
@@ -56,12 +60,15 @@ pub async fn exchange(
     // An error page does not take the place of what was asked for.
     let save = call.save.as_ref().filter(|_| answer.complaint.is_none());
     let file = save.map(super::save::Place::create).transpose().map_err(Failure)?;
-    let mut sink = Sink { keep: &plan.keep, kept: Vec::new(), whole: None, file, progress };
+    let payload = plan.keep.payload.map(|limit| Collector::new(ByteSize::new(limit)));
+    let mut sink =
+        Sink { keep: &plan.keep, kept: Vec::new(), whole: None, payload, file, progress };
     read_body(response, &call.method, &mut sink).await?;
     if let Some(file) = sink.file {
         file.finish().map_err(Failure)?;
     }
     answer.body = sink.kept;
+    answer.payload = sink.payload.as_mut().map(Collector::finish);
     if let Some(mut whole) = sink.whole {
         whole.rewind().map_err(|error| Failure(error.to_string()))?; // it is read from its start
         answer.whole = Some(whole);
@@ -83,6 +90,7 @@ struct Sink<'a> {
     keep: &'a Keep,
     kept: Vec<u8>,
     whole: Option<File>,
+    payload: Option<Collector>,
     file: Option<Unfinished>,
     progress: &'a Progress,
 }
@@ -90,6 +98,9 @@ struct Sink<'a> {
 impl Sink<'_> {
     fn take(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         self.progress.bytes.set(self.progress.bytes.get() + chunk.len() as u64);
+        if let Some(payload) = &mut self.payload {
+            payload.add(chunk);
+        }
         let room = self.keep.body.saturating_sub(self.kept.len() as u64);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         if self.keep.whole && chunk.len() > room {

@@ -35,7 +35,7 @@ use texts::Texts;
 use crate::engine::attempt::{Attempt, Stop};
 use crate::engine::clock::Moment;
 use crate::engine::task::{Outcome, Status, Task};
-use crate::job::{Column, Template, Values};
+use crate::job::{ByteSize, Column, Template, Values};
 
 /// A request for every task.
 #[derive(Clone, Debug)]
@@ -53,12 +53,14 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// This request, with what `columns` read of an answer kept; all of the body if `whole`.
+    /// This request, with what `columns` read of an answer kept; all of the body if `whole`, and up to `max_payload` for
+    /// the next stage, if there is one.
     #[must_use]
-    pub fn keeping(&self, columns: &[Column], whole: bool) -> Self {
+    pub fn keeping(&self, columns: &[Column], whole: bool, max_payload: Option<ByteSize>) -> Self {
         let mut spec = self.clone();
         let reads_body = columns.iter().any(|column| column.header().is_none());
         spec.plan.keep.whole = whole;
+        spec.plan.keep.payload = max_payload.map(ByteSize::bytes);
         spec.plan.keep.body = if whole || reads_body { self.max_body } else { 0 };
         spec.plan.keep.headers =
             columns.iter().filter_map(Column::header).map(str::to_owned).collect();
@@ -172,6 +174,11 @@ fn fill(outcome: &mut Outcome, answer: Answer) {
     outcome.output = answer.body;
     outcome.whole_output = answer.whole.map(Arc::new);
     outcome.headers = answer.headers.into();
+    match answer.payload {
+        Some(Ok(payload)) => outcome.payload = Some(Arc::new(payload)),
+        Some(Err(no_payload)) => outcome.withhold(&no_payload),
+        None => {}
+    }
     if let Some(complaint) = answer.complaint {
         outcome.status = Status::Failed;
         outcome.error = complaint;

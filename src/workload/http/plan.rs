@@ -31,6 +31,9 @@ pub struct Keep {
     pub body: u64,
     /// Whether a longer body is kept too, in a file without a name.
     pub whole: bool,
+    /// For the next stage, up to this many bytes of the body are collected; `None` if there is none.
+    #[serde(default)]
+    pub payload: Option<u64>,
     /// The values of these headers.
     pub headers: Vec<String>,
 }

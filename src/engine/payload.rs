@@ -1,0 +1,297 @@
+//! What a stage hands on to the next one: the output of a task, whole. Small ones stay in memory, large ones wait in a
+//! file without a name, so that a queue of them costs no memory.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+
+use crate::job::ByteSize;
+
+/// Up to so many bytes stay in memory.
+pub const IN_MEMORY: usize = 1 << 20;
+
+/// What a payload is, to those who tell text from values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PayloadKind {
+    /// Bytes, which are text if they are UTF-8: an output, a body, the value of a computation.
+    #[default]
+    Bytes,
+    /// The JSON of a value that is neither text nor bytes.
+    Json,
+}
+
+/// What a task hands on.
+#[derive(Debug)]
+pub struct Payload {
+    kind: PayloadKind,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Memory(Vec<u8>),
+    /// A file without a name, its length in bytes, and all of it while somebody needs that.
+    File {
+        file: File,
+        length: u64,
+        loaded: Option<Vec<u8>>,
+    },
+}
+
+/// A payload as the next stage's function would want it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View<'a> {
+    /// UTF-8.
+    Text(&'a str),
+    /// Anything else.
+    Bytes(&'a [u8]),
+    /// A value's JSON.
+    Json(&'a [u8]),
+}
+
+impl Payload {
+    /// These bytes, from memory; a [`Collector`] takes those that may be many.
+    pub fn new(kind: PayloadKind, bytes: Vec<u8>) -> Self {
+        Self { kind, body: Body::Memory(bytes) }
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> PayloadKind {
+        self.kind
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> u64 {
+        match &self.body {
+            Body::Memory(bytes) => bytes.len() as u64,
+            Body::File { length, .. } => *length,
+        }
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads it into memory, for a stage that needs it there.
+    ///
+    /// # Errors
+    /// If its file cannot be read.
+    pub fn load(&mut self) -> io::Result<()> {
+        if let Body::File { file, length, loaded: loaded @ None } = &mut self.body {
+            let mut bytes = vec![0; *length as usize];
+            file.read_exact_at(&mut bytes, 0)?;
+            *loaded = Some(bytes);
+        }
+        Ok(())
+    }
+
+    /// Lets go of what [`Payload::load`] has read.
+    pub fn unload(&mut self) {
+        if let Body::File { loaded, .. } = &mut self.body {
+            *loaded = None;
+        }
+    }
+
+    /// Its bytes. Of one in a file, which was not [loaded](Self::load), there are none.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.body {
+            Body::Memory(bytes) => bytes,
+            Body::File { loaded, .. } => loaded.as_deref().unwrap_or_default(),
+        }
+    }
+
+    /// Its bytes as text, as a value, or as they are; to be [loaded](Self::load) before.
+    pub fn view(&self) -> View<'_> {
+        let bytes = self.bytes();
+        match self.kind {
+            PayloadKind::Json => View::Json(bytes),
+            PayloadKind::Bytes => std::str::from_utf8(bytes).map_or(View::Bytes(bytes), View::Text),
+        }
+    }
+
+    /// The path of its file, for who opens it while this payload lives; `None` if it is in memory.
+    pub fn path(&self) -> Option<String> {
+        match &self.body {
+            Body::Memory(_) => None,
+            Body::File { file, .. } => {
+                Some(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
+            }
+        }
+    }
+
+    /// Its file, opened anew to be read from its start; `None` if it is in memory.
+    ///
+    /// # Errors
+    /// If there are no descriptors left.
+    pub fn open(&self) -> io::Result<Option<File>> {
+        // Opened anew and not duplicated: whoever shares an offset reads where the other one has stopped.
+        match &self.body {
+            Body::Memory(_) => Ok(None),
+            Body::File { file, .. } => {
+                File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).map(Some)
+            }
+        }
+    }
+}
+
+/// Why there is no payload.
+#[derive(Debug)]
+pub enum NoPayload {
+    /// It is longer than this.
+    TooLong(ByteSize),
+    /// It could not be kept.
+    Io(io::Error),
+}
+
+impl fmt::Display for NoPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong(limit) => write!(
+                f,
+                "what it hands on is longer than `max_payload` of its stage, {limit}: set it higher"
+            ),
+            Self::Io(error) => {
+                write!(f, "failed to keep what it hands on: {}", crate::diagnostic::reason(error))
+            }
+        }
+    }
+}
+
+/// Gathers a payload of bytes as they come.
+#[derive(Debug)]
+pub struct Collector {
+    limit: ByteSize,
+    bytes: Vec<u8>,
+    file: Option<File>,
+    total: u64,
+    failed: Option<io::Error>,
+}
+
+impl Collector {
+    /// Takes up to `limit`.
+    pub fn new(limit: ByteSize) -> Self {
+        Self { limit, bytes: Vec::new(), file: None, total: 0, failed: None }
+    }
+
+    /// Takes the next bytes. What is beyond the limit is only counted.
+    pub fn add(&mut self, block: &[u8]) {
+        self.total += block.len() as u64;
+        if self.total > self.limit.bytes() || self.failed.is_some() {
+            self.bytes = Vec::new();
+            self.file = None;
+            return;
+        }
+        self.bytes.extend_from_slice(block);
+        if self.bytes.len() > IN_MEMORY
+            && let Err(error) = self.spill()
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    /// Moves what is in memory to the end of the file.
+    fn spill(&mut self) -> io::Result<()> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => tempfile::tempfile()?,
+        };
+        file.write_all(&self.bytes)?;
+        self.bytes.clear();
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Forgets what was gathered.
+    pub fn clear(&mut self) {
+        *self = Self::new(self.limit);
+    }
+
+    /// What was gathered; the collector is empty again.
+    ///
+    /// # Errors
+    /// If it is too long or could not be kept.
+    pub fn finish(&mut self) -> Result<Payload, NoPayload> {
+        let mut done = std::mem::replace(self, Self::new(self.limit));
+        if done.total > done.limit.bytes() {
+            return Err(NoPayload::TooLong(done.limit));
+        }
+        if done.file.is_some() && done.failed.is_none() {
+            done.failed = done.spill().err();
+        }
+        if let Some(error) = done.failed {
+            return Err(NoPayload::Io(error));
+        }
+        let body = match done.file {
+            Some(file) => Body::File { file, length: done.total, loaded: None },
+            None => Body::Memory(done.bytes),
+        };
+        Ok(Payload { kind: PayloadKind::Bytes, body })
+    }
+}
+
+/// The payload of `bytes` that are in memory already.
+///
+/// # Errors
+/// If they are more than `limit`, or cannot be kept.
+pub fn of_bytes(kind: PayloadKind, bytes: Vec<u8>, limit: ByteSize) -> Result<Payload, NoPayload> {
+    if bytes.len() <= IN_MEMORY && bytes.len() as u64 <= limit.bytes() {
+        return Ok(Payload::new(kind, bytes));
+    }
+    let mut collector = Collector::new(limit);
+    collector.add(&bytes);
+    Ok(Payload { kind, ..collector.finish()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    fn gathered(limit: u64, blocks: &[&[u8]]) -> Result<Payload, NoPayload> {
+        let mut collector = Collector::new(ByteSize::new(limit));
+        for block in blocks {
+            collector.add(block);
+        }
+        collector.finish()
+    }
+
+    #[test]
+    fn a_small_one_stays_in_memory() {
+        let payload = gathered(10, &[b"ab", b"", b"c"]).unwrap();
+        assert_eq!((payload.bytes(), payload.len()), (&b"abc"[..], 3));
+        assert_eq!(payload.view(), View::Text("abc"));
+        assert!(payload.open().unwrap().is_none() && payload.path().is_none());
+        assert!(gathered(10, &[]).unwrap().is_empty());
+        assert_eq!(gathered(10, &[b"\xff"]).unwrap().view(), View::Bytes(b"\xff"));
+    }
+
+    #[test]
+    fn a_large_one_waits_in_a_file() {
+        let block = vec![b'x'; IN_MEMORY];
+        let mut payload = gathered(1 << 30, &[&block, b"y", b"z"]).unwrap();
+        assert_eq!((payload.bytes(), payload.len()), (&b""[..], IN_MEMORY as u64 + 2));
+        for _ in 0..2 {
+            let mut text = String::new();
+            payload.open().unwrap().unwrap().read_to_string(&mut text).unwrap();
+            assert!(text.ends_with("xyz") && text.len() == IN_MEMORY + 2);
+        }
+        assert_eq!(std::fs::read(payload.path().unwrap()).unwrap().len(), IN_MEMORY + 2);
+        payload.load().unwrap();
+        assert!(payload.bytes().ends_with(b"xyz"));
+        payload.unload();
+        assert!(payload.bytes().is_empty() && payload.open().unwrap().is_some());
+    }
+
+    #[test]
+    fn too_long_is_said_with_the_way_out() {
+        let error = gathered(4, &[b"abc", b"de"]).unwrap_err().to_string();
+        assert!(error.contains("longer than `max_payload`") && error.contains("4B"), "{error}");
+        assert!(of_bytes(PayloadKind::Json, b"12345".to_vec(), ByteSize::new(4)).is_err());
+        let json = of_bytes(PayloadKind::Json, b"[1]".to_vec(), ByteSize::new(4)).unwrap();
+        assert_eq!(json.view(), View::Json(b"[1]"));
+    }
+}
