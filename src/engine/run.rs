@@ -243,7 +243,7 @@ fn finish(
         let held = live.watch.held_note().filter(|_| is_async);
         let reason = match &stage.name {
             Some(name) => format!("{name}: {model} {}, {reason}", slots.min(live.slots)),
-            None => reason.to_owned(),
+            None => reason,
         };
         let in_stage = |held: String| match &stage.name {
             Some(name) => format!("{name}: {held}"),

@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn lines_are_read() {
-        assert_eq!(scheduled("1500 500 3\n"), Duration::from_nanos(2000));
+        assert_eq!(scheduled("1500 500 3\n"), Duration::from_micros(2));
         assert_eq!(scheduled(""), Duration::ZERO);
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 5 6 0 100 20 0 1 0 99 4096 3 18446744073709551615";
         let (children, resident) = stat_fields(stat).unwrap();

@@ -133,6 +133,9 @@ pub struct Decision {
     pub concurrency: usize,
     /// Why, with the evidence.
     pub reason: String,
+    /// Whether it stands. One that was made before any task had ended is looked at again when one has: of what computes
+    /// at first, much may wait in the end.
+    pub is_final: bool,
 }
 
 impl Evidence {
@@ -147,7 +150,26 @@ impl Evidence {
             Work::Command => (Model::Threads, self.commands(share)),
             Work::Program | Work::Function { .. } => self.program(share)?,
         };
-        Some(Decision { model, concurrency, reason: self.reason(model, "") })
+        // More slots cannot be taken back, nor can a program's tasks be taken out of it.
+        let has_grown = match self.work {
+            Work::Command => concurrency > self.slots,
+            _ => model != Model::Processes,
+        };
+        let is_final = has_grown || self.ended > 0;
+        Some(Decision { model, concurrency, reason: self.reason(model, ""), is_final })
+    }
+
+    /// The same as `before`, or more slots of it, now that tasks have ended; `None`: none has.
+    pub fn confirm(&self, before: &Decision) -> Option<Decision> {
+        let share = self.share().or(self.of_ended()).filter(|_| self.ended > 0)?;
+        let is_short = self.task() < SHORT.as_secs_f64();
+        let concurrency = if is_short || share >= COMPUTES || self.set.is_some() {
+            before.concurrency
+        } else {
+            self.filling(share).max(before.concurrency)
+        };
+        let reason = self.reason(before.model, "");
+        Some(Decision { model: before.model, concurrency, reason, is_final: true })
     }
 
     /// What it came to, once all tasks have ended under the pilot.
@@ -157,7 +179,8 @@ impl Evidence {
             _ if self.ended == 0 => (Model::Sequential, ""),
             _ => (Model::Sequential, "done before another slot would have helped, "),
         };
-        Decision { model, concurrency: self.slots, reason: self.reason(model, but) }
+        let reason = self.reason(model, but);
+        Decision { model, concurrency: self.slots, reason, is_final: true }
     }
 
     /// The part of a task's time that is processor time, if that can be told: from tasks that have ended, or from one
@@ -224,7 +247,9 @@ impl Evidence {
         // Tasks are not divided: the last round takes as long as any.
         let in_slots = |slots: usize| (self.left() / slots as f64).ceil() * task;
         let mut options: Vec<(Model, usize, f64)> = Vec::new();
-        if let Work::Function { gil, coroutine } = self.work {
+        if let Work::Function { gil, coroutine } = self.work
+            && !(gil && share >= COMPUTES)
+        {
             let (model, slots) =
                 if coroutine { (Model::Async, COROUTINES) } else { (Model::Threads, THREADS) };
             let slots = self.at_most_left(self.set.unwrap_or(slots));
@@ -344,6 +369,9 @@ mod tests {
         let seen = |run, share, left| decided(&evidence(coroutine, (3, run, share), left));
         assert_eq!(seen(50.0, 0.01, Some(1000)), Some((Model::Async, 100)));
         assert_eq!(seen(50.0, 0.99, Some(1000)), Some((Model::Processes, 2)));
+        // What looks as if it waited a little does not wait enough for threads under the GIL.
+        let few = Evidence { startup: ms(300.0), ..looked(FUNCTION, 0.86, 32.0, Some(6)) };
+        assert_eq!(decided(&few), None);
         let free = Work::Function { gil: false, coroutine: false };
         let free = evidence(free, (3, 41.0, 0.97), Some(40));
         assert_eq!(decided(&free).map(|(model, _)| model), Some(Model::Threads));
@@ -359,6 +387,21 @@ mod tests {
         // Two that may be over before another interpreter has started, and then may not.
         assert_eq!(seen(1.0, 16.0, Some(2)), None);
         assert_eq!(seen(1.0, 100.0, Some(2)), Some((Model::Processes, 2)));
+    }
+
+    #[test]
+    fn what_was_decided_early_is_confirmed_or_grows() {
+        let early = looked(FUNCTION, 1.0, 16.0, Some(40)).decide().unwrap();
+        assert!(!early.is_final);
+        assert_eq!(looked(FUNCTION, 1.0, 30.0, Some(40)).confirm(&early), None);
+        let confirmed = |share, run| {
+            let evidence = evidence(FUNCTION, (1, run, share), Some(40));
+            let decision = evidence.confirm(&early).unwrap();
+            (decision.model, decision.concurrency, decision.is_final)
+        };
+        assert_eq!(confirmed(1.0, 50.0), (Model::Processes, 2, true));
+        assert_eq!(confirmed(0.25, 200.0), (Model::Processes, 8, true));
+        assert!(looked(FUNCTION, 0.0, 16.0, Some(40)).decide().unwrap().is_final);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -38,7 +38,7 @@ pub struct Pilot {
     tasks: Option<u64>,
     tally: Mutex<Tally>,
     is_over: AtomicBool,
-    decision: OnceLock<Decision>,
+    decision: Mutex<Option<Decision>>,
     /// More slots are to join the pilot's own loop.
     joins: Notify,
 }
@@ -95,20 +95,20 @@ impl Pilot {
             tasks,
             tally: Mutex::new(tally),
             is_over: AtomicBool::new(false),
-            decision: OnceLock::new(),
+            decision: Mutex::default(),
             joins: Notify::new(),
         }
     }
 
     /// What it has come to.
-    pub fn decision(&self) -> Option<&Decision> {
-        self.decision.get()
+    pub fn decision(&self) -> Option<Decision> {
+        self.decision.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ready when it is decided; the slots of the pilot's own loop wait for it to be more.
-    pub async fn decided(&self) -> &Decision {
+    /// Ready when it is decided for good; the slots of the pilot's own loop wait for it to be more.
+    pub async fn decided(&self) -> Decision {
         loop {
-            if let Some(decision) = self.decision.get() {
+            if let Some(decision) = self.decision().filter(|decision| decision.is_final) {
                 return decision;
             }
             self.joins.notified().await;
@@ -121,13 +121,15 @@ impl Pilot {
     }
 
     /// The worker of a slot is there, after `startup`.
-    pub fn ready(&self, worker: &Placed, startup: Duration) {
+    pub fn ready(&self, worker: &Placed, mut startup: Duration) {
         let mut tally = self.lock();
-        tally.startup = tally.startup.max(startup);
         if let Some(interpreter) = worker.interpreter() {
             tally.facts = interpreter.facts().cloned();
             tally.pid = Some(interpreter.pid());
+            // Without what it took to find the interpreter, which is done once.
+            startup = interpreter.startup();
         }
+        tally.startup = tally.startup.max(startup);
     }
 
     /// The slot with this number begins to run something.
@@ -160,18 +162,37 @@ impl Pilot {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Watches until there is a decision, or until the slots of the pilot have `ended`, with all that there was to do.
-    pub(super) fn watch(&self, run: &Run, index: usize, ended: &Receiver<()>) -> &Decision {
+    /// Watches until it is decided for good, or until the slots of the pilot have `ended`, with all that there was to
+    /// do. `grow` is told whatever is decided on the way.
+    pub(super) fn watch(
+        &self,
+        run: &Run,
+        index: usize,
+        ended: &Receiver<()>,
+        mut grow: impl FnMut(&Decision),
+    ) {
         let mut pause = FIRST_LOOK;
         loop {
             let is_over = ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
+            if !is_over && self.lock().startup.is_zero() {
+                continue; // the first look has to be at the beginning
+            }
             let evidence = self.evidence(run, index);
-            let decision = if is_over { Some(evidence.conclude()) } else { evidence.decide() };
+            let decision = match (self.decision(), is_over) {
+                (None, false) => evidence.decide(),
+                (None, true) => Some(evidence.conclude()),
+                (Some(before), false) => evidence.confirm(&before),
+                (Some(before), true) => Some(Decision { is_final: true, ..before }),
+            };
             if let Some(decision) = decision {
-                self.is_over.store(true, Ordering::Relaxed);
-                let decision = self.decision.get_or_init(|| decision);
-                self.joins.notify_one();
-                return decision;
+                *self.decision.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(decision.clone());
+                grow(&decision);
+                if decision.is_final {
+                    self.is_over.store(true, Ordering::Relaxed);
+                    self.joins.notify_one();
+                    return;
+                }
             }
             pause = (pause * 5 / 4).min(LAST_LOOK);
         }

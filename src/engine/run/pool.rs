@@ -69,19 +69,28 @@ fn run_pilot(run: &Arc<Run>, index: usize, pilot: &Pilot) -> io::Result<()> {
             let lane = |range| run_lane(run, index, role, range);
             model::run(stage.model, pilot.slots, nature, &lane)
         })?;
-        let decision = pilot.watch(run, index, &ended);
-        live.meter.iter().for_each(|meter| meter.resize(decision.concurrency));
-        let others = decision.concurrency.saturating_sub(pilot.slots);
-        let joined = if others == 0 || joins(nature, decision.model) {
-            Ok(())
-        } else {
-            let lane = |range: Range<usize>| {
-                let range = range.start + pilot.slots..range.end + pilot.slots;
-                run_lane(run, index, Role::Of(decision.model), range);
-            };
-            model::run(decision.model, others, nature, &lane)
-        };
-        first.join().unwrap_or_else(|panic| resume_unwind(panic)).and(joined)
+        let mut slots = pilot.slots;
+        let mut joined = Vec::new();
+        pilot.watch(run, index, &ended, |decision| {
+            live.meter.iter().for_each(|meter| meter.resize(decision.concurrency));
+            let (model, from) = (decision.model, slots);
+            slots = slots.max(decision.concurrency);
+            if slots == from || joins(nature, model) {
+                return;
+            }
+            let more =
+                thread::Builder::new().name("others".into()).spawn_scoped(scope, move || {
+                    let lane = |range: Range<usize>| {
+                        let range = from + range.start..from + range.end;
+                        run_lane(run, index, Role::Of(model), range);
+                    };
+                    model::run(model, slots - from, nature, &lane)
+                });
+            // Should the system give no more threads, those that there are do the work.
+            joined.extend(more);
+        });
+        let mut all = joined.into_iter().chain([first]);
+        all.try_for_each(|ran| ran.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
 }
 

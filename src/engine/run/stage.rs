@@ -40,10 +40,10 @@ impl StageRun {
     }
 
     /// Who runs its slots, how many there are, and why: as it is planned, or as the pilot has decided.
-    pub fn settled<'a>(&'a self, stage: &'a Stage) -> (Model, usize, &'a str) {
+    pub fn settled(&self, stage: &Stage) -> (Model, usize, String) {
         match self.pilot.as_ref().and_then(Pilot::decision) {
-            Some(decision) => (decision.model, decision.concurrency, &decision.reason),
-            None => (stage.model, stage.concurrency, &stage.reason),
+            Some(decision) => (decision.model, decision.concurrency, decision.reason),
+            None => (stage.model, stage.concurrency, stage.reason.clone()),
         }
     }
 

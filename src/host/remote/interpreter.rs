@@ -18,6 +18,7 @@ use serde::Deserialize;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, RwLock};
 
+use crate::engine::clock::Moment;
 use crate::host::launcher::Launcher;
 use crate::host::remote::life::{Life, Program, WorkerEnds, patiently};
 use crate::host::remote::process::{Lane, Process};
@@ -62,6 +63,7 @@ pub struct Interpreter {
     pub turn: RwLock<()>,
     members: Cell<usize>,
     starts: Cell<u32>,
+    startup: Cell<Duration>,
     peak_rss: Cell<Option<u64>>,
 }
 
@@ -99,6 +101,7 @@ impl Interpreter {
             turn: RwLock::default(),
             members: Cell::default(),
             starts: Cell::default(),
+            startup: Cell::default(),
             peak_rss: Cell::default(),
         })
     }
@@ -170,7 +173,13 @@ impl Interpreter {
         }
     }
 
+    /// How long the last one took to be ready.
+    pub fn startup(&self) -> Duration {
+        self.startup.get()
+    }
+
     async fn start(&self) -> io::Result<Running> {
+        let began = Moment::now();
         self.starts.update(|starts| starts + 1);
         let mut worker = File::from(memfd_create("runner-worker.py", MemfdFlags::CLOEXEC)?);
         worker.write_all(WORKER.as_bytes())?;
@@ -188,6 +197,7 @@ impl Interpreter {
         }
         match running.hear().await? {
             Said::Ready(facts) => {
+                self.startup.set(began.elapsed());
                 self.pid.store(facts.pid, Ordering::Relaxed);
                 let _ = self.facts.set(facts);
                 Ok(running)
