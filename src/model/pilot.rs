@@ -37,6 +37,10 @@ const COMPUTES: f64 = 0.75;
 const SHORT: Duration = Duration::from_millis(5);
 /// Another model has to be expected to save this part of the time.
 const WORTH: f64 = 0.05;
+/// Less than this part of the machine is nothing to make use of.
+const IDLE: f64 = 0.1;
+/// What it takes a slot to join a program, in seconds.
+const JOIN: f64 = 2e-4;
 /// What threads lose to the GIL besides, as part of the processor time.
 const CONTENTION: f64 = 1.1;
 /// Slots for work that waits.
@@ -120,6 +124,8 @@ pub struct Evidence {
     pub most: usize,
     /// The concurrency that the user has set.
     pub set: Option<usize>,
+    /// The part of the machine's processor time that nobody has used meanwhile, if that can be told.
+    pub idle: Option<f64>,
     /// How many processes like those that run fit into the memory that is available.
     pub room: Option<usize>,
 }
@@ -163,11 +169,12 @@ impl Evidence {
     pub fn confirm(&self, before: &Decision) -> Option<Decision> {
         let share = self.share().or(self.of_ended()).filter(|_| self.ended > 0)?;
         let is_short = self.task() < SHORT.as_secs_f64();
-        let concurrency = if is_short || share >= COMPUTES || self.set.is_some() {
-            before.concurrency
-        } else {
-            self.filling(share).max(before.concurrency)
+        let concurrency = match self.work {
+            Work::Command => self.commands(share),
+            _ if is_short || share >= COMPUTES || self.set.is_some() => before.concurrency,
+            _ => self.filling(share),
         };
+        let concurrency = concurrency.max(before.concurrency);
         let reason = self.reason(before.model, "");
         Some(Decision { model: before.model, concurrency, reason, is_final: true })
     }
@@ -237,7 +244,10 @@ impl Evidence {
 
     fn commands(&self, share: f64) -> usize {
         let is_short = self.task() < SHORT.as_secs_f64();
-        if is_short || share >= COMPUTES { self.slots } else { self.filling(share).max(self.slots) }
+        // On a machine that is busy with other things, what computes gets less of it and looks as if it waited.
+        let is_crowded = share >= WAITS && self.idle.is_some_and(|idle| idle < IDLE);
+        let computes = is_short || is_crowded || share >= COMPUTES;
+        if computes { self.slots } else { self.filling(share).max(self.slots) }
     }
 
     /// The model and the slots that are expected to be done first; `None` if that is the one slot that there is.
@@ -258,7 +268,7 @@ impl Evidence {
                 (false, true) => alone * share * CONTENTION,
                 (false, false) => alone * share / cores,
             };
-            options.push((model, slots, in_slots(slots).max(bound)));
+            options.push((model, slots, JOIN * slots as f64 + in_slots(slots).max(bound)));
         }
         let computes = share >= COMPUTES || task < SHORT.as_secs_f64();
         let slots = if computes { self.cores } else { self.filling(share) };
@@ -340,6 +350,7 @@ mod tests {
             slots: if work == Work::Command { 2 } else { 1 },
             most: 100,
             set: None,
+            idle: None,
             room: None,
         }
     }
@@ -419,6 +430,9 @@ mod tests {
         assert_eq!(seen(200.0, 0.01, Some(3)), Some((Model::Threads, 3)));
         assert_eq!(seen(200.0, 0.5, Some(20)), Some((Model::Threads, 4)));
         assert_eq!(seen(1.0, 0.4, Some(1000)), Some((Model::Threads, 2)));
+        let crowded =
+            Evidence { idle: Some(0.0), ..evidence(Work::Command, (4, 200.0, 0.5), None) };
+        assert_eq!(decided(&crowded), Some((Model::Threads, 2)));
         let crowded = Evidence { room: Some(5), ..evidence(Work::Command, (4, 200.0, 0.0), None) };
         assert_eq!(decided(&crowded), Some((Model::Threads, 5)));
         assert_eq!(decided(&looked(Work::Command, 0.0, 30.0, None)), None);

@@ -36,6 +36,8 @@ pub struct Pilot {
     /// The most that there may be.
     most: usize,
     tasks: Option<u64>,
+    /// The machine's idle time, and all of it, when the pilot was made.
+    idle: Option<(u64, u64)>,
     tally: Mutex<Tally>,
     is_over: AtomicBool,
     decision: Mutex<Option<Decision>>,
@@ -93,6 +95,7 @@ impl Pilot {
             slots,
             most,
             tasks,
+            idle: usage::idle(),
             tally: Mutex::new(tally),
             is_over: AtomicBool::new(false),
             decision: Mutex::default(),
@@ -223,6 +226,10 @@ impl Pilot {
             slots: self.slots,
             most: self.most,
             set: self.plan.set,
+            idle: self.idle.zip(usage::idle()).and_then(|(before, now)| {
+                let all = now.1.saturating_sub(before.1);
+                (all > 0).then(|| now.0.saturating_sub(before.0) as f64 / all as f64)
+            }),
             room,
         }
     }
