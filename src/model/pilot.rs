@@ -22,11 +22,13 @@ use super::Model;
 use crate::workload::Nature;
 
 /// A task that has run for so long tells something before its end.
-pub const LOOK: Duration = Duration::from_millis(15);
+const LOOK: Duration = Duration::from_millis(15);
+/// Who writes a coroutine says that it waits: less is enough to believe it.
+const LOOK_AT_COROUTINE: Duration = Duration::from_millis(5);
 /// Commands are given longer: many read and wait before they compute.
-pub const LOOK_AT_COMMAND: Duration = Duration::from_millis(50);
+const LOOK_AT_COMMAND: Duration = Duration::from_millis(50);
 /// From here on, where no model can be told, the cores are used all the same.
-pub const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(500);
 /// So many tasks have to end, and to have run for so long together, before their ends tell something.
 const ENOUGH_TASKS: u64 = 3;
 const ENOUGH_RUN: Duration = Duration::from_millis(3);
@@ -86,7 +88,11 @@ pub fn first_slots(nature: Nature, cores: usize) -> usize {
 
 impl Work {
     fn look(self) -> Duration {
-        if self == Work::Command { LOOK_AT_COMMAND } else { LOOK }
+        match self {
+            Work::Command => LOOK_AT_COMMAND,
+            Work::Function { coroutine: true, .. } => LOOK_AT_COROUTINE,
+            Work::Function { .. } | Work::Program => LOOK,
+        }
     }
 }
 

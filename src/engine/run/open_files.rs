@@ -46,11 +46,12 @@ impl OpenFiles {
     }
 }
 
-/// How many slots of `stage` half of the limit allows: other stages and jobs need some, too.
-pub(super) fn slots(stage: &Stage) -> usize {
+/// How many slots of `stage` its share of half of what the limit leaves allows: other stages and jobs need some, too.
+pub(super) fn slots(job: &Job, stage: &Stage) -> usize {
     let of_a_slot = place::open_files(stage).max(1) as u64;
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let allowed = (limit / 2).saturating_sub(OF_THE_RUNNER as u64) / of_a_slot;
+    let free = limit.saturating_sub((NEEDED.load(Ordering::SeqCst) + OF_THE_RUNNER) as u64);
+    let allowed = free / 2 / job.stages.len() as u64 / of_a_slot;
     usize::try_from(allowed).unwrap_or(usize::MAX)
 }
 

@@ -66,7 +66,7 @@ pub(super) fn slots(job: &Job, stage: &Stage) -> usize {
     let tasks = job.inputs.tasks().map_or(usize::MAX, |tasks| tasks.max(1) as usize);
     let slots = stage.concurrency.min(tasks);
     match stage.pilot {
-        Some(pilot::Plan { set: None }) => slots.min(open_files::slots(stage).max(cores())),
+        Some(pilot::Plan { set: None }) => slots.min(open_files::slots(job, stage).max(cores())),
         _ => slots,
     }
 }
