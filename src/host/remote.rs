@@ -7,7 +7,10 @@
 mod flight;
 mod interpreter;
 mod life;
+mod look;
 mod process;
+mod settle;
+mod source;
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,23 +18,22 @@ use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::engine::attempt::{Attempt, Stop};
-use crate::engine::cancel::Level;
 use crate::engine::clock::Moment;
-use crate::engine::task::{Outcome, Status, Task};
+use crate::engine::task::{Outcome, Task};
 use crate::host::launcher::Launcher;
-use crate::host::page::Running;
-use crate::host::protocol::{self, Reply, Work};
-use crate::job::{ByteSize, Column, Stage, Values};
+use crate::host::protocol::Work;
+use crate::job::{ByteSize, Column, Stage};
 use crate::workload::python::{self, Facts};
-use crate::workload::{Workload, compute, http, sleep};
+use crate::workload::{Workload, http};
 
 use flight::{Flight, Pace, Settle};
 pub use interpreter::Interpreter;
 use life::Program;
 use process::{Event, Process};
+use settle::crashed;
+use source::{Argument, Source};
 
 /// What became of a task that was handed to a worker.
 #[expect(
@@ -46,14 +48,6 @@ pub enum Verdict {
     Requeue,
 }
 
-/// While tasks wait behind another, the page is looked at this often: a long one is noticed after [`Pace::LONG`] and
-/// this, under 10 ms.
-const LOOK: Duration = Duration::from_millis(3);
-/// What a worker stores in the page the runner sees at once, if both use the atomics of the page. Python has none: what
-/// it has stored is there this much later at the latest, since no processor keeps it for so long.
-const SETTLED: Duration = Duration::from_millis(1);
-/// How long a coroutine may take to give up what it does, once it was asked to.
-const PATIENCE: Duration = Duration::from_millis(500);
 /// Workers that die this often in a row, and nothing comes of it, will not do better.
 const MAX_BARREN: u32 = 3;
 
@@ -79,35 +73,6 @@ pub struct Remote {
     /// Buffers that are kept.
     arg: Vec<u8>,
     journal: Vec<u8>,
-}
-
-/// Where its processes come from.
-#[derive(Debug)]
-enum Source {
-    /// This program, once more.
-    Own { launcher: Arc<Launcher>, program: Program, work: Work },
-    /// An interpreter, which others may use too.
-    Python(Rc<Interpreter>),
-}
-
-/// What makes a task's argument.
-#[derive(Debug)]
-enum Argument {
-    Compute(compute::Spec),
-    Http(Box<http::Spec>),
-    Sleep(sleep::Spec),
-    Python(Arc<python::Spec>),
-}
-
-impl Argument {
-    fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
-        match self {
-            Self::Compute(spec) => spec.render(values, out),
-            Self::Http(spec) => spec.render(values, out),
-            Self::Sleep(spec) => spec.render(values, out),
-            Self::Python(spec) => spec.render(values, out),
-        }
-    }
 }
 
 /// Why a worker process is ended by the runner.
@@ -220,7 +185,7 @@ impl Remote {
     /// Runs every task of `batch` and settles each, exactly once.
     ///
     /// # Errors
-    /// If no process can be kept alive to run tasks. What was left of the batch has been settled as crashed.
+    /// If no process can be kept alive to run tasks. What was left of the batch has been settled all the same.
     pub async fn run(
         &mut self,
         batch: &mut VecDeque<Task>,
@@ -236,15 +201,19 @@ impl Remote {
             return self.run_batch(batch, attempt, settle).await;
         };
         while let Some(first) = batch.front() {
-            if first.is_suspect {
+            let ran = if first.is_suspect {
                 let mut alone = batch.drain(..1).collect();
                 let _turn = interpreter.turn.write().await;
-                self.run_batch(&mut alone, attempt, settle).await?;
+                self.run_batch(&mut alone, attempt, settle).await
             } else {
                 let others = batch.iter().position(|task| task.is_suspect).unwrap_or(batch.len());
                 let mut together = batch.drain(..others).collect();
                 let _turn = interpreter.turn.read().await;
-                self.run_batch(&mut together, attempt, settle).await?;
+                self.run_batch(&mut together, attempt, settle).await
+            };
+            if ran.is_err() {
+                batch.drain(..).for_each(|task| settle(task, Verdict::Requeue));
+                return ran;
             }
         }
         Ok(())
@@ -343,7 +312,7 @@ impl Remote {
     fn send(&mut self, batch: &mut VecDeque<Task>, attempt: &Attempt<'_>) {
         let Some(process) = &mut self.process else { return };
         let lines = process.new_lines();
-        let is_json = matches!(self.argument, Argument::Python(_));
+        let is_json = self.argument.is_json();
         for task in batch.drain(..) {
             self.arg.clear();
             let values = attempt.of(&task).values(&task);
@@ -411,206 +380,6 @@ impl Remote {
         }
         None
     }
-
-    /// When to look at the page next, if at all.
-    fn pause(&self, attempt: &Attempt<'_>) -> Option<Duration> {
-        if self.flight.len() > 1 {
-            let is_settling = self.barrier.is_some_and(|(seq, _)| seq == self.flight.next());
-            return Some(if is_settling { SETTLED } else { LOOK });
-        }
-        if self.asked.is_some_and(|(seq, _)| self.flight.is_open(seq)) {
-            return Some(LOOK);
-        }
-        let timeout = attempt.timeout?;
-        Some(match self.running() {
-            Some(running) => {
-                (running.since + timeout).since(Moment::now()) + Duration::from_micros(1)
-            }
-            None => LOOK,
-        })
-    }
-
-    /// The task that the worker runs now, if it is not settled yet.
-    fn running(&self) -> Option<Running> {
-        let running = self.process.as_ref()?.page.running()?;
-        self.flight.is_open(running.seq).then_some(running)
-    }
-
-    /// Looks at the page: settles what the worker has not sent yet, takes back what waits behind a long task, and
-    /// finds out whether a timeout is due.
-    fn look(&mut self, attempt: &Attempt<'_>, settle: &mut Settle<'_>) -> Option<Why> {
-        if let Err(broken) = self.settle_journal(attempt, settle) {
-            return Some(Why::Broken(broken));
-        }
-        let running = self.running()?;
-        let run = running.since.elapsed();
-        if attempt.timeout.is_some_and(|timeout| run > timeout) && !self.gives_up(running.seq) {
-            return Some(Why::Stop(Stop::Timeout, running.seq));
-        }
-        let stopping = attempt.cancel.level() >= Level::Drain;
-        if self.flight.len() > 1 && (stopping || run > Pace::LONG) {
-            self.take_back(settle);
-        }
-        None
-    }
-
-    /// Whether a task may still give up by itself; asks it to, the first time.
-    fn gives_up(&mut self, seq: u64) -> bool {
-        if !self.interpreter().is_some_and(|interpreter| interpreter.can_cancel()) {
-            return false;
-        }
-        match self.asked {
-            Some((asked, since)) if asked == seq => since.elapsed() < PATIENCE,
-            _ => {
-                self.asked = Some((seq, Moment::now()));
-                if let Some(process) = &mut self.process {
-                    process.cancel(seq);
-                }
-                true
-            }
-        }
-    }
-
-    /// Takes back what waits behind the task that runs.
-    fn take_back(&mut self, settle: &mut Settle<'_>) {
-        let Some(process) = &self.process else { return };
-        let next = self.flight.next();
-        let settled =
-            if matches!(self.source, Source::Own { .. }) { Duration::ZERO } else { SETTLED };
-        let now = Moment::now();
-        let since = match self.barrier {
-            Some((seq, since)) if seq == next => since,
-            _ => now,
-        };
-        let current = process.page.take_back(next);
-        self.barrier = Some((next, since));
-        if now.since(since) < settled {
-            return; // the next look sees what is running for certain
-        }
-        if current != 0 {
-            self.flight.requeue_from(current + 1, settle);
-        }
-        self.pace.back_to_one();
-    }
-
-    /// Settles the answers that came through the pipe. The error says what else came.
-    fn settle_received(
-        &mut self,
-        attempt: &Attempt<'_>,
-        settle: &mut Settle<'_>,
-    ) -> Result<(), String> {
-        let Some(process) = &mut self.process else { return Ok(()) };
-        process.drain_lines(|line| {
-            let reply = read_reply(line, attempt)?;
-            if let Some(run) = self.flight.accept(reply, settle) {
-                self.pace.took(run);
-                self.fruitful = true;
-            }
-            Ok(())
-        })
-    }
-
-    /// Settles the answers that are in the journal.
-    fn settle_journal(
-        &mut self,
-        attempt: &Attempt<'_>,
-        settle: &mut Settle<'_>,
-    ) -> Result<(), String> {
-        let Some(process) = &mut self.process else { return Ok(()) };
-        self.journal.clear();
-        process.page.read_journal(&mut self.journal);
-        for line in self.journal.split_inclusive(|&byte| byte == b'\n') {
-            let reply = read_reply(line, attempt)?;
-            if let Some(run) = self.flight.accept(reply, settle) {
-                self.pace.took(run);
-                self.fruitful = true;
-            }
-        }
-        Ok(())
-    }
-
-    /// Settles all that a dead process leaves: what it had done, what it was running, and what it had not started.
-    async fn bury(
-        &mut self,
-        ended: &str,
-        why: Option<&Why>,
-        attempt: &Attempt<'_>,
-        settle: &mut Settle<'_>,
-    ) -> io::Result<()> {
-        // Half an answer at the end of the pipe is no line, and whole in the journal.
-        let _ = self.settle_received(attempt, settle);
-        let _ = self.settle_journal(attempt, settle);
-        let running = self.running();
-        let Some(process) = self.process.take() else { return Ok(()) };
-        self.pace.back_to_one();
-        let obituary = match why {
-            Some(Why::Broken(error)) => error.clone(),
-            _ => format!("the worker process died: {}", process.life.obituary(ended)),
-        };
-        let all = process.life.inquest.report(running.is_some()).await;
-        if let Some(running) = running {
-            if why.is_some() || (all == 1 && !process.life.was_killed()) {
-                self.settle_running(running, why, &obituary, attempt, settle);
-            } else if !process.life.was_killed() {
-                self.flight.suspect(running.seq);
-            }
-        }
-        if self.fruitful || all > 0 || matches!(why, Some(Why::Stop(..))) {
-            self.barren = 0;
-        } else {
-            self.barren += 1;
-            if self.barren == MAX_BARREN {
-                self.flight.finish_all(|| crashed(None, &obituary), settle);
-                return Err(io::Error::other(format!("{MAX_BARREN} in a row, {obituary}")));
-            }
-        }
-        self.flight.requeue_from(0, settle);
-        Ok(())
-    }
-
-    /// Settles the task that a process was running when it ended.
-    fn settle_running(
-        &mut self,
-        running: Running,
-        why: Option<&Why>,
-        obituary: &str,
-        attempt: &Attempt<'_>,
-        settle: &mut Settle<'_>,
-    ) {
-        let outcome = match why {
-            // The one that was too long has ended after all, and the next had started: that one is not to blame.
-            Some(Why::Stop(Stop::Timeout, late)) if *late != running.seq => return,
-            // It is requeued with all that it had not started.
-            Some(Why::Stop(Stop::Evicted, _)) => return,
-            Some(Why::Stop(stop, _)) => {
-                let mut outcome =
-                    Outcome::new(stop.status(), running.since, running.since.elapsed());
-                outcome.error = stop.words(attempt.timeout);
-                outcome
-            }
-            Some(Why::Broken(_)) | None => {
-                Outcome { workers_lost: 1, ..crashed(Some(running), obituary) }
-            }
-        };
-        self.fruitful = true;
-        self.flight.finish(running.seq, outcome, settle);
-    }
-}
-
-/// Reads an answer; a task that has given up has done so for its time limit.
-fn read_reply(line: &[u8], attempt: &Attempt<'_>) -> Result<Reply, String> {
-    let mut reply = protocol::read_reply(line).map_err(|error| error.to_string())?;
-    if let Reply::Cancelled(_, outcome) = &mut reply {
-        outcome.status = Status::Timeout;
-        outcome.error = Stop::Timeout.words(attempt.timeout);
-    }
-    Ok(reply)
-}
-
-fn crashed(running: Option<Running>, error: &str) -> Outcome {
-    let started = running.map_or_else(Moment::now, |running| running.since);
-    let run = running.map_or(Duration::ZERO, |running| running.since.elapsed());
-    Outcome { error: error.into(), ..Outcome::new(Status::Crashed, started, run) }
 }
 
 #[cfg(test)]

@@ -538,16 +538,36 @@ def to_bytes(value):
     return os.fsencode(value) if isinstance(value, str) else value
 
 
+def to_data(value):
+    """What a stage has handed on: text, or bytes if it is none."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return os.fsencode(value)
+    return value
+
+
 def make_call(function, hello):
     """Calls the function with what a request has."""
+    places, names = hello["payloads"]
     if hello["single"]:
+        convert = to_bytes if hello["as_bytes"] else to_data if places else None
+        return function if convert is None else lambda item: function(convert(item))
+
+    def call(item):
+        args, kwargs = item
         if hello["as_bytes"]:
-            return lambda item: function(to_bytes(item))
-        return function
-    if hello["as_bytes"]:
-        return lambda item: function(
-            *map(to_bytes, item[0]), **{key: to_bytes(value) for key, value in item[1].items()}
-        )
+            args = [to_bytes(value) for value in args]
+            kwargs = {key: to_bytes(value) for key, value in kwargs.items()}
+        for place in places:
+            args[place] = to_data(args[place])
+        for name in names:
+            kwargs[name] = to_data(kwargs[name])
+        return function(*args, **kwargs)
+
+    if hello["as_bytes"] or places or names:
+        return call
     return lambda item: function(*item[0], **item[1])
 
 

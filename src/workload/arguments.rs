@@ -16,8 +16,9 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Reads `args` and `kwargs`. If the table has neither: what the stage before has handed on is the one
-    /// argument; in the first stage the single input is, or the fields of a record are keyword arguments. `None` if there was a mistake, which has been noted.
+    /// Reads `args` and `kwargs`. If the table has neither: what the stage before has handed on is the one argument; in
+    /// the first stage the single input is, or the fields of a record are keyword arguments. `None` if there was a
+    /// mistake, which has been noted.
     pub fn read(table: &mut Table<'_>, not_finite: NotFinite, plan: &Planner<'_>) -> Option<Self> {
         let args = table.value_templates("args", not_finite, plan);
         let kwargs = table.value_template_map("kwargs", not_finite, plan);
@@ -68,6 +69,14 @@ impl Arguments {
     /// The names of the keyword arguments.
     pub fn kwargs(&self) -> impl Iterator<Item = &str> {
         self.kwargs.iter().map(|(name, _)| &**name)
+    }
+
+    /// Which arguments are what the stage before has handed on: by number, from 0, and by name.
+    pub fn payloads(&self) -> (Vec<usize>, Vec<&str>) {
+        let is_payload = |value: &ValueTemplate| matches!(value, ValueTemplate::Payload);
+        let args = self.args.iter().enumerate().filter(|(_, value)| is_payload(value));
+        let kwargs = self.kwargs.iter().filter(|(_, value)| is_payload(value));
+        (args.map(|(index, _)| index).collect(), kwargs.map(|(name, _)| &**name).collect())
     }
 
     /// Appends the JSON of the first argument; all that there is, if it [is the sole one](Self::is_sole).

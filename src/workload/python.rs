@@ -117,6 +117,8 @@ struct Greeting<'a> {
     as_bytes: bool,
     args: usize,
     kwargs: Vec<&'a str>,
+    /// Arguments that are bytes where they are no text.
+    payloads: (Vec<usize>, Vec<&'a str>),
 }
 
 /// Reads `[workload.python]`; every mistake is reported at its place.
@@ -325,6 +327,7 @@ impl Spec {
             as_bytes: self.as_bytes,
             args: self.arguments.args(),
             kwargs: self.arguments.kwargs().collect(),
+            payloads: self.arguments.payloads(),
         };
         serde_json::to_vec(&greeting).expect("strings and numbers are JSON")
     }

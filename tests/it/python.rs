@@ -220,7 +220,7 @@ fn the_examples_run() {
     };
     for file in ["downloads.toml", "downloads.py"] {
         let source = std::fs::read_to_string(test.folder().join(file)).unwrap();
-        test = test.file(file, source.replace("18476", &port));
+        test = test.file(file, source.replace("18477", &port));
     }
     assert!(count >= 4);
     test.run().exit(0);

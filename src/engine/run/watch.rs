@@ -81,7 +81,7 @@ impl Watch {
         let longest = Duration::from_nanos(self.longest_nanos.load(Ordering::Relaxed));
         (held >= WORTH_SAYING).then(|| {
             format!(
-                "tasks that compute held the event loop for {:.3} s, {:.3} s at the longest",
+                "tasks held the event loop for {:.3} s, {:.3} s at the longest",
                 held.as_secs_f64(),
                 longest.as_secs_f64()
             )

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use std::time::Duration;
+
 use super::*;
-use crate::engine::cancel::{Cancel, Cause};
+use crate::engine::cancel::{Cancel, Cause, Level};
 use crate::host::launcher::testing;
 use crate::host::serve;
 use crate::job::{Fields, Scope, Template};
 use crate::workload::compute::Function;
+use crate::workload::{compute, sleep};
 
 const ENTRY: &str = "RUNNER_TEST_IS_WORKER";
 

@@ -153,3 +153,24 @@ def work(x):
         );
     }
 }
+
+#[test]
+fn a_stage_hands_values_and_bytes_to_a_function() {
+    let module = "
+def work(data, n=0): return [type(data).__name__, len(data), n]
+async def fetch(n): return {'n': n, 'big': 10 ** 30}
+def use(d): return d['n'] + d['big']";
+    let text = "[inputs]\nvalues = ['abc', '\\377\\376']\n\
+        [[stages]]\nname = 'make'\n[stages.workload.command]\nargv = ['printf', '{input}']\n\
+        [[stages]]\nname = 'measure'\n[stages.workload.python]\nfunction = 'mine:work'\n";
+    for rest in ["", "args = ['{payload}', 0]", "args = ['{payload}']\nkwargs = { n = 0 }"] {
+        let ran = TestJob::new(&format!("{text}{rest}")).file("mine.py", module).run();
+        ran.exit(0).rows("result", &[r#"["str",3,0]"#, r#"["bytes",2,0]"#]);
+    }
+    let text = "[inputs]\nvalues = [1, 2]\n\
+        [[stages]]\nname = 'fetch'\nmodel = 'async'\n[stages.workload.python]\nfunction = 'mine:fetch'\n\
+        [[stages]]\nname = 'use'\nmodel = 'processes'\n[stages.workload.python]\nfunction = 'mine:use'\n";
+    let ran = TestJob::new(text).file("mine.py", module).run();
+    let big = |n| format!("100000000000000000000000000000{n}");
+    ran.exit(0).rows("result", &[&big(1), &big(2)]);
+}

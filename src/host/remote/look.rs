@@ -1,0 +1,103 @@
+//! Looking at the page while tasks are in flight: what runs now, whether its time is up, and what waits behind it.
+
+use std::time::Duration;
+
+use super::flight::{Pace, Settle};
+use super::source::Source;
+use super::{Remote, Why};
+use crate::engine::attempt::{Attempt, Stop};
+use crate::engine::cancel::Level;
+use crate::engine::clock::Moment;
+use crate::host::page::Running;
+
+/// While tasks wait behind another, the page is looked at this often: a long one is noticed after [`Pace::LONG`] and
+/// this, under 10 ms.
+const LOOK: Duration = Duration::from_millis(3);
+/// What a worker stores in the page the runner sees at once, if both use the atomics of the page. Python has none: what
+/// it has stored is there this much later at the latest, since no processor keeps it for so long.
+const SETTLED: Duration = Duration::from_millis(1);
+/// How long a coroutine may take to give up what it does, once it was asked to.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+impl Remote {
+    /// When to look at the page next, if at all.
+    pub(super) fn pause(&self, attempt: &Attempt<'_>) -> Option<Duration> {
+        if self.flight.len() > 1 {
+            let is_settling = self.barrier.is_some_and(|(seq, _)| seq == self.flight.next());
+            return Some(if is_settling { SETTLED } else { LOOK });
+        }
+        if self.asked.is_some_and(|(seq, _)| self.flight.is_open(seq)) {
+            return Some(LOOK);
+        }
+        let timeout = attempt.timeout?;
+        Some(match self.running() {
+            Some(running) => {
+                (running.since + timeout).since(Moment::now()) + Duration::from_micros(1)
+            }
+            None => LOOK,
+        })
+    }
+
+    /// The task that the worker runs now, if it is not settled yet.
+    pub(super) fn running(&self) -> Option<Running> {
+        let running = self.process.as_ref()?.page.running()?;
+        self.flight.is_open(running.seq).then_some(running)
+    }
+
+    /// Looks at the page: settles what the worker has not sent yet, takes back what waits behind a long task, and
+    /// finds out whether a timeout is due.
+    pub(super) fn look(&mut self, attempt: &Attempt<'_>, settle: &mut Settle<'_>) -> Option<Why> {
+        if let Err(broken) = self.settle_journal(attempt, settle) {
+            return Some(Why::Broken(broken));
+        }
+        let running = self.running()?;
+        let run = running.since.elapsed();
+        if attempt.timeout.is_some_and(|timeout| run > timeout) && !self.gives_up(running.seq) {
+            return Some(Why::Stop(Stop::Timeout, running.seq));
+        }
+        let stopping = attempt.cancel.level() >= Level::Drain;
+        if self.flight.len() > 1 && (stopping || run > Pace::LONG) {
+            self.take_back(settle);
+        }
+        None
+    }
+
+    /// Whether a task may still give up by itself; asks it to, the first time.
+    fn gives_up(&mut self, seq: u64) -> bool {
+        if !self.interpreter().is_some_and(|interpreter| interpreter.can_cancel()) {
+            return false;
+        }
+        match self.asked {
+            Some((asked, since)) if asked == seq => since.elapsed() < PATIENCE,
+            _ => {
+                self.asked = Some((seq, Moment::now()));
+                if let Some(process) = &mut self.process {
+                    process.cancel(seq);
+                }
+                true
+            }
+        }
+    }
+
+    /// Takes back what waits behind the task that runs.
+    fn take_back(&mut self, settle: &mut Settle<'_>) {
+        let Some(process) = &self.process else { return };
+        let next = self.flight.next();
+        let settled =
+            if matches!(self.source, Source::Own { .. }) { Duration::ZERO } else { SETTLED };
+        let now = Moment::now();
+        let since = match self.barrier {
+            Some((seq, since)) if seq == next => since,
+            _ => now,
+        };
+        let current = process.page.take_back(next);
+        self.barrier = Some((next, since));
+        if now.since(since) < settled {
+            return; // the next look sees what is running for certain
+        }
+        if current != 0 {
+            self.flight.requeue_from(current + 1, settle);
+        }
+        self.pace.back_to_one();
+    }
+}

@@ -1,0 +1,134 @@
+//! Settling tasks: by the answers that come, and by what a dead process leaves.
+
+use std::io;
+use std::time::Duration;
+
+use super::flight::Settle;
+use super::{MAX_BARREN, Remote, Why};
+use crate::engine::attempt::{Attempt, Stop};
+use crate::engine::clock::Moment;
+use crate::engine::task::{Outcome, Status};
+use crate::host::page::Running;
+use crate::host::protocol::{self, Reply};
+
+impl Remote {
+    /// Settles the answers that came through the pipe. The error says what else came.
+    pub(super) fn settle_received(
+        &mut self,
+        attempt: &Attempt<'_>,
+        settle: &mut Settle<'_>,
+    ) -> Result<(), String> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        process.drain_lines(|line| {
+            let reply = read_reply(line, attempt)?;
+            if let Some(run) = self.flight.accept(reply, settle) {
+                self.pace.took(run);
+                self.fruitful = true;
+            }
+            Ok(())
+        })
+    }
+
+    /// Settles the answers that are in the journal.
+    pub(super) fn settle_journal(
+        &mut self,
+        attempt: &Attempt<'_>,
+        settle: &mut Settle<'_>,
+    ) -> Result<(), String> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        self.journal.clear();
+        process.page.read_journal(&mut self.journal);
+        for line in self.journal.split_inclusive(|&byte| byte == b'\n') {
+            let reply = read_reply(line, attempt)?;
+            if let Some(run) = self.flight.accept(reply, settle) {
+                self.pace.took(run);
+                self.fruitful = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles all that a dead process leaves: what it had done, what it was running, and what it had not started.
+    pub(super) async fn bury(
+        &mut self,
+        ended: &str,
+        why: Option<&Why>,
+        attempt: &Attempt<'_>,
+        settle: &mut Settle<'_>,
+    ) -> io::Result<()> {
+        // Half an answer at the end of the pipe is no line, and whole in the journal.
+        let _ = self.settle_received(attempt, settle);
+        let _ = self.settle_journal(attempt, settle);
+        let running = self.running();
+        let Some(process) = self.process.take() else { return Ok(()) };
+        self.pace.back_to_one();
+        let obituary = match why {
+            Some(Why::Broken(error)) => error.clone(),
+            _ => format!("the worker process died: {}", process.life.obituary(ended)),
+        };
+        let all = process.life.inquest.report(running.is_some()).await;
+        if let Some(running) = running {
+            if why.is_some() || (all == 1 && !process.life.was_killed()) {
+                self.settle_running(running, why, &obituary, attempt, settle);
+            } else if !process.life.was_killed() {
+                self.flight.suspect(running.seq);
+            }
+        }
+        if self.fruitful || all > 0 || matches!(why, Some(Why::Stop(..))) {
+            self.barren = 0;
+        } else {
+            self.barren += 1;
+            if self.barren == MAX_BARREN {
+                self.flight.finish_all(|| crashed(None, &obituary), settle);
+                return Err(io::Error::other(format!("{MAX_BARREN} in a row, {obituary}")));
+            }
+        }
+        self.flight.requeue_from(0, settle);
+        Ok(())
+    }
+
+    /// Settles the task that a process was running when it ended.
+    fn settle_running(
+        &mut self,
+        running: Running,
+        why: Option<&Why>,
+        obituary: &str,
+        attempt: &Attempt<'_>,
+        settle: &mut Settle<'_>,
+    ) {
+        let outcome = match why {
+            // The one that was too long has ended after all, and the next had started: that one is not to blame.
+            Some(Why::Stop(Stop::Timeout, late)) if *late != running.seq => return,
+            // It is requeued with all that it had not started.
+            Some(Why::Stop(Stop::Evicted, _)) => return,
+            Some(Why::Stop(stop, _)) => {
+                let mut outcome =
+                    Outcome::new(stop.status(), running.since, running.since.elapsed());
+                outcome.error = stop.words(attempt.timeout);
+                outcome
+            }
+            Some(Why::Broken(_)) | None => {
+                Outcome { workers_lost: 1, ..crashed(Some(running), obituary) }
+            }
+        };
+        self.fruitful = true;
+        self.flight.finish(running.seq, outcome, settle);
+    }
+}
+
+/// Reads an answer; a task that has given up has done so for its time limit.
+fn read_reply(line: &[u8], attempt: &Attempt<'_>) -> Result<Reply, String> {
+    let mut reply = protocol::read_reply(line).map_err(|error| error.to_string())?;
+    if let Reply::Cancelled(_, outcome) = &mut reply {
+        outcome.status = Status::Timeout;
+        outcome.error = Stop::Timeout.words(attempt.timeout);
+    }
+    Ok(reply)
+}
+
+/// What becomes of a task whose worker is gone.
+pub(super) fn crashed(running: Option<Running>, error: &str) -> Outcome {
+    let started = running.map_or_else(Moment::now, |running| running.since);
+    let run = running.map_or(Duration::ZERO, |running| running.since.elapsed());
+    Outcome { error: error.into(), ..Outcome::new(Status::Crashed, started, run) }
+}
