@@ -4,16 +4,18 @@
     cargo build --release
     python3 benches/advice.py [--rounds N] [WORKLOAD ...]
 
-Regret is the time under the model that was advised, over the time under the best one. Each workload is compared twice:
-the first comparison gives the advice of `compare`, the second, independent one gives the times by which both it and
-`auto` are judged, so that no advice is judged by the figures that it was made from. The machine should be idle;
-all of it takes about a quarter of an hour.
+Regret is the time under the model that was advised, over the time under the best one of the four. A comparison gives
+the advice of `compare`; rounds of their own, in which each model and `auto` run once in random order, give the times by
+which the advice is judged, so that none is judged by the figures that it was made from. `auto` is judged by what it
+took itself: what it costs to find out counts, and where it takes more slots than a model's default, its regret may be
+below 1. The machine should be idle; all of it takes about ten minutes.
 
 A workload that this `runner` does not support is named and left out. Only the standard library is needed.
 """
 
 import argparse
 import csv
+import random
 import statistics
 import subprocess
 import sys
@@ -26,6 +28,7 @@ sys.path.pop(0)  # this folder has an `http.py` of its own
 import http.server  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
+MODELS = ("sequential", "threads", "processes", "async")
 COMPARE_LIMIT, AUTO_LIMIT, AUTO_MEDIAN_LIMIT = 1.06, 1.25, 1.05
 
 PYTHON = '''
@@ -43,9 +46,15 @@ def nap(seconds):
 async def wait(seconds):
     await asyncio.sleep(float(seconds))
 
+async def hold(seconds):
+    burn(seconds)
+
 def mixed(seconds):
     burn(float(seconds) / 2)
     time.sleep(float(seconds) / 2)
+
+def nothing(_):
+    pass
 '''
 
 
@@ -78,24 +87,27 @@ def workloads(port):
     """Name, nature in words, and job file."""
     burn = 'python3 -c "sum(range(%d))"'
     return {
-        "compute-1ms-thousands": ("computes, 1 ms, 4,000 tasks", repeat(4000, compute("count_down", 1_000_000))),
-        "compute-1s-few": ("computes, 1 s, 6 tasks", repeat(6, compute("count_primes", 300_000_000))),
-        "compute-10ms": ("computes, 10 ms, 200 tasks", repeat(200, compute("factorial", 60_000))),
+        "compute-1ms-thousands": ("computes, 1 ms, 2,000 tasks", repeat(2000, compute("count_down", 1_000_000))),
+        "compute-1s-few": ("computes, 1 s, 4 tasks", repeat(4, compute("count_primes", 300_000_000))),
+        "compute-10ms": ("computes, 10 ms, 100 tasks", repeat(100, compute("factorial", 60_000))),
         "compute-nothing": ("computes next to nothing, 50,000 tasks", repeat(50_000, compute("count_down", 10))),
-        "sleep-1ms-thousands": ("waits 1 ms, 4,000 tasks", repeat(4000, sleep("1ms"))),
-        "sleep-1s-few": ("waits 1 s, 5 tasks", repeat(5, sleep("1s"))),
-        "sleep-20ms-hundreds": ("waits 20 ms, 300 tasks", repeat(300, sleep("20ms"))),
+        "sleep-1ms-thousands": ("waits 1 ms, 2,000 tasks", repeat(2000, sleep("1ms"))),
+        "sleep-1s-few": ("waits 1 s, 4 tasks", repeat(4, sleep("1s"))),
+        "sleep-20ms-hundred": ("waits 20 ms, 100 tasks", repeat(100, sleep("20ms"))),
         "command-short": ("commands of 1 ms, 1,000 of them", repeat(1000, '[workload.command]\nargv = ["true"]')),
-        "command-computes": ("commands that compute 0.3 s, 8 of them", repeat(8, shell(burn % 15_000_000))),
-        "command-waits": ("commands that wait 0.2 s, 20 of them", repeat(20, shell("sleep 0.2"))),
-        "command-mixed": ("commands that compute and wait, 12 of them", repeat(12, shell(f"sleep 0.1; {burn % 5_000_000}"))),
+        "command-computes": ("commands that compute 0.3 s, 6 of them", repeat(6, shell(burn % 15_000_000))),
+        "command-waits": ("commands that wait 0.2 s, 12 of them", repeat(12, shell("sleep 0.2"))),
+        "command-mixed": ("commands that wait and compute, 10 of them", repeat(10, shell(f"sleep 0.1; {burn % 5_000_000}"))),
         "http-fast": ("requests, answered at once, 1,000 of them", repeat(1000, request(port, "fast"))),
-        "http-slow": ("requests, answered after 50 ms, 100 of them", repeat(100, request(port, "slow"))),
-        "python-computes": ("Python computes 50 ms, 40 tasks", repeat(40, python("burn", 0.05))),
-        "python-computes-1ms": ("Python computes 1 ms, 2,000 tasks", repeat(2000, python("burn", 0.001))),
-        "python-naps": ("Python blocks 50 ms, 60 tasks", repeat(60, python("nap", 0.05))),
-        "python-awaits": ("Python awaits 50 ms, 100 tasks", repeat(100, python("wait", 0.05))),
-        "python-mixed": ("Python computes and blocks, 60 tasks", repeat(60, python("mixed", 0.04))),
+        "http-slow": ("requests, answered after 50 ms, 60 of them", repeat(60, request(port, "slow"))),
+        "python-computes": ("Python computes 50 ms, 30 tasks", repeat(30, python("burn", 0.05))),
+        "python-computes-1ms": ("Python computes 1 ms, 1,000 tasks", repeat(1000, python("burn", 0.001))),
+        "python-computes-1s": ("Python computes 1 s, 3 tasks", repeat(3, python("burn", 1))),
+        "python-naps": ("Python blocks 50 ms, 40 tasks", repeat(40, python("nap", 0.05))),
+        "python-awaits": ("Python awaits 50 ms, 60 tasks", repeat(60, python("wait", 0.05))),
+        "python-holds": ("a coroutine that computes 20 ms, 60 tasks", repeat(60, python("hold", 0.02))),
+        "python-mixed": ("Python computes and blocks, 40 tasks", repeat(40, python("mixed", 0.04))),
+        "python-nothing": ("Python does nothing, 2,000 tasks", repeat(2000, python("nothing", 0))),
         "one-task": ("computes, one task", compute("count_primes", 50_000_000)),
     }
 
@@ -139,36 +151,41 @@ class Bench:
             [self.runner, *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
 
-    def compare(self, name):
-        """The rows of one comparison, by model."""
-        done = self.run("compare", f"{name}.toml", "--rounds", str(self.rounds), "--results", "out")
+    def checked(self, name, *arguments):
+        """What a run of this job was given has to be right."""
+        done = self.run(*arguments)
         if done.returncode != 0:
             sys.exit(f"{name}: exit {done.returncode}: {done.stderr[-800:]}")
-        with open(self.folder / "out" / f"{name}.compare.csv", newline="") as file:
-            return {row["model"]: row for row in csv.DictReader(file)}
 
-    def auto(self, name):
-        """The model that `auto` takes, from the summary of a run: it may have needed the first tasks to decide."""
-        done = self.run("-q", f"{name}.toml", "--model", "auto", "--results", "auto")
-        if done.returncode != 0:
-            sys.exit(f"{name}: exit {done.returncode}: {done.stderr[-800:]}")
-        with open(self.folder / "auto" / "summary.csv", newline="") as file:
-            (row,) = [row for row in csv.DictReader(file) if row["job"] == name]
-        return row["model"]
+    def advice(self, name):
+        """The model that `compare` recommends."""
+        self.checked(name, "compare", f"{name}.toml", "--rounds", str(self.rounds), "--results", "out")
+        with open(self.folder / "out" / f"{name}.compare.csv", newline="") as file:
+            return next(row["model"] for row in csv.DictReader(file) if row["recommended"] == "true")
+
+    def summary(self, name, model):
+        """The summary's row of one run under this model."""
+        self.checked(name, "-q", f"{name}.toml", "--model", model, "--results", model, "--fresh")
+        with open(self.folder / model / "summary.csv", newline="") as file:
+            return next(row for row in csv.DictReader(file) if row["job"] == name)
 
     def judge(self, name):
-        """The advice of `compare` and of `auto`, each with its regret."""
-        advice = next(row["model"] for row in self.compare(name).values() if row["recommended"] == "true")
-        auto = self.auto(name)
-        truth = {model: float(row["wall_median_s"]) for model, row in self.compare(name).items()}
-        best = min(truth.values())
-        return [(model, truth[model] / best) for model in (advice, auto)], min(truth, key=truth.get)
+        """The medians in seconds of each model and of `auto`, and the last row of `auto`."""
+        walls = {model: [] for model in (*MODELS, "auto")}
+        auto = None
+        for _ in range(self.rounds):
+            for model in random.sample(list(walls), len(walls)):
+                row = self.summary(name, model)
+                walls[model].append(float(row["wall_s"]))
+                if model == "auto":
+                    auto = row
+        return {model: statistics.median(taken) for model, taken in walls.items()}, auto
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runner", default=ROOT / "target/release/runner", help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each comparison (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each comparison, and of what judges it (default: %(default)s)")
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="default: all")
     options = parser.parse_args()
 
@@ -183,17 +200,24 @@ def main():
         folder = Path(folder)
         (folder / "work.py").write_text(PYTHON)
         bench = Bench(options.runner, folder, options.rounds)
-        print(f"{'workload':24} {'best':12} {'compare':12} {'regret':>6}  {'auto':12} {'regret':>6}")
+        print(f"{'workload':22} {'best':>7} {'under':11} {'compare':11} {'regret':>6}  {'auto':15} {'regret':>6}")
         for name in options.workloads or known:
             nature, job = known[name]
             (folder / f"{name}.toml").write_text(f'description = "{nature}"\n{job}')
             if (checked := bench.run("check", f"{name}.toml")).returncode != 0:
-                print(f"{name:24} left out: {checked.stderr.strip().splitlines()[0]}")
+                print(f"{name:22} left out: {checked.stderr.strip().splitlines()[0]}")
                 continue
-            ((advice, compared), (auto, guessed)), best = bench.judge(name)
+            advice = bench.advice(name)
+            walls, auto = bench.judge(name)
+            best = min(MODELS, key=walls.get)
+            compared, guessed = walls[advice] / walls[best], walls["auto"] / walls[best]
             regrets["compare"].append(compared)
             regrets["auto"].append(guessed)
-            print(f"{name:24} {best:12} {advice:12} {compared:6.3f}  {auto:12} {guessed:6.3f}", flush=True)
+            took = f"{auto['model']} {auto['concurrency']}"
+            print(
+                f"{name:22} {walls[best]:6.3f}s {best:11} {advice:11} {compared:6.3f}  {took:15} {guessed:6.3f}  {auto['reason']}",
+                flush=True,
+            )
     if not regrets["compare"]:
         sys.exit("nothing was measured")
     worst, guessed = max(regrets["compare"]), max(regrets["auto"])

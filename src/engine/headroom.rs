@@ -107,6 +107,12 @@ impl Headroom {
     }
 }
 
+/// How much memory is available now, in bytes, if the system tells: what the system has left, or less, if a control
+/// group of this process has less.
+pub fn available() -> Option<u64> {
+    Source::system().available()
+}
+
 /// Where to read how much memory is available.
 #[derive(Debug)]
 struct Source {

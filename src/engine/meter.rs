@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Counts what a stage does.
@@ -10,17 +10,31 @@ use std::time::Duration;
 pub struct Meter {
     /// What `[[stages]]` calls the stage.
     pub name: String,
-    /// How many slots it has.
-    pub slots: usize,
+    slots: AtomicUsize,
     ended: AtomicU64,
     busy_nanos: AtomicU64,
 }
 
 impl Meter {
-    /// Nothing has been done yet.
+    /// Nothing has been done yet by its slots, of which there are so many.
     pub fn new(name: &str, slots: usize) -> Self {
         let zero = || AtomicU64::new(0);
-        Self { name: name.to_owned(), slots, ended: zero(), busy_nanos: zero() }
+        Self {
+            name: name.to_owned(),
+            slots: AtomicUsize::new(slots),
+            ended: zero(),
+            busy_nanos: zero(),
+        }
+    }
+
+    /// There are so many slots from now on.
+    pub fn resize(&self, slots: usize) {
+        self.slots.store(slots, Ordering::Relaxed);
+    }
+
+    /// How many slots it has.
+    pub fn slots(&self) -> usize {
+        self.slots.load(Ordering::Relaxed)
     }
 
     /// A slot was busy with an attempt for this long.
@@ -41,7 +55,7 @@ impl Meter {
     /// The share of `wall` for which its slots were busy, in percent, at most 100.
     pub fn busy_percent(&self, wall: Duration) -> f64 {
         let busy = self.busy_nanos.load(Ordering::Relaxed) as f64 / 1e9;
-        let slots = self.slots as f64 * wall.as_secs_f64();
+        let slots = self.slots() as f64 * wall.as_secs_f64();
         if slots > 0.0 { (100.0 * busy / slots).min(100.0) } else { 0.0 }
     }
 }

@@ -26,18 +26,36 @@ pub enum Placed {
     Seated(Seat),
 }
 
+/// Under which model the slots of a loop find their workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Which one it will be is open: a program that can become part of any.
+    Pilot,
+    /// This one.
+    Of(Model),
+}
+
 /// What the slots of one loop share.
 #[derive(Debug)]
 pub struct Shared {
+    role: Role,
+    /// The slots of the stage.
+    peers: usize,
     client: OnceCell<http::Client>,
     interpreter: OnceCell<Rc<Interpreter>>,
     programs: Pool,
 }
 
 impl Shared {
-    /// For this many slots.
-    pub fn new(slots: usize) -> Self {
-        Self { client: OnceCell::new(), interpreter: OnceCell::new(), programs: Pool::new(slots) }
+    /// For this many slots of a stage that has `peers`.
+    pub fn new(role: Role, slots: usize, peers: usize) -> Self {
+        Self {
+            role,
+            peers,
+            client: OnceCell::new(),
+            interpreter: OnceCell::new(),
+            programs: Pool::new(slots),
+        }
     }
 
     /// The loop's HTTP client: connections that one slot leaves open are there for the others.
@@ -46,18 +64,16 @@ impl Shared {
     }
 
     /// The interpreter of one slot: under `processes` one of its own, else the loop's.
-    fn interpreter(
-        &self,
-        run: &Run,
-        stage: &Stage,
-        spec: &python::Spec,
-    ) -> io::Result<Rc<Interpreter>> {
-        let model = stage.model;
-        let new = || {
-            let (mode, slots) = (python::Mode::of(model), stage.concurrency);
-            Interpreter::new(run.launcher()?, spec, mode, slots, run.log()?.path()).map(Rc::new)
+    fn interpreter(&self, run: &Run, spec: &python::Spec) -> io::Result<Rc<Interpreter>> {
+        let mode = match self.role {
+            Role::Pilot => python::Mode::Pilot,
+            Role::Of(model) => python::Mode::of(model),
         };
-        if model == Model::Processes {
+        let new = || {
+            Interpreter::new(run.launcher()?, spec, mode, self.peers, run.log()?.path())
+                .map(Rc::new)
+        };
+        if self.role == Role::Of(Model::Processes) {
             return new();
         }
         if self.interpreter.get().is_none() {
@@ -75,7 +91,7 @@ impl Placed {
     pub async fn start(run: &Run, stage: &Stage, shared: &Shared, slot: usize) -> io::Result<Self> {
         match &stage.workload {
             Workload::Python(spec) => {
-                let remote = Remote::python(shared.interpreter(run, stage, spec)?, spec).await?;
+                let remote = Remote::python(shared.interpreter(run, spec)?, spec).await?;
                 return Ok(Self::Away(Box::new(remote)));
             }
             Workload::Worker(spec) => {
@@ -132,6 +148,14 @@ impl Placed {
         }
     }
 
+    /// The interpreter that it works in, if it does.
+    pub fn interpreter(&self) -> Option<&Interpreter> {
+        match self {
+            Self::Here(_) | Self::Seated(_) => None,
+            Self::Away(remote) => remote.interpreter().map(Rc::as_ref),
+        }
+    }
+
     /// Attempts every task of `batch` and settles each, exactly once, as it ends.
     ///
     /// # Errors
@@ -176,15 +200,20 @@ async fn seat(
 ) -> io::Result<Seat> {
     let settings = Settings {
         spec: spec.clone(),
-        mode: stage.model.name(),
+        mode: match shared.role {
+            Role::Pilot => Model::Processes.name(),
+            Role::Of(model) => model.name(),
+        },
         launcher: run.launcher()?,
         log: run.log()?,
         grace: stage.grace,
         cancel: Arc::clone(&run.cancel),
     };
-    match stage.model {
-        Model::Threads | Model::Async => shared.programs.seat(&settings, slot).await,
-        Model::Sequential | Model::Processes => Pool::new(1).seat(&settings, slot).await,
+    match shared.role {
+        Role::Of(Model::Threads | Model::Async) => shared.programs.seat(&settings, slot).await,
+        Role::Pilot | Role::Of(Model::Sequential | Model::Processes) => {
+            Pool::new(1).seat(&settings, slot).await
+        }
     }
 }
 

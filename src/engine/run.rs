@@ -4,6 +4,7 @@ mod error;
 mod launch;
 mod log;
 mod open_files;
+mod pilot;
 mod pool;
 mod stage;
 mod watch;
@@ -33,7 +34,7 @@ use crate::host::launcher::Launcher;
 use crate::job::{InputReader, Job, Stage};
 use crate::model::Model;
 use crate::report::progress::Progress;
-use crate::report::{Log, Options, Report, RunFacts, ServiceTimes, Summary};
+use crate::report::{Log, Options, Report, RunFacts, STAGED, ServiceTimes, Summary};
 use crate::sys::memory;
 use crate::workload::command::Keep;
 
@@ -181,6 +182,7 @@ impl Together<'_> {
                 feed: Arc::new(feed),
                 admission: Admission::new(stage.pace, self.headroom.clone(), stage.group.clone()),
                 watch: Watch::new(self.started),
+                pilot: stage::pilot(self.job, stage, slots),
                 meter: stage.name.as_deref().map(|name| Arc::new(Meter::new(name, slots))),
                 shares_loops: StageRun::shares_loops(stage, slots),
             });
@@ -231,13 +233,17 @@ fn finish(
     let mut reasons = Vec::new();
     let mut notes: Vec<_> = left_out.into_iter().collect();
     let mut held_for = Duration::ZERO;
+    let (mut models, mut concurrency) = (Vec::new(), 0);
     for (stage, live) in run.job.stages.iter().zip(&run.stages) {
-        let is_async = stage.model == Model::Async;
+        let (model, slots, reason) = live.settled(stage);
+        let is_async = model == Model::Async;
+        concurrency += slots;
+        models.push(model.name());
         held_for += if is_async { live.watch.held_for() } else { Duration::ZERO };
         let held = live.watch.held_note().filter(|_| is_async);
         let reason = match &stage.name {
-            Some(name) => format!("{name}: {} {}, {}", stage.model, live.slots, stage.reason),
-            None => stage.reason.clone(),
+            Some(name) => format!("{name}: {model} {}, {reason}", slots.min(live.slots)),
+            None => reason,
         };
         let in_stage = |held: String| match &stage.name {
             Some(name) => format!("{name}: {held}"),
@@ -263,6 +269,8 @@ fn finish(
         services,
         held: held_for,
         calendar,
+        model: if run.job.is_staged() { STAGED } else { models[0] },
+        concurrency,
         reason: reasons.join("; "),
         cpu: None, // it is a sum over tasks, or nothing
         // Of the process that did the work: the biggest worker's, else this one's.

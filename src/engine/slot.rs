@@ -21,11 +21,16 @@ use crate::workload::command::Keep;
 /// Runs the slot with this number, from 1, of the stage at `index` until there is nothing left to take.
 pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let (stage, live) = run.stage(index);
+    let began = Moment::now();
     let mut worker = match Placed::start(run, stage, shared, number).await {
         Ok(worker) => worker,
         Err(error) => return give_up(run, &error),
     };
-    live.watch.ready();
+    if live.is_first(number) {
+        live.watch.ready(); // those that join later cost nobody a start
+    }
+    let pilot = || live.pilot.as_ref().filter(|pilot| pilot.asks(number));
+    pilot().inspect(|pilot| pilot.ready(&worker, began.elapsed()));
     live.watch.learn(|| worker.about());
     let seat = live.seats_before + number;
     let attempt = Attempt {
@@ -56,9 +61,11 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         if stage.loads_payload {
             desk.load_payloads(&mut batch);
         }
+        pilot().inspect(|pilot| pilot.begin(number));
         let ran =
             worker.run(&mut batch, &attempt, &mut |task, verdict| desk.settle(task, verdict)).await;
         drop(admitted);
+        pilot().inspect(|pilot| pilot.end(number));
         run.cancel.evictions().inspect(|evictions| evictions.end(seat));
         if let Err(error) = ran {
             give_up(run, &error);
@@ -122,6 +129,8 @@ impl Desk<'_> {
         if self.held {
             self.live.watch.held(outcome.run);
         }
+        let pilot = self.live.pilot.as_ref().filter(|pilot| pilot.asks(self.number));
+        pilot.inspect(|pilot| pilot.note(&outcome));
         if let Some(meter) = &self.live.meter
             && outcome.has_run
         {

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getpid, getrlimit, set_child_subreaper, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, set_child_subreaper, setrlimit};
 
 pub use crate::host::socket::is_crowded;
 pub use crate::host::wire::{HasNul, Strings};
@@ -104,6 +104,12 @@ impl Launcher {
         let process = current.insert(Process::start(self.program)?);
         process.offer(&theirs)?;
         process.port(ours)
+    }
+
+    /// Its process, if it lives: every child is below it.
+    pub fn pid(&self) -> Option<Pid> {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        process.as_ref().map(|process| Pid::from_child(&process.child))
     }
 
     /// Stops the groups of all children (SIGSTOP), and of those that are still being started, until [`Self::resume`].

@@ -12,6 +12,7 @@ pub mod remote;
 pub mod serve;
 mod socket;
 mod tree;
+pub mod usage;
 mod wire;
 
 /// Does what a process of our own is for, if that is what this one was started as, and does not come back then. To be

@@ -161,7 +161,8 @@ impl Remote {
         self.interpreter()?.facts().map(Facts::words)
     }
 
-    fn interpreter(&self) -> Option<&Rc<Interpreter>> {
+    /// The interpreter that it works in, if it does.
+    pub fn interpreter(&self) -> Option<&Rc<Interpreter>> {
         match &self.source {
             Source::Python(interpreter) => Some(interpreter),
             Source::Own { .. } => None,

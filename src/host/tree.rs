@@ -31,7 +31,7 @@ pub fn kill_descendants() {
 }
 
 /// All processes below `root`, parents before their children, so that no parent lives to answer its child's death.
-fn descendants(root: Pid) -> Vec<Pid> {
+pub(super) fn descendants(root: Pid) -> Vec<Pid> {
     let mut found = Vec::new();
     children(root, &mut found);
     let mut next = 0;

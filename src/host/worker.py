@@ -288,6 +288,15 @@ def serve(lane, call):
             return
 
 
+def serve_in_threads(control, call):
+    """Serves lanes as they come, each in a thread of its own, until the control socket ends."""
+    while True:
+        lane = receive_lane(control)
+        if lane is None:
+            return
+        threading.Thread(target=serve, args=(Lane(lane), call), daemon=True).start()
+
+
 # Many calls in flight on one event loop.
 
 class Steps:
@@ -613,19 +622,26 @@ def main():
         "version": "%d.%d.%d" % sys.version_info[:3],
         "gil": is_gil_on,
         "coroutine": inspect.iscoroutinefunction(function),
+        "pid": os.getpid(),
     }
     control.send(json.dumps(ready).encode())
     call = make_call(function, hello)
-    if hello["mode"] == "async":
+    mode = hello["mode"]
+    if mode == "async" or (mode == "pilot" and ready["coroutine"]):
         import asyncio
 
         asyncio.run(serve_all(control, call))
-    elif hello["mode"] == "threads":
-        while True:
-            lane = receive_lane(control)
-            if lane is None:
-                break
-            threading.Thread(target=serve, args=(Lane(lane), call), daemon=True).start()
+    elif mode == "threads":
+        serve_in_threads(control, call)
+    elif mode == "pilot":
+        lane = receive_lane(control)
+        if lane is not None:
+            # The first lane is the only one, should this come to be an interpreter among others: then its function
+            # finds itself in the main thread, as in theirs.
+            others = threading.Thread(target=serve_in_threads, args=(control, call), daemon=True)
+            others.start()
+            serve(Lane(lane), call)
+            others.join()
     else:
         lane = receive_lane(control)
         if lane is not None:

@@ -51,7 +51,7 @@ pub use table::{Table, known_keys};
 pub use template::{Scope, StageScope, Template, TemplateError, ValueTemplate, Values};
 
 use crate::engine::group::Group;
-use crate::model::Model;
+use crate::model::{Model, pilot};
 use crate::workload::Workload;
 
 /// A job, planned: what to do, to which inputs, how, and what comes out.
@@ -151,8 +151,10 @@ pub struct Stage {
     pub model: Model,
     /// Why this model: the summary's `reason`.
     pub reason: String,
-    /// How many slots, above 0.
+    /// How many slots, above 0; with a pilot, how many it may grow to.
     pub concurrency: usize,
+    /// If the first tasks decide what runs the others: `model` is the one that a pilot begins under.
+    pub pilot: Option<pilot::Plan>,
     /// How long an attempt may run.
     pub timeout: Option<Duration>,
     /// From TERM to KILL.

@@ -86,6 +86,7 @@ fn finish_stage(
         model: settled.model,
         reason: settled.reason,
         concurrency: settled.concurrency,
+        pilot: settled.pilot,
         timeout: limits.timeout,
         grace: limits.grace,
         pace: limits.pace,

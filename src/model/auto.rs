@@ -1,7 +1,9 @@
 //! The decision guide: which model, and how many slots, when the job file leaves it open.
 //!
-//! `auto` dies here, in planning: what runs has a model.
+//! `auto` dies here, in planning: what runs has a model. Where the guide cannot know (what a command, a worker or a
+//! Python function does), that is the one under which a pilot begins; the first tasks decide what it grows to.
 
+use super::pilot::{Plan, most_slots};
 use super::{Model, cores};
 use crate::workload::Nature;
 
@@ -30,10 +32,12 @@ pub enum Choice {
 pub struct Settled {
     /// Who runs the slots.
     pub model: Model,
-    /// How many, above 0.
+    /// How many, above 0; with a pilot, how many it may grow to.
     pub concurrency: usize,
     /// Why this model.
     pub reason: String,
+    /// If the first tasks are to decide.
+    pub pilot: Option<Plan>,
 }
 
 /// Settles what the user leaves open. `tasks` is `None` if the number of tasks is only known once they have been read.
@@ -48,11 +52,23 @@ pub fn settle(
         Choice::OnCommandLine(model) => (model, "set on the command line".to_owned()),
         Choice::Auto => decide(concurrency, nature, tasks, cores()),
     };
-    let concurrency = match model {
-        Model::Sequential => 1,
+    let pilot = if choice == Choice::Auto { pilot(concurrency, nature, tasks) } else { None };
+    let concurrency = match (model, &pilot) {
+        (_, Some(_)) => concurrency.unwrap_or_else(|| most_slots(nature, cores())),
+        (Model::Sequential, None) => 1,
         _ => concurrency.unwrap_or_else(|| default_concurrency(model, nature, cores())),
     };
-    Settled { model, concurrency, reason }
+    Settled { model, concurrency, reason, pilot }
+}
+
+/// Whether the first tasks can tell more than the guide knows. For commands that is only how many.
+fn pilot(concurrency: Option<usize>, nature: Nature, tasks: Option<u64>) -> Option<Plan> {
+    let is_open = match nature {
+        Nature::Hosted => true,
+        Nature::Process => concurrency.is_none(),
+        Nature::Computes | Nature::Waits | Nature::Requests => false,
+    };
+    (is_open && tasks.is_none_or(|tasks| tasks > 1)).then_some(Plan { set: concurrency })
 }
 
 fn default_concurrency(model: Model, nature: Nature, cores: usize) -> usize {
@@ -84,7 +100,7 @@ fn decide(
         ),
         Nature::Hosted => (
             Model::Processes,
-            "auto: a program of its own: one per slot suits computing and waiting alike, and a crash costs one task".into(),
+            "auto: a program of its own: the first tasks tell whether it computes or waits".into(),
         ),
         Nature::Waits | Nature::Requests => decide_waiting(concurrency, tasks),
         Nature::Process if concurrency.is_some_and(|slots| slots as u64 >= MANY) => (
@@ -135,6 +151,20 @@ mod tests {
         assert_eq!(model(None, Nature::Waits, None, 2), Model::Async);
         assert_eq!(model(None, Nature::Process, Some(10_000), 2), Model::Threads);
         assert_eq!(model(Some(500), Nature::Process, Some(10_000), 2), Model::Async);
+    }
+
+    #[test]
+    fn the_first_tasks_decide_where_the_guide_cannot_know() {
+        let has_pilot = |choice, concurrency, nature, tasks| {
+            settle(choice, concurrency, nature, tasks).pilot.is_some()
+        };
+        assert!(has_pilot(Choice::Auto, None, Nature::Hosted, None));
+        assert!(has_pilot(Choice::Auto, Some(4), Nature::Hosted, Some(9)));
+        assert!(has_pilot(Choice::Auto, None, Nature::Process, Some(2)));
+        assert!(!has_pilot(Choice::Auto, Some(4), Nature::Process, None));
+        assert!(!has_pilot(Choice::Auto, None, Nature::Hosted, Some(1)));
+        assert!(!has_pilot(Choice::Auto, None, Nature::Waits, None));
+        assert!(!has_pilot(Choice::InFile(Model::Processes), None, Nature::Hosted, None));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod auto;
 mod event_loop;
+pub mod pilot;
 mod processes;
 mod sequential;
 mod threads;

@@ -67,7 +67,7 @@ use recorder::Recorder;
 use state::Identify;
 
 /// The model of a job with `[[stages]]`, each of which has one of its own.
-const STAGED: &str = "staged";
+pub const STAGED: &str = "staged";
 
 /// So many rows fit into a sheet, the header included.
 const SHEET_ROWS: u64 = 1_048_576;
@@ -98,6 +98,10 @@ pub struct RunFacts {
     pub held: Duration,
     /// The job's calendar.
     pub calendar: Calendar,
+    /// The word for who ran the slots: a model's, or [`STAGED`].
+    pub model: &'static str,
+    /// How many slots, of all stages.
+    pub concurrency: usize,
     /// Why this model.
     pub reason: String,
     /// The processor time of the runner for this job: counts where no task was measured by itself.
@@ -137,9 +141,6 @@ pub struct Report {
 struct JobFacts {
     name: String,
     results: PathBuf,
-    /// The word for it: a model's, or `staged`.
-    model: &'static str,
-    concurrency: usize,
     settings: ReportSettings,
     /// Whether every attempt has a row.
     has_attempts: bool,
@@ -187,8 +188,6 @@ impl Report {
         let facts = JobFacts {
             name: job.name.clone(),
             results: options.results.clone(),
-            model: if job.is_staged() { STAGED } else { job.stages[0].model.name() },
-            concurrency: job.stages.iter().map(|stage| stage.concurrency).sum(),
             settings: job.report,
             has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
             workload: job.identity,

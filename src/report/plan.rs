@@ -10,7 +10,9 @@ use indicatif::HumanCount;
 use crate::diagnostic::Diagnostics;
 use crate::engine::payload::{Payload, PayloadKind};
 use crate::job::{Fields, InputError, Job, Service, Stage, StopAfter, Values};
+use crate::model::pilot;
 use crate::report::terminal::escaped;
+use crate::workload::Nature;
 
 /// How many tasks `--dry-run` shows.
 const SHOWN: usize = 10;
@@ -31,8 +33,9 @@ pub fn describe(job: &Job) -> Result<String, InputError> {
         if let Some(name) = &stage.name {
             line("stage", name.clone());
         }
-        line("model", format!("{} ({})", stage.model, stage.reason));
-        line("concurrency", stage.concurrency.to_string());
+        let (model, concurrency) = who_runs(stage);
+        line("model", model);
+        line("concurrency", concurrency);
         let timeout = stage.timeout.map_or("none".into(), time);
         line("timeout", format!("{timeout}, grace {}", time(stage.grace)));
         for (name, value) in limits(stage) {
@@ -87,6 +90,21 @@ fn of_the_whole(job: &Job, line: &mut impl FnMut(&str, String)) {
         let Service { name, ready, .. } = service;
         line("service", format!("{name}: {}, ready when {ready}", service.program_name()));
     }
+}
+
+/// The model and the concurrency of a stage, or who decides them.
+fn who_runs(stage: &Stage) -> (String, String) {
+    let Stage { model, reason, concurrency, .. } = stage;
+    // Commands have only one model that suits them; how many is what the first tasks tell.
+    let is_open = stage.pilot.is_some() && stage.workload.nature() == Nature::Hosted;
+    let model = if is_open { "as the first tasks show" } else { model.name() };
+    let concurrency = match stage.pilot {
+        Some(pilot::Plan { set: None }) => {
+            format!("as the first tasks show, at most {concurrency}")
+        }
+        _ => concurrency.to_string(),
+    };
+    (format!("{model} ({reason})"), concurrency)
 }
 
 /// The limits and retries of a stage that are set, in words.
@@ -193,28 +211,28 @@ pub fn models() -> String {
             "a baseline, a single task",
             "no overhead, easy to follow",
             "leaves cores idle",
-            "one task; computations on one core",
+            "one task; computations on one core; Python that is done before more would help",
         ],
         [
             "threads",
             "computations, commands, dozens of waits",
             "all cores, cheap to start",
             "thousands at once; a crash takes all",
-            "computations; commands; fewer than 100 waits at once",
+            "computations; commands; fewer than 100 waits at once; Python that waits",
         ],
         [
             "processes",
             "Python that computes; work that may crash or hang",
             "all cores in spite of the GIL; isolation, hard timeouts: a crash costs one task",
             "starting, and talking through pipes",
-            "Python functions",
+            "Python that computes, unless it has no GIL; worker programs",
         ],
         [
             "async",
             "hundreds of waits and more",
             "thousands in flight on few threads",
             "computations: they hold the loop",
-            "100 waits at once and more; 100 commands at once and more",
+            "100 waits at once and more; 100 commands at once and more; coroutines that wait",
         ],
     ] {
         table.add_row(row);

@@ -59,8 +59,8 @@ impl Summary {
         let reason = Some(facts.reason).filter(|reason| !reason.trim().is_empty());
         Self {
             job: job.name.clone(),
-            model: job.model,
-            concurrency: job.concurrency,
+            model: facts.model,
+            concurrency: facts.concurrency,
             reason: reason.unwrap_or_else(|| "set in the job file".into()),
             totals,
             kept: 0,

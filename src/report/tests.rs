@@ -51,8 +51,6 @@ impl Fixture {
         let job = JobFacts {
             name: "a".into(),
             results,
-            model: "threads",
-            concurrency: 2,
             settings: ReportSettings { order: self.order, ..SETTINGS },
             has_attempts: false,
             workload: self.workload,
@@ -68,6 +66,8 @@ impl Fixture {
 
 fn facts() -> RunFacts {
     RunFacts {
+        model: "threads",
+        concurrency: 2,
         started: Moment::now(),
         startup: Duration::ZERO,
         services: ServiceTimes::default(),

@@ -57,6 +57,9 @@ pub enum Mode {
     Threads,
     /// A coroutine for every slot.
     Async,
+    /// The first slot in the main thread and every further one in a thread of its own, or, if the function is an
+    /// `async def`, as under [`Self::Async`]: it is not known yet which model it will be.
+    Pilot,
 }
 
 impl Mode {
@@ -74,6 +77,7 @@ impl Mode {
             Self::Alone => "alone",
             Self::Threads => "threads",
             Self::Async => "async",
+            Self::Pilot => "pilot",
         }
     }
 }
@@ -89,6 +93,8 @@ pub struct Facts {
     pub gil: bool,
     /// Whether the function is an `async def`.
     pub coroutine: bool,
+    /// The process.
+    pub pid: i32,
 }
 
 impl Facts {
@@ -297,7 +303,7 @@ impl Spec {
     pub fn environment(&self, mode: Mode, slots: usize) -> Vec<String> {
         let mut environment: Vec<_> =
             self.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if mode == Mode::Alone && slots > 1 {
+        if matches!(mode, Mode::Alone | Mode::Pilot) && slots > 1 {
             let threads = (cores() / slots).max(1);
             let is_set = |name: &str| {
                 self.env.iter().any(|(set, _)| set == name) || std::env::var_os(name).is_some()

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod auto;
 mod batches;
 mod campaigns;
 mod command_line;

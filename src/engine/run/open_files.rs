@@ -6,7 +6,7 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::engine::place;
 use crate::engine::run::RunError;
-use crate::job::Job;
+use crate::job::{Job, Stage};
 
 /// For the report, the loops and the runtime of a job.
 const OF_THE_RUNNER: usize = 64;
@@ -44,6 +44,15 @@ impl OpenFiles {
             _ => Ok(reserved),
         }
     }
+}
+
+/// How many slots of `stage` its share of half of what the limit leaves allows: other stages and jobs need some, too.
+pub(super) fn slots(job: &Job, stage: &Stage) -> usize {
+    let of_a_slot = place::open_files(stage).max(1) as u64;
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let free = limit.saturating_sub((NEEDED.load(Ordering::SeqCst) + OF_THE_RUNNER) as u64);
+    let allowed = free / 2 / job.stages.len() as u64 / of_a_slot;
+    usize::try_from(allowed).unwrap_or(usize::MAX)
 }
 
 impl Drop for OpenFiles {

@@ -3,18 +3,20 @@
 use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use tokio::runtime;
-use tokio::task::LocalSet;
+use tokio::task::{JoinSet, LocalSet};
 
 use crate::engine::cancel::{Cause, Level};
-use crate::engine::place::Shared;
+use crate::engine::place::{Role, Shared};
+use crate::engine::run::pilot::Pilot;
 use crate::engine::run::{Run, RunError};
 use crate::engine::slot;
-use crate::model;
+use crate::model::{self, Model};
 use crate::workload::Nature;
 
 /// Runs every stage in loops of its own, and returns when all have ended. The first one has this thread.
@@ -37,14 +39,13 @@ pub(super) fn run_stages(run: &Arc<Run>) -> Result<(), RunError> {
 /// Runs the loops of one stage until they have ended; without them, the others have nobody to work for.
 fn run_stage(run: &Arc<Run>, index: usize) -> Result<(), RunError> {
     let (stage, live) = run.stage(index);
-    let lane = |range| {
-        if let Err(error) = run_loop(run, index, range) {
-            let message = format!("failed to start a loop: {error}");
-            run.cancel.raise(Level::Drain, Cause::Worker(message));
+    let nature = stage.workload.nature();
+    let ran = catch_unwind(AssertUnwindSafe(|| match &live.pilot {
+        None => {
+            let lane = |range| run_lane(run, index, Role::Of(stage.model), range);
+            model::run(stage.model, live.slots, nature, &lane)
         }
-    };
-    let ran = catch_unwind(AssertUnwindSafe(|| {
-        model::run(stage.model, live.slots, stage.workload.nature(), &lane)
+        Some(pilot) => run_pilot(run, index, pilot),
     }))
     .map_err(|_| RunError::Panic) // what it was has been said on standard error
     .and_then(|ran| ran.map_err(RunError::Threads));
@@ -54,19 +55,72 @@ fn run_stage(run: &Arc<Run>, index: usize) -> Result<(), RunError> {
     ran.map_err(|error| failed(run, error))
 }
 
+/// Runs the first slots of a stage, and from the moment that they have told enough the others beside them.
+fn run_pilot(run: &Arc<Run>, index: usize, pilot: &Pilot) -> io::Result<()> {
+    let (stage, live) = run.stage(index);
+    let nature = stage.workload.nature();
+    live.meter.iter().for_each(|meter| meter.resize(pilot.slots));
+    // Commands are not touched by what becomes of the pilot: they have no program in common.
+    let role = if nature == Nature::Hosted { Role::Pilot } else { Role::Of(stage.model) };
+    thread::scope(|scope| {
+        let (alive, ended) = mpsc::channel();
+        let first = thread::Builder::new().name("pilot".into()).spawn_scoped(scope, move || {
+            let _alive = alive; // until the last of them has ended
+            let lane = |range| run_lane(run, index, role, range);
+            model::run(stage.model, pilot.slots, nature, &lane)
+        })?;
+        let mut slots = pilot.slots;
+        let mut joined = Vec::new();
+        pilot.watch(run, index, &ended, |decision| {
+            live.meter.iter().for_each(|meter| meter.resize(decision.concurrency));
+            let (model, from) = (decision.model, slots);
+            slots = slots.max(decision.concurrency);
+            if slots == from || joins(nature, model) {
+                return;
+            }
+            let more =
+                thread::Builder::new().name("others".into()).spawn_scoped(scope, move || {
+                    let lane = |range: Range<usize>| {
+                        let range = from + range.start..from + range.end;
+                        run_lane(run, index, Role::Of(model), range);
+                    };
+                    model::run(model, slots - from, nature, &lane)
+                });
+            // Should the system give no more threads, those that there are do the work.
+            joined.extend(more);
+        });
+        let mut all = joined.into_iter().chain([first]);
+        all.try_for_each(|ran| ran.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
+
+/// Whether the slots that come after a pilot's share its loop, and so its program.
+fn joins(nature: Nature, model: Model) -> bool {
+    nature == Nature::Hosted && matches!(model, Model::Threads | Model::Async)
+}
+
+fn run_lane(run: &Arc<Run>, index: usize, role: Role, slots: Range<usize>) {
+    if let Err(error) = run_loop(run, index, role, slots) {
+        let message = format!("failed to start a loop: {error}");
+        run.cancel.raise(Level::Drain, Cause::Worker(message));
+    }
+}
+
 fn failed(run: &Run, error: RunError) -> RunError {
     run.cancel.raise(Level::Kill, Cause::Worker("the pool failed".into()));
     error
 }
 
 /// One loop: its slots, polled on this thread until they have ended.
-fn run_loop(run: &Arc<Run>, stage: usize, slots: Range<usize>) -> io::Result<()> {
+fn run_loop(run: &Arc<Run>, stage: usize, role: Role, slots: Range<usize>) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
-    if slots.len() == 1 {
-        let shared = Shared::new(1);
+    let (plan, live) = run.stage(stage);
+    let peers = live.settled(plan).1;
+    if slots.len() == 1 && role != Role::Pilot {
+        let shared = Shared::new(role, 1, peers);
         let slot = slot::run(run, stage, &shared, slots.start + 1);
-        if run.stage(stage).0.workload.nature() == Nature::Hosted {
+        if plan.workload.nature() == Nature::Hosted {
             // Its program is seen to by a task of its own.
             local.block_on(&runtime, slot);
         } else {
@@ -74,22 +128,41 @@ fn run_loop(run: &Arc<Run>, stage: usize, slots: Range<usize>) -> io::Result<()>
         }
         return Ok(());
     }
-    let shared = Rc::new(Shared::new(slots.len()));
-    let slots: Vec<_> = slots
-        .map(|index| {
-            let (run, shared) = (Arc::clone(run), Rc::clone(&shared));
-            local.spawn_local(async move { slot::run(&run, stage, &shared, index + 1).await })
-        })
-        .collect();
+    let shared = Rc::new(Shared::new(role, slots.len(), peers));
+    let slot = |index: usize| {
+        let (run, shared) = (Arc::clone(run), Rc::clone(&shared));
+        async move { slot::run(&run, stage, &shared, index + 1).await }
+    };
+    let pilot = live.pilot.as_ref().filter(|_| role == Role::Pilot);
     runtime.block_on(local.run_until(async {
-        for slot in slots {
-            if let Err(error) = slot.await
-                && let Ok(panic) = error.try_into_panic()
-            {
-                // What the slot had is lost; the pool must not end as if nothing had happened.
-                resume_unwind(panic);
+        let mut running = JoinSet::new();
+        slots.for_each(|index| drop(running.spawn_local(slot(index))));
+        let mut others = pin!(others(pilot, plan.workload.nature()));
+        let mut have_joined = false;
+        loop {
+            tokio::select! {
+                biased;
+                ended = running.join_next() => match ended {
+                    None => return,
+                    Some(Ok(())) => {}
+                    // What the slot had is lost; the pool must not end as if nothing had happened.
+                    Some(Err(error)) => if let Ok(panic) = error.try_into_panic() {
+                        resume_unwind(panic);
+                    },
+                },
+                others = &mut others, if !have_joined => {
+                    have_joined = true;
+                    others.for_each(|index| drop(running.spawn_local(slot(index))));
+                }
             }
         }
     }));
     Ok(())
+}
+
+/// The slots that are to join those of a pilot in its loop, once that is decided.
+async fn others(pilot: Option<&Pilot>, nature: Nature) -> Range<usize> {
+    let Some(pilot) = pilot else { return 0..0 };
+    let decision = pilot.decided().await;
+    if joins(nature, decision.model) { pilot.slots..decision.concurrency } else { 0..0 }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crate::engine::admission::Admission;
 use crate::engine::feed::{Feed, Hosts};
 use crate::engine::meter::Meter;
-use crate::engine::run::Watch;
+use crate::engine::run::pilot::Pilot;
+use crate::engine::run::{Watch, open_files};
 use crate::engine::task::Task;
 use crate::job::{Job, Stage, Values};
-use crate::model::Model;
+use crate::model::{Model, cores, pilot};
 
 /// A stage while it runs.
 pub struct StageRun {
@@ -24,6 +25,8 @@ pub struct StageRun {
     pub admission: Admission,
     /// What is observed along the way.
     pub watch: Watch,
+    /// If the first tasks decide what runs the others.
+    pub pilot: Option<Pilot>,
     /// How busy it is; only in a job with `[[stages]]`, since somebody has to keep count.
     pub meter: Option<Arc<Meter>>,
     /// Whether a loop has more than one slot.
@@ -35,12 +38,37 @@ impl StageRun {
     pub(super) fn shares_loops(stage: &Stage, slots: usize) -> bool {
         stage.model == Model::Async && slots > 1
     }
+
+    /// Who runs its slots, how many there are, and why: as it is planned, or as the pilot has decided.
+    pub fn settled(&self, stage: &Stage) -> (Model, usize, String) {
+        match self.pilot.as_ref().and_then(Pilot::decision) {
+            Some(decision) => (decision.model, decision.concurrency, decision.reason),
+            None => (stage.model, stage.concurrency, stage.reason.clone()),
+        }
+    }
+
+    /// Whether the slot with this number, from 1, is there from the start.
+    pub fn is_first(&self, number: usize) -> bool {
+        self.pilot.as_ref().is_none_or(|pilot| number <= pilot.slots)
+    }
 }
 
-/// As many slots as the stage allows, but no more than the job can have tasks.
+/// The pilot of `stage`, if its first tasks decide: of the slots that cost nothing, should they suit.
+pub(super) fn pilot(job: &Job, stage: &Stage, slots: usize) -> Option<Pilot> {
+    let plan = stage.pilot?;
+    let first = pilot::first_slots(stage.workload.nature(), cores()).min(slots);
+    Some(Pilot::new(plan, (first, slots), job.inputs.tasks()))
+}
+
+/// As many slots as the stage allows, but no more than the job can have tasks. A pilot that nobody has set a number for
+/// stays within the limit of open files, too.
 pub(super) fn slots(job: &Job, stage: &Stage) -> usize {
     let tasks = job.inputs.tasks().map_or(usize::MAX, |tasks| tasks.max(1) as usize);
-    stage.concurrency.min(tasks)
+    let slots = stage.concurrency.min(tasks);
+    match stage.pilot {
+        Some(pilot::Plan { set: None }) => slots.min(open_files::slots(job, stage).max(cores())),
+        _ => slots,
+    }
 }
 
 /// Keeps the tasks of each host within `limits.per_host` of the stage at `index`.

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, RwLock};
 
+use crate::engine::clock::Moment;
 use crate::host::launcher::Launcher;
 use crate::host::remote::life::{Life, Program, WorkerEnds, patiently};
 use crate::host::remote::process::{Lane, Process};
@@ -55,10 +57,13 @@ pub struct Interpreter {
     mode: Mode,
     current: Mutex<Option<Running>>,
     facts: OnceCell<Facts>,
+    /// The process that is ready, for who looks at it from another thread; 0 before the first one is.
+    pid: Arc<AtomicI32>,
     /// Attempts run side by side; one that may have killed an interpreter runs alone.
     pub turn: RwLock<()>,
     members: Cell<usize>,
     starts: Cell<u32>,
+    startup: Cell<Duration>,
     peak_rss: Cell<Option<u64>>,
 }
 
@@ -92,9 +97,11 @@ impl Interpreter {
             mode,
             current: Mutex::default(),
             facts: OnceCell::new(),
+            pid: Arc::default(),
             turn: RwLock::default(),
             members: Cell::default(),
             starts: Cell::default(),
+            startup: Cell::default(),
             peak_rss: Cell::default(),
         })
     }
@@ -109,9 +116,15 @@ impl Interpreter {
         self.facts.get()
     }
 
+    /// Its process, whichever is the current one; 0 before the first one is ready.
+    pub fn pid(&self) -> Arc<AtomicI32> {
+        Arc::clone(&self.pid)
+    }
+
     /// Whether a task that runs can be given up without ending the interpreter.
     pub fn can_cancel(&self) -> bool {
-        self.mode == Mode::Async && self.facts().is_some_and(|facts| facts.coroutine)
+        let has_a_loop = matches!(self.mode, Mode::Async | Mode::Pilot);
+        has_a_loop && self.facts().is_some_and(|facts| facts.coroutine)
     }
 
     /// Whether a task that runs holds the event loop of the others.
@@ -160,7 +173,13 @@ impl Interpreter {
         }
     }
 
+    /// How long the last one took to be ready.
+    pub fn startup(&self) -> Duration {
+        self.startup.get()
+    }
+
     async fn start(&self) -> io::Result<Running> {
+        let began = Moment::now();
         self.starts.update(|starts| starts + 1);
         let mut worker = File::from(memfd_create("runner-worker.py", MemfdFlags::CLOEXEC)?);
         worker.write_all(WORKER.as_bytes())?;
@@ -178,6 +197,8 @@ impl Interpreter {
         }
         match running.hear().await? {
             Said::Ready(facts) => {
+                self.startup.set(began.elapsed());
+                self.pid.store(facts.pid, Ordering::Relaxed);
                 let _ = self.facts.set(facts);
                 Ok(running)
             }

@@ -1,0 +1,263 @@
+//! The first tasks of a stage whose model is open: what is seen of them, and when that is enough.
+//!
+//! The slots of the pilot note what their tasks used; the stage's own thread, which has nothing else to do, looks at
+//! that and at the processes. [`crate::model::pilot`] decides.
+
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::Pid;
+use tokio::sync::Notify;
+
+use crate::engine::clock::Moment;
+use crate::engine::headroom;
+use crate::engine::place::Placed;
+use crate::engine::run::Run;
+use crate::engine::task::{Outcome, Status};
+use crate::host::usage::{self, Usage};
+use crate::model::cores;
+use crate::model::pilot::{Decision, Evidence, Look, Plan, Work};
+use crate::workload::Nature;
+use crate::workload::python::Facts;
+
+/// How often it is looked at: at first often, since a job may be over soon.
+const FIRST_LOOK: Duration = Duration::from_millis(2);
+const LAST_LOOK: Duration = Duration::from_millis(50);
+/// Processes may take this part of the available memory: the rest of it belongs to others, and tasks differ.
+const MEMORY: u64 = 2;
+
+/// The pilot of a stage, seen by its slots and by the thread that watches it.
+pub struct Pilot {
+    plan: Plan,
+    /// How many slots it began with: the first ones.
+    pub slots: usize,
+    /// The most that there may be.
+    most: usize,
+    tasks: Option<u64>,
+    /// The machine's idle time, and all of it, when the pilot was made.
+    idle: Option<(u64, u64)>,
+    tally: Mutex<Tally>,
+    is_over: AtomicBool,
+    decision: Mutex<Option<Decision>>,
+    /// More slots are to join the pilot's own loop.
+    joins: Notify,
+}
+
+/// What the slots have noted.
+struct Tally {
+    ended: u64,
+    /// Of those that ended by themselves.
+    told: u64,
+    run: Duration,
+    /// `None` once one was not measured.
+    cpu: Option<Duration>,
+    /// The biggest, in bytes.
+    peak_rss: u64,
+    startup: Duration,
+    facts: Option<Facts>,
+    /// The interpreter's process.
+    pid: Option<Arc<AtomicI32>>,
+    /// Since when each slot has been running something.
+    since: Vec<Option<Moment>>,
+    /// How long slots ran something before that, together.
+    busy: Duration,
+    /// The process that is looked at, what it had used by then, and how long slots had been busy.
+    base: Option<(Pid, Duration, Duration)>,
+}
+
+impl Tally {
+    fn busy(&self) -> Duration {
+        let current = self.since.iter().flatten().map(|since| since.elapsed());
+        self.busy + current.sum::<Duration>()
+    }
+}
+
+impl Pilot {
+    /// The pilot that `plan` says, of `slots` slots that may become `most`, with so many `tasks`, if that is known.
+    pub fn new(plan: Plan, (slots, most): (usize, usize), tasks: Option<u64>) -> Self {
+        let tally = Tally {
+            ended: 0,
+            told: 0,
+            run: Duration::ZERO,
+            cpu: Some(Duration::ZERO),
+            peak_rss: 0,
+            startup: Duration::ZERO,
+            facts: None,
+            pid: None,
+            since: vec![None; slots],
+            busy: Duration::ZERO,
+            base: None,
+        };
+        Self {
+            plan,
+            slots,
+            most,
+            tasks,
+            idle: usage::idle(),
+            tally: Mutex::new(tally),
+            is_over: AtomicBool::new(false),
+            decision: Mutex::default(),
+            joins: Notify::new(),
+        }
+    }
+
+    /// What it has come to.
+    pub fn decision(&self) -> Option<Decision> {
+        self.decision.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ready when it is decided for good; the slots of the pilot's own loop wait for it to be more.
+    pub async fn decided(&self) -> Decision {
+        loop {
+            if let Some(decision) = self.decision().filter(|decision| decision.is_final) {
+                return decision;
+            }
+            self.joins.notified().await;
+        }
+    }
+
+    /// Whether the slot with this number, from 1, is one of the first, and what it runs may still decide something.
+    pub fn asks(&self, number: usize) -> bool {
+        number <= self.slots && !self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// The worker of a slot is there, after `startup`.
+    pub fn ready(&self, worker: &Placed, mut startup: Duration) {
+        let mut tally = self.lock();
+        if let Some(interpreter) = worker.interpreter() {
+            tally.facts = interpreter.facts().cloned();
+            tally.pid = Some(interpreter.pid());
+            // Without what it took to find the interpreter, which is done once.
+            startup = interpreter.startup();
+        }
+        tally.startup = tally.startup.max(startup);
+    }
+
+    /// The slot with this number begins to run something.
+    pub fn begin(&self, number: usize) {
+        self.lock().since[number - 1] = Some(Moment::now());
+    }
+
+    /// It has ended.
+    pub fn end(&self, number: usize) {
+        let mut tally = self.lock();
+        if let Some(since) = tally.since[number - 1].take() {
+            tally.busy += since.elapsed();
+        }
+    }
+
+    /// This has come of a task.
+    pub fn note(&self, outcome: &Outcome) {
+        let mut tally = self.lock();
+        tally.ended += 1;
+        if matches!(outcome.status, Status::Ok | Status::Failed | Status::Timeout) {
+            tally.told += 1;
+            tally.run += outcome.run;
+            let cpu = outcome.cpu.map(|cpu| cpu.user + cpu.system);
+            tally.cpu = tally.cpu.zip(cpu).map(|(sum, cpu)| sum + cpu);
+            tally.peak_rss = tally.peak_rss.max(outcome.peak_rss.unwrap_or(0));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches until it is decided for good, or until the slots of the pilot have `ended`, with all that there was to
+    /// do. `grow` is told whatever is decided on the way.
+    pub(super) fn watch(
+        &self,
+        run: &Run,
+        index: usize,
+        ended: &Receiver<()>,
+        mut grow: impl FnMut(&Decision),
+    ) {
+        let mut pause = FIRST_LOOK;
+        loop {
+            let is_over = ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
+            if !is_over && self.lock().startup.is_zero() {
+                continue; // the first look has to be at the beginning
+            }
+            let evidence = self.evidence(run, index);
+            let decision = match (self.decision(), is_over) {
+                (None, false) => evidence.decide(),
+                (None, true) => Some(evidence.conclude()),
+                (Some(before), false) => evidence.confirm(&before),
+                (Some(before), true) => Some(Decision { is_final: true, ..before }),
+            };
+            if let Some(decision) = decision {
+                *self.decision.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(decision.clone());
+                grow(&decision);
+                if decision.is_final {
+                    self.is_over.store(true, Ordering::Relaxed);
+                    self.joins.notify_one();
+                    return;
+                }
+            }
+            pause = (pause * 5 / 4).min(LAST_LOOK);
+        }
+    }
+
+    fn evidence(&self, run: &Run, index: usize) -> Evidence {
+        let nature = run.job.stages[index].workload.nature();
+        let mut tally = self.lock();
+        let work = match (&tally.facts, nature) {
+            (_, Nature::Process) => Work::Command,
+            (Some(facts), _) => Work::Function { gil: facts.gil, coroutine: facts.coroutine },
+            (None, _) => Work::Program,
+        };
+        let (look, resident) = self.look(run, &mut tally).unzip();
+        // What has ended tells its peak; a look, only what is there so far.
+        let bytes = tally.peak_rss.max(resident.unwrap_or(0)).max(1);
+        let room = headroom::available().map(|free| self.slots + (free / MEMORY / bytes) as usize);
+        let ended = tally.ended.max(run.report.counts().ended());
+        Evidence {
+            work,
+            ended: tally.told,
+            run: tally.run,
+            cpu: tally.cpu,
+            look,
+            startup: tally.startup,
+            left: self.tasks.map(|tasks| tasks.saturating_sub(ended)),
+            cores: cores(),
+            slots: self.slots,
+            most: self.most,
+            set: self.plan.set,
+            idle: self.idle.zip(usage::idle()).and_then(|(before, now)| {
+                let all = now.1.saturating_sub(before.1);
+                (all > 0).then(|| now.0.saturating_sub(before.0) as f64 / all as f64)
+            }),
+            room,
+        }
+    }
+
+    /// What runs now has used so much, and has so much memory for each slot. An interpreter is looked at by itself;
+    /// anything else by all that the launcher has started, which is too much if other jobs run, and so never makes work
+    /// that computes look as if it waited.
+    fn look(&self, run: &Run, tally: &mut Tally) -> Option<(Look, u64)> {
+        let pid = tally.pid.as_ref().map(|pid| pid.load(Ordering::Relaxed));
+        let (root, Usage { active, resident }) = match pid {
+            Some(pid) => Pid::from_raw(pid).map(|pid| (pid, usage::of_tree(pid)))?,
+            None => run.launcher().ok()?.pid().map(|pid| (pid, usage::below(pid)))?,
+        };
+        let busy = tally.busy();
+        let slots = self.slots as u64;
+        let (known, used, before) = match tally.base {
+            // What a command has used since its start counts, and an interpreter's start does not.
+            None if pid.is_none() => *tally.base.insert((root, Duration::ZERO, Duration::ZERO)),
+            None => *tally.base.insert((root, active, busy)),
+            Some(base) => base,
+        };
+        if known != root {
+            tally.base = None; // it has died, and there is another
+            return None;
+        }
+        let busy = busy.saturating_sub(before);
+        let active = active.saturating_sub(used);
+        let share = if busy.is_zero() { 0.0 } else { active.as_secs_f64() / busy.as_secs_f64() };
+        Some((Look { share, busy: busy / self.slots as u32 }, resident / slots))
+    }
+}

@@ -1,0 +1,105 @@
+//! What processes use while they run, as proc(5) has it: enough to tell one that computes from one that waits.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::process::Pid;
+
+use crate::host::tree::descendants;
+
+/// What processes have used so far, together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time, and the time that they were ready to run and had no processor: on a busy machine, what computes
+    /// must not look as if it waited.
+    pub active: Duration,
+    /// Resident memory in bytes.
+    pub resident: u64,
+}
+
+/// What `root` and every process below it use. Nothing for one that is gone.
+pub fn of_tree(root: Pid) -> Usage {
+    let own = of_process(root);
+    let below = below(root);
+    Usage { active: own.active + below.active, resident: own.resident + below.resident }
+}
+
+/// What every process below `root` uses.
+pub fn below(root: Pid) -> Usage {
+    descendants(root).into_iter().map(of_process).fold(Usage::default(), |sum, usage| Usage {
+        active: sum.active + usage.active,
+        resident: sum.resident + usage.resident,
+    })
+}
+
+/// The machine's processor time so far that was used by nobody, and all of it, both in ticks.
+pub fn idle() -> Option<(u64, u64)> {
+    idle_ticks(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// From the first line of `/proc/stat`: user, nice, system, idle, waiting for a disk, and what else there is.
+fn idle_ticks(stat: &str) -> Option<(u64, u64)> {
+    let words = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
+    let ticks: Vec<u64> = words.map_while(|word| word.parse().ok()).collect();
+    Some((ticks.get(3)? + ticks.get(4)?, ticks.iter().take(8).sum()))
+}
+
+fn of_process(pid: Pid) -> Usage {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let of_threads: Duration = threads
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
+        .map(|line| scheduled(&line))
+        .sum();
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let (of_children, resident) = stat_fields(&stat).unwrap_or_default();
+    Usage { active: of_threads + of_children, resident }
+}
+
+/// From a thread's `schedstat`: nanoseconds on a processor, nanoseconds of waiting for one, and how often.
+fn scheduled(line: &str) -> Duration {
+    let nanos = line.split_ascii_whitespace().take(2).filter_map(|word| word.parse::<u64>().ok());
+    Duration::from_nanos(nanos.sum())
+}
+
+/// From a process's `stat`: the processor time of children that it has waited for, and its resident memory.
+fn stat_fields(stat: &str) -> Option<(Duration, u64)> {
+    // The name, in brackets, may have spaces and brackets of its own.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let fields: Vec<_> = rest.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    // Fields 16, 17 and 24 of proc(5), which counts the two before the bracket too.
+    let ticks = number(13)? + number(14)?;
+    let seconds = ticks as f64 / clock_ticks_per_second() as f64;
+    Some((Duration::from_secs_f64(seconds), number(21)? * page_size() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::getpid;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_read() {
+        assert_eq!(scheduled("1500 500 3\n"), Duration::from_micros(2));
+        assert_eq!(scheduled(""), Duration::ZERO);
+        assert_eq!(idle_ticks("cpu  1 2 3 40 5 6 7 8 9 10\ncpu0 1"), Some((45, 72)));
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 5 6 0 100 20 0 1 0 99 4096 3 18446744073709551615";
+        let (children, resident) = stat_fields(stat).unwrap();
+        let seconds = 100.0 / clock_ticks_per_second() as f64;
+        assert_eq!(
+            (children, resident),
+            (Duration::from_secs_f64(seconds), 3 * page_size() as u64)
+        );
+    }
+
+    #[test]
+    fn this_process_uses_something() {
+        let usage = of_tree(getpid());
+        assert!(usage.active > Duration::ZERO && usage.resident > 1 << 20, "{usage:?}");
+    }
+}

@@ -1,0 +1,475 @@
+//! What the first tasks of a job tell, where the guide cannot know: how many slots, and under which model.
+//!
+//! A pilot only ever grows. Commands begin in one slot per core, which suits computing; if they turn out to wait, more
+//! slots join. A hosted program (a Python interpreter, a worker) begins with one slot, since what suits computing (more
+//! programs) wastes start-up on work that waits, and what suits waiting (more threads or coroutines in the same program)
+//! is bound by the GIL; then either joins, and the pilot's own slot goes on as one of them. So the tasks of the pilot
+//! count, nothing runs twice, nothing waits for a switch, and the price of not knowing is the time until there is
+//! evidence: a few tasks have ended, or one has run for [`LOOK`] and its process has been looked at.
+//!
+//! Which way it grows is a matter of expected time. With `left` tasks of `run` seconds each, a `share` of which is
+//! processor time, on `cores` cores:
+//! - one slot needs left x run;
+//! - n slots need left x run / n, but the processors need left x run x share / cores, and threads under the GIL as much
+//!   as one core: left x run x share; the larger counts;
+//! - more programs take what the first one took to start before they help.
+//!
+//! How many slots of programs keep all cores busy is cores / share (Goetz, Java Concurrency in Practice, 8.2).
+
+use std::time::Duration;
+
+use super::Model;
+use crate::workload::Nature;
+
+/// A task that has run for so long tells something before its end.
+const LOOK: Duration = Duration::from_millis(15);
+/// Who writes a coroutine says that it waits: less is enough to believe it.
+const LOOK_AT_COROUTINE: Duration = Duration::from_millis(5);
+/// Commands are given longer: many read and wait before they compute.
+const LOOK_AT_COMMAND: Duration = Duration::from_millis(50);
+/// From here on, where no model can be told, the cores are used all the same.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// So many tasks have to end, and to have run for so long together, before their ends tell something.
+const ENOUGH_TASKS: u64 = 3;
+const ENOUGH_RUN: Duration = Duration::from_millis(3);
+/// Below this share, work waits; above the other one, it computes. In between, an end is waited for.
+const WAITS: f64 = 0.25;
+const COMPUTES: f64 = 0.75;
+/// What runs shorter than this gains nothing from more slots than cores: starting it is the runner's own work.
+const SHORT: Duration = Duration::from_millis(5);
+/// Another model has to be expected to save this part of the time.
+const WORTH: f64 = 0.05;
+/// Less than this part of the machine is nothing to make use of.
+const IDLE: f64 = 0.1;
+/// What it takes a slot to join a program, in seconds.
+const JOIN: f64 = 2e-4;
+/// What threads lose to the GIL besides, as part of the processor time.
+const CONTENTION: f64 = 1.1;
+/// Slots for work that waits.
+const THREADS: usize = 32;
+const COROUTINES: usize = 100;
+/// Processes for work that waits, or so many for each core.
+const PROCESSES: usize = 16;
+const PROCESSES_A_CORE: usize = 4;
+
+/// Whose tasks a pilot runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Commands: each is a process.
+    Command,
+    /// A worker program with one task at a time.
+    Program,
+    /// A Python function.
+    Function {
+        /// Whether only one thread of an interpreter runs at a time.
+        gil: bool,
+        /// Whether it is an `async def`.
+        coroutine: bool,
+    },
+}
+
+/// A pilot, planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The concurrency that the user has set.
+    pub set: Option<usize>,
+}
+
+/// The most slots that a pilot may come to, if the user has set none.
+pub fn most_slots(nature: Nature, cores: usize) -> usize {
+    let processes = PROCESSES.max(PROCESSES_A_CORE * cores);
+    if nature == Nature::Hosted { processes.max(COROUTINES) } else { processes }
+}
+
+/// The slots with which a pilot begins: as many as suit computing, as far as they cost nothing.
+pub fn first_slots(nature: Nature, cores: usize) -> usize {
+    if nature == Nature::Process { cores } else { 1 }
+}
+
+impl Work {
+    fn look(self) -> Duration {
+        match self {
+            Work::Command => LOOK_AT_COMMAND,
+            Work::Function { coroutine: true, .. } => LOOK_AT_COROUTINE,
+            Work::Function { .. } | Work::Program => LOOK,
+        }
+    }
+}
+
+/// What tasks have used that are still running, seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Look {
+    /// Of the time that they have run, the part on a processor or waiting for one. Above 1: several threads.
+    pub share: f64,
+    /// How long each slot has been running tasks.
+    pub busy: Duration,
+}
+
+/// What is known so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// Whose tasks they are.
+    pub work: Work,
+    /// How many tasks have ended.
+    pub ended: u64,
+    /// How long those ran, together.
+    pub run: Duration,
+    /// Their processor time, together; `None` if it was not measured.
+    pub cpu: Option<Duration>,
+    /// `None` if nothing can be seen.
+    pub look: Option<Look>,
+    /// How long the first program took to be ready.
+    pub startup: Duration,
+    /// How many tasks have not ended; `None` if nobody knows.
+    pub left: Option<u64>,
+    /// Of the machine.
+    pub cores: usize,
+    /// The slots of the pilot.
+    pub slots: usize,
+    /// The most slots that there may be.
+    pub most: usize,
+    /// The concurrency that the user has set.
+    pub set: Option<usize>,
+    /// The part of the machine's processor time that nobody has used meanwhile, if that can be told.
+    pub idle: Option<f64>,
+    /// How many processes like those that run fit into the memory that is available.
+    pub room: Option<usize>,
+}
+
+/// What a pilot has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Who runs the slots from now on.
+    pub model: Model,
+    /// How many, those of the pilot included.
+    pub concurrency: usize,
+    /// Why, with the evidence.
+    pub reason: String,
+    /// Whether it stands. One that was made before any task had ended is looked at again when one has: of what computes
+    /// at first, much may wait in the end.
+    pub is_final: bool,
+}
+
+impl Evidence {
+    /// What is to be done, once the evidence is enough; `None`: more of it is needed, or nothing would be gained yet.
+    pub fn decide(&self) -> Option<Decision> {
+        let share = match self.share() {
+            Some(share) => share,
+            None if self.is_late() => 1.0,
+            None => return None,
+        };
+        let (model, concurrency) = match self.work {
+            Work::Command => (Model::Threads, self.commands(share)),
+            Work::Program | Work::Function { .. } => self.program(share)?,
+        };
+        // More slots cannot be taken back, nor can a program's tasks be taken out of it.
+        let has_grown = match self.work {
+            Work::Command => concurrency > self.slots,
+            _ => model != Model::Processes,
+        };
+        let is_final = has_grown || self.ended > 0;
+        Some(Decision { model, concurrency, reason: self.reason(model, ""), is_final })
+    }
+
+    /// The same as `before`, or more slots of it, now that tasks have ended; `None`: none has.
+    pub fn confirm(&self, before: &Decision) -> Option<Decision> {
+        let share = self.share().or(self.of_ended()).filter(|_| self.ended > 0)?;
+        let is_short = self.task() < SHORT.as_secs_f64();
+        let concurrency = match self.work {
+            Work::Command => self.commands(share),
+            _ if is_short || share >= COMPUTES || self.set.is_some() => before.concurrency,
+            _ => self.filling(share),
+        };
+        let concurrency = concurrency.max(before.concurrency);
+        let reason = self.reason(before.model, "");
+        Some(Decision { model: before.model, concurrency, reason, is_final: true })
+    }
+
+    /// What it came to, once all tasks have ended under the pilot.
+    pub fn conclude(&self) -> Decision {
+        let (model, but) = match self.work {
+            Work::Command => (Model::Threads, ""),
+            _ if self.ended == 0 => (Model::Sequential, ""),
+            _ => (Model::Sequential, "done before another slot would have helped, "),
+        };
+        let reason = self.reason(model, but);
+        Decision { model, concurrency: self.slots, reason, is_final: true }
+    }
+
+    /// The part of a task's time that is processor time, if that can be told: from tasks that have ended, or from one
+    /// that has been running for a while.
+    fn share(&self) -> Option<f64> {
+        let look = self.look.filter(|look| look.busy >= self.work.look());
+        let of_look = look.map(|look| look.share.min(1.0));
+        let enough = ENOUGH_TASKS.max(self.slots as u64);
+        let have_ended = self.ended >= enough && self.run >= ENOUGH_RUN;
+        match (of_look, self.of_ended()) {
+            // What an interpreter does beside its tasks is in it, and what others took from it is not.
+            (Some(look), Some(_)) if self.ended > 0 && self.work != Work::Command => Some(look),
+            (_, Some(share)) if have_ended => Some(share),
+            (Some(look), _) if !(WAITS..COMPUTES).contains(&look) => Some(look),
+            (Some(look), None) if self.ended > 0 => Some(look),
+            _ => None,
+        }
+    }
+
+    fn of_ended(&self) -> Option<f64> {
+        let run = self.run.as_secs_f64();
+        let cpu = self.cpu?.as_secs_f64();
+        (self.ended > 0 && run > 0.0).then(|| (cpu / run).min(1.0))
+    }
+
+    fn is_late(&self) -> bool {
+        self.look.is_some_and(|look| look.busy >= PATIENCE) || self.run >= PATIENCE
+    }
+
+    /// How long a task runs, in seconds: what is known of it, if none has ended.
+    fn task(&self) -> f64 {
+        if self.ended > 0 {
+            return self.run.as_secs_f64() / self.ended as f64;
+        }
+        self.look.map_or(0.0, |look| look.busy.as_secs_f64())
+    }
+
+    /// Tasks that are left. If nobody knows: as many as have been, which is what one expects who knows nothing else.
+    fn left(&self) -> f64 {
+        self.left.unwrap_or(self.ended.max(1)) as f64
+    }
+
+    /// The slots of processes that keep all cores busy.
+    fn filling(&self, share: f64) -> usize {
+        let most = PROCESSES.max(PROCESSES_A_CORE * self.cores).min(self.most);
+        let wanted = (self.cores as f64 / share.max(0.01)).ceil() as usize;
+        let fit = wanted.min(most).min(self.room.unwrap_or(usize::MAX));
+        self.at_most_left(fit.max(self.cores))
+    }
+
+    fn at_most_left(&self, slots: usize) -> usize {
+        slots.min(self.left.map_or(usize::MAX, |left| left.max(1) as usize)).min(self.most).max(1)
+    }
+
+    fn commands(&self, share: f64) -> usize {
+        let is_short = self.task() < SHORT.as_secs_f64();
+        // On a machine that is busy with other things, what computes gets less of it and looks as if it waited.
+        let is_crowded = share >= WAITS && self.idle.is_some_and(|idle| idle < IDLE);
+        let computes = is_short || is_crowded || share >= COMPUTES;
+        if computes { self.slots } else { self.filling(share).max(self.slots) }
+    }
+
+    /// The model and the slots that are expected to be done first; `None` if that is the one slot that there is.
+    fn program(&self, share: f64) -> Option<(Model, usize)> {
+        let (task, cores) = (self.task(), self.cores as f64);
+        let alone = self.left() * task;
+        // Tasks are not divided: the last round takes as long as any.
+        let in_slots = |slots: usize| (self.left() / slots as f64).ceil() * task;
+        let mut options: Vec<(Model, usize, f64)> = Vec::new();
+        if let Work::Function { gil, coroutine } = self.work
+            && !(gil && share >= COMPUTES)
+        {
+            let (model, slots) =
+                if coroutine { (Model::Async, COROUTINES) } else { (Model::Threads, THREADS) };
+            let slots = self.at_most_left(self.set.unwrap_or(slots));
+            let bound = match (coroutine, gil) {
+                (true, _) => alone * share,
+                (false, true) => alone * share * CONTENTION,
+                (false, false) => alone * share / cores,
+            };
+            options.push((model, slots, JOIN * slots as f64 + in_slots(slots).max(bound)));
+        }
+        let computes = share >= COMPUTES || task < SHORT.as_secs_f64();
+        let slots = if computes { self.cores } else { self.filling(share) };
+        let slots = self.at_most_left(self.set.unwrap_or(slots));
+        let startup = self.startup.as_secs_f64() * (slots as f64 / cores).max(1.0);
+        let rest = (alone - startup).max(0.0) / alone;
+        let together = in_slots(slots).max(alone * share / cores);
+        options.push((Model::Processes, slots, startup + rest * together));
+
+        let (model, slots, time) =
+            options.into_iter().min_by(|one, other| one.2.total_cmp(&other.2))?;
+        (slots > 1 && time < alone * (1.0 - WORTH)).then_some((model, slots))
+    }
+
+    /// The evidence in words, and what comes of it: `auto: cpu 97 % of 41 ms, GIL on, 2 cores: processes`.
+    fn reason(&self, model: Model, but: &str) -> String {
+        let mut parts = Vec::new();
+        let percent = |share: f64| format!("cpu {:.0} %", share.min(1.0) * 100.0);
+        let seen = self.look.filter(|look| !look.busy.is_zero());
+        match (seen, self.ended) {
+            (Some(look), 0) => {
+                parts.push(format!("{} of the first {}", percent(look.share), time(look.busy)));
+            }
+            (None, 0) => parts.push("no task has told what it needs".to_owned()),
+            (_, _) => {
+                let share = self.share().or(self.of_ended());
+                let run = time(Duration::from_secs_f64(self.task()));
+                parts.push(match share {
+                    Some(share) => format!("{} of {run}", percent(share)),
+                    None => format!("{run} a task"),
+                });
+            }
+        }
+        match self.work {
+            Work::Function { coroutine: true, .. } => parts.push("coroutines".into()),
+            Work::Function { gil: true, .. } => parts.push("GIL on".into()),
+            Work::Function { .. } => parts.push("GIL off".into()),
+            Work::Program => parts.push("a program of its own".into()),
+            Work::Command => parts.push("commands".into()),
+        }
+        parts.push(if self.cores == 1 { "1 core".into() } else { format!("{} cores", self.cores) });
+        format!("auto: {}: {but}{model}", parts.join(", "))
+    }
+}
+
+/// A duration in the unit in which it reads best, with two figures or more: `41 ms`.
+fn time(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    let (value, unit) = match seconds {
+        s if s >= 1.0 => (s, "s"),
+        s if s >= 1e-3 => (s * 1e3, "ms"),
+        s => (s * 1e6, "us"),
+    };
+    if value < 10.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FUNCTION: Work = Work::Function { gil: true, coroutine: false };
+
+    fn ms(millis: f64) -> Duration {
+        Duration::from_secs_f64(millis / 1e3)
+    }
+
+    /// `ended` tasks have run for `run` each, a `share` of that on a processor; `left` are left.
+    fn evidence(work: Work, (ended, run, share): (u64, f64, f64), left: Option<u64>) -> Evidence {
+        let sum = ms(run * ended as f64);
+        Evidence {
+            work,
+            ended,
+            run: sum,
+            cpu: Some(sum.mul_f64(share)),
+            look: None,
+            startup: ms(30.0),
+            left,
+            cores: 2,
+            slots: if work == Work::Command { 2 } else { 1 },
+            most: 100,
+            set: None,
+            idle: None,
+            room: None,
+        }
+    }
+
+    fn decided(evidence: &Evidence) -> Option<(Model, usize)> {
+        evidence.decide().map(|decision| (decision.model, decision.concurrency))
+    }
+
+    /// One task runs, and has used this share of its time so far.
+    fn looked(work: Work, share: f64, busy: f64, left: Option<u64>) -> Evidence {
+        let look = Some(Look { share, busy: ms(busy) });
+        Evidence { look, ..evidence(work, (0, 0.0, 0.0), left) }
+    }
+
+    #[test]
+    fn functions() {
+        let seen = |run, share, left| decided(&evidence(FUNCTION, (3, run, share), left));
+        assert_eq!(seen(41.0, 0.97, Some(40)), Some((Model::Processes, 2)));
+        assert_eq!(seen(50.0, 0.01, Some(60)), Some((Model::Threads, 32)));
+        assert_eq!(seen(50.0, 0.01, Some(4)), Some((Model::Threads, 4)));
+        assert_eq!(seen(40.0, 0.5, Some(60)), Some((Model::Processes, 4)));
+        // Three of a microsecond are not enough to tell, and twenty are done before anything else has started.
+        assert_eq!(seen(0.001, 1.0, Some(20)), None);
+        assert_eq!(seen(1.0, 1.0, Some(20)), None);
+        assert_eq!(seen(1.0, 1.0, Some(2000)), Some((Model::Processes, 2)));
+        let coroutine = Work::Function { gil: true, coroutine: true };
+        let seen = |run, share, left| decided(&evidence(coroutine, (3, run, share), left));
+        assert_eq!(seen(50.0, 0.01, Some(1000)), Some((Model::Async, 100)));
+        assert_eq!(seen(50.0, 0.99, Some(1000)), Some((Model::Processes, 2)));
+        // What looks as if it waited a little does not wait enough for threads under the GIL.
+        let few = Evidence { startup: ms(300.0), ..looked(FUNCTION, 0.86, 32.0, Some(6)) };
+        assert_eq!(decided(&few), None);
+        let free = Work::Function { gil: false, coroutine: false };
+        let free = evidence(free, (3, 41.0, 0.97), Some(40));
+        assert_eq!(decided(&free).map(|(model, _)| model), Some(Model::Threads));
+    }
+
+    #[test]
+    fn long_tasks_tell_before_they_end() {
+        let seen = |share, busy, left| decided(&looked(FUNCTION, share, busy, left));
+        assert_eq!(seen(1.0, 5.0, Some(40)), None);
+        assert_eq!(seen(1.0, 16.0, Some(40)), Some((Model::Processes, 2)));
+        assert_eq!(seen(0.0, 16.0, Some(40)), Some((Model::Threads, 32)));
+        assert_eq!(seen(0.5, 16.0, Some(40)), None);
+        // Two that may be over before another interpreter has started, and then may not.
+        assert_eq!(seen(1.0, 16.0, Some(2)), None);
+        assert_eq!(seen(1.0, 100.0, Some(2)), Some((Model::Processes, 2)));
+    }
+
+    #[test]
+    fn what_was_decided_early_is_confirmed_or_grows() {
+        let early = looked(FUNCTION, 1.0, 16.0, Some(40)).decide().unwrap();
+        assert!(!early.is_final);
+        assert_eq!(looked(FUNCTION, 1.0, 30.0, Some(40)).confirm(&early), None);
+        let confirmed = |share, run| {
+            let evidence = evidence(FUNCTION, (1, run, share), Some(40));
+            let decision = evidence.confirm(&early).unwrap();
+            (decision.model, decision.concurrency, decision.is_final)
+        };
+        assert_eq!(confirmed(1.0, 50.0), (Model::Processes, 2, true));
+        assert_eq!(confirmed(0.25, 200.0), (Model::Processes, 8, true));
+        assert!(looked(FUNCTION, 0.0, 16.0, Some(40)).decide().unwrap().is_final);
+    }
+
+    #[test]
+    fn an_unknown_number_is_waited_out() {
+        let seen = |ended| decided(&evidence(FUNCTION, (ended, 1.0, 1.0), None));
+        assert_eq!(seen(3), None);
+        assert_eq!(seen(100), Some((Model::Processes, 2)));
+    }
+
+    #[test]
+    fn commands() {
+        let seen = |run, share, left| decided(&evidence(Work::Command, (4, run, share), left));
+        assert_eq!(seen(300.0, 0.98, Some(8)), Some((Model::Threads, 2)));
+        assert_eq!(seen(200.0, 0.01, Some(20)), Some((Model::Threads, 16)));
+        assert_eq!(seen(200.0, 0.01, Some(3)), Some((Model::Threads, 3)));
+        assert_eq!(seen(200.0, 0.5, Some(20)), Some((Model::Threads, 4)));
+        assert_eq!(seen(1.0, 0.4, Some(1000)), Some((Model::Threads, 2)));
+        let crowded =
+            Evidence { idle: Some(0.0), ..evidence(Work::Command, (4, 200.0, 0.5), None) };
+        assert_eq!(decided(&crowded), Some((Model::Threads, 2)));
+        let crowded = Evidence { room: Some(5), ..evidence(Work::Command, (4, 200.0, 0.0), None) };
+        assert_eq!(decided(&crowded), Some((Model::Threads, 5)));
+        assert_eq!(decided(&looked(Work::Command, 0.0, 30.0, None)), None);
+    }
+
+    #[test]
+    fn what_the_user_sets_is_kept() {
+        let seen = |share| {
+            let evidence = evidence(FUNCTION, (3, 50.0, share), Some(100));
+            decided(&Evidence { set: Some(5), most: 5, ..evidence })
+        };
+        assert_eq!(seen(0.0), Some((Model::Threads, 5)));
+        assert_eq!(seen(1.0), Some((Model::Processes, 5)));
+    }
+
+    #[test]
+    fn reasons() {
+        let words = |evidence: Evidence| evidence.decide().unwrap().reason;
+        assert_eq!(
+            words(evidence(FUNCTION, (3, 41.0, 0.97), Some(40))),
+            "auto: cpu 97 % of 41 ms, GIL on, 2 cores: processes"
+        );
+        assert_eq!(
+            words(looked(FUNCTION, 0.0, 16.0, Some(40))),
+            "auto: cpu 0 % of the first 16 ms, GIL on, 2 cores: threads"
+        );
+        let few = evidence(FUNCTION, (3, 0.5, 1.0), Some(0)).conclude();
+        assert_eq!((few.model, few.concurrency), (Model::Sequential, 1));
+        assert_eq!(
+            few.reason,
+            "auto: cpu 100 % of 500 us, GIL on, 2 cores: done before another slot would have helped, sequential"
+        );
+    }
+}
