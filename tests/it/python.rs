@@ -99,7 +99,10 @@ def work(x):
     sys.stdin.read()
     return x";
     for model in MODELS {
-        let rest = format!("model = '{model}'\n[inputs]\nrange = {{ from = 1, to = 3 }}");
+        // One at a time: what Python's threads print at once, Python mixes.
+        let rest = format!(
+            "model = '{model}'\n[inputs]\nrange = {{ from = 1, to = 3 }}\n[limits]\nconcurrency = 1"
+        );
         let ran = job(module, &rest).run();
         ran.exit(0).rows("result", &["1", "2", "3"]).stderr_has("job.log");
         let log = std::fs::read_to_string(ran.path("results/job.log")).unwrap();
