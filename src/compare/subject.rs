@@ -43,7 +43,7 @@ pub struct Contender {
 impl Contender {
     /// How many tasks at once, in all its stages together.
     pub fn concurrency(&self) -> usize {
-        self.job.stages.iter().map(|stage| stage.concurrency).sum()
+        self.job.concurrency()
     }
 
     /// `threads at 4`.

@@ -233,16 +233,18 @@ fn finish(
     let mut reasons = Vec::new();
     let mut notes: Vec<_> = left_out.into_iter().collect();
     let mut held_for = Duration::ZERO;
-    let (mut models, mut concurrency) = (Vec::new(), 0);
+    let (mut model, mut concurrency) = (STAGED, 0);
     for (stage, live) in run.job.stages.iter().zip(&run.stages) {
-        let (model, slots, reason) = live.settled(stage);
-        let is_async = model == Model::Async;
+        let (settled, slots, reason) = live.settled(stage);
+        let is_async = settled == Model::Async;
         concurrency += slots;
-        models.push(model.name());
+        if !run.job.is_staged() {
+            model = settled.name();
+        }
         held_for += if is_async { live.watch.held_for() } else { Duration::ZERO };
         let held = live.watch.held_note().filter(|_| is_async);
         let reason = match &stage.name {
-            Some(name) => format!("{name}: {model} {}, {reason}", slots.min(live.slots)),
+            Some(name) => format!("{name}: {settled} {}, {reason}", slots.min(live.slots)),
             None => reason,
         };
         let in_stage = |held: String| match &stage.name {
@@ -269,7 +271,7 @@ fn finish(
         services,
         held: held_for,
         calendar,
-        model: if run.job.is_staged() { STAGED } else { models[0] },
+        model,
         concurrency,
         reason: reasons.join("; "),
         cpu: None, // it is a sum over tasks, or nothing

@@ -26,16 +26,13 @@ use crate::diagnostic::reason;
 use crate::engine::cancel::{Cancel, Cause, Level};
 use crate::engine::clock::{self, Moment};
 use crate::engine::run::SharedLauncher;
-use crate::host::launcher::{Ended, Launcher, Port, Start, Strings, is_crowded};
+use crate::host::launcher::{Ended, Launcher, Port, Start, Strings, patiently};
 use crate::job::{Job, Service};
 use crate::workload::command::how_it_ended;
 use log::Log;
 
 /// How long a service that was killed may take to end: it may hang in the kernel.
 const DYING: Duration = Duration::from_secs(10);
-
-/// Between two tries to start when too many descriptors are on their way to the launcher.
-const CROWDED: Duration = Duration::from_millis(1);
 
 /// Why a job cannot go on: one of its services.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,13 +217,7 @@ impl House {
             stderr: Some(log.file().as_fd()),
             extra: None,
         };
-        loop {
-            match port.start(&start) {
-                Err(error) if is_crowded(&error) => tokio::time::sleep(CROWDED).await,
-                Err(error) => return Err(error),
-                Ok(()) => break,
-            }
-        }
+        patiently(|| port.start(&start)).await?;
         port.own_group()?;
         // Heard before anything counts as ready: one that could not be started has an end by now.
         port.started().await?;

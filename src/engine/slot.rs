@@ -22,7 +22,13 @@ use crate::workload::command::Keep;
 pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let (stage, live) = run.stage(index);
     let began = Moment::now();
-    let mut worker = match Placed::start(run, stage, shared, number).await {
+    let started = tokio::select! {
+        biased;
+        started = Placed::start(run, stage, shared, number) => started,
+        // What is not there by then is not needed any more; it may never be, such as an import that hangs.
+        () = run.cancel.draining() => return,
+    };
+    let mut worker = match started {
         Ok(worker) => worker,
         Err(error) => return give_up(run, &error),
     };

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, set_child_subreaper, setrlimit};
 
-pub use crate::host::socket::is_crowded;
+pub use crate::host::socket::patiently;
 pub use crate::host::wire::{HasNul, Strings};
 pub use crate::sys::Step;
 pub use port::{Ended, Exit, Port, Start};

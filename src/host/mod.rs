@@ -5,6 +5,7 @@ pub mod launch;
 pub mod launcher;
 pub mod lines;
 pub mod page;
+mod pipes;
 mod ports;
 pub mod program;
 pub mod protocol;

@@ -172,10 +172,9 @@ impl Program {
             process.ended().await;
             let process = life.process.take();
             life.bury(process.as_ref());
-        }
-        if life.faults >= MAX_FAULTS {
-            let words = life.unfit.clone().unwrap_or_default();
-            return Err(unfit(words));
+            if let Some(words) = &life.unfit {
+                return Err(unfit(words.clone()));
+            }
         }
         match self.start_process().await {
             Ok(Some((process, seats))) if seats >= self.seats => {

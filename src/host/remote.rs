@@ -30,6 +30,7 @@ use crate::workload::{Workload, http};
 
 use flight::{Flight, Pace, Settle};
 pub use interpreter::Interpreter;
+use interpreter::Member;
 use life::Program;
 use process::{Event, Process};
 use settle::crashed;
@@ -126,8 +127,7 @@ impl Remote {
         interpreter: Rc<Interpreter>,
         spec: &Arc<python::Spec>,
     ) -> io::Result<Self> {
-        interpreter.join();
-        let source = Source::Python(interpreter);
+        let source = Source::Python(Member::new(interpreter));
         let mut remote = Self::new(source, Argument::Python(Arc::clone(spec)));
         remote.start_process().await?;
         Ok(remote)
@@ -164,7 +164,7 @@ impl Remote {
     /// The interpreter that it works in, if it does.
     pub fn interpreter(&self) -> Option<&Rc<Interpreter>> {
         match &self.source {
-            Source::Python(interpreter) => Some(interpreter),
+            Source::Python(member) => Some(member.interpreter()),
             Source::Own { .. } => None,
         }
     }
@@ -178,7 +178,7 @@ impl Remote {
     pub fn restarts(&self) -> u32 {
         match &self.source {
             Source::Own { .. } => self.starts.saturating_sub(1),
-            Source::Python(interpreter) => interpreter.restarts(),
+            Source::Python(member) => member.interpreter().restarts(),
         }
     }
 
@@ -260,9 +260,9 @@ impl Remote {
     pub async fn stop(self) -> Option<u64> {
         let Self { source, process, peak_rss, .. } = self;
         match (source, process) {
-            (Source::Python(interpreter), process) => {
+            (Source::Python(member), process) => {
                 drop(process);
-                interpreter.leave().await
+                member.leave().await
             }
             (_, Some(process)) => peak_rss.max(process.leave().await),
             (_, None) => peak_rss,
@@ -276,8 +276,8 @@ impl Remote {
         self.fruitful = false;
         let (launcher, program, work) = match &self.source {
             Source::Own { launcher, program, work } => (launcher, program, work),
-            Source::Python(interpreter) => {
-                self.process = Some(interpreter.lane().await?);
+            Source::Python(member) => {
+                self.process = Some(member.interpreter().lane().await?);
                 return Ok(());
             }
         };

@@ -66,8 +66,25 @@ pub fn send_patiently(
     }
 }
 
+/// Does `attempt` again while it fails because the other end has more packets, or descriptors, than it takes: others are
+/// sending, too.
+///
+/// # Errors
+/// As `attempt`; `EAGAIN` and its kin if nothing has changed for ten seconds.
+pub async fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if is_crowded(&error) && start.elapsed() < PATIENCE => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
 /// Whether sending failed only because there is much on its way.
-pub fn is_crowded(error: &io::Error) -> bool {
+fn is_crowded(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS))
 }
 

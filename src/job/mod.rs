@@ -84,6 +84,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// How many tasks run at once, in all stages together.
+    pub fn concurrency(&self) -> usize {
+        self.stages.iter().map(|stage| stage.concurrency).sum()
+    }
+
     /// Whether it has `[[stages]]`: then its report says so much of each.
     pub fn is_staged(&self) -> bool {
         self.stages.iter().any(|stage| stage.name.is_some())

@@ -248,7 +248,8 @@ fn model(table: &mut Table<'_>, plan: &Planner<'_>) -> Choice {
 
 /// Reads the one workload.
 fn read_workload(root: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
-    let help = "add `[workload.command]` with `argv = [\"…\"]`, `[workload.compute]`, `[workload.http]` or `[workload.sleep]`";
+    let help = "add `[workload.command]` with `argv = [\"…\"]`, or one of `[workload.compute]`, `[workload.http]`, \
+                `[workload.python]`, `[workload.sleep]` and `[workload.worker]`";
     if !root.has("workload") {
         if plan.is_staged() {
             plan.error_with_help(root.span(), "the stage has no workload", in_a_stage(help));

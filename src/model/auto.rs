@@ -4,13 +4,9 @@
 //! Python function does), that is the one under which a pilot begins; the first tasks decide what it grows to.
 
 use super::pilot::{Plan, most_slots};
-use super::{Model, cores};
+use super::{Model, WAITING_IN_THREADS, WAITING_ON_A_LOOP, cores};
 use crate::workload::Nature;
 
-/// Slots for work that waits, on one event loop.
-const WAITING_ON_A_LOOP: usize = 100;
-/// Slots for work that waits, in threads: as Python's pool has them.
-const WAITING_IN_THREADS: usize = 32;
 /// Requests at once, of which a server thinks no evil.
 const REQUESTS: usize = 16;
 /// From here on, waiting in threads costs more than an event loop.

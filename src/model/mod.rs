@@ -15,6 +15,11 @@ use std::thread;
 
 use crate::workload::Nature;
 
+/// Slots for work that waits, on one event loop.
+const WAITING_ON_A_LOOP: usize = 100;
+/// Slots for work that waits, in threads: as Python's pool has them.
+const WAITING_IN_THREADS: usize = 32;
+
 /// A way to run tasks at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Model {

@@ -16,9 +16,11 @@
 //!
 //! How many slots of programs keep all cores busy is cores / share (Goetz, Java Concurrency in Practice, 8.2).
 
+mod words;
+
 use std::time::Duration;
 
-use super::Model;
+use super::{Model, WAITING_IN_THREADS, WAITING_ON_A_LOOP};
 use crate::workload::Nature;
 
 /// A task that has run for so long tells something before its end.
@@ -45,9 +47,6 @@ const IDLE: f64 = 0.1;
 const JOIN: f64 = 2e-4;
 /// What threads lose to the GIL besides, as part of the processor time.
 const CONTENTION: f64 = 1.1;
-/// Slots for work that waits.
-const THREADS: usize = 32;
-const COROUTINES: usize = 100;
 /// Processes for work that waits, or so many for each core.
 const PROCESSES: usize = 16;
 const PROCESSES_A_CORE: usize = 4;
@@ -78,7 +77,7 @@ pub struct Plan {
 /// The most slots that a pilot may come to, if the user has set none.
 pub fn most_slots(nature: Nature, cores: usize) -> usize {
     let processes = PROCESSES.max(PROCESSES_A_CORE * cores);
-    if nature == Nature::Hosted { processes.max(COROUTINES) } else { processes }
+    if nature == Nature::Hosted { processes.max(WAITING_ON_A_LOOP) } else { processes }
 }
 
 /// The slots with which a pilot begins: as many as suit computing, as far as they cost nothing.
@@ -266,8 +265,11 @@ impl Evidence {
         if let Work::Function { gil, coroutine } = self.work
             && !(gil && share >= COMPUTES)
         {
-            let (model, slots) =
-                if coroutine { (Model::Async, COROUTINES) } else { (Model::Threads, THREADS) };
+            let (model, slots) = if coroutine {
+                (Model::Async, WAITING_ON_A_LOOP)
+            } else {
+                (Model::Threads, WAITING_IN_THREADS)
+            };
             let slots = self.at_most_left(self.set.unwrap_or(slots));
             let bound = match (coroutine, gil) {
                 (true, _) => alone * share,
@@ -288,188 +290,7 @@ impl Evidence {
             options.into_iter().min_by(|one, other| one.2.total_cmp(&other.2))?;
         (slots > 1 && time < alone * (1.0 - WORTH)).then_some((model, slots))
     }
-
-    /// The evidence in words, and what comes of it: `auto: cpu 97 % of 41 ms, GIL on, 2 cores: processes`.
-    fn reason(&self, model: Model, but: &str) -> String {
-        let mut parts = Vec::new();
-        let percent = |share: f64| format!("cpu {:.0} %", share.min(1.0) * 100.0);
-        let seen = self.look.filter(|look| !look.busy.is_zero());
-        match (seen, self.ended) {
-            (Some(look), 0) => {
-                parts.push(format!("{} of the first {}", percent(look.share), time(look.busy)));
-            }
-            (None, 0) => parts.push("no task has told what it needs".to_owned()),
-            (_, _) => {
-                let share = self.share().or(self.of_ended());
-                let run = time(Duration::from_secs_f64(self.task()));
-                parts.push(match share {
-                    Some(share) => format!("{} of {run}", percent(share)),
-                    None => format!("{run} a task"),
-                });
-            }
-        }
-        match self.work {
-            Work::Function { coroutine: true, .. } => parts.push("coroutines".into()),
-            Work::Function { gil: true, .. } => parts.push("GIL on".into()),
-            Work::Function { .. } => parts.push("GIL off".into()),
-            Work::Program => parts.push("a program of its own".into()),
-            Work::Command => parts.push("commands".into()),
-        }
-        parts.push(if self.cores == 1 { "1 core".into() } else { format!("{} cores", self.cores) });
-        format!("auto: {}: {but}{model}", parts.join(", "))
-    }
-}
-
-/// A duration in the unit in which it reads best, with two figures or more: `41 ms`.
-fn time(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    let (value, unit) = match seconds {
-        s if s >= 1.0 => (s, "s"),
-        s if s >= 1e-3 => (s * 1e3, "ms"),
-        s => (s * 1e6, "us"),
-    };
-    if value < 10.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FUNCTION: Work = Work::Function { gil: true, coroutine: false };
-
-    fn ms(millis: f64) -> Duration {
-        Duration::from_secs_f64(millis / 1e3)
-    }
-
-    /// `ended` tasks have run for `run` each, a `share` of that on a processor; `left` are left.
-    fn evidence(work: Work, (ended, run, share): (u64, f64, f64), left: Option<u64>) -> Evidence {
-        let sum = ms(run * ended as f64);
-        Evidence {
-            work,
-            ended,
-            run: sum,
-            cpu: Some(sum.mul_f64(share)),
-            look: None,
-            startup: ms(30.0),
-            left,
-            cores: 2,
-            slots: if work == Work::Command { 2 } else { 1 },
-            most: 100,
-            set: None,
-            idle: None,
-            room: None,
-        }
-    }
-
-    fn decided(evidence: &Evidence) -> Option<(Model, usize)> {
-        evidence.decide().map(|decision| (decision.model, decision.concurrency))
-    }
-
-    /// One task runs, and has used this share of its time so far.
-    fn looked(work: Work, share: f64, busy: f64, left: Option<u64>) -> Evidence {
-        let look = Some(Look { share, busy: ms(busy) });
-        Evidence { look, ..evidence(work, (0, 0.0, 0.0), left) }
-    }
-
-    #[test]
-    fn functions() {
-        let seen = |run, share, left| decided(&evidence(FUNCTION, (3, run, share), left));
-        assert_eq!(seen(41.0, 0.97, Some(40)), Some((Model::Processes, 2)));
-        assert_eq!(seen(50.0, 0.01, Some(60)), Some((Model::Threads, 32)));
-        assert_eq!(seen(50.0, 0.01, Some(4)), Some((Model::Threads, 4)));
-        assert_eq!(seen(40.0, 0.5, Some(60)), Some((Model::Processes, 4)));
-        // Three of a microsecond are not enough to tell, and twenty are done before anything else has started.
-        assert_eq!(seen(0.001, 1.0, Some(20)), None);
-        assert_eq!(seen(1.0, 1.0, Some(20)), None);
-        assert_eq!(seen(1.0, 1.0, Some(2000)), Some((Model::Processes, 2)));
-        let coroutine = Work::Function { gil: true, coroutine: true };
-        let seen = |run, share, left| decided(&evidence(coroutine, (3, run, share), left));
-        assert_eq!(seen(50.0, 0.01, Some(1000)), Some((Model::Async, 100)));
-        assert_eq!(seen(50.0, 0.99, Some(1000)), Some((Model::Processes, 2)));
-        // What looks as if it waited a little does not wait enough for threads under the GIL.
-        let few = Evidence { startup: ms(300.0), ..looked(FUNCTION, 0.86, 32.0, Some(6)) };
-        assert_eq!(decided(&few), None);
-        let free = Work::Function { gil: false, coroutine: false };
-        let free = evidence(free, (3, 41.0, 0.97), Some(40));
-        assert_eq!(decided(&free).map(|(model, _)| model), Some(Model::Threads));
-    }
-
-    #[test]
-    fn long_tasks_tell_before_they_end() {
-        let seen = |share, busy, left| decided(&looked(FUNCTION, share, busy, left));
-        assert_eq!(seen(1.0, 5.0, Some(40)), None);
-        assert_eq!(seen(1.0, 16.0, Some(40)), Some((Model::Processes, 2)));
-        assert_eq!(seen(0.0, 16.0, Some(40)), Some((Model::Threads, 32)));
-        assert_eq!(seen(0.5, 16.0, Some(40)), None);
-        // Two that may be over before another interpreter has started, and then may not.
-        assert_eq!(seen(1.0, 16.0, Some(2)), None);
-        assert_eq!(seen(1.0, 100.0, Some(2)), Some((Model::Processes, 2)));
-    }
-
-    #[test]
-    fn what_was_decided_early_is_confirmed_or_grows() {
-        let early = looked(FUNCTION, 1.0, 16.0, Some(40)).decide().unwrap();
-        assert!(!early.is_final);
-        assert_eq!(looked(FUNCTION, 1.0, 30.0, Some(40)).confirm(&early), None);
-        let confirmed = |share, run| {
-            let evidence = evidence(FUNCTION, (1, run, share), Some(40));
-            let decision = evidence.confirm(&early).unwrap();
-            (decision.model, decision.concurrency, decision.is_final)
-        };
-        assert_eq!(confirmed(1.0, 50.0), (Model::Processes, 2, true));
-        assert_eq!(confirmed(0.25, 200.0), (Model::Processes, 8, true));
-        assert!(looked(FUNCTION, 0.0, 16.0, Some(40)).decide().unwrap().is_final);
-    }
-
-    #[test]
-    fn an_unknown_number_is_waited_out() {
-        let seen = |ended| decided(&evidence(FUNCTION, (ended, 1.0, 1.0), None));
-        assert_eq!(seen(3), None);
-        assert_eq!(seen(100), Some((Model::Processes, 2)));
-    }
-
-    #[test]
-    fn commands() {
-        let seen = |run, share, left| decided(&evidence(Work::Command, (4, run, share), left));
-        assert_eq!(seen(300.0, 0.98, Some(8)), Some((Model::Threads, 2)));
-        assert_eq!(seen(200.0, 0.01, Some(20)), Some((Model::Threads, 16)));
-        assert_eq!(seen(200.0, 0.01, Some(3)), Some((Model::Threads, 3)));
-        assert_eq!(seen(200.0, 0.5, Some(20)), Some((Model::Threads, 4)));
-        assert_eq!(seen(1.0, 0.4, Some(1000)), Some((Model::Threads, 2)));
-        let crowded =
-            Evidence { idle: Some(0.0), ..evidence(Work::Command, (4, 200.0, 0.5), None) };
-        assert_eq!(decided(&crowded), Some((Model::Threads, 2)));
-        let crowded = Evidence { room: Some(5), ..evidence(Work::Command, (4, 200.0, 0.0), None) };
-        assert_eq!(decided(&crowded), Some((Model::Threads, 5)));
-        assert_eq!(decided(&looked(Work::Command, 0.0, 30.0, None)), None);
-    }
-
-    #[test]
-    fn what_the_user_sets_is_kept() {
-        let seen = |share| {
-            let evidence = evidence(FUNCTION, (3, 50.0, share), Some(100));
-            decided(&Evidence { set: Some(5), most: 5, ..evidence })
-        };
-        assert_eq!(seen(0.0), Some((Model::Threads, 5)));
-        assert_eq!(seen(1.0), Some((Model::Processes, 5)));
-    }
-
-    #[test]
-    fn reasons() {
-        let words = |evidence: Evidence| evidence.decide().unwrap().reason;
-        assert_eq!(
-            words(evidence(FUNCTION, (3, 41.0, 0.97), Some(40))),
-            "auto: cpu 97 % of 41 ms, GIL on, 2 cores: processes"
-        );
-        assert_eq!(
-            words(looked(FUNCTION, 0.0, 16.0, Some(40))),
-            "auto: cpu 0 % of the first 16 ms, GIL on, 2 cores: threads"
-        );
-        let few = evidence(FUNCTION, (3, 0.5, 1.0), Some(0)).conclude();
-        assert_eq!((few.model, few.concurrency), (Model::Sequential, 1));
-        assert_eq!(
-            few.reason,
-            "auto: cpu 100 % of 500 us, GIL on, 2 cores: done before another slot would have helped, sequential"
-        );
-    }
-}
+mod tests;

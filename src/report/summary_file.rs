@@ -8,6 +8,7 @@ use csv::ByteRecord;
 
 use crate::engine::task::Status;
 use crate::job::Job;
+use crate::report::STAGED;
 use crate::report::layout::is_formula;
 use crate::report::number::{seconds, thousandths};
 use crate::report::publish::replace;
@@ -76,8 +77,8 @@ pub fn skip(
     let path = results.join("summary.csv");
     let row = COLUMNS.map(|column| match column {
         "job" => job.into(),
-        "model" => plan.map(|job| job.stages[0].model.name().into()).unwrap_or_default(),
-        "concurrency" => plan.map(slots).unwrap_or_default(),
+        "model" => plan.map(model).unwrap_or_default().into(),
+        "concurrency" => plan.map(|job| job.concurrency().to_string()).unwrap_or_default(),
         "tasks" | "ok" | "failed" | "timeout" | "crashed" | "cancelled" => "0".into(),
         "skipped" => "1".into(),
         "reason" => safe(reason),
@@ -90,9 +91,9 @@ pub fn skip(
     })
 }
 
-/// Of all its stages.
-fn slots(job: &Job) -> String {
-    job.stages.iter().map(|stage| stage.concurrency).sum::<usize>().to_string()
+/// The word for who would have run its slots.
+fn model(job: &Job) -> &'static str {
+    if job.is_staged() { STAGED } else { job.stages[0].model.name() }
 }
 
 type Row = [String; COLUMNS.len()];

@@ -5,36 +5,26 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
-
 use super::Settings;
 use super::process::{Order, Process, Unready};
 use crate::engine::clock::Moment;
-use crate::host::launcher::{Ended, Exit, Port, Start, Strings, is_crowded};
+use crate::host::launcher::{Ended, Exit, Port, Start, Strings, patiently};
 use crate::host::lines::{self, MAX_LINE};
+use crate::host::pipes::{Incoming, Outgoing};
 use crate::workload::command::{cause_and_tail, how_it_ended};
 
-/// Long lines should not stop half-way. The system may refuse, since it limits what one user has in pipes.
-const PIPE_BYTES: usize = 256 << 10;
-const READ_BYTES: usize = 64 << 10;
 /// A process that has closed its standard output has this long to end, before that is taken amiss.
 const CLOSED: Duration = Duration::from_secs(1);
-/// How often a start is tried while too many descriptors are on their way to the launcher.
-const MAX_TRIES: u32 = 1000;
 
 /// Does what a process needs: the only one that has its pipes.
 #[derive(Debug)]
 pub(super) struct Driver {
     port: Port,
     /// `None` once it has been told to leave.
-    stdin: Option<pipe::Sender>,
-    /// `None` once it has ended.
-    stdout: Option<pipe::Receiver>,
+    stdin: Option<Outgoing>,
     /// Whole lines, then the beginning of one.
-    received: Vec<u8>,
-    /// Where in `received` the line starts that is to be read next.
+    stdout: Incoming,
+    /// Where in those bytes the line starts that is to be read next.
     line: usize,
     /// From there to here, no line ends.
     searched: usize,
@@ -56,15 +46,12 @@ enum Event {
 impl Driver {
     /// Starts a process with what the slot `slot` is given.
     pub(super) async fn start(settings: &Settings, slot: usize) -> io::Result<Self> {
-        let (stdin_end, stdin) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (stdout, stdout_end) = pipe_with(PipeFlags::CLOEXEC)?;
-        let _ = fcntl_setpipe_size(&stdin, PIPE_BYTES);
-        let _ = fcntl_setpipe_size(&stdout, PIPE_BYTES);
+        let (stdin, stdin_end) = Outgoing::pair()?;
+        let (stdout, stdout_end) = Incoming::pair()?;
         let mut driver = Self {
             port: settings.launcher.port()?,
-            stdin: Some(pipe::Sender::from_owned_fd(stdin)?),
-            stdout: Some(pipe::Receiver::from_owned_fd(stdout)?),
-            received: Vec::new(),
+            stdin: Some(stdin),
+            stdout,
             line: 0,
             searched: 0,
             out: Vec::new(),
@@ -83,15 +70,7 @@ impl Driver {
             stderr: Some(settings.log.file().as_fd()),
             extra: None,
         };
-        let mut tries = 0;
-        while let Err(error) = driver.port.start(&start) {
-            tries += 1;
-            if !is_crowded(&error) || tries == MAX_TRIES {
-                return Err(error);
-            }
-            // Too many descriptors are on their way: other slots are starting too.
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        patiently(|| driver.port.start(&start)).await?;
         driver.port.own_group()?;
         Ok(driver)
     }
@@ -106,14 +85,14 @@ impl Driver {
         loop {
             let event = self.next().await;
             if let Some(line) = self.next_line() {
-                let ready = lines::read_ready(&self.received[line], slots);
+                let ready = lines::read_ready(&self.stdout.bytes[line], slots);
                 self.forget_lines();
                 return ready.map_err(|said| {
                     let tail = settings.log.tail(self.log_start);
                     Unready::Unfit(cause_and_tail(said, None, &tail))
                 });
             }
-            if self.received.len() > MAX_LINE {
+            if self.stdout.bytes.len() > MAX_LINE {
                 return Err(Unready::Unfit(too_long()));
             }
             if let Event::Ended(ended) = event {
@@ -192,14 +171,14 @@ impl Driver {
         let now = Moment::now();
         let mut result = Ok(());
         while let Some(line) = self.next_line() {
-            let answer = lines::read_answer(&self.received[line]);
+            let answer = lines::read_answer(&self.stdout.bytes[line]);
             result = answer.and_then(|answer| process.settle(answer, now));
             if result.is_err() {
                 break;
             }
         }
         self.forget_lines();
-        if self.received.len() > MAX_LINE {
+        if self.stdout.bytes.len() > MAX_LINE {
             return Err(too_long());
         }
         result
@@ -207,8 +186,8 @@ impl Driver {
 
     /// Where the next whole line is, without its end.
     fn next_line(&mut self) -> Option<Range<usize>> {
-        let Some(length) = memchr::memchr(b'\n', &self.received[self.searched..]) else {
-            self.searched = self.received.len();
+        let Some(length) = memchr::memchr(b'\n', &self.stdout.bytes[self.searched..]) else {
+            self.searched = self.stdout.bytes.len();
             return None;
         };
         let line = self.line..self.searched + length;
@@ -218,7 +197,7 @@ impl Driver {
     }
 
     fn forget_lines(&mut self) {
-        self.received.drain(..self.line);
+        self.stdout.bytes.drain(..self.line);
         self.searched -= self.line;
         self.line = 0;
     }
@@ -229,24 +208,15 @@ impl Driver {
             let has_to_write = self.has_to_write();
             tokio::select! {
                 biased;
-                more = receive(&mut self.stdout, &mut self.received) => {
+                more = self.stdout.receive() => {
                     return if more { Event::Received } else { Event::Closed };
                 }
                 () = writable(self.stdin.as_ref()), if has_to_write => self.write(),
                 ended = self.port.ended() => {
-                    self.receive_rest();
+                    self.stdout.receive_rest();
                     return Event::Ended(ended);
                 }
             }
-        }
-    }
-
-    /// Reads what a dead process has left in its pipe; what others hold open is not waited for.
-    fn receive_rest(&mut self) {
-        let Some(stdout) = self.stdout.take() else { return };
-        self.received.reserve(READ_BYTES);
-        while stdout.try_read_buf(&mut self.received).is_ok_and(|count| count > 0) {
-            self.received.reserve(READ_BYTES);
         }
     }
 
@@ -256,17 +226,10 @@ impl Driver {
 
     /// Writes as much as the pipe takes. That the process does not read any more shows by its end, or by a timeout.
     fn write(&mut self) {
-        while self.has_to_write() {
-            let Some(stdin) = &self.stdin else {
-                self.sent = self.out.len();
-                return;
-            };
-            match stdin.try_write(&self.out[self.sent..]) {
-                Ok(count) => self.sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => self.sent = self.out.len(),
-            }
-        }
+        self.sent = match &self.stdin {
+            Some(stdin) => stdin.write(&self.out, self.sent),
+            None => self.out.len(),
+        };
     }
 
     fn kill(&mut self) {
@@ -278,20 +241,9 @@ fn too_long() -> String {
     format!("the worker wrote a line of more than {} MiB", MAX_LINE >> 20)
 }
 
-/// Reads some more. False, and never again ready: there is no more. Cancel-safe.
-async fn receive(stdout: &mut Option<pipe::Receiver>, received: &mut Vec<u8>) -> bool {
-    let Some(pipe) = stdout else { return std::future::pending().await };
-    received.reserve(READ_BYTES);
-    let more = matches!(pipe.read_buf(received).await, Ok(count) if count > 0);
-    if !more {
-        *stdout = None;
-    }
-    more
-}
-
-async fn writable(stdin: Option<&pipe::Sender>) {
+async fn writable(stdin: Option<&Outgoing>) {
     match stdin {
-        Some(stdin) => drop(stdin.writable().await),
+        Some(stdin) => stdin.writable().await,
         None => std::future::pending().await,
     }
 }

@@ -1,6 +1,6 @@
 //! One process of a worker program: its pipes, the requests that are in flight to it, and how it came to its end.
 //!
-//! A task of its own, the [`Driver`](super::driver::Driver), reads, writes and waits for the process. Slots put requests in flight through the
+//! A task of its own, the [`Driver`], reads, writes and waits for the process. Slots put requests in flight through the
 //! [`Process`] that they share, and each is told what became of its own.
 
 use std::cell::{RefCell, RefMut};

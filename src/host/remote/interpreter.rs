@@ -19,8 +19,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, RwLock};
 
 use crate::engine::clock::Moment;
-use crate::host::launcher::Launcher;
-use crate::host::remote::life::{Life, Program, WorkerEnds, patiently};
+use crate::host::launcher::{Launcher, patiently};
+use crate::host::remote::life::{Life, Program, WorkerEnds};
 use crate::host::remote::process::{Lane, Process};
 use crate::host::socket;
 use crate::sys;
@@ -67,6 +67,37 @@ pub struct Interpreter {
     peak_rss: Cell<Option<u64>>,
 }
 
+/// One of the slots that use an interpreter, for as long as this lives.
+#[derive(Debug)]
+pub struct Member(Rc<Interpreter>);
+
+impl Member {
+    /// Counts a slot in.
+    pub fn new(interpreter: Rc<Interpreter>) -> Self {
+        interpreter.members.update(|members| members + 1);
+        Self(interpreter)
+    }
+
+    /// What it uses.
+    pub fn interpreter(&self) -> &Rc<Interpreter> {
+        &self.0
+    }
+
+    /// Counts the slot out. The last one lets the interpreter leave, and waits for that; it is told the peak resident
+    /// memory of the largest one, in bytes.
+    pub async fn leave(self) -> Option<u64> {
+        let interpreter = Rc::clone(&self.0);
+        drop(self);
+        if interpreter.members.get() > 0 { None } else { interpreter.end().await }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.0.members.update(|members| members - 1);
+    }
+}
+
 /// An interpreter that runs.
 #[derive(Debug)]
 struct Running {
@@ -106,11 +137,6 @@ impl Interpreter {
         })
     }
 
-    /// Counts a slot in, which will [`Self::leave`].
-    pub fn join(&self) {
-        self.members.update(|members| members + 1);
-    }
-
     /// What is known of it; nothing before the first lane.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.get()
@@ -143,34 +169,28 @@ impl Interpreter {
     /// Of the kind `InvalidInput` if the job cannot work, with Python's words; else why there is no interpreter.
     pub async fn lane(&self) -> io::Result<Process> {
         let mut current = self.current.lock().await;
-        let mut unready = 0;
-        loop {
-            let running = match current.take().filter(|running| !running.life.has_ended()) {
-                Some(running) => running,
+        for unready in 1.. {
+            let opened = match current.take_if(|running| !running.life.has_ended()) {
+                Some(running) => current.insert(running).open().await,
                 None => match self.start().await {
-                    Ok(running) => running,
-                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
-                    Err(error) => {
-                        unready += 1;
-                        if unready == MAX_UNREADY {
-                            let message = format!("{MAX_UNREADY} in a row, {error}");
-                            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-                        }
-                        continue;
-                    }
+                    Ok(running) => current.insert(running).open().await,
+                    Err(error) => Err(error),
                 },
             };
-            match running.open().await {
-                Ok(lane) => {
-                    let life = Rc::clone(&running.life);
-                    *current = Some(running);
-                    return Ok(Process::new(lane, life));
-                }
-                // It has just died.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => unready += 1,
-                Err(error) => return Err(error),
+            let error = match opened {
+                Ok(process) => return Ok(process),
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
+                Err(error) => error,
+            };
+            if unready == MAX_UNREADY {
+                let message = format!("{MAX_UNREADY} in a row, {error}");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                *current = None; // it has just died
             }
         }
+        unreachable!("it was given up before")
     }
 
     /// How long the last one took to be ready.
@@ -206,13 +226,8 @@ impl Interpreter {
         }
     }
 
-    /// Counts a slot out. The last one lets the interpreter leave, and waits for that; it is told the peak resident
-    /// memory of the largest one, in bytes.
-    pub async fn leave(&self) -> Option<u64> {
-        self.members.update(|members| members - 1);
-        if self.members.get() > 0 {
-            return None;
-        }
+    /// Lets it leave, and waits for that. The peak resident memory of the largest one, in bytes.
+    async fn end(&self) -> Option<u64> {
         if let Some(Running { life, control }) = self.current.lock().await.take() {
             drop(control);
             // Dropping it kills what has not left by then.
@@ -238,10 +253,7 @@ impl Running {
             let mut ready = tokio::select! {
                 biased;
                 ready = self.control.readable() => ready?,
-                (how, _) = self.life.ended() => {
-                    let obituary = self.life.obituary(how);
-                    return Err(io::Error::other(format!("Python ended before it was ready: {obituary}")));
-                }
+                error = self.too_early() => return Err(error),
             };
             match socket::receive(self.control.get_ref(), &mut packet, &mut descriptors) {
                 Ok(Some(length)) => {
@@ -253,22 +265,23 @@ impl Running {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                 // It is about to end; how is worth more than that.
-                Ok(None) | Err(_) => {
-                    let (how, _) = self.life.ended().await;
-                    let obituary = self.life.obituary(how);
-                    return Err(io::Error::other(format!(
-                        "Python ended before it was ready: {obituary}"
-                    )));
-                }
+                Ok(None) | Err(_) => return Err(self.too_early().await),
             }
         }
     }
 
+    /// Waits for its end, which comes too early.
+    async fn too_early(&self) -> io::Error {
+        let (how, _) = self.life.ended().await;
+        let obituary = self.life.obituary(how);
+        io::Error::other(format!("Python ended before it was ready: {obituary}"))
+    }
+
     /// Opens a lane. An error of the kind `BrokenPipe` says that it has died.
-    async fn open(&self) -> io::Result<Lane> {
+    async fn open(&self) -> io::Result<Process> {
         let (lane, ends) = Lane::create()?;
         let ends = [ends[0].as_fd(), ends[1].as_fd(), ends[2].as_fd()];
         patiently(|| socket::send(self.control.get_ref(), b"lane", &ends)).await?;
-        Ok(lane)
+        Ok(Process::new(lane, Rc::clone(&self.life)))
     }
 }

@@ -8,19 +8,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::sync::{Notify, OnceCell};
 
-use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings, is_crowded};
+use crate::host::launcher::{Ended, Exit, HasNul, Launcher, Port, Start, Strings, patiently};
 use crate::host::serve::SERVE_ARG;
 use crate::sys::signal_name;
 
 /// What is shown of a dead worker's standard error.
 const TAIL_BYTES: u64 = 4096;
-/// How often something is tried while too many descriptors are on their way to another process.
-const MAX_TRIES: u32 = 1000;
 
 /// What is started as a worker, and where.
 #[derive(Debug)]
@@ -60,7 +57,7 @@ impl Program {
     }
 }
 
-fn strings(values: &[impl AsRef<[u8]>]) -> Result<Strings, crate::host::launcher::HasNul> {
+fn strings(values: &[impl AsRef<[u8]>]) -> Result<Strings, HasNul> {
     let mut strings = Strings::default();
     values.iter().try_for_each(|value| strings.push(value)).map(|()| strings)
 }
@@ -181,17 +178,6 @@ impl Life {
             Err(_) => Vec::new(),
         }
     }
-}
-
-/// Tries again while too many descriptors are on their way: other slots are starting too.
-pub async fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    for _ in 0..MAX_TRIES {
-        match attempt() {
-            Err(error) if is_crowded(&error) => tokio::time::sleep(Duration::from_millis(1)).await,
-            done => return done,
-        }
-    }
-    attempt()
 }
 
 /// How a worker ended, in words.

@@ -5,19 +5,12 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
-
 use crate::host::launcher::Launcher;
 use crate::host::page::RunnerPage;
+use crate::host::pipes::{Incoming, Outgoing};
 use crate::host::protocol::{Ready, RequestLines, VERSION, Work};
 use crate::host::remote::life::{Life, Program, WorkerEnds};
 
-/// Blocks of answers and lines of requests should not stop half-way. The system may refuse, since it limits what one
-/// user has in pipes; then they do.
-const PIPE_BYTES: usize = 256 << 10;
-const READ_BYTES: usize = 64 << 10;
 /// How long a worker may take to leave when its input has ended. It has nothing to do then.
 const LEAVE: Duration = Duration::from_secs(1);
 /// How long a worker that has closed its pipe may take to end.
@@ -30,8 +23,9 @@ pub struct Process {
     pub page: RunnerPage,
     /// The process at the other end.
     pub life: Rc<Life>,
-    requests: pipe::Sender,
-    answers: Answers,
+    requests: Outgoing,
+    /// Whole lines, then the beginning of one.
+    answers: Incoming,
     /// Requests, written to the pipe as far as `sent`.
     lines: RequestLines,
     sent: usize,
@@ -41,17 +35,8 @@ pub struct Process {
 #[derive(Debug)]
 pub struct Lane {
     page: RunnerPage,
-    requests: pipe::Sender,
-    answers: Answers,
-}
-
-/// What comes from the worker.
-#[derive(Debug)]
-struct Answers {
-    /// `None` once it has ended.
-    pipe: Option<pipe::Receiver>,
-    /// Whole lines, then the beginning of one.
-    received: Vec<u8>,
+    requests: Outgoing,
+    answers: Incoming,
 }
 
 /// What happened to a worker.
@@ -69,19 +54,10 @@ impl Lane {
     /// # Errors
     /// If there are no descriptors or no memory left.
     pub fn create() -> io::Result<(Self, [OwnedFd; 3])> {
-        let (request_end, requests) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (answers, answer_end) = pipe_with(PipeFlags::CLOEXEC)?;
-        let _ = fcntl_setpipe_size(&requests, PIPE_BYTES);
-        let _ = fcntl_setpipe_size(&answers, PIPE_BYTES);
+        let (requests, request_end) = Outgoing::pair()?;
+        let (answers, answer_end) = Incoming::pair()?;
         let (page, page_end) = RunnerPage::create()?;
-        let lane = Self {
-            page,
-            requests: pipe::Sender::from_owned_fd(requests)?,
-            answers: Answers {
-                pipe: Some(pipe::Receiver::from_owned_fd(answers)?),
-                received: Vec::new(),
-            },
-        };
+        let lane = Self { page, requests, answers };
         Ok((lane, [request_end, answer_end, page_end]))
     }
 }
@@ -111,11 +87,11 @@ impl Process {
         self.lines.hello(work); // written while waiting for the answer
         loop {
             let event = self.next().await;
-            let received = &self.answers.received;
+            let received = &self.answers.bytes;
             if let Some(end) = memchr::memchr(b'\n', received) {
                 let line = &received[..=end];
                 if matches!(serde_json::from_slice(line), Ok(Ready { ready: VERSION })) {
-                    self.answers.received.drain(..=end);
+                    self.answers.bytes.drain(..=end);
                     return Ok(());
                 }
                 let said = String::from_utf8_lossy(&line[..line.len().min(500)]).into_owned();
@@ -143,11 +119,11 @@ impl Process {
     pub async fn next(&mut self) -> Event {
         loop {
             let has_to_write = self.has_to_write();
-            let is_closed = self.answers.pipe.is_none();
+            let is_closed = self.answers.has_ended();
             tokio::select! {
                 biased;
                 received = self.answers.receive() => if received { return Event::Received },
-                _ = self.requests.writable(), if has_to_write => self.write(),
+                () = self.requests.writable(), if has_to_write => self.write(),
                 ended = self.life.ended() => {
                     let (how, peak_rss) = ended.clone();
                     self.answers.receive_rest();
@@ -174,7 +150,7 @@ impl Process {
         &mut self,
         mut each: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let received = &mut self.answers.received;
+        let received = &mut self.answers.bytes;
         let mut start = 0;
         while let Some(length) = memchr::memchr(b'\n', &received[start..]) {
             let line = &received[start..start + length];
@@ -205,34 +181,6 @@ impl Process {
 
     /// Writes as much of `lines` as the pipe takes. That the worker does not read any more shows by its end.
     pub fn write(&mut self) {
-        while self.has_to_write() {
-            match self.requests.try_write(&self.lines.as_bytes()[self.sent..]) {
-                Ok(count) => self.sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => self.sent = self.lines.as_bytes().len(),
-            }
-        }
-    }
-}
-
-impl Answers {
-    /// Reads some more. False, and never again ready: there is no more. Cancel-safe.
-    async fn receive(&mut self) -> bool {
-        let Some(pipe) = &mut self.pipe else { return std::future::pending().await };
-        self.received.reserve(READ_BYTES);
-        let more = matches!(pipe.read_buf(&mut self.received).await, Ok(count) if count > 0);
-        if !more {
-            self.pipe = None;
-        }
-        more
-    }
-
-    /// Reads what a dead worker has left in its pipe.
-    fn receive_rest(&mut self) {
-        let Some(pipe) = self.pipe.take() else { return };
-        self.received.reserve(READ_BYTES);
-        while pipe.try_read_buf(&mut self.received).is_ok_and(|count| count > 0) {
-            self.received.reserve(READ_BYTES);
-        }
+        self.sent = self.requests.write(self.lines.as_bytes(), self.sent);
     }
 }

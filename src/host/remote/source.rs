@@ -1,9 +1,8 @@
 //! Where a worker's processes come from, and what makes a task's argument for them.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Interpreter;
+use super::interpreter::Member;
 use super::life::Program;
 use crate::host::launcher::Launcher;
 use crate::host::protocol::Work;
@@ -16,7 +15,7 @@ pub(super) enum Source {
     /// This program, once more.
     Own { launcher: Arc<Launcher>, program: Program, work: Work },
     /// An interpreter, which others may use too.
-    Python(Rc<Interpreter>),
+    Python(Member),
 }
 
 /// What makes a task's argument.

@@ -15,7 +15,7 @@ use crate::diagnostic::reason;
 use crate::engine::attempt::{Attempt, Stop};
 use crate::engine::clock::{self, Moment};
 use crate::engine::task::{Outcome, Status, Task};
-use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings, is_crowded};
+use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings, patiently};
 use crate::job::{ByteSize, Values};
 
 /// How long a child may run before its output is watched: most end before it would have paid. Short enough that one
@@ -27,9 +27,6 @@ const LEFT_OPEN: Duration = Duration::from_millis(200);
 
 /// How long a killed child may take to end: it may hang in the kernel, on a dead disk for example.
 const DYING: Duration = Duration::from_secs(10);
-
-/// Between two tries to start when too many descriptors are on their way to the launcher.
-const CROWDED: Duration = Duration::from_millis(1);
 
 const LEFT_OPEN_NOTE: &str =
     "stopped reading the output: a process that the command has left behind held it open";
@@ -130,11 +127,8 @@ impl Worker {
         let mut is_new = false;
         loop {
             let start = self.command.start(&self.plan, ends);
-            match port.start(&start) {
+            match patiently(|| port.start(&start)).await {
                 Ok(()) => return Ok(port),
-                Err(error) if is_crowded(&error) => {
-                    tokio::time::sleep(CROWDED).await;
-                }
                 // The launcher has died while this slot had nothing to do.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe && !is_new => {
                     port = self.launcher.port()?;

@@ -1,0 +1,140 @@
+//! What a pilot decides, from made-up evidence.
+
+use super::*;
+
+const FUNCTION: Work = Work::Function { gil: true, coroutine: false };
+
+fn ms(millis: f64) -> Duration {
+    Duration::from_secs_f64(millis / 1e3)
+}
+
+/// `ended` tasks have run for `run` each, a `share` of that on a processor; `left` are left.
+fn evidence(work: Work, (ended, run, share): (u64, f64, f64), left: Option<u64>) -> Evidence {
+    let sum = ms(run * ended as f64);
+    Evidence {
+        work,
+        ended,
+        run: sum,
+        cpu: Some(sum.mul_f64(share)),
+        look: None,
+        startup: ms(30.0),
+        left,
+        cores: 2,
+        slots: if work == Work::Command { 2 } else { 1 },
+        most: 100,
+        set: None,
+        idle: None,
+        room: None,
+    }
+}
+
+fn decided(evidence: &Evidence) -> Option<(Model, usize)> {
+    evidence.decide().map(|decision| (decision.model, decision.concurrency))
+}
+
+/// One task runs, and has used this share of its time so far.
+fn looked(work: Work, share: f64, busy: f64, left: Option<u64>) -> Evidence {
+    let look = Some(Look { share, busy: ms(busy) });
+    Evidence { look, ..evidence(work, (0, 0.0, 0.0), left) }
+}
+
+#[test]
+fn functions() {
+    let seen = |run, share, left| decided(&evidence(FUNCTION, (3, run, share), left));
+    assert_eq!(seen(41.0, 0.97, Some(40)), Some((Model::Processes, 2)));
+    assert_eq!(seen(50.0, 0.01, Some(60)), Some((Model::Threads, 32)));
+    assert_eq!(seen(50.0, 0.01, Some(4)), Some((Model::Threads, 4)));
+    assert_eq!(seen(40.0, 0.5, Some(60)), Some((Model::Processes, 4)));
+    // Three of a microsecond are not enough to tell, and twenty are done before anything else has started.
+    assert_eq!(seen(0.001, 1.0, Some(20)), None);
+    assert_eq!(seen(1.0, 1.0, Some(20)), None);
+    assert_eq!(seen(1.0, 1.0, Some(2000)), Some((Model::Processes, 2)));
+    let coroutine = Work::Function { gil: true, coroutine: true };
+    let seen = |run, share, left| decided(&evidence(coroutine, (3, run, share), left));
+    assert_eq!(seen(50.0, 0.01, Some(1000)), Some((Model::Async, 100)));
+    assert_eq!(seen(50.0, 0.99, Some(1000)), Some((Model::Processes, 2)));
+    // What looks as if it waited a little does not wait enough for threads under the GIL.
+    let few = Evidence { startup: ms(300.0), ..looked(FUNCTION, 0.86, 32.0, Some(6)) };
+    assert_eq!(decided(&few), None);
+    let free = Work::Function { gil: false, coroutine: false };
+    let free = evidence(free, (3, 41.0, 0.97), Some(40));
+    assert_eq!(decided(&free).map(|(model, _)| model), Some(Model::Threads));
+}
+
+#[test]
+fn long_tasks_tell_before_they_end() {
+    let seen = |share, busy, left| decided(&looked(FUNCTION, share, busy, left));
+    assert_eq!(seen(1.0, 5.0, Some(40)), None);
+    assert_eq!(seen(1.0, 16.0, Some(40)), Some((Model::Processes, 2)));
+    assert_eq!(seen(0.0, 16.0, Some(40)), Some((Model::Threads, 32)));
+    assert_eq!(seen(0.5, 16.0, Some(40)), None);
+    // Two that may be over before another interpreter has started, and then may not.
+    assert_eq!(seen(1.0, 16.0, Some(2)), None);
+    assert_eq!(seen(1.0, 100.0, Some(2)), Some((Model::Processes, 2)));
+}
+
+#[test]
+fn what_was_decided_early_is_confirmed_or_grows() {
+    let early = looked(FUNCTION, 1.0, 16.0, Some(40)).decide().unwrap();
+    assert!(!early.is_final);
+    assert_eq!(looked(FUNCTION, 1.0, 30.0, Some(40)).confirm(&early), None);
+    let confirmed = |share, run| {
+        let evidence = evidence(FUNCTION, (1, run, share), Some(40));
+        let decision = evidence.confirm(&early).unwrap();
+        (decision.model, decision.concurrency, decision.is_final)
+    };
+    assert_eq!(confirmed(1.0, 50.0), (Model::Processes, 2, true));
+    assert_eq!(confirmed(0.25, 200.0), (Model::Processes, 8, true));
+    assert!(looked(FUNCTION, 0.0, 16.0, Some(40)).decide().unwrap().is_final);
+}
+
+#[test]
+fn an_unknown_number_is_waited_out() {
+    let seen = |ended| decided(&evidence(FUNCTION, (ended, 1.0, 1.0), None));
+    assert_eq!(seen(3), None);
+    assert_eq!(seen(100), Some((Model::Processes, 2)));
+}
+
+#[test]
+fn commands() {
+    let seen = |run, share, left| decided(&evidence(Work::Command, (4, run, share), left));
+    assert_eq!(seen(300.0, 0.98, Some(8)), Some((Model::Threads, 2)));
+    assert_eq!(seen(200.0, 0.01, Some(20)), Some((Model::Threads, 16)));
+    assert_eq!(seen(200.0, 0.01, Some(3)), Some((Model::Threads, 3)));
+    assert_eq!(seen(200.0, 0.5, Some(20)), Some((Model::Threads, 4)));
+    assert_eq!(seen(1.0, 0.4, Some(1000)), Some((Model::Threads, 2)));
+    let crowded = Evidence { idle: Some(0.0), ..evidence(Work::Command, (4, 200.0, 0.5), None) };
+    assert_eq!(decided(&crowded), Some((Model::Threads, 2)));
+    let crowded = Evidence { room: Some(5), ..evidence(Work::Command, (4, 200.0, 0.0), None) };
+    assert_eq!(decided(&crowded), Some((Model::Threads, 5)));
+    assert_eq!(decided(&looked(Work::Command, 0.0, 30.0, None)), None);
+}
+
+#[test]
+fn what_the_user_sets_is_kept() {
+    let seen = |share| {
+        let evidence = evidence(FUNCTION, (3, 50.0, share), Some(100));
+        decided(&Evidence { set: Some(5), most: 5, ..evidence })
+    };
+    assert_eq!(seen(0.0), Some((Model::Threads, 5)));
+    assert_eq!(seen(1.0), Some((Model::Processes, 5)));
+}
+
+#[test]
+fn reasons() {
+    let words = |evidence: Evidence| evidence.decide().unwrap().reason;
+    assert_eq!(
+        words(evidence(FUNCTION, (3, 41.0, 0.97), Some(40))),
+        "auto: cpu 97 % of 41 ms, GIL on, 2 cores: processes"
+    );
+    assert_eq!(
+        words(looked(FUNCTION, 0.0, 16.0, Some(40))),
+        "auto: cpu 0 % of the first 16 ms, GIL on, 2 cores: threads"
+    );
+    let few = evidence(FUNCTION, (3, 0.5, 1.0), Some(0)).conclude();
+    assert_eq!((few.model, few.concurrency), (Model::Sequential, 1));
+    assert_eq!(
+        few.reason,
+        "auto: cpu 100 % of 500 us, GIL on, 2 cores: done before another slot would have helped, sequential"
+    );
+}
