@@ -1,6 +1,6 @@
 //! `auto` where the guide cannot know: the first tasks decide, and count.
 
-use crate::support::{Ran, TestJob};
+use crate::support::{Ran, STDERR, TestJob};
 
 /// Functions that compute or wait, each for much longer than a busy machine is late.
 const MODULE: &str = "
@@ -158,19 +158,29 @@ fn a_pilot_whose_interpreter_dies_goes_on() {
 
 #[test]
 fn a_pilot_that_is_stopped_can_be_gone_on_with() {
-    let text = "[inputs]\nlines = '-'\n[workload.command]\nshell = 'echo $input >> ran; sleep 0.2'";
-    let running = TestJob::new(text).spawn();
-    {
-        use std::io::Write;
-        let mut stdin = running.child.stdin.as_ref().unwrap();
-        stdin.write_all(b"1\n").unwrap();
-    }
-    running.wait_for_file("ran", |text| text.contains('1'));
+    // The first task is under way when the job is stopped, and nothing has been decided yet.
+    let shell = "echo $input >> ran; while ! test -e go; do sleep 0.01; done";
+    let text =
+        format!("[inputs]\nrange = {{ from = 1, to = 40 }}\n[workload.command]\nshell = '{shell}'");
+    let running = TestJob::new(&text).spawn();
+    running.wait_for_file("ran", |text| !text.is_empty());
     running.signal(libc::SIGINT);
+    running.wait_for_file(STDERR, |text| text.contains("stopping: "));
+    std::fs::write(running.folder().join("go"), "").unwrap();
     let ran = running.wait();
     let summary = ran.exit(130).summary("job");
     assert!(summary["reason"].starts_with("auto: "), "{}", summary["reason"]);
-    assert_eq!(summary["ok"], "1");
+    let ok: usize = summary["ok"].parse().unwrap();
+    assert!((1..40).contains(&ok), "{ok}");
+    let again = TestJob::again(ran).args(["job.toml", "--resume"]).run();
+    again.exit(0).rows("status", &["ok"; 40]);
+    let mut ran: Vec<u32> = std::fs::read_to_string(again.path("ran"))
+        .unwrap()
+        .lines()
+        .map(|line| line.parse().unwrap())
+        .collect();
+    ran.sort_unstable();
+    assert_eq!(ran, (1..=40).collect::<Vec<_>>(), "each once");
 }
 
 #[test]

@@ -317,6 +317,46 @@ fn a_group_is_limited_over_all_jobs_that_run() {
 }
 
 #[test]
+fn a_group_is_limited_over_the_stages_of_all_jobs() {
+    let stage = |name: &str| {
+        let mark = format!("\"in-$RUNNER_JOB-{name}-$RUNNER_TASK\"");
+        format!(
+            "[[stages]]\nname = '{name}'\n[stages.limits]\nconcurrency = 6\ngroup = 'db'\n\
+             [stages.workload.command]\nshell = \"\"\"\n\
+             mkdir {mark}\nls -d in-* | wc -l >> most\nsleep 0.02\nrmdir {mark}\n\"\"\"\n"
+        )
+    };
+    let job = format!("[inputs]\nrepeat = 12\n{}{}", stage("one"), stage("two"));
+    let ran = TestJob::empty()
+        .file("a.toml", &job)
+        .file("b.toml", &job)
+        .args(["a.toml", "b.toml", "--jobs", "2", "--group", "db=2"])
+        .run();
+    ran.exit(0);
+    let most = most_at_once(&ran);
+    assert!(most <= 2, "{most} at once, 2 are allowed");
+}
+
+#[test]
+fn a_staged_job_is_needed_and_skipped_as_any_other() {
+    let stages = "[[stages]]\nname = 'one'\n[stages.workload.command]\nargv = ['echo', 'x']\n\
+                  [stages.columns.n]\nregex = '.'\n\
+                  [[stages]]\nname = 'two'\n[stages.workload.command]\nshell = 'read x; echo \"$x\" >> order'\n";
+    let ran = TestJob::empty()
+        .file("a.toml", stages)
+        .file("b.toml", "[inputs]\njob = 'a'\n[workload.command]\nargv = ['echo', '{n} {stage}']")
+        .file("c.toml", "[workload.command]\nargv = ['false']")
+        .file("d.toml", format!("needs = ['c']\n{stages}"))
+        .args(["d.toml", "b.toml", "c.toml", "a.toml"])
+        .run();
+    ran.exit(3).stderr_has("d: skipped: it needs `c`");
+    assert_eq!(ran.report_of("b").column("result"), ["x two"]);
+    assert_eq!(order(&ran), "x");
+    let row = ran.summary("d");
+    assert_eq!((&row["model"][..], &row["skipped"][..]), ("staged", "1"));
+}
+
+#[test]
 fn who_waits_for_a_place_in_its_group_is_in_the_queue() {
     let job = "[inputs]\nrepeat = 3\n[workload.command]\nshell = 'sleep 0.3'\n\
                [limits]\nconcurrency = 3\ngroup = 'db'\ntimeout = '20s'\n";

@@ -3,7 +3,7 @@
 mod dying;
 mod values;
 
-use crate::support::TestJob;
+use crate::support::{TestJob, free_port};
 
 const MODELS: [&str; 4] = ["sequential", "threads", "processes", "async"];
 
@@ -179,6 +179,31 @@ fn what_cannot_work_is_said_once_when_the_pool_starts() {
 }
 
 #[test]
+fn an_import_that_hangs_ends_with_the_job() {
+    for model in MODELS {
+        let running = job(
+            "import time\nprint('hanging', flush=True)\ntime.sleep(300)",
+            "[inputs]\nrepeat = 3",
+        )
+        .args(["--model", model])
+        .spawn();
+        running.wait_for_file("results/job.log", |log| log.contains("hanging"));
+        running.signal(2);
+        running.wait().exit(130).rows("status,attempts", &["cancelled,0"; 3]);
+    }
+}
+
+#[test]
+fn an_interpreter_that_dies_again_and_again_is_given_up() {
+    let dying = "import os, threading\nthreading.Timer(0, os._exit, [7]).start()\ndef work(x):\n    return x";
+    for model in ["processes", "threads"] {
+        let ran = job(dying, "[inputs]\nrepeat = 3").args(["--model", model]).run();
+        let code = ran.output.status.code();
+        assert!(matches!(code, Some(1..=3)), "it ends, and not well: {code:?} {}", ran.stderr());
+    }
+}
+
+#[test]
 fn mistakes_in_the_job_file_are_told_at_their_place() {
     for (line, error, place) in [
         ("function = 'math.sqrt'", "`math.sqrt` does not name a function", "job.toml:2:12"),
@@ -217,10 +242,7 @@ fn the_examples_run() {
         }
     }
     // A port of this test's own: others may run the same example.
-    let port = {
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        socket.local_addr().unwrap().port().to_string()
-    };
+    let port = free_port().to_string();
     for file in ["downloads.toml", "downloads.py", "fetch-and-compute.toml"] {
         let source = std::fs::read_to_string(test.folder().join(file)).unwrap();
         test = test.file(file, source.replace("18477", &port));

@@ -4,12 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crate::support::{TestJob, is_alive, wait_until};
-
-/// A port that nobody listens on.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+use crate::support::{TestJob, free_port, is_alive, wait_until};
 
 /// A server on `port` for the folder of the job, and tasks that ask it.
 fn web(port: u16, ready: &str) -> TestJob {

@@ -17,6 +17,11 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 /// Standard error goes to a file, so that a test can wait for what is said there.
 pub const STDERR: &str = ".stderr";
 
+/// A port that the system had to give. Somebody else may get it before it is used, which has not been seen yet.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// The `runner` under test.
 pub fn runner() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));

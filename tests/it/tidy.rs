@@ -7,7 +7,7 @@ use std::process::Command;
 use clap::Parser;
 use runner::cli::Cli;
 
-use crate::support::{TestJob, runner};
+use crate::support::{TestJob, free_port, runner};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -71,46 +71,34 @@ fn the_example_workers_all_end_well() {
     ends_well(runner().args(jobs).arg("--results").arg(results.path()));
 }
 
-#[test]
-fn the_example_with_a_server_ends_well_on_another_port() {
+/// The example names a port, as an example must; a test takes one that is free. `url` is the key of what is fetched.
+#[track_caller]
+fn ends_well_on_another_port(job: &str, url: &str) {
     let results = tempfile::tempdir().unwrap();
-    // The example names a port, as an example must; a test takes one that is free.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = format!("http://127.0.0.1:{port}/");
+    let port = free_port();
+    let server = format!("http://127.0.0.1:{port}/");
+    let argv = format!(r#"["python3", "-m", "http.server", "{port}", "--bind", "127.0.0.1"]"#);
     ends_well(
         runner()
-            .arg(root().join("jobs/download-sites.toml"))
+            .arg(root().join(job))
             .arg("--results")
             .arg(results.path())
-            .arg("--set")
-            .arg(format!(
-                r#"services.web.argv=["python3", "-m", "http.server", "{port}", "--bind", "127.0.0.1"]"#
-            ))
-            .args(["--set", &format!("services.web.ready={url}")])
-            .args(["--set", &format!("workload.http.url={url}{{input}}")]),
+            .args(["--set", &format!("services.web.argv={argv}")])
+            .args(["--set", &format!("services.web.ready={server}")])
+            .args(["--set", &format!("{url}={server}{{input}}")]),
     );
+}
+
+#[test]
+fn the_example_with_a_server_ends_well_on_another_port() {
+    ends_well_on_another_port("jobs/download-sites.toml", "workload.http.url");
 }
 
 #[test]
 fn the_example_with_stages_ends_well_on_another_port() {
-    let results = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = format!("http://127.0.0.1:{port}/");
-    ends_well(
-        runner()
-            .arg(root().join("jobs/fetch-and-hash.toml"))
-            .arg("--results")
-            .arg(results.path())
-            .arg("--set")
-            .arg(format!(
-                r#"services.web.argv=["python3", "-m", "http.server", "{port}", "--bind", "127.0.0.1"]"#
-            ))
-            .args(["--set", &format!("services.web.ready={url}")])
-            .args(["--set", &format!("stages.fetch.workload.http.url={url}{{input}}")]),
-    );
+    ends_well_on_another_port("jobs/fetch-and-hash.toml", "stages.fetch.workload.http.url");
 }
 
-#[track_caller]
 fn ends_well(command: &mut Command) {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned()

@@ -106,7 +106,7 @@ fn nothing_is_left_of_a_runner_that_is_killed() {
 import os, subprocess, time
 def work(x):
     child = subprocess.Popen(['sleep', '300'], start_new_session=True)
-    print(os.getpid(), child.pid, flush=True)
+    os.write(1, f'{os.getpid()} {child.pid}\\n'.encode())
     time.sleep(300)";
     for model in ["processes", "threads"] {
         let rest = format!("model = '{model}'\n[inputs]\nrepeat = 2\n[limits]\nconcurrency = 2");
