@@ -72,8 +72,11 @@ impl Publish<'_> {
         fs::rename(recorder.partial.path(), self.path)
     }
 
-    /// First the report, then its state, then the partial goes: whenever this ends, what is left can be gone on with.
-    fn copy(self, recorder: &Recorder, on_kept: impl FnMut(Status, &[u8])) -> io::Result<()> {
+    /// First the report, then its state, then the partial goes: whenever this ends, what is left can be gone on with. Until
+    /// the state is replaced, the old one has to say that it is about the partial, also if no row has been added to what
+    /// was the report before.
+    fn copy(self, recorder: &mut Recorder, on_kept: impl FnMut(Status, &[u8])) -> io::Result<()> {
+        recorder.state.settle()?;
         let mut report = new_file(self.path)?;
         let mut state = new_file(recorder.state.path())?;
         let rows = Rows {

@@ -116,6 +116,35 @@ fn a_finished_report_is_gone_on_with_as_well() {
 }
 
 #[test]
+fn a_kill_between_the_report_and_its_state_costs_nothing() {
+    let mut fixture = Fixture::new();
+    go_on(&mut fixture, &["o1", "o2", "o3"]);
+    go_on(&mut fixture, &["o3", "o2", "o1"]);
+    // What is on the disk while the third report is made is what a kill leaves beside it.
+    let mut report = fixture.start().unwrap();
+    assert!(run(&report, &["o2", "o3", "o1"]).is_empty());
+    let mut recorder = report.close().unwrap();
+    report.kept().unwrap().close();
+    let path = report.job.report();
+    let publish =
+        Publish { order: Order::Input, path: &path, delimiter: b',', took: Duration::ZERO };
+    let mut left = None;
+    let files = ["a.csv.partial", ".a.state"].map(|name| fixture.results().join(name));
+    publish
+        .publish(&mut recorder, |_, _| {
+            left.get_or_insert_with(|| files.clone().map(|file| fs::read(file).unwrap()));
+        })
+        .unwrap();
+    drop((report, recorder));
+    for (file, bytes) in files.iter().zip(left.unwrap()) {
+        fs::write(file, bytes).unwrap();
+    }
+    let (ran, _) = go_on(&mut fixture, &["o1", "o2", "o3"]);
+    assert_eq!(ran, [""; 0]);
+    assert_eq!(rows(&fixture.read("a.csv").unwrap()).len(), 3);
+}
+
+#[test]
 fn what_failed_runs_again_when_asked_for() {
     let mut fixture = Fixture::new();
     leave_partial(&mut fixture, &["f1", "o2", "f1"]);
