@@ -5,23 +5,25 @@ the pipe of its requests, the pipe of its answers and its page. A lane runs its 
 thread, in a thread of its own, or as a coroutine. Lines and page are those of the runner's own workers (protocol.rs and
 page.rs say how they work). The end of the control socket is the end of the runner.
 """
+# An interpreter is started for every slot: what takes long to import is imported where it is needed.
 import array
 import faulthandler
 import importlib
-import inspect
 import json
 import mmap
 import os
 import resource
-import signal
-import socket
 import sys
-import threading
-import traceback
+from _thread import _local
 from json.encoder import encode_basestring, encode_basestring_ascii as quote
 from types import CoroutineType as Coroutine
 from time import perf_counter_ns as now  # CLOCK_MONOTONIC on Linux, as the runner's
 from time import thread_time_ns
+
+try:
+    import _socket as socket  # the part that is in C, without selectors and enums
+except ImportError:
+    import socket
 
 VERSION = 1
 # The page's words; see page.rs.
@@ -127,6 +129,8 @@ def describe(error):
     """The exception, its message, and the end of its traceback; all of it goes to the log if that is longer."""
     headline = _headline(error)
     try:
+        import traceback
+
         frames = [_without_marks(frame) for frame in traceback.format_tb(_skip_our_own(error))]
         tail = "".join(frames[-3:]).rstrip("\n")
         if len(frames) > 3 or len(tail) > TAIL or error.__cause__ or error.__context__:
@@ -244,7 +248,7 @@ def finish(value):
     return loop.run_until_complete(value)
 
 
-_loops = threading.local()
+_loops = _local()
 
 
 def serve(lane, call):
@@ -290,6 +294,8 @@ def serve(lane, call):
 
 def serve_in_threads(control, call):
     """Serves lanes as they come, each in a thread of its own, until the control socket ends."""
+    import threading
+
     while True:
         lane = receive_lane(control)
         if lane is None:
@@ -504,6 +510,8 @@ def find(name):
 
 def describe_import(error):
     """What went wrong, and where in the user's files."""
+    import traceback
+
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -518,8 +526,42 @@ def describe_import(error):
     return text
 
 
+# As `inspect` has them.
+_VARARGS, _COROUTINE = 0x04, 0x80
+
+
+def _code(function):
+    """The code of a plain function or method; None of anything that another object stands before."""
+    function = getattr(function, "__func__", function)
+    if hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
+        return None
+    return getattr(function, "__code__", None)
+
+
+def is_coroutine_function(function):
+    """Whether it is an `async def`, also with some arguments bound by `functools.partial`."""
+    while hasattr(function, "func") and hasattr(function, "keywords"):
+        function = function.func
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return code is not None and bool(code.co_flags & _COROUTINE)
+
+
+def _takes(function, args):
+    """Whether it plainly takes so many arguments and nothing else. False: that is to be looked at."""
+    code = _code(function)
+    if code is None or code.co_kwonlyargcount:
+        return False
+    given = args + (getattr(function, "__self__", None) is not None)
+    least = code.co_argcount - len(function.__defaults__ or ())
+    return least <= given and (given <= code.co_argcount or bool(code.co_flags & _VARARGS))
+
+
 def check_call(function, name, hello):
     """Whether the function can be called with so many arguments, and these keyword arguments."""
+    if not hello["kwargs"] and _takes(function, hello["args"]):
+        return
+    import inspect
+
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -609,7 +651,6 @@ def main():
     os.close(null)
     _ours.add(control.fileno())
     os.register_at_fork(after_in_child=forget_in_child)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is typed at the terminal is the runner's affair
     hello = json.loads(control.recv(1 << 20))
     try:
         function = prepare(hello)
@@ -621,7 +662,7 @@ def main():
         "ready": VERSION,
         "version": "%d.%d.%d" % sys.version_info[:3],
         "gil": is_gil_on,
-        "coroutine": inspect.iscoroutinefunction(function),
+        "coroutine": is_coroutine_function(function),
         "pid": os.getpid(),
     }
     control.send(json.dumps(ready).encode())
@@ -638,6 +679,8 @@ def main():
         if lane is not None:
             # The first lane is the only one, should this come to be an interpreter among others: then its function
             # finds itself in the main thread, as in theirs.
+            import threading
+
             others = threading.Thread(target=serve_in_threads, args=(control, call), daemon=True)
             others.start()
             serve(Lane(lane), call)
