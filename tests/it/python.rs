@@ -179,6 +179,26 @@ fn what_cannot_work_is_said_once_when_the_pool_starts() {
 }
 
 #[test]
+fn what_the_code_has_left_for_its_end_is_done() {
+    let module = "
+import atexit, sys, threading, time
+def late():
+    time.sleep(0.2)
+    sys.stdout.write('a thread of its own')
+atexit.register(lambda: print('registered'))
+def work(x):
+    threading.Thread(target=late).start()";
+    for model in MODELS {
+        let ran = job(module, "[inputs]\nrepeat = 1").args(["--model", model]).run();
+        let log = std::fs::read_to_string(ran.exit(0).path("results/job.log")).unwrap();
+        assert!(
+            log.contains("registered") && log.contains("a thread of its own"),
+            "{model}: {log}"
+        );
+    }
+}
+
+#[test]
 fn an_import_that_hangs_ends_with_the_job() {
     for model in MODELS {
         let running = job(
