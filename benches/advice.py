@@ -6,9 +6,10 @@
 
 Regret is the time under the model that was advised, over the time under the best one of the four. A comparison gives
 the advice of `compare`; rounds of their own, in which each model and `auto` run once in random order, give the times by
-which the advice is judged, so that none is judged by the figures that it was made from. `auto` is judged by what it
-took itself: what it costs to find out counts, and where it takes more slots than a model's default, its regret may be
-below 1. The machine should be idle; all of it takes about ten minutes.
+which the advice is judged, so that none is judged by the figures that it was made from. A model is set against the best
+one round by round, and the median of these ratios is its regret, so that drift hits both alike. `auto` is judged by what
+it took itself: what it costs to find out counts, and where it takes more slots than a model's default, its regret may be
+below 1. The machine should be idle; all of it takes about half an hour.
 
 A workload that this `runner` does not support is named and left out. Only the standard library is needed.
 """
@@ -30,6 +31,7 @@ import http.server  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ("sequential", "threads", "processes", "async")
 COMPARE_LIMIT, AUTO_LIMIT, AUTO_MEDIAN_LIMIT = 1.06, 1.25, 1.05
+MOST_ROUNDS = 31
 
 PYTHON = '''
 import asyncio, time
@@ -87,8 +89,8 @@ def workloads(port):
     """Name, nature in words, and job file."""
     burn = 'python3 -c "sum(range(%d))"'
     return {
-        "compute-1ms-thousands": ("computes, 1 ms, 2,000 tasks", repeat(2000, compute("count_down", 1_000_000))),
-        "compute-1s-few": ("computes, 1 s, 4 tasks", repeat(4, compute("count_primes", 300_000_000))),
+        "compute-1ms-thousands": ("computes, 1 ms, 2,000 tasks", repeat(2000, compute("count_down", 3_500_000))),
+        "compute-1s-few": ("computes, 1 s, 4 tasks", repeat(4, compute("count_primes", 3_500_000_000))),
         "compute-10ms": ("computes, 10 ms, 100 tasks", repeat(100, compute("factorial", 60_000))),
         "compute-nothing": ("computes next to nothing, 50,000 tasks", repeat(50_000, compute("count_down", 10))),
         "sleep-1ms-thousands": ("waits 1 ms, 2,000 tasks", repeat(2000, sleep("1ms"))),
@@ -108,7 +110,7 @@ def workloads(port):
         "python-holds": ("a coroutine that computes 20 ms, 60 tasks", repeat(60, python("hold", 0.02))),
         "python-mixed": ("Python computes and blocks, 40 tasks", repeat(40, python("mixed", 0.04))),
         "python-nothing": ("Python does nothing, 2,000 tasks", repeat(2000, python("nothing", 0))),
-        "one-task": ("computes, one task", compute("count_primes", 50_000_000)),
+        "one-task": ("computes, one task", compute("count_primes", 1_000_000_000)),
     }
 
 
@@ -143,8 +145,8 @@ class Quiet(http.server.ThreadingHTTPServer):
 class Bench:
     """The runner under test, and a folder for its jobs."""
 
-    def __init__(self, runner, folder, rounds):
-        self.runner, self.folder, self.rounds = Path(runner).resolve(), folder, rounds
+    def __init__(self, runner, folder, rounds, seconds):
+        self.runner, self.folder, self.rounds, self.seconds = Path(runner).resolve(), folder, rounds, seconds
 
     def run(self, *arguments):
         return subprocess.run(
@@ -170,22 +172,29 @@ class Bench:
             return next(row for row in csv.DictReader(file) if row["job"] == name)
 
     def judge(self, name):
-        """The medians in seconds of each model and of `auto`, and the last row of `auto`."""
+        """The times in seconds of each model and of `auto`, round by round, and the last row of `auto`."""
         walls = {model: [] for model in (*MODELS, "auto")}
         auto = None
-        for _ in range(self.rounds):
+        until = time.monotonic() + self.seconds
+        while len(walls["auto"]) < self.rounds or (time.monotonic() < until and len(walls["auto"]) < MOST_ROUNDS):
             for model in random.sample(list(walls), len(walls)):
                 row = self.summary(name, model)
                 walls[model].append(float(row["wall_s"]))
                 if model == "auto":
                     auto = row
-        return {model: statistics.median(taken) for model, taken in walls.items()}, auto
+        return walls, auto
+
+
+def regret(taken, best):
+    """How many times the best one's time was taken, round by round."""
+    return statistics.median(mine / its for mine, its in zip(taken, best, strict=True))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runner", default=ROOT / "target/release/runner", help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of each comparison, and of what judges it (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each comparison, and at least of what judges it (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20, help="rounds that judge go on for so long (default: %(default)s)")
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="default: all")
     options = parser.parse_args()
 
@@ -199,7 +208,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         (folder / "work.py").write_text(PYTHON)
-        bench = Bench(options.runner, folder, options.rounds)
+        bench = Bench(options.runner, folder, options.rounds, options.seconds)
         print(f"{'workload':22} {'best':>7} {'under':11} {'compare':11} {'regret':>6}  {'auto':15} {'regret':>6}")
         for name in options.workloads or known:
             nature, job = known[name]
@@ -209,13 +218,13 @@ def main():
                 continue
             advice = bench.advice(name)
             walls, auto = bench.judge(name)
-            best = min(MODELS, key=walls.get)
-            compared, guessed = walls[advice] / walls[best], walls["auto"] / walls[best]
+            best = min(MODELS, key=lambda model: statistics.median(walls[model]))
+            compared, guessed = regret(walls[advice], walls[best]), regret(walls["auto"], walls[best])
             regrets["compare"].append(compared)
             regrets["auto"].append(guessed)
             took = f"{auto['model']} {auto['concurrency']}"
             print(
-                f"{name:22} {walls[best]:6.3f}s {best:11} {advice:11} {compared:6.3f}  {took:15} {guessed:6.3f}  {auto['reason']}",
+                f"{name:22} {statistics.median(walls[best]):6.3f}s {best:11} {advice:11} {compared:6.3f}  {took:15} {guessed:6.3f}  {auto['reason']}",
                 flush=True,
             )
     if not regrets["compare"]:

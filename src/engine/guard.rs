@@ -88,21 +88,40 @@ impl Guard {
 pub struct Failures {
     stop_after: StopAfter,
     failed: AtomicU64,
-    ended: AtomicU64,
+    ended: Box<[Ended]>,
 }
 
+/// How many tasks have ended in some of the slots. Apart from its neighbours, since a line of memory that is written from
+/// many threads costs as much as a short task.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Ended(AtomicU64);
+
+/// Slots share as many counters, at the most.
+const COUNTERS: usize = 64;
+
 impl Failures {
-    /// `None` if failures never stop the job.
-    pub fn new(stop_after: StopAfter) -> Option<Self> {
-        let zero = || AtomicU64::new(0);
-        (stop_after != StopAfter::Never).then(|| Self { stop_after, failed: zero(), ended: zero() })
+    /// For so many slots; `None` if failures never stop the job.
+    pub fn new(stop_after: StopAfter, slots: usize) -> Option<Self> {
+        let ended = (0..slots.clamp(1, COUNTERS)).map(|_| Ended::default()).collect();
+        let failures = Self { stop_after, failed: AtomicU64::new(0), ended };
+        (stop_after != StopAfter::Never).then_some(failures)
     }
 
-    /// A task has ended for good.
-    pub fn count(&self, status: Status, cancel: &Cancel) {
-        let failed = matches!(status, Status::Failed | Status::Timeout | Status::Crashed);
-        let ended = self.ended.fetch_add(1, Ordering::SeqCst) + 1;
-        let failed = self.failed.fetch_add(u64::from(failed), Ordering::SeqCst) + u64::from(failed);
+    /// A task has ended for good in the slot of this number.
+    pub fn count(&self, slot: usize, status: Status, cancel: &Cancel) {
+        self.ended[slot % self.ended.len()].0.fetch_add(1, Ordering::SeqCst);
+        if matches!(status, Status::Failed | Status::Timeout | Status::Crashed) {
+            self.failed.fetch_add(1, Ordering::SeqCst);
+        }
+        let failed = self.failed.load(Ordering::SeqCst);
+        if failed > 0 {
+            self.judge(failed, cancel);
+        }
+    }
+
+    fn judge(&self, failed: u64, cancel: &Cancel) {
+        let ended = self.ended.iter().map(|ended| ended.0.load(Ordering::SeqCst)).sum();
         let Some(running) = self.stop_after.reached(failed, ended) else { return };
         let (level, what) = match running {
             Running::Drain => (Level::Drain, "running tasks finish, no new ones start"),
@@ -124,16 +143,16 @@ mod tests {
         let limit = std::num::NonZeroU64::new(2).unwrap();
         let cancel = Cancel::default();
         let stop_after = StopAfter::Failures { count: limit, running: Running::Drain };
-        let failures = Failures::new(stop_after).unwrap();
-        for status in [Status::Failed, Status::Ok, Status::Cancelled] {
-            failures.count(status, &cancel);
+        let failures = Failures::new(stop_after, 3).unwrap();
+        for (slot, status) in (0..).zip([Status::Failed, Status::Ok, Status::Cancelled]) {
+            failures.count(slot, status, &cancel);
         }
         assert_eq!(cancel.level(), Level::Run);
-        failures.count(Status::Timeout, &cancel);
+        failures.count(5, Status::Timeout, &cancel);
         assert_eq!(cancel.level(), Level::Drain);
         assert!(
             matches!(cancel.cause(), Some(Cause::Failures(said)) if said.starts_with("stopping, 2 of 4 "))
         );
-        assert!(Failures::new(StopAfter::Never).is_none());
+        assert!(Failures::new(StopAfter::Never, 1).is_none());
     }
 }

@@ -118,7 +118,7 @@ pub fn run(
         stages,
         report,
         cancel: Arc::clone(&cancel),
-        failures: Failures::new(job.limits.stop_after),
+        failures: Failures::new(job.limits.stop_after, slots.iter().sum()),
         keep: if options.output { Keep::Everything } else { Keep::Capture },
         has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
         launcher: launcher.clone(),

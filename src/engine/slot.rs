@@ -175,7 +175,7 @@ impl Desk<'_> {
             record.in_all_stages(fields);
         }
         if let Some(failures) = &self.run.failures {
-            failures.count(record.outcome.status, &self.run.cancel);
+            failures.count(self.number, record.outcome.status, &self.run.cancel);
         }
         self.outbox.put(record);
     }

@@ -199,12 +199,15 @@ impl Evidence {
     /// that has been running for a while.
     fn share(&self) -> Option<f64> {
         let look = self.look.filter(|look| look.busy >= self.work.look());
+        // A command that has ended cannot be looked at any more, though it has kept a slot busy.
+        let look = look.filter(|_| self.work != Work::Command || self.ended == 0);
         let of_look = look.map(|look| look.share.min(1.0));
         let enough = ENOUGH_TASKS.max(self.slots as u64);
         let have_ended = self.ended >= enough && self.run >= ENOUGH_RUN;
+        let have_ended = have_ended || (self.work == Work::Command && self.run >= LOOK_AT_COMMAND);
         match (of_look, self.of_ended()) {
             // What an interpreter does beside its tasks is in it, and what others took from it is not.
-            (Some(look), Some(_)) if self.ended > 0 && self.work != Work::Command => Some(look),
+            (Some(look), Some(_)) => Some(look),
             (_, Some(share)) if have_ended => Some(share),
             (Some(look), _) if !(WAITS..COMPUTES).contains(&look) => Some(look),
             (Some(look), None) if self.ended > 0 => Some(look),

@@ -108,6 +108,12 @@ fn commands() {
     let crowded = Evidence { room: Some(5), ..evidence(Work::Command, (4, 200.0, 0.0), None) };
     assert_eq!(decided(&crowded), Some((Model::Threads, 5)));
     assert_eq!(decided(&looked(Work::Command, 0.0, 30.0, None)), None);
+    // Those that run now have just started: the ones that ended tell what they are like.
+    let look = Some(Look { share: 0.05, busy: ms(300.0) });
+    let early = looked(Work::Command, 0.9, 60.0, Some(5)).decide().unwrap();
+    let later = Evidence { look, ..evidence(Work::Command, (1, 300.0, 0.98), Some(5)) };
+    assert_eq!(later.confirm(&early).map(|decision| decision.concurrency), Some(2));
+    assert_eq!(decided(&later), Some((Model::Threads, 2)));
 }
 
 #[test]
