@@ -4,24 +4,29 @@ use std::time::Duration;
 
 /// Appends an integer.
 pub(super) fn push_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    match itoa::Buffer::new().format(value).as_bytes() {
+        // Most are: a copy whose length is not known is a call.
+        [digit] => out.push(*digit),
+        digits => out.extend_from_slice(digits),
+    }
 }
 
 /// Appends a duration as seconds: as many of the nine decimals as it has, none for whole seconds.
 pub(super) fn push_seconds(out: &mut Vec<u8>, duration: Duration, point: u8) {
     push_integer(out, duration.as_secs());
-    let mut nanos = duration.subsec_nanos();
+    let nanos = duration.subsec_nanos();
     if nanos == 0 {
         return;
     }
-    let mut decimals = [b'0'; 10];
+    // With a one before them, there are always ten digits.
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(1_000_000_000 + nanos).as_bytes();
+    let mut decimals: [u8; 10] = digits.try_into().expect("a number of ten digits");
     decimals[0] = point;
-    for digit in decimals[1..].iter_mut().rev() {
-        *digit = b'0' + (nanos % 10) as u8;
-        nanos /= 10;
+    out.extend_from_slice(&decimals);
+    while out.last() == Some(&b'0') {
+        out.pop();
     }
-    let kept = decimals.iter().rposition(|&digit| digit != b'0').unwrap_or(0);
-    out.extend_from_slice(&decimals[..=kept]);
 }
 
 /// The duration that [`push_seconds`] has written.

@@ -2,18 +2,20 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+const LENGTH: usize = "YYYY-MM-DD hh:mm:ss.sss".len();
+
 /// Writes times as `YYYY-MM-DD hh:mm:ss.sss`, UTC.
 #[derive(Clone, Debug)]
 pub(super) struct Stamp {
     second: Option<u64>,
-    /// `YYYY-MM-DD hh:mm:ss` of that second.
-    text: String,
+    /// `YYYY-MM-DD hh:mm:ss.` of that second, and room for its thousandths.
+    text: [u8; LENGTH],
 }
 
 impl Stamp {
     /// Remembers no second yet.
     pub(super) fn new() -> Self {
-        Self { second: None, text: String::new() }
+        Self { second: None, text: [b'.'; LENGTH] }
     }
 
     /// Appends `time`, cut to the millisecond. A clock before 1970 counts as 1970.
@@ -24,14 +26,17 @@ impl Stamp {
         }
         let millis = since.subsec_millis();
         let digit = |unit: u32| b'0' + (millis / unit % 10) as u8;
-        out.extend_from_slice(self.text.as_bytes());
-        out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
+        self.text[LENGTH - 3..].copy_from_slice(&[digit(100), digit(10), digit(1)]);
+        out.extend_from_slice(&self.text);
     }
 
     fn remember(&mut self, second: u64) {
         let time = UNIX_EPOCH + Duration::from_secs(second);
         let text = humantime::format_rfc3339_seconds(time).to_string();
-        self.text = text.trim_end_matches('Z').replacen('T', " ", 1);
+        // `YYYY-MM-DDThh:mm:ssZ`
+        let text = text.as_bytes().first_chunk::<{ LENGTH - 4 }>().expect("a date and a time");
+        self.text[..LENGTH - 4].copy_from_slice(text);
+        self.text["YYYY-MM-DD".len()] = b' ';
         self.second = Some(second);
     }
 }
