@@ -357,7 +357,7 @@ pub struct Hand {
 impl Hand {
     /// Settles what was taken before and waits for up to `want` tasks, at least one. False: there will be none.
     pub async fn take(&mut self, want: usize, batch: &mut VecDeque<Task>) -> bool {
-        let feed = Arc::clone(&self.feed);
+        let feed = &self.feed;
         let mut taken = feed.try_take(&mut self.held, want, batch);
         if matches!(taken, Taken::Wait) && feed.is_between {
             self.patience.exhaust(|| {

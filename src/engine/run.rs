@@ -17,7 +17,7 @@ pub use error::RunError;
 pub use launch::SharedLauncher;
 use open_files::OpenFiles;
 pub use stage::StageRun;
-pub use watch::Watch;
+pub use watch::{Held, Watch};
 
 use crate::engine::admission::Admission;
 use crate::engine::cancel::{Cancel, Cause, Level};

@@ -10,7 +10,7 @@ use crate::engine::clock::Moment;
 use crate::engine::feed::{Feed, Hand, Patience};
 use crate::engine::payload::{self, NoPayload, Payload, PayloadKind};
 use crate::engine::place::{Placed, Shared};
-use crate::engine::run::{Run, StageRun};
+use crate::engine::run::{Held, Run, StageRun};
 use crate::engine::task::{Earlier, Outcome, Record, Status, Task};
 use crate::host::remote::Verdict;
 use crate::job::{Retry, Stage};
@@ -47,11 +47,12 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         grace: stage.grace,
         cancel: &run.cancel,
     };
-    let held = worker.holds_the_loop();
+    let holds = worker.holds_the_loop();
     let (hand, outbox) = (live.feed.hand(Patience::of(stage)), run.report.outbox());
     let next = run.stages.get(index + 1).map(|next| &*next.feed);
     let mut desk =
-        Desk { run, stage, live, number, held, hand, outbox, next, finished: VecDeque::new() };
+        Desk { run, stage, live, number, hand, outbox, next, finished: VecDeque::new(), held: None };
+    desk.held = holds.then(Held::default);
     let mut batch = VecDeque::new();
     let takes_turns = !live.admission.is_open();
     while desk.hand.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
@@ -80,11 +81,12 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         if desk.outbox.is_full() {
             desk.outbox.room().await;
         }
-        if held && live.shares_loops {
+        if holds && live.shares_loops {
             // The other slots of this loop have their turn; a computation never lets go by itself.
             tokio::task::yield_now().await;
         }
     }
+    desk.held.take().iter().for_each(|held| live.watch.held(held));
     drop(desk);
     if let Some(bytes) = worker.stop().await {
         live.watch.worker_peak(bytes);
@@ -107,14 +109,14 @@ struct Desk<'a> {
     live: &'a StageRun,
     /// The slot's.
     number: usize,
-    /// Whether a task that runs holds the loop.
-    held: bool,
     hand: Hand,
     outbox: Outbox,
     /// Where tasks go that are ok.
     next: Option<&'a Feed>,
     /// Those for which there was no room there.
     finished: VecDeque<Task>,
+    /// How long its tasks have held the loop, if they do.
+    held: Option<Held>,
 }
 
 impl Desk<'_> {
@@ -132,8 +134,8 @@ impl Desk<'_> {
     }
 
     fn done(&mut self, mut task: Task, mut outcome: Outcome) {
-        if self.held {
-            self.live.watch.held(outcome.run);
+        if let Some(held) = &mut self.held {
+            held.add(outcome.run);
         }
         let pilot = self.live.pilot.as_ref().filter(|pilot| pilot.asks(self.number));
         pilot.inspect(|pilot| pilot.note(&outcome));

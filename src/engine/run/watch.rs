@@ -16,6 +16,22 @@ pub struct Watch {
     about: OnceLock<Option<String>>,
 }
 
+/// How long the tasks of a slot have held its loop. Each slot keeps its own account: a line of memory that is written
+/// from many threads costs as much as a short task.
+#[derive(Debug, Default)]
+pub struct Held {
+    sum: Duration,
+    longest: Duration,
+}
+
+impl Held {
+    /// A task that computes has run for so long.
+    pub fn add(&mut self, run: Duration) {
+        self.sum += run;
+        self.longest = self.longest.max(run);
+    }
+}
+
 impl Watch {
     /// For a job that the user has waited for since `started`.
     pub(super) fn new(started: Moment) -> Self {
@@ -46,11 +62,10 @@ impl Watch {
         self.about.get().and_then(Option::as_deref)
     }
 
-    /// A computation has held its loop for this long.
-    pub fn held(&self, run: Duration) {
-        let nanos = run.as_nanos() as u64;
-        self.held_nanos.fetch_add(nanos, Ordering::Relaxed);
-        self.longest_nanos.fetch_max(nanos, Ordering::Relaxed);
+    /// The tasks of a slot have held its loop for so long.
+    pub fn held(&self, held: &Held) {
+        self.held_nanos.fetch_add(held.sum.as_nanos() as u64, Ordering::Relaxed);
+        self.longest_nanos.fetch_max(held.longest.as_nanos() as u64, Ordering::Relaxed);
     }
 
     /// A worker process has used this much memory at its peak, in bytes.
