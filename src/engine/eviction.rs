@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::engine::clock::Moment;
+use crate::engine::clock;
 
 /// What runs in which slot since when, and which of it must make room.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct Evictions(Box<[Seat]>);
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Seat {
-    /// When the attempt started, 0 if there is none.
+    /// About when the attempt started, 0 if there is none.
     since: AtomicU64,
     evicted: AtomicBool,
     notify: Notify,
@@ -32,7 +32,7 @@ impl Evictions {
         if seat.evicted.load(Ordering::Relaxed) {
             seat.evicted.store(false, Ordering::SeqCst);
         }
-        seat.since.store(Moment::now().as_nanos(), Ordering::Release);
+        seat.since.store(clock::roughly(), Ordering::Release);
     }
 
     /// The attempt in this slot has ended.
@@ -85,6 +85,7 @@ mod tests {
         assert_eq!(evictions.evict_youngest(), None, "nothing runs");
         for slot in [3, 1] {
             evictions.begin(slot);
+            std::thread::sleep(std::time::Duration::from_millis(30)); // the clock is only roughly right
         }
         assert_eq!(evictions.evict_youngest(), Some(1));
         assert!(evictions.is_evicted(1) && !evictions.is_evicted(3));

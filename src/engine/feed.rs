@@ -127,7 +127,7 @@ impl Feed {
         if let Some(task) = state.any_waiting() {
             return Some(task);
         }
-        match state.source.next() {
+        match state.source.next(Moment::now()) {
             Some(Ok(task)) => Some(task),
             Some(Err(error)) => {
                 state.source = Source::Ended;
@@ -144,13 +144,14 @@ impl Feed {
 
     /// Settles what is `held` and takes up to `want` new tasks.
     fn try_take(&self, held: &mut Held, want: usize, batch: &mut VecDeque<Task>) -> Taken {
+        let now = Moment::now(); // read before others are kept waiting
         let mut state = self.lock();
         state.settle(held);
         if self.cancel.level() >= Level::Drain {
             return Taken::Over;
         }
         while batch.len() < want {
-            match state.next(&mut held.hosts) {
+            match state.next(now, &mut held.hosts) {
                 Some(Ok(task)) => batch.push_back(task),
                 Some(Err(error)) => {
                     // What was taken before has a row, too.
@@ -283,14 +284,18 @@ impl State {
 
     /// The next task that may run now, if there is one. What waits for its host is parked on the way.
     #[inline]
-    fn next(&mut self, held: &mut Vec<HostName>) -> Option<Result<Task, InputError>> {
+    fn next(
+        &mut self,
+        now: Moment,
+        held: &mut Vec<HostName>,
+    ) -> Option<Result<Task, InputError>> {
         if let Some(hosts) = &mut self.hosts
             && let Some(task) = hosts.pop_free(held)
         {
             return Some(Ok(task));
         }
         loop {
-            let task = match self.candidate()? {
+            let task = match self.candidate(now)? {
                 Ok(task) => task,
                 Err(error) => return Some(Err(error)),
             };
@@ -302,14 +307,14 @@ impl State {
     }
 
     #[inline]
-    fn candidate(&mut self) -> Option<Result<Task, InputError>> {
+    fn candidate(&mut self, now: Moment) -> Option<Result<Task, InputError>> {
         if let Some(task) = self.retries.pop_due().or_else(|| self.returned.pop_front()) {
             return Some(Ok(task));
         }
         if self.is_full() {
             return None;
         }
-        self.source.next()
+        self.source.next(now)
     }
 
     fn any_waiting(&mut self) -> Option<Task> {

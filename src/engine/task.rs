@@ -30,10 +30,15 @@ pub struct Task {
 impl Task {
     /// A task that has just been taken from the inputs.
     pub fn new(number: u64, fields: Fields) -> Self {
+        Self::taken_at(Moment::now(), number, fields)
+    }
+
+    /// A task that was taken from the inputs at this moment.
+    pub fn taken_at(taken: Moment, number: u64, fields: Fields) -> Self {
         Self {
             number,
             fields,
-            taken: Moment::now(),
+            taken,
             attempts: 0,
             is_suspect: false,
             earlier: None,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_channel::{Receiver, TryRecvError};
 
 use super::queue::Queue;
+use crate::engine::clock::Moment;
 use crate::engine::task::Task;
 use crate::job::{Fields, InputError, InputReader, Inputs};
 use crate::report::Kept;
@@ -48,9 +49,9 @@ impl Source {
         Ok(Self::Direct(reader))
     }
 
-    /// The next task that can be had at once. With a channel and a queue, none now may mean one later.
+    /// The next task that can be had at once, which is `now`. With a channel and a queue, none now may mean one later.
     #[inline]
-    pub(super) fn next(&mut self) -> Option<Result<Task, InputError>> {
+    pub(super) fn next(&mut self, now: Moment) -> Option<Result<Task, InputError>> {
         if let Source::Queue(queue) = self {
             let task = queue.pop();
             if task.is_none() && queue.is_over() {
@@ -58,7 +59,8 @@ impl Source {
             }
             return task.map(Ok);
         }
-        self.next_input().map(|input| input.map(|(number, fields)| Task::new(number, fields)))
+        let task = |(number, fields)| Task::taken_at(now, number, fields);
+        self.next_input().map(|input| input.map(task))
     }
 
     #[inline]
