@@ -284,11 +284,7 @@ impl State {
 
     /// The next task that may run now, if there is one. What waits for its host is parked on the way.
     #[inline]
-    fn next(
-        &mut self,
-        now: Moment,
-        held: &mut Vec<HostName>,
-    ) -> Option<Result<Task, InputError>> {
+    fn next(&mut self, now: Moment, held: &mut Vec<HostName>) -> Option<Result<Task, InputError>> {
         if let Some(hosts) = &mut self.hosts
             && let Some(task) = hosts.pop_free(held)
         {

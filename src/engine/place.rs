@@ -91,16 +91,17 @@ impl Placed {
     pub async fn start(run: &Run, stage: &Stage, shared: &Shared, slot: usize) -> io::Result<Self> {
         match &stage.workload {
             Workload::Python(spec) => {
-                let remote = Remote::python(shared.interpreter(run, spec)?, spec).await?;
+                let remote = Box::pin(Remote::python(shared.interpreter(run, spec)?, spec));
+                let remote = remote.await?;
                 return Ok(Self::Away(Box::new(remote)));
             }
             Workload::Worker(spec) => {
-                return seat(run, stage, shared, spec, slot).await.map(Self::Seated);
+                return Box::pin(seat(run, stage, shared, spec, slot)).await.map(Self::Seated);
             }
             _ => {}
         }
         if is_away(stage.model, &stage.workload) {
-            let remote = Remote::start(run.launcher()?, stage, &run.job.folder).await?;
+            let remote = Box::pin(Remote::start(run.launcher()?, stage, &run.job.folder)).await?;
             return Ok(Self::Away(Box::new(remote)));
         }
         let max_payload = stage.next.max_payload();
@@ -174,8 +175,8 @@ impl Placed {
                 }
                 Ok(())
             }
-            Self::Away(remote) => remote.run(batch, attempt, settle).await,
-            Self::Seated(seat) => seat.run(batch, attempt, settle).await,
+            Self::Away(remote) => Box::pin(remote.run(batch, attempt, settle)).await,
+            Self::Seated(seat) => Box::pin(seat.run(batch, attempt, settle)).await,
         }
     }
 
@@ -184,8 +185,8 @@ impl Placed {
     pub async fn stop(self) -> Option<u64> {
         match self {
             Self::Here(_) => None,
-            Self::Away(remote) => remote.stop().await,
-            Self::Seated(seat) => seat.stop().await,
+            Self::Away(remote) => Box::pin(remote.stop()).await,
+            Self::Seated(seat) => Box::pin(seat.stop()).await,
         }
     }
 }

@@ -48,11 +48,11 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         cancel: &run.cancel,
     };
     let holds = worker.holds_the_loop();
+    let held = holds.then(Held::default);
     let (hand, outbox) = (live.feed.hand(Patience::of(stage)), run.report.outbox());
     let next = run.stages.get(index + 1).map(|next| &*next.feed);
     let mut desk =
-        Desk { run, stage, live, number, hand, outbox, next, finished: VecDeque::new(), held: None };
-    desk.held = holds.then(Held::default);
+        Desk { run, stage, live, number, hand, outbox, next, finished: VecDeque::new(), held };
     let mut batch = VecDeque::new();
     let takes_turns = !live.admission.is_open();
     while desk.hand.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {

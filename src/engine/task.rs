@@ -35,15 +35,7 @@ impl Task {
 
     /// A task that was taken from the inputs at this moment.
     pub fn taken_at(taken: Moment, number: u64, fields: Fields) -> Self {
-        Self {
-            number,
-            fields,
-            taken,
-            attempts: 0,
-            is_suspect: false,
-            earlier: None,
-            passed: None,
-        }
+        Self { number, fields, taken, attempts: 0, is_suspect: false, earlier: None, passed: None }
     }
 
     /// What the stage before has handed on; `None` in the first one.

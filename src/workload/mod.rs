@@ -128,11 +128,13 @@ pub enum Worker {
 
 impl Worker {
     /// Attempts one task.
+    ///
+    /// What takes long and holds much while it waits is boxed: ten thousand slots that only sleep need no room for it.
     pub async fn run(&mut self, task: &Task, attempt: &Attempt<'_>) -> Outcome {
         match self {
-            Worker::Command(worker) => worker.run(task, attempt).await,
+            Worker::Command(worker) => Box::pin(worker.run(task, attempt)).await,
             Worker::Compute(worker) => worker.run(task, attempt).await,
-            Worker::Http(worker) => worker.run(task, attempt).await,
+            Worker::Http(worker) => Box::pin(worker.run(task, attempt)).await,
             Worker::Sleep(worker) => worker.run(task, attempt).await,
         }
     }
