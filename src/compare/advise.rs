@@ -3,7 +3,7 @@
 use crate::compare::figures::Figures;
 use crate::compare::stats::{Estimate, Interval};
 use crate::compare::way::Way;
-use crate::model::Model;
+use crate::model::{Model, cores};
 
 /// Two models are equal when all of the interval of their ratio lies in here: within 5 %, whichever is divided.
 const EQUAL: Interval = Interval { low: 1.0 / 1.05, high: 1.05 };
@@ -11,6 +11,9 @@ const EQUAL: Interval = Interval { low: 1.0 / 1.05, high: 1.05 };
 /// From this part of its time on a processor, work computes; below the other, it waits.
 const COMPUTES: f64 = 0.8;
 const WAITS: f64 = 0.2;
+
+/// Slots of at least this efficiency have scaled.
+const SCALES: f64 = 0.7;
 
 /// So many tasks may fail now and then without telling anything about a model.
 const FLAKY: f64 = 0.01;
@@ -90,10 +93,14 @@ impl Judge<'_> {
         if fit.is_empty() { (0..self.figures.len()).collect() } else { fit }
     }
 
-    /// Of each model its best level; the simplest first.
+    /// Of each model its best level; the simplest first. One that does the same as another is none of its own: only
+    /// chance could make it the faster one.
     fn best_levels(&self, fit: &[usize]) -> Vec<usize> {
+        let is_there = |way| fit.iter().any(|&index| self.figures[index].way == way);
         let of_way = |way| {
-            let levels = fit.iter().copied().filter(|&index| self.figures[index].way == way);
+            let is_of_it =
+                |figures: &Figures| figures.way == way && !figures.same_as.is_some_and(is_there);
+            let levels = fit.iter().copied().filter(|&index| is_of_it(&self.figures[index]));
             levels.min_by(|&one, &other| self.by_wall(one, other))
         };
         Way::ALL.into_iter().filter_map(of_way).collect()
@@ -135,11 +142,18 @@ impl Judge<'_> {
     }
 
     fn model(&self, index: usize) -> String {
-        let is_sweep =
-            self.figures.iter().filter(|figures| figures.way == self.figures[index].way).count()
-                > 1;
         let figures = &self.figures[index];
-        if is_sweep { figures.name() } else { figures.way.name().to_owned() }
+        if self.is_sweep(index) { figures.name() } else { figures.way.name().to_owned() }
+    }
+
+    /// Whether its model was measured at several levels.
+    fn is_sweep(&self, index: usize) -> bool {
+        let way = self.figures[index].way;
+        self.figures.iter().filter(|figures| figures.way == way).count() > 1
+    }
+
+    fn baseline(&self) -> Option<&Figures> {
+        self.figures.iter().find(|figures| figures.way == Way::Under(Model::Sequential))
     }
 
     /// Why this one.
@@ -182,6 +196,10 @@ impl Judge<'_> {
         }
         parts.extend(self.why_this_level(index, best));
         parts.extend(self.nature());
+        if !self.is_sweep(index) {
+            let share = self.baseline().and_then(|baseline| baseline.cpu_share);
+            parts.extend(share.and_then(|share| more_at_once(figures, share, cores())));
+        }
         parts.join("; ")
     }
 
@@ -192,9 +210,7 @@ impl Judge<'_> {
 
     /// What the work spends its time on, as far as the sequential run shows it.
     fn nature(&self) -> Option<String> {
-        let baseline =
-            self.figures.iter().find(|figures| figures.way == Way::Under(Model::Sequential))?;
-        let share = baseline.cpu_share?;
+        let share = self.baseline()?.cpu_share?;
         let percent = (share * 100.0).round();
         match share {
             COMPUTES.. => Some(format!("the work computes ({percent} % of its time)")),
@@ -215,6 +231,9 @@ impl Judge<'_> {
                 Some(task) => format!("other results than most runs gave, first at task {task}"),
                 None => "other results than most runs gave".into(),
             };
+        }
+        if let Some(other) = figures.same_as {
+            return format!("the same as {other}: a command is a process already");
         }
         let pick = picks.iter().copied().find(|&pick| self.figures[pick].way == figures.way);
         let than = match pick {
@@ -241,6 +260,23 @@ impl Judge<'_> {
             format!("faster than {name} ({} of its time), but only at more at once", part(ratio))
         }
     }
+}
+
+/// What to measure next, if more slots than these are likely to be faster: those that there are have scaled, and leave
+/// most of the cores idle. `share` is the part of its time that the work is on a processor.
+fn more_at_once(figures: &Figures, share: f64, cores: usize) -> Option<String> {
+    let slots = figures.concurrency;
+    let have_scaled = figures.efficiency().is_some_and(|efficiency| efficiency >= SCALES);
+    let leave_room = slots as f64 * share < cores as f64 / 2.0;
+    if !have_scaled || !leave_room || figures.tasks <= slots as u64 || slots == 1 {
+        return None;
+    }
+    let most = figures.tasks.next_power_of_two().min(16 * slots as u64) as usize;
+    let levels: Vec<String> = std::iter::successors(Some(slots), |level| Some(level * 2))
+        .take_while(|&level| level <= most)
+        .map(|level| level.to_string())
+        .collect();
+    Some(format!("more at once may be faster: --concurrency {}", levels.join(",")))
 }
 
 /// `1.95 times (1.90 to 1.99)`.
@@ -274,6 +310,7 @@ mod tests {
     fn figures(way: impl Into<Way>, concurrency: usize, walls: &[f64]) -> Figures {
         Figures {
             way: way.into(),
+            same_as: None,
             concurrency,
             walls: (1..).zip(walls.iter().copied()).collect(),
             tasks: 10,
@@ -402,6 +439,30 @@ mod tests {
         let verdict = judge(&[written(0.8), slow.clone(), fast.clone()], 1);
         assert_eq!(verdict.reasons[0], "the fastest, and needs no change");
         assert_eq!(recommended(&[written(1.2), slow, fast]), (Way::Under(Model::Threads), 18));
+    }
+
+    #[test]
+    fn who_does_the_same_is_never_the_faster_one() {
+        let alias = |wall| Figures {
+            same_as: Some(Way::Under(Model::Threads)),
+            ..figures(Model::Processes, 2, &around(wall))
+        };
+        let verdict = judge(&[figures(Model::Threads, 2, &around(1.0)), alias(0.8)], 1);
+        assert_eq!(verdict.recommended, 0);
+        assert_eq!(verdict.reasons[1], "the same as threads: a command is a process already");
+        assert_eq!(judge(&[alias(0.8)], 1).recommended, 0);
+    }
+
+    #[test]
+    fn what_waits_and_scales_may_want_more_at_once() {
+        let speedup = Some(stats::estimate(&[1.95], 1));
+        let two = Figures { speedup, tasks: 30, ..figures(Model::Threads, 2, &around(1.0)) };
+        let said = more_at_once(&two, 0.1, 2).unwrap();
+        assert_eq!(said, "more at once may be faster: --concurrency 2,4,8,16,32");
+        assert_eq!(more_at_once(&two, 0.9, 2), None, "the cores are busy");
+        assert_eq!(more_at_once(&Figures { tasks: 2, ..two.clone() }, 0.1, 2), None);
+        let speedup = Some(stats::estimate(&[1.1], 1));
+        assert_eq!(more_at_once(&Figures { speedup, ..two }, 0.1, 2), None, "it did not scale");
     }
 
     #[test]

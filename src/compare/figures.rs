@@ -7,13 +7,17 @@ use crate::compare::run::Run;
 use crate::compare::stats::{self, Estimate};
 use crate::compare::subject::{Contender, Subject};
 use crate::compare::way::Way;
+use crate::job::Stage;
 use crate::model::Model;
+use crate::workload::Nature;
 
 /// What was measured of one way to run a job. Times are seconds of the whole job: of a sample, start-up counts once and
 /// the rest for every task that the sample stands for.
 #[derive(Clone, Debug)]
 pub struct Figures {
     pub way: Way,
+    /// Another one that does the very same.
+    pub same_as: Option<Way>,
     /// How many tasks at once, in all stages together.
     pub concurrency: usize,
     /// Each round's number and its wall time.
@@ -108,6 +112,7 @@ fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64)
     };
     Figures {
         way: contender.way,
+        same_as: same_as(subject, contender),
         concurrency: contender.concurrency(),
         tasks: whole(worst.tasks),
         ok,
@@ -131,6 +136,20 @@ fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64)
         failure: runs.iter().find_map(|run| run.failure.clone()),
         walls,
     }
+}
+
+/// A command already is a process: under `processes` nothing is put between, which is what `threads` does.
+fn same_as(subject: &Subject, contender: &Contender) -> Option<Way> {
+    let threads = Way::Under(Model::Threads);
+    let is_command = |stage: &Stage| stage.workload.nature() == Nature::Process;
+    let is_there = || {
+        let at_once = contender.concurrency();
+        subject.contenders.iter().any(|it| it.way == threads && it.concurrency() == at_once)
+    };
+    (contender.way == Way::Under(Model::Processes)
+        && contender.job.stages.iter().all(is_command)
+        && is_there())
+    .then_some(threads)
 }
 
 /// The median of a time, in seconds, over the runs that have it.

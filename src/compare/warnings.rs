@@ -11,6 +11,9 @@ const SHORT: f64 = 0.01;
 /// The deviation that is still taken for chance.
 const SCATTER: f64 = 0.1;
 
+/// An outlier that is off by less than this part of the usual time is nothing to worry about.
+const WORTH_SAYING: f64 = 0.02;
+
 /// From this part of the time on, start-up is what is measured.
 const MOSTLY_STARTUP: f64 = 0.5;
 
@@ -122,14 +125,16 @@ fn scatter(figures: &[Figures]) -> Option<String> {
 fn outliers<'a>(figures: &'a Figures, subject: &'a Subject) -> impl Iterator<Item = String> + 'a {
     let scale = if subject.whole.is_some() { " (of the whole job)" } else { "" };
     let usual = figures.wall.value;
-    figures.walls.iter().filter(|(round, _)| figures.outliers.contains(round)).map(
-        move |(round, wall)| {
-            format!(
-                "{} took {wall:.3} s in round {round}, far from its {usual:.3} s{scale}",
-                figures.name()
-            )
-        },
-    )
+    // Where times are very steady, what is far from them by that measure may be next to them by any other.
+    let matters = move |wall: f64| (wall - usual).abs() > WORTH_SAYING * usual;
+    let is_outlier =
+        move |(round, wall): &&(u32, f64)| figures.outliers.contains(round) && matters(*wall);
+    figures.walls.iter().filter(is_outlier).map(move |(round, wall)| {
+        format!(
+            "{} took {wall:.3} s in round {round}, far from its {usual:.3} s{scale}",
+            figures.name()
+        )
+    })
 }
 
 fn startup(figures: &Figures) -> Option<String> {
