@@ -118,6 +118,7 @@ class Server(http.server.BaseHTTPRequestHandler):
     """Answers at once, or after 50 ms."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or the body waits 40 ms for the header to be acknowledged
 
     def do_GET(self):
         if self.path == "/slow":

@@ -86,6 +86,11 @@ pub fn first_slots(nature: Nature, cores: usize) -> usize {
 }
 
 impl Work {
+    /// Whether the slots of `model` become part of the program that there is.
+    fn takes_in(self, model: Model) -> bool {
+        self != Work::Command && model != Model::Processes
+    }
+
     fn look(self) -> Duration {
         match self {
             Work::Command => LOOK_AT_COMMAND,
@@ -161,12 +166,8 @@ impl Evidence {
             Work::Command => (Model::Threads, self.commands(share)),
             Work::Program | Work::Function { .. } => self.program(share)?,
         };
-        // More slots cannot be taken back, nor can a program's tasks be taken out of it.
-        let has_grown = match self.work {
-            Work::Command => concurrency > self.slots,
-            _ => model != Model::Processes,
-        };
-        let is_final = has_grown || self.ended > 0;
+        // A program's tasks cannot be taken out of it; more processes can always come.
+        let is_final = self.work.takes_in(model) || self.ended > 0;
         Some(Decision { model, concurrency, reason: self.reason(model, ""), is_final })
     }
 

@@ -198,3 +198,57 @@ fn the_plan_says_that_the_first_tasks_decide() {
     let ran = job.args(["check", "job.toml"]).run();
     ran.exit(0).stdout_has("model        as the first tasks show").stdout_has("at most ");
 }
+
+/// A worker that takes `argv[1]` seconds for each request: asleep, or else computing.
+const WORKER: &str = r#"
+import json, sys, time
+sys.stdin.readline()
+print('{"ready":1,"slots":1}', flush=True)
+how, seconds = sys.argv[1], float(sys.argv[2])
+for line in iter(sys.stdin.readline, ""):
+    request = json.loads(line)
+    if how == "wait":
+        time.sleep(seconds)
+    end = time.thread_time() + seconds
+    while how == "burn" and time.thread_time() < end:
+        sum(range(2000))
+    print(json.dumps({"id": request["id"], "ok": {"result": request["args"][0]}}), flush=True)
+"#;
+
+#[test]
+fn a_worker_program_is_joined_by_more_of_its_kind() {
+    let job = |how: &str| {
+        let text = format!(
+            "[inputs]\nrepeat = 30\n[workload.worker]\nargv = ['python3', 'worker.py', '{how}', '0.1']"
+        );
+        TestJob::new(&text).file("worker.py", WORKER).run()
+    };
+    let ran = job("wait");
+    let summary = ran.exit(0).summary("job");
+    let slots: usize = summary["concurrency"].parse().unwrap();
+    assert_eq!((&*summary["model"], &*summary["ok"]), ("processes", "30"));
+    assert!(slots > 8, "{slots}: {}", summary["reason"]);
+    assert!(summary["reason"].contains("a program of its own"), "{}", summary["reason"]);
+    let mut results = ran.report().column("result");
+    results.sort_unstable_by_key(|result| result.parse::<u32>().unwrap());
+    assert_eq!(results, (1..=30).map(|task| task.to_string()).collect::<Vec<_>>());
+
+    let summary = job("burn").exit(0).summary("job");
+    assert_eq!((&*summary["model"], &*summary["ok"]), ("processes", "30"));
+    let fewer: usize = summary["concurrency"].parse().unwrap();
+    assert!((2..=slots).contains(&fewer), "{fewer}: {}", summary["reason"]);
+}
+
+#[test]
+fn each_stage_has_a_pilot_of_its_own() {
+    let text = "inputs.repeat = 40\n\
+        [[stages]]\nname = 'nap'\n[stages.workload.python]\nfunction = 'mine:nap'\nargs = ['{input}']\n\
+        [[stages]]\nname = 'shout'\n[stages.workload.command]\nshell = 'sleep 0.1; echo done'\n";
+    let ran = TestJob::new(text).file("mine.py", MODULE).run();
+    let summary = ran.exit(0).summary("job");
+    assert_eq!((&*summary["model"], &*summary["ok"]), ("staged", "40"));
+    let reason = &summary["reason"];
+    assert!(reason.contains("nap: threads 32, auto: cpu "), "{reason}");
+    assert!(reason.contains("shout: threads 16, auto: cpu "), "{reason}");
+    ran_once(&ran, 40);
+}

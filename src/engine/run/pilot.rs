@@ -209,7 +209,7 @@ impl Pilot {
             (Some(facts), _) => Work::Function { gil: facts.gil, coroutine: facts.coroutine },
             (None, _) => Work::Program,
         };
-        let (look, resident) = self.look(run, &mut tally).unzip();
+        let (look, resident) = self.look(run, work, &mut tally).unzip();
         // What has ended tells its peak; a look, only what is there so far.
         let bytes = tally.peak_rss.max(resident.unwrap_or(0)).max(1);
         let room = headroom::available().map(|free| self.slots + (free / MEMORY / bytes) as usize);
@@ -237,7 +237,7 @@ impl Pilot {
     /// What runs now has used so much, and has so much memory for each slot. An interpreter is looked at by itself;
     /// anything else by all that the launcher has started, which is too much if other jobs run, and so never makes work
     /// that computes look as if it waited.
-    fn look(&self, run: &Run, tally: &mut Tally) -> Option<(Look, u64)> {
+    fn look(&self, run: &Run, work: Work, tally: &mut Tally) -> Option<(Look, u64)> {
         let pid = tally.pid.as_ref().map(|pid| pid.load(Ordering::Relaxed));
         let (root, Usage { active, resident }) = match pid {
             Some(pid) => Pid::from_raw(pid).map(|pid| (pid, usage::of_tree(pid)))?,
@@ -246,8 +246,10 @@ impl Pilot {
         let busy = tally.busy();
         let slots = self.slots as u64;
         let (known, used, before) = match tally.base {
-            // What a command has used since its start counts, and an interpreter's start does not.
-            None if pid.is_none() => *tally.base.insert((root, Duration::ZERO, Duration::ZERO)),
+            // What a command has used since its start counts, and the start of a program that hosts tasks does not.
+            None if work == Work::Command => {
+                *tally.base.insert((root, Duration::ZERO, Duration::ZERO))
+            }
             None => *tally.base.insert((root, active, busy)),
             Some(base) => base,
         };

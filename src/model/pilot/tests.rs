@@ -114,6 +114,11 @@ fn commands() {
     let later = Evidence { look, ..evidence(Work::Command, (1, 300.0, 0.98), Some(5)) };
     assert_eq!(later.confirm(&early).map(|decision| decision.concurrency), Some(2));
     assert_eq!(decided(&later), Some((Model::Threads, 2)));
+    // They were slow to start beside others, and wait after that.
+    let early = looked(Work::Command, 0.22, 60.0, Some(20)).decide().unwrap();
+    assert_eq!((early.concurrency, early.is_final), (10, false));
+    let later = evidence(Work::Command, (2, 300.0, 0.01), Some(18)).confirm(&early).unwrap();
+    assert_eq!((later.concurrency, later.is_final), (16, true));
 }
 
 #[test]
