@@ -63,6 +63,14 @@ pub fn judge(figures: &[Figures], seed: u64) -> Verdict {
     Verdict { recommended, reasons, is_undecided: doubtful.is_some() }
 }
 
+/// What to measure next, if more slots than those of the contender at `index` are likely to be faster, and there is only
+/// one level of it.
+pub fn further_levels(figures: &[Figures], index: usize) -> Option<String> {
+    let judge = Judge { figures, seed: 0 };
+    let share = judge.baseline()?.cpu_share?;
+    if judge.is_sweep(index) { None } else { more_at_once(&figures[index], share, cores()) }
+}
+
 /// How a contender's time compares with another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
@@ -196,10 +204,6 @@ impl Judge<'_> {
         }
         parts.extend(self.why_this_level(index, best));
         parts.extend(self.nature());
-        if !self.is_sweep(index) {
-            let share = self.baseline().and_then(|baseline| baseline.cpu_share);
-            parts.extend(share.and_then(|share| more_at_once(figures, share, cores())));
-        }
         parts.join("; ")
     }
 
@@ -262,8 +266,8 @@ impl Judge<'_> {
     }
 }
 
-/// What to measure next, if more slots than these are likely to be faster: those that there are have scaled, and leave
-/// most of the cores idle. `share` is the part of its time that the work is on a processor.
+/// The levels from this one on, if its slots have scaled and leave most of the cores idle. `share` is the part of its time
+/// that the work is on a processor.
 fn more_at_once(figures: &Figures, share: f64, cores: usize) -> Option<String> {
     let slots = figures.concurrency;
     let have_scaled = figures.efficiency().is_some_and(|efficiency| efficiency >= SCALES);
@@ -271,7 +275,7 @@ fn more_at_once(figures: &Figures, share: f64, cores: usize) -> Option<String> {
     if !have_scaled || !leave_room || figures.tasks <= slots as u64 || slots == 1 {
         return None;
     }
-    let most = figures.tasks.next_power_of_two().min(16 * slots as u64) as usize;
+    let most = figures.tasks.min(16 * slots as u64).next_power_of_two() as usize;
     let levels: Vec<String> = std::iter::successors(Some(slots), |level| Some(level * 2))
         .take_while(|&level| level <= most)
         .map(|level| level.to_string())

@@ -169,6 +169,11 @@ fn conclude(subject: &Subject, figures: Vec<Figures>, seed: u64, is_partial: boo
     let sample = subject.whole.map(|whole| (whole as f64 / subject.scale).round() as u64);
     let mut verdict = advise::judge(&figures, seed);
     let chosen = &mut verdict.reasons[verdict.recommended];
+    if subject.job.stages.len() == 1
+        && let Some(further) = advise::further_levels(&figures, verdict.recommended)
+    {
+        *chosen = format!("{chosen}; {further}");
+    }
     if let Some(sample) = sample {
         *chosen = format!("{chosen}; estimated from {sample} of {} tasks", figures[0].tasks);
     }

@@ -467,3 +467,17 @@ fn jobs_with_and_without_stages_are_compared_together() {
     assert_eq!(models("mixed"), ["staged", "threads"]);
     assert_eq!(models("naps"), ["threads"]);
 }
+
+#[test]
+fn commands_that_wait_are_told_what_to_measure_next() {
+    let job = "[inputs]\nrepeat = 6\n[workload.command]\nshell = 'sleep 0.2'\n[limits]\nconcurrency = 2\n";
+    let ran = compare(job).args(["--rounds", "1", "--warmup", "0"]).run();
+    ran.exit(0).stdout_has("more at once may be faster: --concurrency 2,4,8");
+    let advice = advice(&ran);
+    let processes = advice.column("model").iter().position(|model| model == "processes").unwrap();
+    assert_eq!(advice.column("recommended")[processes], "false");
+    assert_eq!(
+        advice.column("reason")[processes],
+        "the same as threads: a command is a process already"
+    );
+}
