@@ -1,16 +1,14 @@
-//! Who is equal, who is recommended, and why, in words.
+//! Who is equal, who is recommended, and what to measure next; `words` says why.
 
-use crate::compare::figures::Figures;
+mod words;
+
+use crate::compare::figures::{self, Figures};
 use crate::compare::stats::{Estimate, Interval};
 use crate::compare::way::Way;
-use crate::model::{Model, cores};
+use crate::model::cores;
 
 /// Two models are equal when all of the interval of their ratio lies in here: within 5 %, whichever is divided.
 const EQUAL: Interval = Interval { low: 1.0 / 1.05, high: 1.05 };
-
-/// From this part of its time on a processor, work computes; below the other, it waits.
-const COMPUTES: f64 = 0.8;
-const WAITS: f64 = 0.2;
 
 /// Slots of at least this efficiency have scaled.
 const SCALES: f64 = 0.7;
@@ -149,120 +147,13 @@ impl Judge<'_> {
         }
     }
 
-    fn model(&self, index: usize) -> String {
-        let figures = &self.figures[index];
-        if self.is_sweep(index) { figures.name() } else { figures.way.name().to_owned() }
-    }
-
-    /// Whether its model was measured at several levels.
     fn is_sweep(&self, index: usize) -> bool {
         let way = self.figures[index].way;
         self.figures.iter().filter(|figures| figures.way == way).count() > 1
     }
 
     fn baseline(&self) -> Option<&Figures> {
-        self.figures.iter().find(|figures| figures.way == Way::Under(Model::Sequential))
-    }
-
-    /// Why this one.
-    fn why(
-        &self,
-        (index, best, fastest): (usize, usize, usize),
-        doubtful: Option<usize>,
-        picks: &[usize],
-    ) -> String {
-        let figures = &self.figures[index];
-        let mut parts = Vec::new();
-        if best != fastest {
-            let than = self.model(fastest);
-            let ratio = self.ratio(best, fastest).map(part).unwrap_or_default();
-            let besides = match figures.way {
-                Way::AsWritten => "needs no change",
-                Way::Under(_) => "simpler",
-            };
-            parts.push(format!("as fast as {than} ({ratio} of its time), and {besides}"));
-        } else if picks.len() == 1 {
-            parts.push("the only model to choose from".into());
-        } else if figures.way == Way::AsWritten {
-            parts.push("the fastest, and needs no change".into());
-        } else if figures.way == Way::Under(Model::ALL[0]) {
-            parts.push("the fastest, and the simplest".into());
-        } else {
-            parts.push("the fastest".into());
-        }
-        if let Some(speedup) =
-            figures.speedup.filter(|_| figures.way != Way::Under(Model::Sequential))
-        {
-            parts.push(format!("{} as fast as sequential", times(speedup)));
-        }
-        if let Some(doubtful) = doubtful {
-            let ratio = self.ratio(doubtful, fastest).map(part).unwrap_or_default();
-            let name = self.model(doubtful);
-            parts.push(format!(
-                "{name} may be as fast ({ratio} of its time): more rounds would tell"
-            ));
-        }
-        parts.extend(self.why_this_level(index, best));
-        parts.extend(self.nature());
-        parts.join("; ")
-    }
-
-    fn why_this_level(&self, index: usize, best: usize) -> Option<String> {
-        let (chosen, best) = (self.figures[index].concurrency, self.figures[best].concurrency);
-        (best != chosen).then(|| format!("{best} at once is the best, and {chosen} does as well"))
-    }
-
-    /// What the work spends its time on, as far as the sequential run shows it.
-    fn nature(&self) -> Option<String> {
-        let share = self.baseline()?.cpu_share?;
-        let percent = (share * 100.0).round();
-        match share {
-            COMPUTES.. => Some(format!("the work computes ({percent} % of its time)")),
-            ..WAITS => Some(format!("the work waits (it computes {percent} % of its time)")),
-            _ => Some(format!("the work computes and waits (it computes {percent} % of its time)")),
-        }
-    }
-
-    /// Why not this one.
-    fn why_not(&self, index: usize, recommended: usize, fit: &[usize], picks: &[usize]) -> String {
-        let figures = &self.figures[index];
-        if !fit.contains(&index) {
-            let most = self.figures[recommended].ok;
-            return match figures.differs_at {
-                _ if figures.ok < most => {
-                    format!("only {} of {} tasks are ok", figures.ok, figures.tasks)
-                }
-                Some(task) => format!("other results than most runs gave, first at task {task}"),
-                None => "other results than most runs gave".into(),
-            };
-        }
-        if let Some(other) = figures.same_as {
-            return format!("the same as {other}: a command is a process already");
-        }
-        let pick = picks.iter().copied().find(|&pick| self.figures[pick].way == figures.way);
-        let than = match pick {
-            Some(pick) if pick != index && figures.way != self.figures[recommended].way => pick,
-            _ => recommended,
-        };
-        let ratio = self.ratio(index, than);
-        let Some(ratio) = ratio else { return "not measured in the same rounds".into() };
-        let name = self.model(than);
-        let span = ratio.span();
-        let is_simpler = figures.way.rank() < self.figures[than].way.rank();
-        if EQUAL.contains(span) && !is_simpler {
-            let but = match self.figures[than].way {
-                way if way == figures.way => "more at once",
-                Way::AsWritten => "a change",
-                Way::Under(_) => "less simple",
-            };
-            format!("as fast as {name}, but {but}")
-        } else if span.touches(EQUAL) {
-            format!("about as fast as {name} ({} of its time)", part(ratio))
-        } else if ratio.value > 1.0 {
-            format!("takes {} as long as {name}", times(ratio))
-        } else {
-            format!("faster than {name} ({} of its time), but only at more at once", part(ratio))
-        }
+        figures::baseline(self.figures)
     }
 }
 
@@ -283,33 +174,11 @@ fn more_at_once(figures: &Figures, share: f64, cores: usize) -> Option<String> {
     Some(format!("more at once may be faster: --concurrency {}", levels.join(",")))
 }
 
-/// `1.95 times (1.90 to 1.99)`.
-fn times(estimate: Estimate) -> String {
-    let certainty = match estimate.interval {
-        Some(interval) => between(interval),
-        None => "measured once".to_owned(),
-    };
-    format!("{} times ({certainty})", digits(estimate.value))
-}
-
-/// `0.97 to 1.12`, of a time.
-fn part(estimate: Estimate) -> String {
-    estimate.interval.map_or_else(|| digits(estimate.value), between)
-}
-
-fn between(Interval { low, high }: Interval) -> String {
-    format!("{} to {}", digits(low), digits(high))
-}
-
-fn digits(value: f64) -> String {
-    let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
-    format!("{value:.decimals$}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::compare::stats;
+    use crate::model::Model;
 
     fn figures(way: impl Into<Way>, concurrency: usize, walls: &[f64]) -> Figures {
         Figures {

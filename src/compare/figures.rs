@@ -88,14 +88,17 @@ pub fn of(subject: &Subject, seed: u64) -> Vec<Figures> {
         .filter(|contender| !contender.runs.is_empty())
         .map(|contender| of_contender(subject, contender, usual, seed))
         .collect();
-    let baseline =
-        figures.iter().find(|figures| figures.way == Way::Under(Model::Sequential)).cloned();
-    if let Some(baseline) = baseline {
+    if let Some(baseline) = baseline(&figures).cloned() {
         for figures in &mut figures {
             figures.speedup = baseline.ratio_to(figures, seed);
         }
     }
     figures
+}
+
+/// The figures of the model `sequential`, if that was measured.
+pub fn baseline(figures: &[Figures]) -> Option<&Figures> {
+    figures.iter().find(|figures| figures.way == Way::Under(Model::Sequential))
 }
 
 fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64) -> Figures {
