@@ -7,11 +7,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use runner::engine::attempt::Attempt;
-use runner::engine::cancel::Cancel;
-use runner::engine::task::Task;
-use runner::job::{Fields, Scope, Template};
-use runner::workload::compute::{self, Function, Spec, Worker};
+use runner::config::Template;
+use runner::config::template::parse::Scope;
+use runner::task::Attempt;
+use runner::task::Cancel;
+use runner::task::Fields;
+use runner::task::Task;
+use runner::workload::compute;
+use runner::workload::compute::{Function, Spec, Worker};
 
 /// The functions, called as a worker process calls them.
 fn functions(criterion: &mut Criterion) {

@@ -7,9 +7,11 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use crate::host::protocol;
-use crate::job::{self, Overrides, Scope, Template, Values};
-use crate::report;
+use crate::config::template::parse::Scope;
+use crate::config::{Overrides, Template};
+use crate::task::Values;
+use crate::worker::private_protocol;
+use crate::{job, report};
 
 /// A job file of this text is planned, or its mistakes are shown.
 pub fn job_file(bytes: &[u8]) {

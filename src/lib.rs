@@ -6,15 +6,12 @@
 pub mod batch;
 pub mod cli;
 pub mod compare;
-pub mod diagnostic;
 pub mod engine;
-pub mod exit;
 #[doc(hidden)]
 pub mod fuzz;
-pub mod host;
 pub mod job;
-pub mod json;
 pub mod model;
 pub mod report;
 mod sys;
+pub mod worker;
 pub mod workload;

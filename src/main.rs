@@ -3,16 +3,17 @@
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-use runner::batch::{self, Turn};
-use runner::cli::{CheckArgs, Cli, Command, RunArgs};
-use runner::compare;
-use runner::diagnostic::complain;
+use runner::base::diagnostic::complain;
+use runner::batch::Turn;
+use runner::cli::{CheckArgs, Cli, Command, RunArgs, describe};
 use runner::engine::control::Control;
-use runner::engine::run::{self, SharedLauncher};
-use runner::exit::Exit;
-use runner::host;
-use runner::job::{self, Job, PlannedJob};
-use runner::report::{self, Summary, plan, progress, terminal};
+use runner::engine::run;
+use runner::engine::run::SharedLauncher;
+use runner::job::{Job, PlannedJob};
+use runner::report::terminal::progress;
+use runner::report::{Summary, terminal};
+use runner::task::Exit;
+use runner::{batch, compare, job, report, worker};
 
 fn main() -> ExitCode {
     host::take_role(); // a child process of our own does not come back

@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
-use crate::exit::Exit;
 use crate::job::{Job, PlannedJob, Reported};
+use crate::task::Exit;
 use schedule::{Next, Schedule, Terms};
 
 /// Who runs the jobs of a batch. Several may be asked of it at once.
@@ -27,33 +27,30 @@ pub trait Runner: Sync {
 /// The turn of a job.
 pub struct Turn<'a> {
     job: PlannedJob,
-    board: &'a Board,
+    finished: &'a FinishedReports,
 }
 
 /// What the jobs that have ended have left, by their names.
 #[derive(Debug, Default)]
-struct Board(Mutex<Vec<(String, Reported)>>);
+struct FinishedReports(Mutex<Vec<(String, Reported)>>);
 
 impl Turn<'_> {
     /// Plans the job for good, and runs it by `run`.
     ///
     /// # Errors
     /// What is wrong with it, now that its needs have ended.
-    pub fn take(
-        self,
-        run: impl FnOnce(Job) -> Exit,
-    ) -> Result<Exit, crate::diagnostic::Diagnostics> {
-        let left = |name: &str| self.board.get(name);
+    pub fn take(self, run: impl FnOnce(Job) -> Exit) -> Result<Exit, crate::base::Diagnostics> {
+        let left = |name: &str| self.finished.get(name);
         let job = self.job.settle(&left)?;
         let (name, reported) = (job.name.clone(), Reported::of(&job));
         let exit = run(job);
         let reported = if exit == Exit::Nothing { reported.with_nothing() } else { reported };
-        self.board.put(name, reported);
+        self.finished.put(name, reported);
         Ok(exit)
     }
 }
 
-impl Board {
+impl FinishedReports {
     fn get(&self, name: &str) -> Option<Reported> {
         let all = self.0.lock().expect("nobody panics while holding it");
         all.iter().find(|(other, _)| other == name).map(|(_, reported)| reported.clone())
@@ -67,7 +64,7 @@ impl Board {
 /// Runs `jobs`, in the order of their needs and up to `at_once` side by side, and returns how each ended that was
 /// reached. A signal stops those that follow.
 pub fn run(jobs: Vec<PlannedJob>, at_once: NonZeroUsize, runner: &impl Runner) -> Vec<Exit> {
-    let board = Board::default();
+    let finished = FinishedReports::default();
     let terms = jobs.iter().map(|job| Terms { needs: job.needs.clone(), exclusive: job.exclusive });
     let mut schedule = Schedule::new(terms, at_once);
     let names: Vec<_> = jobs.iter().map(|job| job.name.clone()).collect();
@@ -90,9 +87,9 @@ pub fn run(jobs: Vec<PlannedJob>, at_once: NonZeroUsize, runner: &impl Runner) -
                 }
                 Next::Start(place) => {
                     let job = jobs[place].take().expect("each has one turn");
-                    let (ended, board) = (ended.clone(), &board);
+                    let (ended, finished) = (ended.clone(), &finished);
                     let task = move || {
-                        let run = AssertUnwindSafe(|| runner.run(place, Turn { job, board }));
+                        let run = AssertUnwindSafe(|| runner.run(place, Turn { job, finished }));
                         // What it was has been said on standard error.
                         let exit = catch_unwind(run).unwrap_or(Exit::Internal);
                         let _ = ended.send((place, exit));

@@ -7,12 +7,12 @@ use std::time::Duration;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 
-use crate::diagnostic::Diagnostics;
-use crate::engine::payload::{Payload, PayloadKind};
-use crate::job::{Fields, InputError, Job, Service, Stage, StopAfter, Values};
-use crate::model::pilot;
+use crate::base::Diagnostics;
+use crate::task::{Fields, Payload, PayloadKind, Values};
+use crate::job::{InputError, Job, Service, Stage};
+use crate::config::StopAfter;
+use crate::model::{Nature, pilot};
 use crate::report::terminal::escaped;
-use crate::workload::Nature;
 
 /// How many tasks `--dry-run` shows.
 const SHOWN: usize = 10;

@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::compare::CompareArgs;
-use crate::job::Overrides;
-use crate::report::progress::Mode;
+use crate::config::Overrides;
+use crate::report::terminal::progress::Mode;
 use crate::report::{Begin, Changes, Options, Rerun, Resume};
 
 /// Runs the tasks of job files in bounded pools and writes CSV reports.

@@ -1,10 +1,11 @@
 //! Who is equal, who is recommended, and what to measure next; `words` says why.
 
-mod words;
+mod reason;
 
-use crate::compare::figures::{self, Figures};
+use crate::compare::figures;
+use crate::compare::figures::Figures;
 use crate::compare::stats::{Estimate, Interval};
-use crate::compare::way::Way;
+use crate::compare::variant::Variant;
 use crate::model::cores;
 
 /// Two models are equal when all of the interval of their ratio lies in here: within 5 %, whichever is divided.
@@ -109,7 +110,7 @@ impl Judge<'_> {
             let levels = fit.iter().copied().filter(|&index| is_of_it(&self.figures[index]));
             levels.min_by(|&one, &other| self.by_wall(one, other))
         };
-        Way::ALL.into_iter().filter_map(of_way).collect()
+        Variant::ALL.into_iter().filter_map(of_way).collect()
     }
 
     /// The smallest level of its model whose interval touches that of `best`.
@@ -180,7 +181,7 @@ mod tests {
     use crate::compare::stats;
     use crate::model::Model;
 
-    fn figures(way: impl Into<Way>, concurrency: usize, walls: &[f64]) -> Figures {
+    fn figures(way: impl Into<Variant>, concurrency: usize, walls: &[f64]) -> Figures {
         Figures {
             way: way.into(),
             same_as: None,
@@ -210,7 +211,7 @@ mod tests {
         [0.99, 1.0, 1.01, 1.0, 0.995].map(|part| part * middle)
     }
 
-    fn recommended(figures: &[Figures]) -> (Way, usize) {
+    fn recommended(figures: &[Figures]) -> (Variant, usize) {
         let chosen = &figures[judge(figures, 1).recommended];
         (chosen.way, chosen.concurrency)
     }
@@ -288,9 +289,9 @@ mod tests {
             .iter()
             .map(|&(level, wall)| figures(Model::Threads, level, &around(wall)))
             .collect();
-        assert_eq!(recommended(&sweep), (Way::Under(Model::Threads), 4));
+        assert_eq!(recommended(&sweep), (Variant::Under(Model::Threads), 4));
         sweep.insert(0, figures(Model::Sequential, 1, &around(4.0)));
-        assert_eq!(recommended(&sweep), (Way::Under(Model::Threads), 4));
+        assert_eq!(recommended(&sweep), (Variant::Under(Model::Threads), 4));
         let verdict = judge(&sweep, 1);
         assert!(verdict.reasons[3].contains("8 at once is the best, and 4 does as well"));
         assert!(
@@ -302,7 +303,7 @@ mod tests {
 
     #[test]
     fn among_equals_a_job_with_stages_stays_as_it_is_written() {
-        let written = |wall| figures(Way::AsWritten, 18, &around(wall));
+        let written = |wall| figures(Variant::AsWritten, 18, &around(wall));
         let slow = figures(Model::Sequential, 2, &around(2.0));
         let fast = figures(Model::Threads, 18, &around(1.0));
         let verdict = judge(&[written(1.02), slow.clone(), fast.clone()], 1);
@@ -311,13 +312,13 @@ mod tests {
         assert_eq!(verdict.reasons[2], "as fast as staged, but a change");
         let verdict = judge(&[written(0.8), slow.clone(), fast.clone()], 1);
         assert_eq!(verdict.reasons[0], "the fastest, and needs no change");
-        assert_eq!(recommended(&[written(1.2), slow, fast]), (Way::Under(Model::Threads), 18));
+        assert_eq!(recommended(&[written(1.2), slow, fast]), (Variant::Under(Model::Threads), 18));
     }
 
     #[test]
     fn who_does_the_same_is_never_the_faster_one() {
         let alias = |wall| Figures {
-            same_as: Some(Way::Under(Model::Threads)),
+            same_as: Some(Variant::Under(Model::Threads)),
             ..figures(Model::Processes, 2, &around(wall))
         };
         let verdict = judge(&[figures(Model::Threads, 2, &around(1.0)), alias(0.8)], 1);

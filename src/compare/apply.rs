@@ -8,9 +8,9 @@ use std::path::Path;
 use rustix::fs::Access;
 use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
-use crate::diagnostic::reason;
-use crate::exit::Exit;
+use crate::base::diagnostic::reason;
 use crate::model::Model;
+use crate::task::Exit;
 
 /// Why a file was left as it is.
 #[derive(Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::job::{Concurrency, Overrides, Timeout};
+use crate::base::Timeout;
+use crate::config::{Concurrency, Overrides};
 use crate::model::Model;
 
 /// The arguments of `runner compare`.

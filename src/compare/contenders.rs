@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::base::{Diagnostic, Diagnostics};
 use crate::compare::CompareArgs;
 use crate::compare::run::{Run, Stop};
-use crate::compare::way::Way;
-use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::exit::Exit;
-use crate::job::{self, Dialect, Job, Overrides};
+use crate::compare::variant::Variant;
+use crate::config::Overrides;
+use crate::csv::Dialect;
+use crate::job;
+use crate::job::Job;
 use crate::model::Model;
+use crate::task::Exit;
 
 /// A job that is measured in several ways.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ pub struct Subject {
 #[derive(Debug)]
 pub struct Contender {
     /// Who runs it.
-    pub way: Way,
+    pub way: Variant,
     /// The job, planned for this model and this concurrency.
     pub job: Arc<Job>,
     /// What was measured, in the order in which it ran.
@@ -89,7 +92,7 @@ pub fn read(args: &CompareArgs) -> Result<Vec<Subject>, Diagnostics> {
     // In the same places as one of its models would have it, a job as it is written is that.
     for (subject, job) in subjects.iter_mut().zip(job::read(&args.files, &args.overrides())?) {
         if job.is_staged() && !subject.contenders.iter().any(|other| runs_alike(&other.job, &job)) {
-            subject.add(Way::AsWritten, job);
+            subject.add(Variant::AsWritten, job);
             subject.contenders.rotate_right(1);
         }
     }
@@ -110,7 +113,7 @@ fn text(file: &Path) -> String {
 }
 
 /// Every model at every level.
-fn ways(args: &CompareArgs) -> Vec<(Way, Overrides)> {
+fn ways(args: &CompareArgs) -> Vec<(Variant, Overrides)> {
     let level = |count: &usize| Some(count.to_string());
     let mut ways = Vec::new();
     for &model in &args.models.0 {
@@ -120,7 +123,7 @@ fn ways(args: &CompareArgs) -> Vec<(Way, Overrides)> {
         };
         ways.extend(levels.into_iter().map(|concurrency| {
             let every_model = Some(model.name().to_owned());
-            (Way::Under(model), Overrides { every_model, concurrency, ..args.overrides() })
+            (Variant::Under(model), Overrides { every_model, concurrency, ..args.overrides() })
         }));
     }
     ways
@@ -156,7 +159,7 @@ fn obstacle(job: &Job, args: &CompareArgs) -> Option<Diagnostic> {
 
 impl Subject {
     /// Adds a way to run it.
-    fn add(&mut self, way: Way, mut job: Job) {
+    fn add(&mut self, way: Variant, mut job: Job) {
         job.report.dialect = Dialect::Csv; // so that it can be read back
         self.contenders.push(Contender { way, job: Arc::new(job), runs: Vec::new() });
     }

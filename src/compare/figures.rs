@@ -3,21 +3,21 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::compare::contenders::{Contender, Subject};
 use crate::compare::run::Run;
-use crate::compare::stats::{self, Estimate};
-use crate::compare::subject::{Contender, Subject};
-use crate::compare::way::Way;
+use crate::compare::stats;
+use crate::compare::stats::Estimate;
+use crate::compare::variant::Variant;
 use crate::job::Stage;
-use crate::model::Model;
-use crate::workload::Nature;
+use crate::model::{Model, Nature};
 
 /// What was measured of one way to run a job. Times are seconds of the whole job: of a sample, start-up counts once and
 /// the rest for every task that the sample stands for.
 #[derive(Clone, Debug)]
 pub struct Figures {
-    pub way: Way,
+    pub way: Variant,
     /// Another one that does the very same.
-    pub same_as: Option<Way>,
+    pub same_as: Option<Variant>,
     /// How many tasks at once, in all stages together.
     pub concurrency: usize,
     /// Each round's number and its wall time.
@@ -98,7 +98,7 @@ pub fn of(subject: &Subject, seed: u64) -> Vec<Figures> {
 
 /// The figures of the model `sequential`, if that was measured.
 pub fn baseline(figures: &[Figures]) -> Option<&Figures> {
-    figures.iter().find(|figures| figures.way == Way::Under(Model::Sequential))
+    figures.iter().find(|figures| figures.way == Variant::Under(Model::Sequential))
 }
 
 fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64) -> Figures {
@@ -142,14 +142,14 @@ fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64)
 }
 
 /// A command already is a process: under `processes` nothing is put between, which is what `threads` does.
-fn same_as(subject: &Subject, contender: &Contender) -> Option<Way> {
-    let threads = Way::Under(Model::Threads);
+fn same_as(subject: &Subject, contender: &Contender) -> Option<Variant> {
+    let threads = Variant::Under(Model::Threads);
     let is_command = |stage: &Stage| stage.workload.nature() == Nature::Process;
     let is_there = || {
         let at_once = contender.concurrency();
         subject.contenders.iter().any(|it| it.way == threads && it.concurrency() == at_once)
     };
-    (contender.way == Way::Under(Model::Processes)
+    (contender.way == Variant::Under(Model::Processes)
         && contender.job.stages.iter().all(is_command)
         && is_there())
     .then_some(threads)

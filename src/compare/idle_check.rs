@@ -1,8 +1,7 @@
 //! Whether the machine has its processors to spare: what other programs do while a comparison does nothing.
 
-use std::fs;
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use crate::model::cores;
 

@@ -2,14 +2,13 @@
 
 use indicatif::ProgressBar;
 
+use crate::base::diagnostic::reason;
+use crate::compare::contenders::Subject;
 use crate::compare::run::{Bench, Stop};
 use crate::compare::schedule::Schedule;
-use crate::compare::subject::Subject;
+use crate::compare::tables::Rounds;
 use crate::compare::{advise, figures};
-use crate::diagnostic::reason;
-use crate::engine::clock::Moment;
-use crate::exit::Exit;
-use crate::report::comparison::Rounds;
+use crate::task::{Exit, Moment};
 
 /// Measures all contenders of `subjects`. Every run goes into its subject and into the file of its subject at once.
 ///

@@ -7,33 +7,34 @@
 pub mod advise;
 mod apply;
 mod args;
+pub mod contenders;
 pub mod figures;
-mod machine;
+mod idle_check;
 mod measure;
 pub mod run;
 mod schedule;
 pub mod stats;
-pub mod subject;
 pub mod usl;
+pub mod variant;
 mod warnings;
-pub mod way;
 
 pub use args::CompareArgs;
 
-use crate::diagnostic::{complain, reason};
+use crate::base::diagnostic::{complain, reason};
+use crate::compare::tables;
+use crate::compare::tables::{Comparison, Rounds};
 use crate::engine::control::Control;
-use crate::exit::Exit;
-use crate::host;
 use crate::model::Model;
-use crate::report::comparison::{self, Comparison, Rounds};
 use crate::report::terminal;
+use crate::task::Exit;
+use crate::worker;
 use apply::{Advice, Reach};
+use contenders::Subject;
 use figures::Figures;
 use run::{Bench, Stop};
 use schedule::Schedule;
-use subject::Subject;
 use usl::{Fit, Point};
-use way::Way;
+use variant::Variant;
 
 /// Compares every job of `args`, and says what came of it.
 pub fn run(args: &CompareArgs) -> Exit {
@@ -190,7 +191,7 @@ fn fits(figures: &[Figures]) -> Vec<(Model, Fit)> {
     Model::ALL
         .into_iter()
         .filter_map(|model| {
-            let of_model = figures.iter().filter(|figures| figures.way == Way::Under(model));
+            let of_model = figures.iter().filter(|figures| figures.way == Variant::Under(model));
             let points: Vec<Point> = of_model
                 .map(|figures| Point {
                     level: figures.concurrency as f64,
@@ -246,7 +247,7 @@ fn apply_to(subject: &Subject, comparison: &Comparison, args: &CompareArgs) -> R
         complain(format!("{job}: --apply: {why}, so `{}` was left as it is", file.display()));
         return Ok(()); // the exit code says that already
     }
-    let Way::Under(model) = best.way else {
+    let Variant::Under(model) = best.way else {
         let file = file.display();
         terminal::say(&format!(
             "{job}: --apply: nothing to change, it does best as `{file}` has it\n"

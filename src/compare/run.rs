@@ -7,15 +7,18 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::compare::subject::Contender;
-use crate::diagnostic::reason;
+use crate::base::diagnostic::reason;
+use crate::compare::contenders::Contender;
+use crate::config::Overrides;
+use crate::csv::columns::{COLUMNS_BEFORE, COLUMNS_LAST};
 use crate::engine::control::Control;
-use crate::engine::run::{self, RunError, SharedLauncher};
-use crate::engine::task::Status;
-use crate::exit::Exit;
-use crate::job::{self, Job, Overrides};
-use crate::report::progress::Mode;
-use crate::report::{Begin, COLUMNS_BEFORE, COLUMNS_LAST, Options, Summary};
+use crate::engine::run;
+use crate::engine::run::{RunError, SharedLauncher};
+use crate::job;
+use crate::job::Job;
+use crate::report::terminal::progress::Mode;
+use crate::report::{Begin, Options, Summary};
+use crate::task::{Exit, Status};
 
 /// What was measured of one run.
 #[derive(Clone, Debug)]

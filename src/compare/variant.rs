@@ -6,47 +6,47 @@ use crate::model::Model;
 
 /// Who runs the slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Variant {
     /// Each stage under the model that the job file gives it.
     AsWritten,
     /// All of it under one model: every stage, if it has several.
     Under(Model),
 }
 
-impl Way {
+impl Variant {
     /// Every way, the simplest first: nothing is simpler than to change nothing.
-    pub const ALL: [Way; 5] = {
+    pub const ALL: [Variant; 5] = {
         let [first, second, third, fourth] = Model::ALL;
         [
-            Way::AsWritten,
-            Way::Under(first),
-            Way::Under(second),
-            Way::Under(third),
-            Way::Under(fourth),
+            Variant::AsWritten,
+            Variant::Under(first),
+            Variant::Under(second),
+            Variant::Under(third),
+            Variant::Under(fourth),
         ]
     };
 
     /// Where it stands among all, the simplest being 0.
     pub fn rank(self) -> usize {
-        Way::ALL.iter().position(|way| *way == self).unwrap_or(Way::ALL.len())
+        Variant::ALL.iter().position(|way| *way == self).unwrap_or(Variant::ALL.len())
     }
 
     /// The word for it in reports: a model's, or `staged` as in a summary.
     pub fn name(self) -> &'static str {
         match self {
-            Way::AsWritten => "staged",
-            Way::Under(model) => model.name(),
+            Variant::AsWritten => "staged",
+            Variant::Under(model) => model.name(),
         }
     }
 }
 
-impl From<Model> for Way {
+impl From<Model> for Variant {
     fn from(model: Model) -> Self {
-        Way::Under(model)
+        Variant::Under(model)
     }
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

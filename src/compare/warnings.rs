@@ -1,8 +1,8 @@
 //! What makes a comparison worth less than it looks, each in one line of plain words.
 
+use crate::compare::contenders::Subject;
 use crate::compare::figures::Figures;
-use crate::compare::subject::Subject;
-use crate::compare::way::Way;
+use crate::compare::variant::Variant;
 use crate::model::Model;
 
 /// Below this, in seconds, a run is as long as what else the system does.
@@ -149,7 +149,7 @@ fn startup(figures: &Figures) -> Option<String> {
 }
 
 fn held(figures: &Figures) -> Option<String> {
-    let is_held = figures.way == Way::Under(Model::Async)
+    let is_held = figures.way == Variant::Under(Model::Async)
         && figures.concurrency > 1
         && figures.held > MOSTLY_HELD;
     is_held.then(|| {
@@ -166,7 +166,7 @@ fn held(figures: &Figures) -> Option<String> {
 fn gil(subject: &Subject, figures: &Figures) -> Option<String> {
     // Several stages have an interpreter each, and what keeps one of them busy does not show in their sum.
     let is_python = matches!(&subject.job.stages[..], [stage] if stage.workload.kind() == "python");
-    if !is_python || figures.way != Way::Under(Model::Threads) || figures.concurrency < 2 {
+    if !is_python || figures.way != Variant::Under(Model::Threads) || figures.concurrency < 2 {
         return None;
     }
     let processors = figures.cpu? / (figures.wall.value - figures.startup);

@@ -7,12 +7,13 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Place, Source};
-use crate::job::overrides::Argument;
+use crate::base::Diagnostic;
+use crate::base::diagnostic::{Place, Source};
+use crate::config::Argument;
 
 /// A job file and its arguments.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(crate) struct Document {
     /// Texts and where each starts: the file first, the defaults if there are some, then the arguments.
     sources: Vec<(usize, Arc<Source>)>,
     /// The index of the first argument.
@@ -143,7 +144,7 @@ impl Document {
 
 /// Where in the document a part of a TOML string is: `inner` counts bytes of its `value`. With escapes in the string
 /// the two do not run side by side, and the answer is the whole string.
-pub(super) fn inside(
+pub(crate) fn inside(
     document: &Document,
     span: &Range<usize>,
     value: &str,

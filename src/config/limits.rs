@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-use crate::job::setting::{choose, deserialize_from_str};
+use crate::base::setting::{choose, deserialize_from_str};
 use crate::model::Model;
 
 /// How many tasks run at once.

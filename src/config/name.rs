@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::job::setting::deserialize_from_str;
+use crate::base::setting::deserialize_from_str;
 
 /// The name of a job: it becomes the name of a file, so it has letters, digits, `_` and `-` only.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
-use crate::job::document::Document;
+use crate::base::{Diagnostic, Diagnostics};
+use crate::base::diagnostic::{Place, Source};
+use crate::config::Document;
 
 /// What the command line changes.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +33,7 @@ pub struct Overrides {
 
 /// A key and the value that the command line gives it.
 #[derive(Debug)]
-pub(super) struct Argument {
+pub(crate) struct Argument {
     /// The argument as it was typed, to point into.
     pub source: Arc<Source>,
     /// The parts of the key; never empty.
@@ -69,7 +70,7 @@ const RIVALS: [(&str, &[&str]); 5] = [
 
 impl Overrides {
     /// The arguments, in the order in which they apply: the short forms are the more explicit ones, and win.
-    pub(super) fn arguments(&self) -> Result<Vec<Argument>, Diagnostics> {
+    pub(crate) fn arguments(&self) -> Result<Vec<Argument>, Diagnostics> {
         let mut arguments = Vec::new();
         let mut errors = Diagnostics::default();
         for text in &self.set {
@@ -293,7 +294,7 @@ fn remove_rivals<'t, 'a>(table: &'t mut DeTable<'a>, name: &str, key: &str) -> &
 }
 
 /// `value` with all its places moved by `by` bytes.
-pub(super) fn shifted(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
+pub(crate) fn shifted(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
     let span = value.span().start + by..value.span().end + by;
     let value = match value.into_inner() {
         DeValue::Array(mut array) => {

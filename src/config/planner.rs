@@ -4,18 +4,18 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::Diagnostic;
-use crate::job::document::Document;
-use crate::job::template::{Scope, StageScope};
+use crate::base::Diagnostic;
+use crate::config::Document;
+use crate::config::template::{Scope, StageScope};
 
 /// The job that is being planned.
 #[derive(Debug)]
 pub struct Planner<'a> {
-    pub(super) document: &'a Document,
-    pub(super) job: String,
-    pub(super) folder: PathBuf,
+    pub(crate) document: &'a Document,
+    pub(crate) job: String,
+    pub(crate) folder: PathBuf,
     /// `None` if the inputs are wrong, or do not say. In a stage, behind the inputs' fields, those of the stages before.
-    pub(super) fields: Option<Vec<String>>,
+    pub(crate) fields: Option<Vec<String>>,
     /// The names of `[[stages]]`; none in a job without.
     stages: Vec<String>,
     /// Which of them is read, from 0; `None` in a job without.
@@ -26,12 +26,12 @@ pub struct Planner<'a> {
     to_come: Vec<(String, String)>,
     /// Whether something in this stage takes its payload as a whole.
     takes_payload: Cell<bool>,
-    pub(super) absent: Absent,
+    pub(crate) absent: Absent,
 }
 
 /// What becomes of a file or program that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Absent {
+pub(crate) enum Absent {
     /// It is a mistake.
     Mistake,
     /// A needed job may make it.
@@ -50,7 +50,7 @@ impl Absent {
 
 impl<'a> Planner<'a> {
     /// The plan of a job whose inputs have these fields, if they are known.
-    pub(super) fn new(
+    pub(crate) fn new(
         document: &'a Document,
         job: String,
         folder: PathBuf,
@@ -72,14 +72,14 @@ impl<'a> Planner<'a> {
     }
 
     /// From here on the first of `[[stages]]` is read; `columns` are those of all stages, each with its stage.
-    pub(super) fn begin_stages(&mut self, stages: Vec<String>, columns: Vec<(String, String)>) {
+    pub(crate) fn begin_stages(&mut self, stages: Vec<String>, columns: Vec<(String, String)>) {
         self.stages = stages;
         self.stage = Some(0);
         self.to_come = columns;
     }
 
     /// From here on the next stage is read: this one, called `name`, has these columns, which become fields.
-    pub(super) fn next_stage(&mut self, name: &str, columns: Vec<String>) {
+    pub(crate) fn next_stage(&mut self, name: &str, columns: Vec<String>) {
         self.stage = self.stage.map(|stage| stage + 1);
         self.takes_payload.set(false);
         self.to_come.drain(..columns.len());
@@ -90,7 +90,7 @@ impl<'a> Planner<'a> {
     }
 
     /// The names of `[[stages]]`; none in a job without.
-    pub(super) fn stages(&self) -> &[String] {
+    pub(crate) fn stages(&self) -> &[String] {
         &self.stages
     }
 
@@ -105,7 +105,7 @@ impl<'a> Planner<'a> {
     }
 
     /// The stage before that has a column of this name.
-    pub(super) fn passed_column(&self, name: &str) -> Option<&str> {
+    pub(crate) fn passed_column(&self, name: &str) -> Option<&str> {
         self.passed.iter().find(|(column, _)| column == name).map(|(_, stage)| &stage[..])
     }
 
@@ -115,7 +115,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Whether it does.
-    pub(super) fn takes_payload(&self) -> bool {
+    pub(crate) fn takes_payload(&self) -> bool {
         self.takes_payload.get()
     }
 
@@ -161,7 +161,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Whether what stands at `span` was said of every job, and need not suit this one.
-    pub(super) fn is_default(&self, span: &Range<usize>) -> bool {
+    pub(crate) fn is_default(&self, span: &Range<usize>) -> bool {
         self.document.is_default(span)
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::job::setting::deserialize_from_str;
+use crate::base::setting::deserialize_from_str;
 
 /// How many attempts may start in a second, a minute or an hour, as the file has it.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::job::setting::{choose, deserialize_from_str};
-use crate::job::table::Table;
+use crate::base::setting::{choose, deserialize_from_str};
+use crate::config::Table;
 
 /// How the report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct ReportSettings {
 }
 
 impl ReportSettings {
-    pub(super) fn read(table: Option<Table<'_>>) -> Self {
+    pub(crate) fn read(table: Option<Table<'_>>) -> Self {
         let mut settings = Self::default();
         if let Some(mut table) = table {
             if let Some(dialect) = table.get::<Dialect>("dialect") {

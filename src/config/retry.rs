@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::engine::task::{Outcome, Status};
-use crate::job::limits::{Count, Period};
-use crate::job::planner::Planner;
-use crate::job::setting::deserialize_from_str;
-use crate::job::table::Table;
+use crate::task::{Outcome, Status};
+use crate::base::{Count, Period};
+use crate::config::{Planner, Table};
+use crate::base::setting::deserialize_from_str;
 
 /// Before the second attempt, unless the file says otherwise.
 const DELAY: Duration = Duration::from_secs(1);
@@ -36,7 +35,7 @@ pub struct Retry {
 
 impl Retry {
     /// Reads `[retry]`. `None` if tasks are attempted once.
-    pub(super) fn read(
+    pub(crate) fn read(
         table: Option<Table<'_>>,
         kind: Option<&str>,
         plan: &Planner<'_>,
@@ -184,7 +183,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::clock::Moment;
+    use crate::task::Moment;
 
     fn retry(delay: u64, max_delay: u64) -> Retry {
         Retry {

@@ -7,18 +7,16 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Diagnostic, Place, Source};
-use crate::job::document::Document;
-use crate::job::limits::Count;
-use crate::job::overrides::shifted;
-use crate::job::syntax;
-use crate::job::table::Table;
+use crate::base::{Count, Diagnostic};
+use crate::base::diagnostic::{Place, Source};
+use crate::config::{Document, Table, syntax};
+use crate::config::overrides::shifted;
 
 /// Its name: a file that is called so is never a job.
-pub(super) const NAME: &str = "runner.toml";
+pub(crate) const NAME: &str = "runner.toml";
 
 /// The name of its table, for messages about keys.
-pub(super) const TABLE: &str = "runner.toml";
+pub(crate) const TABLE: &str = "runner.toml";
 
 /// The tables that can have defaults.
 const SECTIONS: [&str; 3] = ["limits", "retry", "report"];
@@ -28,7 +26,7 @@ const OF_THE_JOB: [&str; 4] = ["deadline", "stop_after_failures", "on_stop", "mi
 
 /// A file of settings for all jobs of its folder.
 #[derive(Debug)]
-pub(super) struct RunnerToml {
+pub(crate) struct RunnerToml {
     source: Arc<Source>,
     results: Option<PathBuf>,
     groups: Vec<(String, Count, Place)>,
@@ -87,7 +85,7 @@ fn groups(mut table: Table<'_>) -> Vec<(String, Count, Place)> {
 
 /// Adds to the job file `root` what the `runner.toml` of this source has and the job does not say itself. `start` is
 /// where the source starts in the job's document.
-pub(super) fn merge<'a>(root: &mut DeTable<'a>, source: &'a Arc<Source>, start: usize) {
+pub(crate) fn merge<'a>(root: &mut DeTable<'a>, source: &'a Arc<Source>, start: usize) {
     let Ok(settings) = syntax::parse(source) else { return }; // that has been said
     let Some(DeValue::Table(defaults)) = settings.get("defaults").map(Spanned::get_ref) else {
         return;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-use crate::job::setting::{choose, deserialize_from_str};
+use crate::base::setting::{choose, deserialize_from_str};
 
 /// A share of failures says nothing before so many tasks have ended.
 const LEAST_SAMPLE: u64 = 20;
@@ -33,7 +33,7 @@ pub enum StopAfter {
 }
 
 impl StopAfter {
-    pub(super) fn new(limit: Option<FailureLimit>, running: Running) -> Self {
+    pub(crate) fn new(limit: Option<FailureLimit>, running: Running) -> Self {
         match limit {
             None => Self::Never,
             Some(FailureLimit::Count(count)) => Self::Failures { count, running },

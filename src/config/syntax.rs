@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, Error};
 
-use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::base::Diagnostic;
+use crate::base::diagnostic::{Place, Source};
 
 /// How many places are mended, and how many mistakes are told. A file that has more is no job file, and may have a
 /// million lines.
 const ENOUGH: usize = 20;
 
 /// Parses a file, or says all that is wrong with how it is written.
-pub(super) fn parse(source: &Arc<Source>) -> Result<DeTable<'_>, Vec<Diagnostic>> {
+pub(crate) fn parse(source: &Arc<Source>) -> Result<DeTable<'_>, Vec<Diagnostic>> {
     let (root, errors) = DeTable::parse_recoverable(&source.text);
     if errors.is_empty() {
         return Ok(root.into_inner());

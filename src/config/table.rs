@@ -12,12 +12,10 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use crate::diagnostic::{Diagnostic, Place};
-use crate::job::document::{Document, inside};
-use crate::job::fields::{Kind, Value};
-use crate::job::planner::Planner;
-use crate::job::runner_toml;
-use crate::job::template::Template;
+use crate::base::Diagnostic;
+use crate::base::diagnostic::Place;
+use crate::config::{Document, Planner, Template, inside, runner_toml};
+use crate::task::{Kind, Value};
 
 /// A table of a job file.
 #[derive(Debug)]
@@ -32,17 +30,17 @@ pub struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// The file itself.
-    pub(super) fn root(document: &'a Document, entries: &'a DeTable<'a>) -> Self {
+    pub(crate) fn root(document: &'a Document, entries: &'a DeTable<'a>) -> Self {
         Self { document, entries, name: String::new(), span: 0..0, asked: Vec::new() }
     }
 
     /// A whole `runner.toml`.
-    pub(super) fn of_settings(document: &'a Document, entries: &'a DeTable<'a>) -> Self {
+    pub(crate) fn of_settings(document: &'a Document, entries: &'a DeTable<'a>) -> Self {
         Self { name: runner_toml::TABLE.into(), ..Self::root(document, entries) }
     }
 
     /// All values in this table, for keys that the user chooses, with the places of their keys.
-    pub(super) fn values<T: DeserializeOwned>(&mut self) -> Vec<(String, T, Place)> {
+    pub(crate) fn values<T: DeserializeOwned>(&mut self) -> Vec<(String, T, Place)> {
         let entries: &'a DeTable<'a> = self.entries;
         let all = entries.iter().filter_map(|(key, value)| {
             let name = key.get_ref().clone().into_owned();
@@ -96,7 +94,7 @@ impl<'a> Table<'a> {
     }
 
     /// The tables of the array at `key`: a `[[key]]` each. `None` if it is something else, which is reported.
-    pub(super) fn array_of_tables(&mut self, key: &'static str) -> Option<Vec<Table<'a>>> {
+    pub(crate) fn array_of_tables(&mut self, key: &'static str) -> Option<Vec<Table<'a>>> {
         let value = self.raw(key)?;
         let DeValue::Array(array) = value.get_ref() else {
             let found = described(value.get_ref());
@@ -111,7 +109,7 @@ impl<'a> Table<'a> {
     }
 
     /// The keys of the table at `key`, in order; none if it is no table.
-    pub(super) fn inner_keys(&self, key: &str) -> Vec<String> {
+    pub(crate) fn inner_keys(&self, key: &str) -> Vec<String> {
         match self.entries.get(key).map(Spanned::get_ref) {
             Some(DeValue::Table(inner)) => {
                 inner.keys().map(|key| key.get_ref().clone().into_owned()).collect()
@@ -121,7 +119,7 @@ impl<'a> Table<'a> {
     }
 
     /// The text at `key`, if it is one; nothing is asked for or reported.
-    pub(super) fn text(&self, key: &str) -> Option<String> {
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
         match self.entries.get(key)?.get_ref() {
             DeValue::String(text) => Some(text.clone().into_owned()),
             _ => None,
@@ -134,7 +132,7 @@ impl<'a> Table<'a> {
     }
 
     /// All tables in this one, for keys that the user chooses, with the places of their keys.
-    pub(super) fn tables(&mut self) -> Vec<(Spanned<String>, Table<'a>)> {
+    pub(crate) fn tables(&mut self) -> Vec<(Spanned<String>, Table<'a>)> {
         let entries: &'a DeTable<'a> = self.entries;
         let all = entries.iter().filter_map(|(key, value)| {
             let name = key.get_ref().clone().into_owned();
@@ -248,7 +246,7 @@ impl<'a> Table<'a> {
     }
 
     /// Whether the table has a key that nobody has asked for (so far).
-    pub(super) fn has_unknown(&self) -> bool {
+    pub(crate) fn has_unknown(&self) -> bool {
         self.entries.keys().any(|key| !self.asked.contains(&&**key.get_ref()))
     }
 
@@ -279,7 +277,7 @@ impl<'a> Table<'a> {
     }
 
     /// The value of `key` as the file has it.
-    pub(super) fn raw(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+    pub(crate) fn raw(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.ask(key);
         self.entries.get(key)
     }
@@ -291,18 +289,18 @@ impl<'a> Table<'a> {
     }
 
     /// The document that the table is a part of.
-    pub(super) fn document(&self) -> &'a Document {
+    pub(crate) fn document(&self) -> &'a Document {
         self.document
     }
 
     /// Reports a value of the wrong type.
-    pub(super) fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
+    pub(crate) fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
         let found = described(value.get_ref());
         self.document.error(&value.span(), format!("`{key}` must be {expected}, not {found}"));
     }
 
     /// The text of a value: a string, or what was typed behind `--set KEY=`.
-    pub(super) fn text_of(&self, value: &'a Spanned<DeValue<'a>>) -> Option<Cow<'a, str>> {
+    pub(crate) fn text_of(&self, value: &'a Spanned<DeValue<'a>>) -> Option<Cow<'a, str>> {
         match value.get_ref() {
             DeValue::String(text) => Some(Cow::Borrowed(text)),
             _ => self.document.argument_text(&value.span()).map(Cow::Borrowed),
@@ -334,7 +332,7 @@ impl<'a> Table<'a> {
 }
 
 /// The text of a single value; a number is as the file has it, but for `_` between its digits.
-pub(super) fn scalar_text(value: &DeValue<'_>) -> Option<String> {
+pub(crate) fn scalar_text(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.clone().into_owned()),
         DeValue::Integer(number) => Some(number.to_string()),
@@ -346,7 +344,7 @@ pub(super) fn scalar_text(value: &DeValue<'_>) -> Option<String> {
 }
 
 /// A single value, a number still being one.
-pub(super) fn scalar(value: &DeValue<'_>) -> Option<Value> {
+pub(crate) fn scalar(value: &DeValue<'_>) -> Option<Value> {
     let kind = match value {
         DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) => Kind::Bare,
         _ => Kind::Text,
@@ -355,7 +353,7 @@ pub(super) fn scalar(value: &DeValue<'_>) -> Option<Value> {
 }
 
 /// What kind of value it is, with its text where that is short.
-pub(super) fn described(value: &DeValue<'_>) -> String {
+pub(crate) fn described(value: &DeValue<'_>) -> String {
     let kind = match value {
         DeValue::Array(_) => return "an array".into(),
         DeValue::Table(_) => return "a table".into(),

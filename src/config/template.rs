@@ -10,8 +10,7 @@ use std::path::Path;
 pub use parse::{Scope, StageScope, TemplateError};
 pub use value::ValueTemplate;
 
-use crate::engine::payload::Payload;
-use crate::job::Fields;
+use crate::task::{Fields, Payload};
 
 /// A string with placeholders, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +92,7 @@ impl Template {
     }
 
     /// Whether it has `{payload}`.
-    pub(super) fn has_payload(&self) -> bool {
+    pub(crate) fn has_payload(&self) -> bool {
         self.parts.contains(&Part::Payload)
     }
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::engine::task::{CpuTime, Status};
+use crate::sys::CpuTime;
+use crate::task::Status;
 use crate::report::layout::Layout;
-use crate::report::number::parse_seconds;
+use crate::csv::number::parse_seconds;
 use crate::report::stats::{Distribution, Totals};
 
 /// The cells of a row as they are written, quotes included. Only for rows that the runner itself has written.
-pub(super) fn cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(row);
     std::iter::from_fn(move || {
         let left = rest?;
@@ -30,7 +31,7 @@ pub(super) fn cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Adds what a kept row tells to the figures of its job.
-pub(super) fn add_figures(
+pub(crate) fn add_figures(
     row: &[u8],
     status: Status,
     layout: &Layout,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Appends an integer.
-pub(super) fn push_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+pub(crate) fn push_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     match itoa::Buffer::new().format(value).as_bytes() {
         // Most are: a copy whose length is not known is a call.
         [digit] => out.push(*digit),
@@ -12,7 +12,7 @@ pub(super) fn push_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
 }
 
 /// Appends a duration as seconds: as many of the nine decimals as it has, none for whole seconds.
-pub(super) fn push_seconds(out: &mut Vec<u8>, duration: Duration, point: u8) {
+pub(crate) fn push_seconds(out: &mut Vec<u8>, duration: Duration, point: u8) {
     push_integer(out, duration.as_secs());
     let nanos = duration.subsec_nanos();
     if nanos == 0 {
@@ -30,7 +30,7 @@ pub(super) fn push_seconds(out: &mut Vec<u8>, duration: Duration, point: u8) {
 }
 
 /// The duration that [`push_seconds`] has written.
-pub(super) fn parse_seconds(text: &[u8], point: u8) -> Option<Duration> {
+pub(crate) fn parse_seconds(text: &[u8], point: u8) -> Option<Duration> {
     let mut parts = text.splitn(2, |&byte| byte == point);
     let whole = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
     let mut nanos = 0;
@@ -42,21 +42,21 @@ pub(super) fn parse_seconds(text: &[u8], point: u8) -> Option<Duration> {
 }
 
 /// The seconds of `duration` as text.
-pub(super) fn seconds(duration: Duration) -> String {
+pub(crate) fn seconds(duration: Duration) -> String {
     let mut out = Vec::new();
     push_seconds(&mut out, duration, b'.');
     String::from_utf8(out).expect("digits and a point")
 }
 
 /// `value` with at most three decimals, without trailing zeros.
-pub(super) fn thousandths(value: f64) -> String {
+pub(crate) fn thousandths(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Whether every spreadsheet reads `text` as a number and nothing else: an optional sign, digits, at most one decimal
 /// point, and an optional exponent.
-pub(super) fn is_number(text: &[u8]) -> bool {
+pub(crate) fn is_number(text: &[u8]) -> bool {
     let unsigned = without_sign(text);
     let (mantissa, exponent) = match memchr::memchr2(b'e', b'E', unsigned) {
         Some(at) => (&unsigned[..at], Some(without_sign(&unsigned[at + 1..]))),

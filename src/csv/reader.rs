@@ -2,20 +2,22 @@
 
 use std::borrow::Cow;
 
-use crate::job::{Job, ReportSettings};
-use crate::report::layout::{FORMULA, Layout};
-use crate::report::number;
+use crate::job::Job;
+use crate::config::ReportSettings;
+use crate::csv::writer::FORMULA;
+use crate::report::layout::Layout;
+use crate::csv::number;
 
 /// How the report of a job is to be read.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct ReportReader {
     columns: Vec<String>,
     delimiter: u8,
     point: u8,
     formula_safe: bool,
 }
 
-impl Reading {
+impl ReportReader {
     /// The report of `job`.
     pub fn of(job: &Job) -> Self {
         Self::new(&Layout::of(job), job.report)
@@ -63,14 +65,15 @@ impl Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Dialect, Order};
+    use crate::csv::Dialect;
+    use crate::config::Order;
 
     #[test]
     fn what_a_layout_writes_is_read_as_it_was() {
         for dialect in [Dialect::Csv, Dialect::Excel, Dialect::ExcelSemicolon] {
             let settings = ReportSettings { dialect, order: Order::Input, formula_safe: true };
             let layout = Layout::new(&["=x".into()], &[], settings);
-            let reading = Reading::new(&layout, settings);
+            let reading = ReportReader::new(&layout, settings);
             for text in [
                 "", "a", "=1+1", "+x", "-x", "@x", "\tx", "\r", "\nx", "'", "'a", "-1.5", "+1e6",
                 "1.5", "1.2.3", "a,b;c\"d", "-1,5", "3",
@@ -92,7 +95,7 @@ mod tests {
     fn what_was_not_made_safe_is_left_as_it_is() {
         let settings =
             ReportSettings { dialect: Dialect::Csv, order: Order::Input, formula_safe: false };
-        let reading = Reading::new(&Layout::new(&[], &[], settings), settings);
+        let reading = ReportReader::new(&Layout::new(&[], &[], settings), settings);
         assert_eq!(&*reading.plain(b"'=x"), b"'=x");
         assert_eq!(&*reading.plain(b"1,5"), b"1,5");
     }

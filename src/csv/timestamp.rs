@@ -6,20 +6,20 @@ const LENGTH: usize = "YYYY-MM-DD hh:mm:ss.sss".len();
 
 /// Writes times as `YYYY-MM-DD hh:mm:ss.sss`, UTC.
 #[derive(Clone, Debug)]
-pub(super) struct Stamp {
+pub(crate) struct Timestamp {
     second: Option<u64>,
     /// `YYYY-MM-DD hh:mm:ss.` of that second, and room for its thousandths.
     text: [u8; LENGTH],
 }
 
-impl Stamp {
+impl Timestamp {
     /// Remembers no second yet.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { second: None, text: [b'.'; LENGTH] }
     }
 
     /// Appends `time`, cut to the millisecond. A clock before 1970 counts as 1970.
-    pub(super) fn push(&mut self, out: &mut Vec<u8>, time: SystemTime) {
+    pub(crate) fn push(&mut self, out: &mut Vec<u8>, time: SystemTime) {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         if self.second != Some(since.as_secs()) {
             self.remember(since.as_secs());
@@ -42,9 +42,9 @@ impl Stamp {
 }
 
 /// `time` as text.
-pub(super) fn utc(time: SystemTime) -> String {
+pub(crate) fn utc(time: SystemTime) -> String {
     let mut out = Vec::new();
-    Stamp::new().push(&mut out, time);
+    Timestamp::new().push(&mut out, time);
     String::from_utf8(out).expect("digits and punctuation")
 }
 
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn times_are_utc_to_the_millisecond() {
-        let mut stamp = Stamp::new();
+        let mut stamp = Timestamp::new();
         let mut write = |millis| {
             let mut out = Vec::new();
             stamp.push(&mut out, UNIX_EPOCH + Duration::from_millis(millis));

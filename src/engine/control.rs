@@ -13,12 +13,11 @@ use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
-use crate::engine::cancel::{Cancel, Cause, Level};
-use crate::engine::clock;
-use crate::engine::guard::Guard;
+use crate::engine::limits::watchdog::Watchdog;
 use crate::engine::run::SharedLauncher;
-use crate::report::progress::Progress;
+use crate::report::terminal::progress::Progress;
 use crate::sys;
+use crate::task::{Cancel, Cause, Level, clock};
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -48,7 +47,7 @@ struct Current {
     number: u64,
     cancel: Arc<Cancel>,
     progress: Progress,
-    guard: Guard,
+    watchdog: Watchdog,
     launcher: SharedLauncher,
 }
 
@@ -78,7 +77,7 @@ impl Control {
         &self,
         cancel: Arc<Cancel>,
         progress: Progress,
-        guard: Guard,
+        watchdog: Watchdog,
         launcher: SharedLauncher,
     ) -> Attached<'_> {
         // Under the lock, so that a signal finds the job or is found here: it may have come between two jobs.
@@ -88,7 +87,7 @@ impl Control {
             cancel.raise(Level::Drain, Cause::Signal(signal));
         }
         let number = self.shared.started.fetch_add(1, Ordering::SeqCst);
-        current.push(Current { number, cancel, progress, guard, launcher });
+        current.push(Current { number, cancel, progress, watchdog, launcher });
         Attached { control: self, number }
     }
 
@@ -114,7 +113,7 @@ impl Drop for Attached<'_> {
         if let Some(index) = all.iter().position(|current| current.number == self.number) {
             let mut current = all.remove(index);
             current.progress.finish();
-            current.guard.say_failures(&current.cancel, &current.progress);
+            current.watchdog.say_failures(&current.cancel, &current.progress);
         }
     }
 }
@@ -166,7 +165,7 @@ impl Shared {
 
     fn tick(&self) {
         for current in &mut *self.lock() {
-            current.guard.tick(&current.cancel, &current.progress);
+            current.watchdog.tick(&current.cancel, &current.progress);
             current.progress.tick();
         }
     }

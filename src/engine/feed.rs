@@ -19,11 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_channel::Receiver;
 use tokio::sync::Notify;
 
-use crate::engine::cancel::{Cancel, Cause, Level};
-use crate::engine::clock::{self, Moment};
-use crate::engine::task::Task;
 use crate::job::{InputError, InputReader, Inputs};
 use crate::report::Kept;
+use crate::task::{Cancel, Cause, Level, Moment, Task, clock};
 use hosts::HostName;
 pub use hosts::{HostOf, Hosts};
 pub use queue::Patience;
@@ -116,8 +114,8 @@ impl Feed {
     }
 
     /// A slot's way to its tasks.
-    pub fn hand(self: &Arc<Self>, patience: Patience) -> Hand {
-        Hand { feed: Arc::clone(self), held: Held::default(), patience }
+    pub fn handle(self: &Arc<Self>, patience: Patience) -> FeedHandle {
+        FeedHandle { feed: Arc::clone(self), held: Held::default(), patience }
     }
 
     /// The next task that will not run any more, once every slot has ended. A source that can block is not waited for:
@@ -349,13 +347,13 @@ struct Held {
 }
 
 /// A slot's way to its tasks. It holds what it has taken until it takes again.
-pub struct Hand {
+pub struct FeedHandle {
     feed: Arc<Feed>,
     held: Held,
     patience: Patience,
 }
 
-impl Hand {
+impl FeedHandle {
     /// Settles what was taken before and waits for up to `want` tasks, at least one. False: there will be none.
     pub async fn take(&mut self, want: usize, batch: &mut VecDeque<Task>) -> bool {
         let feed = &self.feed;
@@ -398,7 +396,7 @@ impl Hand {
     }
 }
 
-impl Drop for Hand {
+impl Drop for FeedHandle {
     /// A slot that ends early settles what it holds, or the others would wait for it for ever.
     fn drop(&mut self) {
         let mut state = self.feed.lock();

@@ -19,23 +19,21 @@ use open_files::OpenFiles;
 pub use stage::StageRun;
 pub use watch::{Held, Watch};
 
-use crate::engine::admission::Admission;
-use crate::engine::cancel::{Cancel, Cause, Level};
-use crate::engine::clock::{Calendar, Moment};
 use crate::engine::control::Control;
-use crate::engine::eviction::Evictions;
 use crate::engine::feed::Feed;
-use crate::engine::guard::{Failures, Guard};
-use crate::engine::headroom::Headroom;
-use crate::engine::meter::{self, Meter};
+use crate::engine::limits::admission::Admission;
+use crate::engine::limits::eviction::Evictions;
+use crate::engine::limits::free_memory::FreeMemory;
+use crate::engine::limits::watchdog::{Failures, Watchdog};
 use crate::engine::services::Services;
-use crate::engine::task::Record;
-use crate::host::launcher::Launcher;
 use crate::job::{InputReader, Job, Stage};
+use crate::launcher::Launcher;
 use crate::model::Model;
-use crate::report::progress::Progress;
-use crate::report::{Log, Options, Report, RunFacts, STAGED, ServiceTimes, Summary};
+use crate::report::terminal::progress::Progress;
+use crate::report::{Options, Report, RunFacts, STAGED, ServiceTimes, Summary};
 use crate::sys::memory;
+use crate::task::{Calendar, Cancel, Cause, Level, Meter, Moment, Record, meter};
+use crate::worker::log::Log;
 use crate::workload::command::Keep;
 
 /// A job while it runs: what all of its slots share.
@@ -97,21 +95,22 @@ pub fn run(
     let calendar = Calendar::now();
     let slots: Vec<_> = job.stages.iter().map(|stage| stage::slots(job, stage)).collect();
     let _open_files = OpenFiles::reserve(job, &slots)?;
-    let headroom = job.limits.min_free_memory.map(Headroom::new).map(Arc::new);
-    let cancel = Arc::new(match headroom {
+    let free_memory = job.limits.min_free_memory.map(FreeMemory::new).map(Arc::new);
+    let cancel = Arc::new(match free_memory {
         Some(_) => Cancel::with_evictions(Evictions::new(slots.iter().sum())),
         None => Cancel::default(),
     });
     // Before the report: a job without its inputs touches nothing that is there.
     let reader = job.inputs.open().map_err(|error| RunError::BadInput(error.to_string(), None))?;
     let report = Report::create(job, options, Arc::clone(&cancel))?;
-    let together = Together { job, report: &report, cancel: &cancel, headroom: &headroom, started };
+    let together =
+        Together { job, report: &report, cancel: &cancel, free_memory: &free_memory, started };
     let stages = together.stages(reader, &slots).map_err(RunError::Threads)?;
     let meters = stages.iter().filter_map(|stage| stage.meter.clone()).collect();
     let progress =
         Progress::new(&job.name, job.inputs.tasks(), report.counts(), meters, options.progress);
-    let guard = Guard::new(started, job.limits.deadline, headroom);
-    let attached = control.attach(Arc::clone(&cancel), progress, guard, launcher.clone());
+    let watchdog = Watchdog::new(started, job.limits.deadline, free_memory);
+    let attached = control.attach(Arc::clone(&cancel), progress, watchdog, launcher.clone());
 
     let run = Arc::new(Run {
         job: Arc::clone(job),
@@ -156,7 +155,7 @@ struct Together<'a> {
     job: &'a Arc<Job>,
     report: &'a Report,
     cancel: &'a Arc<Cancel>,
-    headroom: &'a Option<Arc<Headroom>>,
+    free_memory: &'a Option<Arc<FreeMemory>>,
     started: Moment,
 }
 
@@ -180,7 +179,11 @@ impl Together<'_> {
                 slots,
                 seats_before: stages.iter().map(|stage: &StageRun| stage.slots).sum(),
                 feed: Arc::new(feed),
-                admission: Admission::new(stage.pace, self.headroom.clone(), stage.group.clone()),
+                admission: Admission::new(
+                    stage.pace,
+                    self.free_memory.clone(),
+                    stage.group.clone(),
+                ),
                 watch: Watch::new(self.started),
                 pilot: stage::pilot(self.job, stage, slots),
                 meter: stage.name.as_deref().map(|name| Arc::new(Meter::new(name, slots))),

@@ -8,26 +8,25 @@
 mod log;
 mod probe;
 
-use std::fmt;
-use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use std::{fmt, io};
 
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::diagnostic::reason;
-use crate::engine::cancel::{Cancel, Cause, Level};
-use crate::engine::clock::{self, Moment};
+use crate::base::diagnostic::reason;
 use crate::engine::run::SharedLauncher;
-use crate::host::launcher::{Ended, Launcher, Port, Start, Strings, patiently};
 use crate::job::{Job, Service};
+use crate::launcher::socket::patiently;
+use crate::launcher::{Ended, Launcher, Port, Start, Strings};
+use crate::task::{Cancel, Cause, Level, Moment, clock};
 use crate::workload::command::how_it_ended;
 use log::Log;
 
@@ -76,9 +75,13 @@ impl Services {
             thread::Builder::new().name("services".into()).spawn(move || {
                 let result = launcher.get().and_then(|launcher| {
                     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-                    let house =
-                        Rc::new(House { launcher, results, job, cancel: Arc::clone(&cancel) });
-                    LocalSet::new().block_on(&runtime, house.run(started, stop));
+                    let environment = Rc::new(Environment {
+                        launcher,
+                        results,
+                        job,
+                        cancel: Arc::clone(&cancel),
+                    });
+                    LocalSet::new().block_on(&runtime, environment.run(started, stop));
                     runtime.shutdown_background(); // it may be looking up a name
                     Ok(())
                 });
@@ -116,25 +119,25 @@ fn cannot(cancel: &Cancel, error: &io::Error) {
 }
 
 /// What the services of a job share.
-struct House {
+struct Environment {
     launcher: Arc<Launcher>,
     results: PathBuf,
     job: Arc<Job>,
     cancel: Arc<Cancel>,
 }
 
-impl House {
+impl Environment {
     /// All services from their start to their end.
     async fn run(self: Rc<Self>, started: oneshot::Sender<()>, stop: CancellationToken) {
         let mut running = Vec::new();
         for index in 0..self.job.services.len() {
             let (ready, is_ready) = oneshot::channel();
             let stop = CancellationToken::new();
-            let (house, its_stop) = (Rc::clone(&self), stop.clone());
+            let (environment, its_stop) = (Rc::clone(&self), stop.clone());
             let task = tokio::task::spawn_local(async move {
-                let service = &house.job.services[index];
-                if let Err(failure) = house.serve(service, ready, its_stop).await {
-                    house.cancel.raise(Level::Drain, Cause::Service(failure));
+                let service = &environment.job.services[index];
+                if let Err(failure) = environment.serve(service, ready, its_stop).await {
+                    environment.cancel.raise(Level::Drain, Cause::Service(failure));
                 }
             });
             running.push((task, stop));

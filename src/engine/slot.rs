@@ -4,17 +4,17 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use crate::engine::attempt::Attempt;
-use crate::engine::cancel::{Cause, Level};
-use crate::engine::clock::Moment;
-use crate::engine::feed::{Feed, Hand, Patience};
-use crate::engine::payload::{self, NoPayload, Payload, PayloadKind};
-use crate::engine::place::{Placed, Shared};
+use crate::config::Retry;
+use crate::engine::feed::{Feed, FeedHandle, Patience};
 use crate::engine::run::{Held, Run, StageRun};
-use crate::engine::task::{Earlier, Outcome, Record, Status, Task};
-use crate::host::remote::Verdict;
-use crate::job::{Retry, Stage};
-use crate::report::Outbox;
+use crate::engine::slot_worker::{Shared, SlotWorker};
+use crate::job::Stage;
+use crate::report::RowBuffer;
+use crate::task::{
+    Attempt, Cause, Earlier, Level, Moment, NoPayload, Outcome, Payload, PayloadKind, Record,
+    Status, Task, payload,
+};
+use crate::worker::internal::Verdict;
 use crate::workload::Workload;
 use crate::workload::command::Keep;
 
@@ -24,7 +24,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let began = Moment::now();
     let started = tokio::select! {
         biased;
-        started = Placed::start(run, stage, shared, number) => started,
+        started = SlotWorker::start(run, stage, shared, number) => started,
         // What is not there by then is not needed any more; it may never be, such as an import that hangs.
         () = run.cancel.draining() => return,
     };
@@ -49,45 +49,55 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     };
     let holds = worker.holds_the_loop();
     let held = holds.then(Held::default);
-    let (hand, outbox) = (live.feed.hand(Patience::of(stage)), run.report.outbox());
+    let (handle, buffer) = (live.feed.handle(Patience::of(stage)), run.report.buffer());
     let next = run.stages.get(index + 1).map(|next| &*next.feed);
-    let mut desk =
-        Desk { run, stage, live, number, hand, outbox, next, finished: VecDeque::new(), held };
+    let mut context = SlotContext {
+        run,
+        stage,
+        live,
+        number,
+        handle,
+        buffer,
+        next,
+        finished: VecDeque::new(),
+        held,
+    };
     let mut batch = VecDeque::new();
     let takes_turns = !live.admission.is_open();
-    while desk.hand.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
+    while context.handle.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
         let mut admitted = None;
         if takes_turns {
             admitted = live.admission.admit(&run.cancel).await;
             if admitted.is_none() {
-                batch.drain(..).for_each(|task| desk.hand.give_back(task));
+                batch.drain(..).for_each(|task| context.handle.give_back(task));
                 continue; // there will be no more
             }
         }
         run.cancel.evictions().inspect(|evictions| evictions.begin(seat));
         if stage.loads_payload {
-            desk.load_payloads(&mut batch);
+            context.load_payloads(&mut batch);
         }
         pilot().inspect(|pilot| pilot.begin(number));
-        let ran =
-            worker.run(&mut batch, &attempt, &mut |task, verdict| desk.settle(task, verdict)).await;
+        let ran = worker
+            .run(&mut batch, &attempt, &mut |task, verdict| context.settle(task, verdict))
+            .await;
         drop(admitted);
         pilot().inspect(|pilot| pilot.end(number));
         run.cancel.evictions().inspect(|evictions| evictions.end(seat));
         if let Err(error) = ran {
             give_up(run, &error);
         }
-        desk.hand_on().await;
-        if desk.outbox.is_full() {
-            desk.outbox.room().await;
+        context.hand_on().await;
+        if context.buffer.is_full() {
+            context.buffer.room().await;
         }
         if holds && live.shares_loops {
             // The other slots of this loop have their turn; a computation never lets go by itself.
             tokio::task::yield_now().await;
         }
     }
-    desk.held.take().iter().for_each(|held| live.watch.held(held));
-    drop(desk);
+    context.held.take().iter().for_each(|held| live.watch.held(held));
+    drop(context);
     if let Some(bytes) = worker.stop().await {
         live.watch.worker_peak(bytes);
     }
@@ -103,14 +113,14 @@ fn give_up(run: &Run, error: &io::Error) {
 }
 
 /// Where a slot settles its tasks.
-struct Desk<'a> {
+struct SlotContext<'a> {
     run: &'a Run,
     stage: &'a Stage,
     live: &'a StageRun,
     /// The slot's.
     number: usize,
-    hand: Hand,
-    outbox: Outbox,
+    handle: FeedHandle,
+    buffer: RowBuffer,
     /// Where tasks go that are ok.
     next: Option<&'a Feed>,
     /// Those for which there was no room there.
@@ -119,12 +129,12 @@ struct Desk<'a> {
     held: Option<Held>,
 }
 
-impl Desk<'_> {
+impl SlotContext<'_> {
     fn settle(&mut self, task: Task, verdict: Verdict) {
         match verdict {
-            Verdict::Done(outcome) if self.was_evicted(&outcome) => self.hand.give_back(task),
+            Verdict::Done(outcome) if self.was_evicted(&outcome) => self.handle.give_back(task),
             Verdict::Done(outcome) => self.done(task, outcome),
-            Verdict::Requeue => self.hand.give_back(task),
+            Verdict::Requeue => self.handle.give_back(task),
         }
     }
 
@@ -153,7 +163,7 @@ impl Desk<'_> {
             }
             quarantine(retry, &mut record.outcome);
         } else if self.run.has_attempts {
-            self.outbox.note_attempt(&record.task, &record.outcome); // as the other stages do
+            self.buffer.note_attempt(&record.task, &record.outcome); // as the other stages do
         }
         self.end(record, payload);
     }
@@ -165,7 +175,7 @@ impl Desk<'_> {
             let fields = self.run.job.fields.len();
             if let (Some(next), Some(payload)) = (self.next, payload) {
                 if self.run.has_attempts {
-                    self.outbox.put_attempt();
+                    self.buffer.put_attempt();
                 }
                 let task = record.into_next_stage(fields, payload);
                 // What came before goes before, and this must not wait: the rest of the batch is to be settled.
@@ -179,7 +189,7 @@ impl Desk<'_> {
         if let Some(failures) = &self.run.failures {
             failures.count(self.number, record.outcome.status, &self.run.cancel);
         }
-        self.outbox.put(record);
+        self.buffer.put(record);
     }
 
     /// Takes what a task hands on out of its outcome; `None` if it does not go on. One that hands on too much fails.
@@ -234,11 +244,11 @@ impl Desk<'_> {
     /// Notes the attempt that was the last one; says when the next one is due, if there is to be one.
     fn next_attempt(&mut self, retry: &Retry, record: &Record) -> Option<Moment> {
         let Record { task, outcome, .. } = record;
-        self.outbox.note_attempt(task, outcome);
+        self.buffer.note_attempt(task, outcome);
         if !retry.wants(task.attempts, outcome) || self.run.cancel.level() != Level::Run {
             return None; // its row goes with the task's
         }
-        self.outbox.put_attempt();
+        self.buffer.put_attempt();
         let pause = retry.pause(task.attempts, outcome.retry_after, fastrand::f64());
         Some(Moment::now() + pause)
     }
@@ -256,7 +266,7 @@ impl Desk<'_> {
             payload.unload();
         }
         task.earlier = Some(Box::new(Earlier { first_started, queued, slot, outcome, columns }));
-        self.hand.retry(task, due);
+        self.handle.retry(task, due);
     }
 }
 

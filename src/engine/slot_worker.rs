@@ -6,24 +6,23 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::engine::attempt::Attempt;
 use crate::engine::run::Run;
-use crate::engine::task::Task;
-use crate::host::program::{Pool, Seat, Settings};
-use crate::host::remote::{Interpreter, Remote, Verdict};
 use crate::job::Stage;
-use crate::model::Model;
+use crate::model::{Model, Nature};
+use crate::task::{Attempt, Task};
+use crate::worker::external::{Pool, Session, Settings};
+use crate::worker::internal::{Interpreter, Remote, Verdict};
 use crate::workload::command::Keep;
-use crate::workload::{Nature, Worker, Workload, command, compute, http, python, sleep, worker};
+use crate::workload::{Worker, Workload, command, compute, http, python, sleep, worker};
 
 /// A slot's worker, wherever it lives.
-pub enum Placed {
+pub enum SlotWorker {
     /// In the slot's own loop.
     Here(Worker),
     /// In a child process.
     Away(Box<Remote>),
     /// In a program of the user's.
-    Seated(Seat),
+    Seated(Session),
 }
 
 /// Under which model the slots of a loop find their workers.
@@ -83,7 +82,7 @@ impl Shared {
     }
 }
 
-impl Placed {
+impl SlotWorker {
     /// Makes the worker of one slot of `stage`; must run on the slot's loop, with what that shares.
     ///
     /// # Errors
@@ -198,7 +197,7 @@ async fn seat(
     shared: &Shared,
     spec: &worker::Spec,
     slot: usize,
-) -> io::Result<Seat> {
+) -> io::Result<Session> {
     let settings = Settings {
         spec: spec.clone(),
         mode: match shared.role {

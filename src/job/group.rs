@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::engine::cancel::Cancel;
+use crate::task::Cancel;
 
 /// Attempts that share a limit, of whatever jobs they are. Clones share it, too.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::cancel::{Cause, Level};
+    use crate::task::{Cause, Level};
 
     #[tokio::test]
     async fn who_is_one_too_many_waits_for_a_place_or_a_stop() {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::diagnostic::{Diagnostic, Place, Source, nearest};
-use crate::engine::group::Group;
-use crate::job::limits::Count;
-use crate::job::runner_toml::RunnerToml;
+use crate::base::diagnostic::{Place, Source, nearest};
+use crate::base::{Count, Diagnostic};
+use crate::config::runner_toml::RunnerToml;
+use crate::job::Group;
 
 /// All groups of a call, each with its limit.
 #[derive(Debug, Default)]

@@ -1,56 +1,26 @@
 //! A job file becomes a [`Job`]: a raw mirror of the file, then a plan with nothing left to settle.
 //!
-//! Reading does no I/O but on the files that it was given, and reports all mistakes of all files together.
+//! ReportReader does no I/O but on the files that it was given, and reports all mistakes of all files together.
 
-mod columns;
-mod document;
-mod fields;
 mod groups;
 mod identity;
 mod inputs;
-mod limits;
-mod name;
 mod needs;
-mod overrides;
 mod plan;
-mod planner;
-mod rate;
 mod read;
-mod report;
-mod retry;
-mod runner_toml;
 mod services;
-mod setting;
-mod size;
 mod stages;
-mod stop_after;
-mod syntax;
-mod table;
-mod template;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use columns::Column;
-pub use fields::{Fields, Kind, Value};
 pub use inputs::{InputError, InputReader, Inputs, Reported};
-pub use limits::{Concurrency, Count, Period, RawModel, Timeout};
-pub use name::JobName;
-pub use overrides::Overrides;
-pub use planner::Planner;
-pub use rate::Rate;
 pub use read::{PlannedJob, read, read_batch};
-pub use report::{Dialect, Order, ReportSettings};
-pub use retry::{Retry, RetryOn};
 pub use services::{Address, Ready, Service};
-pub use size::ByteSize;
-pub use stop_after::{FailureLimit, Running, StopAfter};
-pub use table::{Table, known_keys};
-pub use template::{Scope, StageScope, Template, TemplateError, ValueTemplate, Values};
 
-use crate::engine::group::Group;
+use crate::job::Group;
 use crate::model::{Model, pilot};
 use crate::workload::Workload;
 

@@ -6,12 +6,9 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
-use crate::diagnostic::{Diagnostic, Place, Source, nearest};
-use crate::job::document::Document;
-use crate::job::name::JobName;
-use crate::job::overrides::Argument;
-use crate::job::syntax;
-use crate::job::table::Table;
+use crate::base::Diagnostic;
+use crate::base::diagnostic::{Place, Source, nearest};
+use crate::config::{Argument, Document, JobName, Table, syntax};
 
 /// What has to be known of a job file before any is planned. Mistakes are left to the planning.
 #[derive(Debug)]

@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
-use crate::diagnostic::{Diagnostic, Place, Source};
-use crate::job::document::Document;
+use crate::base::Diagnostic;
+use crate::base::diagnostic::{Place, Source};
+use crate::config::runner_toml::RunnerToml;
+use crate::config::{
+    Absent, Argument, Document, JobName, Planner, ReportSettings, Table, runner_toml, syntax,
+};
 use crate::job::groups::Groups;
-use crate::job::inputs::{self, Around, Inputs};
-use crate::job::name::JobName;
-use crate::job::overrides::Argument;
-use crate::job::planner::{Absent, Planner};
-use crate::job::runner_toml::{self, RunnerToml};
-use crate::job::table::Table;
-use crate::job::{Job, ReportSettings, Reported, columns, identity, services, stages, syntax};
+use crate::job::inputs::{Around, Inputs};
+use crate::job::{Job, Reported, identity, inputs, services, stages};
+use crate::workload::columns;
 
 /// A file that has been read.
 #[derive(Debug)]

@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::base::{Diagnostic, Diagnostics};
+use crate::config::runner_toml::RunnerToml;
+use crate::config::{Absent, Argument, Overrides, runner_toml};
 use crate::job::groups::Groups;
 use crate::job::needs::{Head, Order};
-use crate::job::overrides::Argument;
 use crate::job::plan::{PlannedFile, Setting};
-use crate::job::planner::Absent;
-use crate::job::runner_toml::{self, RunnerToml};
-use crate::job::{Job, Overrides, Reported};
+use crate::job::{Job, Reported};
 
 /// Reads and plans the jobs of `files`, changed by what the command line says, as far as that can be done before any
 /// has run. Each comes behind those that it needs; else they stay in the order of the files.

@@ -9,12 +9,9 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::host::launcher::Strings;
-use crate::job::limits::Timeout;
-use crate::job::name::JobName;
-use crate::job::planner::Planner;
-use crate::job::table::Table;
-use crate::job::template::Template;
+use crate::base::Timeout;
+use crate::config::{JobName, Planner, Table, Template};
+use crate::launcher::Strings;
 use crate::workload::command::program::Places;
 
 pub use ready::{Address, Ready};

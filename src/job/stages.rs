@@ -5,20 +5,16 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::diagnostic::Diagnostic;
-use crate::engine::group::Group;
+use crate::base::{ByteSize, Count, Diagnostic, Period, Timeout};
+use crate::config::{
+    Concurrency, FailureLimit, JobName, Planner, Rate, RawModel, Retry, Running, StopAfter, Table,
+};
 use crate::job::groups::Groups;
-use crate::job::limits::{Concurrency, Count, Period, RawModel, Timeout};
-use crate::job::name::JobName;
-use crate::job::planner::Planner;
-use crate::job::rate::Rate;
-use crate::job::retry::Retry;
-use crate::job::size::ByteSize;
-use crate::job::stop_after::{FailureLimit, Running, StopAfter};
-use crate::job::table::Table;
-use crate::job::{JobLimits, Next, Pace, Stage, columns};
-use crate::model::auto::{self, Choice};
-use crate::workload::{self, Workload};
+use crate::job::{Group, JobLimits, Next, Pace, Stage};
+use crate::model::guide;
+use crate::model::guide::Choice;
+use crate::workload;
+use crate::workload::{Workload, columns};
 
 /// TERM to KILL, unless the file says otherwise.
 const GRACE: Duration = Duration::from_secs(10);

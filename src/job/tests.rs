@@ -1,4 +1,4 @@
-//! Reading whole files: what a job file comes to, and what is said of one that is wrong.
+//! ReportReader whole files: what a job file comes to, and what is said of one that is wrong.
 
 mod inputs;
 mod mistakes;
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::diagnostic::Diagnostics;
+use crate::base::Diagnostics;
 
 /// A folder of files and the arguments of a call.
 struct Files {

@@ -15,14 +15,15 @@ use rustix::event::epoll;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, Signal, getpid, kill_process_group};
 
-use crate::engine::clock::Moment;
-use crate::host::launch::Common;
-use crate::host::socket;
-use crate::host::wire::{Answer, Control, MAX_DESCRIPTORS, MAX_INLINE, Request, StartRequest};
-use crate::sys::{self, Failure, PointerBuffer, Program, Spawner, Step};
+use crate::task::Moment;
+use crate::launcher::server::Common;
+use crate::launcher::socket;
+use crate::launcher::message::{Answer, Control, MAX_DESCRIPTORS, MAX_INLINE, Request, StartRequest};
+use crate::sys;
+use crate::sys::{Failure, PointerBuffer, Program, Spawner, Step};
 
 /// The ports of one thread.
-pub struct Ports {
+pub struct EventLoop {
     events: OwnedFd,
     inbox: OwnedFd,
     slots: Vec<Option<Port>>,
@@ -77,7 +78,7 @@ impl Source {
     }
 }
 
-impl Ports {
+impl EventLoop {
     /// Makes the loop of this thread; ports come in over `inbox`.
     ///
     /// # Errors

@@ -2,30 +2,37 @@
 //!
 //! What the launcher does and why it exists is said in [`launch`].
 
+mod event_loop;
+mod message;
+pub mod server;
+pub mod socket;
+mod tree;
+
+pub use message::{HasNul, Strings};
+
 mod port;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::{io, thread};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, set_child_subreaper, setrlimit};
 
-pub use crate::host::socket::patiently;
-pub use crate::host::wire::{HasNul, Strings};
+pub use crate::launcher::socket::patiently;
+pub use crate::launcher::{HasNul, Strings};
 pub use crate::sys::Step;
 pub use port::{Ended, Exit, Port, Start};
 
-use crate::host::wire::Control;
-use crate::host::{launch, socket, tree};
+use crate::launcher::message::Control;
+use crate::launcher::{server, socket, tree};
 
 /// How long a launcher of which a port has ended may take to end itself.
 const DYING: Duration = Duration::from_millis(100);

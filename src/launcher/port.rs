@@ -14,13 +14,11 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::unix::AsyncFd;
 
-use crate::engine::clock::Moment;
-use crate::engine::task::CpuTime;
-use crate::host::wire::{
-    ANSWER_BYTES, Answer, Ends, MAX_DESCRIPTORS, MAX_INLINE, StartRequest, Strings,
-};
-use crate::host::{socket, wire};
-use crate::sys::{self, Step};
+use crate::task::Moment;
+use crate::sys::{CpuTime, Step};
+use crate::launcher::message::{ANSWER_BYTES, Answer, Ends, MAX_DESCRIPTORS, MAX_INLINE, StartRequest};
+use crate::launcher::{Strings, message, socket};
+use crate::sys;
 
 /// What to start.
 #[derive(Clone, Copy, Debug)]

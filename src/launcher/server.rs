@@ -2,7 +2,7 @@
 //!
 //! It is the runner's own program, executed anew with [`LAUNCH_ARG`]. Its standard input is the control socket: new
 //! ports come in over it, and its end is the runner's. This thread takes them, shares them out among threads that do
-//! the work ([`Ports`]), reaps orphans, and kills all that is left when the runner has gone.
+//! the work ([`EventLoop`]), reaps orphans, and kills all that is left when the runner has gone.
 
 use std::ffi::CString;
 use std::io::{self, Stdin};
@@ -19,15 +19,16 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Resource, getpid, getrlimit, set_child_subreaper};
 use rustix::thread::set_name;
 
-use crate::host::ports::Ports;
-use crate::host::wire::Control;
-use crate::host::{socket, tree};
-use crate::sys::{self, Of, SignalMask, memory};
+use crate::launcher::event_loop::EventLoop;
+use crate::launcher::message::Control;
+use crate::launcher::{socket, tree};
+use crate::sys;
+use crate::sys::{Of, SignalMask, memory};
 
 /// The only argument of a runner that is to be the launcher.
 pub const LAUNCH_ARG: &str = "--start-commands-for-the-runner";
 
-/// Ports per core that get a thread of their own: a thread waits while its child is being started.
+/// EventLoop per core that get a thread of their own: a thread waits while its child is being started.
 const THREADS_PER_CORE: usize = 2;
 
 /// How long an orphan that has ended may stay a zombie. Orphans are rare, and asking costs a microsecond.
@@ -136,7 +137,7 @@ fn null_above_the_childs_ends() -> io::Result<OwnedFd> {
 /// The threads that start children, each with ports of its own.
 struct Threads {
     common: Arc<Common>,
-    /// Ports are handed over as packets, since each thread has descriptors of its own.
+    /// EventLoop are handed over as packets, since each thread has descriptors of its own.
     inboxes: Vec<OwnedFd>,
     next: usize,
 }
@@ -167,7 +168,7 @@ impl Threads {
     fn start(&mut self) -> io::Result<()> {
         let (ours, theirs) = socket::pair()?;
         let common = Arc::clone(&self.common);
-        let body = move || match Ports::new(common, theirs).and_then(|ports| {
+        let body = move || match EventLoop::new(common, theirs).and_then(|ports| {
             // A child's peak starts at what this process has in memory: no more than it takes to serve.
             memory::drop_clean_pages();
             memory::forget_peak();

@@ -14,7 +14,7 @@ use rustix::net::{
     sendmsg, socketpair,
 };
 
-use crate::host::wire::MAX_DESCRIPTORS;
+use crate::launcher::message::MAX_DESCRIPTORS;
 
 /// How long to try to send to one who is busy.
 const PATIENCE: Duration = Duration::from_secs(10);

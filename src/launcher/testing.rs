@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::Launcher;
-use crate::host::launch;
+use crate::launcher::server;
 
 const ENTRY: &str = "RUNNER_TEST_IS_LAUNCHER";
 

@@ -1,12 +1,12 @@
 //! The end of a tree of processes: everything below this one is killed and reaped.
 
-use std::fs;
-use std::thread;
+use std::{fs, thread};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
-use crate::sys::{self, Left, Of};
+use crate::sys;
+use crate::sys::{Left, Of};
 
 /// How long to go on. What is left then is not ours to kill: it has become another user's, or hangs in the kernel.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ pub fn kill_descendants() {
 }
 
 /// All processes below `root`, parents before their children, so that no parent lives to answer its child's death.
-pub(super) fn descendants(root: Pid) -> Vec<Pid> {
+pub(in crate::launcher) fn descendants(root: Pid) -> Vec<Pid> {
     let mut found = Vec::new();
     children(root, &mut found);
     let mut next = 0;

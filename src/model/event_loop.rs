@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Lane, cores, in_threads, shares};
-use crate::workload::Nature;
+use crate::model::Nature;
 
 /// Slots that one loop serves before another one pays.
 const SLOTS_A_LOOP: usize = 64;

@@ -5,7 +5,7 @@
 
 use super::pilot::{Plan, most_slots};
 use super::{Model, WAITING_IN_THREADS, WAITING_ON_A_LOOP, cores};
-use crate::workload::Nature;
+use crate::model::Nature;
 
 /// Requests at once, of which a server thinks no evil.
 const REQUESTS: usize = 16;

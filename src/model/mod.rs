@@ -1,19 +1,17 @@
 //! Who runs the slots: a model is only loops times slots. Every model is named here; one file each.
 
-pub mod auto;
 mod event_loop;
+pub mod guide;
 pub mod pilot;
 mod processes;
 mod sequential;
 mod threads;
 
-use std::fmt;
-use std::io;
 use std::ops::Range;
 use std::str::FromStr;
-use std::thread;
+use std::{fmt, io, thread};
 
-use crate::workload::Nature;
+use crate::model::Nature;
 
 /// Slots for work that waits, on one event loop.
 const WAITING_ON_A_LOOP: usize = 100;

@@ -16,12 +16,12 @@
 //!
 //! How many slots of programs keep all cores busy is cores / share (Goetz, Java Concurrency in Practice, 8.2).
 
-mod words;
+mod reason;
 
 use std::time::Duration;
 
 use super::{Model, WAITING_IN_THREADS, WAITING_ON_A_LOOP};
-use crate::workload::Nature;
+use crate::model::Nature;
 
 /// A task that has run for so long tells something before its end.
 const LOOK: Duration = Duration::from_millis(15);

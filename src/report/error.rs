@@ -1,8 +1,7 @@
 //! Why a report could not be started or finished.
 
-use std::fmt;
-use std::io;
 use std::path::Path;
+use std::{fmt, io};
 
 /// Why a report could not be started or finished.
 #[derive(Debug)]

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::job::{Dialect, Job, ReportSettings};
-use crate::report::number;
+use crate::config::ReportSettings;
+use crate::csv::{Dialect, number};
+use crate::job::Job;
 
 /// The fixed columns before the input's fields.
 pub const COLUMNS_BEFORE: [&str; 1] = ["task"];
@@ -247,7 +248,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::job::Order;
+    use crate::config::Order;
 
     fn layout(dialect: Dialect, formula_safe: bool) -> Layout {
         Layout::new(&[], &[], ReportSettings { dialect, order: Order::Input, formula_safe })

@@ -3,35 +3,12 @@
 //! Rows go to `results/<job>.csv.partial` while the job runs; the finished report replaces the old one atomically. What
 //! resuming needs stands beside it in `results/.<job>.state`.
 
-mod agree;
-mod attempts;
-mod begin;
-mod cells;
-pub mod comparison;
 mod error;
-mod finished;
-mod gather;
-mod kept;
 mod layout;
-mod log;
-mod number;
-mod order;
-mod outbox;
-mod output;
-mod partial;
-pub mod plan;
-pub mod progress;
 mod publish;
-mod reading;
-mod recorder;
-mod row;
-mod sequence;
-mod stamp;
-mod state;
 mod stats;
 mod summary;
 mod summary_file;
-mod sync;
 pub mod terminal;
 
 use std::fs::{self, File};
@@ -42,29 +19,27 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-pub use begin::{Begin, Changes, Rerun, Resume};
 pub use error::ReportError;
-pub use kept::Kept;
 pub use layout::{COLUMNS_BEFORE, COLUMNS_LAST, is_column_of, is_report_column};
-pub use log::Log;
-pub use outbox::{Failure, Outbox};
-pub use reading::Reading;
-pub use stats::{Counts, Spread, Tally, Totals};
+pub use resume::kept_rows::Kept;
+pub use resume::start::{Begin, Changes, Rerun, Resume};
+pub use stats::{Counts, Spread, Totals};
 pub use summary::Summary;
 pub use summary_file::skip;
+pub use write::buffer::{Failure, RowBuffer};
 
-use crate::engine::cancel::Cancel;
-use crate::engine::clock::{Calendar, Moment};
-use crate::engine::task::CpuTime;
-use crate::job::{Job, ReportSettings};
-use attempts::Attempts;
-use begin::{Begun, Origin};
+use crate::config::ReportSettings;
+use crate::job::Job;
+use crate::sys::CpuTime;
+use crate::task::{Calendar, Cancel, Moment};
 use layout::Layout;
-use outbox::{Bell, Remarks, Shared, lock};
-use output::Printer;
 use publish::Publish;
-use recorder::Recorder;
-use state::Identify;
+use resume::start::{Begun, Origin};
+use store::state::Identify;
+use terminal::task_output::Printer;
+use write::attempts::Attempts;
+use write::buffer::{Remarks, Shared, Wakeup, lock};
+use write::recorder::Recorder;
 
 /// The model of a job with `[[stages]]`, each of which has one of its own.
 pub const STAGED: &str = "staged";
@@ -225,9 +200,9 @@ impl Report {
         let shared = Arc::new(Shared {
             calendar: Calendar::now(),
             seed,
-            trays: std::sync::Mutex::default(),
+            buffers: std::sync::Mutex::default(),
             full: AtomicUsize::new(0),
-            bell: Bell::default(),
+            wakeup: Wakeup::default(),
             remarks: Remarks::new(&layout),
             printer,
             layout,
@@ -243,8 +218,8 @@ impl Report {
     }
 
     /// Where a loop leaves its records; any number of them.
-    pub fn outbox(&self) -> Outbox {
-        Outbox::new(Arc::clone(&self.shared))
+    pub fn buffer(&self) -> RowBuffer {
+        RowBuffer::new(Arc::clone(&self.shared))
     }
 
     /// What an earlier run has finished, if that is gone on with: every input is to be asked about.
@@ -259,7 +234,7 @@ impl Report {
 
     /// Takes the last rows, puts all into order, replaces the old report and the job's row in `summary.csv`.
     ///
-    /// To be called when no outbox is used any more.
+    /// To be called when no buffer is used any more.
     ///
     /// # Errors
     /// If something could not be written. Every row that was written is kept, and the message says where.
@@ -337,7 +312,7 @@ impl Report {
 
     /// Waits for the last rows.
     fn close(&mut self) -> Option<Recorder> {
-        self.shared.bell.ring(Bell::CLOSING);
+        self.shared.wakeup.wake(Wakeup::CLOSING);
         self.recorder.take()?.join().ok()
     }
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-use crate::engine::task::Status;
-use crate::job::Order;
+use crate::config::Order;
 use crate::report::ReportError;
-use crate::report::order::Rows;
-use crate::report::outbox::lock;
-use crate::report::recorder::Recorder;
-use crate::report::sync;
+use crate::report::store::row_order::Rows;
+use crate::report::write::buffer::lock;
+use crate::report::write::disk_sync;
+use crate::report::write::recorder::Recorder;
+use crate::task::Status;
 
 /// A job that took longer waits until its report is on the disk, as its rows were.
 ///

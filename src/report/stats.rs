@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::engine::task::{CpuTime, Outcome, Status};
+use crate::sys::CpuTime;
+use crate::task::{Outcome, Status};
 
 /// How many tasks of this run ended in which way; read by the progress bar while the job runs.
 #[derive(Debug, Default)]
@@ -289,7 +290,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_stays_absent() {
         let mut totals = Totals::default();
-        let outcome = Outcome::new(Status::Ok, crate::engine::clock::Moment::now(), Duration::ZERO);
+        let outcome = Outcome::new(Status::Ok, crate::task::Moment::now(), Duration::ZERO);
         totals.add(&outcome);
         assert_eq!((totals.cpu, totals.peak_rss, totals.output_bytes), (None, None, None));
         totals.add(&Outcome { peak_rss: Some(5), output_bytes: Some(0), ..outcome.clone() });

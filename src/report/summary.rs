@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use crate::engine::clock::Moment;
-use crate::engine::task::Status;
-use crate::report::outbox::Failure;
-use crate::report::recorder::Recorder;
 use crate::report::stats::{Spread, Totals};
+use crate::report::write::buffer::Failure;
+use crate::report::write::recorder::Recorder;
 use crate::report::{JobFacts, RunFacts, ServiceTimes};
+use crate::task::{Moment, Status};
 
 /// What a finished job came to.
 #[derive(Clone, Debug)]

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use csv::ByteRecord;
 
-use crate::engine::task::Status;
+use crate::csv::number::{seconds, thousandths};
+use crate::csv::timestamp::utc;
+use crate::csv::writer::is_formula;
 use crate::job::Job;
-use crate::report::STAGED;
-use crate::report::layout::is_formula;
-use crate::report::number::{seconds, thousandths};
 use crate::report::publish::replace;
-use crate::report::stamp::utc;
-use crate::report::{ReportError, Summary};
+use crate::report::{ReportError, STAGED, Summary};
+use crate::task::Status;
 
 const COLUMNS: [&str; 30] = [
     "job",
@@ -272,15 +271,16 @@ pub(super) mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::engine::task::{CpuTime, Outcome};
     use crate::report::ServiceTimes;
     use crate::report::stats::{Spread, Totals};
+    use crate::sys::CpuTime;
+    use crate::task::Outcome;
 
     pub(crate) fn summary(job: &str) -> Summary {
         let ms = Duration::from_millis;
         let mut totals = Totals { cpu: Some(CpuTime::default()), ..Totals::default() };
         for status in [Status::Ok, Status::Ok, Status::Failed] {
-            totals.add(&Outcome::new(status, crate::engine::clock::Moment::from_nanos(0), ms(1)));
+            totals.add(&Outcome::new(status, crate::task::Moment::from_nanos(0), ms(1)));
         }
         let run = Spread {
             mean: ms(3),

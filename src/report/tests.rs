@@ -4,11 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use super::row::tests::{SETTINGS, record, unrun};
 use super::*;
-use crate::engine::cancel::{Cause, Level};
-use crate::engine::task::{Record, Status};
-use crate::job::Order;
+use crate::config::Order;
+use crate::report::write::row::tests::{SETTINGS, record, unrun};
+use crate::task::{Cause, Level, Record, Status};
 
 mod resume;
 
@@ -106,7 +105,7 @@ fn rows_come_in_input_order_and_the_partial_goes() {
     let fixture = Fixture::new();
     let report = fixture.start().unwrap();
     assert!(fixture.read("a.csv.partial").unwrap().starts_with("task,input,status"));
-    let (mut one, mut other) = (report.outbox(), report.outbox());
+    let (mut one, mut other) = (report.buffer(), report.buffer());
     other.put(record(2));
     one.put(unrun(3));
     one.put(record(1));
@@ -126,9 +125,9 @@ fn rows_come_in_input_order_and_the_partial_goes() {
 fn completion_order_is_that_of_the_records() {
     let fixture = Fixture { order: Order::Completion, ..Fixture::new() };
     let report = fixture.start().unwrap();
-    let mut outbox = report.outbox();
+    let mut buffer = report.buffer();
     for number in [3, 1, 2] {
-        outbox.put(record(number));
+        buffer.put(record(number));
     }
     report.finish(facts()).unwrap();
     assert_eq!(tasks(&fixture.read("a.csv").unwrap()), ["3", "1", "2"]);
@@ -139,7 +138,7 @@ fn a_row_is_in_the_partial_soon() {
     let fixture = Fixture::new();
     let report = fixture.start().unwrap();
     let put = Instant::now();
-    report.outbox().put(record(1)); // as if its loop were held from now on
+    report.buffer().put(record(1)); // as if its loop were held from now on
     wait_until(|| fixture.read("a.csv.partial").unwrap().contains("\n1,"));
     assert!(put.elapsed() >= Duration::from_millis(40), "rows are written one by one");
     wait_until(|| report.counts().get(Status::Ok) == 1);
@@ -151,12 +150,12 @@ fn many_rows_from_many_threads_are_all_there() {
     let report = fixture.start().unwrap();
     thread::scope(|scope| {
         for first in 1..=4 {
-            let mut outbox = report.outbox();
+            let mut buffer = report.buffer();
             scope.spawn(move || {
                 for number in (first..=40_000).step_by(4) {
-                    outbox.put(record(number));
-                    if outbox.is_full() {
-                        outbox.wait_for_room();
+                    buffer.put(record(number));
+                    if buffer.is_full() {
+                        buffer.wait_for_room();
                     }
                 }
             });
@@ -171,12 +170,12 @@ fn many_rows_from_many_threads_are_all_there() {
 async fn who_waits_for_room_gets_it() {
     let fixture = Fixture::new();
     let report = fixture.start().unwrap();
-    let mut outbox = report.outbox();
+    let mut buffer = report.buffer();
     let mut big = record(1);
     big.outcome.result = vec![b'x'; 2 << 20];
-    outbox.put(big);
-    outbox.room().await;
-    assert!(!outbox.is_full());
+    buffer.put(big);
+    buffer.room().await;
+    assert!(!buffer.is_full());
     let summary = report.finish(facts()).unwrap();
     assert_eq!(
         summary.warnings,
@@ -202,7 +201,7 @@ fn a_job_that_could_not_start_leaves_nothing() {
     drop(fixture.start().unwrap());
     assert_eq!(fixture.read("a.csv.partial"), None);
     let report = fixture.start().unwrap();
-    report.outbox().put(record(1));
+    report.buffer().put(record(1));
     drop(report);
     assert_eq!(tasks(&fixture.read("a.csv.partial").unwrap()), ["1"]);
 }
@@ -211,7 +210,7 @@ fn a_job_that_could_not_start_leaves_nothing() {
 fn a_folder_that_is_removed_meanwhile_costs_no_row() {
     let fixture = Fixture::new();
     let report = fixture.start().unwrap();
-    report.outbox().put(record(1));
+    report.buffer().put(record(1));
     wait_until(|| report.counts().ended() == 1);
     fs::remove_dir_all(fixture.results()).unwrap();
     report.finish(facts()).unwrap();
@@ -222,7 +221,7 @@ fn a_folder_that_is_removed_meanwhile_costs_no_row() {
 fn different_failures_are_kept_for_the_terminal() {
     let fixture = Fixture::new();
     let report = fixture.start().unwrap();
-    let mut outboxes = [report.outbox(), report.outbox()];
+    let mut outboxes = [report.buffer(), report.buffer()];
     for (number, error) in (1..).zip(["x", "x", "y", "x", "z", "w"]) {
         outboxes[number as usize % 2].put(failed(number, error));
     }
@@ -272,10 +271,10 @@ fn a_full_disk_drains_the_job_and_keeps_whole_rows() {
     };
     let fixture = Fixture::new();
     let report = fixture.start_in(disk.path().to_owned()).unwrap();
-    let mut outbox = report.outbox();
+    let mut buffer = report.buffer();
     for number in 1..=20_000 {
-        outbox.put(record(number));
-        outbox.wait_for_room();
+        buffer.put(record(number));
+        buffer.wait_for_room();
     }
     wait_until(|| fixture.cancel.level() == Level::Drain);
     assert!(matches!(fixture.cancel.cause(), Some(Cause::Report(_))));
@@ -298,11 +297,11 @@ fn a_disk_too_full_to_sort_on_keeps_every_row() {
     };
     let fixture = Fixture::new();
     let report = fixture.start_in(disk.path().to_owned()).unwrap();
-    let mut outbox = report.outbox();
-    outbox.put(record(2_000));
+    let mut buffer = report.buffer();
+    buffer.put(record(2_000));
     let partial = disk.path().join("a.csv.partial");
     wait_until(|| tasks(&fs::read_to_string(&partial).unwrap()).len() == 1); // the others come too late for the order
-    (1..2_000).for_each(|number| outbox.put(record(number)));
+    (1..2_000).for_each(|number| buffer.put(record(number)));
     let error = report.finish(facts()).unwrap_err();
     assert!(error.to_string().contains("the 2000 rows written so far are kept"), "{error}");
     let partial = fs::read_to_string(&partial).unwrap();

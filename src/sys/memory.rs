@@ -1,9 +1,8 @@
 //! This process's own memory, as proc(5) has it: its peak, and making it small.
 
 use std::ffi::c_void;
-use std::fs;
 use std::ops::Range;
-use std::ptr;
+use std::{fs, ptr};
 
 use rustix::mm::{Advice, madvise};
 

@@ -7,11 +7,10 @@ pub mod memory;
 mod signal;
 mod spawn;
 
-use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::ptr;
 use std::time::Duration;
+use std::{io, ptr};
 
 use rustix::process::Pid;
 use tokio::io::Interest;
@@ -20,7 +19,7 @@ use tokio::io::unix::AsyncFd;
 pub use signal::signal_name;
 pub use spawn::{Failure, PointerBuffer, Program, Spawner, Step};
 
-use crate::engine::task::CpuTime;
+use crate::sys::CpuTime;
 
 /// A set of blocked signals.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::Pid;
 
-use crate::host::tree::descendants;
+use crate::sys::descendants;
 
 /// What processes have used so far, together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

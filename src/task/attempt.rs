@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::cancel::{Cancel, Level};
-use crate::engine::clock::{self, Moment};
-use crate::engine::task::{Status, Task};
-use crate::job::Values;
+use crate::task::{Cancel, Level, Moment, Status, Task, Values, clock};
 
 /// Why an attempt must end before it has finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

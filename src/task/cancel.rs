@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::eviction::Evictions;
+use crate::engine::limits::eviction::Evictions;
 use crate::engine::services::ServiceFailure;
 
 /// How far the job has been stopped. A job is only ever stopped further.

@@ -78,7 +78,7 @@ impl Add<Duration> for Moment {
 }
 
 /// The clock stands still until [`resume`]. For the control thread, which alone pauses.
-pub(super) fn pause() {
+pub(crate) fn pause() {
     let start = monotonic();
     // Before the clock stands, so that whoever finds it standing finds the pause.
     pauses().push(Pause { start, end: u64::MAX });
@@ -86,7 +86,7 @@ pub(super) fn pause() {
 }
 
 /// The clock runs again.
-pub(super) fn resume() {
+pub(crate) fn resume() {
     let mut pauses = pauses();
     let Some(pause) = pauses.last_mut().filter(|pause| pause.end == u64::MAX) else { return };
     pause.end = monotonic();
@@ -105,7 +105,7 @@ fn nanos(clock: ClockId) -> u64 {
 
 /// A moment of `CLOCK_MONOTONIC`, a few milliseconds old, to be compared with others like it. Costs a quarter of the exact
 /// one.
-pub(super) fn roughly() -> u64 {
+pub(crate) fn roughly() -> u64 {
     nanos(ClockId::MonotonicCoarse)
 }
 

@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::engine::task::Status;
-use crate::report::Tally;
+use crate::task::{Status, Tally};
 
 /// How a job, or the whole run, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

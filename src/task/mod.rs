@@ -1,12 +1,31 @@
 //! What the engine passes around: tasks going in, outcomes and records coming out.
 
+mod attempt;
+pub mod cancel;
+pub mod clock;
+mod exit;
+mod fields;
+mod meter;
+pub mod payload;
+mod tally;
+mod values;
+
+pub use attempt::{Attempt, Stop};
+pub use cancel::{Cancel, Cause, Level};
+pub use clock::{Calendar, Moment};
+pub use exit::Exit;
+pub use fields::{Fields, Kind, Value};
+pub use meter::Meter;
+pub use payload::{NoPayload, Payload, PayloadKind};
+pub use tally::Tally;
+pub use values::Values;
+pub use crate::sys::CpuTime;
+
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::clock::Moment;
-use crate::engine::payload::{NoPayload, Payload, PayloadKind};
-use crate::job::Fields;
+use crate::task::{Fields, Moment, NoPayload, Payload, PayloadKind};
 
 /// One unit of work: an input of the job, numbered.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
-use crate::job::ByteSize;
+use crate::base::ByteSize;
 
 /// Up to so many bytes stay in memory.
 pub const IN_MEMORY: usize = 1 << 20;
@@ -154,7 +154,7 @@ impl fmt::Display for NoPayload {
                 "what it hands on is longer than `max_payload` of its stage, {limit}: set it higher"
             ),
             Self::Io(error) => {
-                write!(f, "failed to keep what it hands on: {}", crate::diagnostic::reason(error))
+                write!(f, "failed to keep what it hands on: {}", crate::base::diagnostic::reason(error))
             }
         }
     }

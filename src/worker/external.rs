@@ -6,7 +6,7 @@
 
 mod driver;
 mod process;
-mod seat;
+mod session;
 
 use std::cell::Cell;
 use std::io;
@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, RwLock};
 
-use crate::engine::cancel::Cancel;
-use crate::host::launcher::Launcher;
-use crate::report::Log;
+use crate::launcher::Launcher;
+use crate::task::Cancel;
+use crate::worker::log::Log;
 use crate::workload::worker::Spec;
 
 use process::{Process, Unready};
-pub use seat::Seat;
+pub use session::Session;
 
 /// Programs that end this often in a row before they are ready will not do better.
 const MAX_BARREN: u32 = 3;
@@ -64,7 +64,7 @@ impl Pool {
     ///
     /// # Errors
     /// If the program cannot be started; of the kind `InvalidInput` if it does not get ready.
-    pub async fn seat(&self, settings: &Settings, slot: usize) -> io::Result<Seat> {
+    pub async fn seat(&self, settings: &Settings, slot: usize) -> io::Result<Session> {
         let mut programs = self.programs.lock().await;
         let free = programs.iter().find(|program| program.take_seat());
         let program = if let Some(program) = free {
@@ -76,7 +76,7 @@ impl Pool {
             program
         };
         self.standing.update(|standing| standing - 1);
-        Ok(Seat { program })
+        Ok(Session { program })
     }
 }
 

@@ -4,10 +4,10 @@
 //! worker shares with the runner is looked at, so that a task that turns out long holds up neither the answers before
 //! it nor the tasks behind it, a timeout costs one task, and a worker's death costs no more than what it was running.
 
-mod flight;
+mod child;
+mod in_flight;
 mod interpreter;
-mod life;
-mod look;
+mod poll;
 mod process;
 mod settle;
 mod source;
@@ -19,19 +19,19 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::engine::attempt::{Attempt, Stop};
-use crate::engine::clock::Moment;
-use crate::engine::task::{Outcome, Task};
-use crate::host::launcher::Launcher;
-use crate::host::protocol::Work;
-use crate::job::{ByteSize, Column, Stage};
-use crate::workload::python::{self, Facts};
-use crate::workload::{Workload, http};
+use crate::base::ByteSize;
+use crate::job::Stage;
+use crate::launcher::Launcher;
+use crate::task::{Attempt, Moment, Outcome, Stop, Task};
+use crate::worker::private_protocol::Work;
+use crate::workload::columns::Column;
+use crate::workload::python::Facts;
+use crate::workload::{Workload, http, python};
 
-use flight::{Flight, Pace, Settle};
+use child::Program;
+use in_flight::{Flight, Pace, Settle};
 pub use interpreter::Interpreter;
 use interpreter::Member;
-use life::Program;
 use process::{Event, Process};
 use settle::crashed;
 use source::{Argument, Source};
@@ -246,9 +246,9 @@ impl Remote {
         let Some(life) = self.process.as_ref().map(|process| Rc::clone(&process.life)) else {
             return Ok(());
         };
-        life.inquest.enter();
+        life.death_report.enter();
         let Some((ended, why)) = self.attend(attempt, settle).await else {
-            life.inquest.leave();
+            life.death_report.leave();
             self.pace.grow();
             return Ok(());
         };

@@ -1,20 +1,13 @@
 //! Processes of the runner's own: the launcher, which starts every child and sees to it that none outlives the runner,
 //! and workers that do tasks for it; and the user's own worker programs.
 
-pub mod launch;
-pub mod launcher;
-pub mod lines;
-pub mod page;
+pub mod external;
+pub mod internal;
 mod pipes;
-mod ports;
-pub mod program;
-pub mod protocol;
-pub mod remote;
+pub mod private_protocol;
+pub mod public_protocol;
 pub mod serve;
-mod socket;
-mod tree;
-pub mod usage;
-mod wire;
+pub mod shared_page;
 
 /// Does what a process of our own is for, if that is what this one was started as, and does not come back then. To be
 /// called before anything else.

@@ -12,7 +12,7 @@
 //! An answer is the sequence number, how it ended (0 ok, 1 failed, 3 given up), processor time in user mode and in the
 //! kernel (null if not measured), the start on `CLOCK_MONOTONIC`, the time taken, the result and the error; all times
 //! are nanoseconds. A result that is not a string counts as its JSON text, null as empty. `[9,2]` says that nothing
-//! from 9 to the end of its line was run, since it was taken back (see [`super::page`]).
+//! from 9 to the end of its line was run, since it was taken back (see [`crate::worker::shared_page`]).
 //!
 //! A Python worker (`worker.py`) is greeted in its own way, its arguments are any JSON, and one with an event loop may
 //! be asked to give up what it runs: `{"cancel":7}`.
@@ -29,10 +29,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::engine::clock::Moment;
-use crate::engine::payload::PayloadKind;
-use crate::engine::task::{CpuTime, Outcome, Status};
-use crate::json::write_text;
+use crate::base::json::write_text;
+use crate::sys::CpuTime;
+use crate::task::{Moment, Outcome, PayloadKind, Status};
 use crate::workload::compute::Function;
 use crate::workload::http;
 use text::{Cursor, write_number};

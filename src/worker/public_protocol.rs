@@ -12,12 +12,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::engine::payload::PayloadKind;
-use crate::engine::task::CpuTime;
-use crate::host::protocol::{Text, unescape};
-use crate::job::Values;
-use crate::workload::arguments::Arguments;
-use crate::workload::command::{cause_and_tail, write_clean};
+use crate::base::text::write_clean;
+use crate::config::Arguments;
+use crate::sys::CpuTime;
+use crate::task::{PayloadKind, Values};
+use crate::worker::private_protocol::{Text, unescape};
+use crate::workload::command::cause_and_tail;
 
 /// The version of the protocol.
 const VERSION: u64 = 1;

@@ -1,5 +1,5 @@
 //! The worker process: runs the tasks that the runner sends over standard input, one after another, in a plain blocking
-//! loop. [`super::protocol`] has the lines, [`super::page`] the page that the runner watches meanwhile.
+//! loop. [`crate::worker::private_protocol`] has the lines, [`crate::worker::shared_page`] the page that the runner watches meanwhile.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use rustix::fd::AsFd;
 
-use crate::engine::attempt::Stop;
-use crate::engine::clock::Moment;
-use crate::engine::task::{Outcome, Status};
-use crate::host::page::WorkerPage;
-use crate::host::protocol::{self, Hello, Ready, VERSION, Work};
+use crate::task::{Moment, Outcome, Status, Stop};
+use crate::worker::private_protocol;
+use crate::worker::private_protocol::{Hello, Ready, VERSION, Work};
+use crate::worker::shared_page::WorkerPage;
 use crate::workload::{compute, http, sleep};
 
 /// The only argument of a worker process.

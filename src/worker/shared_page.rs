@@ -37,7 +37,7 @@ use std::sync::atomic::{AtomicU64, fence};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use crate::engine::clock::Moment;
+use crate::task::Moment;
 
 /// The worker's descriptor of the page.
 const WORKER_FD: i32 = 3;

@@ -6,9 +6,8 @@ use regex::bytes::Regex;
 use serde_json::Value;
 use toml::Spanned;
 
-use crate::job::planner::Planner;
-use crate::job::table::Table;
-use crate::report::is_column_of;
+use crate::config::{Planner, Table};
+use crate::csv::columns::is_column_of;
 use crate::workload::Workload;
 
 /// A report column that is taken from the output.
@@ -151,7 +150,7 @@ fn header_rule(
 }
 
 /// Reads `[columns]` of a job that does this `workload`, if that is known.
-pub(super) fn read(
+pub(in crate::workload) fn read(
     table: Option<Table<'_>>,
     plan: &Planner<'_>,
     workload: Option<&Workload>,
@@ -178,7 +177,7 @@ pub(super) fn read(
 }
 
 /// The name of a field's column, in a report of these `[[stages]]`.
-pub(super) fn report_name(field: &str, stages: &[String]) -> String {
+pub(in crate::workload) fn report_name(field: &str, stages: &[String]) -> String {
     if is_column_of(field, stages) { format!("input_{field}") } else { field.to_owned() }
 }
 

@@ -1,6 +1,5 @@
 //! What one task does. Every kind is named here; one file per kind owns its raw table, its spec and its worker.
 
-pub mod arguments;
 pub mod command;
 pub mod compute;
 pub mod http;
@@ -10,9 +9,8 @@ pub mod worker;
 
 use std::sync::Arc;
 
-use crate::engine::attempt::Attempt;
-use crate::engine::task::{Outcome, Task};
-use crate::job::{Planner, Table, Values};
+use crate::config::{Planner, Table};
+use crate::task::{Attempt, Outcome, Task, Values};
 
 /// The kinds, as job files call them.
 pub const KINDS: [&str; 6] = ["command", "compute", "http", "python", "sleep", "worker"];

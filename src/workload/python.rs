@@ -13,10 +13,10 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::job::{Planner, Table, Values};
-use crate::json::NotFinite;
+use crate::base::json::NotFinite;
+use crate::config::{Arguments, Planner, Table};
 use crate::model::{Model, cores};
-use crate::workload::arguments::Arguments;
+use crate::task::Values;
 use crate::workload::command::program::{Places, Unusable};
 
 /// Libraries that compute in threads of their own read how many from these.

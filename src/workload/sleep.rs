@@ -5,10 +5,8 @@
 
 use std::time::Duration;
 
-use crate::engine::attempt::{Attempt, Stop};
-use crate::engine::clock::{self, Moment};
-use crate::engine::task::{Outcome, Status, Task};
-use crate::job::{Planner, Table, Template, Values};
+use crate::config::{Planner, Table, Template};
+use crate::task::{Attempt, Moment, Outcome, Status, Stop, Task, Values, clock};
 use crate::workload::compute::Poll;
 
 /// How long to wait.
@@ -131,8 +129,8 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::cancel::{Cancel, Cause, Level};
-    use crate::job::{Fields, Scope};
+    use crate::config::template::parse::Scope;
+    use crate::task::{Cancel, Cause, Fields, Level};
 
     fn sleep(input: &str, timeout: Option<Duration>, cancel: &Cancel) -> Outcome {
         let task = Task::new(1, Fields::single(input));

@@ -6,10 +6,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::host::launcher::Strings;
-use crate::job::{Fields, Planner, Table, Template, Timeout, Values};
-use crate::json::NotFinite;
-use crate::workload::arguments::Arguments;
+use crate::base::Timeout;
+use crate::base::json::NotFinite;
+use crate::config::{Arguments, Planner, Table, Template};
+use crate::launcher::Strings;
+use crate::task::{Fields, Values};
 use crate::workload::command::program::Places;
 
 /// How long a program may take to say that it is ready, if the file does not say.

@@ -2,7 +2,7 @@
 
 use super::{EQUAL, Judge};
 use crate::compare::stats::{Estimate, Interval};
-use crate::compare::way::Way;
+use crate::compare::variant::Variant;
 use crate::model::Model;
 
 /// From this part of its time on a processor, work computes; below the other, it waits.
@@ -28,21 +28,21 @@ impl Judge<'_> {
             let than = self.model(fastest);
             let ratio = self.ratio(best, fastest).map(part).unwrap_or_default();
             let besides = match figures.way {
-                Way::AsWritten => "needs no change",
-                Way::Under(_) => "simpler",
+                Variant::AsWritten => "needs no change",
+                Variant::Under(_) => "simpler",
             };
             parts.push(format!("as fast as {than} ({ratio} of its time), and {besides}"));
         } else if picks.len() == 1 {
             parts.push("the only model to choose from".into());
-        } else if figures.way == Way::AsWritten {
+        } else if figures.way == Variant::AsWritten {
             parts.push("the fastest, and needs no change".into());
-        } else if figures.way == Way::Under(Model::ALL[0]) {
+        } else if figures.way == Variant::Under(Model::ALL[0]) {
             parts.push("the fastest, and the simplest".into());
         } else {
             parts.push("the fastest".into());
         }
         if let Some(speedup) =
-            figures.speedup.filter(|_| figures.way != Way::Under(Model::Sequential))
+            figures.speedup.filter(|_| figures.way != Variant::Under(Model::Sequential))
         {
             parts.push(format!("{} as fast as sequential", times(speedup)));
         }
@@ -109,8 +109,8 @@ impl Judge<'_> {
         if EQUAL.contains(span) && !is_simpler {
             let but = match self.figures[than].way {
                 way if way == figures.way => "more at once",
-                Way::AsWritten => "a change",
-                Way::Under(_) => "less simple",
+                Variant::AsWritten => "a change",
+                Variant::Under(_) => "less simple",
             };
             format!("as fast as {name}, but {but}")
         } else if span.touches(EQUAL) {

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::compare::figures::Figures;
 use crate::compare::run::Run;
-use crate::compare::subject::{Contender, Subject};
-use crate::report::comparison::Comparison;
-use crate::report::layout::is_formula;
-use crate::report::number::{seconds, thousandths};
+use crate::compare::contenders::{Contender, Subject};
+use crate::compare::tables::Comparison;
+use crate::csv::writer::is_formula;
+use crate::csv::number::{seconds, thousandths};
 use crate::report::publish::replace;
-use crate::report::stamp::utc;
+use crate::csv::timestamp::utc;
 
 /// The columns of `<job>.compare.csv`.
 const COLUMNS: [&str; 22] = [

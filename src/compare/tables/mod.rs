@@ -16,7 +16,7 @@ use crate::compare::figures::Figures;
 use crate::compare::stats::Estimate;
 use crate::compare::usl::{Fit, Peak, Trust};
 use crate::model::Model;
-use crate::report::progress::human_rate;
+use crate::report::terminal::progress::human_rate;
 use crate::report::terminal::{escaped, human_duration};
 
 /// What was measured of one job, and what follows from it.

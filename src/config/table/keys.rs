@@ -1,7 +1,7 @@
 //! Which keys there are, to say of an unknown one what it could be.
 
-use crate::diagnostic::nearest;
-use crate::job::runner_toml;
+use crate::base::diagnostic::nearest;
+use crate::config::runner_toml;
 
 /// Every key, by its table; `*` is any name. [`check`] keeps it complete.
 const HOMES: [(&str, &[&str]); 16] = [

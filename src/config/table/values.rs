@@ -3,11 +3,12 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Table, scalar};
-use crate::job::Kind;
-use crate::job::planner::Planner;
-use crate::job::template::{Template, ValueTemplate};
-use crate::json::{self, NotFinite};
+use crate::config::{Planner, Table, Template};
+use super::scalar;
+use crate::task::Kind;
+use crate::config::template::ValueTemplate;
+use crate::base::json;
+use crate::base::json::NotFinite;
 
 impl Table<'_> {
     /// An array of values of any type, with templates in their strings. `None` if there is none, or a mistake in it,
@@ -96,11 +97,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::diagnostic::Source;
-    use crate::job::document::Document;
-    use crate::job::planner::Absent;
-    use crate::job::{Fields, Values};
-    use crate::workload::arguments::Arguments;
+    use crate::base::diagnostic::Source;
+    use crate::config::{Absent, Arguments, Document};
+    use crate::task::{Fields, Values};
 
     /// The arguments of a table of this text, or what is wrong with it.
     fn read(text: &str, fields: &[&str], not_finite: NotFinite) -> Result<Arguments, String> {

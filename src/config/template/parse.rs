@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Operator, Part};
-use crate::diagnostic::nearest;
+use crate::base::diagnostic::nearest;
 
 /// What a template may refer to.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,9 +1,11 @@
 //! Values with templates inside: what a job file gives to a function. Rendered as JSON.
 
-use super::{Operator, Part, Template, Values};
-use crate::engine::payload::{Payload, View};
-use crate::job::fields::Kind;
-use crate::json::{self, NotFinite};
+use super::{Operator, Part};
+use crate::config::Template;
+use crate::task::{Kind, Payload, Values};
+use crate::task::payload::View;
+use crate::base::json;
+use crate::base::json::NotFinite;
 
 /// A number, a boolean, a template, or an array or table of such, at any depth.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::engine::task::Task;
+use crate::task::Task;
 
 /// Tells the host of a task, if it has one. A task without one is not limited.
 pub type HostOf = Box<dyn Fn(&Task) -> Option<String> + Send>;
@@ -111,7 +111,7 @@ impl fmt::Debug for Hosts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Fields;
+    use crate::task::Fields;
 
     fn hosts(limit: usize) -> Hosts {
         let host_of = |task: &Task| {

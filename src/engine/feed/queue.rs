@@ -6,10 +6,9 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use super::{Feed, Hosts, Source};
-use crate::engine::cancel::{Cancel, Level};
-use crate::engine::task::Task;
 use crate::job::Stage;
 use crate::model::Model;
+use crate::task::{Cancel, Level, Task};
 
 /// Finished tasks of the stage before, in the order in which they came.
 #[derive(Debug)]

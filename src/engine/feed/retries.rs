@@ -3,8 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use crate::engine::clock::Moment;
-use crate::engine::task::Task;
+use crate::task::{Moment, Task};
 
 /// Tasks that wait for their next attempt.
 #[derive(Debug, Default)]
@@ -71,7 +70,7 @@ impl Eq for Waiting {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Fields;
+    use crate::task::Fields;
 
     #[test]
     fn the_first_that_is_due_comes_first() {

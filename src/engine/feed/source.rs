@@ -7,10 +7,9 @@ use std::sync::Arc;
 use async_channel::{Receiver, TryRecvError};
 
 use super::queue::Queue;
-use crate::engine::clock::Moment;
-use crate::engine::task::Task;
-use crate::job::{Fields, InputError, InputReader, Inputs};
+use crate::job::{InputError, InputReader, Inputs};
 use crate::report::Kept;
+use crate::task::{Fields, Moment, Task};
 
 /// An input and its number, from 1 in input order.
 pub(super) type Numbered = Result<(u64, Fields), InputError>;

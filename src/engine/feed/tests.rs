@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::job::Fields;
-use crate::job::Overrides;
+use crate::config::Overrides;
+use crate::task::Fields;
 
 const SLOTS: usize = 2;
 const ROOM: u64 = (WAITING_PER_SLOT * SLOTS) as u64;
@@ -34,18 +34,18 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Takes one task, if there is one now.
-fn take(hand: &mut Hand) -> Option<Task> {
+fn take(handle: &mut FeedHandle) -> Option<Task> {
     let mut batch = VecDeque::new();
-    let feed = Arc::clone(&hand.feed);
-    match feed.try_take(&mut hand.held, 1, &mut batch) {
+    let feed = Arc::clone(&handle.feed);
+    match feed.try_take(&mut handle.held, 1, &mut batch) {
         Taken::Some => batch.pop_front(),
         Taken::Wait | Taken::Over => None,
     }
 }
 
-async fn take_waiting(hand: &mut Hand) -> Option<u64> {
+async fn take_waiting(handle: &mut FeedHandle) -> Option<u64> {
     let mut batch = VecDeque::new();
-    hand.take(1, &mut batch).await.then(|| batch.pop_front().unwrap().number)
+    handle.take(1, &mut batch).await.then(|| batch.pop_front().unwrap().number)
 }
 
 fn soon(millis: u64) -> Moment {
@@ -55,41 +55,41 @@ fn soon(millis: u64) -> Moment {
 #[test]
 fn a_retry_comes_when_it_is_due_and_holds_no_slot() {
     let feed = feed("repeat = 3", None);
-    let mut hand = feed.hand(Patience::None);
-    let first = take(&mut hand).unwrap();
+    let mut handle = feed.handle(Patience::None);
+    let first = take(&mut handle).unwrap();
     let due = soon(60);
-    hand.retry(first, due);
-    assert_eq!(block_on(take_waiting(&mut hand)), Some(2));
-    assert_eq!(block_on(take_waiting(&mut hand)), Some(3));
-    assert_eq!(block_on(take_waiting(&mut hand)), Some(1));
+    handle.retry(first, due);
+    assert_eq!(block_on(take_waiting(&mut handle)), Some(2));
+    assert_eq!(block_on(take_waiting(&mut handle)), Some(3));
+    assert_eq!(block_on(take_waiting(&mut handle)), Some(1));
     assert!(Moment::now() >= due);
-    assert_eq!(block_on(take_waiting(&mut hand)), None);
+    assert_eq!(block_on(take_waiting(&mut handle)), None);
 }
 
 #[test]
 fn retries_come_in_the_order_in_which_they_are_due() {
     let feed = feed("repeat = 4", None);
-    let mut hand = feed.hand(Patience::None);
+    let mut handle = feed.handle(Patience::None);
     for millis in [90, 60, 30, 0] {
-        let task = take(&mut hand).unwrap();
-        hand.retry(task, soon(millis));
+        let task = take(&mut handle).unwrap();
+        handle.retry(task, soon(millis));
     }
-    let order: Vec<_> = (0..4).map(|_| block_on(take_waiting(&mut hand)).unwrap()).collect();
+    let order: Vec<_> = (0..4).map(|_| block_on(take_waiting(&mut handle)).unwrap()).collect();
     assert_eq!(order, [4, 3, 2, 1]);
 }
 
 #[test]
 fn too_many_waiting_retries_hold_new_inputs_back() {
     let feed = feed("repeat = 1000", None);
-    let mut hand = feed.hand(Patience::None);
+    let mut handle = feed.handle(Patience::None);
     for number in 1..=ROOM {
-        let task = take(&mut hand).unwrap();
+        let task = take(&mut handle).unwrap();
         assert_eq!(task.number, number);
-        hand.retry(task, if number == 7 { soon(50) } else { soon(3_600_000) });
+        handle.retry(task, if number == 7 { soon(50) } else { soon(3_600_000) });
     }
-    assert!(take(&mut hand).is_none(), "no new input");
-    assert_eq!(block_on(take_waiting(&mut hand)), Some(7), "but what is due");
-    assert_eq!(take(&mut hand).unwrap().number, ROOM + 1);
+    assert!(take(&mut handle).is_none(), "no new input");
+    assert_eq!(block_on(take_waiting(&mut handle)), Some(7), "but what is due");
+    assert_eq!(take(&mut handle).unwrap().number, ROOM + 1);
 }
 
 #[test]
@@ -98,19 +98,19 @@ fn new_inputs_from_a_pipe_are_held_back_too_and_come_afterwards() {
     for number in 1..=100 {
         sender.send_blocking(Ok((number, Fields::single("x")))).unwrap();
     }
-    let mut hand = feed.hand(Patience::None);
+    let mut handle = feed.handle(Patience::None);
     for _ in 0..ROOM {
-        let task = take(&mut hand).unwrap();
-        hand.retry(task, soon(50));
+        let task = take(&mut handle).unwrap();
+        handle.retry(task, soon(50));
     }
     block_on(async {
-        let mut other = feed.hand(Patience::None);
-        let (one, two) = tokio::join!(take_waiting(&mut hand), take_waiting(&mut other));
+        let mut other = feed.handle(Patience::None);
+        let (one, two) = tokio::join!(take_waiting(&mut handle), take_waiting(&mut other));
         let mut seen = vec![one.unwrap(), two.unwrap()];
         assert!(seen.iter().all(|&number| number <= ROOM), "retries come first: {seen:?}");
         sender.close();
         loop {
-            let taken = tokio::join!(take_waiting(&mut hand), take_waiting(&mut other));
+            let taken = tokio::join!(take_waiting(&mut handle), take_waiting(&mut other));
             seen.extend(taken.0.into_iter().chain(taken.1));
             if taken == (None, None) {
                 break;
@@ -124,7 +124,7 @@ fn new_inputs_from_a_pipe_are_held_back_too_and_come_afterwards() {
 #[test]
 fn many_waiting_slots_share_many_retries() {
     let feed = feed("repeat = 30", None);
-    let mut first = feed.hand(Patience::None);
+    let mut first = feed.handle(Patience::None);
     for _ in 0..30 {
         let task = take(&mut first).unwrap();
         first.retry(task, soon(fastrand::u64(1..60)));
@@ -133,10 +133,10 @@ fn many_waiting_slots_share_many_retries() {
         .map(|_| {
             let feed = Arc::clone(&feed);
             std::thread::spawn(move || {
-                let mut hand = feed.hand(Patience::None);
+                let mut handle = feed.handle(Patience::None);
                 block_on(async {
                     let mut taken = 0;
-                    while take_waiting(&mut hand).await.is_some() {
+                    while take_waiting(&mut handle).await.is_some() {
                         taken += 1;
                     }
                     taken
@@ -151,14 +151,14 @@ fn many_waiting_slots_share_many_retries() {
 #[test]
 fn a_wait_for_a_retry_ends_with_the_job() {
     let feed = feed("repeat = 2", None);
-    let mut hand = feed.hand(Patience::None);
-    let task = take(&mut hand).unwrap();
-    hand.retry(task, soon(3_600_000));
-    assert_eq!(take(&mut hand).unwrap().number, 2);
+    let mut handle = feed.handle(Patience::None);
+    let task = take(&mut handle).unwrap();
+    handle.retry(task, soon(3_600_000));
+    assert_eq!(take(&mut handle).unwrap().number, 2);
     let stop = async { feed.cancel.raise(Level::Drain, Cause::Signal(2)) };
-    let taken = block_on(async { tokio::join!(take_waiting(&mut hand), stop).0 });
+    let taken = block_on(async { tokio::join!(take_waiting(&mut handle), stop).0 });
     assert_eq!(taken, None);
-    drop(hand);
+    drop(handle);
     assert_eq!(feed.next_unrun().unwrap().number, 1);
     assert!(feed.next_unrun().is_none());
 }
@@ -168,7 +168,7 @@ fn a_busy_host_holds_back_only_its_own_tasks() {
     let host_of = |task: &Task| Some(String::from_utf8_lossy(task.fields.get(0)).into_owned());
     let hosts = Hosts::new(1, Box::new(host_of));
     let feed = feed("values = [\"slow\", \"slow\", \"slow\", \"fast\", \"fast\"]", Some(hosts));
-    let (mut one, mut two) = (feed.hand(Patience::None), feed.hand(Patience::None));
+    let (mut one, mut two) = (feed.handle(Patience::None), feed.handle(Patience::None));
     assert_eq!(take(&mut one).unwrap().number, 1);
     assert_eq!(take(&mut two).unwrap().number, 4);
     assert_eq!(take(&mut two).unwrap().number, 5, "the second slow one waits");
@@ -185,7 +185,7 @@ fn a_busy_host_holds_back_only_its_own_tasks() {
 fn parked_tasks_are_bounded_and_none_is_lost() {
     let host_of = |_: &Task| Some("slow".to_owned());
     let feed = feed("repeat = 1000", Some(Hosts::new(1, Box::new(host_of))));
-    let (mut one, mut two) = (feed.hand(Patience::None), feed.hand(Patience::None));
+    let (mut one, mut two) = (feed.handle(Patience::None), feed.handle(Patience::None));
     assert_eq!(take(&mut one).unwrap().number, 1);
     assert!(take(&mut two).is_none());
     assert_eq!(feed.lock().hosts.as_ref().unwrap().parked() as u64, ROOM);
@@ -207,8 +207,8 @@ fn offered(feed: &Feed, numbers: std::ops::RangeInclusive<u64>) -> (Vec<u64>, Ve
 fn a_queue_is_never_longer_than_twice_its_consumers() {
     let feed = Arc::new(Feed::between(SLOTS, None, Arc::default()));
     assert_eq!(offered(&feed, 1..=6), (vec![1, 2, 3, 4], vec![5, 6]));
-    let mut hand = feed.hand(Patience::None);
-    assert_eq!(take(&mut hand).unwrap().number, 1);
+    let mut handle = feed.handle(Patience::None);
+    assert_eq!(take(&mut handle).unwrap().number, 1);
     assert_eq!(offered(&feed, 5..=6), (vec![5], vec![6]));
 }
 
@@ -229,8 +229,8 @@ fn a_producer_waits_for_room_and_a_consumer_for_tasks() {
         .map(|_| {
             let feed = Arc::clone(&feed);
             std::thread::spawn(move || {
-                let (mut hand, mut taken) = (feed.hand(Patience::None), Vec::new());
-                while let Some(number) = block_on(take_waiting(&mut hand)) {
+                let (mut handle, mut taken) = (feed.handle(Patience::None), Vec::new());
+                while let Some(number) = block_on(take_waiting(&mut handle)) {
                     taken.push(number);
                 }
                 taken
@@ -255,8 +255,8 @@ fn what_stands_between_stages_when_a_job_drains_does_not_run() {
     block_on(async {
         tokio::join!(feed.put(Task::new(5, Fields::single("x")), Patience::None), stop)
     });
-    let mut hand = feed.hand(Patience::None);
-    assert!(take(&mut hand).is_none());
+    let mut handle = feed.handle(Patience::None);
+    assert!(take(&mut handle).is_none());
     let mut unrun: Vec<_> =
         std::iter::from_fn(|| feed.next_unrun()).map(|task| task.number).collect();
     unrun.sort_unstable();

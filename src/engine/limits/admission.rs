@@ -3,17 +3,16 @@
 
 use std::sync::Arc;
 
-use crate::engine::cancel::Cancel;
-use crate::engine::group::{Group, Place};
-use crate::engine::headroom::Headroom;
-use crate::engine::limiter::Limiter;
-use crate::job::Pace;
+use crate::task::Cancel;
+use crate::job::{Group, GroupPermit, Pace};
+use crate::engine::limits::free_memory::FreeMemory;
+use crate::engine::limits::rate::RateLimiter;
 
 /// What every attempt of a job waits for; for most jobs, nothing.
 #[derive(Debug)]
 pub struct Admission {
-    limiter: Option<Limiter>,
-    headroom: Option<Arc<Headroom>>,
+    limiter: Option<RateLimiter>,
+    free_memory: Option<Arc<FreeMemory>>,
     group: Option<Group>,
 }
 
@@ -23,20 +22,20 @@ pub struct Admitted(#[expect(dead_code, reason = "it is held, not looked at")] O
 
 impl Admission {
     /// For a job that starts now.
-    pub fn new(pace: Option<Pace>, headroom: Option<Arc<Headroom>>, group: Option<Group>) -> Self {
-        Self { limiter: pace.map(Limiter::new), headroom, group }
+    pub fn new(pace: Option<Pace>, free_memory: Option<Arc<FreeMemory>>, group: Option<Group>) -> Self {
+        Self { limiter: pace.map(RateLimiter::new), free_memory, group }
     }
 
     /// Whether every attempt may start at once, so that a worker may be given several tasks.
     pub fn is_open(&self) -> bool {
-        self.limiter.is_none() && self.headroom.is_none() && self.group.is_none()
+        self.limiter.is_none() && self.free_memory.is_none() && self.group.is_none()
     }
 
     /// Waits until one attempt may start. `None`: the job is being stopped, and nothing starts any more.
     pub async fn admit(&self, cancel: &Cancel) -> Option<Admitted> {
         loop {
-            if let Some(headroom) = &self.headroom
-                && !headroom.enter(cancel).await
+            if let Some(free_memory) = &self.free_memory
+                && !free_memory.enter(cancel).await
             {
                 return None;
             }
@@ -51,7 +50,7 @@ impl Admission {
                 return None;
             }
             // All that may have been long in coming, and memory short by now: then it is lost.
-            if !self.headroom.as_ref().is_some_and(|headroom| headroom.is_short()) {
+            if !self.free_memory.as_ref().is_some_and(|free_memory| free_memory.is_short()) {
                 return Some(Admitted(place));
             }
         }

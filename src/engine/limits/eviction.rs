@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::engine::clock;
+use crate::task::clock;
 
 /// What runs in which slot since when, and which of it must make room.
 #[derive(Debug)]

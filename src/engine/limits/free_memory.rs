@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::engine::cancel::Cancel;
-use crate::job::ByteSize;
+use crate::task::Cancel;
+use crate::base::ByteSize;
 
 /// For tests: a file to read instead of `/proc/meminfo`. Control groups are left out then.
 const MEMINFO_VARIABLE: &str = "RUNNER_MEMINFO";
 
 /// Who waits for memory, and whether there is enough.
 #[derive(Debug)]
-pub struct Headroom {
+pub struct FreeMemory {
     least: u64,
     source: Source,
     /// The last look found too little.
@@ -39,7 +39,7 @@ pub enum Found {
     Critical(u64),
 }
 
-impl Headroom {
+impl FreeMemory {
     /// Looks for the first time, so that nothing starts before that.
     pub fn new(least: ByteSize) -> Self {
         let source = match std::env::var_os(MEMINFO_VARIABLE) {
@@ -50,7 +50,7 @@ impl Headroom {
     }
 
     fn with_source(least: ByteSize, source: Source) -> Self {
-        let headroom = Self {
+        let free_memory = Self {
             least: least.bytes(),
             source,
             short: AtomicBool::new(false),
@@ -58,8 +58,8 @@ impl Headroom {
             queue: AtomicUsize::new(0),
             turn: Notify::new(),
         };
-        headroom.look();
-        headroom
+        free_memory.look();
+        free_memory
     }
 
     /// The least that has to be available.
@@ -210,16 +210,16 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::cancel::{Cause, Level};
+    use crate::task::{Cause, Level};
 
     fn available(folder: &Path, mebibytes: u64) {
         let text = format!("MemTotal: 99999999 kB\nMemAvailable:   {} kB\n", mebibytes << 10);
         fs::write(folder.join("meminfo"), text).unwrap();
     }
 
-    fn headroom(folder: &Path) -> Headroom {
+    fn free_memory(folder: &Path) -> FreeMemory {
         let source = Source { meminfo: folder.join("meminfo"), groups: Vec::new() };
-        Headroom::with_source(ByteSize::new(100 << 20), source)
+        FreeMemory::with_source(ByteSize::new(100 << 20), source)
     }
 
     #[test]
@@ -248,34 +248,34 @@ mod tests {
     fn starts_queue_while_memory_is_short() {
         let folder = tempfile::tempdir().unwrap();
         available(folder.path(), 60);
-        let headroom = headroom(folder.path());
+        let free_memory = free_memory(folder.path());
         let cancel = Cancel::default();
-        assert!(headroom.is_short());
+        assert!(free_memory.is_short());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let two = async { tokio::join!(headroom.enter(&cancel), headroom.enter(&cancel)) };
+            let two = async { tokio::join!(free_memory.enter(&cancel), free_memory.enter(&cancel)) };
             let looks = async {
                 tokio::task::yield_now().await;
-                assert_eq!(headroom.look(), Found::Short(60 << 20));
-                assert_eq!(headroom.queue.load(Ordering::SeqCst), 2);
+                assert_eq!(free_memory.look(), Found::Short(60 << 20));
+                assert_eq!(free_memory.queue.load(Ordering::SeqCst), 2);
                 available(folder.path(), 40);
-                assert_eq!(headroom.look(), Found::Critical(40 << 20));
+                assert_eq!(free_memory.look(), Found::Critical(40 << 20));
                 available(folder.path(), 200);
                 for left in [1, 0] {
-                    assert_eq!(headroom.look(), Found::Enough);
+                    assert_eq!(free_memory.look(), Found::Enough);
                     for _ in 0..2 {
                         tokio::task::yield_now().await; // `join!` may poll this one first
                     }
-                    assert_eq!(headroom.queue.load(Ordering::SeqCst), left);
+                    assert_eq!(free_memory.queue.load(Ordering::SeqCst), left);
                 }
             };
             assert_eq!(tokio::join!(two, looks).0, (true, true));
-            headroom.look();
-            assert!(headroom.enter(&cancel).await);
+            free_memory.look();
+            assert!(free_memory.enter(&cancel).await);
             available(folder.path(), 60);
-            headroom.look();
+            free_memory.look();
             cancel.raise(Level::Drain, Cause::Signal(2));
-            assert!(!headroom.enter(&cancel).await);
+            assert!(!free_memory.enter(&cancel).await);
         });
     }
 }

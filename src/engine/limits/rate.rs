@@ -11,8 +11,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::engine::cancel::Cancel;
-use crate::engine::clock::{self, Moment};
+use crate::task::{Cancel, Moment, clock};
 use crate::job::Pace;
 
 /// How much slower than asked for, so that starts can be 50 ms late: 0.5 % of the ten seconds.
@@ -30,7 +29,7 @@ const LEAST_LAG: Duration = Duration::from_millis(4);
 
 /// Shared by all slots of a job.
 #[derive(Debug)]
-pub struct Limiter {
+pub struct RateLimiter {
     /// Times count from here, in nanoseconds.
     origin: Moment,
     /// The nominal time of the next start.
@@ -48,7 +47,7 @@ struct Reserved {
     start: u64,
 }
 
-impl Limiter {
+impl RateLimiter {
     /// The first start may be now.
     pub fn new(pace: Pace) -> Self {
         let interval = pace.rate.interval();
@@ -107,13 +106,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::job::Rate;
+    use crate::config::Rate;
 
     const SECOND: u64 = 1_000_000_000;
     const MILLI: u64 = 1_000_000;
 
-    fn limiter(rate: Rate, burst: u32) -> Limiter {
-        Limiter::new(Pace { rate, burst })
+    fn limiter(rate: Rate, burst: u32) -> RateLimiter {
+        RateLimiter::new(Pace { rate, burst })
     }
 
     /// What a slot of the simulation does next.
@@ -127,7 +126,7 @@ mod tests {
     /// The starts of `slots` slots within `seconds` on a clock of their own. `work` is how long an attempt takes, `late`
     /// how much later than asked for a slot wakes up; both in nanoseconds.
     fn simulate(
-        limiter: &Limiter,
+        limiter: &RateLimiter,
         slots: usize,
         seconds: u64,
         mut work: impl FnMut() -> u64,
@@ -230,9 +229,9 @@ mod tests {
 
     #[test]
     fn a_wait_for_a_start_ends_with_the_job() {
-        use crate::engine::cancel::{Cause, Level};
+        use crate::task::{Cause, Level};
         let cancel = Cancel::default();
-        let limiter = Limiter::new(Pace { rate: "1/h".parse().unwrap(), burst: 1 });
+        let limiter = RateLimiter::new(Pace { rate: "1/h".parse().unwrap(), burst: 1 });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         assert!(runtime.block_on(limiter.acquire(&cancel)));
         let waiting = async {

@@ -6,28 +6,26 @@ use std::time::Duration;
 
 use indicatif::HumanBytes;
 
-use crate::engine::cancel::{Cancel, Cause, Level};
-use crate::engine::clock::Moment;
-use crate::engine::eviction::Evictions;
-use crate::engine::headroom::{Found, Headroom};
-use crate::engine::task::Status;
-use crate::job::{Running, StopAfter};
-use crate::report::progress::Progress;
+use crate::task::{Cancel, Cause, Level, Moment, Status};
+use crate::engine::limits::eviction::Evictions;
+use crate::engine::limits::free_memory::{Found, FreeMemory};
+use crate::config::{Running, StopAfter};
+use crate::report::terminal::progress::Progress;
 
 /// Watches over one job. To be asked about ten times a second.
 #[derive(Debug)]
-pub struct Guard {
+pub struct Watchdog {
     deadline: Option<(Moment, Duration)>,
-    headroom: Option<Arc<Headroom>>,
+    free_memory: Option<Arc<FreeMemory>>,
     said_short: bool,
     said_failures: bool,
 }
 
-impl Guard {
+impl Watchdog {
     /// For a job that started at `start`.
-    pub fn new(start: Moment, deadline: Option<Duration>, headroom: Option<Arc<Headroom>>) -> Self {
+    pub fn new(start: Moment, deadline: Option<Duration>, free_memory: Option<Arc<FreeMemory>>) -> Self {
         let deadline = deadline.map(|deadline| (start + deadline, deadline));
-        Self { deadline, headroom, said_short: false, said_failures: false }
+        Self { deadline, free_memory, said_short: false, said_failures: false }
     }
 
     /// Looks after everything, and says what it has done.
@@ -60,8 +58,8 @@ impl Guard {
     }
 
     fn keep_headroom(&mut self, cancel: &Cancel, progress: &Progress) {
-        let Some(headroom) = &self.headroom else { return };
-        let found = headroom.look();
+        let Some(free_memory) = &self.free_memory else { return };
+        let found = free_memory.look();
         if let Found::Short(bytes) | Found::Critical(bytes) = found
             && !self.said_short
         {
@@ -69,7 +67,7 @@ impl Guard {
             progress.println(&format!(
                 "waiting for memory: {} are available, limits.min_free_memory is {}",
                 HumanBytes(bytes),
-                headroom.least()
+                free_memory.least()
             ));
         }
         if let Found::Critical(bytes) = found

@@ -3,8 +3,8 @@
 use std::{fmt, io};
 
 use crate::engine::services::ServiceFailure;
-use crate::exit::Exit;
 use crate::report::{ReportError, Summary};
+use crate::task::Exit;
 
 /// Why a job did not end as it should. A bad input and a dead worker leave a report all the same.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use crate::host::launcher::Launcher;
+use crate::launcher::Launcher;
 
 /// The launcher of this process, started when it is first needed and shared by all jobs.
 #[derive(Clone, Default)]

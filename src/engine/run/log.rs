@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::report::{Log, Report};
+use crate::report::Report;
+use crate::worker::log::Log;
 
 /// The log of a job, opened when the first worker is started that may write to it.
 #[derive(Debug, Default)]

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::engine::place;
 use crate::engine::run::RunError;
+use crate::engine::slot_worker;
 use crate::job::{Job, Stage};
 
 /// For the report, the loops and the runtime of a job.

@@ -11,15 +11,14 @@ use std::time::Duration;
 use rustix::process::Pid;
 use tokio::sync::Notify;
 
-use crate::engine::clock::Moment;
-use crate::engine::headroom;
-use crate::engine::place::Placed;
+use crate::engine::limits::free_memory;
 use crate::engine::run::Run;
-use crate::engine::task::{Outcome, Status};
-use crate::host::usage::{self, Usage};
-use crate::model::cores;
+use crate::engine::slot_worker::SlotWorker;
 use crate::model::pilot::{Decision, Evidence, Look, Plan, Work};
-use crate::workload::Nature;
+use crate::model::{Nature, cores};
+use crate::sys::usage;
+use crate::sys::usage::Usage;
+use crate::task::{Moment, Outcome, Status};
 use crate::workload::python::Facts;
 
 /// How often it is looked at: at first often, since a job may be over soon.
@@ -124,7 +123,7 @@ impl Pilot {
     }
 
     /// The worker of a slot is there, after `startup`.
-    pub fn ready(&self, worker: &Placed, mut startup: Duration) {
+    pub fn ready(&self, worker: &SlotWorker, mut startup: Duration) {
         let mut tally = self.lock();
         if let Some(interpreter) = worker.interpreter() {
             tally.facts = interpreter.facts().cloned();
@@ -212,7 +211,8 @@ impl Pilot {
         let (look, resident) = self.look(run, work, &mut tally).unzip();
         // What has ended tells its peak; a look, only what is there so far.
         let bytes = tally.peak_rss.max(resident.unwrap_or(0)).max(1);
-        let room = headroom::available().map(|free| self.slots + (free / MEMORY / bytes) as usize);
+        let room =
+            free_memory::available().map(|free| self.slots + (free / MEMORY / bytes) as usize);
         let ended = tally.ended.max(run.report.counts().ended());
         Evidence {
             work,

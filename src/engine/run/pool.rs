@@ -1,23 +1,22 @@
 //! The loops of a job: each stage has its own, and all stages run at once.
 
-use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
-use std::thread;
+use std::{io, thread};
 
 use tokio::runtime;
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::engine::cancel::{Cause, Level};
-use crate::engine::place::{Role, Shared};
 use crate::engine::run::pilot::Pilot;
 use crate::engine::run::{Run, RunError};
 use crate::engine::slot;
-use crate::model::{self, Model};
-use crate::workload::Nature;
+use crate::engine::slot_worker::{Role, Shared};
+use crate::model;
+use crate::model::{Model, Nature};
+use crate::task::{Cause, Level};
 
 /// Runs every stage in loops of its own, and returns when all have ended. The first one has this thread.
 pub(super) fn run_stages(run: &Arc<Run>) -> Result<(), RunError> {

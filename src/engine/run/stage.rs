@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::engine::admission::Admission;
 use crate::engine::feed::{Feed, Hosts};
-use crate::engine::meter::Meter;
+use crate::engine::limits::admission::Admission;
 use crate::engine::run::pilot::Pilot;
 use crate::engine::run::{Watch, open_files};
-use crate::engine::task::Task;
-use crate::job::{Job, Stage, Values};
+use crate::job::{Job, Stage};
 use crate::model::{Model, cores, pilot};
+use crate::task::{Meter, Task, Values};
 
 /// A stage while it runs.
 pub struct StageRun {

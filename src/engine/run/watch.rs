@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::engine::clock::Moment;
+use crate::task::Moment;
 
 /// What is observed of a stage besides records.
 pub struct Watch {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use regex::bytes::Regex;
 
-use crate::diagnostic::reason;
+use crate::base::diagnostic::reason;
 
 /// How much of a line is kept while it is waited for its end.
 const MAX_LINE: usize = 64 << 10;

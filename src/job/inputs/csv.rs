@@ -6,10 +6,10 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
 use ::csv::{ByteRecord, Position, Reader, ReaderBuilder};
 
-use crate::job::Fields;
+use crate::csv::reader::ReportReader;
 use crate::job::inputs::InputError;
 use crate::job::inputs::records::{Bytes, InputFile, Records};
-use crate::report::Reading;
+use crate::task::Fields;
 
 /// A row that is longer is taken for one whose quote was left open, before it fills the memory.
 const LONGEST_ROW: usize = 64 << 20;
@@ -21,7 +21,7 @@ pub(super) struct Rows<R> {
     header: Vec<String>,
     record: ByteRecord,
     /// If it is a report.
-    reading: Option<Reading>,
+    reading: Option<ReportReader>,
 }
 
 impl<R: Bytes> Rows<R> {
@@ -31,16 +31,24 @@ impl<R: Bytes> Rows<R> {
     }
 
     /// Likewise, if `file` is a report that is to be read like this.
-    pub fn of_report(file: InputFile, reader: R, reading: Reading) -> Result<Self, InputError> {
+    pub fn of_report(
+        file: InputFile,
+        reader: R,
+        reading: ReportReader,
+    ) -> Result<Self, InputError> {
         Self::read_as(file, reader, Some(reading))
     }
 
-    fn read_as(file: InputFile, reader: R, reading: Option<Reading>) -> Result<Self, InputError> {
+    fn read_as(
+        file: InputFile,
+        reader: R,
+        reading: Option<ReportReader>,
+    ) -> Result<Self, InputError> {
         // Lengths are compared here, so that the message can say where in the file the row is.
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
-            .delimiter(reading.as_ref().map_or(b',', Reading::delimiter))
+            .delimiter(reading.as_ref().map_or(b',', ReportReader::delimiter))
             .buffer_capacity(1 << 16)
             .from_reader(Tail::new(reader));
         let mut record = ByteRecord::new();

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use crate::diagnostic::nearest;
-use crate::job::Fields;
+use crate::base::diagnostic::nearest;
+use crate::task::Fields;
 
 /// Conditions that all have to hold.
 #[derive(Clone, Debug, PartialEq)]

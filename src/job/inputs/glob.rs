@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use globset::{GlobBuilder, GlobMatcher};
 use walkdir::{DirEntry, WalkDir};
 
-use crate::diagnostic::reason;
-use crate::job::Fields;
+use crate::base::diagnostic::reason;
 use crate::job::inputs::InputError;
+use crate::task::Fields;
 
 /// A pattern, relative to a folder.
 #[derive(Clone, Debug)]

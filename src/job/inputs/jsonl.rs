@@ -7,10 +7,9 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::job::Fields;
-use crate::job::fields::{Kind, Value};
 use crate::job::inputs::InputError;
 use crate::job::inputs::records::{Bytes, InputFile, Records};
+use crate::task::{Fields, Kind, Value};
 
 /// The objects of a JSON Lines file.
 pub(super) struct Objects<R> {

@@ -2,9 +2,9 @@
 
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 
-use crate::job::Fields;
 use crate::job::inputs::InputError;
 use crate::job::inputs::records::{Bytes, InputFile, Records};
+use crate::task::Fields;
 
 /// What ends a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

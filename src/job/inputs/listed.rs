@@ -5,11 +5,10 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use crate::diagnostic::nearest;
-use crate::job::Fields;
-use crate::job::document::Document;
-use crate::job::fields::Value;
-use crate::job::table::{self, Table, described};
+use crate::base::diagnostic::nearest;
+use crate::config::table::described;
+use crate::config::{Document, Table, table};
+use crate::task::{Fields, Value};
 
 /// The names of some lists, and each with its place and its values.
 type Lists = (Vec<String>, Vec<Spanned<Vec<Value>>>);
@@ -181,7 +180,7 @@ fn collect<T, I: Iterator<Item = Option<T>>>(items: I) -> Option<Vec<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::fields::Kind;
+    use crate::task::Kind;
 
     #[test]
     fn the_last_list_is_the_fastest() {

@@ -29,8 +29,8 @@ use select::{Select, Shuffled};
 pub(super) use plan::{Around, read};
 pub use reported::Reported;
 
-use crate::job::Fields;
-use crate::report::Reading;
+use crate::csv::reader::ReportReader;
+use crate::task::Fields;
 
 /// The inputs of a job, planned.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ enum Format {
     /// With the keys of the first object, likewise.
     Jsonl(Vec<String>),
     /// The report of a job that this one needs.
-    Report(Reading),
+    Report(ReportReader),
 }
 
 /// Which inputs become tasks; applied in this order.

@@ -8,15 +8,13 @@ use toml::Spanned;
 use super::filter::Filter;
 use super::glob::Glob;
 use super::lines::Separator;
-use super::listed::{self, Matrix};
+use super::listed::Matrix;
 use super::range::Range;
 use super::records::{InputFile, Kept};
-use super::{Counted, Format, InputError, Inputs, Reported, Selection, Source, csv, jsonl};
-use crate::diagnostic::Diagnostic;
-use crate::job::Fields;
-use crate::job::document::inside;
-use crate::job::planner::Absent;
-use crate::job::table::Table;
+use super::{Counted, Format, InputError, Inputs, Reported, Selection, Source, csv, jsonl, listed};
+use crate::base::Diagnostic;
+use crate::config::{Absent, Table, inside};
+use crate::task::Fields;
 
 /// The sources that there are.
 const SOURCES: [&str; 10] =

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::job::Fields;
-use crate::job::table::{Table, scalar_text};
+use crate::config::Table;
+use crate::config::table::scalar_text;
+use crate::task::Fields;
 
 /// Numbers from one to another, inclusive: `from + i * step`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

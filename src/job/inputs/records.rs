@@ -8,9 +8,9 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::diagnostic::reason;
-use crate::job::Fields;
+use crate::base::diagnostic::reason;
 use crate::job::inputs::InputError;
+use crate::task::Fields;
 
 /// A file of inputs, as the job file names it.
 #[derive(Clone, Debug)]

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use super::records::{InputFile, Kept};
 use super::{Counted, Format, Source};
+use crate::csv::columns::is_report_column;
+use crate::csv::reader::ReportReader;
 use crate::job::Job;
-use crate::report::{Reading, is_report_column};
 
 /// What a job leaves to one that reads its report.
 #[derive(Clone, Debug)]
 pub struct Reported {
     path: PathBuf,
-    reading: Reading,
+    reading: ReportReader,
     /// The job had nothing to run. Then there is no new report, and an older one must not pass for it.
     nothing: bool,
 }
@@ -20,7 +21,7 @@ impl Reported {
     /// What `job` is going to leave.
     pub fn of(job: &Job) -> Self {
         let path = job.results.join(format!("{}.csv", job.name));
-        Self { path, reading: Reading::of(job), nothing: false }
+        Self { path, reading: ReportReader::of(job), nothing: false }
     }
 
     /// The job has turned out to have no task.

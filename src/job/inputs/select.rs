@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::glob::Paths;
 use super::records::Records;
 use super::{Counted, Filter, InputError};
-use crate::job::Fields;
+use crate::task::Fields;
 
 /// Applies `where`, `skip` and `limit` to inputs.
 pub(super) struct Select<I> {

@@ -7,9 +7,8 @@ use regex::bytes::Regex;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::job::planner::Planner;
-use crate::job::setting::deserialize_from_str;
-use crate::job::table::Table;
+use crate::base::setting::deserialize_from_str;
+use crate::config::{Planner, Table};
 
 /// How a service shows that the job can start.
 #[derive(Clone, Debug)]

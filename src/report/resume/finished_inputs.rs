@@ -4,21 +4,21 @@
 //! others, so that at a million rows 79 bits are compared, at a hundred million 86: of 1e10 reports of a hundred million
 //! rows, one would take an input for another.
 
-use crate::engine::task::Status;
-use crate::report::state::Entry;
+use crate::task::Status;
+use crate::report::store::state::Entry;
 
 /// Rows in a bucket, on average.
 const BUCKET: u64 = 16;
 
 /// The most rows that fit: two bits of a place are flags.
-pub(super) const LIMIT: u64 = 1 << 30;
+pub(in crate::report) const LIMIT: u64 = 1 << 30;
 
 const CLAIMED: u32 = 1 << 31;
 const FAILED: u32 = 1 << 30;
 
 /// The finished rows, by the identities of their inputs.
 #[derive(Debug)]
-pub(super) struct Finished {
+pub(in crate::report) struct Finished {
     bits: u32,
     /// Where each bucket ends in `rows`.
     ends: Vec<u32>,
@@ -44,24 +44,24 @@ impl Row {
 
 /// A set in the making: every entry is counted first, then placed.
 #[derive(Debug)]
-pub(super) struct Builder(Finished);
+pub(in crate::report) struct Builder(Finished);
 
 impl Builder {
     /// For at most so many rows.
-    pub(super) fn new(rows: u64) -> Self {
+    pub(in crate::report) fn new(rows: u64) -> Self {
         let bits = (rows / BUCKET).max(1).ilog2();
         Self(Finished { bits, ends: vec![0; 1 << bits], rows: Vec::new(), left: 0 })
     }
 
     /// To be called for every finished row.
-    pub(super) fn count(&mut self, entry: &Entry) {
+    pub(in crate::report) fn count(&mut self, entry: &Entry) {
         let bucket = self.0.bucket(entry.identity);
         self.0.ends[bucket] += 1;
         self.0.left += 1;
     }
 
     /// To be called when all rows have been counted, and before any is placed.
-    pub(super) fn counted(&mut self) {
+    pub(in crate::report) fn counted(&mut self) {
         let mut start = 0;
         for end in &mut self.0.ends {
             let count = *end;
@@ -72,7 +72,7 @@ impl Builder {
     }
 
     /// To be called again for every finished row, with its number in the partial.
-    pub(super) fn place(&mut self, entry: &Entry, ordinal: u64) {
+    pub(in crate::report) fn place(&mut self, entry: &Entry, ordinal: u64) {
         let bucket = self.0.bucket(entry.identity);
         let failed = if entry.status == Status::Failed { FAILED } else { 0 };
         let at = &mut self.0.ends[bucket];
@@ -81,7 +81,7 @@ impl Builder {
         *at += 1;
     }
 
-    pub(super) fn build(mut self) -> Finished {
+    pub(in crate::report) fn build(mut self) -> Finished {
         let mut start = 0;
         for &end in &self.0.ends {
             self.0.rows[start..end as usize].sort_unstable_by_key(|row| row.rank());
@@ -97,7 +97,7 @@ impl Finished {
     }
 
     /// The number of a finished row for an input of this identity, which is then taken.
-    pub(super) fn claim(&mut self, identity: u128) -> Option<u64> {
+    pub(in crate::report) fn claim(&mut self, identity: u128) -> Option<u64> {
         let bucket = self.bucket(identity);
         let start = if bucket == 0 { 0 } else { self.ends[bucket - 1] as usize };
         let rows = &mut self.rows[start..self.ends[bucket] as usize];
@@ -113,12 +113,12 @@ impl Finished {
     }
 
     /// How many rows nobody has claimed.
-    pub(super) fn left(&self) -> u64 {
+    pub(in crate::report) fn left(&self) -> u64 {
         self.left
     }
 
     /// The rows that nobody has claimed, in the order of the partial.
-    pub(super) fn unclaimed(&self) -> Vec<u64> {
+    pub(in crate::report) fn unclaimed(&self) -> Vec<u64> {
         let mut rows: Vec<u64> = self
             .rows
             .iter()
@@ -141,8 +141,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::job::Fields;
-    use crate::report::state::Identify;
+    use crate::task::Fields;
+    use crate::report::store::state::Identify;
 
     fn set(rows: &[(u128, Status)]) -> Finished {
         let entry = |&(identity, status): &(u128, Status)| Entry {

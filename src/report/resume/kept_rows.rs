@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::job::Fields;
-use crate::report::finished::Finished;
-use crate::report::order::Index;
-use crate::report::outbox::lock;
-use crate::report::state::Identify;
+use crate::task::Fields;
+use crate::report::resume::finished_inputs::Finished;
+use crate::report::store::row_order::Index;
+use crate::report::write::buffer::lock;
+use crate::report::store::state::Identify;
 use crate::report::stats::Counts;
 
 /// Rows of an earlier run, waiting for their inputs.
@@ -27,7 +27,7 @@ struct Waiting {
 }
 
 impl Kept {
-    pub(super) fn new(
+    pub(in crate::report) fn new(
         finished: Finished,
         identify: Identify,
         index: Arc<Mutex<Index>>,
@@ -58,7 +58,7 @@ impl Kept {
 
     /// No more inputs will be asked for. Rows that are still waiting stand behind all others, since their inputs may be
     /// there all the same. Returns how many rows are left out, because their inputs are not.
-    pub(super) fn close(&self) -> u64 {
+    pub(in crate::report) fn close(&self) -> u64 {
         let mut waiting = lock(&self.waiting);
         if let Some(finished) = waiting.finished.take() {
             let unclaimed = finished.unclaimed();

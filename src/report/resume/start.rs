@@ -6,12 +6,13 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::engine::task::Status;
-use crate::report::agree::{self, Agreed, Misfit};
-use crate::report::finished::{self, Builder, Finished};
-use crate::report::order::Index;
-use crate::report::partial::{Leftover, Partial};
-use crate::report::state::{About, ENTRY, Header, State};
+use crate::task::Status;
+use crate::report::resume::{finished_inputs, verify};
+use crate::report::resume::verify::{Agreed, Misfit};
+use crate::report::resume::finished_inputs::{Builder, Finished};
+use crate::report::store::row_order::Index;
+use crate::report::store::partial::{Leftover, Partial};
+use crate::report::store::state::{About, ENTRY, Header, State};
 use crate::report::{JobFacts, ReportError};
 
 /// What becomes of what an earlier run has left.
@@ -59,24 +60,24 @@ pub enum Changes {
 
 /// A report that has begun.
 #[derive(Debug)]
-pub(super) struct Begun {
-    pub(super) partial: Partial,
-    pub(super) state: State,
+pub(in crate::report) struct Begun {
+    pub(in crate::report) partial: Partial,
+    pub(in crate::report) state: State,
     /// The length of the partial.
-    pub(super) end: u64,
+    pub(in crate::report) end: u64,
     /// How many rows it has.
-    pub(super) kept: u64,
-    pub(super) index: Arc<Mutex<Index>>,
+    pub(in crate::report) kept: u64,
+    pub(in crate::report) index: Arc<Mutex<Index>>,
     /// `None` if the report began empty.
-    pub(super) finished: Option<Finished>,
-    pub(super) origin: Origin,
+    pub(in crate::report) finished: Option<Finished>,
+    pub(in crate::report) origin: Origin,
     /// For the person at the terminal.
-    pub(super) note: Option<String>,
+    pub(in crate::report) note: Option<String>,
 }
 
 /// Where the rows come from that a report begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(in crate::report) enum Origin {
     Nothing,
     /// A partial that was there.
     Partial,
@@ -86,7 +87,7 @@ pub(super) enum Origin {
 
 impl Begun {
     /// Takes the partial, with what `begin` says of its rows, else with `header` only.
-    pub(super) fn new(job: &JobFacts, header: &[u8], begin: Begin) -> Result<Self, ReportError> {
+    pub(in crate::report) fn new(job: &JobFacts, header: &[u8], begin: Begin) -> Result<Self, ReportError> {
         let leftover = match begin {
             Begin::Anew => Leftover::Refuse,
             Begin::Fresh => Leftover::Discard,
@@ -121,7 +122,7 @@ impl Begun {
     }
 
     /// Undoes the beginning of a report that has got `written` rows since, if that is none.
-    pub(super) fn abandon(&self, written: u64) {
+    pub(in crate::report) fn abandon(&self, written: u64) {
         abandon(&self.partial, &self.state, self.origin, written);
     }
 
@@ -197,7 +198,7 @@ impl Begun {
 }
 
 /// Removes what was begun in vain. What an earlier run has left stays.
-pub(super) fn abandon(partial: &Partial, state: &State, origin: Origin, written: u64) {
+pub(in crate::report) fn abandon(partial: &Partial, state: &State, origin: Origin, written: u64) {
     if written == 0 && origin != Origin::Partial {
         partial.remove();
         state.remove_if_empty();
@@ -274,7 +275,7 @@ impl Resumed<'_> {
 }
 
 /// What a report, or a partial, and its state agree on, and which of these rows are finished.
-pub(super) fn read(
+pub(in crate::report) fn read(
     report: &File,
     header: u64,
     state: &File,

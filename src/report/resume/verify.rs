@@ -7,7 +7,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::report::state::{self, ENTRY, Entry};
+use crate::report::store::state;
+use crate::report::store::state::{ENTRY, Entry};
 
 /// So many entries are read at once.
 const ENTRIES: usize = 32 << 10;
@@ -17,15 +18,15 @@ const WINDOW: usize = 1 << 20;
 
 /// What both files agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Agreed {
-    pub(super) rows: u64,
+pub(in crate::report) struct Agreed {
+    pub(in crate::report) rows: u64,
     /// The length of header and rows, in bytes.
-    pub(super) end: u64,
+    pub(in crate::report) end: u64,
 }
 
 /// Why there is nothing to agree on.
 #[derive(Debug)]
-pub(super) enum Misfit {
+pub(in crate::report) enum Misfit {
     /// The row with this number, from 1, was changed.
     Changed(u64),
     TooMany,
@@ -39,7 +40,7 @@ impl From<io::Error> for Misfit {
 }
 
 /// Compares the rows behind a header of so many bytes with the state; `on_row` sees each entry that has its row.
-pub(super) fn agree(
+pub(in crate::report) fn agree(
     report: &File,
     header: u64,
     state: &File,
@@ -77,7 +78,7 @@ pub(super) fn agree(
 }
 
 /// Calls `visit` with the first `limit` entries of a state, until it says false or there is none.
-pub(super) fn entries(
+pub(in crate::report) fn entries(
     state: &File,
     limit: u64,
     mut visit: impl FnMut(&Entry) -> bool,
@@ -125,7 +126,7 @@ impl Window<'_> {
 }
 
 /// Where the header of a CSV file ends; `None` if it has no row behind it.
-pub(super) fn end_of_header(file: &File) -> io::Result<Option<u64>> {
+pub(in crate::report) fn end_of_header(file: &File) -> io::Result<Option<u64>> {
     let length = file.metadata()?.len();
     let mut bytes = Vec::new();
     let (mut at, mut quoted) = (0, false);

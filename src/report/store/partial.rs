@@ -11,14 +11,14 @@ use crate::report::ReportError;
 
 /// The open partial. Its lock dies with its holder, however that ends.
 #[derive(Debug)]
-pub(super) struct Partial {
+pub(in crate::report) struct Partial {
     file: File,
     path: PathBuf,
 }
 
 /// What becomes of a partial that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leftover {
+pub(in crate::report) enum Leftover {
     Refuse,
     Discard,
     Keep,
@@ -26,7 +26,7 @@ pub(super) enum Leftover {
 
 impl Partial {
     /// Takes the partial at `path`, new if there is none.
-    pub(super) fn take(path: &Path, leftover: Leftover) -> Result<Self, ReportError> {
+    pub(in crate::report) fn take(path: &Path, leftover: Leftover) -> Result<Self, ReportError> {
         loop {
             let (file, new) = open(path)?;
             lock(&file, path)?;
@@ -47,7 +47,7 @@ impl Partial {
     }
 
     /// Puts a copy of the report at `report` in the place of this partial, at once and whole.
-    pub(super) fn replace_by_copy_of(&mut self, report: &Path) -> io::Result<()> {
+    pub(in crate::report) fn replace_by_copy_of(&mut self, report: &Path) -> io::Result<()> {
         let copy = self.path.with_extension("partial.tmp"); // only who holds the lock makes it
         let copied = fs::copy(report, &copy).and_then(|_| {
             let file = OpenOptions::new().read(true).append(true).open(&copy)?;
@@ -70,22 +70,22 @@ impl Partial {
         Ok(())
     }
 
-    pub(super) fn file(&self) -> &File {
+    pub(in crate::report) fn file(&self) -> &File {
         &self.file
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::report) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether the file still is where it was made.
-    pub(super) fn is_in_place(&self) -> bool {
+    pub(in crate::report) fn is_in_place(&self) -> bool {
         let here = fs::symlink_metadata(&self.path).map(|meta| (meta.dev(), meta.ino())).ok();
         here.is_some() && here == self.file.metadata().map(|meta| (meta.dev(), meta.ino())).ok()
     }
 
     /// Appends `bytes`. If that fails, says how many were written before.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+    pub(in crate::report) fn append(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
         let mut written = 0;
         while written < bytes.len() {
             match self.file.write(&bytes[written..]) {
@@ -99,17 +99,17 @@ impl Partial {
     }
 
     /// Cuts off what stands behind `length`.
-    pub(super) fn truncate(&self, length: u64) -> io::Result<()> {
+    pub(in crate::report) fn truncate(&self, length: u64) -> io::Result<()> {
         self.file.set_len(length)
     }
 
     /// Reads from `offset` on until `bytes` is full.
-    pub(super) fn read(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    pub(in crate::report) fn read(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(bytes, offset)
     }
 
     /// Removes the file, unless somebody has put another in its place.
-    pub(super) fn remove(&self) {
+    pub(in crate::report) fn remove(&self) {
         if self.is_in_place() {
             let _ = fs::remove_file(&self.path); // the report is in place: what is left is only untidy
         }

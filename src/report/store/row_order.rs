@@ -3,12 +3,13 @@
 use std::io::{self, Write};
 use std::ops::Range;
 
-use crate::engine::task::Status;
-use crate::job::Order;
-use crate::report::gather::Gather;
-use crate::report::number::push_integer;
-use crate::report::partial::Partial;
-use crate::report::state::{self, About, ENTRY, Entry, Header, State};
+use crate::task::Status;
+use crate::config::Order;
+use crate::report::store::scattered_read::Gather;
+use crate::csv::number::push_integer;
+use crate::report::store::partial::Partial;
+use crate::report::store::state;
+use crate::report::store::state::{About, ENTRY, Entry, Header, State};
 
 /// So many bytes of the report are put together in memory at once.
 const PIECE: usize = 4 << 20;
@@ -18,7 +19,7 @@ const ROWS: usize = 8 << 10;
 
 /// Which row belongs to which task: 4 bytes a task. Where the row is stands in the state.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(in crate::report) struct Index {
     /// By task, from 1: the number of its row in the partial, from 1, or 0 for none. Empty as long as that is the task's
     /// own number, as in most reports of short tasks.
     places: Vec<u32>,
@@ -29,7 +30,7 @@ pub(super) struct Index {
 
 impl Index {
     /// The row of `task` is the one with this number, from 0.
-    pub(super) fn add(&mut self, task: u64, ordinal: u64) {
+    pub(in crate::report) fn add(&mut self, task: u64, ordinal: u64) {
         if self.places.is_empty() && task == self.rows + 1 && ordinal == self.rows {
             self.rows += 1;
             self.last = task;
@@ -49,19 +50,19 @@ impl Index {
     }
 
     /// Gives rows to tasks behind all others.
-    pub(super) fn add_behind(&mut self, ordinals: &[u64]) {
+    pub(in crate::report) fn add_behind(&mut self, ordinals: &[u64]) {
         for &ordinal in ordinals {
             self.add(self.rows.max(self.places.len() as u64) + 1, ordinal);
         }
     }
 
     /// How many rows there are.
-    pub(super) fn rows(&self) -> u64 {
+    pub(in crate::report) fn rows(&self) -> u64 {
         self.rows
     }
 
     /// Whether the rows were added in the order of the tasks.
-    pub(super) fn in_order(&self) -> bool {
+    pub(in crate::report) fn in_order(&self) -> bool {
         !self.unordered
     }
 
@@ -95,13 +96,13 @@ struct Place {
 
 /// Rows and what the state says of them.
 #[derive(Debug)]
-pub(super) struct Rows<'a> {
-    pub(super) partial: &'a Partial,
-    pub(super) state: &'a State,
+pub(in crate::report) struct Rows<'a> {
+    pub(in crate::report) partial: &'a Partial,
+    pub(in crate::report) state: &'a State,
     /// So many rows are from an earlier run: their tasks may have other numbers now.
-    pub(super) kept: u64,
+    pub(in crate::report) kept: u64,
     /// What stands between cells.
-    pub(super) delimiter: u8,
+    pub(in crate::report) delimiter: u8,
 }
 
 impl Rows<'_> {
@@ -110,7 +111,7 @@ impl Rows<'_> {
     ///
     /// The report is made piece by piece, each from few large reads: rows end roughly in the order in which they
     /// started. Not mapped into memory, where a file that somebody cuts off would kill the runner.
-    pub(super) fn copy(
+    pub(in crate::report) fn copy(
         &self,
         (index, order): (&Index, Order),
         report: &mut impl Write,
@@ -257,7 +258,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::partial::Leftover;
+    use crate::report::store::partial::Leftover;
 
     /// Writes rows in this order of tasks and copies them back in the order of the report.
     fn reordered(tasks: &[u64], kept: u64, order: Order, text: impl Fn(u64) -> String) -> String {

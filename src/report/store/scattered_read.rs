@@ -13,22 +13,22 @@ const READ: u64 = 1 << 20;
 
 /// A piece of a file on its way to its place.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Move {
-    pub(super) from: u64,
-    pub(super) length: u32,
-    pub(super) to: u32,
+pub(in crate::report) struct Move {
+    pub(in crate::report) from: u64,
+    pub(in crate::report) length: u32,
+    pub(in crate::report) to: u32,
 }
 
 /// Reads pieces; keeps its buffer.
 #[derive(Debug, Default)]
-pub(super) struct Gather {
+pub(in crate::report) struct Gather {
     moves: Vec<Move>,
     source: Vec<u8>,
 }
 
 impl Gather {
     /// Reads pieces of `file`, each by its place and length, one after another into `out`.
-    pub(super) fn read(
+    pub(in crate::report) fn read(
         &mut self,
         file: &File,
         pieces: impl Iterator<Item = (u64, u32)>,

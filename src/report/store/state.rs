@@ -12,35 +12,34 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
 
-use crate::engine::task::Status;
-use crate::job::Fields;
+use crate::task::{Fields, Status};
 use crate::report::ReportError;
 
 const MAGIC: &[u8; 16] = b"runner state 1\n\0";
 
 /// The length of the header, in bytes.
-pub(super) const HEADER: usize = 96;
+pub(in crate::report) const HEADER: usize = 96;
 
 /// The length of an entry, in bytes.
-pub(super) const ENTRY: usize = 32;
+pub(in crate::report) const ENTRY: usize = 32;
 
 /// Makes identities of inputs: 128 bits of XXH3, with a seed of the report's own.
 ///
 /// Two of a hundred million inputs share one by accident with a probability of 1e-23. It is no protection against
 /// somebody who knows the state file and makes inputs to collide.
 #[derive(Clone, Debug)]
-pub(super) struct Identify {
+pub(in crate::report) struct Identify {
     seed: u64,
     scratch: Vec<u8>,
 }
 
 impl Identify {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::report) fn new(seed: u64) -> Self {
         Self { seed, scratch: Vec::new() }
     }
 
     /// The identity of an input with these values.
-    pub(super) fn of(&mut self, fields: &Fields) -> u128 {
+    pub(in crate::report) fn of(&mut self, fields: &Fields) -> u128 {
         if fields.len() == 1 {
             return xxh3_128_with_seed(fields.get(0), self.seed);
         }
@@ -55,29 +54,29 @@ impl Identify {
 }
 
 /// What a row's bytes come to, for a task of this identity and status.
-pub(super) fn check(row: &[u8], identity: u128, status: Status) -> u32 {
+pub(in crate::report) fn check(row: &[u8], identity: u128, status: Status) -> u32 {
     xxh3_64_with_seed(row, identity as u64 ^ status as u64) as u32
 }
 
 /// What the state says of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(in crate::report) struct Entry {
     /// Of the task's input.
-    pub(super) identity: u128,
+    pub(in crate::report) identity: u128,
     /// Where the row starts.
-    pub(super) offset: u64,
+    pub(in crate::report) offset: u64,
     /// Bytes, its end included.
-    pub(super) length: u32,
+    pub(in crate::report) length: u32,
     /// See [`check`].
-    pub(super) check: u32,
-    pub(super) status: Status,
+    pub(in crate::report) check: u32,
+    pub(in crate::report) status: Status,
 }
 
 /// The status shares eight bytes with the offset.
 const STATUS_SHIFT: u32 = 56;
 
 impl Entry {
-    pub(super) fn push(&self, out: &mut Vec<u8>) {
+    pub(in crate::report) fn push(&self, out: &mut Vec<u8>) {
         let place = self.offset | (self.status as u64) << STATUS_SHIFT;
         let sizes = u64::from(self.length) | u64::from(self.check) << 32;
         let mut bytes = [0; ENTRY];
@@ -88,7 +87,7 @@ impl Entry {
     }
 
     /// `None` if the bytes are no entry.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::report) fn read(bytes: &[u8]) -> Option<Self> {
         let (identity, rest) = bytes.split_first_chunk()?;
         let (place, rest) = rest.split_first_chunk()?;
         let (length, check) = rest.split_first_chunk()?;
@@ -106,7 +105,7 @@ impl Entry {
 
 /// Which file the entries are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum About {
+pub(in crate::report) enum About {
     /// The partial, or a report that was one and only got another name.
     Partial = 0,
     /// The report: a partial that is there as well is only left from the moment of its replacement.
@@ -115,32 +114,32 @@ pub(super) enum About {
 
 /// What the state says of the report as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(in crate::report) struct Header {
     /// The job's workload and columns, as planned; see `job::identity`.
-    pub(super) workload: [u8; 32],
+    pub(in crate::report) workload: [u8; 32],
     /// The length of the report's own header, in bytes.
-    pub(super) length: u32,
+    pub(in crate::report) length: u32,
     /// What the report's own header comes to.
-    pub(super) hash: u64,
+    pub(in crate::report) hash: u64,
     /// For [`Identify`].
-    pub(super) seed: u64,
-    pub(super) about: About,
+    pub(in crate::report) seed: u64,
+    pub(in crate::report) about: About,
 }
 
 impl Header {
     /// The header for a report that starts with `header`.
-    pub(super) fn new(workload: [u8; 32], header: &[u8]) -> Self {
+    pub(in crate::report) fn new(workload: [u8; 32], header: &[u8]) -> Self {
         let length = header.len() as u32;
         let seed = fastrand::u64(..);
         Self { workload, length, hash: xxh3_64(header), seed, about: About::Partial }
     }
 
     /// Whether the report starts with `header`.
-    pub(super) fn fits(&self, header: &[u8]) -> bool {
+    pub(in crate::report) fn fits(&self, header: &[u8]) -> bool {
         header.len() == self.length as usize && xxh3_64(header) == self.hash
     }
 
-    pub(super) fn bytes(&self) -> [u8; HEADER] {
+    pub(in crate::report) fn bytes(&self) -> [u8; HEADER] {
         let mut out = [0; HEADER];
         let parts: [&[u8]; 6] = [
             MAGIC,
@@ -191,18 +190,18 @@ enum Pending {
 
 /// The open state. Who has locked the partial may write it.
 #[derive(Debug)]
-pub(super) struct State {
+pub(in crate::report) struct State {
     file: File,
     path: PathBuf,
     /// What it says, or will with its first entry.
-    pub(super) header: Header,
+    pub(in crate::report) header: Header,
     entries: u64,
     pending: Pending,
 }
 
 impl State {
     /// Opens the state at `path`, new if there is none, for entries about a new report.
-    pub(super) fn open(path: &Path, header: Header) -> Result<Self, ReportError> {
+    pub(in crate::report) fn open(path: &Path, header: Header) -> Result<Self, ReportError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = options
@@ -213,30 +212,30 @@ impl State {
     }
 
     /// What is in the file now, if it is a state.
-    pub(super) fn found(&self) -> Option<Header> {
+    pub(in crate::report) fn found(&self) -> Option<Header> {
         let mut bytes = [0; HEADER];
         self.file.read_exact_at(&mut bytes, 0).ok()?;
         Header::read(&bytes)
     }
 
     /// Goes on behind the first `entries` entries that are there.
-    pub(super) fn go_on(&mut self, header: Header, entries: u64) {
+    pub(in crate::report) fn go_on(&mut self, header: Header, entries: u64) {
         self.header = Header { about: About::Partial, ..header };
         self.entries = entries;
         self.pending = Pending::Header;
     }
 
-    pub(super) fn file(&self) -> &File {
+    pub(in crate::report) fn file(&self) -> &File {
         &self.file
     }
 
     /// How many entries there are.
-    pub(super) fn entries(&self) -> u64 {
+    pub(in crate::report) fn entries(&self) -> u64 {
         self.entries
     }
 
     /// Appends entries. If that fails, says how many were written whole before.
-    pub(super) fn append(&mut self, entries: &[u8]) -> Result<(), (usize, io::Error)> {
+    pub(in crate::report) fn append(&mut self, entries: &[u8]) -> Result<(), (usize, io::Error)> {
         self.settle().map_err(|error| (0, error))?;
         let mut written = 0;
         let start = entries_end(self.entries);
@@ -256,7 +255,7 @@ impl State {
     }
 
     /// Makes the file about this report, with or without an entry.
-    pub(super) fn settle(&mut self) -> io::Result<()> {
+    pub(in crate::report) fn settle(&mut self) -> io::Result<()> {
         match self.pending {
             Pending::Nothing => return Ok(()),
             Pending::Everything => self.file.set_len(0)?,
@@ -268,7 +267,7 @@ impl State {
     }
 
     /// Cuts off what stands behind so many entries.
-    pub(super) fn truncate(&mut self, entries: u64) -> io::Result<()> {
+    pub(in crate::report) fn truncate(&mut self, entries: u64) -> io::Result<()> {
         self.entries = entries;
         if self.pending == Pending::Nothing {
             self.file.set_len(entries_end(entries))?;
@@ -276,12 +275,12 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::report) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Removes the file if nothing was ever written to it.
-    pub(super) fn remove_if_empty(&self) {
+    pub(in crate::report) fn remove_if_empty(&self) {
         if self.file.metadata().is_ok_and(|meta| meta.len() == 0) {
             let _ = fs::remove_file(&self.path); // an empty file is only untidy
         }
@@ -289,7 +288,7 @@ impl State {
 }
 
 /// Where so many entries end, in bytes.
-pub(super) fn entries_end(entries: u64) -> u64 {
+pub(in crate::report) fn entries_end(entries: u64) -> u64 {
     HEADER as u64 + entries * ENTRY as u64
 }
 

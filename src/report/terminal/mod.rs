@@ -8,9 +8,9 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 
-use crate::engine::task::Status;
 use crate::report::Summary;
-use crate::report::progress::human_rate;
+use crate::report::terminal::progress::human_rate;
+use crate::task::Status;
 
 /// So much of an error fits into a few lines of a terminal.
 const ERROR_CHARS: usize = 300;

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::engine::meter::Meter;
-use crate::engine::task::Status;
-use crate::report::outbox::lock;
+use crate::task::{Meter, Status};
+use crate::report::write::buffer::lock;
 use crate::report::stats::Counts;
 use crate::report::terminal::human_duration;
 
@@ -149,7 +148,7 @@ pub fn aside(print: impl FnOnce()) {
 }
 
 /// `rate` with as many digits as it deserves.
-pub(super) fn human_rate(rate: f64) -> String {
+pub(in crate::report) fn human_rate(rate: f64) -> String {
     if rate < 10.0 { format!("{rate:.1}") } else { HumanCount(rate.round() as u64).to_string() }
 }
 
@@ -220,8 +219,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::clock::Moment;
-    use crate::engine::task::Outcome;
+    use crate::task::{Moment, Outcome};
     use crate::report::stats::Totals;
 
     #[test]

@@ -12,10 +12,10 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::Notify;
 
-use crate::diagnostic::reason;
-use crate::engine::task::Outcome;
+use crate::base::diagnostic::reason;
+use crate::task::Outcome;
 use crate::report::ReportError;
-use crate::report::outbox::lock;
+use crate::report::write::buffer::lock;
 
 /// So much output may wait to be printed, and the outputs of the tasks that end meanwhile.
 const FULL: usize = 1 << 20;
@@ -25,7 +25,7 @@ static PRINTING: Mutex<()> = Mutex::new(());
 
 /// Prints whole outputs, one after another.
 #[derive(Debug)]
-pub(super) struct Printer {
+pub(in crate::report) struct Printer {
     queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -55,7 +55,7 @@ enum Output {
 }
 
 impl Printer {
-    pub(super) fn start() -> Result<Self, ReportError> {
+    pub(in crate::report) fn start() -> Result<Self, ReportError> {
         let queue = Arc::<Queue>::default();
         let printing = Arc::clone(&queue);
         let thread = thread::Builder::new()
@@ -66,7 +66,7 @@ impl Printer {
     }
 
     /// Prints the output of a task, sooner or later.
-    pub(super) fn print(&self, outcome: &Outcome) {
+    pub(in crate::report) fn print(&self, outcome: &Outcome) {
         match &outcome.whole_output {
             Some(file) => self.queue.put_file(Arc::clone(file)),
             None if outcome.output.is_empty() => self.queue.put(&outcome.result),
@@ -74,12 +74,12 @@ impl Printer {
         }
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::report) fn is_full(&self) -> bool {
         self.queue.is_full()
     }
 
     /// Ready when there is room.
-    pub(super) async fn room(&self) {
+    pub(in crate::report) async fn room(&self) {
         loop {
             let notified = self.queue.room.notified();
             if !self.is_full() {
@@ -90,7 +90,7 @@ impl Printer {
     }
 
     /// Waits until all has been printed, and says why some of it could not be.
-    pub(super) fn finish(&self) -> Option<String> {
+    pub(in crate::report) fn finish(&self) -> Option<String> {
         self.close();
         lock(&self.queue.failure).clone()
     }

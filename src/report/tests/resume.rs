@@ -5,8 +5,8 @@ use std::os::unix::fs::FileExt;
 use proptest::prelude::*;
 
 use super::*;
-use crate::job::Fields;
-use crate::report::state;
+use crate::report::store::state;
+use crate::task::Fields;
 
 const RESUME: Begin = Begin::Resume(Resume { rerun: Rerun::Unfinished, changes: Changes::Refused });
 
@@ -26,13 +26,13 @@ fn of(number: u64, input: &str) -> Record {
 /// Runs `inputs`, each unless it is finished; returns those that ran.
 fn run<'a>(report: &Report, inputs: &[&'a str]) -> Vec<&'a str> {
     let kept = report.kept();
-    let mut outbox = report.outbox();
+    let mut buffer = report.buffer();
     let mut ran = Vec::new();
     for (number, &input) in (1..).zip(inputs) {
         if !kept.as_ref().is_some_and(|kept| kept.claim(number, &Fields::single(input))) {
             let mut record = of(number, input);
             record.outcome.result = b"again".to_vec();
-            outbox.put(record);
+            buffer.put(record);
             ran.push(input);
         }
     }
@@ -46,9 +46,9 @@ fn run<'a>(report: &Report, inputs: &[&'a str]) -> Vec<&'a str> {
 fn leave_partial(fixture: &mut Fixture, inputs: &[&str]) {
     fixture.begin = Begin::Fresh;
     let report = fixture.start().unwrap();
-    let mut outbox = report.outbox();
+    let mut buffer = report.buffer();
     for (number, input) in (1..).zip(inputs) {
-        outbox.put(of(number, input));
+        buffer.put(of(number, input));
     }
     drop(report);
     fixture.begin = RESUME;
@@ -198,10 +198,10 @@ fn a_resumed_run_that_did_nothing_leaves_all_as_it_was() {
 fn a_partial_from_the_moment_of_its_replacement_is_known() {
     let mut fixture = Fixture::new();
     let report = fixture.start().unwrap();
-    let mut outbox = report.outbox();
-    outbox.put(of(2, "o2"));
+    let mut buffer = report.buffer();
+    buffer.put(of(2, "o2"));
     wait_until(|| report.counts().ended() == 1);
-    outbox.put(of(1, "o1"));
+    buffer.put(of(1, "o1"));
     wait_until(|| report.counts().ended() == 2);
     let partial = fixture.read("a.csv.partial").unwrap();
     report.finish(facts()).unwrap();

@@ -11,7 +11,7 @@ use crate::report::ReportError;
 
 /// The open file. What was written is kept, however the run ends.
 #[derive(Debug)]
-pub(super) struct Attempts {
+pub(in crate::report) struct Attempts {
     file: File,
     path: PathBuf,
     /// The length of whole rows.
@@ -19,12 +19,12 @@ pub(super) struct Attempts {
     /// The length of the file when it held nothing of this run, if it is new.
     empty: Option<u64>,
     /// Why nothing is written any more.
-    pub(super) broken: Option<String>,
+    pub(in crate::report) broken: Option<String>,
 }
 
 impl Attempts {
     /// Starts the file anew, with `header`. To be called by the holder of the partial only.
-    pub(super) fn create(path: &Path, header: &[u8]) -> Result<Self, ReportError> {
+    pub(in crate::report) fn create(path: &Path, header: &[u8]) -> Result<Self, ReportError> {
         let failed = |error| ReportError::writing(path, &error);
         // A link is removed, and not followed to what is no file of ours.
         match fs::remove_file(path) {
@@ -40,7 +40,7 @@ impl Attempts {
 
     /// Goes on behind the rows of an earlier run if the file is there and starts with `header`, else starts it anew. To
     /// be called by the holder of the partial only.
-    pub(super) fn go_on(path: &Path, header: &[u8]) -> Result<Self, ReportError> {
+    pub(in crate::report) fn go_on(path: &Path, header: &[u8]) -> Result<Self, ReportError> {
         let mut options = OpenOptions::new();
         options.read(true).append(true);
         options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32);
@@ -55,14 +55,14 @@ impl Attempts {
     }
 
     /// Removes a file that this run has started and put no row into.
-    pub(super) fn remove_if_empty(&self) {
+    pub(in crate::report) fn remove_if_empty(&self) {
         if self.empty == Some(self.end) {
             let _ = fs::remove_file(&self.path); // a header alone is only untidy
         }
     }
 
     /// Appends whole rows. The first failure is told; after it nothing is written any more.
-    pub(super) fn append(&mut self, rows: &[u8]) -> Result<(), String> {
+    pub(in crate::report) fn append(&mut self, rows: &[u8]) -> Result<(), String> {
         if rows.is_empty() || self.broken.is_some() {
             return Ok(());
         }

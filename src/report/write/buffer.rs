@@ -1,5 +1,5 @@
-//! From the slots to the recorder: rows are encoded where they are made and collected in trays, which the recorder
-//! empties. What a slot waits for is never the disk, only room in its own tray.
+//! From the slots to the recorder: rows are encoded where they are made and collected in buffers, which the recorder
+//! empties. What a slot waits for is never the disk, only room in its own rows.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::engine::clock::Calendar;
-use crate::engine::task::{Outcome, Record, Status, Task};
+use crate::task::{Calendar, Outcome, Record, Status, Task};
 use crate::report::layout::Layout;
-use crate::report::output::Printer;
-use crate::report::row::{Encoder, TooLong};
-use crate::report::state::{self, Identify};
+use crate::report::terminal::task_output::Printer;
+use crate::report::write::row::{Encoder, TooLong};
+use crate::report::store::state;
+use crate::report::store::state::Identify;
 use crate::report::stats::Totals;
 
-/// How long a row may stand in a tray: half of what users are promised, since writing takes time too.
+/// How long a row may stand in a rows: half of what users are promised, since writing takes time too.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// A tray with so many bytes is emptied at once: more would no longer be in the processor's cache.
+/// A rows with so many bytes is emptied at once: more would no longer be in the processor's cache.
 const HEAVY: usize = 64 << 10;
 
-/// A tray with so many bytes takes no more, where there are few.
+/// A rows with so many bytes takes no more, where there are few.
 const FULL: usize = 1 << 20;
 
-/// All trays together take so many bytes, and a row each: a disk that stands still must not fill the memory.
+/// All buffers together take so many bytes, and a row each: a disk that stands still must not fill the memory.
 const ALL_FULL: usize = 64 << 20;
 
 /// How many different errors are kept for the terminal.
@@ -36,9 +36,9 @@ const FAILURE_BYTES: usize = 2_000;
 
 /// Where the slots of one loop leave their records.
 #[derive(Debug)]
-pub struct Outbox {
+pub struct RowBuffer {
     shared: Arc<Shared>,
-    tray: Arc<Tray>,
+    rows: Arc<SlotRows>,
     encoder: Encoder,
     identify: Identify,
     row: Vec<u8>,
@@ -48,18 +48,18 @@ pub struct Outbox {
     seen: Vec<String>,
 }
 
-impl Outbox {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let tray = Arc::new(Tray::default());
-        let mut trays = lock(&shared.trays);
-        trays.push(Arc::clone(&tray));
-        shared.full.store((ALL_FULL / trays.len()).min(FULL), Ordering::Relaxed);
-        drop(trays);
+impl RowBuffer {
+    pub(in crate::report) fn new(shared: Arc<Shared>) -> Self {
+        let rows = Arc::new(SlotRows::default());
+        let mut buffers = lock(&shared.buffers);
+        buffers.push(Arc::clone(&rows));
+        shared.full.store((ALL_FULL / buffers.len()).min(FULL), Ordering::Relaxed);
+        drop(buffers);
         let encoder = Encoder::new(Arc::clone(&shared.layout), shared.calendar);
         let identify = Identify::new(shared.seed);
         Self {
             shared,
-            tray,
+            rows,
             encoder,
             identify,
             row: Vec::new(),
@@ -68,7 +68,7 @@ impl Outbox {
         }
     }
 
-    /// Hands a record on, with the attempt that was noted for it. Never blocks: ask [`Outbox::is_full`] before the next task.
+    /// Hands a record on, with the attempt that was noted for it. Never blocks: ask [`RowBuffer::is_full`] before the next task.
     #[expect(clippy::needless_pass_by_value, reason = "this is where a record ends")]
     pub fn put(&mut self, record: Record) {
         self.row.clear();
@@ -77,16 +77,16 @@ impl Outbox {
         }
         self.note_failure(&record);
         let identity = self.identify.of(&record.task.fields);
-        let bytes = self.tray.push(&record, &self.row, identity, &self.attempt);
+        let bytes = self.rows.push(&record, &self.row, identity, &self.attempt);
         self.attempt.clear();
-        self.shared.ring(bytes);
+        self.shared.wake(bytes);
         if let Some(printer) = &self.shared.printer {
             printer.print(&record.outcome);
         }
     }
 
     /// Notes the attempt that `task` has had last, for `<job>.attempts.csv`: it is handed on with the task's record, or
-    /// by [`Outbox::put_attempt`] if that does not follow at once.
+    /// by [`RowBuffer::put_attempt`] if that does not follow at once.
     pub fn note_attempt(&mut self, task: &Task, outcome: &Outcome) {
         self.attempt.clear();
         self.encoder.push_attempt(&mut self.attempt, task, outcome);
@@ -94,23 +94,23 @@ impl Outbox {
 
     /// Hands on the attempt that was noted. Never blocks.
     pub fn put_attempt(&mut self) {
-        let bytes = self.tray.push_attempt(&self.attempt);
+        let bytes = self.rows.push_attempt(&self.attempt);
         self.attempt.clear();
-        self.shared.ring(bytes);
+        self.shared.wake(bytes);
     }
 
     /// Whether the recorder has to catch up before more records come.
     pub fn is_full(&self) -> bool {
-        self.tray.is_full(self.shared.full())
+        self.rows.is_full(self.shared.full())
             || self.shared.printer.as_ref().is_some_and(Printer::is_full)
     }
 
-    /// Ready when there is room again. Does not borrow the outbox, so that other slots of the loop can use it.
+    /// Ready when there is room again. Does not borrow the buffer, so that other slots of the loop can use it.
     pub fn room(&self) -> impl Future<Output = ()> + use<> {
-        let tray = Arc::clone(&self.tray);
+        let rows = Arc::clone(&self.rows);
         let shared = Arc::clone(&self.shared);
         async move {
-            tray.room(&shared).await;
+            rows.room(&shared).await;
             if let Some(printer) = &shared.printer {
                 printer.room().await;
             }
@@ -139,18 +139,18 @@ impl Outbox {
 
 /// What the outboxes of a report share with its recorder.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) layout: Arc<Layout>,
-    pub(super) calendar: Calendar,
+pub(in crate::report) struct Shared {
+    pub(in crate::report) layout: Arc<Layout>,
+    pub(in crate::report) calendar: Calendar,
     /// For identities of inputs.
-    pub(super) seed: u64,
-    pub(super) trays: Mutex<Vec<Arc<Tray>>>,
-    /// A tray with so many bytes takes no more.
-    pub(super) full: AtomicUsize,
-    pub(super) bell: Bell,
-    pub(super) remarks: Remarks,
+    pub(in crate::report) seed: u64,
+    pub(in crate::report) buffers: Mutex<Vec<Arc<SlotRows>>>,
+    /// A rows with so many bytes takes no more.
+    pub(in crate::report) full: AtomicUsize,
+    pub(in crate::report) wakeup: Wakeup,
+    pub(in crate::report) remarks: Remarks,
     /// Prints whole outputs, if that was asked for.
-    pub(super) printer: Option<Printer>,
+    pub(in crate::report) printer: Option<Printer>,
 }
 
 impl Shared {
@@ -158,23 +158,23 @@ impl Shared {
         self.full.load(Ordering::Relaxed)
     }
 
-    /// Tells the recorder that there are so many bytes in a tray.
-    fn ring(&self, bytes: usize) {
-        self.bell.ring(if bytes >= HEAVY.min(self.full()) { Bell::NOW } else { Bell::SOON });
+    /// Tells the recorder that there are so many bytes in a rows.
+    fn wake(&self, bytes: usize) {
+        self.wakeup.wake(if bytes >= HEAVY.min(self.full()) { Wakeup::NOW } else { Wakeup::SOON });
     }
 }
 
-/// The rows of one outbox that the recorder has not taken yet.
+/// The rows of one buffer that the recorder has not taken yet.
 #[derive(Debug, Default)]
-pub(super) struct Tray {
-    pub(super) batch: Mutex<Batch>,
+pub(in crate::report) struct SlotRows {
+    pub(in crate::report) batch: Mutex<Batch>,
     /// The bytes of `batch`, to be read without the lock.
     bytes: AtomicUsize,
     notify: Notify,
 }
 
-impl Tray {
-    /// Returns how many bytes stand in the tray now.
+impl SlotRows {
+    /// Returns how many bytes stand in the rows now.
     fn push(&self, record: &Record, row: &[u8], identity: u128, attempt: &[u8]) -> usize {
         let status = record.outcome.status;
         let check = state::check(row, identity, status);
@@ -184,7 +184,7 @@ impl Tray {
         self.filled(&batch)
     }
 
-    /// Returns how many bytes stand in the tray now.
+    /// Returns how many bytes stand in the rows now.
     fn push_attempt(&self, row: &[u8]) -> usize {
         let mut batch = lock(&self.batch);
         batch.attempts.extend_from_slice(row);
@@ -197,8 +197,8 @@ impl Tray {
         bytes
     }
 
-    /// Whether there is nothing to take. Whoever fills it after this was asked rings the bell.
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether there is nothing to take. Whoever fills it after this was asked rings the wakeup.
+    pub(in crate::report) fn is_empty(&self) -> bool {
         self.bytes.load(Ordering::SeqCst) == 0
     }
 
@@ -217,7 +217,7 @@ impl Tray {
     }
 
     /// To be called when the batch has been taken, while it is still locked.
-    pub(super) fn emptied(&self) {
+    pub(in crate::report) fn emptied(&self) {
         self.bytes.store(0, Ordering::SeqCst);
         self.notify.notify_waiters();
     }
@@ -225,28 +225,28 @@ impl Tray {
 
 /// Rows that are written together, and what the recorder has to know of them.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) bytes: Vec<u8>,
-    pub(super) rows: Vec<RowInfo>,
-    pub(super) totals: Totals,
+pub(in crate::report) struct Batch {
+    pub(in crate::report) bytes: Vec<u8>,
+    pub(in crate::report) rows: Vec<RowInfo>,
+    pub(in crate::report) totals: Totals,
     /// Rows of single attempts, for a file of their own.
-    pub(super) attempts: Vec<u8>,
+    pub(in crate::report) attempts: Vec<u8>,
 }
 
 /// What the recorder has to know of a row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RowInfo {
+pub(in crate::report) struct RowInfo {
     /// The task's number.
-    pub(super) task: u64,
+    pub(in crate::report) task: u64,
     /// Bytes.
-    pub(super) length: u32,
+    pub(in crate::report) length: u32,
     /// For the state.
-    pub(super) check: u32,
+    pub(in crate::report) check: u32,
     /// For the state.
-    pub(super) identity: u128,
-    pub(super) status: Status,
+    pub(in crate::report) identity: u128,
+    pub(in crate::report) status: Status,
     /// Queue and run time of a task that was started.
-    pub(super) times: Option<(Duration, Duration)>,
+    pub(in crate::report) times: Option<(Duration, Duration)>,
 }
 
 impl Batch {
@@ -265,19 +265,19 @@ impl Batch {
     }
 
     /// Bytes of rows.
-    pub(super) fn size(&self) -> usize {
+    pub(in crate::report) fn size(&self) -> usize {
         self.bytes.len() + self.attempts.len()
     }
 
     /// Moves all rows of `other` behind those of this batch.
-    pub(super) fn append(&mut self, other: &mut Batch) {
+    pub(in crate::report) fn append(&mut self, other: &mut Batch) {
         self.bytes.append(&mut other.bytes);
         self.rows.append(&mut other.rows);
         self.totals.merge(&std::mem::take(&mut other.totals));
         self.attempts.append(&mut other.attempts);
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(in crate::report) fn clear(&mut self) {
         self.bytes.clear();
         self.rows.clear();
         self.totals = Totals::default();
@@ -287,23 +287,23 @@ impl Batch {
 
 /// Wakes the recorder: an idle job costs nothing, a busy one a wake-up per batch, never one per row.
 #[derive(Debug, Default)]
-pub(super) struct Bell {
+pub(in crate::report) struct Wakeup {
     rung: AtomicU8,
     sleeper: OnceLock<Thread>,
 }
 
-impl Bell {
+impl Wakeup {
     /// Nobody has rung.
     const QUIET: u8 = 0;
     /// There are rows.
-    pub(super) const SOON: u8 = 1;
+    pub(in crate::report) const SOON: u8 = 1;
     /// There are many.
-    pub(super) const NOW: u8 = 2;
+    pub(in crate::report) const NOW: u8 = 2;
     /// There will be no more.
-    pub(super) const CLOSING: u8 = 3;
+    pub(in crate::report) const CLOSING: u8 = 3;
 
-    pub(super) fn ring(&self, level: u8) {
-        // In one order with the bytes of the trays: either the recorder sees them, or this sees that it is quiet.
+    pub(in crate::report) fn wake(&self, level: u8) {
+        // In one order with the bytes of the buffers: either the recorder sees them, or this sees that it is quiet.
         if self.rung.load(Ordering::SeqCst) < level
             && self.rung.fetch_max(level, Ordering::SeqCst) < level
             && let Some(sleeper) = self.sleeper.get()
@@ -315,8 +315,8 @@ impl Bell {
     /// Waits until rows are due, at `due` at the latest, and says whether they are the last. To be called by one thread
     /// only.
     ///
-    /// The bell is quiet again before any tray is emptied, so whoever fills one after that rings it anew.
-    pub(super) fn wait(&self, due: Option<Instant>) -> bool {
+    /// The wakeup is quiet again before any rows is emptied, so whoever fills one after that rings it anew.
+    pub(in crate::report) fn wait(&self, due: Option<Instant>) -> bool {
         self.sleeper.get_or_init(thread::current);
         while self.rung.load(Ordering::Acquire) == Self::QUIET {
             let Some(due) = due else {
@@ -344,7 +344,7 @@ impl Bell {
 
 /// What is worth telling the person at the terminal.
 #[derive(Debug)]
-pub(super) struct Remarks {
+pub(in crate::report) struct Remarks {
     enough_failures: AtomicBool,
     failures: Mutex<Vec<Failure>>,
     too_long: Mutex<Option<String>>,
@@ -363,7 +363,7 @@ pub struct Failure {
 }
 
 impl Remarks {
-    pub(super) fn new(layout: &Arc<Layout>) -> Self {
+    pub(in crate::report) fn new(layout: &Arc<Layout>) -> Self {
         Self {
             enough_failures: AtomicBool::new(false),
             failures: Mutex::default(),
@@ -393,14 +393,14 @@ impl Remarks {
     }
 
     /// Different failures, the first ones, by task number.
-    pub(super) fn failures(&self) -> Vec<Failure> {
+    pub(in crate::report) fn failures(&self) -> Vec<Failure> {
         let mut failures = lock(&self.failures).clone();
         failures.sort_by_key(|failure| failure.task);
         failures
     }
 
     /// What was said about cells that are too long.
-    pub(super) fn warning(&self) -> Option<String> {
+    pub(in crate::report) fn warning(&self) -> Option<String> {
         lock(&self.too_long).clone()
     }
 }
@@ -410,6 +410,6 @@ fn clipped(error: &str) -> &str {
 }
 
 /// A panic while a batch is locked would be a bug, and is no reason to lose the others' rows.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(in crate::report) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

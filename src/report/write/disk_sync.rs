@@ -15,7 +15,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// The thread that syncs. It ends with this handle, on its own time.
 #[derive(Debug)]
-pub(super) struct Syncer {
+pub(in crate::report) struct Syncer {
     shared: Arc<Shared>,
     thread: Thread,
 }
@@ -29,7 +29,7 @@ struct Shared {
 
 impl Syncer {
     /// Syncs `files` from now on. `on_failure` hears of the first error, after which nothing is synced any more.
-    pub(super) fn start(
+    pub(in crate::report) fn start(
         files: [File; 2],
         on_failure: impl FnOnce(&io::Error) + Send + 'static,
     ) -> io::Result<Self> {
@@ -44,12 +44,12 @@ impl Syncer {
     }
 
     /// There are new rows.
-    pub(super) fn written(&self) {
+    pub(in crate::report) fn written(&self) {
         self.shared.dirty.store(true, Ordering::Release);
     }
 
     /// Why rows could not be brought to the disk.
-    pub(super) fn failure(&self) -> Option<&io::Error> {
+    pub(in crate::report) fn failure(&self) -> Option<&io::Error> {
         self.shared.failure.get()
     }
 }
@@ -72,7 +72,7 @@ fn run(shared: &Shared, files: &[File]) -> io::Result<()> {
 }
 
 /// Brings what was written to `file` to the disk.
-pub(super) fn data(file: &File) -> io::Result<()> {
+pub(in crate::report) fn data(file: &File) -> io::Result<()> {
     match rustix::fs::fdatasync(file) {
         // A file system that has nothing to sync.
         Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),

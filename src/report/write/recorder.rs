@@ -1,21 +1,21 @@
-//! The recorder: a thread that empties the trays into the partial and keeps the job's figures. It never stops emptying
+//! The recorder: a thread that empties the buffers into the partial and keeps the job's figures. It never stops emptying
 //! them, even when nothing can be written any more, so that no slot waits for it in vain.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use std::{io, mem};
 
-use crate::engine::cancel::{Cancel, Cause, Level};
-use crate::job::Order;
-use crate::report::attempts::Attempts;
-use crate::report::begin::Begun;
-use crate::report::order::Index;
-use crate::report::outbox::{Batch, RowInfo, Shared, lock};
-use crate::report::partial::Partial;
-use crate::report::sequence::{Enough, Pass, Sequence};
-use crate::report::state::{ENTRY, Entry, State};
+use crate::task::{Cancel, Cause, Level};
+use crate::config::Order;
+use crate::report::write::attempts::Attempts;
+use crate::report::resume::start::Begun;
+use crate::report::store::row_order::Index;
+use crate::report::write::buffer::{Batch, RowInfo, Shared, lock};
+use crate::report::store::partial::Partial;
+use crate::report::write::reorder::{Enough, Pass, Reorder};
+use crate::report::store::state::{ENTRY, Entry, State};
 use crate::report::stats::{Counts, Distribution, Totals};
-use crate::report::sync::Syncer;
+use crate::report::write::disk_sync::Syncer;
 
 /// A batch of fewer bytes is written together with others: thousands of slots may have a row each.
 const SMALL: usize = 16 << 10;
@@ -25,32 +25,32 @@ const PIECE: usize = 256 << 10;
 
 /// What has been recorded so far.
 #[derive(Debug)]
-pub(super) struct Recorder {
+pub(in crate::report) struct Recorder {
     shared: Arc<Shared>,
     counts: Arc<Counts>,
     cancel: Arc<Cancel>,
     /// Where the rows are.
-    pub(super) partial: Partial,
+    pub(in crate::report) partial: Partial,
     /// Where the rows of single attempts are, if they are kept.
-    pub(super) attempts: Option<Attempts>,
+    pub(in crate::report) attempts: Option<Attempts>,
     /// What resuming has to know of them.
-    pub(super) state: State,
+    pub(in crate::report) state: State,
     /// The length of the partial.
-    pub(super) end: u64,
+    pub(in crate::report) end: u64,
     /// Which row is whose. Shared with the inputs, whose finished ones have their rows already.
-    pub(super) index: Arc<Mutex<Index>>,
+    pub(in crate::report) index: Arc<Mutex<Index>>,
     /// So many rows are from an earlier run.
-    pub(super) kept: u64,
+    pub(in crate::report) kept: u64,
     /// Counts and sums.
-    pub(super) totals: Totals,
+    pub(in crate::report) totals: Totals,
     /// Run times of the tasks that were started.
-    pub(super) run: Distribution,
+    pub(in crate::report) run: Distribution,
     /// Queue times of the tasks that were started.
-    pub(super) queue: Distribution,
+    pub(in crate::report) queue: Distribution,
     /// Why nothing is written any more.
-    pub(super) broken: Option<String>,
+    pub(in crate::report) broken: Option<String>,
     syncer: Option<Syncer>,
-    sequence: Sequence,
+    sequence: Reorder,
     /// What is written next: rows, their entries, and whose they are.
     rows: Vec<u8>,
     entries: Vec<u8>,
@@ -60,7 +60,7 @@ pub(super) struct Recorder {
 impl Recorder {
     /// Records behind what the partial has already. Rows of an earlier run have to be copied into the order of the tasks
     /// anyway.
-    pub(super) fn new(
+    pub(in crate::report) fn new(
         shared: Arc<Shared>,
         counts: Arc<Counts>,
         cancel: Arc<Cancel>,
@@ -70,8 +70,8 @@ impl Recorder {
     ) -> Self {
         let Begun { partial, state, end, kept, index, .. } = begun;
         let sequence = match order {
-            Order::Input if kept == 0 => Sequence::in_order(),
-            _ => Sequence::as_they_come(),
+            Order::Input if kept == 0 => Reorder::in_order(),
+            _ => Reorder::as_they_come(),
         };
         Self {
             shared,
@@ -96,14 +96,14 @@ impl Recorder {
     }
 
     /// How many rows this run has written.
-    pub(super) fn written(&self) -> u64 {
+    pub(in crate::report) fn written(&self) -> u64 {
         self.state.entries() - self.kept
     }
 
     /// Records until the report is closed.
-    pub(super) fn run(mut self) -> Self {
+    pub(in crate::report) fn run(mut self) -> Self {
         loop {
-            let last = self.shared.bell.wait(self.sequence.due());
+            let last = self.shared.wakeup.wait(self.sequence.due());
             self.empty_trays(if last { Pass::All } else { Pass::Ready });
             if last {
                 if let Some(error) = self.syncer.take().as_ref().and_then(Syncer::failure) {
@@ -114,25 +114,25 @@ impl Recorder {
         }
     }
 
-    /// Takes what is in the trays, and writes what may be written of it.
+    /// Takes what is in the buffers, and writes what may be written of it.
     fn empty_trays(&mut self, which: Pass) {
         let shared = Arc::clone(&self.shared);
         let now = Instant::now();
         let mut gathered = self.sequence.spare();
-        lock(&shared.trays).retain(|tray| {
-            // Asked first: who has let go of the tray does not fill it any more.
-            let in_use = Arc::strong_count(tray) > 1;
-            if tray.is_empty() {
+        lock(&shared.buffers).retain(|buffer| {
+            // Asked first: who has let go of the buffer does not fill it any more.
+            let in_use = Arc::strong_count(buffer) > 1;
+            if buffer.is_empty() {
                 return in_use;
             }
-            let mut batch = lock(&tray.batch);
+            let mut batch = lock(&buffer.batch);
             if batch.size() < SMALL {
                 gathered.append(&mut batch);
-                tray.emptied();
+                buffer.emptied();
                 return in_use;
             }
             let full = mem::replace(&mut *batch, self.sequence.spare());
-            tray.emptied();
+            buffer.emptied();
             drop(batch);
             self.take(full, now);
             in_use

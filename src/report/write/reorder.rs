@@ -1,13 +1,13 @@
-//! Rows between the trays and the partial: put into the order of their tasks, as far as a row need not wait long for
+//! Rows between the buffers and the partial: put into the order of their tasks, as far as a row need not wait long for
 //! those before it. Loops of short tasks are apart by microseconds, so that the partial comes out in the report's order
 //! and becomes the report by its name alone, instead of being read and written once more.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::report::outbox::{Batch, RowInfo};
+use crate::report::write::buffer::{Batch, RowInfo};
 
-/// How long a row may wait for those before it. With the time that it may stand in a tray, it is below what users are
+/// How long a row may wait for those before it. With the time that it may stand in a buffer, it is below what users are
 /// promised.
 const PATIENCE: Duration = Duration::from_millis(30);
 
@@ -20,9 +20,9 @@ const BYTES: usize = 8 << 20;
 /// So many empty batches are kept, for their memory.
 const SPARE: usize = 4;
 
-/// Rows that have left the trays.
+/// Rows that have left the buffers.
 #[derive(Debug)]
-pub(super) struct Sequence {
+pub(in crate::report) struct Reorder {
     /// The first task whose row has not come. `None`: rows are passed on as they come.
     next: Option<u64>,
     /// Where the rows of the tasks from `next` on are, as far as they have come; without `next`, of tasks that wait.
@@ -54,21 +54,21 @@ struct Spot {
 
 /// Which rows are passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pass {
+pub(in crate::report) enum Pass {
     /// Those that miss none before them, or have waited for too long.
     Ready,
     /// All: there will be no more.
     All,
 }
 
-impl Sequence {
+impl Reorder {
     /// Rows are passed on in the order of their tasks, from 1, until that fails.
-    pub(super) fn in_order() -> Self {
+    pub(in crate::report) fn in_order() -> Self {
         Self { next: Some(1), ..Self::as_they_come() }
     }
 
     /// Rows are passed on as they come.
-    pub(super) fn as_they_come() -> Self {
+    pub(in crate::report) fn as_they_come() -> Self {
         Self {
             next: None,
             window: VecDeque::new(),
@@ -79,12 +79,12 @@ impl Sequence {
     }
 
     /// An empty batch.
-    pub(super) fn spare(&mut self) -> Batch {
+    pub(in crate::report) fn spare(&mut self) -> Batch {
         self.spare.pop().unwrap_or_default()
     }
 
     /// Takes the rows of `batch`.
-    pub(super) fn take(&mut self, batch: Batch, now: Instant) {
+    pub(in crate::report) fn take(&mut self, batch: Batch, now: Instant) {
         if batch.rows.is_empty() {
             return self.keep(batch);
         }
@@ -117,13 +117,13 @@ impl Sequence {
     }
 
     /// Until when the rows that wait may do so.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(in crate::report) fn due(&self) -> Option<Instant> {
         self.waiting.front().map(|waiting| waiting.since + PATIENCE)
     }
 
     /// Shows rows to `each`, until it says that it has enough or none is left that may be passed on. Says whether it
     /// had enough.
-    pub(super) fn pass(
+    pub(in crate::report) fn pass(
         &mut self,
         which: Pass,
         now: Instant,
@@ -205,7 +205,7 @@ impl Sequence {
 
 /// Whether whoever is shown rows wants no more for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Enough {
+pub(in crate::report) enum Enough {
     Yes,
     No,
 }
@@ -215,7 +215,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::task::Status;
+    use crate::task::Status;
 
     fn batch(tasks: &[u64]) -> Batch {
         let mut batch = Batch::default();
@@ -230,7 +230,7 @@ mod tests {
     }
 
     /// What is passed on, five rows at a time.
-    fn pass(sequence: &mut Sequence, which: Pass, now: Instant) -> Vec<u64> {
+    fn pass(sequence: &mut Reorder, which: Pass, now: Instant) -> Vec<u64> {
         let mut tasks = Vec::new();
         loop {
             let mut room = 5;
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn rows_wait_for_those_before_them_but_not_for_long() {
         let start = Instant::now();
-        let mut sequence = Sequence::in_order();
+        let mut sequence = Reorder::in_order();
         sequence.take(batch(&[2, 3, 6]), start);
         assert!(pass(&mut sequence, Pass::Ready, start).is_empty());
         sequence.take(batch(&[1, 5, 7]), start);
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn a_row_that_is_far_ahead_ends_the_waiting() {
         let now = Instant::now();
-        let mut sequence = Sequence::in_order();
+        let mut sequence = Reorder::in_order();
         sequence.take(batch(&[3, 2]), now);
         sequence.take(batch(&[4, WINDOW + 1]), now);
         assert_eq!(pass(&mut sequence, Pass::Ready, now), [2, 3, 4, WINDOW + 1]);
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn many_bytes_do_not_wait() {
         let now = Instant::now();
-        let mut sequence = Sequence::in_order();
+        let mut sequence = Reorder::in_order();
         let mut large = batch(&[2]);
         let row = vec![b'x'; BYTES + 1];
         large.rows[0].length = row.len() as u32;
@@ -298,7 +298,7 @@ mod tests {
             ordered in any::<bool>(),
         ) {
             let now = Instant::now();
-            let mut sequence = if ordered { Sequence::in_order() } else { Sequence::as_they_come() };
+            let mut sequence = if ordered { Reorder::in_order() } else { Reorder::as_they_come() };
             let (mut rest, mut passed) = (&tasks[..], Vec::new());
             for size in sizes {
                 let (now_taken, others) = rest.split_at(size.min(rest.len()));

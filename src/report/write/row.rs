@@ -4,39 +4,38 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::clock::Calendar;
-use crate::engine::task::{Leg, Outcome, Record, Task};
+use crate::task::{Calendar, Leg, Outcome, Record, Task};
 use crate::report::layout::Layout;
-use crate::report::number::{push_integer, push_seconds};
-use crate::report::stamp::Stamp;
+use crate::csv::number::{push_integer, push_seconds};
+use crate::csv::timestamp::Timestamp;
 
 /// The longest text that a cell of a spreadsheet holds, in UTF-16 units.
 const CELL_LIMIT: usize = 32_767;
 
 /// Writes rows, one after another.
 #[derive(Debug)]
-pub(super) struct Encoder {
+pub(in crate::report) struct Encoder {
     layout: Arc<Layout>,
     calendar: Calendar,
-    stamp: Stamp,
+    stamp: Timestamp,
 }
 
 /// A cell of a row that a spreadsheet would cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooLong {
+pub(in crate::report) struct TooLong {
     /// Its index in [`Layout::names`].
-    pub(super) column: usize,
+    pub(in crate::report) column: usize,
     /// Its length in UTF-16 units.
-    pub(super) length: usize,
+    pub(in crate::report) length: usize,
 }
 
 impl Encoder {
-    pub(super) fn new(layout: Arc<Layout>, calendar: Calendar) -> Self {
-        Self { layout, calendar, stamp: Stamp::new() }
+    pub(in crate::report) fn new(layout: Arc<Layout>, calendar: Calendar) -> Self {
+        Self { layout, calendar, stamp: Timestamp::new() }
     }
 
     /// Appends the row of `record` to `out`; says if one of its cells is too long for a spreadsheet.
-    pub(super) fn push_row(&mut self, out: &mut Vec<u8>, record: &Record) -> Option<TooLong> {
+    pub(in crate::report) fn push_row(&mut self, out: &mut Vec<u8>, record: &Record) -> Option<TooLong> {
         let Self { layout, calendar, stamp } = self;
         let mut row = Row { layout, out, column: 0, too_long: None };
         row.integer(Some(record.task.number));
@@ -76,8 +75,8 @@ impl Encoder {
     }
 
     /// Appends the row of the attempt that `task` has had last to `out`, in the columns
-    /// [`ATTEMPT_COLUMNS`](super::layout::ATTEMPT_COLUMNS).
-    pub(super) fn push_attempt(&mut self, out: &mut Vec<u8>, task: &Task, outcome: &Outcome) {
+    /// [`ATTEMPT_COLUMNS`](crate::csv::columns::ATTEMPT_COLUMNS).
+    pub(in crate::report) fn push_attempt(&mut self, out: &mut Vec<u8>, task: &Task, outcome: &Outcome) {
         let Self { layout, calendar, stamp } = self;
         let mut row = Row { layout, out, column: 0, too_long: None };
         row.integer(Some(task.number));
@@ -166,9 +165,10 @@ impl Row<'_> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::engine::clock::Moment;
-    use crate::engine::task::{CpuTime, Outcome, Status, Task};
-    use crate::job::{Dialect, Fields, Order, ReportSettings};
+    use crate::task::{Fields, Moment, Outcome, Status, Task};
+    use crate::sys::CpuTime;
+    use crate::csv::Dialect;
+    use crate::config::{Order, ReportSettings};
 
     pub(crate) const SETTINGS: ReportSettings =
         ReportSettings { dialect: Dialect::Csv, order: Order::Input, formula_safe: true };

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::Settings;
 use super::process::{Order, Process, Unready};
-use crate::engine::clock::Moment;
-use crate::host::launcher::{Ended, Exit, Port, Start, Strings, patiently};
-use crate::host::lines::{self, MAX_LINE};
-use crate::host::pipes::{Incoming, Outgoing};
+use crate::launcher::socket::patiently;
+use crate::launcher::{Ended, Exit, Port, Start, Strings};
+use crate::task::Moment;
+use crate::worker::pipes::{Incoming, Outgoing};
+use crate::worker::public_protocol;
+use crate::worker::public_protocol::MAX_LINE;
 use crate::workload::command::{cause_and_tail, how_it_ended};
 
 /// A process that has closed its standard output has this long to end, before that is taken amiss.

@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::driver::Driver;
-use crate::engine::clock::Moment;
-use crate::host::launcher::Ended;
-use crate::host::lines::Answer;
+use crate::launcher::Ended;
+use crate::task::Moment;
+use crate::worker::public_protocol::Answer;
 use crate::workload::command::{cause_and_tail, how_it_ended};
 
 /// A process that is ready for requests, as the slots see it.

@@ -8,16 +8,14 @@ use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::Program;
 use super::process::{Death, Ending, InFlight, Process};
-use crate::engine::attempt::{Attempt, Stop};
-use crate::engine::cancel::Level;
-use crate::engine::clock::Moment;
-use crate::engine::task::{Outcome, Status, Task};
-use crate::host::lines::{self, Answer};
-use crate::host::remote::Verdict;
+use crate::task::{Attempt, Level, Moment, Outcome, Status, Stop, Task};
+use crate::worker::internal::Verdict;
+use crate::worker::public_protocol;
+use crate::worker::public_protocol::Answer;
 
 /// A slot's place in a program: one request at a time.
 #[derive(Debug)]
-pub struct Seat {
+pub struct Session {
     pub(super) program: Rc<Program>,
 }
 
@@ -27,7 +25,7 @@ enum Turn<'a> {
     Alone { _guard: RwLockWriteGuard<'a, ()> },
 }
 
-impl Seat {
+impl Session {
     /// Runs every task of `batch`, one after another, and settles each, exactly once.
     ///
     /// # Errors

@@ -12,9 +12,10 @@ use std::path::Path;
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::sync::{Notify, OnceCell};
 
-use crate::host::launcher::{Ended, Exit, HasNul, Launcher, Port, Start, Strings, patiently};
-use crate::host::serve::SERVE_ARG;
+use crate::launcher::socket::patiently;
+use crate::launcher::{Ended, Exit, HasNul, Launcher, Port, Start, Strings};
 use crate::sys::signal_name;
+use crate::worker::serve::SERVE_ARG;
 
 /// What is shown of a dead worker's standard error.
 const TAIL_BYTES: u64 = 4096;
@@ -85,7 +86,7 @@ pub struct Life {
     was_killed: Cell<bool>,
     has_closed: Cell<bool>,
     /// Who was running what when it ended.
-    pub inquest: Inquest,
+    pub death_report: DeathReport,
 }
 
 impl Life {
@@ -118,7 +119,7 @@ impl Life {
             ended: OnceCell::new(),
             was_killed: Cell::default(),
             has_closed: Cell::default(),
-            inquest: Inquest::default(),
+            death_report: DeathReport::default(),
         })
     }
 
@@ -195,14 +196,14 @@ fn describe(ended: &io::Result<Ended>) -> String {
 /// Finds out how many tasks were running in a process when it died: whose slots are busy there, and what each of them
 /// finds when it buries its own.
 #[derive(Debug, Default)]
-pub struct Inquest {
+pub struct DeathReport {
     busy: Cell<usize>,
     reported: Cell<usize>,
     running: Cell<usize>,
     all: Notify,
 }
 
-impl Inquest {
+impl DeathReport {
     /// A slot has something in flight there.
     pub fn enter(&self) {
         self.busy.update(|busy| busy + 1);
@@ -243,13 +244,13 @@ mod tests {
     #[test]
     fn an_inquest_waits_for_all_who_were_there() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let inquest = Inquest::default();
-        (0..4).for_each(|_| inquest.enter());
-        inquest.leave();
+        let death_report = DeathReport::default();
+        (0..4).for_each(|_| death_report.enter());
+        death_report.leave();
         let all = async {
-            tokio::join!(inquest.report(true), inquest.report(false), async {
+            tokio::join!(death_report.report(true), death_report.report(false), async {
                 tokio::task::yield_now().await;
-                inquest.report(true).await
+                death_report.report(true).await
             })
         };
         assert_eq!(runtime.block_on(all), (2, 2, 2));

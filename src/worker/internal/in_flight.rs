@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::engine::task::{Outcome, Task};
-use crate::host::protocol::Reply;
-use crate::host::remote::Verdict;
+use crate::task::{Outcome, Task};
+use crate::worker::internal::Verdict;
+use crate::worker::private_protocol::Reply;
 
 /// Takes a task that is settled, and how.
 pub type Settle<'a> = dyn FnMut(Task, Verdict) + 'a;
@@ -183,9 +183,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::clock::Moment;
-    use crate::engine::task::Status;
-    use crate::job::Fields;
+    use crate::task::{Fields, Moment, Status};
 
     const NOTHING: [i64; 0] = [];
 

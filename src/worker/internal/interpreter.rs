@@ -18,12 +18,12 @@ use serde::Deserialize;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, RwLock};
 
-use crate::engine::clock::Moment;
-use crate::host::launcher::{Launcher, patiently};
-use crate::host::remote::life::{Life, Program, WorkerEnds};
-use crate::host::remote::process::{Lane, Process};
-use crate::host::socket;
+use crate::launcher::socket::patiently;
+use crate::launcher::{Launcher, socket};
 use crate::sys;
+use crate::task::Moment;
+use crate::worker::internal::child::{Life, Program, WorkerEnds};
+use crate::worker::internal::process::{Lane, Process};
 use crate::workload::python::{Facts, Mode, Spec};
 
 const WORKER: &str = include_str!("../worker.py");

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use super::flight::{Pace, Settle};
 use super::source::Source;
 use super::{Remote, Why};
-use crate::engine::attempt::{Attempt, Stop};
-use crate::engine::cancel::Level;
-use crate::engine::clock::Moment;
-use crate::host::page::Running;
+use crate::task::{Attempt, Level, Moment, Stop};
+use crate::worker::internal::in_flight::{Pace, Settle};
+use crate::worker::shared_page::Running;
 
 /// While tasks wait behind another, the page is looked at this often: a long one is noticed after [`Pace::LONG`] and
 /// this, under 10 ms.

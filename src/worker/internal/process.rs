@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::host::launcher::Launcher;
-use crate::host::page::RunnerPage;
-use crate::host::pipes::{Incoming, Outgoing};
-use crate::host::protocol::{Ready, RequestLines, VERSION, Work};
-use crate::host::remote::life::{Life, Program, WorkerEnds};
+use crate::launcher::Launcher;
+use crate::worker::internal::child::{Life, Program, WorkerEnds};
+use crate::worker::pipes::{Incoming, Outgoing};
+use crate::worker::private_protocol::{Ready, RequestLines, VERSION, Work};
+use crate::worker::shared_page::RunnerPage;
 
 /// How long a worker may take to leave when its input has ended. It has nothing to do then.
 const LEAVE: Duration = Duration::from_secs(1);

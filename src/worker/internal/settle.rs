@@ -3,13 +3,12 @@
 use std::io;
 use std::time::Duration;
 
-use super::flight::Settle;
 use super::{MAX_BARREN, Remote, Why};
-use crate::engine::attempt::{Attempt, Stop};
-use crate::engine::clock::Moment;
-use crate::engine::task::{Outcome, Status};
-use crate::host::page::Running;
-use crate::host::protocol::{self, Reply};
+use crate::task::{Attempt, Moment, Outcome, Status, Stop};
+use crate::worker::internal::in_flight::Settle;
+use crate::worker::private_protocol;
+use crate::worker::private_protocol::Reply;
+use crate::worker::shared_page::Running;
 
 impl Remote {
     /// Settles the answers that came through the pipe. The error says what else came.
@@ -66,7 +65,7 @@ impl Remote {
             Some(Why::Broken(error)) => error.clone(),
             _ => format!("the worker process died: {}", process.life.obituary(ended)),
         };
-        let all = process.life.inquest.report(running.is_some()).await;
+        let all = process.life.death_report.report(running.is_some()).await;
         if let Some(running) = running {
             if why.is_some() || (all == 1 && !process.life.was_killed()) {
                 self.settle_running(running, why, &obituary, attempt, settle);

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::interpreter::Member;
-use super::life::Program;
-use crate::host::launcher::Launcher;
-use crate::host::protocol::Work;
-use crate::job::Values;
+use crate::launcher::Launcher;
+use crate::task::Values;
+use crate::worker::internal::child::Program;
+use crate::worker::private_protocol::Work;
 use crate::workload::{compute, http, python, sleep};
 
 /// Where its processes come from.

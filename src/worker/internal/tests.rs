@@ -8,10 +8,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::time::Duration;
 
 use super::*;
-use crate::engine::cancel::{Cancel, Cause, Level};
-use crate::host::launcher::testing;
-use crate::host::serve;
-use crate::job::{Fields, Scope, Template};
+use crate::config::Template;
+use crate::config::template::parse::Scope;
+use crate::launcher::testing;
+use crate::task::{Cancel, Cause, Fields, Level};
+use crate::worker::serve;
 use crate::workload::compute::Function;
 use crate::workload::{compute, sleep};
 

@@ -11,12 +11,12 @@ pub(super) fn write_number(number: u64, out: &mut Vec<u8>) {
 }
 
 /// The bytes of a JSON string, quotes and escapes included.
-pub(in crate::host) fn unescape(json: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::worker) fn unescape(json: &[u8]) -> Option<Vec<u8>> {
     serde_json::from_slice::<Text>(json).ok().map(|text| text.0)
 }
 
 /// The bytes that a JSON string stands for.
-pub(in crate::host) struct Text(pub(in crate::host) Vec<u8>);
+pub(in crate::worker) struct Text(pub(in crate::worker) Vec<u8>);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -10,8 +10,9 @@ use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
 
 use super::plan::{Input, Plan};
 use super::stream::Stream;
-use crate::diagnostic::reason;
-use crate::job::{Template, Values};
+use crate::base::diagnostic::reason;
+use crate::config::Template;
+use crate::task::Values;
 
 /// What a child is given.
 #[derive(Debug)]

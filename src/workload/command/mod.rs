@@ -11,7 +11,6 @@ pub(crate) mod program;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod text;
 mod variables;
 mod worker;
 
@@ -19,10 +18,9 @@ use std::sync::Arc;
 
 pub(crate) use outcome::{error as cause_and_tail, how_it_ended};
 pub use plan::read;
-pub(crate) use text::write_clean;
 pub use worker::Worker;
 
-use crate::job::Values;
+use crate::task::Values;
 
 /// A command, planned; cheap to clone.
 #[derive(Clone, Debug)]

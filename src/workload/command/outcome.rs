@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::text::write_clean;
-use crate::diagnostic::reason;
-use crate::engine::task::Status;
-use crate::host::launcher::{Exit, Step};
-use crate::sys::signal_name;
+use crate::base::diagnostic::reason;
+use crate::base::text::write_clean;
+use crate::launcher::Exit;
+use crate::sys::{Step, signal_name};
+use crate::task::Status;
 
 /// How many characters of standard output a row shows.
 const RESULT: usize = 500;

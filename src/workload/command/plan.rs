@@ -1,4 +1,4 @@
-//! Reading `[workload.command]`, and settling all that is the same for every task.
+//! ReportReader `[workload.command]`, and settling all that is the same for every task.
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -8,7 +8,9 @@ use std::sync::Arc;
 use super::Spec;
 use super::program::{Places, Unusable};
 use super::variables::variables;
-use crate::job::{ByteSize, Planner, Table, Template, Values};
+use crate::base::ByteSize;
+use crate::config::{Planner, Table, Template};
+use crate::task::Values;
 
 /// How much of standard output is kept, if the file does not say.
 const CAPTURE: ByteSize = ByteSize::new(64 << 10);

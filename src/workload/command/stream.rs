@@ -11,9 +11,10 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::unix::AsyncFd;
 
 use super::Keep;
-use crate::engine::payload::{Collector, NoPayload, Payload};
-use crate::job::ByteSize;
+use crate::base::ByteSize;
 use crate::sys;
+use crate::task::payload::Collector;
+use crate::task::{NoPayload, Payload};
 
 /// As much as a pipe holds.
 const BLOCK: usize = 64 << 10;

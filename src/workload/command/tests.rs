@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Keep, Spec, Worker};
-use crate::engine::attempt::Attempt;
-use crate::engine::cancel::{Cancel, Cause, Level};
-use crate::engine::task::{Outcome, Status, Task};
-use crate::host::launcher::testing::{launcher, runtime};
-use crate::job::{self, Fields, Overrides, Values};
+use crate::config::Overrides;
+use crate::job;
+use crate::launcher::testing::{launcher, runtime};
+use crate::task::{Attempt, Cancel, Cause, Fields, Level, Outcome, Status, Task, Values};
 use crate::workload::Workload;
 
 /// Less than any child here sleeps, and more than a busy machine takes.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::plan::{Action, Variable};
-use crate::job::Template;
+use crate::config::Template;
 
 /// The environment: `env`, what the runner says of the task, and for a shell the fields. A field whose name is taken
 /// already is prefixed.

@@ -11,12 +11,11 @@ use super::ends::Ends;
 use super::plan::{Action, Folder, Plan, Program, Variable, c_path};
 use super::stream::{Progress, Stream};
 use super::{Keep, Spec, outcome};
-use crate::diagnostic::reason;
-use crate::engine::attempt::{Attempt, Stop};
-use crate::engine::clock::{self, Moment};
-use crate::engine::task::{Outcome, Status, Task};
-use crate::host::launcher::{Ended, Exit, Launcher, Port, Start, Strings, patiently};
-use crate::job::{ByteSize, Values};
+use crate::base::ByteSize;
+use crate::base::diagnostic::reason;
+use crate::launcher::socket::patiently;
+use crate::launcher::{Ended, Exit, Launcher, Port, Start, Strings};
+use crate::task::{Attempt, Moment, Outcome, Status, Stop, Task, Values, clock};
 
 /// How long a child may run before its output is watched: most end before it would have paid. Short enough that one
 /// that fills a pipe is not held up for long.

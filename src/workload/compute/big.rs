@@ -105,7 +105,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::engine::attempt::Stop;
+    use crate::task::Stop;
 
     /// A number of `words` words without a pattern.
     fn number(words: usize, seed: u64) -> UBig {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::engine::clock::Moment;
-use crate::engine::task::CpuTime;
+use crate::sys::CpuTime;
+use crate::task::Moment;
 
 /// Runs below this are not measured, but counted as what they took, in user mode.
 const SHORT: Duration = Duration::from_micros(10);

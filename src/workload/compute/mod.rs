@@ -18,12 +18,9 @@ use std::path::{Path, PathBuf};
 pub use cpu::thread_cpu;
 pub use function::{Function, UnknownFunction};
 
-use crate::diagnostic::reason;
-use crate::engine::attempt::{Attempt, Stop};
-use crate::engine::clock::Moment;
-use crate::engine::payload::Payload;
-use crate::engine::task::{Outcome, Status, Task};
-use crate::job::{Planner, Table, Template, Values};
+use crate::base::diagnostic::reason;
+use crate::config::{Planner, Table, Template};
+use crate::task::{Attempt, Moment, Outcome, Payload, Status, Stop, Task, Values};
 
 /// Asks whether the computation must end before it has finished. Costs about a clock read.
 pub type Poll<'a> = &'a dyn Fn() -> Option<Stop>;
@@ -229,8 +226,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::engine::cancel::{Cancel, Cause, Level};
-    use crate::job::{Fields, Overrides, Scope};
+    use crate::config::Overrides;
+    use crate::config::template::parse::Scope;
+    use crate::task::{Cancel, Cause, Fields, Level};
     use crate::workload::Workload;
 
     fn call(function: Function, arg: &str) -> Outcome {

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::plan::Plan;
 use super::save::Place;
-use super::texts::Texts;
+use crate::workload::http::text_buffer::TextBuffer;
 
 /// Says who asks, as good manners have it.
 const AGENT: &str = concat!("runner/", env!("CARGO_PKG_VERSION"));
@@ -35,7 +35,7 @@ impl Call {
     ///
     /// # Errors
     /// In words, if they describe none. Nothing has been sent then.
-    pub fn new(plan: &Plan, folder: &Path, texts: &Texts) -> Result<Self, String> {
+    pub fn new(plan: &Plan, folder: &Path, texts: &TextBuffer) -> Result<Self, String> {
         let mut texts = texts.iter();
         let mut next = || texts.next().unwrap_or_default();
         let method = method(next())?;

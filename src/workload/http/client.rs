@@ -22,7 +22,7 @@ use tower_service::Service;
 
 use super::call::Call;
 use super::connect::{Connector, Gone};
-use super::words;
+use crate::workload::http::errors;
 
 /// A connection that nobody has used for this long is closed: a list of links has many hosts.
 const IDLE: Duration = Duration::from_secs(10);

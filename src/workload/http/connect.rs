@@ -1,12 +1,11 @@
 //! Connections: name, proxy, TCP, TLS. An error of this file is in the user's words already.
 
 use std::error::Error;
-use std::fmt;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+use std::{fmt, io};
 
 use http::Uri;
 use http::uri::Scheme;

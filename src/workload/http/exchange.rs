@@ -18,12 +18,13 @@ use tower_service::Service;
 
 use super::call::Call;
 use super::client::{Client, Failure, Progress};
-use super::expect;
 use super::plan::{Keep, Plan};
 use super::save::Unfinished;
-use super::{retry_after, words};
-use crate::engine::payload::{Collector, NoPayload, Payload};
-use crate::job::ByteSize;
+use super::{expect, retry_after};
+use crate::base::ByteSize;
+use crate::task::payload::Collector;
+use crate::task::{NoPayload, Payload};
+use crate::workload::http::errors;
 
 /// What is kept of an answer.
 #[derive(Debug, Default)]

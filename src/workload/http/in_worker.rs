@@ -13,10 +13,9 @@ use tokio::runtime::{self, Runtime};
 use super::call::Call;
 use super::client::Client;
 use super::plan::Plan;
-use super::texts::Texts;
-use crate::engine::payload::{self, NoPayload, PayloadKind};
-use crate::engine::task::Outcome;
-use crate::job::ByteSize;
+use crate::base::ByteSize;
+use crate::task::{NoPayload, Outcome, PayloadKind, payload};
+use crate::workload::http::text_buffer::TextBuffer;
 
 /// The worker process's side.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ impl Server {
 
     /// Sends the request that `arg` describes, and waits for the answer.
     pub fn run(&self, arg: &[u8]) -> Outcome {
-        let Some(texts) = Texts::decode(arg) else {
+        let Some(texts) = TextBuffer::decode(arg) else {
             return Outcome::not_started("the request is garbled: a bug of the runner");
         };
         // This process was started in the job's folder; made absolute, since links are looked at.
@@ -56,7 +55,7 @@ impl Server {
 
 /// Puts what the protocol does not know into the result.
 fn pack(mut outcome: Outcome) -> Outcome {
-    let mut texts = Texts::default();
+    let mut texts = TextBuffer::default();
     texts.push(outcome.code.map_or(String::new(), |code| code.to_string()));
     texts.push(outcome.output_bytes.map_or(String::new(), |bytes| bytes.to_string()));
     texts.push(outcome.retry_after.map_or(String::new(), |pause| pause.as_secs().to_string()));
@@ -85,7 +84,7 @@ fn take_payload(outcome: &mut Outcome) -> Option<Vec<u8>> {
 
 /// Takes it out again; an outcome that came to be on the way, such as a crash, stays as it is.
 pub fn unpack(mut outcome: Outcome) -> Outcome {
-    let Some(texts) = Texts::decode(&outcome.result) else { return outcome };
+    let Some(texts) = TextBuffer::decode(&outcome.result) else { return outcome };
     let mut texts = texts.iter();
     let mut number = || std::str::from_utf8(texts.next().unwrap_or_default()).unwrap_or_default();
     outcome.code = number().parse().ok();
@@ -112,8 +111,7 @@ pub fn unpack(mut outcome: Outcome) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::clock::Moment;
-    use crate::engine::task::Status;
+    use crate::task::{Moment, Status};
 
     #[test]
     fn an_outcome_comes_back() {

@@ -4,38 +4,38 @@
 //! ([`texts`]), which become a request ([`call`]) where it is sent: here, or in a worker process ([`away`]).
 //! [`client`] sends it and follows redirects, [`connect`] makes connections, [`exchange`] reads the answer.
 
-mod away;
 mod call;
 mod client;
 mod connect;
+mod errors;
 mod exchange;
 mod expect;
+mod in_worker;
 mod plan;
 mod read;
 mod retry_after;
 mod save;
-mod texts;
+mod text_buffer;
 mod tls;
-mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use away::{Server, unpack};
 pub use client::Client;
+pub use in_worker::{Server, unpack};
 pub use plan::Plan;
 pub use read::read;
 
 use call::Call;
 use client::{Failure, Progress};
 use exchange::Answer;
-use texts::Texts;
+use text_buffer::TextBuffer;
 
-use crate::engine::attempt::{Attempt, Stop};
-use crate::engine::clock::Moment;
-use crate::engine::task::{Outcome, Status, Task};
-use crate::job::{ByteSize, Column, Template, Values};
+use crate::base::ByteSize;
+use crate::config::Template;
+use crate::task::{Attempt, Moment, Outcome, Status, Stop, Task, Values};
+use crate::workload::columns::Column;
 
 /// A request for every task.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ impl Spec {
         spec
     }
 
-    fn texts(&self, values: &Values<'_>, texts: &mut Texts) {
+    fn texts(&self, values: &Values<'_>, texts: &mut TextBuffer) {
         texts.clear();
         let all = [&self.method, &self.url].into_iter();
         for template in all.chain(&self.body).chain(&self.save).chain(&self.headers) {
@@ -77,7 +77,7 @@ impl Spec {
 
     /// Appends what a worker process has to know of one task.
     pub fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
-        let mut texts = Texts::default();
+        let mut texts = TextBuffer::default();
         self.texts(values, &mut texts);
         texts.encode(out);
     }
@@ -111,14 +111,14 @@ pub struct Worker {
     folder: PathBuf,
     client: Client,
     /// The last request: many jobs send the same one again and again.
-    last: Option<(Texts, Call)>,
-    texts: Texts,
+    last: Option<(TextBuffer, Call)>,
+    texts: TextBuffer,
 }
 
 impl Worker {
     /// A worker for `spec`, which says what is kept; relative paths start in `folder`.
     pub fn new(spec: Spec, folder: &Path, client: Client) -> Self {
-        Self { spec, folder: folder.to_owned(), client, last: None, texts: Texts::default() }
+        Self { spec, folder: folder.to_owned(), client, last: None, texts: TextBuffer::default() }
     }
 
     /// Attempts one task.

@@ -2,12 +2,12 @@
 
 use toml::Spanned;
 
-use super::Spec;
-use super::call;
 use super::expect::Expected;
 use super::plan::{Keep, Plan};
 use super::save::Folder;
-use crate::job::{ByteSize, Planner, Table, Template};
+use super::{Spec, call};
+use crate::base::ByteSize;
+use crate::config::{Planner, Table, Template};
 
 /// How many redirects are followed, unless the file says otherwise.
 const REDIRECTS: usize = 10;

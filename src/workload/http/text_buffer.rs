@@ -1,13 +1,13 @@
 //! Several texts in one buffer: what the templates of a request were rendered to, on its way to whoever sends it.
 
-/// Texts, one after another.
+/// TextBuffer, one after another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Texts {
+pub struct TextBuffer {
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
-impl Texts {
+impl TextBuffer {
     /// Starts anew, in the same buffer.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -41,7 +41,7 @@ impl Texts {
         out.extend_from_slice(&self.bytes);
     }
 
-    /// What [`Texts::encode`] has written; `None` if it is not that.
+    /// What [`TextBuffer::encode`] has written; `None` if it is not that.
     pub fn decode(encoded: &[u8]) -> Option<Self> {
         let line = memchr::memchr(b'\n', encoded)?;
         let bytes = encoded[line + 1..].to_vec();
@@ -62,13 +62,13 @@ mod tests {
     #[test]
     fn texts_come_back() {
         for texts in [&[][..], &[&b""[..]], &[b"a\n\xff", b"", b"12 "]] {
-            let mut packed = Texts::default();
+            let mut packed = TextBuffer::default();
             for text in texts {
                 packed.push(text);
             }
             let mut encoded = Vec::new();
             packed.encode(&mut encoded);
-            let read = Texts::decode(&encoded).unwrap();
+            let read = TextBuffer::decode(&encoded).unwrap();
             assert_eq!(read, packed);
             assert_eq!(read.iter().collect::<Vec<_>>(), texts);
         }
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn anything_else_is_refused() {
         for encoded in [&b""[..], b"1", b"2 \na", b"x \na", b"18446744073709551615 1 \na"] {
-            assert_eq!(Texts::decode(encoded), None);
+            assert_eq!(TextBuffer::decode(encoded), None);
         }
     }
 }

@@ -1,0 +1,14 @@
+//! Small things that everybody needs: diagnostics, JSON, text for people, sizes and durations.
+
+mod count;
+pub mod diagnostic;
+mod duration;
+pub mod json;
+pub(crate) mod setting;
+mod size;
+pub mod text;
+
+pub use count::Count;
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use duration::{Period, Timeout};
+pub use size::ByteSize;

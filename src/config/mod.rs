@@ -1,0 +1,32 @@
+//! TOML with places: one file while it is read, its tables and their keys, templates, and the small types of single
+//! settings.
+
+mod arguments;
+mod document;
+mod limits;
+mod name;
+mod overrides;
+mod planner;
+mod rate;
+mod report;
+mod retry;
+pub(crate) mod runner_toml;
+mod stop_after;
+mod syntax;
+mod table;
+mod template;
+
+pub use arguments::Arguments;
+pub(crate) use document::{Document, inside};
+pub use limits::{Concurrency, RawModel};
+pub use name::JobName;
+pub(crate) use overrides::Argument;
+pub use overrides::Overrides;
+pub(crate) use planner::Absent;
+pub use planner::Planner;
+pub use rate::Rate;
+pub use report::{Order, ReportSettings};
+pub use retry::{Retry, RetryOn};
+pub use stop_after::{FailureLimit, Running, StopAfter};
+pub use table::{Table, known_keys};
+pub use template::{Scope, StageScope, Template, TemplateError, ValueTemplate};

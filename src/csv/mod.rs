@@ -1,0 +1,15 @@
+//! CSV as reports have it: dialects, cells, numbers and timestamps, written and read back.
+
+mod cells;
+pub mod columns;
+mod dialect;
+pub mod number;
+mod reader;
+mod timestamp;
+pub mod writer;
+
+pub use cells::cells;
+pub use dialect::Dialect;
+pub use reader::ReportReader;
+pub use timestamp::Timestamp;
+pub use writer::Writer;

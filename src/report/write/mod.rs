@@ -1,0 +1,8 @@
+//! From the slots to the partial: rows are encoded where they are made, buffered, put into order and written.
+
+pub mod attempts;
+pub mod buffer;
+pub mod disk_sync;
+pub mod recorder;
+pub mod reorder;
+pub mod row;
