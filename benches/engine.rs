@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use runner::config::Scope;
 use runner::config::Template;
-use runner::config::template::parse::Scope;
 use runner::task::Attempt;
 use runner::task::Cancel;
 use runner::task::Fields;

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use crate::config::template::parse::Scope;
+use crate::config::Scope;
 use crate::config::{Overrides, Template};
 use crate::task::Values;
 use crate::worker::private_protocol;
@@ -37,8 +37,8 @@ pub fn template(bytes: &[u8]) {
 
 /// A line of the worker protocol is read as either side reads it.
 pub fn protocol_line(bytes: &[u8]) {
-    let _ = protocol::read_reply(bytes);
-    if let Ok((_, arguments)) = protocol::read_requests(bytes) {
+    let _ = private_protocol::read_reply(bytes);
+    if let Ok((_, arguments)) = private_protocol::read_requests(bytes) {
         arguments.map_while(Result::ok).for_each(drop); // whoever reads them stops at the first that is none
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use runner::base::diagnostic::complain;
 use runner::batch::Turn;
-use runner::cli::{CheckArgs, Cli, Command, RunArgs, describe};
+use runner::cli::{self, CheckArgs, Cli, Command, RunArgs, describe};
 use runner::engine::control::Control;
 use runner::engine::run;
 use runner::engine::run::SharedLauncher;
@@ -13,16 +13,16 @@ use runner::job::{Job, PlannedJob};
 use runner::report::terminal::progress;
 use runner::report::{Summary, terminal};
 use runner::task::Exit;
-use runner::{batch, compare, job, report, worker};
+use runner::{batch, compare, job, launcher, report};
 
 fn main() -> ExitCode {
-    host::take_role(); // a child process of our own does not come back
+    cli::take_role(); // a child process of our own does not come back
     let exit = match Cli::read() {
         Command::Run(args) => run_jobs(&args),
         Command::Check(args) => check(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Models => {
-            terminal::say(&plan::models());
+            terminal::say(&describe::models());
             Exit::Ok
         }
     };
@@ -39,9 +39,9 @@ fn run_jobs(args: &RunArgs) -> Exit {
         }
     };
     if args.dry_run {
-        return tell(&jobs, plan::dry_run);
+        return tell(&jobs, describe::dry_run);
     }
-    host::launcher::raise_open_files();
+    launcher::raise_open_files();
     let control = match Control::start() {
         Ok(control) => control,
         Err(error) => {
@@ -136,7 +136,7 @@ impl Runner<'_> {
 /// Prints the plan of every job, and runs nothing.
 fn check(args: &CheckArgs) -> Exit {
     match job::read_batch(&args.jobs.files, &args.jobs.overrides()) {
-        Ok(jobs) => tell(&jobs, plan::describe),
+        Ok(jobs) => tell(&jobs, describe::describe),
         Err(mistakes) => {
             mistakes.print();
             Exit::Usage
@@ -155,7 +155,7 @@ fn tell(jobs: &[PlannedJob], words: impl Fn(&Job) -> Result<String, job::InputEr
                 exit = Exit::Usage;
             }
             Err(absences) => {
-                terminal::say(&plan::describe_later(&planned.name, &planned.file, absences));
+                terminal::say(&describe::describe_later(&planned.name, &planned.file, absences));
             }
         }
     }

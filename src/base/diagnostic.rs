@@ -1,6 +1,6 @@
 //! Errors that point into a job file, or at an argument, rendered the way rustc does it.
 //!
-//! ReportReader a job collects [`Diagnostics`]; only `main` prints them. Nothing that a file contains reaches the terminal
+//! Reading a job collects [`Diagnostics`]; only `main` prints them. Nothing that a file contains reaches the terminal
 //! raw: control characters are shown, not sent.
 
 use std::fmt;

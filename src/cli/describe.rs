@@ -8,11 +8,11 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 
 use crate::base::Diagnostics;
-use crate::task::{Fields, Payload, PayloadKind, Values};
-use crate::job::{InputError, Job, Service, Stage};
 use crate::config::StopAfter;
+use crate::job::{InputError, Job, Service, Stage};
 use crate::model::{Nature, pilot};
 use crate::report::terminal::escaped;
+use crate::task::{Fields, Payload, PayloadKind, Values};
 
 /// How many tasks `--dry-run` shows.
 const SHOWN: usize = 10;

@@ -1,5 +1,10 @@
 //! The command line: what it accepts. What it does is in `main.rs`.
 
+pub mod describe;
+mod role;
+
+pub use role::take_role;
+
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 

@@ -14,6 +14,7 @@ mod measure;
 pub mod run;
 mod schedule;
 pub mod stats;
+mod tables;
 pub mod usl;
 pub mod variant;
 mod warnings;
@@ -21,24 +22,23 @@ mod warnings;
 pub use args::CompareArgs;
 
 use crate::base::diagnostic::{complain, reason};
-use crate::compare::tables;
-use crate::compare::tables::{Comparison, Rounds};
 use crate::engine::control::Control;
+use crate::launcher;
 use crate::model::Model;
 use crate::report::terminal;
 use crate::task::Exit;
-use crate::worker;
 use apply::{Advice, Reach};
 use contenders::Subject;
 use figures::Figures;
 use run::{Bench, Stop};
 use schedule::Schedule;
+use tables::{Comparison, Rounds};
 use usl::{Fit, Point};
 use variant::Variant;
 
 /// Compares every job of `args`, and says what came of it.
 pub fn run(args: &CompareArgs) -> Exit {
-    let subjects = match subject::read(args) {
+    let subjects = match contenders::read(args) {
         Ok(subjects) => subjects,
         Err(mistakes) => {
             mistakes.print();
@@ -48,7 +48,7 @@ pub fn run(args: &CompareArgs) -> Exit {
     if args.apply && !all_writable(&subjects) {
         return Exit::NotWritten;
     }
-    host::launcher::raise_open_files();
+    launcher::raise_open_files();
     let control = match Control::start() {
         Ok(control) => control,
         Err(error) => {
@@ -63,7 +63,7 @@ pub fn run(args: &CompareArgs) -> Exit {
             return Exit::NotWritten;
         }
     };
-    if let Some(busy) = machine::is_busy() {
+    if let Some(busy) = idle_check::is_busy() {
         terminal::warn(&busy);
     }
     let mut exits = Vec::new();
@@ -146,7 +146,7 @@ fn compare(group: Vec<Subject>, args: &CompareArgs, bench: &Bench<'_>, exits: &m
         comparisons.push(comparison);
     }
     if args.together && comparisons.len() > 1 {
-        terminal::say(&comparison::together(&comparisons));
+        terminal::say(&tables::together(&comparisons));
     }
 }
 
@@ -213,7 +213,7 @@ fn report(
     terminal::note(&comparison.warnings());
     terminal::say(&comparison.text());
     let rounds = rounds.finish(subject, &comparison.figures);
-    let written = comparison::write(&args.results, comparison).and_then(|path| Ok((path, rounds?)));
+    let written = tables::write(&args.results, comparison).and_then(|path| Ok((path, rounds?)));
     let exit = match written {
         Ok((path, rounds)) => {
             terminal::say(&format!("{}\n{}\n", path.display(), rounds.display()));

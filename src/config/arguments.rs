@@ -1,10 +1,10 @@
 //! `args` and `kwargs`: what a function or a worker program is called with. Rendered as JSON, so that numbers stay
 //! numbers on the way.
 
-use crate::config::{Planner, Table};
-use crate::config::template::value::ValueTemplate;
-use crate::task::Values;
 use crate::base::json::NotFinite;
+use crate::config::ValueTemplate;
+use crate::config::{Planner, Table};
+use crate::task::Values;
 
 /// The field of inputs that are no records.
 const SINGLE: &str = "input";

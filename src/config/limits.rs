@@ -1,9 +1,8 @@
 //! The settings of `[limits]`, and the model beside it.
 
 use std::fmt;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
@@ -86,112 +85,6 @@ impl fmt::Display for Concurrency {
     }
 }
 
-/// How many of something there may be; at least one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count(NonZeroU32);
-
-impl Count {
-    /// The number, above 0.
-    pub fn get(self) -> u32 {
-        self.0.get()
-    }
-}
-
-impl FromStr for Count {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| format!("must be an integer above 0, not `{text}`"))
-    }
-}
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Visitor<'_> for Number {
-            type Value = Count;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an integer above 0")
-            }
-
-            fn visit_i64<E: Error>(self, count: i64) -> Result<Count, E> {
-                let number = u32::try_from(count).ok().and_then(NonZeroU32::new);
-                number.map(Count).ok_or_else(|| E::invalid_value(Unexpected::Signed(count), &self))
-            }
-        }
-        deserializer.deserialize_i64(Number)
-    }
-}
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A length of time as humantime reads it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Period(Duration);
-
-impl Period {
-    /// The time.
-    pub fn duration(self) -> Duration {
-        self.0
-    }
-}
-
-impl FromStr for Period {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text).map(Self).map_err(|_| {
-            format!(
-                "`{text}` is not a duration; write for example \"500ms\", \"30s\" or \"1m 30s\""
-            )
-        })
-    }
-}
-
-deserialize_from_str!(Period, "a duration such as \"30s\"");
-
-impl fmt::Display for Period {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
-    }
-}
-
-/// A length of time that is not nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Timeout(Period);
-
-impl Timeout {
-    /// The time, above 0.
-    pub fn duration(self) -> Duration {
-        self.0.duration()
-    }
-}
-
-impl FromStr for Timeout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let period: Period = text.parse()?;
-        if period.duration().is_zero() {
-            return Err("must be above 0; leave it out for no timeout".into());
-        }
-        Ok(Self(period))
-    }
-}
-
-deserialize_from_str!(Timeout, "a duration above 0 such as \"30s\"");
-
-impl fmt::Display for Timeout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// The model as the job file names it. `auto` ends in planning: a planned job has a [`Model`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RawModel {
@@ -245,27 +138,6 @@ mod tests {
         for text in ["0", "-1", "1.5", "many", ""] {
             assert!(text.parse::<Concurrency>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn counts() {
-        assert_eq!("3".parse::<Count>().unwrap().to_string(), "3");
-        for text in ["0", "-1", "1.5", "4294967296", ""] {
-            assert!(text.parse::<Count>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn durations() {
-        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("1m 30s", 90_000), ("0s", 0)] {
-            let period: Period = text.parse().unwrap();
-            assert_eq!(period.duration(), Duration::from_millis(millis), "{text}");
-            assert_eq!(period.to_string(), text);
-        }
-        let error = "10 parsecs".parse::<Timeout>().unwrap_err();
-        assert!(error.contains("30s"), "{error}");
-        assert!("0s".parse::<Timeout>().is_err());
-        assert!("5".parse::<Period>().is_err());
     }
 
     #[test]

@@ -12,8 +12,8 @@ mod report;
 mod retry;
 pub(crate) mod runner_toml;
 mod stop_after;
-mod syntax;
-mod table;
+pub(crate) mod syntax;
+pub(crate) mod table;
 mod template;
 
 pub use arguments::Arguments;

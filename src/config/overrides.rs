@@ -8,8 +8,8 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
-use crate::base::{Diagnostic, Diagnostics};
 use crate::base::diagnostic::{Place, Source};
+use crate::base::{Diagnostic, Diagnostics};
 use crate::config::Document;
 
 /// What the command line changes.

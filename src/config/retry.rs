@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::task::{Outcome, Status};
+use crate::base::setting::deserialize_from_str;
 use crate::base::{Count, Period};
 use crate::config::{Planner, Table};
-use crate::base::setting::deserialize_from_str;
+use crate::task::{Outcome, Status};
 
 /// Before the second attempt, unless the file says otherwise.
 const DELAY: Duration = Duration::from_secs(1);

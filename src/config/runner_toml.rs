@@ -7,10 +7,10 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::base::{Count, Diagnostic};
 use crate::base::diagnostic::{Place, Source};
-use crate::config::{Document, Table, syntax};
+use crate::base::{Count, Diagnostic};
 use crate::config::overrides::shifted;
+use crate::config::{Document, Table, syntax};
 
 /// Its name: a file that is called so is never a job.
 pub(crate) const NAME: &str = "runner.toml";

@@ -10,7 +10,7 @@ use std::path::Path;
 pub use parse::{Scope, StageScope, TemplateError};
 pub use value::ValueTemplate;
 
-use crate::task::{Fields, Payload};
+use crate::task::{Payload, Values};
 
 /// A string with placeholders, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,21 +51,6 @@ enum Operator {
     Dir,
     /// Percent-encoded for a part of a URL: all but RFC 3986's unreserved characters.
     Url,
-}
-
-/// What a template is filled with.
-#[derive(Clone, Copy, Debug)]
-pub struct Values<'a> {
-    /// The input's values.
-    pub fields: &'a Fields,
-    /// The task's number, from 1.
-    pub task: u64,
-    /// The attempt's number, from 1.
-    pub attempt: u32,
-    /// The slot's number, from 1.
-    pub slot: usize,
-    /// What the stage before has handed on.
-    pub payload: Option<&'a Payload>,
 }
 
 impl Template {
@@ -177,6 +162,7 @@ fn percent_encode(value: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::Fields;
 
     fn render(template: &str, input: impl AsRef<[u8]>) -> Vec<u8> {
         let fields = ["input".to_owned()];

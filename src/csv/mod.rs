@@ -11,5 +11,5 @@ pub mod writer;
 pub use cells::cells;
 pub use dialect::Dialect;
 pub use reader::ReportReader;
-pub use timestamp::Timestamp;
+pub(crate) use timestamp::{Timestamp, utc};
 pub use writer::Writer;

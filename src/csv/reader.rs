@@ -2,11 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::job::Job;
-use crate::config::ReportSettings;
 use crate::csv::writer::FORMULA;
-use crate::report::layout::Layout;
-use crate::csv::number;
+use crate::csv::{Writer, number};
 
 /// How the report of a job is to be read.
 #[derive(Clone, Debug)]
@@ -18,18 +15,10 @@ pub struct ReportReader {
 }
 
 impl ReportReader {
-    /// The report of `job`.
-    pub fn of(job: &Job) -> Self {
-        Self::new(&Layout::of(job), job.report)
-    }
-
-    fn new(layout: &Layout, settings: ReportSettings) -> Self {
-        Self {
-            columns: layout.names.clone(),
-            delimiter: layout.delimiter,
-            point: layout.point,
-            formula_safe: settings.formula_safe,
-        }
+    /// A report with these columns, as `writer` has written it.
+    pub fn new(columns: Vec<String>, writer: &Writer) -> Self {
+        let &Writer { delimiter, point, formula_safe, .. } = writer;
+        Self { columns, delimiter, point, formula_safe }
     }
 
     /// The names of all columns.
@@ -66,20 +55,18 @@ impl ReportReader {
 mod tests {
     use super::*;
     use crate::csv::Dialect;
-    use crate::config::Order;
 
     #[test]
     fn what_a_layout_writes_is_read_as_it_was() {
         for dialect in [Dialect::Csv, Dialect::Excel, Dialect::ExcelSemicolon] {
-            let settings = ReportSettings { dialect, order: Order::Input, formula_safe: true };
-            let layout = Layout::new(&["=x".into()], &[], settings);
-            let reading = ReportReader::new(&layout, settings);
+            let writer = Writer::new(dialect, true);
+            let reading = ReportReader::new(vec!["=x".into()], &writer);
             for text in [
                 "", "a", "=1+1", "+x", "-x", "@x", "\tx", "\r", "\nx", "'", "'a", "-1.5", "+1e6",
                 "1.5", "1.2.3", "a,b;c\"d", "-1,5", "3",
             ] {
                 let mut row = Vec::new();
-                layout.push_text(&mut row, text.as_bytes());
+                writer.push_text(&mut row, text.as_bytes());
                 row.push(reading.delimiter());
                 let mut reader = csv::ReaderBuilder::new()
                     .has_headers(false)
@@ -93,9 +80,7 @@ mod tests {
 
     #[test]
     fn what_was_not_made_safe_is_left_as_it_is() {
-        let settings =
-            ReportSettings { dialect: Dialect::Csv, order: Order::Input, formula_safe: false };
-        let reading = ReportReader::new(&Layout::new(&[], &[], settings), settings);
+        let reading = ReportReader::new(Vec::new(), &Writer::new(Dialect::Csv, false));
         assert_eq!(&*reading.plain(b"'=x"), b"'=x");
         assert_eq!(&*reading.plain(b"1,5"), b"1,5");
     }

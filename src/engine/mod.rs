@@ -2,6 +2,7 @@
 
 pub mod control;
 pub mod feed;
+mod limits;
 pub mod run;
 pub mod services;
 pub mod slot;

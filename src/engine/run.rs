@@ -22,7 +22,6 @@ pub use watch::{Held, Watch};
 use crate::engine::control::Control;
 use crate::engine::feed::Feed;
 use crate::engine::limits::admission::Admission;
-use crate::engine::limits::eviction::Evictions;
 use crate::engine::limits::free_memory::FreeMemory;
 use crate::engine::limits::watchdog::{Failures, Watchdog};
 use crate::engine::services::Services;
@@ -32,8 +31,9 @@ use crate::model::Model;
 use crate::report::terminal::progress::Progress;
 use crate::report::{Options, Report, RunFacts, STAGED, ServiceTimes, Summary};
 use crate::sys::memory;
+use crate::task::eviction::Evictions;
 use crate::task::{Calendar, Cancel, Cause, Level, Meter, Moment, Record, meter};
-use crate::worker::log::Log;
+use crate::worker::Log;
 use crate::workload::command::Keep;
 
 /// A job while it runs: what all of its slots share.
@@ -203,7 +203,7 @@ fn report_unrun(run: &Run) -> Option<String> {
         return None;
     }
     let began = Moment::now();
-    let mut outbox = run.report.outbox();
+    let mut buffer = run.report.buffer();
     // From the last stage on: what has come so far is not left out for what has not even begun.
     for (stage, live) in run.job.stages.iter().zip(&run.stages).rev() {
         while let Some(task) = live.feed.next_unrun() {
@@ -219,8 +219,8 @@ fn report_unrun(run: &Run) -> Option<String> {
             if run.job.is_staged() {
                 record.in_all_stages(run.job.fields.len());
             }
-            outbox.put(record);
-            outbox.wait_for_room();
+            buffer.put(record);
+            buffer.wait_for_room();
         }
     }
     None

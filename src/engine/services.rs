@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::base::diagnostic::reason;
 use crate::engine::run::SharedLauncher;
 use crate::job::{Job, Service};
-use crate::launcher::socket::patiently;
+use crate::launcher::patiently;
 use crate::launcher::{Ended, Launcher, Port, Start, Strings};
 use crate::task::{Cancel, Cause, Level, Moment, clock};
 use crate::workload::command::how_it_ended;

@@ -17,7 +17,9 @@ pub struct Group {
 
 /// An attempt's place in its group, which is free again when this is dropped.
 #[derive(Debug)]
-pub struct Place(#[expect(dead_code, reason = "it is held, not looked at")] OwnedSemaphorePermit);
+pub struct GroupPermit(
+    #[expect(dead_code, reason = "it is held, not looked at")] OwnedSemaphorePermit,
+);
 
 impl Group {
     /// A group in which nothing runs yet; `limit` is above 0.
@@ -36,11 +38,11 @@ impl Group {
     }
 
     /// Waits for a place. `None`: the job is being stopped, and nothing starts any more.
-    pub async fn enter(&self, cancel: &Cancel) -> Option<Place> {
+    pub async fn enter(&self, cancel: &Cancel) -> Option<GroupPermit> {
         tokio::select! {
             biased;
             () = cancel.draining() => None,
-            place = Arc::clone(&self.places).acquire_owned() => place.ok().map(Place),
+            place = Arc::clone(&self.places).acquire_owned() => place.ok().map(GroupPermit),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! A job file becomes a [`Job`]: a raw mirror of the file, then a plan with nothing left to settle.
+//! A job file becomes a [`Job`]: a plan with nothing left to settle.
 //!
-//! ReportReader does no I/O but on the files that it was given, and reports all mistakes of all files together.
+//! Reading does no I/O but on the files that it was given, and reports all mistakes of all files together.
 
+mod group;
 mod groups;
 mod identity;
 mod inputs;
@@ -16,13 +17,16 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use group::{Group, GroupPermit};
 pub use inputs::{InputError, InputReader, Inputs, Reported};
 pub use read::{PlannedJob, read, read_batch};
 pub use services::{Address, Ready, Service};
 
-use crate::job::Group;
+use crate::base::ByteSize;
+use crate::config::{Rate, ReportSettings, Retry, StopAfter};
+use crate::csv::columns::column_names;
 use crate::model::{Model, pilot};
-use crate::workload::Workload;
+use crate::workload::{Column, Workload};
 
 /// A job, planned: what to do, to which inputs, how, and what comes out.
 #[derive(Debug)]
@@ -67,6 +71,17 @@ impl Job {
     /// The names of `[[stages]]`; none in a job without.
     pub fn stage_names(&self) -> Vec<String> {
         self.stages.iter().filter_map(|stage| stage.name.clone()).collect()
+    }
+
+    /// The names of all columns of its report.
+    pub fn report_columns(&self) -> Vec<String> {
+        column_names(&self.fields, &self.output_columns(), &self.stage_names())
+    }
+
+    /// The names of `[columns]`, of all stages.
+    pub fn output_columns(&self) -> Vec<&str> {
+        let columns = self.stages.iter().flat_map(|stage| &stage.columns);
+        columns.map(|column| column.name.as_str()).collect()
     }
 
     /// The longest grace of its stages.

@@ -12,10 +12,10 @@ use crate::config::runner_toml::RunnerToml;
 use crate::config::{
     Absent, Argument, Document, JobName, Planner, ReportSettings, Table, runner_toml, syntax,
 };
+use crate::csv::columns::field_column;
 use crate::job::groups::Groups;
 use crate::job::inputs::{Around, Inputs};
 use crate::job::{Job, Reported, identity, inputs, services, stages};
-use crate::workload::columns;
 
 /// A file that has been read.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ fn name(file: &Path, root: &mut Table<'_>, document: &Document) -> Named {
 fn check_fields(fields: Option<&[String]>, plan: &Planner<'_>, root: &Table<'_>) {
     let fields = fields.unwrap_or_default();
     for field in fields {
-        let column = columns::report_name(field, plan.stages());
+        let column = field_column(field, plan.stages());
         if column != *field && fields.contains(&column) {
             let message = format!(
                 "the inputs have a field `{field}`, which is `{column}` in the report, and a field `{column}`"

@@ -76,7 +76,7 @@ fn finish_stage(
     let retry = Retry::read(table.table("retry"), kind, plan);
     let columns = columns::read(table.table("columns"), plan, workload.as_ref());
     let workload = workload?;
-    let settled = auto::settle(choice, limits.concurrency, workload.nature(), tasks);
+    let settled = guide::settle(choice, limits.concurrency, workload.nature(), tasks);
     Some(Stage {
         name,
         model: settled.model,

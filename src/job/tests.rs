@@ -1,4 +1,4 @@
-//! ReportReader whole files: what a job file comes to, and what is said of one that is wrong.
+//! Reading whole files: what a job file comes to, and what is said of one that is wrong.
 
 mod inputs;
 mod mistakes;
@@ -8,6 +8,9 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::base::Diagnostics;
+use crate::config::{Order, Overrides, Running};
+use crate::csv::Dialect;
+use crate::task::Fields;
 
 /// A folder of files and the arguments of a call.
 struct Files {

@@ -15,12 +15,14 @@ use rustix::event::epoll;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, Signal, getpid, kill_process_group};
 
-use crate::task::Moment;
+use crate::launcher::message::{
+    Answer, Control, MAX_DESCRIPTORS, MAX_INLINE, Request, StartRequest,
+};
 use crate::launcher::server::Common;
 use crate::launcher::socket;
-use crate::launcher::message::{Answer, Control, MAX_DESCRIPTORS, MAX_INLINE, Request, StartRequest};
 use crate::sys;
 use crate::sys::{Failure, PointerBuffer, Program, Spawner, Step};
+use crate::task::Moment;
 
 /// The ports of one thread.
 pub struct EventLoop {

@@ -6,8 +6,8 @@
 use std::ffi::CStr;
 use std::io;
 
-use crate::task::Moment;
 use crate::sys::{CpuTime, Reaped, Step};
+use crate::task::Moment;
 
 /// Longer requests travel in a file in memory: the socket's buffer is the system's to choose.
 pub const MAX_INLINE: usize = 64 << 10;

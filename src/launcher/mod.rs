@@ -1,38 +1,34 @@
 //! The runner's end of the launcher: starting it, and asking it to start children, a [`Port`] per slot.
 //!
-//! What the launcher does and why it exists is said in [`launch`].
+//! What the launcher does and why it exists is said in [`server`].
 
 mod event_loop;
 mod message;
+mod port;
 pub mod server;
 pub mod socket;
-mod tree;
-
-pub use message::{HasNul, Strings};
-
-mod port;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod tree;
 
-use std::{io, thread};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, set_child_subreaper, setrlimit};
 
-pub use crate::launcher::socket::patiently;
-pub use crate::launcher::{HasNul, Strings};
 pub use crate::sys::Step;
+pub use message::{HasNul, Strings};
 pub use port::{Ended, Exit, Port, Start};
+pub use socket::patiently;
 
-use crate::launcher::message::Control;
-use crate::launcher::{server, socket, tree};
+use message::Control;
 
 /// How long a launcher of which a port has ended may take to end itself.
 const DYING: Duration = Duration::from_millis(100);
@@ -77,12 +73,12 @@ impl Launcher {
     pub fn start() -> io::Result<Self> {
         Self::start_with(|| {
             let mut command = Command::new("/proc/self/exe");
-            command.arg0("runner-launcher").arg(launch::LAUNCH_ARG);
+            command.arg0("runner-launcher").arg(server::LAUNCH_ARG);
             command
         })
     }
 
-    /// Starts the launcher as the program that `program` makes, which must come to call [`launch::main`].
+    /// Starts the launcher as the program that `program` makes, which must come to call [`server::main`].
     pub(crate) fn start_with(program: fn() -> Command) -> io::Result<Self> {
         // Should the launcher be killed, what it leaves comes to this process.
         set_child_subreaper(Some(getpid()))?;

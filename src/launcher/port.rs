@@ -14,11 +14,13 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::unix::AsyncFd;
 
-use crate::task::Moment;
-use crate::sys::{CpuTime, Step};
-use crate::launcher::message::{ANSWER_BYTES, Answer, Ends, MAX_DESCRIPTORS, MAX_INLINE, StartRequest};
+use crate::launcher::message::{
+    ANSWER_BYTES, Answer, Ends, MAX_DESCRIPTORS, MAX_INLINE, StartRequest,
+};
 use crate::launcher::{Strings, message, socket};
 use crate::sys;
+use crate::sys::{CpuTime, Step};
+use crate::task::Moment;
 
 /// What to start.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +119,7 @@ impl Port {
             memory.write_all(&self.message)?;
             self.message = Vec::new(); // it is rarely that big, and then this is not where time goes
             descriptors[count] = memory.as_fd();
-            self.send(&wire::start_in_memory(), &descriptors[..=count])?;
+            self.send(&message::start_in_memory(), &descriptors[..=count])?;
         }
         self.is_running.store(true, Ordering::Relaxed);
         Ok(())
@@ -143,7 +145,7 @@ impl Port {
     /// # Errors
     /// If the launcher has died.
     pub async fn started(&self) -> io::Result<Option<Moment>> {
-        self.send(&wire::when(), &[])?;
+        self.send(&message::when(), &[])?;
         let since = self.hear().await?;
         Ok(since.filter(|_| self.kept().is_none()))
     }
@@ -154,7 +156,7 @@ impl Port {
     /// # Errors
     /// If the launcher has died.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
-        self.send(&wire::signal(signal), &[])
+        self.send(&message::signal(signal), &[])
     }
 
     /// When the running child ends, however it does, what is left of its group is killed.
@@ -162,7 +164,7 @@ impl Port {
     /// # Errors
     /// If the launcher has died.
     pub fn own_group(&self) -> io::Result<()> {
-        self.send(&wire::own_group(), &[])
+        self.send(&message::own_group(), &[])
     }
 
     fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {

@@ -26,7 +26,7 @@ pub(crate) fn launcher() -> Launcher {
 #[test]
 fn entry() {
     if std::env::var_os(ENTRY).is_some() {
-        launch::main();
+        server::main();
     }
 }
 

@@ -1,12 +1,11 @@
 //! The end of a tree of processes: everything below this one is killed and reaped.
 
-use std::{fs, thread};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::process::{Signal, getpid, kill_process};
 
-use crate::sys;
-use crate::sys::{Left, Of};
+use crate::sys::{self, Left, Of, descendants};
 
 /// How long to go on. What is left then is not ours to kill: it has become another user's, or hangs in the kernel.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -30,32 +29,12 @@ pub fn kill_descendants() {
     }
 }
 
-/// All processes below `root`, parents before their children, so that no parent lives to answer its child's death.
-pub(in crate::launcher) fn descendants(root: Pid) -> Vec<Pid> {
-    let mut found = Vec::new();
-    children(root, &mut found);
-    let mut next = 0;
-    while let Some(&pid) = found.get(next) {
-        children(pid, &mut found);
-        next += 1;
-    }
-    found
-}
-
-/// Appends the children of `parent`. A child belongs to the thread that made it, so every thread has a list.
-fn children(parent: Pid, found: &mut Vec<Pid>) {
-    let Ok(threads) = fs::read_dir(format!("/proc/{parent}/task")) else { return };
-    for thread in threads.flatten() {
-        let Ok(list) = fs::read_to_string(thread.path().join("children")) else { continue };
-        let pids = list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
-        found.extend(pids.filter_map(Pid::from_raw));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
+
+    use rustix::process::Pid;
 
     use super::*;
 

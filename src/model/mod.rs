@@ -2,6 +2,7 @@
 
 mod event_loop;
 pub mod guide;
+mod nature;
 pub mod pilot;
 mod processes;
 mod sequential;
@@ -11,7 +12,7 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::{fmt, io, thread};
 
-use crate::model::Nature;
+pub use nature::Nature;
 
 /// Slots for work that waits, on one event loop.
 const WAITING_ON_A_LOOP: usize = 100;

@@ -5,11 +5,14 @@
 
 mod error;
 mod layout;
-mod publish;
+pub(crate) mod publish;
+mod resume;
 mod stats;
+mod store;
 mod summary;
 mod summary_file;
 pub mod terminal;
+mod write;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -20,7 +23,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use error::ReportError;
-pub use layout::{COLUMNS_BEFORE, COLUMNS_LAST, is_column_of, is_report_column};
 pub use resume::kept_rows::Kept;
 pub use resume::start::{Begin, Changes, Rerun, Resume};
 pub use stats::{Counts, Spread, Totals};
@@ -29,9 +31,11 @@ pub use summary_file::skip;
 pub use write::buffer::{Failure, RowBuffer};
 
 use crate::config::ReportSettings;
+use crate::csv;
 use crate::job::Job;
 use crate::sys::CpuTime;
 use crate::task::{Calendar, Cancel, Moment};
+use crate::worker::{Earlier, Log};
 use layout::Layout;
 use publish::Publish;
 use resume::start::{Begun, Origin};
@@ -57,7 +61,7 @@ pub struct Options {
     /// Whether each task's output is printed as it ends.
     pub output: bool,
     /// What is shown while a job runs.
-    pub progress: progress::Mode,
+    pub progress: terminal::progress::Mode,
 }
 
 /// What the report cannot know by itself.
@@ -148,10 +152,11 @@ impl Report {
     /// If it cannot be written.
     pub fn open_log(&self) -> Result<Log, ReportError> {
         let earlier = match self.origin {
-            Origin::Nothing => log::Earlier::Emptied,
-            Origin::Partial | Origin::Report => log::Earlier::Kept,
+            Origin::Nothing => Earlier::Emptied,
+            Origin::Partial | Origin::Report => Earlier::Kept,
         };
-        Log::open(&self.job.results, &self.job.name, earlier)
+        let path = self.job.results.join(format!("{}.log", self.job.name));
+        Log::open(&path, earlier).map_err(|error| ReportError::writing(&path, &error))
     }
 
     /// Starts the report of `job`: takes the partial, with what an earlier run has finished if that is to be gone on
@@ -286,12 +291,18 @@ impl Report {
     ) -> Result<(), ReportError> {
         let layout = &self.shared.layout;
         let publish =
-            Publish { order: self.job.settings.order, path, delimiter: layout.delimiter, took };
+            Publish { order: self.job.settings.order, path, delimiter: layout.csv.delimiter, took };
         let mut totals = std::mem::take(&mut recorder.totals);
         let mut queue = std::mem::take(&mut recorder.queue);
         let mut run = std::mem::take(&mut recorder.run);
         let published = publish.publish(recorder, |status, row| {
-            cells::add_figures(row, status, layout, &mut totals, (&mut queue, &mut run));
+            resume::kept_figures::add_figures(
+                row,
+                status,
+                layout,
+                &mut totals,
+                (&mut queue, &mut run),
+            );
         });
         (recorder.totals, recorder.queue, recorder.run) = (totals, queue, run);
         published
@@ -331,14 +342,14 @@ fn open_attempts(job: &JobFacts, layout: &Layout, origin: Origin) -> Result<Atte
 /// # Panics
 /// If a row that they agree on is not there.
 pub(crate) fn read_back(partial: &File, state: &File) {
-    let Ok(Some(header)) = agree::end_of_header(partial) else { return };
-    if let Ok((agreed, finished)) = begin::read(partial, header, state, Rerun::Failed) {
+    let Ok(Some(header)) = resume::verify::end_of_header(partial) else { return };
+    if let Ok((agreed, finished)) = resume::start::read(partial, header, state, Rerun::Failed) {
         let rows = finished.unclaimed();
         assert!(rows.iter().all(|&row| row < agreed.rows));
-        let _ = agree::entries(state, agreed.rows, |entry| {
+        let _ = resume::verify::entries(state, agreed.rows, |entry| {
             let mut row = vec![0; entry.length as usize];
             partial.read_exact_at(&mut row, entry.offset).expect("both agree on it");
-            let columns = cells::cells(&row, b',').count();
+            let columns = csv::cells(&row, b',').count();
             assert!(columns > 0 && entry.offset + u64::from(entry.length) <= agreed.end);
             true
         });
@@ -352,7 +363,12 @@ impl Drop for Report {
         if self.recorder.is_some()
             && let Some(recorder) = self.close()
         {
-            begin::abandon(&recorder.partial, &recorder.state, self.origin, recorder.written());
+            resume::start::abandon(
+                &recorder.partial,
+                &recorder.state,
+                self.origin,
+                recorder.written(),
+            );
             if let Some(attempts) = &recorder.attempts {
                 attempts.remove_if_empty();
             }

@@ -96,7 +96,7 @@ impl Publish<'_> {
     }
 
     fn sync(self, file: &File) -> io::Result<()> {
-        if self.took >= WORTH_SYNCING { sync::data(file) } else { Ok(()) }
+        if self.took >= WORTH_SYNCING { disk_sync::data(file) } else { Ok(()) }
     }
 }
 
@@ -122,7 +122,7 @@ fn kept(message: &str, recorder: &Recorder) -> ReportError {
 /// It is not synced to the disk, which would cost 4 ms on ext4, more than a job of one short task: a crash of the whole
 /// machine within seconds may take the new file with it. Not the old one on ext4 and btrfs, which write the data of a
 /// file that replaces another before they rename it.
-pub(super) fn replace(
+pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::sys::CpuTime;
+use crate::task::Tally;
 use crate::task::{Outcome, Status};
 
 /// How many tasks of this run ended in which way; read by the progress bar while the job runs.
@@ -44,30 +45,9 @@ impl Counts {
     }
 
     pub(super) fn add(&self, tally: &Tally) {
-        for (count, more) in self.ended.iter().zip(tally.0) {
-            count.fetch_add(more, Ordering::Relaxed);
+        for (count, status) in self.ended.iter().zip(Status::ALL) {
+            count.fetch_add(tally.get(status), Ordering::Relaxed);
         }
-    }
-}
-
-/// How many tasks ended in which way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally([u64; Status::ALL.len()]);
-
-impl Tally {
-    /// How many tasks ended as `status`.
-    pub fn get(&self, status: Status) -> u64 {
-        self.0[status as usize]
-    }
-
-    /// How many tasks ended, however.
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
-
-    /// Whether every task is ok; so it is if there was none.
-    pub fn all_ok(&self) -> bool {
-        self.total() == self.get(Status::Ok)
     }
 }
 
@@ -97,14 +77,12 @@ impl Totals {
         peak: Option<u64>,
         output: Option<u64>,
     ) {
-        self.tally.0[status as usize] += 1;
+        self.tally.add(status);
         self.add_measured(cpu, peak, output);
     }
 
     pub(super) fn merge(&mut self, other: &Totals) {
-        for (count, more) in self.tally.0.iter_mut().zip(other.tally.0) {
-            *count += more;
-        }
+        self.tally.merge(&other.tally);
         self.add_measured(other.cpu, other.peak_rss, other.output_bytes);
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use csv::ByteRecord;
 
 use crate::csv::number::{seconds, thousandths};
-use crate::csv::timestamp::utc;
+use crate::csv::utc;
 use crate::csv::writer::is_formula;
 use crate::job::Job;
 use crate::report::publish::replace;

@@ -45,7 +45,7 @@ impl Fixture {
             results: results.clone(),
             begin: self.begin,
             output: false,
-            progress: progress::Mode::Off,
+            progress: terminal::progress::Mode::Off,
         };
         let job = JobFacts {
             name: "a".into(),

@@ -1,11 +1,15 @@
 //! The system calls that neither std nor rustix has, each behind a safe function: signals, waiting with a child's own
-//! resource usage, a thread's own descriptors, and starting a program ([`Spawner`]).
+//! resource usage, a thread's own descriptors, and starting a program ([`Spawner`]); shared memory; and what proc(5) and
+//! cgroups(7) tell.
 //!
-//! The only module with unsafe code in it.
+//! All unsafe code of the crate is here, each block with its reason, and nobody else reads `/proc`.
 
+mod cpu_time;
 pub mod memory;
+mod processes;
 mod signal;
 mod spawn;
+pub mod usage;
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -16,10 +20,10 @@ use rustix::process::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+pub use cpu_time::CpuTime;
+pub use processes::descendants;
 pub use signal::signal_name;
 pub use spawn::{Failure, PointerBuffer, Program, Spawner, Step};
-
-use crate::sys::CpuTime;
 
 /// A set of blocked signals.
 #[derive(Clone, Copy)]

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::limits::eviction::Evictions;
 use crate::engine::services::ServiceFailure;
+use crate::task::eviction::Evictions;
 
 /// How far the job has been stopped. A job is only ever stopped further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

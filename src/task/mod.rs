@@ -3,9 +3,10 @@
 mod attempt;
 pub mod cancel;
 pub mod clock;
+pub mod eviction;
 mod exit;
 mod fields;
-mod meter;
+pub mod meter;
 pub mod payload;
 mod tally;
 mod values;
@@ -19,13 +20,12 @@ pub use meter::Meter;
 pub use payload::{NoPayload, Payload, PayloadKind};
 pub use tally::Tally;
 pub use values::Values;
-pub use crate::sys::CpuTime;
 
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::task::{Fields, Moment, NoPayload, Payload, PayloadKind};
+use crate::sys::CpuTime;
 
 /// One unit of work: an input of the job, numbered.
 #[derive(Clone, Debug)]
@@ -144,26 +144,6 @@ impl Status {
             Status::Timeout => "timeout",
             Status::Crashed => "crashed",
             Status::Cancelled => "cancelled",
-        }
-    }
-}
-
-/// Processor time of an attempt.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CpuTime {
-    /// In user mode.
-    pub user: Duration,
-    /// In the kernel.
-    pub system: Duration,
-}
-
-impl CpuTime {
-    /// The sum of what was measured.
-    pub fn sum(one: Option<Self>, other: Option<Self>) -> Option<Self> {
-        let add = |a: Self, b: Self| Self { user: a.user + b.user, system: a.system + b.system };
-        match (one, other) {
-            (Some(one), Some(other)) => Some(add(one, other)),
-            (one, other) => one.or(other),
         }
     }
 }

@@ -154,7 +154,11 @@ impl fmt::Display for NoPayload {
                 "what it hands on is longer than `max_payload` of its stage, {limit}: set it higher"
             ),
             Self::Io(error) => {
-                write!(f, "failed to keep what it hands on: {}", crate::base::diagnostic::reason(error))
+                write!(
+                    f,
+                    "failed to keep what it hands on: {}",
+                    crate::base::diagnostic::reason(error)
+                )
             }
         }
     }

@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, RwLock};
 
 use crate::launcher::Launcher;
 use crate::task::Cancel;
-use crate::worker::log::Log;
+use crate::worker::Log;
 use crate::workload::worker::Spec;
 
 use process::{Process, Unready};

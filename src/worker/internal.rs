@@ -24,7 +24,7 @@ use crate::job::Stage;
 use crate::launcher::Launcher;
 use crate::task::{Attempt, Moment, Outcome, Stop, Task};
 use crate::worker::private_protocol::Work;
-use crate::workload::columns::Column;
+use crate::workload::Column;
 use crate::workload::python::Facts;
 use crate::workload::{Workload, http, python};
 

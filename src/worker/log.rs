@@ -6,8 +6,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::report::ReportError;
-
 /// How much of its end is shown.
 const TAIL_BYTES: u64 = 4096;
 
@@ -28,19 +26,16 @@ pub enum Earlier {
 }
 
 impl Log {
-    /// Opens the log of `job` in the folder `results`.
+    /// Opens the log at `path`.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn open(results: &Path, job: &str, earlier: Earlier) -> Result<Self, ReportError> {
-        let path = results.join(format!("{job}.log"));
-        let fail = |error: io::Error| ReportError::writing(&path, &error);
-        let file = OpenOptions::new().create(true).append(true).read(true).open(&path);
-        let file = file.map_err(fail)?;
+    pub fn open(path: &Path, earlier: Earlier) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
         if earlier == Earlier::Emptied {
-            file.set_len(0).map_err(fail)?;
+            file.set_len(0)?;
         }
-        Ok(Self { file, path })
+        Ok(Self { file, path: path.to_owned() })
     }
 
     /// What a worker is given as its standard error.
@@ -88,7 +83,7 @@ mod tests {
     #[test]
     fn a_log_is_emptied_gone_on_with_or_taken_away() {
         let folder = tempfile::tempdir().unwrap();
-        let open = |earlier| Log::open(folder.path(), "job", earlier).unwrap();
+        let open = |earlier| Log::open(&folder.path().join("job.log"), earlier).unwrap();
         let log = open(Earlier::Emptied);
         log.file().write_all(b"one\n").unwrap();
         let start = log.length();

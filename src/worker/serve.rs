@@ -79,7 +79,7 @@ fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
 
 /// Runs the tasks of one line of requests.
 fn run_line(line: &[u8], hands: &Hands, answers: &mut Answers) -> io::Result<()> {
-    let (first, args) = protocol::read_requests(line).map_err(io::Error::other)?;
+    let (first, args) = private_protocol::read_requests(line).map_err(io::Error::other)?;
     let mut now = Moment::now();
     for (seq, arg) in (first..).zip(args) {
         let arg = arg.map_err(io::Error::other)?;
@@ -134,20 +134,20 @@ impl Answers {
     }
 
     fn write_ready(&mut self) -> io::Result<()> {
-        protocol::write_line(&Ready { ready: VERSION }, &mut self.encoded);
+        private_protocol::write_line(&Ready { ready: VERSION }, &mut self.encoded);
         write_all(&self.encoded)
     }
 
     fn add(&mut self, seq: u64, outcome: &Outcome, now: Moment) -> io::Result<()> {
         self.encoded.clear();
-        protocol::write_answer(seq, outcome, &mut self.encoded);
+        private_protocol::write_answer(seq, outcome, &mut self.encoded);
         self.record(now)?;
         if now.since(self.flushed) >= BLOCK { self.flush(now) } else { Ok(()) }
     }
 
     fn taken_back(&mut self, seq: u64) -> io::Result<()> {
         self.encoded.clear();
-        protocol::write_taken_back(seq, &mut self.encoded);
+        private_protocol::write_taken_back(seq, &mut self.encoded);
         self.record(Moment::now())
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 use crate::config::{Planner, Table};
-use crate::csv::columns::is_column_of;
+use crate::csv::columns::{field_column, is_column_of};
 use crate::workload::Workload;
 
 /// A report column that is taken from the output.
@@ -150,7 +150,7 @@ fn header_rule(
 }
 
 /// Reads `[columns]` of a job that does this `workload`, if that is known.
-pub(in crate::workload) fn read(
+pub fn read(
     table: Option<Table<'_>>,
     plan: &Planner<'_>,
     workload: Option<&Workload>,
@@ -158,7 +158,7 @@ pub(in crate::workload) fn read(
     let Some(mut table) = table else { return Vec::new() };
     let mut columns = Vec::new();
     let fields: HashSet<_> =
-        plan.fields().iter().map(|field| report_name(field, plan.stages())).collect();
+        plan.fields().iter().map(|field| field_column(field, plan.stages())).collect();
     for (name, mut column) in table.tables() {
         let (span, name) = (name.span(), name.get_ref());
         if name.is_empty() {
@@ -174,11 +174,6 @@ pub(in crate::workload) fn read(
         column.finish();
     }
     columns
-}
-
-/// The name of a field's column, in a report of these `[[stages]]`.
-pub(in crate::workload) fn report_name(field: &str, stages: &[String]) -> String {
-    if is_column_of(field, stages) { format!("input_{field}") } else { field.to_owned() }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What one task does. Every kind is named here; one file per kind owns its raw table, its spec and its worker.
 
+pub mod columns;
 pub mod command;
 pub mod compute;
 pub mod http;
@@ -9,7 +10,10 @@ pub mod worker;
 
 use std::sync::Arc;
 
+pub use columns::Column;
+
 use crate::config::{Planner, Table};
+use crate::model::Nature;
 use crate::task::{Attempt, Outcome, Task, Values};
 
 /// The kinds, as job files call them.
@@ -43,21 +47,6 @@ pub enum Workload {
     Sleep(sleep::Spec),
     /// Gives tasks to a program that does one after another.
     Worker(worker::Spec),
-}
-
-/// What a workload spends its time on: what the decision guide has to know of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nature {
-    /// The runner's own processor time.
-    Computes,
-    /// Waiting for something elsewhere.
-    Waits,
-    /// Waiting for a server that others use, too.
-    Requests,
-    /// A process of its own, whatever that does.
-    Process,
-    /// A program that does many tasks, alone or at once: the model is its own.
-    Hosted,
 }
 
 impl Workload {

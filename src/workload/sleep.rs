@@ -129,7 +129,7 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::template::parse::Scope;
+    use crate::config::Scope;
     use crate::task::{Cancel, Cause, Fields, Level};
 
     fn sleep(input: &str, timeout: Option<Duration>, cancel: &Cancel) -> Outcome {

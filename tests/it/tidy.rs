@@ -180,7 +180,7 @@ fn every_measured_command_of_the_readme_is_one_that_runs() {
 #[test]
 fn the_reference_names_every_key() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    for key in runner::config::table::keys::known_keys() {
+    for key in runner::config::known_keys() {
         assert!(
             readme.contains(&format!("`{key}`")) || readme.contains(&format!("`[{key}")),
             "the README's reference does not name `{key}`"

@@ -5,14 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::compare::contenders::{Contender, Subject};
 use crate::compare::figures::Figures;
 use crate::compare::run::Run;
-use crate::compare::contenders::{Contender, Subject};
 use crate::compare::tables::Comparison;
-use crate::csv::writer::is_formula;
 use crate::csv::number::{seconds, thousandths};
+use crate::csv::utc;
+use crate::csv::writer::is_formula;
 use crate::report::publish::replace;
-use crate::csv::timestamp::utc;
 
 /// The columns of `<job>.compare.csv`.
 const COLUMNS: [&str; 22] = [

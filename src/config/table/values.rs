@@ -3,12 +3,12 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::{Planner, Table, Template};
 use super::scalar;
-use crate::task::Kind;
-use crate::config::template::ValueTemplate;
 use crate::base::json;
 use crate::base::json::NotFinite;
+use crate::config::template::ValueTemplate;
+use crate::config::{Planner, Table, Template};
+use crate::task::Kind;
 
 impl Table<'_> {
     /// An array of values of any type, with templates in their strings. `None` if there is none, or a mistake in it,

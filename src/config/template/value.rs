@@ -1,11 +1,11 @@
 //! Values with templates inside: what a job file gives to a function. Rendered as JSON.
 
 use super::{Operator, Part};
-use crate::config::Template;
-use crate::task::{Kind, Payload, Values};
-use crate::task::payload::View;
 use crate::base::json;
 use crate::base::json::NotFinite;
+use crate::config::Template;
+use crate::task::payload::View;
+use crate::task::{Kind, Payload, Values};
 
 /// A number, a boolean, a template, or an array or table of such, at any depth.
 #[derive(Clone, Debug, PartialEq, Eq)]

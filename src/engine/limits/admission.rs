@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::task::Cancel;
-use crate::job::{Group, GroupPermit, Pace};
 use crate::engine::limits::free_memory::FreeMemory;
 use crate::engine::limits::rate::RateLimiter;
+use crate::job::{Group, GroupPermit, Pace};
+use crate::task::Cancel;
 
 /// What every attempt of a job waits for; for most jobs, nothing.
 #[derive(Debug)]
@@ -18,11 +18,15 @@ pub struct Admission {
 
 /// An attempt that may start. To be dropped when it has ended: others may wait for its place.
 #[derive(Debug)]
-pub struct Admitted(#[expect(dead_code, reason = "it is held, not looked at")] Option<Place>);
+pub struct Admitted(#[expect(dead_code, reason = "it is held, not looked at")] Option<GroupPermit>);
 
 impl Admission {
     /// For a job that starts now.
-    pub fn new(pace: Option<Pace>, free_memory: Option<Arc<FreeMemory>>, group: Option<Group>) -> Self {
+    pub fn new(
+        pace: Option<Pace>,
+        free_memory: Option<Arc<FreeMemory>>,
+        group: Option<Group>,
+    ) -> Self {
         Self { limiter: pace.map(RateLimiter::new), free_memory, group }
     }
 

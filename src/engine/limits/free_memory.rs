@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::task::Cancel;
 use crate::base::ByteSize;
+use crate::task::Cancel;
 
 /// For tests: a file to read instead of `/proc/meminfo`. Control groups are left out then.
 const MEMINFO_VARIABLE: &str = "RUNNER_MEMINFO";
@@ -253,7 +253,8 @@ mod tests {
         assert!(free_memory.is_short());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let two = async { tokio::join!(free_memory.enter(&cancel), free_memory.enter(&cancel)) };
+            let two =
+                async { tokio::join!(free_memory.enter(&cancel), free_memory.enter(&cancel)) };
             let looks = async {
                 tokio::task::yield_now().await;
                 assert_eq!(free_memory.look(), Found::Short(60 << 20));

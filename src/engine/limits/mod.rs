@@ -1,7 +1,6 @@
 //! What a task waits for before it starts, and what ends a job early: rate, memory, groups, deadline, failures.
 
 pub mod admission;
-pub mod eviction;
 pub mod free_memory;
 pub mod rate;
 pub mod watchdog;

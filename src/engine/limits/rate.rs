@@ -11,8 +11,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::task::{Cancel, Moment, clock};
 use crate::job::Pace;
+use crate::task::{Cancel, Moment, clock};
 
 /// How much slower than asked for, so that starts can be 50 ms late: 0.5 % of the ten seconds.
 const SLACK: f64 = 1.005;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use indicatif::HumanBytes;
 
-use crate::task::{Cancel, Cause, Level, Moment, Status};
-use crate::engine::limits::eviction::Evictions;
-use crate::engine::limits::free_memory::{Found, FreeMemory};
 use crate::config::{Running, StopAfter};
+use crate::engine::limits::free_memory::{Found, FreeMemory};
 use crate::report::terminal::progress::Progress;
+use crate::task::eviction::Evictions;
+use crate::task::{Cancel, Cause, Level, Moment, Status};
 
 /// Watches over one job. To be asked about ten times a second.
 #[derive(Debug)]
@@ -23,7 +23,11 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// For a job that started at `start`.
-    pub fn new(start: Moment, deadline: Option<Duration>, free_memory: Option<Arc<FreeMemory>>) -> Self {
+    pub fn new(
+        start: Moment,
+        deadline: Option<Duration>,
+        free_memory: Option<Arc<FreeMemory>>,
+    ) -> Self {
         let deadline = deadline.map(|deadline| (start + deadline, deadline));
         Self { deadline, free_memory, said_short: false, said_failures: false }
     }

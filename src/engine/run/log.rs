@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::report::Report;
-use crate::worker::log::Log;
+use crate::worker::Log;
 
 /// The log of a job, opened when the first worker is started that may write to it.
 #[derive(Debug, Default)]

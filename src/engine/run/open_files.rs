@@ -24,8 +24,11 @@ impl OpenFiles {
     /// # Errors
     /// If that is more than the limit allows beside the jobs that run already.
     pub fn reserve(job: &Job, slots: &[usize]) -> Result<Self, RunError> {
-        let of_stages =
-            job.stages.iter().zip(slots).map(|(stage, slots)| slots * place::open_files(stage));
+        let of_stages = job
+            .stages
+            .iter()
+            .zip(slots)
+            .map(|(stage, slots)| slots * slot_worker::open_files(stage));
         let needed = OF_THE_RUNNER + of_stages.sum::<usize>();
         let before = NEEDED.fetch_add(needed, Ordering::SeqCst);
         let reserved = Self(needed); // and given back in case of an error
@@ -48,7 +51,7 @@ impl OpenFiles {
 
 /// How many slots of `stage` its share of half of what the limit leaves allows: other stages and jobs need some, too.
 pub(super) fn slots(job: &Job, stage: &Stage) -> usize {
-    let of_a_slot = place::open_files(stage).max(1) as u64;
+    let of_a_slot = slot_worker::open_files(stage).max(1) as u64;
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let free = limit.saturating_sub((NEEDED.load(Ordering::SeqCst) + OF_THE_RUNNER) as u64);
     let allowed = free / 2 / job.stages.len() as u64 / of_a_slot;

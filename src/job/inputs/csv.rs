@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
 use ::csv::{ByteRecord, Position, Reader, ReaderBuilder};
 
-use crate::csv::reader::ReportReader;
+use crate::csv::ReportReader;
 use crate::job::inputs::InputError;
 use crate::job::inputs::records::{Bytes, InputFile, Records};
 use crate::task::Fields;

@@ -29,7 +29,7 @@ use select::{Select, Shuffled};
 pub(super) use plan::{Around, read};
 pub use reported::Reported;
 
-use crate::csv::reader::ReportReader;
+use crate::csv::ReportReader;
 use crate::task::Fields;
 
 /// The inputs of a job, planned.

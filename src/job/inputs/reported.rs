@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::records::{InputFile, Kept};
 use super::{Counted, Format, Source};
 use crate::csv::columns::is_report_column;
-use crate::csv::reader::ReportReader;
+use crate::csv::{ReportReader, Writer};
 use crate::job::Job;
 
 /// What a job leaves to one that reads its report.
@@ -21,7 +21,9 @@ impl Reported {
     /// What `job` is going to leave.
     pub fn of(job: &Job) -> Self {
         let path = job.results.join(format!("{}.csv", job.name));
-        Self { path, reading: ReportReader::of(job), nothing: false }
+        let writer = Writer::new(job.report.dialect, job.report.formula_safe);
+        let reading = ReportReader::new(job.report_columns(), &writer);
+        Self { path, reading, nothing: false }
     }
 
     /// The job has turned out to have no task.

@@ -4,8 +4,8 @@
 //! others, so that at a million rows 79 bits are compared, at a hundred million 86: of 1e10 reports of a hundred million
 //! rows, one would take an input for another.
 
-use crate::task::Status;
 use crate::report::store::state::Entry;
+use crate::task::Status;
 
 /// Rows in a bucket, on average.
 const BUCKET: u64 = 16;
@@ -141,8 +141,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::task::Fields;
     use crate::report::store::state::Identify;
+    use crate::task::Fields;
 
     fn set(rows: &[(u128, Status)]) -> Finished {
         let entry = |&(identity, status): &(u128, Status)| Entry {

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::task::Fields;
 use crate::report::resume::finished_inputs::Finished;
-use crate::report::store::row_order::Index;
-use crate::report::write::buffer::lock;
-use crate::report::store::state::Identify;
 use crate::report::stats::Counts;
+use crate::report::store::row_order::Index;
+use crate::report::store::state::Identify;
+use crate::report::write::buffer::lock;
+use crate::task::Fields;
 
 /// Rows of an earlier run, waiting for their inputs.
 #[derive(Debug)]

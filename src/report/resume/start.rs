@@ -6,14 +6,14 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::task::Status;
-use crate::report::resume::{finished_inputs, verify};
-use crate::report::resume::verify::{Agreed, Misfit};
 use crate::report::resume::finished_inputs::{Builder, Finished};
-use crate::report::store::row_order::Index;
+use crate::report::resume::verify::{Agreed, Misfit};
+use crate::report::resume::{finished_inputs, verify};
 use crate::report::store::partial::{Leftover, Partial};
+use crate::report::store::row_order::Index;
 use crate::report::store::state::{About, ENTRY, Header, State};
 use crate::report::{JobFacts, ReportError};
+use crate::task::Status;
 
 /// What becomes of what an earlier run has left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,11 @@ pub(in crate::report) enum Origin {
 
 impl Begun {
     /// Takes the partial, with what `begin` says of its rows, else with `header` only.
-    pub(in crate::report) fn new(job: &JobFacts, header: &[u8], begin: Begin) -> Result<Self, ReportError> {
+    pub(in crate::report) fn new(
+        job: &JobFacts,
+        header: &[u8],
+        begin: Begin,
+    ) -> Result<Self, ReportError> {
         let leftover = match begin {
             Begin::Anew => Leftover::Refuse,
             Begin::Fresh => Leftover::Discard,
@@ -141,7 +145,7 @@ impl Begun {
         let report = job.report();
         let there = report.is_file();
         let (path, state) = (self.partial.path().to_owned(), self.state.path().to_owned());
-        let rows = agree::end_of_header(self.partial.file());
+        let rows = verify::end_of_header(self.partial.file());
         let rows = rows.map_err(|error| unreadable(&path, &error))?.is_some();
         self.origin = if rows { Origin::Partial } else { Origin::Nothing };
         let found = self.state.found();
@@ -159,7 +163,7 @@ impl Begun {
         let open = File::open(&report).map_err(|error| unreadable(&report, &error))?;
         let found = file.settled(&open, found, resume.changes)?;
         // Nothing is replaced before it is sure that the report can be gone on with.
-        agree::agree(&open, header.len() as u64, self.state.file(), |_| ())
+        verify::agree(&open, header.len() as u64, self.state.file(), |_| ())
             .map_err(|misfit| file.refusal(misfit))?;
         drop(open);
         self.partial
@@ -268,7 +272,7 @@ impl Resumed<'_> {
             )),
             Misfit::TooMany => ReportError::refused(format!(
                 "`{path}` has more than the {} rows that can be gone on with",
-                finished::LIMIT
+                finished_inputs::LIMIT
             )),
         }
     }
@@ -282,18 +286,18 @@ pub(in crate::report) fn read(
     rerun: Rerun,
 ) -> Result<(Agreed, Finished), Misfit> {
     let most = state.metadata()?.len() / ENTRY as u64;
-    if most > finished::LIMIT {
+    if most > finished_inputs::LIMIT {
         return Err(Misfit::TooMany);
     }
     let mut builder = Builder::new(most);
-    let agreed = agree::agree(report, header, state, |entry| {
+    let agreed = verify::agree(report, header, state, |entry| {
         if rerun.is_finished(entry.status) {
             builder.count(entry);
         }
     })?;
     builder.counted();
     let mut ordinal = 0;
-    agree::entries(state, agreed.rows, |entry| {
+    verify::entries(state, agreed.rows, |entry| {
         if rerun.is_finished(entry.status) {
             builder.place(entry, ordinal);
         }

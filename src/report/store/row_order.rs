@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 use std::ops::Range;
 
-use crate::task::Status;
 use crate::config::Order;
-use crate::report::store::scattered_read::Gather;
 use crate::csv::number::push_integer;
 use crate::report::store::partial::Partial;
+use crate::report::store::scattered_read::Gather;
 use crate::report::store::state;
 use crate::report::store::state::{About, ENTRY, Entry, Header, State};
+use crate::task::Status;
 
 /// So many bytes of the report are put together in memory at once.
 const PIECE: usize = 4 << 20;

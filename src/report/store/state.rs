@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
 
-use crate::task::{Fields, Status};
 use crate::report::ReportError;
+use crate::task::{Fields, Status};
 
 const MAGIC: &[u8; 16] = b"runner state 1\n\0";
 

@@ -1,6 +1,9 @@
 //! What is left on the terminal when all jobs have ended: what went wrong on standard error, then the table and the
 //! reports' paths on standard output.
 
+pub mod progress;
+pub mod task_output;
+
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -155,7 +158,7 @@ fn paths(summaries: &[Summary]) -> String {
 }
 
 /// Three digits and a unit; from a minute on, minutes and hours.
-pub(super) fn human_duration(duration: Duration) -> String {
+pub(crate) fn human_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos() as f64;
     let seconds = duration.as_secs_f64().round() as u64;
     // A limit is where rounding to three digits would carry over into the next unit.

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::task::{Meter, Status};
-use crate::report::write::buffer::lock;
 use crate::report::stats::Counts;
 use crate::report::terminal::human_duration;
+use crate::report::write::buffer::lock;
+use crate::task::{Meter, Status};
 
 /// Short jobs say nothing in a log; the line after this comes after twice the time, and so on.
 const FIRST_LINE: Duration = Duration::from_secs(5);
@@ -148,7 +148,7 @@ pub fn aside(print: impl FnOnce()) {
 }
 
 /// `rate` with as many digits as it deserves.
-pub(in crate::report) fn human_rate(rate: f64) -> String {
+pub(crate) fn human_rate(rate: f64) -> String {
     if rate < 10.0 { format!("{rate:.1}") } else { HumanCount(rate.round() as u64).to_string() }
 }
 
@@ -219,8 +219,8 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::{Moment, Outcome};
     use crate::report::stats::Totals;
+    use crate::task::{Moment, Outcome};
 
     #[test]
     fn lines_become_rarer() {

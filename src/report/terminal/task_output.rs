@@ -13,9 +13,9 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::Notify;
 
 use crate::base::diagnostic::reason;
-use crate::task::Outcome;
 use crate::report::ReportError;
 use crate::report::write::buffer::lock;
+use crate::task::Outcome;
 
 /// So much output may wait to be printed, and the outputs of the tasks that end meanwhile.
 const FULL: usize = 1 << 20;

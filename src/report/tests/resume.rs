@@ -70,7 +70,7 @@ fn refusal(fixture: &Fixture) -> String {
 
 /// The report's rows as `task input result`.
 fn rows(text: &str) -> Vec<String> {
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let mut reader = ::csv::Reader::from_reader(text.as_bytes());
     reader
         .records()
         .map(|row| row.unwrap())
@@ -320,7 +320,7 @@ proptest! {
         prop_assert_eq!(again, ran.len());
         prop_assert_eq!(summary.totals.tally.total() as usize, inputs.len());
         // No whole row is lost for nothing.
-        let mut reader = csv::Reader::from_reader(partial.as_bytes());
+        let mut reader = ::csv::Reader::from_reader(partial.as_bytes());
         let finished = reader
             .records()
             .map_while(Result::ok)

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::task::{Calendar, Outcome, Record, Status, Task};
 use crate::report::layout::Layout;
-use crate::report::terminal::task_output::Printer;
-use crate::report::write::row::{Encoder, TooLong};
+use crate::report::stats::Totals;
 use crate::report::store::state;
 use crate::report::store::state::Identify;
-use crate::report::stats::Totals;
+use crate::report::terminal::task_output::Printer;
+use crate::report::write::row::{Encoder, TooLong};
+use crate::task::{Calendar, Outcome, Record, Status, Task};
 
 /// How long a row may stand in a rows: half of what users are promised, since writing takes time too.
 const PATIENCE: Duration = Duration::from_millis(50);

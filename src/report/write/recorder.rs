@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use std::{io, mem};
 
-use crate::task::{Cancel, Cause, Level};
 use crate::config::Order;
-use crate::report::write::attempts::Attempts;
 use crate::report::resume::start::Begun;
-use crate::report::store::row_order::Index;
-use crate::report::write::buffer::{Batch, RowInfo, Shared, lock};
-use crate::report::store::partial::Partial;
-use crate::report::write::reorder::{Enough, Pass, Reorder};
-use crate::report::store::state::{ENTRY, Entry, State};
 use crate::report::stats::{Counts, Distribution, Totals};
+use crate::report::store::partial::Partial;
+use crate::report::store::row_order::Index;
+use crate::report::store::state::{ENTRY, Entry, State};
+use crate::report::write::attempts::Attempts;
+use crate::report::write::buffer::{Batch, RowInfo, Shared, lock};
 use crate::report::write::disk_sync::Syncer;
+use crate::report::write::reorder::{Enough, Pass, Reorder};
+use crate::task::{Cancel, Cause, Level};
 
 /// A batch of fewer bytes is written together with others: thousands of slots may have a row each.
 const SMALL: usize = 16 << 10;

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::task::{Calendar, Leg, Outcome, Record, Task};
-use crate::report::layout::Layout;
+use crate::csv::Timestamp;
 use crate::csv::number::{push_integer, push_seconds};
-use crate::csv::timestamp::Timestamp;
+use crate::report::layout::Layout;
+use crate::task::{Calendar, Leg, Outcome, Record, Task};
 
 /// The longest text that a cell of a spreadsheet holds, in UTF-16 units.
 const CELL_LIMIT: usize = 32_767;
@@ -35,7 +35,11 @@ impl Encoder {
     }
 
     /// Appends the row of `record` to `out`; says if one of its cells is too long for a spreadsheet.
-    pub(in crate::report) fn push_row(&mut self, out: &mut Vec<u8>, record: &Record) -> Option<TooLong> {
+    pub(in crate::report) fn push_row(
+        &mut self,
+        out: &mut Vec<u8>,
+        record: &Record,
+    ) -> Option<TooLong> {
         let Self { layout, calendar, stamp } = self;
         let mut row = Row { layout, out, column: 0, too_long: None };
         row.integer(Some(record.task.number));
@@ -70,13 +74,18 @@ impl Encoder {
         }
         row.text(record.outcome.error.as_bytes());
         let too_long = row.too_long;
-        out.extend_from_slice(layout.terminator);
+        out.extend_from_slice(layout.csv.terminator);
         too_long
     }
 
     /// Appends the row of the attempt that `task` has had last to `out`, in the columns
     /// [`ATTEMPT_COLUMNS`](crate::csv::columns::ATTEMPT_COLUMNS).
-    pub(in crate::report) fn push_attempt(&mut self, out: &mut Vec<u8>, task: &Task, outcome: &Outcome) {
+    pub(in crate::report) fn push_attempt(
+        &mut self,
+        out: &mut Vec<u8>,
+        task: &Task,
+        outcome: &Outcome,
+    ) {
         let Self { layout, calendar, stamp } = self;
         let mut row = Row { layout, out, column: 0, too_long: None };
         row.integer(Some(task.number));
@@ -89,7 +98,7 @@ impl Encoder {
         row.seconds(outcome.has_run.then_some(outcome.run));
         row.integer(outcome.code);
         row.text(outcome.error.as_bytes());
-        out.extend_from_slice(layout.terminator);
+        out.extend_from_slice(layout.csv.terminator);
     }
 }
 
@@ -104,7 +113,7 @@ struct Row<'a> {
 impl Row<'_> {
     fn cell(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.column > 0 {
-            self.out.push(self.layout.delimiter);
+            self.out.push(self.layout.csv.delimiter);
         }
         self.column += 1;
         write(self.out);
@@ -143,7 +152,7 @@ impl Row<'_> {
     }
 
     fn seconds(&mut self, duration: Option<Duration>) {
-        let point = self.layout.point;
+        let point = self.layout.csv.point;
         self.cell(|out| {
             if let Some(duration) = duration {
                 push_seconds(out, duration, point);
@@ -158,17 +167,17 @@ impl Row<'_> {
                 (length > CELL_LIMIT).then_some(TooLong { column: self.column, length });
         }
         let layout = self.layout;
-        self.cell(|out| layout.push_text(out, text));
+        self.cell(|out| layout.csv.push_text(out, text));
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::report) mod tests {
     use super::*;
-    use crate::task::{Fields, Moment, Outcome, Status, Task};
-    use crate::sys::CpuTime;
-    use crate::csv::Dialect;
     use crate::config::{Order, ReportSettings};
+    use crate::csv::Dialect;
+    use crate::sys::CpuTime;
+    use crate::task::{Fields, Moment, Outcome, Status, Task};
 
     pub(crate) const SETTINGS: ReportSettings =
         ReportSettings { dialect: Dialect::Csv, order: Order::Input, formula_safe: true };

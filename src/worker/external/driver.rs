@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Settings;
 use super::process::{Order, Process, Unready};
-use crate::launcher::socket::patiently;
+use crate::launcher::patiently;
 use crate::launcher::{Ended, Exit, Port, Start, Strings};
 use crate::task::Moment;
 use crate::worker::pipes::{Incoming, Outgoing};
@@ -83,11 +83,11 @@ impl Driver {
         settings: &Settings,
         slots: usize,
     ) -> Result<usize, Unready> {
-        lines::write_hello(settings.mode, slots, &mut self.out);
+        public_protocol::write_hello(settings.mode, slots, &mut self.out);
         loop {
             let event = self.next().await;
             if let Some(line) = self.next_line() {
-                let ready = lines::read_ready(&self.stdout.bytes[line], slots);
+                let ready = public_protocol::read_ready(&self.stdout.bytes[line], slots);
                 self.forget_lines();
                 return ready.map_err(|said| {
                     let tail = settings.log.tail(self.log_start);
@@ -173,7 +173,7 @@ impl Driver {
         let now = Moment::now();
         let mut result = Ok(());
         while let Some(line) = self.next_line() {
-            let answer = lines::read_answer(&self.stdout.bytes[line]);
+            let answer = public_protocol::read_answer(&self.stdout.bytes[line]);
             result = answer.and_then(|answer| process.settle(answer, now));
             if result.is_err() {
                 break;

@@ -60,7 +60,7 @@ impl Session {
             };
             let arguments = self.program.settings.spec.arguments();
             let write = |id, out: &mut Vec<u8>| {
-                lines::write_request(id, arguments, &attempt.values(task), out);
+                public_protocol::write_request(id, arguments, &attempt.values(task), out);
             };
             // Otherwise it has died in between.
             if let Some(request) = process.send(write) {

@@ -12,7 +12,7 @@ use std::path::Path;
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::sync::{Notify, OnceCell};
 
-use crate::launcher::socket::patiently;
+use crate::launcher::patiently;
 use crate::launcher::{Ended, Exit, HasNul, Launcher, Port, Start, Strings};
 use crate::sys::signal_name;
 use crate::worker::serve::SERVE_ARG;

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, RwLock};
 
-use crate::launcher::socket::patiently;
+use crate::launcher::patiently;
 use crate::launcher::{Launcher, socket};
 use crate::sys;
 use crate::task::Moment;

@@ -117,7 +117,7 @@ impl Remote {
 
 /// Reads an answer; a task that has given up has done so for its time limit.
 fn read_reply(line: &[u8], attempt: &Attempt<'_>) -> Result<Reply, String> {
-    let mut reply = protocol::read_reply(line).map_err(|error| error.to_string())?;
+    let mut reply = private_protocol::read_reply(line).map_err(|error| error.to_string())?;
     if let Reply::Cancelled(_, outcome) = &mut reply {
         outcome.status = Status::Timeout;
         outcome.error = Stop::Timeout.words(attempt.timeout);

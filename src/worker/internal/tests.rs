@@ -8,8 +8,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::time::Duration;
 
 use super::*;
+use crate::config::Scope;
 use crate::config::Template;
-use crate::config::template::parse::Scope;
 use crate::launcher::testing;
 use crate::task::{Cancel, Cause, Fields, Level};
 use crate::worker::serve;

@@ -1,4 +1,4 @@
-//! ReportReader `[workload.command]`, and settling all that is the same for every task.
+//! Reading `[workload.command]`, and settling all that is the same for every task.
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

@@ -13,7 +13,7 @@ use super::stream::{Progress, Stream};
 use super::{Keep, Spec, outcome};
 use crate::base::ByteSize;
 use crate::base::diagnostic::reason;
-use crate::launcher::socket::patiently;
+use crate::launcher::patiently;
 use crate::launcher::{Ended, Exit, Launcher, Port, Start, Strings};
 use crate::task::{Attempt, Moment, Outcome, Status, Stop, Task, Values, clock};
 

@@ -26,7 +26,7 @@ pub enum Function {
     Fibonacci,
     /// How many primes there are up to and including n. A sieve: bound by the processor's caches, in constant memory.
     CountPrimes,
-    /// The SHA-256 of a file in hexadecimal, as `sha256sum` has it. ReportReader first, then processor time: bound by the
+    /// The SHA-256 of a file in hexadecimal, as `sha256sum` has it. Reading first, then processor time: bound by the
     /// disk when the file is not in memory.
     Sha256,
     /// The same of what the stage before has handed on: `sha256` without an `arg`. It has no name of its own.

@@ -227,7 +227,7 @@ mod tests {
 
     use super::*;
     use crate::config::Overrides;
-    use crate::config::template::parse::Scope;
+    use crate::config::Scope;
     use crate::task::{Cancel, Cause, Fields, Level};
     use crate::workload::Workload;
 

@@ -127,7 +127,7 @@ impl Client {
                     return Ok(response);
                 }
                 Err(error) if again && came_too_late(&error) => again = false,
-                Err(error) => return Err(Failure(words::no_answer(&error))),
+                Err(error) => return Err(Failure(errors::no_answer(&error))),
             }
         }
     }

@@ -162,7 +162,7 @@ where
         let frame = frame.map_err(|error| {
             let error: Box<dyn Error + Send + Sync> = error.into();
             let read = sink.progress.bytes.get();
-            Failure(words::broken_body(&*error, read, length, encoding))
+            Failure(errors::broken_body(&*error, read, length, encoding))
         })?;
         if let Some(chunk) = frame.data_ref() {
             sink.take(chunk)?;

@@ -1,0 +1,201 @@
+//! Writing cells in a dialect: safe for spreadsheets, quoted where need be.
+
+use crate::csv::{Dialect, number};
+
+/// The characters that make a spreadsheet calculate a cell that they begin.
+pub const FORMULA: &[u8] = b"=+-@\t\r\n";
+
+const QUOTE: u8 = b'"';
+
+/// Text of so many bytes is looked at byte by byte: what finds a byte fast in a long text takes longer to begin.
+const SHORT: usize = 16;
+
+/// Writes the rows of one file.
+#[derive(Debug)]
+pub struct Writer {
+    /// What stands between cells.
+    pub delimiter: u8,
+    /// The decimal separator.
+    pub point: u8,
+    /// What ends a row.
+    pub terminator: &'static [u8],
+    /// Whether text that a spreadsheet would calculate gets a leading `'`.
+    pub formula_safe: bool,
+    bom: &'static [u8],
+    csv: csv_core::Writer,
+}
+
+impl Writer {
+    /// A writer of this dialect.
+    pub fn new(dialect: Dialect, formula_safe: bool) -> Self {
+        let (bom, terminator, delimiter, point): (&[u8], &[u8], u8, u8) = match dialect {
+            Dialect::Csv => (b"", b"\n", b',', b'.'),
+            Dialect::Excel => (b"\xef\xbb\xbf", b"\r\n", b',', b'.'),
+            Dialect::ExcelSemicolon => (b"\xef\xbb\xbf", b"\r\n", b';', b','),
+        };
+        let csv = csv_core::WriterBuilder::new().delimiter(delimiter).build();
+        Self { delimiter, point, terminator, formula_safe, bom, csv }
+    }
+
+    /// What stands before the first row of a file with these columns.
+    pub fn header(&self, names: &[String]) -> Vec<u8> {
+        let mut out = self.bom.to_vec();
+        for (index, name) in names.iter().enumerate() {
+            if index > 0 {
+                out.push(self.delimiter);
+            }
+            self.push_text(&mut out, name.as_bytes());
+        }
+        out.extend_from_slice(self.terminator);
+        out
+    }
+
+    /// Appends text that the user or a program has made: safe for spreadsheets and quoted if need be. What no
+    /// spreadsheet can hold, a NUL and bytes that are not UTF-8, becomes U+FFFD.
+    pub fn push_text(&self, out: &mut Vec<u8>, text: &[u8]) {
+        if text.len() <= SHORT && text.iter().all(u8::is_ascii_alphanumeric) {
+            return text.iter().for_each(|byte| out.push(*byte)); // nothing can be wrong with it
+        }
+        match std::str::from_utf8(text) {
+            Ok(text) if memchr::memchr(0, text.as_bytes()).is_none() => {
+                self.push_utf8(out, text.as_bytes());
+            }
+            _ => {
+                let text = String::from_utf8_lossy(text).replace('\0', "\u{fffd}");
+                self.push_utf8(out, text.as_bytes());
+            }
+        }
+    }
+
+    fn push_utf8(&self, out: &mut Vec<u8>, text: &[u8]) {
+        let Some(first) = text.first() else { return };
+        let decimal_comma = self.point != b'.' && text.contains(&b'.') && number::is_number(text);
+        if decimal_comma {
+            out.extend(text.iter().map(|&byte| if byte == b'.' { self.point } else { byte }));
+            return;
+        }
+        let formula = self.formula_safe && FORMULA.contains(first) && !number::is_number(text);
+        let quoted = self.csv.should_quote(text);
+        if quoted {
+            out.push(QUOTE);
+        }
+        if formula {
+            out.push(b'\'');
+        }
+        if quoted {
+            push_quoted(out, text);
+            out.push(QUOTE);
+        } else {
+            out.extend_from_slice(text);
+        }
+    }
+}
+
+fn push_quoted(out: &mut Vec<u8>, text: &[u8]) {
+    let start = out.len();
+    out.resize(start + 2 * text.len(), 0); // every byte may be a quote, which is doubled
+    let (_, _, written) = csv_core::quote(text, &mut out[start..], QUOTE, QUOTE, true);
+    out.truncate(start + written);
+}
+
+/// Whether a spreadsheet would calculate this text.
+pub fn is_formula(text: &str) -> bool {
+    text.as_bytes().first().is_some_and(|first| FORMULA.contains(first))
+        && !number::is_number(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cell(writer: &Writer, text: &[u8]) -> String {
+        let mut out = Vec::new();
+        writer.push_text(&mut out, text);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn cells_are_safe_for_spreadsheets() {
+        let csv = Writer::new(Dialect::Csv, true);
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("", ""),
+            ("a,b", "\"a,b\""),
+            ("say \"hi\"", "\"say \"\"hi\"\"\""),
+            ("two\nlines", "\"two\nlines\""),
+            ("=1+1", "'=1+1"),
+            ("=a,b", "\"'=a,b\""),
+            ("@x", "'@x"),
+            ("-x", "'-x"),
+            ("-1.5", "-1.5"),
+            ("+1e6", "+1e6"),
+            ("-1-1", "'-1-1"),
+            ("\tx", "'\tx"),
+            ("\rx", "\"'\rx\""),
+            ("\nx", "\"'\nx\""),
+            ("größer", "größer"),
+        ] {
+            assert_eq!(cell(&csv, text.as_bytes()), expected);
+        }
+        assert_eq!(cell(&csv, b"a\xffb"), "a\u{fffd}b");
+        assert_eq!(cell(&Writer::new(Dialect::Csv, false), b"=1+1"), "=1+1");
+    }
+
+    #[test]
+    fn the_semicolon_dialect_has_decimal_commas() {
+        let semicolon = Writer::new(Dialect::ExcelSemicolon, true);
+        for (text, expected) in [
+            ("1.5", "1,5"),
+            ("-0.25", "-0,25"),
+            ("1.2.3", "1.2.3"),
+            ("a;b", "\"a;b\""),
+            ("a,b", "a,b"),
+        ] {
+            assert_eq!(cell(&semicolon, text.as_bytes()), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_cells_read_back(
+            cells in prop::collection::vec(
+                prop_oneof![
+                    prop::collection::vec(any::<u8>(), 0..40),
+                    "[=+@;,\"'\r\n\t0-9.eä-]{0,12}".prop_map(String::into_bytes),
+                ],
+                2..6,
+            ),
+            dialect in prop::sample::select(vec![Dialect::Csv, Dialect::Excel, Dialect::ExcelSemicolon]),
+            formula_safe in any::<bool>(),
+        ) {
+            let writer = Writer::new(dialect, formula_safe);
+            let mut out = Vec::new();
+            for (index, cell) in cells.iter().enumerate() {
+                if index > 0 {
+                    out.push(writer.delimiter);
+                }
+                writer.push_text(&mut out, cell);
+            }
+            out.extend_from_slice(writer.terminator);
+            let mut reader = csv::ReaderBuilder::new()
+                .has_headers(false)
+                .delimiter(writer.delimiter)
+                .from_reader(&out[..]);
+            let row = reader.records().next().unwrap().unwrap();
+            prop_assert_eq!(row.len(), cells.len());
+            for (read, cell) in row.iter().zip(&cells) {
+                let text = String::from_utf8_lossy(cell).replace('\0', "\u{fffd}");
+                let number = number::is_number(cell);
+                let expected = match (formula_safe && is_formula(&text), number && writer.point == b',') {
+                    (true, _) => format!("'{text}"),
+                    (false, true) => text.replace('.', ","),
+                    (false, false) => text,
+                };
+                prop_assert_eq!(read, expected);
+            }
+            prop_assert!(reader.records().next().is_none());
+        }
+    }
+}

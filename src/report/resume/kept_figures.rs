@@ -1,0 +1,59 @@
+//! What the kept rows of an earlier run tell of their times.
+
+use std::time::Duration;
+
+use crate::csv::cells;
+use crate::csv::number::parse_seconds;
+use crate::report::layout::Layout;
+use crate::report::stats::{Distribution, Totals};
+use crate::sys::CpuTime;
+use crate::task::Status;
+
+/// Adds what a kept row tells to the figures of its job.
+pub(crate) fn add_figures(
+    row: &[u8],
+    status: Status,
+    layout: &Layout,
+    totals: &mut Totals,
+    (queue, run): (&mut Distribution, &mut Distribution),
+) {
+    // `task`, the fields, `status`, in stages `stage`, `attempts`, `started_utc`; then those below.
+    let stages = layout.stages.len();
+    let before = 1 + layout.fields + 3 + usize::from(stages > 0);
+    let mut cells = cells(row, layout.csv.delimiter).skip(before);
+    let times = times(&mut cells, layout);
+    let mut seconds = || parse_seconds(cells.next()?, layout.csv.point);
+    let cpu: (Option<Duration>, Option<Duration>) = (seconds(), seconds());
+    let mut integer = |skip: usize| std::str::from_utf8(cells.nth(skip)?).ok()?.parse().ok();
+    let peak = integer(0);
+    let output = integer(3); // behind `slot`, `code` and `result`
+    if let (Some(queued), Some(ran)) = times {
+        queue.add(queued);
+        run.add(ran);
+    }
+    let cpu = cpu.0.zip(cpu.1).map(|(user, system)| CpuTime { user, system });
+    totals.add_row(status, cpu, peak, output);
+}
+
+/// How long a task was queued and how long it ran, in all stages together.
+fn times<'r>(
+    cells: &mut impl Iterator<Item = &'r [u8]>,
+    layout: &Layout,
+) -> (Option<Duration>, Option<Duration>) {
+    let mut seconds = || parse_seconds(cells.next()?, layout.csv.point);
+    if layout.stages.is_empty() {
+        return (seconds(), seconds());
+    }
+    let mut sum: (Option<Duration>, Option<Duration>) = (None, None);
+    for _ in &layout.stages {
+        let add = |sum: &mut Option<Duration>, more: Option<Duration>| {
+            if let Some(more) = more {
+                *sum.get_or_insert_default() += more;
+            }
+        };
+        add(&mut sum.0, seconds());
+        add(&mut sum.1, seconds());
+        seconds(); // the attempts
+    }
+    sum
+}

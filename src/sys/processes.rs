@@ -1,0 +1,27 @@
+//! Which processes there are, as proc(5) has it.
+
+use std::fs;
+
+use rustix::process::Pid;
+
+/// All processes below `root`, parents before their children, so that no parent lives to answer its child's death.
+pub fn descendants(root: Pid) -> Vec<Pid> {
+    let mut found = Vec::new();
+    children(root, &mut found);
+    let mut next = 0;
+    while let Some(&pid) = found.get(next) {
+        children(pid, &mut found);
+        next += 1;
+    }
+    found
+}
+
+/// Appends the children of `parent`. A child belongs to the thread that made it, so every thread has a list.
+fn children(parent: Pid, found: &mut Vec<Pid>) {
+    let Ok(threads) = fs::read_dir(format!("/proc/{parent}/task")) else { return };
+    for thread in threads.flatten() {
+        let Ok(list) = fs::read_to_string(thread.path().join("children")) else { continue };
+        let pids = list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
+        found.extend(pids.filter_map(Pid::from_raw));
+    }
+}
