@@ -176,7 +176,7 @@ struct Signals(Vec<(i32, Signal)>);
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        let ignored = ignored_signals();
+        let ignored = sys::ignored_signals();
         let pause = SignalKind::from_raw(libc::SIGTSTP);
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), pause];
         let taken = kinds
@@ -212,16 +212,6 @@ impl Signals {
             None => false,
         }
     }
-}
-
-/// The mask of signals that this process ignores, bit 0 for signal 1 (proc(5), `SigIgn`); none if it cannot be read.
-fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0)
 }
 
 async fn watch(shared: &Shared, mut signals: Signals) {

@@ -8,13 +8,13 @@
 mod log;
 mod probe;
 
+use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use std::{fmt, io};
 
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -26,28 +26,13 @@ use crate::engine::run::SharedLauncher;
 use crate::job::{Job, Service};
 use crate::launcher::patiently;
 use crate::launcher::{Ended, Launcher, Port, Start, Strings};
+use crate::task::ServiceFailure;
 use crate::task::{Cancel, Cause, Level, Moment, clock};
 use crate::workload::command::how_it_ended;
 use log::Log;
 
 /// How long a service that was killed may take to end: it may hang in the kernel.
 const DYING: Duration = Duration::from_secs(10);
-
-/// Why a job cannot go on: one of its services.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServiceFailure {
-    /// It was never ready; no task has run.
-    NotReady(String),
-    /// It ended while tasks were running.
-    Ended(String),
-}
-
-impl fmt::Display for ServiceFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::NotReady(message) | Self::Ended(message)) = self;
-        f.write_str(message)
-    }
-}
 
 /// The services of a job. When this is dropped they are ended, and that is waited for.
 pub struct Services {

@@ -28,6 +28,7 @@ pub use message::{HasNul, Strings};
 pub use port::{Ended, Exit, Port, Start};
 pub use socket::patiently;
 
+use crate::sys;
 use message::Control;
 
 /// How long a launcher of which a port has ended may take to end itself.
@@ -72,7 +73,7 @@ impl Launcher {
     /// If the system does not give a process.
     pub fn start() -> io::Result<Self> {
         Self::start_with(|| {
-            let mut command = Command::new("/proc/self/exe");
+            let mut command = Command::new(sys::THIS_PROGRAM);
             command.arg0("runner-launcher").arg(server::LAUNCH_ARG);
             command
         })

@@ -28,7 +28,7 @@ use crate::sys::{Of, SignalMask, memory};
 /// The only argument of a runner that is to be the launcher.
 pub const LAUNCH_ARG: &str = "--start-commands-for-the-runner";
 
-/// EventLoop per core that get a thread of their own: a thread waits while its child is being started.
+/// Ports per core that get a thread of their own: a thread waits while its child is being started.
 const THREADS_PER_CORE: usize = 2;
 
 /// How long an orphan that has ended may stay a zombie. Orphans are rare, and asking costs a microsecond.
@@ -137,7 +137,7 @@ fn null_above_the_childs_ends() -> io::Result<OwnedFd> {
 /// The threads that start children, each with ports of its own.
 struct Threads {
     common: Arc<Common>,
-    /// EventLoop are handed over as packets, since each thread has descriptors of its own.
+    /// Ports are handed over as packets, since each thread has descriptors of its own.
     inboxes: Vec<OwnedFd>,
     next: usize,
 }

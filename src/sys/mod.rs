@@ -4,9 +4,13 @@
 //!
 //! All unsafe code of the crate is here, each block with its reason, and nobody else reads `/proc`.
 
+mod available_memory;
 mod cpu_time;
+mod fd_path;
+mod mapping;
 pub mod memory;
 mod processes;
+mod processor_times;
 mod signal;
 mod spawn;
 pub mod usage;
@@ -20,9 +24,13 @@ use rustix::process::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-pub use cpu_time::CpuTime;
+pub use available_memory::{MemorySource, available_memory};
+pub use cpu_time::{CpuTime, thread_cpu};
+pub use fd_path::{THIS_PROGRAM, fd_path, fd_path_for_others};
+pub use mapping::{SharedMapping, inherited};
 pub use processes::descendants;
-pub use signal::signal_name;
+pub use processor_times::ProcessorTimes;
+pub use signal::{ignored_signals, signal_name};
 pub use spawn::{Failure, PointerBuffer, Program, Spawner, Step};
 
 /// A set of blocked signals.

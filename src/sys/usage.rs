@@ -33,18 +33,6 @@ pub fn below(root: Pid) -> Usage {
     })
 }
 
-/// The machine's processor time so far that was used by nobody, and all of it, both in ticks.
-pub fn idle() -> Option<(u64, u64)> {
-    idle_ticks(&fs::read_to_string("/proc/stat").ok()?)
-}
-
-/// From the first line of `/proc/stat`: user, nice, system, idle, waiting for a disk, and what else there is.
-fn idle_ticks(stat: &str) -> Option<(u64, u64)> {
-    let words = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
-    let ticks: Vec<u64> = words.map_while(|word| word.parse().ok()).collect();
-    Some((ticks.get(3)? + ticks.get(4)?, ticks.iter().take(8).sum()))
-}
-
 fn of_process(pid: Pid) -> Usage {
     let threads = fs::read_dir(format!("/proc/{pid}/task"));
     let of_threads: Duration = threads
@@ -87,7 +75,6 @@ mod tests {
     fn lines_are_read() {
         assert_eq!(scheduled("1500 500 3\n"), Duration::from_micros(2));
         assert_eq!(scheduled(""), Duration::ZERO);
-        assert_eq!(idle_ticks("cpu  1 2 3 40 5 6 7 8 9 10\ncpu0 1"), Some((45, 72)));
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 5 6 0 100 20 0 1 0 99 4096 3 18446744073709551615";
         let (children, resident) = stat_fields(stat).unwrap();
         let seconds = 100.0 / clock_ticks_per_second() as f64;

@@ -1,11 +1,11 @@
 //! Stopping: whether the job goes on, drains or is being killed, and why; and which attempt must make room.
 
+use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::services::ServiceFailure;
 use crate::task::eviction::Evictions;
 
 /// How far the job has been stopped. A job is only ever stopped further.
@@ -38,6 +38,22 @@ pub enum Cause {
     Failures(String),
     /// A service was never ready, or ended before its time.
     Service(ServiceFailure),
+}
+
+/// Why a job cannot go on: one of its services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceFailure {
+    /// It was never ready; no task has run.
+    NotReady(String),
+    /// It ended while tasks were running.
+    Ended(String),
+}
+
+impl fmt::Display for ServiceFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::NotReady(message) | Self::Ended(message)) = self;
+        f.write_str(message)
+    }
 }
 
 /// The stop switch of one job, shared by all who run it.

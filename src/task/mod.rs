@@ -12,7 +12,7 @@ mod tally;
 mod values;
 
 pub use attempt::{Attempt, Stop};
-pub use cancel::{Cancel, Cause, Level};
+pub use cancel::{Cancel, Cause, Level, ServiceFailure};
 pub use clock::{Calendar, Moment};
 pub use exit::Exit;
 pub use fields::{Fields, Kind, Value};

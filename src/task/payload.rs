@@ -4,10 +4,11 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
 use crate::base::ByteSize;
+use crate::sys;
 
 /// Up to so many bytes stay in memory.
 pub const IN_MEMORY: usize = 1 << 20;
@@ -116,9 +117,7 @@ impl Payload {
     pub fn path(&self) -> Option<String> {
         match &self.body {
             Body::Memory(_) => None,
-            Body::File { file, .. } => {
-                Some(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
-            }
+            Body::File { file, .. } => Some(sys::fd_path_for_others(file.as_fd())),
         }
     }
 
@@ -130,9 +129,7 @@ impl Payload {
         // Opened anew and not duplicated: whoever shares an offset reads where the other one has stopped.
         match &self.body {
             Body::Memory(_) => Ok(None),
-            Body::File { file, .. } => {
-                File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).map(Some)
-            }
+            Body::File { file, .. } => File::open(sys::fd_path(file.as_fd())).map(Some),
         }
     }
 }

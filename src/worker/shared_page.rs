@@ -29,14 +29,13 @@
 //! later. When the worker is dead, the journal no longer moves.
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
-use std::ptr::{self, NonNull};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU64, fence};
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
+use crate::sys::{SharedMapping, inherited};
 use crate::task::Moment;
 
 /// The worker's descriptor of the page.
@@ -46,47 +45,27 @@ const JOURNAL_START: usize = 4096;
 const JOURNAL_BYTES: usize = 256 << 10;
 const PAGE_BYTES: usize = JOURNAL_START + JOURNAL_BYTES;
 
-#[repr(C)]
-struct Words {
-    current: AtomicU64,
-    since: AtomicU64,
-    barrier: AtomicU64,
-    generation: AtomicU64,
-    length: AtomicU64,
+/// The words, as the table above has them.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    Current,
+    Since,
+    Barrier,
+    Generation,
+    Length,
 }
 
 /// The mapped memory.
 #[derive(Debug)]
-struct Mapping(NonNull<u8>);
-
-// SAFETY: it is plain memory, which belongs to no thread; whoever holds it may use it from any thread.
-unsafe impl Send for Mapping {}
+struct Mapping(SharedMapping);
 
 impl Mapping {
     fn new(memory: &OwnedFd) -> io::Result<Self> {
-        let access = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: the kernel chooses the address, so no memory of ours is replaced.
-        let address =
-            unsafe { mmap(ptr::null_mut(), PAGE_BYTES, access, MapFlags::SHARED, memory, 0)? };
-        Ok(Self(NonNull::new(address.cast()).expect("a mapping is not at address 0")))
+        SharedMapping::new(memory, PAGE_BYTES).map(Self)
     }
 
-    fn words(&self) -> &Words {
-        // SAFETY: the mapping is page-aligned, larger than the words, lives as long as `self`, and holds zeroes at
-        // first, which are valid; atomics may be shared with another process.
-        unsafe { self.0.cast().as_ref() }
-    }
-
-    fn journal(&self) -> *mut u8 {
-        // SAFETY: the offset is inside the mapping.
-        unsafe { self.0.add(JOURNAL_START).as_ptr() }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: this is the whole mapping, and no reference into it outlives `self`.
-        let _ = unsafe { munmap(self.0.as_ptr().cast(), PAGE_BYTES) };
+    fn word(&self, word: Word) -> &AtomicU64 {
+        self.0.word(word as usize)
     }
 }
 
@@ -121,40 +100,33 @@ impl RunnerPage {
 
     /// What runs now, if anything does.
     pub fn running(&self) -> Option<Running> {
-        let words = self.mapping.words();
-        let seq = words.current.load(SeqCst);
-        let since = Moment::from_nanos(words.since.load(Relaxed));
+        let page = &self.mapping;
+        let seq = page.word(Word::Current).load(SeqCst);
+        let since = Moment::from_nanos(page.word(Word::Since).load(Relaxed));
         (seq != 0).then_some(Running { seq, since })
     }
 
     /// Lets nothing below `barrier` start any more, and returns the sequence number that runs now, 0 if none does: if
     /// one does, all between it and `barrier` have not started and never will.
     pub fn take_back(&self, barrier: u64) -> u64 {
-        let words = self.mapping.words();
-        words.barrier.store(barrier, SeqCst);
-        words.current.load(SeqCst)
+        let page = &self.mapping;
+        page.word(Word::Barrier).store(barrier, SeqCst);
+        page.word(Word::Current).load(SeqCst)
     }
 
     /// Appends what the journal has got since the last look: whole answers. It may have been written to the pipe too.
     pub fn read_journal(&mut self, into: &mut Vec<u8>) {
-        let words = self.mapping.words();
-        let generation = words.generation.load(Acquire);
-        let length = (words.length.load(Acquire) as usize).min(JOURNAL_BYTES);
+        let page = &self.mapping;
+        let generation = page.word(Word::Generation).load(Acquire);
+        let length = (page.word(Word::Length).load(Acquire) as usize).min(JOURNAL_BYTES);
         let start = if self.read.0 == generation { self.read.1 } else { 0 };
         if start >= length {
             return;
         }
         let before = into.len();
-        into.reserve(length - start);
-        // SAFETY: `start..length` is inside the journal, and as much was reserved. The writer is another process, so
-        // no reference of this one is violated; bytes that it was overwriting are thrown away below.
-        unsafe {
-            let from = self.mapping.journal().add(start);
-            ptr::copy_nonoverlapping(from, into.as_mut_ptr().add(before), length - start);
-            into.set_len(before + length - start);
-        }
+        page.0.copy_out(JOURNAL_START + start, length - start, into);
         fence(Acquire); // the copy is done before the second look
-        if words.generation.load(Relaxed) == generation {
+        if page.word(Word::Generation).load(Relaxed) == generation {
             self.read = (generation, length);
         } else {
             into.truncate(before);
@@ -176,9 +148,8 @@ impl WorkerPage {
     /// # Errors
     /// If it was not given one.
     pub fn inherited() -> io::Result<Self> {
-        // SAFETY: the launcher has put the page there, and nothing else in this process knows of the descriptor. If
-        // this process was started by somebody else, the size tells.
-        let memory = unsafe { OwnedFd::from_raw_fd(WORKER_FD) };
+        // If this process was started by somebody else than the launcher, the size tells.
+        let memory = inherited(WORKER_FD);
         Self::new(&memory)
     }
 
@@ -191,15 +162,15 @@ impl WorkerPage {
 
     /// Announces the task `seq`, which starts at `now`. False: it was taken back and must not start.
     pub fn start(&mut self, seq: u64, now: Moment) -> bool {
-        let words = self.mapping.words();
-        words.since.store(now.as_nanos(), Relaxed);
-        words.current.store(seq, SeqCst); // also the release that `since` needs
-        words.barrier.load(SeqCst) <= seq
+        let page = &self.mapping;
+        page.word(Word::Since).store(now.as_nanos(), Relaxed);
+        page.word(Word::Current).store(seq, SeqCst); // also the release that `since` needs
+        page.word(Word::Barrier).load(SeqCst) <= seq
     }
 
     /// Announces that nothing runs.
     pub fn rest(&mut self) {
-        self.mapping.words().current.store(0, SeqCst);
+        self.mapping.word(Word::Current).store(0, SeqCst);
     }
 
     /// Appends an answer to the journal. False: it does not fit.
@@ -207,28 +178,23 @@ impl WorkerPage {
         if answer.len() > JOURNAL_BYTES - self.length {
             return false;
         }
-        // SAFETY: it fits; `answer` is not in the journal, since that is only lent out while `self` is borrowed.
-        unsafe {
-            let to = self.mapping.journal().add(self.length);
-            ptr::copy_nonoverlapping(answer.as_ptr(), to, answer.len());
-        }
+        self.mapping.0.copy_in(JOURNAL_START + self.length, answer);
         self.length += answer.len();
-        self.mapping.words().length.store(self.length as u64, Release);
+        self.mapping.word(Word::Length).store(self.length as u64, Release);
         true
     }
 
     /// The answers in the journal.
     pub fn recorded(&self) -> &[u8] {
-        // SAFETY: the bytes are inside the mapping and written; only this process writes them, through `&mut self`.
-        unsafe { std::slice::from_raw_parts(self.mapping.journal(), self.length) }
+        self.mapping.0.own_bytes(JOURNAL_START, self.length)
     }
 
     /// Empties the journal, whose answers are all in the pipe.
     pub fn clear(&mut self) {
-        let words = self.mapping.words();
-        words.length.store(0, Relaxed);
+        let page = &self.mapping;
+        page.word(Word::Length).store(0, Relaxed);
         // Release: who sees the new generation sees no old length. The fence: nothing is overwritten before.
-        words.generation.store(words.generation.load(Relaxed) + 1, Release);
+        page.word(Word::Generation).store(page.word(Word::Generation).load(Relaxed) + 1, Release);
         fence(Release);
         self.length = 0;
     }

@@ -14,6 +14,7 @@ mod fuzz_smoke;
 mod http;
 mod inputs;
 mod job_files;
+mod layers;
 mod limits;
 mod models;
 mod orphans;

@@ -3,13 +3,12 @@
 //! The control thread looks ten times a second. While memory is short, starts queue; when there is enough again, one
 //! start is let through at each look, since what a task needs shows only once it runs.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
 use crate::base::ByteSize;
+use crate::sys::MemorySource;
 use crate::task::Cancel;
 
 /// For tests: a file to read instead of `/proc/meminfo`. Control groups are left out then.
@@ -19,7 +18,7 @@ const MEMINFO_VARIABLE: &str = "RUNNER_MEMINFO";
 #[derive(Debug)]
 pub struct FreeMemory {
     least: u64,
-    source: Source,
+    source: MemorySource,
     /// The last look found too little.
     short: AtomicBool,
     /// Starts must queue.
@@ -43,13 +42,13 @@ impl FreeMemory {
     /// Looks for the first time, so that nothing starts before that.
     pub fn new(least: ByteSize) -> Self {
         let source = match std::env::var_os(MEMINFO_VARIABLE) {
-            Some(path) => Source { meminfo: path.into(), groups: Vec::new() },
-            None => Source::system(),
+            Some(path) => MemorySource::file(path.into()),
+            None => MemorySource::system(),
         };
         Self::with_source(least, source)
     }
 
-    fn with_source(least: ByteSize, source: Source) -> Self {
+    fn with_source(least: ByteSize, source: MemorySource) -> Self {
         let free_memory = Self {
             least: least.bytes(),
             source,
@@ -107,108 +106,11 @@ impl FreeMemory {
     }
 }
 
-/// How much memory is available now, in bytes, if the system tells: what the system has left, or less, if a control
-/// group of this process has less.
-pub fn available() -> Option<u64> {
-    Source::system().available()
-}
-
-/// Where to read how much memory is available.
-#[derive(Debug)]
-struct Source {
-    meminfo: PathBuf,
-    groups: Vec<Group>,
-}
-
-/// A control group that may have a limit.
-#[derive(Debug)]
-struct Group {
-    folder: PathBuf,
-    files: &'static Files,
-}
-
-/// The names of a group's files.
-#[derive(Debug)]
-struct Files {
-    root: &'static str,
-    limit: &'static str,
-    usage: &'static str,
-    /// In `memory.stat`: file pages that the kernel gives up before it runs out of memory.
-    inactive: &'static str,
-}
-
-const VERSION_2: Files = Files {
-    root: "/sys/fs/cgroup",
-    limit: "memory.max",
-    usage: "memory.current",
-    inactive: "inactive_file",
-};
-
-const VERSION_1: Files = Files {
-    root: "/sys/fs/cgroup/memory",
-    limit: "memory.limit_in_bytes",
-    usage: "memory.usage_in_bytes",
-    inactive: "total_inactive_file",
-};
-
-impl Source {
-    /// The system's memory, and the groups that this process is in, as cgroups(7) has them.
-    fn system() -> Self {
-        let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let mut groups = Vec::new();
-        for line in text.lines() {
-            let mut parts = line.splitn(3, ':');
-            let (Some(number), Some(controllers), Some(path)) =
-                (parts.next(), parts.next(), parts.next())
-            else {
-                continue;
-            };
-            let files = match (number, controllers) {
-                ("0", "") => &VERSION_2,
-                (_, controllers) if controllers.split(',').any(|name| name == "memory") => {
-                    &VERSION_1
-                }
-                _ => continue,
-            };
-            let path = Path::new(path.trim_start_matches('/'));
-            let folders = path.ancestors().map(|folder| Path::new(files.root).join(folder));
-            groups.extend(
-                folders
-                    .filter(|folder| folder.join(files.limit).exists())
-                    .map(|folder| Group { folder, files }),
-            );
-        }
-        Self { meminfo: "/proc/meminfo".into(), groups }
-    }
-
-    /// The least of what the system and each group have left, in bytes.
-    fn available(&self) -> Option<u64> {
-        let text = fs::read_to_string(&self.meminfo).unwrap_or_default();
-        let system = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-        let kibibytes =
-            system.and_then(|value| value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-        let system = kibibytes.map(|kibibytes| kibibytes * 1024);
-        system.into_iter().chain(self.groups.iter().filter_map(Group::available)).min()
-    }
-}
-
-impl Group {
-    /// `None` if it has no limit.
-    fn available(&self) -> Option<u64> {
-        let read = |name: &str| fs::read_to_string(self.folder.join(name)).ok();
-        let limit: u64 = read(self.files.limit)?.trim().parse().ok()?; // else it is `max`
-        let usage: u64 = read(self.files.usage)?.trim().parse().ok()?;
-        let stat = read("memory.stat").unwrap_or_default();
-        let inactive = stat.lines().find_map(|line| {
-            let value = line.strip_prefix(self.files.inactive)?.strip_prefix(' ')?;
-            value.trim().parse::<u64>().ok()
-        });
-        Some(limit.saturating_sub(usage.saturating_sub(inactive.unwrap_or(0))))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
     use crate::task::{Cause, Level};
 
@@ -218,30 +120,8 @@ mod tests {
     }
 
     fn free_memory(folder: &Path) -> FreeMemory {
-        let source = Source { meminfo: folder.join("meminfo"), groups: Vec::new() };
+        let source = MemorySource::file(folder.join("meminfo"));
         FreeMemory::with_source(ByteSize::new(100 << 20), source)
-    }
-
-    #[test]
-    fn the_system_tells_what_is_available() {
-        let bytes = Source::system().available().unwrap();
-        assert!(bytes > 1 << 20, "{bytes}");
-    }
-
-    #[test]
-    fn a_group_with_a_limit_counts() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-        write("memory.current", "700\n");
-        write("memory.stat", "anon 500\ninactive_file 200\n");
-        write("memory.max", "max\n");
-        let group = Group { folder: folder.path().into(), files: &VERSION_2 };
-        assert_eq!(group.available(), None);
-        write("memory.max", "1000\n");
-        assert_eq!(group.available(), Some(500));
-        available(folder.path(), 1);
-        let source = Source { meminfo: folder.path().join("meminfo"), groups: vec![group] };
-        assert_eq!(source.available(), Some(500));
     }
 
     #[test]

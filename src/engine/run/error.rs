@@ -2,9 +2,9 @@
 
 use std::{fmt, io};
 
-use crate::engine::services::ServiceFailure;
 use crate::report::{ReportError, Summary};
 use crate::task::Exit;
+use crate::task::ServiceFailure;
 
 /// Why a job did not end as it should. A bad input and a dead worker leave a report all the same.
 #[derive(Debug)]

@@ -11,13 +11,12 @@ use std::time::Duration;
 use rustix::process::Pid;
 use tokio::sync::Notify;
 
-use crate::engine::limits::free_memory;
 use crate::engine::run::Run;
 use crate::engine::slot_worker::SlotWorker;
 use crate::model::pilot::{Decision, Evidence, Look, Plan, Work};
 use crate::model::{Nature, cores};
-use crate::sys::usage;
 use crate::sys::usage::Usage;
+use crate::sys::{ProcessorTimes, available_memory, usage};
 use crate::task::{Moment, Outcome, Status};
 use crate::workload::python::Facts;
 
@@ -36,7 +35,7 @@ pub struct Pilot {
     most: usize,
     tasks: Option<u64>,
     /// The machine's idle time, and all of it, when the pilot was made.
-    idle: Option<(u64, u64)>,
+    idle: Option<ProcessorTimes>,
     tally: Mutex<Tally>,
     is_over: AtomicBool,
     decision: Mutex<Option<Decision>>,
@@ -94,7 +93,7 @@ impl Pilot {
             slots,
             most,
             tasks,
-            idle: usage::idle(),
+            idle: ProcessorTimes::read(),
             tally: Mutex::new(tally),
             is_over: AtomicBool::new(false),
             decision: Mutex::default(),
@@ -211,8 +210,7 @@ impl Pilot {
         let (look, resident) = self.look(run, work, &mut tally).unzip();
         // What has ended tells its peak; a look, only what is there so far.
         let bytes = tally.peak_rss.max(resident.unwrap_or(0)).max(1);
-        let room =
-            free_memory::available().map(|free| self.slots + (free / MEMORY / bytes) as usize);
+        let room = available_memory().map(|free| self.slots + (free / MEMORY / bytes) as usize);
         let ended = tally.ended.max(run.report.counts().ended());
         Evidence {
             work,
@@ -226,9 +224,9 @@ impl Pilot {
             slots: self.slots,
             most: self.most,
             set: self.plan.set,
-            idle: self.idle.zip(usage::idle()).and_then(|(before, now)| {
-                let all = now.1.saturating_sub(before.1);
-                (all > 0).then(|| now.0.saturating_sub(before.0) as f64 / all as f64)
+            idle: self.idle.zip(ProcessorTimes::read()).and_then(|(before, now)| {
+                let all = now.all.saturating_sub(before.all);
+                (all > 0).then(|| now.idle.saturating_sub(before.idle) as f64 / all as f64)
             }),
             room,
         }

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, OnceCell};
 
 use crate::launcher::patiently;
 use crate::launcher::{Ended, Exit, HasNul, Launcher, Port, Start, Strings};
+use crate::sys::THIS_PROGRAM;
 use crate::sys::signal_name;
 use crate::worker::serve::SERVE_ARG;
 
@@ -35,7 +36,7 @@ impl Program {
     /// # Errors
     /// If the folder cannot be named to the system.
     pub fn own(folder: &Path) -> io::Result<Self> {
-        Self::new("/proc/self/exe", &["runner-worker", SERVE_ARG], &[""; 0], folder)
+        Self::new(THIS_PROGRAM, &["runner-worker", SERVE_ARG], &[""; 0], folder)
     }
 
     /// Any program, with these arguments, the first being its own name, and these variables, `NAME=value` each.

@@ -7,9 +7,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
-use crate::sys::CpuTime;
+use crate::sys::{CpuTime, thread_cpu};
 use crate::task::Moment;
 
 /// Runs below this are not measured, but counted as what they took, in user mode.
@@ -22,22 +20,6 @@ const FRESH: Duration = Duration::from_micros(100);
 thread_local! {
     /// The thread's last reading.
     static LAST: Cell<Option<(Moment, CpuTime)>> = const { Cell::new(None) };
-}
-
-/// Processor time that this thread has used so far, to the microsecond. How it divides into user and kernel mode, the
-/// kernel itself only samples at its ticks.
-pub fn thread_cpu() -> CpuTime {
-    // Brings the accounts of the thread up to date: `getrusage` alone is behind by up to a tick, which is 4 ms.
-    let _ = clock_gettime(ClockId::ThreadCPUTime);
-    // SAFETY: an all-zero `rusage` is a valid value, and the kernel writes to nothing but the one it is pointed to.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage);
-        usage
-    };
-    let duration =
-        |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1_000);
-    CpuTime { user: duration(usage.ru_utime), system: duration(usage.ru_stime) }
 }
 
 /// Whether what is measured calls the system.

@@ -15,7 +15,6 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-pub use cpu::thread_cpu;
 pub use function::{Function, UnknownFunction};
 
 use crate::base::diagnostic::reason;

@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -14,6 +14,8 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempPath};
+
+use crate::sys;
 
 /// The folder that the job file names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,7 +171,7 @@ impl Draft {
             Self::Nameless(file) => file,
             Self::Named(file) => return Ok(file.into_temp_path()),
         };
-        let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let open = sys::fd_path(file.as_fd());
         let link = |name: &Path| Ok(linkat(CWD, &open, CWD, name, AtFlags::SYMLINK_FOLLOW)?);
         let folder = path.parent().unwrap_or(Path::new("."));
         temporary().make_in(folder, link).map(NamedTempFile::into_temp_path)

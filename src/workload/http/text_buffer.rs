@@ -1,6 +1,6 @@
 //! Several texts in one buffer: what the templates of a request were rendered to, on its way to whoever sends it.
 
-/// TextBuffer, one after another.
+/// Texts, one after another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextBuffer {
     bytes: Vec<u8>,
