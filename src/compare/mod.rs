@@ -1,8 +1,8 @@
 //! `runner compare`: measures each job under several models, in randomised, interleaved rounds, and recommends one.
 //!
-//! `subject` is what is compared, `way` who runs it, `run` one run of it, `schedule` when and in which order; `figures`
-//! are what the runs come to, by `stats` and `usl`; `advise` judges them, `warnings` and `machine` say what they are
-//! worth, and `apply` writes the advice into the job file. Tables and files are `report::comparison`'s.
+//! `contenders` are what is compared, each a `variant` of a job; `run` is one run, `schedule` says when and in which order.
+//! `figures` are what the runs come to, by `stats` and `usl`; `advise` judges them, `warnings` and `idle_check` say what
+//! they are worth, and `apply` writes the advice into the job file. `tables` has the tables, charts and files.
 
 pub mod advise;
 mod apply;

@@ -11,12 +11,7 @@ const ENTRY: &str = "RUNNER_TEST_IS_LAUNCHER";
 pub(crate) fn launcher() -> Launcher {
     Launcher::start_with(|| {
         let mut command = Command::new("/proc/self/exe");
-        command.args([
-            "--exact",
-            "host::launcher::testing::entry",
-            "--test-threads=1",
-            "--nocapture",
-        ]);
+        command.args(["--exact", "launcher::testing::entry", "--test-threads=1", "--nocapture"]);
         command.env(ENTRY, "1");
         command
     })

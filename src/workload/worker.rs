@@ -1,5 +1,5 @@
 //! `[workload.worker]`: a program in any language that does one task after another, or several at once, over the
-//! worker protocol. Here is what it is; `host::program` runs it, `host::lines` is the protocol.
+//! worker protocol. Here is what it is; `worker::external` runs it, `worker::public_protocol` is the protocol.
 
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;

@@ -33,7 +33,7 @@ fn entry() {
 fn worker(mark: u32) -> Program {
     let program = std::env::current_exe().unwrap();
     let script = "exec 4>&1 >/dev/null; exec \"$@\"";
-    let filter = "host::remote::tests::entry";
+    let filter = "worker::internal::tests::entry";
     let argv = ["sh", "-c", script, "sh", program.to_str().unwrap(), "--exact", filter];
     let argv = [&argv[..], &["--nocapture", "--test-threads=1"]].concat();
     Program::new("/bin/sh", &argv, &[&format!("{ENTRY}={mark}")], Path::new("/")).unwrap()
