@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Measures the figures of the README's chapter "Threads, processes or async?" again, and writes them into it.
+"""Measures the figures that the documentation shows again, and writes them into it: the chapter "Threads, processes or
+async?" of docs/models.md, and what the README has of it.
 
     cargo build --release
     python3 benches/chapter.py [WORD ...]
 
-Each block of the README that is marked
+Each block of a page that is marked
 
     <!-- measured: COMMAND -->
     ```console
@@ -12,7 +13,7 @@ Each block of the README that is marked
     ```
 
 is replaced by COMMAND and what it prints: its warnings, then its standard output. WORDs choose
-the commands that have one of them. The commands run in a copy of `jobs/`, so that nothing of yours is touched. The
+the commands that have one of them. A command that several pages show is measured once. The commands run in a copy of `jobs/`, so that nothing of yours is touched. The
 machine should be idle: the runner says in the block if it is not.
 """
 
@@ -27,7 +28,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUNNER = ROOT / "target/release/runner"
 BLOCK = re.compile(r"<!-- measured: (?P<command>.+?) -->\n```console\n.*?^```$", re.DOTALL | re.MULTILINE)
 # A comparison takes up to 20 s; one that hangs is to be seen.
@@ -61,20 +62,26 @@ def main():
     if not RUNNER.exists():
         sys.exit("there is no target/release/runner: cargo build --release")
 
+    count = 0
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "jobs", Path(folder) / "jobs", ignore=shutil.ignore_patterns("__pycache__", "results"))
+        texts = {}
 
         def measured(block):
             command = block["command"]
             if words and not any(word in command for word in words):
                 return block[0]
-            text = output(command, folder)
-            return f"<!-- measured: {command} -->\n```console\n$ {command}\n{text}\n```"
+            if command not in texts:
+                texts[command] = output(command, folder)
+            return f"<!-- measured: {command} -->\n```console\n$ {command}\n{texts[command]}\n```"
 
-        text, count = BLOCK.subn(measured, README.read_text())
+        for page in PAGES:
+            text, blocks = BLOCK.subn(measured, page.read_text())
+            count += blocks
+            if blocks:
+                page.write_text(text)
     if count == 0:
-        sys.exit(f"{README} has no marked block")
-    README.write_text(text)
+        sys.exit("no page has a marked block")
 
 
 if __name__ == "__main__":
