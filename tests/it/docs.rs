@@ -9,13 +9,12 @@ mod tables;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 use clap::Parser;
 use runner::cli::Cli;
 
 use crate::support::{TestJob, root, runner};
-use blocks::{Block, blocks, documents, read};
+use blocks::{Block, blocks, documents, ends_in, read};
 
 /// A folder with all that the documentation's job files read.
 fn with_fixtures(job: TestJob) -> TestJob {
@@ -139,7 +138,7 @@ fn plans(block: &Block, args: &[&str], all: &[Block]) {
 }
 
 fn is_job(word: &str) -> bool {
-    Path::new(word).extension().is_some_and(|extension| extension == "toml") && !word.contains('=')
+    ends_in(word, "toml") && !word.contains('=')
 }
 
 /// The files of the repository that a pattern names; a name that is none is left for the runner to complain of.

@@ -1,5 +1,6 @@
 //! The documents, and the fenced blocks in them.
 
+use std::path::Path;
 use std::{fmt, fs};
 
 use crate::support::root;
@@ -10,9 +11,14 @@ pub fn documents() -> Vec<String> {
     let mut documents: Vec<String> = all.map(String::from).into();
     let entries = fs::read_dir(root().join("docs")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    documents.extend(names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")));
+    documents.extend(names.filter(|name| ends_in(name, "md")).map(|name| format!("docs/{name}")));
     documents.sort();
     documents
+}
+
+/// Whether a file's name has this extension.
+pub fn ends_in(name: &str, wanted: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == wanted)
 }
 
 /// The text of a file of the repository.
@@ -35,7 +41,7 @@ impl Block {
     /// The name that a first line `# jobs/words.toml` gives to what is shown.
     pub fn path(&self) -> Option<&str> {
         let name = self.text.lines().next()?.strip_prefix("# ")?;
-        name.ends_with(".toml").then_some(name)
+        ends_in(name, "toml").then_some(name)
     }
 
     /// The commands of a `console` or `sh` block, without comments.
