@@ -10,7 +10,6 @@ mod commands;
 mod compare;
 mod crash;
 mod disk;
-mod docs;
 mod fuzz_smoke;
 mod http;
 mod inputs;

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::blocks::{documents, prose};
+use super::blocks::{documents, prose, read};
 use crate::support::root;
 
 #[test]
@@ -27,6 +27,17 @@ fn every_link_leads_somewhere() {
         }
     }
     assert!(count >= 50, "{count} links");
+}
+
+/// The pages for those who change the program name files that are there.
+#[test]
+fn every_source_file_that_is_named_is_there() {
+    let source = Regex::new(r"(?:src|tests|benches|fuzz|jobs)/[a-z_0-9/]*(?:\.[a-z]+)?").unwrap();
+    for document in ["docs/architecture.md", "CONTRIBUTING.md", "benches/README.md"] {
+        for named in source.find_iter(&read(document)) {
+            assert!(root().join(named.as_str()).exists(), "{document}: {}", named.as_str());
+        }
+    }
 }
 
 fn follow(document: &str, target: &str) -> Result<(), String> {
