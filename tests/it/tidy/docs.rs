@@ -172,6 +172,17 @@ fn every_measured_command_has_its_mark_and_its_output() {
     assert!(count >= 7, "{count} marked blocks");
 }
 
+/// The report that the README shows has the columns that its job writes.
+#[test]
+fn the_report_of_the_readme_is_the_one_that_a_run_writes() {
+    let blocks = blocks("README.md");
+    let job = blocks.iter().find(|block| block.path() == Some("jobs/words.toml"));
+    let report = blocks.iter().find(|block| block.language == "csv").expect("it shows a report");
+    let ran = with_fixtures(TestJob::new(&job.expect("it shows a job").text)).run();
+    let shown = report.text.lines().next().expect("a header").split(',');
+    assert_eq!(ran.report().header, shown.collect::<Vec<_>>());
+}
+
 #[test]
 fn the_readme_takes_three_minutes() {
     let lines = read("README.md").lines().count();
