@@ -1,6 +1,7 @@
 //! Every relative link of the documentation leads to a file that is there, and to a heading in it.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -32,11 +33,22 @@ fn every_link_leads_somewhere() {
 /// The pages for those who change the program name files that are there.
 #[test]
 fn every_source_file_that_is_named_is_there() {
-    let source = Regex::new(r"(?:src|tests|benches|fuzz|jobs)/[a-z_0-9/]*(?:\.[a-z]+)?").unwrap();
+    let source = Regex::new(r"(?:src|tests|benches|fuzz)/[a-z_0-9/]*(?:\.[a-z]+)?").unwrap();
     for document in ["docs/architecture.md", "CONTRIBUTING.md", "benches/README.md"] {
         for named in source.find_iter(&read(document)) {
             assert!(root().join(named.as_str()).exists(), "{document}: {}", named.as_str());
         }
+    }
+}
+
+#[test]
+fn every_folder_of_the_source_is_in_the_layout() {
+    let architecture = read("docs/architecture.md");
+    for entry in fs::read_dir(root().join("src")).unwrap() {
+        let entry = entry.unwrap();
+        let line = format!("\nsrc/{}/ ", entry.file_name().display());
+        let is_listed = !entry.path().is_dir() || architecture.contains(&line);
+        assert!(is_listed, "docs/architecture.md does not list{line}");
     }
 }
 
