@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::blocks::{documents, prose, read};
+use super::blocks::{documents, ends_in, prose, read};
 use crate::support::root;
 
 #[test]
@@ -49,6 +49,16 @@ fn every_folder_of_the_source_is_in_the_layout() {
         let line = format!("\nsrc/{}/ ", entry.file_name().display());
         let is_listed = !entry.path().is_dir() || architecture.contains(&line);
         assert!(is_listed, "docs/architecture.md does not list{line}");
+    }
+}
+
+#[test]
+fn every_benchmark_is_described() {
+    let described = read("benches/README.md");
+    for entry in fs::read_dir(root().join("benches")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let is_script = ends_in(&name, "py") || ends_in(&name, "rs");
+        assert!(!is_script || described.contains(&format!("({name})")), "benches/{name}");
     }
 }
 
