@@ -37,7 +37,7 @@ PYTHON = '''
 import asyncio, time
 
 def burn(seconds):
-    """Computes for about so long."""
+    """Computes for about this long."""
     end = time.thread_time() + float(seconds)
     while time.thread_time() < end:
         sum(range(2000))
@@ -61,7 +61,7 @@ def nothing(_):
 
 
 def repeat(count, workload, limits=""):
-    """A job file that does the same so many times."""
+    """A job file that does the same `count` times."""
     return f"[inputs]\nrepeat = {count}\n{workload}\n{limits}"
 
 
@@ -134,7 +134,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 
 
 class Quiet(http.server.ThreadingHTTPServer):
-    """A client that goes away is no news."""
+    """A client that hangs up is not worth a message."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -195,7 +195,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runner", default=ROOT / "target/release/runner", help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each comparison, and at least of what judges it (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=20, help="rounds that judge go on for so long (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20, help="how long the rounds that judge last (default: %(default)s)")
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="default: all")
     options = parser.parse_args()
 

@@ -38,7 +38,7 @@ PATIENCE = 120
 def output(command, folder):
     program, *args = shlex.split(command)
     if program != "runner":
-        sys.exit(f"`{command}` is no command of the runner")
+        sys.exit(f"`{command}` is not a runner command")
     began = time.monotonic()
     done = subprocess.run(
         [RUNNER, *args],

@@ -55,7 +55,7 @@ class Contender:
         return float(done.stdout) if self.inner else seconds
 
     def check(self):
-        """A fast run that did not do the work is no result."""
+        """A fast run that did not do the work does not count."""
         with open(self.folder / "results" / "summary.csv", newline="") as file:
             (row,) = csv.DictReader(file)
         if (row["tasks"], row["ok"]) != (str(self.tasks), str(self.tasks)):

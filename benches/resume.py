@@ -55,7 +55,7 @@ def kill(child):
 
 
 def leave_partial(runner, folder, tasks):
-    """Runs until so many rows are there, and kills the runner. Returns the number of entries."""
+    """Runs until there are enough rows, and kills the runner. Returns the number of entries."""
     state = folder / "results" / ".job.state"
     child = begin(runner, folder, "--fresh")
     while not state.exists() or (state.stat().st_size - 96) // 32 < tasks:
@@ -100,7 +100,7 @@ def main():
     runner = Path(options.runner).resolve()
     folder = Path(tempfile.mkdtemp(prefix="resume-"))
     try:
-        # The tasks behind the finished ones take long, so that memory is looked at before there are many.
+        # The tasks after the finished ones take long, so that memory is looked at before there are many.
         slow = "{{ from = 1, to = {} }}"
         (folder / "job.toml").write_text(
             JOB.format(inputs=f"range = {slow.format(options.tasks * 2)}", arg=1)
