@@ -1,6 +1,6 @@
 //! `runner`: job files become tasks, tasks run in bounded pools, and every task becomes a row of a CSV report.
 //!
-//! The modules stand in layers, and each imports only from those above it in this list; `tests/it/tidy.rs` holds the
+//! The modules stand in layers, and each imports only from those above it in this list; `tests/it/layers.rs` holds the
 //! order. `docs/architecture.md` has the words and follows one task through the house.
 //!
 //! | module | what it owns |
