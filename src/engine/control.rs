@@ -2,11 +2,12 @@
 //! task does can hold it up.
 //!
 //! INT, TERM and HUP stop the job. TSTP (Ctrl-Z) pauses it: the children are stopped, the clock stands still, and then
-//! the runner stops itself, until somebody lets it go on.
+//! the runner stops itself, until a CONT comes.
 
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime;
@@ -17,12 +18,10 @@ use crate::engine::limits::watchdog::Watchdog;
 use crate::engine::run::SharedLauncher;
 use crate::report::terminal::progress::Progress;
 use crate::sys;
+use crate::sys::HeldStop;
 use crate::task::{Cancel, Cause, Level, clock};
 
 const TICK: Duration = Duration::from_millis(100);
-
-/// How long a SIGTSTP waits for a SIGCONT that was sent right behind it.
-const TAKEN_BACK: Duration = Duration::from_millis(2);
 
 /// The control thread's handle; one for the whole process.
 pub struct Control {
@@ -147,16 +146,17 @@ impl Shared {
         }
     }
 
-    /// Stops the children and this process, and returns when it is let go on. What the children do on their own account
-    /// between their continuing and ours, or the other way round, is a matter of microseconds.
-    fn pause(&self) {
+    /// Stops the children and this process, and returns after the next CONT; at once, if that has come already. What the
+    /// children do on their own account between their continuing and ours, or the other way round, is a matter of
+    /// microseconds.
+    fn pause(&self, stop: &HeldStop) {
         // All jobs have the same one.
         let launcher = self.lock().first().and_then(|current| current.launcher.running());
         if let Some(launcher) = &launcher {
             launcher.pause();
         }
         clock::pause();
-        sys::stop_this_process();
+        stop.obey();
         clock::resume();
         if let Some(launcher) = &launcher {
             launcher.resume();
@@ -172,44 +172,57 @@ impl Shared {
 }
 
 /// The signals that stop or pause a run.
-struct Signals(Vec<(i32, Signal)>);
+struct Signals {
+    /// Those that stop it.
+    end: Vec<(i32, Signal)>,
+    /// The one that pauses it.
+    pause: Option<HeldStop>,
+}
 
-impl Signals {
-    fn new() -> io::Result<Self> {
-        let ignored = sys::ignored_signals();
-        let pause = SignalKind::from_raw(libc::SIGTSTP);
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), pause];
-        let taken = kinds
-            .into_iter()
-            .map(|kind| (kind.as_raw_value(), kind))
-            .filter(|(number, _)| ignored & (1 << (number - 1)) == 0)
-            .map(|(number, kind)| Ok((number, signal(kind)?)))
-            .collect::<io::Result<_>>()?;
-        Ok(Self(taken))
-    }
-
-    /// The next signal's number.
-    async fn next(&mut self) -> i32 {
-        std::future::poll_fn(|context| {
-            for (number, signal) in &mut self.0 {
-                if signal.poll_recv(context).is_ready() {
-                    return std::task::Poll::Ready(*number);
-                }
-            }
-            std::task::Poll::Pending
-        })
-        .await
-    }
+/// What a signal asks for.
+enum Asked {
+    /// That the run ends; the number of the signal.
+    End(i32),
+    Pause,
 }
 
 impl Signals {
-    /// Whether a SIGCONT has come behind a SIGTSTP: it does nothing to a process that is not stopped yet, and would be
-    /// missed by one that then stops itself.
-    async fn are_taken_back(&mut self) -> bool {
-        let go_on = self.0.iter_mut().find(|(number, _)| *number == libc::SIGCONT);
-        match go_on {
-            Some((_, signal)) => tokio::time::timeout(TAKEN_BACK, signal.recv()).await.is_ok(),
-            None => false,
+    /// Must run before other threads are started.
+    fn new() -> io::Result<Self> {
+        let ignored = sys::ignored_signals();
+        let is_ignored = |number: i32| ignored & (1 << (number - 1)) != 0;
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let end = kinds
+            .into_iter()
+            .map(|kind| (kind.as_raw_value(), kind))
+            .filter(|(number, _)| !is_ignored(*number))
+            .map(|(number, kind)| Ok((number, signal(kind)?)))
+            .collect::<io::Result<_>>()?;
+        let pause = if is_ignored(libc::SIGTSTP) { None } else { HeldStop::new()? };
+        Ok(Self { end, pause })
+    }
+
+    /// What is asked for next. What it does not return stays there for the next call.
+    async fn next(&mut self) -> Asked {
+        let Self { end, pause } = self;
+        let ends = std::future::poll_fn(|context| {
+            for (number, signal) in &mut *end {
+                if signal.poll_recv(context).is_ready() {
+                    return Poll::Ready(*number);
+                }
+            }
+            Poll::Pending
+        });
+        let pauses = async {
+            match pause {
+                Some(pause) if pause.comes().await.is_ok() => {}
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            number = ends => Asked::End(number),
+            () = pauses => Asked::Pause,
         }
     }
 }
@@ -220,10 +233,10 @@ async fn watch(shared: &Shared, mut signals: Signals) {
     let mut count = 0;
     loop {
         tokio::select! {
-            number = signals.next() => match number {
-                libc::SIGTSTP if !signals.are_taken_back().await => shared.pause(),
-                libc::SIGTSTP | libc::SIGCONT => {}
-                _ => {
+            asked = signals.next() => match (asked, &signals.pause) {
+                (Asked::Pause, Some(pause)) => shared.pause(pause),
+                (Asked::Pause, None) => {}
+                (Asked::End(number), _) => {
                     count += 1;
                     shared.take_signal(count, number);
                 }

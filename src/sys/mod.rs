@@ -13,6 +13,7 @@ mod processes;
 mod processor_times;
 mod signal;
 mod spawn;
+mod stop;
 pub mod usage;
 
 use std::mem::MaybeUninit;
@@ -32,6 +33,7 @@ pub use processes::descendants;
 pub use processor_times::ProcessorTimes;
 pub use signal::{ignored_signals, signal_name};
 pub use spawn::{Failure, PointerBuffer, Program, Spawner, Step};
+pub use stop::HeldStop;
 
 /// A set of blocked signals.
 #[derive(Clone, Copy)]
@@ -39,7 +41,8 @@ pub struct SignalMask(libc::sigset_t);
 
 impl SignalMask {
     /// Blocks every signal in this thread, and those that it starts, and gives SIGPIPE and SIGXFSZ their default back
-    /// (Rust and [`ignore_file_limit`] ignore them, and what is ignored stays so in a child). Returns what was blocked before: what a child starts with.
+    /// (Rust and [`ignore_file_limit`] ignore them, and what is ignored stays so in a child). Returns what was blocked before: what a child starts with,
+    /// but for SIGTSTP, which the runner itself has blocked ([`HeldStop`]).
     ///
     /// Blocked signals do not survive into a child that gets this mask; ignored ones would.
     pub fn block_all() -> Self {
@@ -53,6 +56,7 @@ impl SignalMask {
             let mut all = MaybeUninit::uninit();
             libc::sigfillset(all.as_mut_ptr());
             libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+            libc::sigdelset(before.as_mut_ptr(), libc::SIGTSTP);
             Self(before.assume_init())
         }
     }
@@ -79,15 +83,6 @@ fn restore_internal_signals() {
 pub fn ignore_file_limit() {
     // SAFETY: no handler is installed.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-}
-
-/// Stops this process, all of its threads, as SIGSTOP does; returns when it has been let go on (SIGCONT).
-///
-/// Sent to this very thread, which takes it before it returns: sent to the process, another thread might take it, and
-/// this one would run on for a while.
-pub fn stop_this_process() {
-    // SAFETY: no handler can be installed for it.
-    unsafe { libc::raise(libc::SIGSTOP) };
 }
 
 /// How a child ended, and what it used.

@@ -4,11 +4,8 @@ pub mod server;
 
 use std::fs;
 
-use crate::support::{Ran, STDERR, TestJob};
+use crate::support::{MODELS, Ran, STDERR, TestJob};
 use server::Server;
-
-/// Every model; each sends the same requests.
-const MODELS: [&str; 4] = ["sequential", "threads", "processes", "async"];
 
 /// A job that asks `server` for each of `paths`.
 fn job(server: &Server, paths: &[&str], keys: &str) -> TestJob {

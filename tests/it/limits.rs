@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Ran, STDERR, TestJob, is_alive, wait_until};
-
-const MODELS: [&str; 4] = ["sequential", "threads", "processes", "async"];
+use crate::support::{MODELS, Ran, STDERR, TestJob, is_alive, wait_until};
 
 /// The seconds of the day at which tasks started, in order.
 fn starts(ran: &Ran) -> Vec<f64> {

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{TestJob, is_alive};
-
-const MODELS: [&str; 4] = ["sequential", "threads", "processes", "async"];
+use crate::support::{MODELS, TestJob, is_alive};
 
 #[test]
 fn the_four_models_give_the_same_results() {

@@ -1,9 +1,11 @@
 //! Ctrl-Z: the runner, its children and its clock stand still until they are let go on.
 
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::models::children;
-use crate::support::{Running, TestJob, wait_until};
+use crate::support::{MODELS, Report, Running, TestJob, wait_until};
 
 /// A second's work in small steps, so that what a pause takes away shows.
 const STEPS: &str =
@@ -105,15 +107,99 @@ fn a_paused_run_can_be_ended() {
     assert!(!crate::support::is_alive(pid));
 }
 
+/// Tasks that end when they may, one at a time.
+const GATED: &str = "[inputs]\nrepeat = 12\n[workload.command]\nshell = 'touch started-$input; until test -e go-$input; do sleep 0.01; done'\n[limits]\nconcurrency = 1\n";
+
 #[test]
 fn a_pause_that_is_taken_back_at_once_is_none() {
-    let job = "[inputs]\nrepeat = 40\n[workload.command]\nargv = ['sleep', '0.02']\n[limits]\nconcurrency = 2\n";
-    let mut running = TestJob::new(job).spawn();
-    running.wait_for_file("results/job.csv.partial", |_| true);
-    while running.child.try_wait().unwrap().is_none() {
-        running.signal(libc::SIGTSTP);
-        running.signal(libc::SIGCONT);
-        std::thread::sleep(Duration::from_millis(10));
+    for model in MODELS {
+        let running = TestJob::new(GATED).args(["--model", model]).spawn();
+        for task in 1..=12 {
+            running.wait_for_file(&format!("started-{task}"), |_| true);
+            // One of each: a runner that has stopped after the CONT stays stopped, and starts no further task.
+            running.signal(libc::SIGTSTP);
+            running.signal(libc::SIGCONT);
+            std::fs::write(running.folder().join(format!("go-{task}")), "").unwrap();
+        }
+        running.wait().exit(0).rows("status", &["ok"; 12]);
     }
-    running.wait().exit(0).rows("status", &["ok"; 40]);
+}
+
+/// A shell with job control in a terminal of its own: it runs its arguments as a job, in which Ctrl-Z is typed when
+/// the first task runs, and brings that back by one `fg`. The exit code is the job's.
+const SHELL: &str = r#"
+import os, pty, signal, sys, threading, time
+
+def wait_for(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+def shell():
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    job = os.fork()
+    if job == 0:
+        os.setpgid(0, 0)
+        os.tcsetpgrp(0, os.getpid())
+        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        os.execv(sys.argv[1], sys.argv[1:])
+    for gate in range(1, 4):
+        status = os.waitpid(job, os.WUNTRACED)[1]
+        if not os.WIFSTOPPED(status):
+            print("not stopped:", status, flush=True)
+            os._exit(97)
+        os.tcsetpgrp(0, os.getpgrp())
+        open(f"go-{gate}", "w").close()
+        os.tcsetpgrp(0, job)
+        os.killpg(job, signal.SIGCONT)
+    for gate in range(4, 13):
+        open(f"go-{gate}", "w").close()
+    status = os.waitpid(job, os.WUNTRACED)[1]
+    os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 98)
+
+pid, terminal = pty.fork()
+if pid == 0:
+    shell()
+
+def show():
+    try:
+        while text := os.read(terminal, 4096):
+            sys.stdout.buffer.write(text)
+    except OSError:
+        pass  # the end
+
+shown = threading.Thread(target=show)
+shown.start()
+for gate in range(1, 4):
+    wait_for(f"started-{gate}")
+    os.write(terminal, b"\x1a")
+status = os.waitpid(pid, 0)[1]
+shown.join()
+sys.exit(os.WEXITSTATUS(status))
+"#;
+
+#[test]
+fn ctrl_z_and_fg_in_a_terminal() {
+    for model in MODELS {
+        let job = TestJob::new(GATED);
+        let mut shell = Command::new("python3");
+        shell.args(["-c", SHELL, env!("CARGO_BIN_EXE_runner"), "job.toml", "--model", model]);
+        let log = std::fs::File::create(job.folder().join("terminal")).unwrap();
+        shell.current_dir(job.folder()).stdin(Stdio::null()).stdout(log).process_group(0);
+        let mut shell = Group(shell.spawn().expect("python3"));
+        let status = wait_until("the job ends", || shell.0.try_wait().unwrap());
+        let shown = std::fs::read_to_string(job.folder().join("terminal")).unwrap();
+        assert_eq!(status.code(), Some(0), "{model}: {shown}");
+        let report = Report::read(&job.folder().join("results/job.csv"));
+        assert_eq!(report.column("status"), ["ok"; 12], "{model}: {shown}");
+    }
+}
+
+/// A child that is killed if the test fails; whoever reads its terminal is hung up on.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

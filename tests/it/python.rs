@@ -3,9 +3,7 @@
 mod dying;
 mod values;
 
-use crate::support::{TestJob, free_port};
-
-const MODELS: [&str; 4] = ["sequential", "threads", "processes", "async"];
+use crate::support::{MODELS, TestJob, free_port};
 
 /// A job that calls `work` of this module; `rest` is the rest of the job file, what is not in a table first.
 fn job(module: &str, rest: &str) -> TestJob {

@@ -2,9 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::{Ran, Report, TestJob, wait_until};
-
-const MODELS: [&str; 4] = ["sequential", "threads", "processes", "async"];
+use crate::support::{MODELS, Ran, Report, TestJob, wait_until};
 
 /// A command over `inputs`, with these lines in `[retry]`.
 fn job(inputs: &str, shell: &str, retry: &str) -> TestJob {

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 /// How long anything may take before a test gives up; generous, since it only matters when something hangs.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
+/// What a behaviour is tested under if several models share it.
+pub const MODELS: [&str; 4] = ["sequential", "threads", "processes", "async"];
+
 /// Standard error goes to a file, so that a test can wait for what is said there.
 pub const STDERR: &str = ".stderr";
 

@@ -1,0 +1,123 @@
+//! SIGTSTP (Ctrl-Z), held until somebody has prepared for it.
+//!
+//! The signal is blocked and never handled, so the kernel itself keeps account of it: a SIGCONT discards a SIGTSTP that
+//! waits, whenever it comes, and letting the signal through stops the process only if it still waits. A handler that
+//! stopped the process by its own hand could be overtaken by the SIGCONT, and then nobody would wake the process again.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::{io, ptr};
+
+use rustix::process::{getpgrp, getpid, getppid};
+use tokio::io::unix::AsyncFd;
+
+/// SIGTSTP, blocked in the thread that made this and in all that it starts.
+pub struct HeldStop {
+    /// Readable while the signal waits.
+    waiting: AsyncFd<OwnedFd>,
+}
+
+impl HeldStop {
+    /// Blocks the signal; must run on a runtime, and before other threads are started. `None` if it was blocked before:
+    /// then somebody does not want it.
+    ///
+    /// # Errors
+    /// If the system does not watch it.
+    pub fn new() -> io::Result<Option<Self>> {
+        if is_blocked() {
+            return Ok(None);
+        }
+        mask(libc::SIG_BLOCK);
+        let signals = only_stop();
+        // SAFETY: the set is initialised.
+        let descriptor = unsafe {
+            libc::signalfd(-1, &raw const signals, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+        };
+        if descriptor < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just made it for us.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+        Ok(Some(Self { waiting: super::watch(descriptor)? }))
+    }
+
+    /// Returns when the signal has come, and still waits.
+    ///
+    /// # Errors
+    /// If the runtime ends.
+    pub async fn comes(&self) -> io::Result<()> {
+        loop {
+            let mut ready = self.waiting.readable().await?;
+            // Before the look, so that what comes in between is seen by the next one.
+            ready.clear_ready();
+            if self.is_waiting() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether the signal waits: a SIGCONT may have taken it back.
+    fn is_waiting(&self) -> bool {
+        let mut pending = MaybeUninit::uninit();
+        // SAFETY: the call writes the set before it is read, and cannot fail with a valid place.
+        unsafe {
+            libc::sigpending(pending.as_mut_ptr());
+            libc::sigismember(pending.as_ptr(), libc::SIGTSTP) == 1
+        }
+    }
+
+    /// Stops this process, all of its threads, if the signal still waits; returns when a SIGCONT has come.
+    pub fn obey(&self) {
+        if is_job_of_a_shell() {
+            mask(libc::SIG_UNBLOCK); // the kernel stops this very thread before the call returns
+            mask(libc::SIG_BLOCK);
+            return;
+        }
+        // Perhaps no shell could continue the process: then the kernel ignores SIGTSTP. SIGSTOP it obeys, as is expected
+        // by whoever sends SIGTSTP to a service.
+        if self.take() {
+            // SAFETY: no handler can be installed for it. Sent to this very thread, which takes it before it returns.
+            unsafe { libc::raise(libc::SIGSTOP) };
+        }
+    }
+
+    /// Takes the signal away. False if it does not wait any more.
+    fn take(&self) -> bool {
+        let mut information = [0; size_of::<libc::signalfd_siginfo>()];
+        rustix::io::read(&self.waiting, &mut information).is_ok()
+    }
+}
+
+/// Whether the parent is of the same session but of another process group, as a shell with job control is: then the
+/// kernel obeys SIGTSTP.
+fn is_job_of_a_shell() -> bool {
+    let Some(parent) = getppid() else { return false };
+    let session = |pid| rustix::process::getsid(Some(pid)).ok();
+    let group = rustix::process::getpgid(Some(parent)).ok();
+    session(parent).is_some() && session(parent) == session(getpid()) && group != Some(getpgrp())
+}
+
+fn only_stop() -> libc::sigset_t {
+    let mut signals = MaybeUninit::uninit();
+    // SAFETY: the first call initialises the set; neither can fail with these arguments.
+    unsafe {
+        libc::sigemptyset(signals.as_mut_ptr());
+        libc::sigaddset(signals.as_mut_ptr(), libc::SIGTSTP);
+        signals.assume_init()
+    }
+}
+
+fn mask(how: libc::c_int) {
+    let signals = only_stop();
+    // SAFETY: the set is initialised, and null is allowed for the old one.
+    unsafe { libc::pthread_sigmask(how, &raw const signals, ptr::null_mut()) };
+}
+
+fn is_blocked() -> bool {
+    let mut blocked = MaybeUninit::uninit();
+    // SAFETY: a null set changes nothing; the old one is written before it is read.
+    unsafe {
+        libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), blocked.as_mut_ptr());
+        libc::sigismember(blocked.as_ptr(), libc::SIGTSTP) == 1
+    }
+}
