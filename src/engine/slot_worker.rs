@@ -99,11 +99,18 @@ impl SlotWorker {
             }
             _ => {}
         }
-        if is_away(stage.model, &stage.workload) {
-            let remote = Box::pin(Remote::start(run.launcher()?, stage, &run.job.folder)).await?;
-            return Ok(Self::Away(Box::new(remote)));
-        }
         let max_payload = stage.next.max_payload();
+        let kept = |spec: &http::Spec| {
+            spec.keeping(&stage.columns, run.keep == Keep::Everything, max_payload)
+        };
+        if is_away(stage.model, &stage.workload) {
+            let workload = match &stage.workload {
+                Workload::Http(spec) => &Workload::Http(Box::new(kept(spec))),
+                other => other,
+            };
+            let remote = Remote::start(run.launcher()?, workload, &run.job.folder);
+            return Ok(Self::Away(Box::new(Box::pin(remote).await?)));
+        }
         Ok(Self::Here(match &stage.workload {
             Workload::Command(spec) => Worker::Command(Box::new(command::Worker::new(
                 spec,
@@ -113,8 +120,7 @@ impl SlotWorker {
             )?)),
             Workload::Compute(spec) => Worker::Compute(compute::Worker::new(spec, &run.job.folder)),
             Workload::Http(spec) => {
-                let spec =
-                    spec.keeping(&stage.columns, matches!(run.keep, Keep::Everything), max_payload);
+                let spec = kept(spec);
                 let client = shared.client(&spec.plan);
                 Worker::Http(Box::new(http::Worker::new(spec, &run.job.folder, client)))
             }

@@ -126,7 +126,7 @@ fn read_cwd(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<CString> {
         let cwd = constant(&table.template("cwd", plan)?, "cwd", table, plan)?;
         folder.push(&cwd);
         if !folder.is_dir() {
-            plan.error(table.span_of("cwd"), format!("there is no folder `{cwd}`"));
+            plan.absent(table.span_of("cwd"), format!("there is no folder `{cwd}`"), None);
             return None;
         }
     }
@@ -155,10 +155,6 @@ fn find(name: &str, places: &Places, table: &Table<'_>, plan: &Planner<'_>) -> O
         Err(reason) => reason,
     };
     let (message, help) = reason.explain(name, Path::new(plan.folder()));
-    let place = table.span_of("argv");
-    match help {
-        Some(help) => plan.error_with_help(place, message, help),
-        None => plan.error(place, message),
-    }
+    plan.absent(table.span_of("argv"), message, help);
     None
 }

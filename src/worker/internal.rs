@@ -19,12 +19,9 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::base::ByteSize;
-use crate::job::Stage;
 use crate::launcher::Launcher;
 use crate::task::{Attempt, Moment, Outcome, Stop, Task};
 use crate::worker::private_protocol::Work;
-use crate::workload::Column;
 use crate::workload::python::Facts;
 use crate::workload::{Workload, http, python};
 
@@ -90,14 +87,17 @@ impl Remote {
     ///
     /// # Errors
     /// If it cannot be started, or ends or says something else before it is ready.
-    pub async fn start(launcher: Arc<Launcher>, stage: &Stage, folder: &Path) -> io::Result<Self> {
-        let workload = (&stage.workload, &stage.columns[..], stage.next.max_payload());
+    pub async fn start(
+        launcher: Arc<Launcher>,
+        workload: &Workload,
+        folder: &Path,
+    ) -> io::Result<Self> {
         Self::start_with(launcher, workload, Program::own(folder)?).await
     }
 
     async fn start_with(
         launcher: Arc<Launcher>,
-        (workload, columns, max_payload): (&Workload, &[Column], Option<ByteSize>),
+        workload: &Workload,
         program: Program,
     ) -> io::Result<Self> {
         let (argument, work) = match workload {
@@ -105,9 +105,7 @@ impl Remote {
                 (Argument::Compute(spec.clone()), Work::Compute(spec.function))
             }
             Workload::Http(spec) => {
-                let spec = spec.keeping(columns, false, max_payload);
-                let work = Work::Http(Box::new(spec.plan.clone()));
-                (Argument::Http(Box::new(spec)), work)
+                (Argument::Http(spec.clone()), Work::Http(Box::new(spec.plan.clone())))
             }
             Workload::Sleep(spec) => (Argument::Sleep(spec.clone()), Work::Sleep),
             Workload::Command(_) | Workload::Python(_) | Workload::Worker(_) => {

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::{Ran, TestJob};
+use crate::support::{MODELS, Ran, TestJob};
 
 /// A job of one task that notes its name.
 fn noting(head: &str) -> String {
@@ -216,6 +216,57 @@ fn what_a_needed_job_makes_need_not_be_there_before() {
     let ran = jobs().args(["job.toml", "make.toml", "--set", "needs=[]"]).run();
     ran.exit(2).stderr_has("failed to read `made.csv`");
     assert!(!ran.path("results").exists());
+}
+
+/// Makes the folder `made` from `source`: programs, modules and texts that another job uses.
+const MAKING: &str = "[workload.command]\nargv = ['cp', '-pr', 'source', 'made']\n";
+
+const MADE_WORKER: &str = r#"#!/usr/bin/env python3
+import json, sys
+sys.stdin.readline()
+print('{"ready":1}', flush=True)
+for line in sys.stdin:
+    print(json.dumps({"id": json.loads(line)["id"], "ok": {"result": "made"}}), flush=True)
+"#;
+
+#[test]
+fn whatever_a_job_uses_may_be_made_by_one_that_it_needs() {
+    let service = |keys: &str| {
+        format!(
+            "[workload.command]\nargv = ['echo', 'made']\n[services.s]\n{keys}\nready = {{ line = 'made' }}\n"
+        )
+    };
+    for using in [
+        "[workload.command]\nargv = ['made/tool']\n",
+        "[workload.command]\nargv = ['cat', 'text']\ncwd = 'made'\n",
+        "[workload.command]\nargv = ['cat']\nstdin_file = 'made/text'\n",
+        "[workload.worker]\nargv = ['made/worker']\n",
+        "[workload.worker]\nargv = ['made/worker']\ncwd = 'made'\n",
+        "[workload.python]\nfunction = 'mine:work'\npath = 'made'\n",
+        &service("argv = ['made/tool', 'stay']"),
+        &service("argv = ['sh', '-c', 'cat text; exec sleep 300']\ncwd = 'made'"),
+    ] {
+        for model in MODELS {
+            let jobs = || {
+                let jobs = TestJob::empty()
+                    .file("make.toml", MAKING)
+                    .file("job.toml", format!("needs = ['make']\nmodel = '{model}'\n{using}"))
+                    .program(
+                        "source/tool",
+                        "#!/bin/sh\necho made\ntest -z \"$1\" || exec sleep 300\n",
+                    )
+                    .program("source/worker", MADE_WORKER)
+                    .file("source/text", "made\n")
+                    .file("source/mine.py", "def work(*_, **__):\n    return 'made'\n");
+                jobs.args(["make.toml", "job.toml"])
+            };
+            let ran = jobs().run();
+            ran.exit(0).rows("status,result", &["ok,made"]);
+            if model == MODELS[0] {
+                jobs().arg("--set").arg("needs=[]").run().exit(2);
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The command line: what it prints, where, and its exit codes.
 
-use crate::support::{TestJob, runner};
+use crate::http::server::Server;
+use crate::support::{MODELS, TestJob, runner};
 
 const JOB: &str =
     "[inputs]\nvalues = [\"a\", \"b\"]\n[workload.command]\nargv = [\"echo\", \"hi {input}\"]\n";
@@ -52,6 +53,37 @@ fn output_prints_each_tasks_output_whole() {
         changes += usize::from(pair[0] != pair[1]);
     }
     assert_eq!(changes, 2, "the outputs are not mixed");
+}
+
+#[test]
+fn every_kind_prints_its_output_under_every_model() {
+    let server = Server::start();
+    let sequence: Vec<_> = (1..=9999).map(|number| number.to_string()).collect();
+    let sequence = sequence.join(" ") + "\n";
+    let worker = "import json, sys\nsys.stdin.readline()\nprint('{\"ready\":1}', flush=True)\nfor line in sys.stdin:\n    id = json.loads(line)['id']\n    print(json.dumps({'id': id, 'ok': {'result': [1, 'a']}}), flush=True)\n";
+    for (workload, printed) in [
+        ("command]\nargv = ['printf', 'a\\nb\\377']".to_owned(), &b"a\nb\xff\n"[..]),
+        (
+            "command]\nargv = ['seq', '-s', ' ', '9999']\ncapture = '1B'".to_owned(),
+            sequence.as_bytes(),
+        ),
+        (format!("http]\nurl = '{}'", server.url("/hello")), b"hello\n"),
+        (format!("http]\nurl = '{}'\nmax_body = '1B'", server.url("/hello")), b"hello\n"),
+        ("compute]\nfunction = 'count_primes'\narg = 20".to_owned(), b"8\n"),
+        ("python]\nfunction = 'mine:work'\nargs = []".to_owned(), b"[1, \"a\"]\n"),
+        ("worker]\nargv = ['python3', 'worker.py']".to_owned(), b"[1, \"a\"]\n"),
+        ("sleep]\nduration = '1ms'".to_owned(), b""),
+    ] {
+        for model in MODELS {
+            let ran = TestJob::new(&format!("[inputs]\nrepeat = 2\n[workload.{workload}\n"))
+                .file("worker.py", worker)
+                .file("mine.py", "def work():\n    return [1, 'a']\n")
+                .args(["--output", "-q", "--model", model])
+                .run();
+            let is_printed = ran.exit(0).output.stdout == printed.repeat(2);
+            assert!(is_printed, "{model}: {workload}: {:?}", ran.stdout());
+        }
+    }
 }
 
 #[test]

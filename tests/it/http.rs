@@ -439,13 +439,20 @@ fn only_http_has_headers() {
 #[test]
 fn bodies_are_printed_whole() {
     let server = Server::start();
-    let ran = job(&server, &["/hello", "/huge"], "max_body = \"10B\"")
-        .args(["--output", "--model", "sequential", "--no-progress"])
-        .run();
-    ran.exit(0);
-    let out = &ran.output.stdout;
-    assert!(out.starts_with(b"hello\n000"));
-    assert!(out.len() > 100 << 20, "{}", out.len());
+    for model in MODELS {
+        let ran =
+            job(&server, &["/hello", "/huge"], "max_body = \"10B\"\n[limits]\nconcurrency = 1")
+                .args(["--output", "--model", model, "--no-progress", "-q"])
+                .env("TMPDIR", "temporary")
+                .file("temporary/.keep", "")
+                .run();
+        ran.exit(0);
+        let out = &ran.output.stdout;
+        assert!(out.starts_with(b"hello\n000"), "{model}");
+        assert_eq!(out.len(), 6 + (100 << 20) + 1, "{model}");
+        let left = fs::read_dir(ran.path("temporary")).unwrap().count();
+        assert_eq!(left, 1, "{model}: what was printed is not left in a file");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -68,6 +69,14 @@ impl TestJob {
         fs::create_dir_all(path.parent().expect("it is below the folder")).unwrap();
         fs::write(path, contents).unwrap();
         self
+    }
+
+    /// One more file that can be executed.
+    pub fn program(self, path: &str, contents: &str) -> Self {
+        let program = self.file(path, contents);
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(program.folder.path().join(path), mode).unwrap();
+        program
     }
 
     pub fn arg(mut self, arg: &str) -> Self {

@@ -146,6 +146,6 @@ fn reasons() {
     assert_eq!((few.model, few.concurrency), (Model::Sequential, 1));
     assert_eq!(
         few.reason,
-        "auto: cpu 100 % of 500 us, GIL on, 2 cores: done before another slot would have helped, sequential"
+        "auto: cpu 100 % of 500 µs, GIL on, 2 cores: done before another slot would have helped, sequential"
     );
 }

@@ -76,8 +76,7 @@ impl Test {
     fn start(workload: &Workload, program: Program) -> io::Result<Self> {
         let runtime = testing::runtime();
         let launcher = Arc::new(testing::launcher());
-        let remote =
-            runtime.block_on(Remote::start_with(launcher, (workload, &[], None), program))?;
+        let remote = runtime.block_on(Remote::start_with(launcher, workload, program))?;
         Ok(Self { runtime, remote, cancel: Arc::default(), timeout: None, mark: 0 })
     }
 

@@ -3,8 +3,11 @@
 //! The runner fills the templates and sends the texts; the worker answers what the private protocol has no field for
 //! (status, sizes, headers, body) as texts in the place of a result.
 
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use super::call::Call;
 use super::client::Client;
 use super::plan::Plan;
 use crate::base::ByteSize;
-use crate::task::{NoPayload, Outcome, PayloadKind, payload};
+use crate::task::{NoPayload, Outcome, PayloadKind, Status, payload};
 use crate::workload::http::text_buffer::TextBuffer;
 
 /// The worker process's side.
@@ -63,6 +66,7 @@ fn pack(mut outcome: Outcome) -> Outcome {
     let payload = take_payload(&mut outcome);
     texts.push(if payload.is_some() { "1" } else { "" });
     texts.push(payload.unwrap_or_default());
+    texts.push(leave_whole_output(&mut outcome).as_os_str().as_bytes());
     for (name, value) in std::mem::take(&mut outcome.headers) {
         texts.push(name);
         texts.push(value);
@@ -82,6 +86,40 @@ fn take_payload(outcome: &mut Outcome) -> Option<Vec<u8>> {
     Some(payload.bytes().to_vec())
 }
 
+/// Leaves a body that is too long for the answer in a file, which [`unpack`] removes; an empty path if there is none.
+fn leave_whole_output(outcome: &mut Outcome) -> PathBuf {
+    let Some(mut body) = outcome.whole_output.take().and_then(Arc::into_inner) else {
+        return PathBuf::new();
+    };
+    // The body's own file has no name, so that it goes with a process that is killed. A name is given to a copy, just
+    // before the answer.
+    let left = tempfile::Builder::new().prefix("runner-body-").tempfile().and_then(|mut copy| {
+        io::copy(&mut body, &mut copy)?;
+        std::path::absolute(copy.into_temp_path().keep().map_err(|error| error.error)?)
+    });
+    left.unwrap_or_else(|error| {
+        fail_to_keep(outcome, &error);
+        PathBuf::new()
+    })
+}
+
+/// Opens what [`leave_whole_output`] has left, and removes its name.
+fn take_whole_output(outcome: &mut Outcome, path: &[u8]) {
+    if path.is_empty() {
+        return;
+    }
+    let path = Path::new(OsStr::from_bytes(path));
+    match File::open(path).and_then(|file| std::fs::remove_file(path).map(|()| file)) {
+        Ok(file) => outcome.whole_output = Some(Arc::new(file)),
+        Err(error) => fail_to_keep(outcome, &error),
+    }
+}
+
+fn fail_to_keep(outcome: &mut Outcome, error: &io::Error) {
+    outcome.status = Status::Failed;
+    outcome.error = format!("failed to keep the body: {error}");
+}
+
 /// Takes it out again; an outcome that came to be on the way, such as a crash, stays as it is.
 pub fn unpack(mut outcome: Outcome) -> Outcome {
     let Some(texts) = TextBuffer::decode(&outcome.result) else { return outcome };
@@ -99,6 +137,7 @@ pub fn unpack(mut outcome: Outcome) -> Outcome {
             Err(no_payload) => outcome.withhold(&no_payload),
         }
     }
+    take_whole_output(&mut outcome, texts.next().unwrap_or_default());
     let mut headers = Vec::new();
     while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
         headers.push((String::from_utf8_lossy(name).into_owned(), value.to_vec()));
@@ -111,7 +150,7 @@ pub fn unpack(mut outcome: Outcome) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::{Moment, Status};
+    use crate::task::Moment;
 
     #[test]
     fn an_outcome_comes_back() {
