@@ -1,6 +1,7 @@
 //! The report as a whole: from records to files.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -239,6 +240,13 @@ fn a_folder_that_cannot_be_written_is_one_error() {
     assert!(error.to_string().starts_with("failed to write `"), "{error}");
 }
 
+/// Says on the terminal itself that a test does not run here: what a test prints that passes is kept from it.
+fn skip(reason: &str) {
+    let thread = thread::current();
+    let test = thread.name().unwrap_or_default();
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {reason}");
+}
+
 /// A folder on a disk of 256 KiB; needs to be root.
 struct SmallDisk(tempfile::TempDir);
 
@@ -266,8 +274,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_drains_the_job_and_keeps_whole_rows() {
     let Some(disk) = SmallDisk::mount() else {
-        eprintln!("skipped: a small disk could not be mounted, which needs root");
-        return;
+        return skip("a small disk could not be mounted, which needs root");
     };
     let fixture = Fixture::new();
     let report = fixture.start_in(disk.path().to_owned()).unwrap();
@@ -292,8 +299,7 @@ fn a_full_disk_drains_the_job_and_keeps_whole_rows() {
 #[test]
 fn a_disk_too_full_to_sort_on_keeps_every_row() {
     let Some(disk) = SmallDisk::mount() else {
-        eprintln!("skipped: a small disk could not be mounted, which needs root");
-        return;
+        return skip("a small disk could not be mounted, which needs root");
     };
     let fixture = Fixture::new();
     let report = fixture.start_in(disk.path().to_owned()).unwrap();

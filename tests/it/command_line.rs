@@ -70,7 +70,7 @@ fn every_kind_prints_its_output_under_every_model() {
         (format!("http]\nurl = '{}'", server.url("/hello")), b"hello\n"),
         (format!("http]\nurl = '{}'\nmax_body = '1B'", server.url("/hello")), b"hello\n"),
         ("compute]\nfunction = 'count_primes'\narg = 20".to_owned(), b"8\n"),
-        ("python]\nfunction = 'mine:work'\nargs = []".to_owned(), b"[1, \"a\"]\n"),
+        ("python]\nfunction = 'mine:work'\nargs = []".to_owned(), b"[1,\"a\"]\n"),
         ("worker]\nargv = ['python3', 'worker.py']".to_owned(), b"[1, \"a\"]\n"),
         ("sleep]\nduration = '1ms'".to_owned(), b""),
     ] {

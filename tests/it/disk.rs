@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Ran, Running, TestJob, runner};
+use crate::support::{Ran, Running, TestJob, runner, skip};
 
 /// Tasks that wait until the file `go` is there.
 const JOB: &str = r"
@@ -97,8 +97,7 @@ impl Drop for Immutable {
 fn a_folder_that_turns_read_only_leaves_the_partial_to_go_on_with() {
     let running = begin();
     let Some(immutable) = Immutable::make(&running.folder().join("results")) else {
-        println!("skipped: needs root, chattr and a file system that knows it");
-        return;
+        return skip("it needs root, chattr and a file system that knows it");
     };
     let ran = end(running);
     drop(immutable);
@@ -116,8 +115,7 @@ fn a_folder_that_is_read_only_from_the_start_runs_nothing() {
     let results = test.folder().join("results");
     fs::create_dir(&results).unwrap();
     let Some(immutable) = Immutable::make(&results) else {
-        println!("skipped: needs root, chattr and a file system that knows it");
-        return;
+        return skip("it needs root, chattr and a file system that knows it");
     };
     let ran = test.run();
     drop(immutable);

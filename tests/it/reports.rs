@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Report, TestJob, python};
+use crate::support::{Report, TestJob, python, skip};
 
 const COUNT: &str = "[inputs]\nvalues = [3, 1, 2]\n[workload.compute]\nfunction = \"count_down\"\n";
 
@@ -244,8 +244,7 @@ fn a_report_on_a_full_disk_keeps_what_was_written_and_says_so() {
         .output()
         .is_ok_and(|output| output.status.success());
     if !mounted {
-        println!("skipped: a small file system needs root and mount(8)");
-        return;
+        return skip("a small file system needs root and mount(8)");
     }
     let ran = test.run();
     let exit = ran.output.status.code();

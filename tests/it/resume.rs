@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::support::{Ran, Report, TestJob, wait_until};
+use crate::support::{Ran, Report, TestJob, skip, wait_until};
 
 /// Every task says on a file that it ran, and ends as its input says.
 const JOB: &str = r#"
@@ -177,8 +177,7 @@ fn a_full_disk_stops_the_job_and_resuming_needs_nothing_twice() {
         mount.output().is_ok_and(|output| output.status.success())
     };
     if !mount("size=300k") {
-        println!("skipped: a small file system needs root and mount(8)");
-        return;
+        return skip("a small file system needs root and mount(8)");
     }
     let full = test.run();
     let (exit, said) = (full.output.status.code(), full.stderr());

@@ -332,6 +332,14 @@ impl Report {
     }
 }
 
+/// Says that a test does not run here, and why: on the terminal itself, since what is printed by a test that passes is
+/// kept from it.
+pub fn skip(reason: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or_default();
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {reason}");
+}
+
 /// Runs Python with this program; tests may rely on Python 3.
 #[track_caller]
 pub fn python<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> String {
