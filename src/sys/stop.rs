@@ -50,19 +50,9 @@ impl HeldStop {
             let mut ready = self.waiting.readable().await?;
             // Before the look, so that what comes in between is seen by the next one.
             ready.clear_ready();
-            if self.is_waiting() {
+            if is_waiting() {
                 return Ok(());
             }
-        }
-    }
-
-    /// Whether the signal waits: a SIGCONT may have taken it back.
-    fn is_waiting(&self) -> bool {
-        let mut pending = MaybeUninit::uninit();
-        // SAFETY: the call writes the set before it is read, and cannot fail with a valid place.
-        unsafe {
-            libc::sigpending(pending.as_mut_ptr());
-            libc::sigismember(pending.as_ptr(), libc::SIGTSTP) == 1
         }
     }
 
@@ -85,6 +75,16 @@ impl HeldStop {
     fn take(&self) -> bool {
         let mut information = [0; size_of::<libc::signalfd_siginfo>()];
         rustix::io::read(&self.waiting, &mut information).is_ok()
+    }
+}
+
+/// Whether the signal waits: a SIGCONT may have taken it back.
+fn is_waiting() -> bool {
+    let mut pending = MaybeUninit::uninit();
+    // SAFETY: the call writes the set before it is read, and cannot fail with a valid place.
+    unsafe {
+        libc::sigpending(pending.as_mut_ptr());
+        libc::sigismember(pending.as_ptr(), libc::SIGTSTP) == 1
     }
 }
 
