@@ -40,7 +40,7 @@ fn overhead(criterion: &mut Criterion) {
     let attempt = Attempt {
         number: 1,
         slot: 1,
-        seat: 1,
+        global_slot: 1,
         timeout: Some(Duration::from_secs(1)),
         grace: Duration::ZERO,
         cancel: &cancel,

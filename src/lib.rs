@@ -1,7 +1,7 @@
 //! `runner`: job files become tasks, tasks run in bounded pools, and every task becomes a row of a CSV report.
 //!
 //! The modules stand in layers, and each imports only from those above it in this list; `tests/it/layers.rs` holds the
-//! order. `docs/architecture.md` has the words and follows one task through the house.
+//! order. `docs/architecture.md` has the glossary and follows one task through the modules.
 //!
 //! | module | what it owns |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The table of contents: parse, plan, run, report, exit.
+//! The commands: parse, plan, run, report, exit.
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use runner::task::Exit;
 use runner::{batch, compare, job, launcher, report};
 
 fn main() -> ExitCode {
-    cli::take_role(); // a child process of our own does not come back
+    cli::take_role(); // does not return in a child process of the runner's own
     let exit = match Cli::read() {
         Command::Run(args) => run_jobs(&args),
         Command::Check(args) => check(&args),
@@ -39,13 +39,13 @@ fn run_jobs(args: &RunArgs) -> Exit {
         }
     };
     if args.dry_run {
-        return tell(&jobs, describe::dry_run);
+        return print_plans(&jobs, describe::dry_run);
     }
     launcher::raise_open_files();
     let control = match Control::start() {
         Ok(control) => control,
         Err(error) => {
-            complain(format!("failed to take signals: {error}"));
+            complain(format!("failed to handle signals: {error}"));
             return Exit::Internal;
         }
     };
@@ -55,7 +55,7 @@ fn run_jobs(args: &RunArgs) -> Exit {
     let Runner { control, launcher, summaries, .. } = runner;
     drop(launcher);
     let mut summaries = summaries.into_inner().expect("nobody panics while holding it");
-    summaries.sort_by_key(|(place, _)| *place);
+    summaries.sort_by_key(|(index, _)| *index);
     let summaries: Vec<_> = summaries.into_iter().map(|(_, summary)| summary).collect();
     if args.quiet {
         terminal::explain(&summaries);
@@ -66,21 +66,21 @@ fn run_jobs(args: &RunArgs) -> Exit {
     Exit::of_jobs(&exits)
 }
 
-/// Runs the jobs of a batch, and says what keeps one from ending as it should.
+/// Runs the jobs of a batch, and prints why one fails.
 struct Runner<'a> {
     args: &'a RunArgs,
     control: Control,
     launcher: SharedLauncher,
-    /// By the jobs' places in the batch.
+    /// The summaries, each with the job's index in the batch.
     summaries: Mutex<Vec<(usize, Summary)>>,
 }
 
 impl batch::Runner for Runner<'_> {
-    fn run(&self, place: usize, turn: Turn<'_>) -> Exit {
+    fn run(&self, index: usize, turn: Turn<'_>) -> Exit {
         let run = turn.take(|job| {
             let (summary, exit) = self.run_job(&Arc::new(job));
             let mut summaries = self.summaries.lock().expect("nobody panics while holding it");
-            summaries.extend(summary.map(|summary| (place, summary)));
+            summaries.extend(summary.map(|summary| (index, summary)));
             exit
         });
         run.unwrap_or_else(|mistakes| {
@@ -120,7 +120,7 @@ impl Runner<'_> {
             Ok(summary) => {
                 let exit = Exit::of_tasks(&summary.totals.tally);
                 if exit == Exit::Nothing && self.control.signal().is_none() {
-                    say(format!("{}: nothing to run: its inputs are empty", job.name));
+                    say(format!("{}: nothing to run: the inputs are empty", job.name));
                 }
                 (Some(summary), exit)
             }
@@ -136,7 +136,7 @@ impl Runner<'_> {
 /// Prints the plan of every job, and runs nothing.
 fn check(args: &CheckArgs) -> Exit {
     match job::read_batch(&args.jobs.files, &args.jobs.overrides()) {
-        Ok(jobs) => tell(&jobs, describe::describe),
+        Ok(jobs) => print_plans(&jobs, describe::describe),
         Err(mistakes) => {
             mistakes.print();
             Exit::Usage
@@ -144,11 +144,14 @@ fn check(args: &CheckArgs) -> Exit {
     }
 }
 
-/// Prints what `words` has to say of each job; a bad input is said as such.
-fn tell(jobs: &[PlannedJob], words: impl Fn(&Job) -> Result<String, job::InputError>) -> Exit {
+/// Prints `describe` of each job; a bad input is an error.
+fn print_plans(
+    jobs: &[PlannedJob],
+    describe: impl Fn(&Job) -> Result<String, job::InputError>,
+) -> Exit {
     let mut exit = Exit::Ok;
     for planned in jobs {
-        match planned.plan().map(&words) {
+        match planned.plan().map(&describe) {
             Ok(Ok(text)) => terminal::say(&text),
             Ok(Err(error)) => {
                 complain(format!("{}: {error}", planned.name));

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// How many of something there may be; at least one.
+/// An upper limit for something; at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(NonZeroU32);
 

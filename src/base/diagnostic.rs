@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-/// A text that diagnostics point into, and the name that it has for the user.
+/// A text that diagnostics point into, and its name for the user.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Source {
     /// A path as it was given, or "command line".
@@ -28,7 +28,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The bytes `span` of `source`. A span of several lines stands for its first one.
+    /// The bytes `span` of `source`. A span of several lines is cut to its first one.
     pub fn new(source: Arc<Source>, span: Range<usize>) -> Self {
         let text = &source.text;
         let start = text.floor_char_boundary(span.start.min(text.len()));
@@ -45,7 +45,7 @@ impl Place {
     }
 }
 
-/// One mistake: what it is, where it is, and the way out.
+/// One mistake: what is wrong, where, and the way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     message: String,
@@ -64,7 +64,7 @@ impl Diagnostic {
         Self::new(format!("failed to read `{}`: {}", path.display(), reason(error)))
     }
 
-    /// Adds a place; the first one is the mistake's, the others are what it has to do with.
+    /// Adds a place; the first one is the mistake's own, the others are related.
     #[must_use]
     pub fn at(mut self, place: Place) -> Self {
         self.places.push(place);
@@ -83,7 +83,7 @@ impl Diagnostic {
         &self.message
     }
 
-    /// Where in its text the mistake is; orders diagnostics.
+    /// The mistake's offset in its text, by which diagnostics are sorted.
     pub fn position(&self) -> usize {
         self.places.first().map_or(0, |place| place.span.start)
     }
@@ -144,7 +144,7 @@ impl Diagnostics {
         self.0.iter()
     }
 
-    /// Prints all of them to standard error, in colour where that is wanted.
+    /// Prints all of them to standard error, in colour if the terminal wants it.
     pub fn print(&self) {
         let renderer = Renderer::styled();
         for diagnostic in &self.0 {
@@ -179,8 +179,8 @@ impl fmt::Display for Diagnostics {
     }
 }
 
-/// Says on standard error what went wrong outside of any job file. What follows the first line, such as the end of a
-/// log, is shown as it is.
+/// Prints an error that has nothing to do with a job file to standard error. The lines after the first one, such as the
+/// end of a log, are shown as they are.
 pub fn complain(message: impl Into<String>) {
     let message = message.into();
     let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
@@ -209,7 +209,7 @@ pub fn visible(text: &str) -> String {
     })
 }
 
-/// The candidate that `word` was probably meant to be.
+/// The candidate that `word` is probably a misspelling of.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     candidates

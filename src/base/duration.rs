@@ -37,7 +37,7 @@ impl fmt::Display for Period {
     }
 }
 
-/// A length of time that is not nothing.
+/// A length of time above 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timeout(Period);
 

@@ -2,17 +2,17 @@
 
 use dashu_int::UBig;
 
-/// How the numbers are written that JSON has no words for. A job file has them: `inf` and `nan`.
+/// How numbers that JSON cannot express are written. A job file may have them: `inf` and `nan`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotFinite {
-    /// As a string of the text that the file has for it. What comes is JSON.
+    /// As a string of the text in the job file. The output is valid JSON.
     Text,
-    /// As Python's `json` reads and writes them: `Infinity`, `-Infinity` and `NaN`.
+    /// As Python's `json` reads and writes them: `Infinity`, `-Infinity`, `NaN`.
     Python,
 }
 
-/// Writes bytes as a JSON string; a byte that is not UTF-8 as `\udc80` to `\udcff`, as Python's `surrogateescape`
-/// has it.
+/// Writes bytes as a JSON string; a byte that is not UTF-8 becomes `\udc80` to `\udcff`, as with Python's
+/// `surrogateescape`.
 pub fn write_text(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     if bytes.iter().all(|&byte| is_plain(byte) && byte < 0x80) {
@@ -43,8 +43,8 @@ fn write_escaped(byte: u8, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes what a job file or a JSON file has for a number, a boolean, an array or an object as JSON; nothing at all
-/// stands for null. Digits are kept as they are, however many.
+/// Writes a number, a boolean, an array or an object of a job file or a JSON file as JSON; an empty text stands for
+/// null. Digits are kept as they are, however many there are.
 pub fn write_bare(text: &[u8], not_finite: NotFinite, out: &mut Vec<u8>) {
     match text {
         [] => out.extend_from_slice(b"null"),
@@ -65,7 +65,7 @@ fn write_in_decimal(digits: &[u8], radix: u32, out: &mut Vec<u8>) {
         str::from_utf8(digits).ok().and_then(|text| UBig::from_str_radix(text, radix).ok());
     match number {
         Some(number) => out.extend_from_slice(number.to_string().as_bytes()),
-        None => write_text(digits, out), // the parser of the job file lets none through
+        None => write_text(digits, out), // the parser of the job file lets no such text through
     }
 }
 

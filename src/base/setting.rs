@@ -1,6 +1,6 @@
-//! What the small types of single settings share: reading them from a string of the file.
+//! What the small types of single settings share: they are read from a string of the file.
 
-/// Implements `Deserialize` through `FromStr`; `$expecting` says in the user's words what is accepted.
+/// Implements `Deserialize` by `FromStr`; `$expecting` tells the user what is accepted.
 macro_rules! deserialize_from_str {
     ($type:ty, $expecting:literal) => {
         impl<'de> serde::Deserialize<'de> for $type {
@@ -25,7 +25,7 @@ macro_rules! deserialize_from_str {
 
 pub(crate) use deserialize_from_str;
 
-/// Chooses by word; the error names the choices.
+/// Finds the choice with this name; the error lists all of them.
 pub(crate) fn choose<T: Copy>(word: &str, choices: &[(&'static str, T)]) -> Result<T, String> {
     if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == word) {
         return Ok(*choice);

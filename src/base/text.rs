@@ -1,4 +1,4 @@
-//! Output as text for one cell: a line without control characters.
+//! Output as text for one cell: a single line without control characters.
 
 use std::fmt::Write;
 
@@ -30,7 +30,7 @@ pub fn write_clean(bytes: &[u8], limit: usize, out: &mut String) {
     }
 }
 
-/// A character, or a byte that is part of none.
+/// A character, or a byte that is not part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece {
     Char(char),

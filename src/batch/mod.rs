@@ -1,5 +1,5 @@
-//! The jobs of one call: which comes when, which runs beside which, and which not at all. How a job is run is none of
-//! its business.
+//! The order of the jobs of one call: when each starts, which ones run side by side, and which are skipped. How a job
+//! is run is up to the [`Runner`].
 
 mod schedule;
 
@@ -12,12 +12,12 @@ use crate::job::{Job, PlannedJob, Reported};
 use crate::task::Exit;
 use schedule::{Next, Schedule, Terms};
 
-/// Who runs the jobs of a batch. Several may be asked of it at once.
+/// Runs the jobs of a batch, possibly several at once.
 pub trait Runner: Sync {
-    /// Runs a job whose turn has come; `plan` makes it what it is, now that its needs have ended.
-    fn run(&self, place: usize, plan: Turn<'_>) -> Exit;
+    /// Runs a job whose turn has come; `turn` plans it, now that the jobs that it needs have ended.
+    fn run(&self, index: usize, turn: Turn<'_>) -> Exit;
 
-    /// Says that a job does not run, because it needs one that did not end ok.
+    /// Reports that a job does not run because it needs one that did not end ok.
     fn skip(&self, job: &PlannedJob, needed: &str) -> Exit;
 
     /// Whether nothing new may start.
@@ -30,18 +30,18 @@ pub struct Turn<'a> {
     finished: &'a FinishedReports,
 }
 
-/// What the jobs that have ended have left, by their names.
+/// The reports of the jobs that have ended, by their names.
 #[derive(Debug, Default)]
 struct FinishedReports(Mutex<Vec<(String, Reported)>>);
 
 impl Turn<'_> {
-    /// Plans the job for good, and runs it by `run`.
+    /// Plans the job finally, and runs it with `run`.
     ///
     /// # Errors
-    /// What is wrong with it, now that its needs have ended.
+    /// The mistakes in it, now that the jobs that it needs have ended.
     pub fn take(self, run: impl FnOnce(Job) -> Exit) -> Result<Exit, crate::base::Diagnostics> {
-        let left = |name: &str| self.finished.get(name);
-        let job = self.job.settle(&left)?;
+        let finished = |name: &str| self.finished.get(name);
+        let job = self.job.settle(&finished)?;
         let (name, reported) = (job.name.clone(), Reported::of(&job));
         let exit = run(job);
         let reported = if exit == Exit::Nothing { reported.with_nothing() } else { reported };
@@ -61,8 +61,8 @@ impl FinishedReports {
     }
 }
 
-/// Runs `jobs`, in the order of their needs and up to `at_once` side by side, and returns how each ended that was
-/// reached. A signal stops those that follow.
+/// Runs `jobs` in the order of their needs, up to `at_once` side by side, and returns the exit of each job that was
+/// reached. A signal stops those that have not started.
 pub fn run(jobs: Vec<PlannedJob>, at_once: NonZeroUsize, runner: &impl Runner) -> Vec<Exit> {
     let finished = FinishedReports::default();
     let terms = jobs.iter().map(|job| Terms { needs: job.needs.clone(), exclusive: job.exclusive });
@@ -77,22 +77,22 @@ pub fn run(jobs: Vec<PlannedJob>, at_once: NonZeroUsize, runner: &impl Runner) -
             match next {
                 Next::Over => break,
                 Next::Wait => {
-                    let (place, exit) = endings.recv().expect("whoever runs a job says its end");
-                    schedule.ended(place, matches!(exit, Exit::Ok | Exit::Nothing));
+                    let (job, exit) = endings.recv().expect("every job sends its exit");
+                    schedule.ended(job, matches!(exit, Exit::Ok | Exit::Nothing));
                     exits.push(exit);
                 }
                 Next::Skip { job, need } => {
                     let job = jobs[job].take().expect("each has one turn");
                     exits.push(runner.skip(&job, &names[need]));
                 }
-                Next::Start(place) => {
-                    let job = jobs[place].take().expect("each has one turn");
+                Next::Start(index) => {
+                    let job = jobs[index].take().expect("each has one turn");
                     let (ended, finished) = (ended.clone(), &finished);
                     let task = move || {
-                        let run = AssertUnwindSafe(|| runner.run(place, Turn { job, finished }));
-                        // What it was has been said on standard error.
+                        let run = AssertUnwindSafe(|| runner.run(index, Turn { job, finished }));
+                        // The panic has been printed to standard error.
                         let exit = catch_unwind(run).unwrap_or(Exit::Internal);
-                        let _ = ended.send((place, exit));
+                        let _ = ended.send((index, exit));
                     };
                     if at_once.get() == 1 {
                         task();

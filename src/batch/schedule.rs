@@ -1,17 +1,17 @@
-//! Whose turn it is: pure bookkeeping.
+//! Decides which job is next: pure bookkeeping.
 
 use std::num::NonZeroUsize;
 
-/// What a job asks of the order.
+/// What a job requires of the order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Terms {
-    /// The places of the jobs that it needs, all before its own.
+    /// The indices of the jobs that it needs, all lower than its own.
     pub needs: Vec<usize>,
     /// Whether it runs alone.
     pub exclusive: bool,
 }
 
-/// The jobs of a batch and how far each has come.
+/// The jobs of a batch and the state of each.
 #[derive(Debug)]
 pub(super) struct Schedule {
     jobs: Vec<(Terms, State)>,
@@ -22,33 +22,33 @@ pub(super) struct Schedule {
 enum State {
     Waiting,
     Running,
-    /// Who needs it may run.
+    /// Jobs that need it may run.
     Ok,
     /// It did not end ok, or was skipped.
     NotOk,
 }
 
-/// What is to be done now.
+/// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// It is this job's turn; it counts as running from now on.
+    /// Start this job; it counts as running from now on.
     Start(usize),
-    /// This job does not run, since `need` did not end ok.
+    /// Skip this job, since `need` did not end ok.
     Skip { job: usize, need: usize },
-    /// Nothing, until a job ends.
+    /// Wait until a job ends.
     Wait,
-    /// Nothing ever again.
+    /// All jobs are done.
     Over,
 }
 
 impl Schedule {
-    /// Of jobs with these terms, at most `at_once` running at any time.
+    /// A schedule of jobs with these terms, at most `at_once` of them running at any time.
     pub fn new(jobs: impl IntoIterator<Item = Terms>, at_once: NonZeroUsize) -> Self {
         let jobs = jobs.into_iter().map(|terms| (terms, State::Waiting)).collect();
         Self { jobs, at_once: at_once.get() }
     }
 
-    /// What is to be done now.
+    /// The next step.
     pub fn next(&mut self) -> Next {
         for job in 0..self.jobs.len() {
             let (terms, State::Waiting) = &self.jobs[job] else { continue };
@@ -60,7 +60,7 @@ impl Schedule {
             if terms.needs.iter().any(|&need| self.jobs[need].1 != State::Ok) {
                 continue;
             }
-            // A job that has to be alone waits for the others, and those behind it wait for its turn.
+            // An exclusive job waits until it can be alone, and the jobs after it wait for its turn.
             if !self.has_room() || (terms.exclusive && self.running() > 0) {
                 return Next::Wait;
             }
@@ -70,12 +70,12 @@ impl Schedule {
         self.stop()
     }
 
-    /// What is left to do if nothing new may start.
+    /// The next step if nothing new may start.
     pub fn stop(&self) -> Next {
         if self.running() > 0 { Next::Wait } else { Next::Over }
     }
 
-    /// A job has ended.
+    /// Records that a job has ended.
     pub fn ended(&mut self, job: usize, ok: bool) {
         self.jobs[job].1 = if ok { State::Ok } else { State::NotOk };
     }

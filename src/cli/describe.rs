@@ -1,4 +1,4 @@
-//! What `check`, `--dry-run` and `models` print: plans in words, nothing that has happened.
+//! What `check`, `--dry-run` and `models` print: plans, not results.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -17,10 +17,10 @@ use crate::task::{Fields, Payload, PayloadKind, Values};
 /// How many tasks `--dry-run` shows.
 const SHOWN: usize = 10;
 
-/// The plan of `job`: tasks, model and why, limits, and the first task as it would run; of each of its stages.
+/// The plan of `job`: tasks, and for each stage the model and its reason, limits, and the first task as it would run.
 ///
 /// # Errors
-/// If an input is bad: all of them are read, unless that would take what a run needs (a pipe).
+/// If an input is bad: all of them are read, unless reading would consume what a run needs (a pipe).
 pub fn describe(job: &Job) -> Result<String, InputError> {
     let mut lines = vec![format!("{}  ({})", job.name, job.file.display())];
     if let Some(description) = &job.description {
@@ -33,7 +33,7 @@ pub fn describe(job: &Job) -> Result<String, InputError> {
         if let Some(name) = &stage.name {
             line("stage", name.clone());
         }
-        let (model, concurrency) = who_runs(stage);
+        let (model, concurrency) = model_of(stage);
         line("model", model);
         line("concurrency", concurrency);
         let timeout = stage.timeout.map_or("none".into(), time);
@@ -67,7 +67,7 @@ fn time(time: Duration) -> String {
     humantime::format_duration(time).to_string()
 }
 
-/// What concerns the whole job: its limits that are set, and its services.
+/// Adds what concerns the whole job: the limits that are set, and the services.
 fn of_the_whole(job: &Job, line: &mut impl FnMut(&str, String)) {
     let stop_after = match job.limits.stop_after {
         StopAfter::Never => None,
@@ -92,10 +92,10 @@ fn of_the_whole(job: &Job, line: &mut impl FnMut(&str, String)) {
     }
 }
 
-/// The model and the concurrency of a stage, or who decides them.
-fn who_runs(stage: &Stage) -> (String, String) {
+/// The model and the concurrency of a stage, or what decides them.
+fn model_of(stage: &Stage) -> (String, String) {
     let Stage { model, reason, concurrency, .. } = stage;
-    // Commands have only one model that suits them; how many is what the first tasks tell.
+    // Only one model suits commands; the first tasks decide the concurrency.
     let is_open = stage.pilot.is_some() && stage.workload.nature() == Nature::Hosted;
     let model = if is_open { "as the first tasks show" } else { model.name() };
     let concurrency = match stage.pilot {
@@ -107,7 +107,7 @@ fn who_runs(stage: &Stage) -> (String, String) {
     (format!("{model} ({reason})"), concurrency)
 }
 
-/// The limits and retries of a stage that are set, in words.
+/// The limits and retries of a stage that are set.
 fn limits(stage: &Stage) -> Vec<(&'static str, String)> {
     let retry = stage.retry.as_ref().map(|retry| {
         let on: Vec<_> = retry.on.iter().map(ToString::to_string).collect();
@@ -129,7 +129,7 @@ fn limits(stage: &Stage) -> Vec<(&'static str, String)> {
     set.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-/// A job that can be planned only when its turn comes.
+/// Describes a job that can be planned only when its turn comes.
 pub fn describe_later(name: &str, file: &Path, absences: &Diagnostics) -> String {
     let mut text = format!("{name}  ({})\n", file.display());
     let _ = writeln!(text, "  planned when the jobs that it needs have ended; until then:");
@@ -177,7 +177,7 @@ fn tasks(job: &Job) -> Result<String, InputError> {
     Ok(HumanCount(tasks).to_string())
 }
 
-/// The first tasks, each in all of its stages. What a stage would find or hand on stands there by its name.
+/// The first tasks, each in all of its stages. Columns and payloads, which only a run knows, are shown by name.
 fn first_tasks(job: &Job, shown: usize) -> Result<Vec<Vec<String>>, InputError> {
     if job.inputs.can_block() || job.inputs.are_reported() {
         return Ok(Vec::new());
@@ -211,7 +211,7 @@ pub fn models() -> String {
             "a baseline, a single task",
             "no overhead, easy to follow",
             "leaves cores idle",
-            "one task; computations on one core; Python that is done before more would help",
+            "one task; computations on one core; Python that ends before more slots would help",
         ],
         [
             "threads",
@@ -224,14 +224,14 @@ pub fn models() -> String {
             "processes",
             "Python that computes; work that may crash or hang",
             "all cores in spite of the GIL; isolation, hard timeouts: a crash costs one task",
-            "starting, and talking through pipes",
+            "start-up, and communication over pipes",
             "Python that computes, unless it has no GIL; worker programs",
         ],
         [
             "async",
             "hundreds of waits and more",
             "thousands in flight on few threads",
-            "computations: they hold the loop",
+            "computations, which hold the event loop",
             "100 waits at once and more; 100 commands at once and more; coroutines that wait",
         ],
     ] {

@@ -1,4 +1,4 @@
-//! The command line: what it accepts. What it does is in `main.rs`.
+//! The arguments of the command line. What they do is in `main.rs`.
 
 pub mod describe;
 mod role;
@@ -32,20 +32,20 @@ const EXIT_CODES: &str = "Exit codes: 0 every task ok; 1 internal error; 2 bad u
                           not ok; 4 nothing to run; 6 results could not be fully written; 124 deadline; 129, 130, 143 \
                           ended by SIGHUP, SIGINT, SIGTERM.";
 
-/// What the command line asks for.
+/// The command that the user has called.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run jobs, each behind those that it needs, and write their reports.
+    /// Run jobs, each after those that it needs, and write their reports.
     Run(RunArgs),
-    /// Read and plan everything, run nothing; print the plan.
+    /// Read and plan everything, print the plan, run nothing.
     Check(CheckArgs),
     /// Measure each job under several models and recommend one.
     Compare(CompareArgs),
-    /// Print the decision guide: which model suits what.
+    /// Print the decision guide: which model suits which work.
     Models,
 }
 
-/// Job files, and keys set over them.
+/// Job files, and keys that override theirs.
 #[derive(Args, Debug)]
 pub struct JobArgs {
     /// Job files (TOML).
@@ -63,16 +63,16 @@ pub struct JobArgs {
     /// Take at most N inputs.
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// At most N attempts of this group at once, over all jobs of the call.
+    /// Run at most N attempts of this group at once, across all jobs of the call.
     #[arg(long = "group", value_name = "NAME=N")]
     groups: Vec<String>,
-    /// Where the reports go [default: what a `runner.toml` beside the job file says, else `results`].
+    /// Folder for the reports [default: `results` in a `runner.toml` beside the job file, else `results`].
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
 }
 
 impl JobArgs {
-    /// The keys that the command line sets over the files.
+    /// The keys of the files that the command line overrides.
     pub fn overrides(&self) -> Overrides {
         Overrides {
             set: self.set.clone(),
@@ -101,11 +101,11 @@ pub struct RunArgs {
     /// What to run.
     #[command(flatten)]
     pub jobs: JobArgs,
-    /// Run up to N jobs side by side. One after another, they do not disturb each other's figures.
+    /// Run up to N jobs side by side. Jobs that run one after another do not distort each other's figures.
     #[arg(long = "jobs", value_name = "N", default_value = "1")]
     pub at_once: NonZeroUsize,
-    /// Go on with what an interrupted run has left, else with the finished report: what is not ok or failed runs again;
-    /// with `=failed`, what failed, too.
+    /// Resume an interrupted run, else the finished report: tasks that are neither ok nor failed run again; with
+    /// `=failed`, failed ones as well.
     #[arg(
         long,
         value_name = "WHAT",
@@ -115,16 +115,16 @@ pub struct RunArgs {
         conflicts_with = "fresh"
     )]
     resume: Option<Again>,
-    /// Start afresh where an interrupted run has left a partial report.
+    /// Discard the partial report of an interrupted run and start again.
     #[arg(long)]
     fresh: bool,
-    /// With --resume: keep what is finished although the workload has changed since.
+    /// With --resume: keep finished tasks although the workload has changed since.
     #[arg(long, requires = "resume")]
     accept_changes: bool,
     /// Print the first tasks as they would run, and run nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Print each task's output on standard output, whole, as it ends.
+    /// Print each task's whole output to standard output when it ends.
     #[arg(long)]
     output: bool,
     /// Print nothing but errors (and, with --output, the output).
@@ -136,7 +136,7 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// How the reports in the folder `results` are written and what is shown meanwhile.
+    /// The options for reports in the folder `results`, and for what is shown meanwhile.
     pub fn options(&self, results: &Path) -> Options {
         Options {
             results: results.to_owned(),
@@ -159,7 +159,7 @@ impl RunArgs {
     }
 }
 
-/// What runs again.
+/// Which tasks run again.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Again {
     #[value(hide = true)]
@@ -175,7 +175,7 @@ impl Cli {
             Some(_) if !cli.run.jobs.files.is_empty() => <Self as CommandFactory>::command()
                 .error(
                     ErrorKind::ArgumentConflict,
-                    "job files stand behind the subcommand; a file with the name of one is written `./run`",
+                    "job files go after the subcommand; write `./run` for a file that has the name of one",
                 )
                 .exit(),
             Some(command) => command,

@@ -1,10 +1,10 @@
-//! What this process is for: a runner that the user has called, or a process of the runner's own.
+//! The role of this process: a runner that the user has called, or one of the runner's own child processes.
 
 use crate::launcher::server;
 use crate::worker::serve;
 
-/// Does what a process of our own is for, if that is what this one was started as, and does not come back then. To be
-/// called before anything else.
+/// Runs the launcher or a worker, and does not return, if this process was started as one. To be called before anything
+/// else.
 pub fn take_role() {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(role), None) = (arguments.next(), arguments.next()) else { return };

@@ -1,4 +1,4 @@
-//! Who is equal, who is recommended, and what to measure next; `words` says why.
+//! Which contenders are equal, which one is recommended, and what to measure next; `reason` puts the why into words.
 
 mod reason;
 
@@ -8,33 +8,33 @@ use crate::compare::stats::{Estimate, Interval};
 use crate::compare::variant::Variant;
 use crate::model::cores;
 
-/// Two models are equal when all of the interval of their ratio lies in here: within 5 %, whichever is divided.
+/// Two models are equal if the whole interval of their ratio lies in this one: within 5 %, whichever is divided.
 const EQUAL: Interval = Interval { low: 1.0 / 1.05, high: 1.05 };
 
-/// Slots of at least this efficiency have scaled.
+/// The efficiency from which slots count as scaling.
 const SCALES: f64 = 0.7;
 
-/// So many tasks may fail now and then without telling anything about a model.
+/// The share of tasks that may fail now and then without saying anything about a model.
 const FLAKY: f64 = 0.01;
 
 /// Which contender is recommended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// Its index.
+    /// The index of the recommended contender.
     pub recommended: usize,
-    /// What there is to say about each contender; never empty.
+    /// The reason for or against each contender; no text is empty.
     pub reasons: Vec<String>,
-    /// Whether more rounds might lead to another, simpler one.
+    /// Whether more rounds might lead to a different, simpler recommendation.
     pub is_undecided: bool,
 }
 
-/// Judges what was measured; there must be something. The same seed gives the same verdict.
+/// Judges the figures, of which there must be at least one. The same seed gives the same verdict.
 pub fn judge(figures: &[Figures], seed: u64) -> Verdict {
     let judge = Judge { figures, seed };
     let fit = judge.fit();
     let picks = judge.best_levels(&fit);
     let fastest = judge.fastest(&picks);
-    // The simplest first, so the first that is equal is the one.
+    // The simplest come first, so the first equal one is recommended.
     let simpler = picks
         .iter()
         .copied()
@@ -53,7 +53,7 @@ pub fn judge(figures: &[Figures], seed: u64) -> Verdict {
     let reasons = (0..figures.len())
         .map(|index| {
             if index == recommended {
-                judge.why((recommended, best, fastest), doubtful, &picks)
+                judge.why(Choice { recommended, best, fastest }, doubtful, &picks)
             } else {
                 judge.why_not(index, recommended, &fit, &picks)
             }
@@ -62,8 +62,8 @@ pub fn judge(figures: &[Figures], seed: u64) -> Verdict {
     Verdict { recommended, reasons, is_undecided: doubtful.is_some() }
 }
 
-/// What to measure next, if more slots than those of the contender at `index` are likely to be faster, and there is only
-/// one level of it.
+/// What to measure next, if more slots than the contender at `index` has are likely to be faster and its model was
+/// measured at one level only.
 pub fn further_levels(figures: &[Figures], index: usize) -> Option<String> {
     let judge = Judge { figures, seed: 0 };
     let share = judge.baseline()?.cpu_share?;
@@ -73,12 +73,22 @@ pub fn further_levels(figures: &[Figures], index: usize) -> Option<String> {
 /// How a contender's time compares with another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// Within the margin.
+    /// The whole interval lies within the margin.
     Equal,
-    /// Beyond it.
+    /// The whole interval lies outside it.
     Different,
-    /// The interval reaches over it.
+    /// The interval straddles its edge.
     Unclear,
+}
+
+/// The contenders that lead to a recommendation, by their indices.
+#[derive(Clone, Copy)]
+struct Choice {
+    /// The one to use: the smallest level that does as well as `best`.
+    recommended: usize,
+    /// The simplest one that is as fast as `fastest`.
+    best: usize,
+    fastest: usize,
 }
 
 struct Judge<'a> {
@@ -87,7 +97,8 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Who does what the others do: as many tasks are ok, and the results are the same, if they are for anyone.
+    /// The contenders that do what the others do: as many tasks are ok, and the results are the same, unless results
+    /// vary anyway.
     fn fit(&self) -> Vec<usize> {
         let most = self.figures.iter().map(|figures| figures.ok).max().unwrap_or(0);
         let varies = self.figures.iter().any(|figures| figures.varies);
@@ -100,8 +111,8 @@ impl Judge<'_> {
         if fit.is_empty() { (0..self.figures.len()).collect() } else { fit }
     }
 
-    /// Of each model its best level; the simplest first. One that does the same as another is none of its own: only
-    /// chance could make it the faster one.
+    /// The best level of each model, the simplest model first. A model that does the same as another one does not
+    /// count: only chance could make it the faster one.
     fn best_levels(&self, fit: &[usize]) -> Vec<usize> {
         let is_there = |way| fit.iter().any(|&index| self.figures[index].way == way);
         let of_way = |way| {
@@ -113,7 +124,7 @@ impl Judge<'_> {
         Variant::ALL.into_iter().filter_map(of_way).collect()
     }
 
-    /// The smallest level of its model whose interval touches that of `best`.
+    /// The smallest level of the model of `best` whose interval touches that of `best`.
     fn smallest_level(&self, best: usize, fit: &[usize]) -> usize {
         let span = self.figures[best].wall.span();
         let does_as_well = |index: &usize| {
@@ -158,8 +169,8 @@ impl Judge<'_> {
     }
 }
 
-/// The levels from this one on, if its slots have scaled and leave most of the cores idle. `share` is the part of its time
-/// that the work is on a processor.
+/// The levels to measure from this one up, if its slots scale and leave most of the cores idle. `share` is the part of
+/// its time that the work spends on a processor.
 fn more_at_once(figures: &Figures, share: f64, cores: usize) -> Option<String> {
     let slots = figures.concurrency;
     let have_scaled = figures.efficiency().is_some_and(|efficiency| efficiency >= SCALES);
@@ -172,7 +183,7 @@ fn more_at_once(figures: &Figures, share: f64, cores: usize) -> Option<String> {
         .take_while(|&level| level <= most)
         .map(|level| level.to_string())
         .collect();
-    Some(format!("more at once may be faster: --concurrency {}", levels.join(",")))
+    Some(format!("a higher concurrency may be faster: --concurrency {}", levels.join(",")))
 }
 
 #[cfg(test)]
@@ -227,7 +238,7 @@ mod tests {
         let verdict = judge(&figures, 1);
         assert_eq!(verdict.recommended, 1);
         assert!(!verdict.is_undecided);
-        assert_eq!(verdict.reasons[0], "takes 2.00 times (2.00 to 2.00) as long as threads");
+        assert_eq!(verdict.reasons[0], "2.00 times (2.00 to 2.00) the time of threads");
         assert_eq!(verdict.reasons[1], "the fastest");
     }
 
@@ -241,7 +252,9 @@ mod tests {
         ];
         let verdict = judge(&figures, 1);
         assert_eq!(verdict.recommended, 1);
-        assert!(verdict.reasons[1].starts_with("as fast as processes (1.03 to 1.03 of its time)"));
+        assert!(
+            verdict.reasons[1].starts_with("as fast as processes (1.03 to 1.03 times its time)")
+        );
         assert_eq!(verdict.reasons[2], "as fast as threads, but less simple");
     }
 
@@ -253,7 +266,7 @@ mod tests {
         let verdict = judge(&figures, 1);
         assert!(verdict.is_undecided);
         assert_eq!(verdict.recommended, 1);
-        assert!(verdict.reasons[1].contains("more rounds would tell"), "{:?}", verdict.reasons);
+        assert!(verdict.reasons[1].contains("more rounds would show"), "{:?}", verdict.reasons);
     }
 
     #[test]
@@ -265,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_less_is_not_recommended() {
+    fn a_contender_that_does_less_is_not_recommended() {
         let slow = figures(Model::Sequential, 1, &around(2.0));
         let fails = Figures { ok: 4, ..figures(Model::Threads, 2, &around(1.0)) };
         let differs = Figures {
@@ -276,8 +289,8 @@ mod tests {
         let verdict = judge(&[slow.clone(), fails, differs.clone()], 1);
         assert_eq!(verdict.recommended, 0);
         assert_eq!(verdict.reasons[1], "only 4 of 10 tasks are ok");
-        assert_eq!(verdict.reasons[2], "other results than most runs gave, first at task 3");
-        // Where results vary by themselves, they tell nothing about a model.
+        assert_eq!(verdict.reasons[2], "results differ from those of most runs, first at task 3");
+        // Results that vary by themselves say nothing about a model.
         let varies = Figures { varies: true, ..differs };
         assert_eq!(judge(&[slow, varies], 1).recommended, 1);
     }
@@ -293,10 +306,9 @@ mod tests {
         sweep.insert(0, figures(Model::Sequential, 1, &around(4.0)));
         assert_eq!(recommended(&sweep), (Variant::Under(Model::Threads), 4));
         let verdict = judge(&sweep, 1);
-        assert!(verdict.reasons[3].contains("8 at once is the best, and 4 does as well"));
+        assert!(verdict.reasons[3].contains("a concurrency of 8 is the fastest, and 4 is as fast"));
         assert!(
-            verdict.reasons[1]
-                .starts_with("takes 3.98 times (3.98 to 3.98) as long as threads at 4")
+            verdict.reasons[1].starts_with("3.98 times (3.98 to 3.98) the time of threads at 4")
         );
         assert!(verdict.reasons.iter().all(|reason| !reason.is_empty()));
     }
@@ -308,7 +320,7 @@ mod tests {
         let fast = figures(Model::Threads, 18, &around(1.0));
         let verdict = judge(&[written(1.02), slow.clone(), fast.clone()], 1);
         assert_eq!(verdict.recommended, 0);
-        assert!(verdict.reasons[0].contains("of its time), and needs no change"), "{verdict:?}");
+        assert!(verdict.reasons[0].contains("its time), and needs no change"), "{verdict:?}");
         assert_eq!(verdict.reasons[2], "as fast as staged, but a change");
         let verdict = judge(&[written(0.8), slow.clone(), fast.clone()], 1);
         assert_eq!(verdict.reasons[0], "the fastest, and needs no change");
@@ -316,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_the_same_is_never_the_faster_one() {
+    fn a_model_that_does_the_same_is_never_the_faster_one() {
         let alias = |wall| Figures {
             same_as: Some(Variant::Under(Model::Threads)),
             ..figures(Model::Processes, 2, &around(wall))
@@ -328,11 +340,11 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_and_scales_may_want_more_at_once() {
+    fn what_waits_and_scales_may_want_a_higher_concurrency() {
         let speedup = Some(stats::estimate(&[1.95], 1));
         let two = Figures { speedup, tasks: 30, ..figures(Model::Threads, 2, &around(1.0)) };
         let said = more_at_once(&two, 0.1, 2).unwrap();
-        assert_eq!(said, "more at once may be faster: --concurrency 2,4,8,16,32");
+        assert_eq!(said, "a higher concurrency may be faster: --concurrency 2,4,8,16,32");
         assert_eq!(more_at_once(&two, 0.9, 2), None, "the cores are busy");
         assert_eq!(more_at_once(&Figures { tasks: 2, ..two.clone() }, 0.1, 2), None);
         let speedup = Some(stats::estimate(&[1.1], 1));

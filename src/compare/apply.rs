@@ -1,5 +1,5 @@
-//! Writes what is recommended into the job file. Comments and layout stay; a file that has changed since it was read
-//! stays as it is.
+//! Writes the recommendation into the job file. Comments and layout stay; a file that has changed since it was read is
+//! left alone.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
@@ -12,28 +12,28 @@ use crate::base::diagnostic::reason;
 use crate::model::Model;
 use crate::task::Exit;
 
-/// Why a file was left as it is.
+/// Why a file was not changed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Its text is not the one that was read.
+    /// Its text has changed since it was read.
     Changed,
-    /// It, or its folder, cannot be written; why.
+    /// The file or its folder cannot be written; says why.
     NotWritable(String),
-    /// It is written in a way that cannot be changed without changing something else.
+    /// The edit would change more than the advice.
     Strange,
 }
 
 impl Refusal {
-    /// In words, before there is any advice.
+    /// The message before there is any advice.
     pub fn before(&self, file: &Path) -> String {
         let shown = file.display();
         match self {
             Refusal::NotWritable(why) => format!("`{shown}` cannot be written: {why}"),
-            Refusal::Changed | Refusal::Strange => format!("`{shown}` cannot be changed"),
+            Refusal::Changed | Refusal::Strange => format!("`{shown}` cannot be edited"),
         }
     }
 
-    /// The exit code that it stands for.
+    /// The exit code that it leads to.
     pub fn exit(&self) -> Exit {
         match self {
             Refusal::Changed | Refusal::Strange => Exit::Usage,
@@ -41,36 +41,36 @@ impl Refusal {
         }
     }
 
-    /// In words, with the way out.
+    /// The message, with the way out.
     pub fn words(&self, file: &Path, advice: Advice) -> String {
         let shown = file.display();
         match self {
             Refusal::Changed => format!(
-                "`{shown}` has changed since it was read, so it was left as it is: {advice} is what was recommended for \
-                 what it said then"
+                "`{shown}` has changed since it was read and was not edited: the recommendation for what was read is \
+{advice}"
             ),
             Refusal::NotWritable(why) => {
                 format!("`{shown}` cannot be written ({why}): set {advice} by hand")
             }
             Refusal::Strange => {
                 format!(
-                    "`{shown}` cannot be changed without changing more than that: set {advice} by hand"
+                    "`{shown}` cannot be edited without changing more than that: set {advice} by hand"
                 )
             }
         }
     }
 }
 
-/// What is written.
+/// The settings to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advice {
     pub model: Model,
-    /// `None`: as the file has it, or does without. Only for `Reach::Job`.
+    /// `None` leaves the file's setting, or its absence, as it is. Only for `Reach::Job`.
     pub concurrency: Option<usize>,
     pub reach: Reach,
 }
 
-/// Where it is written.
+/// Where the settings are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// At the top of the file, for the job.
@@ -92,10 +92,9 @@ impl std::fmt::Display for Advice {
     }
 }
 
-/// Whether the file could be written, as far as that can be told beforehand.
-///
+/// Checks whether the file can be written, as far as that can be told beforehand.
 /// # Errors
-/// Why not.
+/// The reason why it cannot.
 pub fn check_writable(file: &Path) -> Result<(), Refusal> {
     let target = target(file)?;
     let may_write = |path: &Path| {
@@ -106,16 +105,16 @@ pub fn check_writable(file: &Path) -> Result<(), Refusal> {
     may_write(target.parent().unwrap_or(Path::new("/")))
 }
 
-/// The file itself: a link to it stays one.
+/// The file itself, so that a symbolic link to it stays a link.
 fn target(file: &Path) -> Result<std::path::PathBuf, Refusal> {
     file.canonicalize().map_err(|error| Refusal::NotWritable(reason(&error)))
 }
 
-/// Writes `advice` into `file`, whose text was `text` when it was read. The new file takes the old one's place at once,
-/// with the same rights. Returns whether there was anything to write.
+/// Writes `advice` into `file`, whose text was `text` when it was read. The new file replaces the old one atomically
+/// and has its permissions. Returns whether there was anything to write.
 ///
 /// # Errors
-/// Why the file was left as it is.
+/// Why the file was not changed.
 pub fn apply(file: &Path, text: &str, advice: Advice) -> Result<bool, Refusal> {
     check_writable(file)?;
     let target = target(file)?;
@@ -137,12 +136,12 @@ fn replace(target: &Path, text: &[u8], mode: Permissions) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".runner-").tempfile_in(folder)?;
     file.write_all(text)?;
     file.as_file().set_permissions(mode)?;
-    file.as_file().sync_all()?; // the user has only this one
+    file.as_file().sync_all()?; // it is the user's only copy
     file.persist(target).map_err(|error| error.error)?;
     Ok(())
 }
 
-/// The text with the advice in it; `None` if that would change anything else.
+/// The text with the advice in it; `None` if the edit would change anything else.
 fn edited(text: &str, advice: Advice) -> Option<String> {
     let bom = "\u{feff}";
     let (mark, body) = text.strip_prefix(bom).map_or(("", text), |body| (bom, body));
@@ -170,7 +169,7 @@ fn edited(text: &str, advice: Advice) -> Option<String> {
     says_just_that(body, &edited, advice).then(|| format!("{mark}{edited}"))
 }
 
-/// Sets the model of every stage, whether they are `[[stages]]` or stand in one array.
+/// Sets the model of every stage, whether the stages are `[[stages]]` tables or one inline array.
 fn set_in_stages(stages: &mut Item, model: &str) -> Option<()> {
     if let Some(tables) = stages.as_array_of_tables_mut() {
         tables.iter_mut().for_each(|stage| set(stage, "model", model.into()));
@@ -184,7 +183,7 @@ fn set_in_stages(stages: &mut Item, model: &str) -> Option<()> {
     Some(())
 }
 
-/// Sets a key. What stands around the old value, such as a comment, stays.
+/// Sets a key. What surrounds the old value, such as a comment, stays.
 fn set(table: &mut dyn TableLike, key: &str, mut value: Value) {
     match table.get_mut(key).and_then(Item::as_value_mut) {
         Some(old) => {
@@ -197,7 +196,7 @@ fn set(table: &mut dyn TableLike, key: &str, mut value: Value) {
     }
 }
 
-/// The space in front of the closing brace goes behind the new last value.
+/// Moves the space before the closing brace to after the new last value.
 fn close_up(table: &mut InlineTable) {
     let mut values: Vec<&mut Value> = table.iter_mut().map(|(_, value)| value).collect();
     if let [.., before, last] = &mut values[..]
@@ -209,7 +208,7 @@ fn close_up(table: &mut InlineTable) {
     }
 }
 
-/// The first key of a file that has only tables comes before all of it: better behind the comment at its top.
+/// Moves the first key of a file that had only tables from the very top to below the comment at the top.
 fn below_the_title(body: &str, edited: &str) -> String {
     let Some((line, rest)) = edited.split_once('\n') else { return edited.to_owned() };
     let end = title_end(body);
@@ -225,7 +224,7 @@ fn below_the_title(body: &str, edited: &str) -> String {
     }
 }
 
-/// Where the comment at the top ends, the empty line behind it included; 0 if it belongs to the first table.
+/// Where the comment at the top ends, including the empty line after it; 0 if the comment belongs to the first table.
 fn title_end(body: &str) -> usize {
     let mut end = 0;
     for line in body.split_inclusive('\n') {
@@ -239,7 +238,7 @@ fn title_end(body: &str) -> usize {
     0
 }
 
-/// Whether the new text means what the old one did, but for the advice.
+/// Whether the new text differs from the old one in meaning by the advice only.
 fn says_just_that(old: &str, new: &str, advice: Advice) -> bool {
     let (Ok(mut expected), Ok(found)) = (old.parse::<toml::Table>(), new.parse::<toml::Table>())
     else {
@@ -383,7 +382,7 @@ mod tests {
             )
         ) {
             let text = parts.concat();
-            // A text that is no TOML is never applied to.
+            // Advice is never applied to a text that is not valid TOML.
             if text.parse::<toml::Table>().is_ok() {
                 let found = edited(&text, ADVICE).unwrap();
                 for comment in text.lines().filter_map(|line| line.split_once('#')) {

@@ -19,41 +19,41 @@ pub struct CompareArgs {
     /// The models to measure.
     #[arg(long, value_name = "MODEL,...", default_value = "sequential,threads,async,processes")]
     pub models: Models,
-    /// How many tasks at once: levels to measure for each model. Default: as the job file says.
+    /// Levels of concurrency (tasks at once) to measure for each model. Default: what the job file says.
     #[arg(short = 'j', long, value_name = "N,...")]
     pub concurrency: Option<Levels>,
-    /// How many rounds; in each, every model runs once. Up to twice as many where that decides something.
+    /// Number of rounds; each model runs once in each. Up to twice as many if the result is undecided.
     /// Default: 5, or as many as --budget allows.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: Option<u32>,
-    /// How many rounds to run and forget before.
+    /// Number of warm-up rounds, which are not counted.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub warmup: u32,
-    /// How long a comparison may take, e.g. `60s`: as many rounds as fit, at least three.
+    /// Time that a comparison may take, e.g. `60s`: as many rounds as fit, but at least three.
     #[arg(long, value_name = "TIME")]
     budget: Option<Timeout>,
-    /// Run this by `sh -c`, in the job file's folder, before every run: to empty caches and the like.
+    /// Command for `sh -c` to run in the job file's folder before every run, e.g. to empty caches.
     #[arg(long, value_name = "CMD")]
     pub prepare: Option<String>,
-    /// Take a sample: at most N inputs.
+    /// Measure a sample of at most N inputs.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Compare the job files with one another, too.
+    /// Also compare the job files with one another.
     #[arg(long)]
     pub together: bool,
     /// Write the recommended model and concurrency into the job file.
     #[arg(long)]
     pub apply: bool,
-    /// At most N attempts of this group at once, over all jobs of the call.
+    /// Run at most N attempts of this group at once, across all jobs of the call.
     #[arg(long = "group", value_name = "NAME=N")]
     groups: Vec<String>,
     /// Set any key of the files, e.g. `--set limits.timeout=5s`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Repeat the order in which an earlier comparison ran.
+    /// Repeat the run order of an earlier comparison.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Where the reports go.
+    /// Folder for the reports.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
 }
@@ -64,7 +64,7 @@ impl CompareArgs {
         self.budget.map(Timeout::duration)
     }
 
-    /// What the command line changes in every job, but for model and concurrency.
+    /// What the command line changes in every job, apart from model and concurrency.
     pub fn overrides(&self) -> Overrides {
         Overrides {
             set: self.set.clone(),
@@ -75,12 +75,12 @@ impl CompareArgs {
         }
     }
 
-    /// The key of `--set` that cannot stand beside `--models`.
+    /// Whether `--set` sets `model`, which contradicts `--models`.
     pub fn sets_model(&self) -> bool {
         self.set.iter().any(|set| set.split('=').next().is_some_and(|key| key.trim() == "model"))
     }
 
-    /// What `--set` says about the model of a stage, if it does.
+    /// The `--set` that sets the model of a stage, if there is one.
     pub fn sets_stage_model(&self) -> Option<&str> {
         let is_model = |set: &&String| {
             let mut parts = set.split('=').next().unwrap_or_default().trim().split('.');
@@ -95,7 +95,7 @@ impl CompareArgs {
     }
 }
 
-/// Several different models, in the order of their names' simplicity.
+/// Several different models, the simplest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Models(pub Vec<Model>);
 
@@ -106,11 +106,11 @@ impl FromStr for Models {
         let mut models: Vec<Model> = Vec::new();
         for word in text.split(',').map(str::trim) {
             if word == "auto" {
-                return Err("`auto` is one of the others: name those".into());
+                return Err("`auto` chooses among the other models: name those".into());
             }
             let model = word.parse()?;
             if models.contains(&model) {
-                return Err(format!("`{model}` is named twice"));
+                return Err(format!("`{model}` is given twice"));
             }
             models.push(model);
         }
@@ -131,7 +131,7 @@ impl FromStr for Levels {
         for word in text.split(',').map(str::trim) {
             let level = word.parse::<Concurrency>()?.slots();
             if levels.contains(&level) {
-                return Err(format!("the level {level} is named twice"));
+                return Err(format!("level {level} is given twice"));
             }
             levels.push(level);
         }
@@ -150,12 +150,12 @@ mod tests {
             "processes, threads".parse(),
             Ok(Models(vec![Model::Threads, Model::Processes]))
         );
-        assert_eq!("threads,threads".parse::<Models>().unwrap_err(), "`threads` is named twice");
-        assert!("auto".parse::<Models>().unwrap_err().contains("one of the others"));
+        assert_eq!("threads,threads".parse::<Models>().unwrap_err(), "`threads` is given twice");
+        assert!("auto".parse::<Models>().unwrap_err().contains("among the other models"));
         assert!("thread".parse::<Models>().unwrap_err().contains("found `thread`"));
         assert!("".parse::<Models>().is_err());
         assert_eq!("8,1,2".parse(), Ok(Levels(vec![1, 2, 8])));
-        assert_eq!("2,2".parse::<Levels>().unwrap_err(), "the level 2 is named twice");
+        assert_eq!("2,2".parse::<Levels>().unwrap_err(), "level 2 is given twice");
         assert!("0".parse::<Levels>().unwrap_err().contains("above 0"));
     }
 }

@@ -1,4 +1,4 @@
-//! What the runs of a contender come to: one row of `<job>.compare.csv`, without the advice.
+//! The figures of a contender's runs: one row of `<job>.compare.csv`, without the advice.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::compare::variant::Variant;
 use crate::job::Stage;
 use crate::model::{Model, Nature};
 
-/// What was measured of one way to run a job. Times are seconds of the whole job: of a sample, start-up counts once and
-/// the rest for every task that the sample stands for.
+/// What was measured of one variant of a job. Times are in seconds and for the whole job: for a sample, start-up counts
+/// once and the rest is scaled to all tasks that the sample stands for.
 #[derive(Clone, Debug)]
 pub struct Figures {
     pub way: Variant,
-    /// Another one that does the very same.
+    /// Another variant that does exactly the same.
     pub same_as: Option<Variant>,
     /// How many tasks at once, in all stages together.
     pub concurrency: usize,
@@ -24,36 +24,36 @@ pub struct Figures {
     pub walls: Vec<(u32, f64)>,
     /// Tasks of the whole job.
     pub tasks: u64,
-    /// How many of them were ok where the fewest were.
+    /// How many of them were ok in the run with the fewest.
     pub ok: u64,
     pub wall: Estimate,
-    /// The median wall time as it was measured, sample or not.
+    /// The median wall time as it was measured, not scaled from a sample.
     pub measured: f64,
-    /// The part of `wall` before the pool was ready, its median.
+    /// The median of the part of `wall` before the pool was ready.
     pub startup: f64,
     /// How many times as fast as the model `sequential`, if that was measured.
     pub speedup: Option<Estimate>,
-    /// Processor time of all tasks, its median.
+    /// The median processor time of all tasks together.
     pub cpu: Option<f64>,
     /// The part of their run time that tasks spend on a processor.
     pub cpu_share: Option<f64>,
     /// The highest peak memory, in bytes.
     pub peak_rss: Option<u64>,
-    /// Medians of the run times of single tasks, the middle one and the one at 99 %.
+    /// The p50 and the p99 of the run times of single tasks, each as the median over the runs.
     pub run_times: Option<(f64, f64)>,
-    /// Whether every run gave the results that most runs gave.
+    /// Whether every run gave the same results as most runs of all variants.
     pub same_results: bool,
     /// Whether its own runs gave different results.
     pub varies: bool,
-    /// The first task whose result was not that of the first run.
+    /// The first task whose result differed from that of the first run.
     pub differs_at: Option<u64>,
     /// Standard deviation of the wall times, as a part of their mean.
     pub deviation: Option<f64>,
     /// Rounds whose wall times are outliers.
     pub outliers: Vec<u32>,
-    /// How long computations have held the event loop, as a part of the wall time.
+    /// How long computations held the event loop, as a part of the wall time.
     pub held: f64,
-    /// The first failure, in words.
+    /// The message of the first failure.
     pub failure: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl Figures {
         self.tasks as f64 / self.wall.value
     }
 
-    /// The part that each of its slots has in the speed-up.
+    /// The speed-up per slot.
     pub fn efficiency(&self) -> Option<f64> {
         self.speedup.map(|speedup| speedup.value / self.concurrency as f64)
     }
@@ -73,7 +73,7 @@ impl Figures {
         format!("{} at {}", self.way, self.concurrency)
     }
 
-    /// How many times as long as `other` this took, round by round.
+    /// The ratio of this one's times to those of `other`, paired by round.
     pub fn ratio_to(&self, other: &Figures, seed: u64) -> Option<Estimate> {
         stats::ratio(&pairs(&self.walls, &other.walls), seed)
     }
@@ -141,7 +141,7 @@ fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64)
     }
 }
 
-/// A command already is a process: under `processes` nothing is put between, which is what `threads` does.
+/// A command is a process already: under `processes` no worker is put in between, which makes it the same as `threads`.
 fn same_as(subject: &Subject, contender: &Contender) -> Option<Variant> {
     let threads = Variant::Under(Model::Threads);
     let is_command = |stage: &Stage| stage.workload.nature() == Nature::Process;
@@ -161,7 +161,7 @@ fn median_of(runs: &[Run], time: impl Fn(&Run) -> Option<Duration>) -> Option<f6
     (!times.is_empty()).then(|| stats::median(&times))
 }
 
-/// The results that most runs gave, of those that did most; of equally many, those of the simplest model.
+/// The results that most runs gave, among the runs with the most ok tasks; on a tie, those of the simplest model.
 fn usual_results(subject: &Subject) -> u64 {
     let all = || subject.contenders.iter().flat_map(|contender| &contender.runs);
     let most_ok = all().map(|run| run.ok).max().unwrap_or(0);

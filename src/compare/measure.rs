@@ -5,20 +5,29 @@ use indicatif::ProgressBar;
 use crate::base::diagnostic::reason;
 use crate::compare::contenders::Subject;
 use crate::compare::run::{Bench, Stop};
-use crate::compare::schedule::Schedule;
+use crate::compare::schedule::{Schedule, Spent};
 use crate::compare::tables::Rounds;
 use crate::compare::{advise, figures};
 use crate::task::{Exit, Moment};
 
-/// Measures all contenders of `subjects`. Every run goes into its subject and into the file of its subject at once.
+/// How a comparison is measured, beside its schedule.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Rounds before the first one that counts.
+    pub warmup: u32,
+    /// What the verdicts between rounds are computed with.
+    pub seed: u64,
+}
+
+/// Measures all contenders of `subjects`. Every run is added to its subject and written to the subject's file at once.
 ///
 /// # Errors
-/// Why it ended before its time. What was measured until then stays.
+/// Why it ended early. What was measured until then stays.
 pub fn measure(
     subjects: &mut [Subject],
     bench: &Bench<'_>,
     mut schedule: Schedule,
-    (warmup, seed): (u32, u64),
+    Settings { warmup, seed }: Settings,
     files: &mut [Rounds],
 ) -> Result<(), Stop> {
     let all: Vec<(usize, usize)> = (0..subjects.len())
@@ -44,9 +53,11 @@ pub fn measure(
     }
     let (before, measuring) = (began.elapsed(), Moment::now());
     let mut done = 0;
-    while schedule.goes_on(done, (before, measuring.elapsed()), || is_undecided(subjects, seed)) {
+    while schedule.continues(done, Spent { before, rounds: measuring.elapsed() }, || {
+        is_undecided(subjects, seed)
+    }) {
         let round = done + 1;
-        for (place, index) in (1..).zip(schedule.order(all.len())) {
+        for (position, index) in (1..).zip(schedule.order(all.len())) {
             let (subject, file) = (&mut subjects[all[index].0], &mut files[all[index].0]);
             let contender = &mut subject.contenders[all[index].1];
             let planned = schedule.planned().map(|planned| format!(" of {}", planned.max(round)));
@@ -57,10 +68,10 @@ pub fn measure(
             );
             let run = bench.run(contender, &mut subject.first_results);
             let mut run = run.inspect_err(|_| bar.finish_and_clear())?;
-            (run.round, run.place) = (round, place);
+            (run.round, run.position) = (round, position);
             file.add(&subject.job.name, contender, &run).map_err(|error| {
                 Stop::Failed(
-                    format!("failed to write its rounds: {}", reason(&error)),
+                    format!("failed to write the rounds: {}", reason(&error)),
                     Exit::NotWritten,
                 )
             })?;
@@ -72,13 +83,13 @@ pub fn measure(
     Ok(())
 }
 
-/// Drawn between runs only, so that nothing is drawn while something is measured.
+/// Draws the bar: between runs only, never while something is measured.
 fn show(bar: &ProgressBar, message: String) {
     bar.set_message(message);
     bar.tick();
 }
 
-/// Whether more rounds might lead to another advice.
+/// Whether more rounds might lead to different advice.
 fn is_undecided(subjects: &[Subject], seed: u64) -> bool {
     subjects.iter().any(|subject| advise::judge(&figures::of(subject, seed), seed).is_undecided)
 }

@@ -1,8 +1,8 @@
 //! `runner compare`: measures each job under several models, in randomised, interleaved rounds, and recommends one.
-//!
-//! `contenders` are what is compared, each a `variant` of a job; `run` is one run, `schedule` says when and in which order.
-//! `figures` are what the runs come to, by `stats` and `usl`; `advise` judges them, `warnings` and `idle_check` say what
-//! they are worth, and `apply` writes the advice into the job file. `tables` has the tables, charts and files.
+//! `contenders` holds what is compared: variants of each job (`variant`). `run` is one run; `schedule` decides how many
+//! rounds there are and in which order contenders run. `figures` sums up the runs by means of `stats` and `usl`;
+//! `advise` judges them, `warnings` and `idle_check` say how reliable they are, and `apply` writes the advice into the
+//! job file. `tables` has the tables, charts and files.
 
 pub mod advise;
 mod apply;
@@ -36,7 +36,7 @@ use tables::{Comparison, Rounds};
 use usl::{Fit, Point};
 use variant::Variant;
 
-/// Compares every job of `args`, and says what came of it.
+/// Compares every job of `args` and prints the results.
 pub fn run(args: &CompareArgs) -> Exit {
     let subjects = match contenders::read(args) {
         Ok(subjects) => subjects,
@@ -52,7 +52,7 @@ pub fn run(args: &CompareArgs) -> Exit {
     let control = match Control::start() {
         Ok(control) => control,
         Err(error) => {
-            complain(format!("failed to take signals: {error}"));
+            complain(format!("failed to handle signals: {error}"));
             return Exit::Internal;
         }
     };
@@ -77,7 +77,7 @@ pub fn run(args: &CompareArgs) -> Exit {
     Exit::of_jobs(&exits)
 }
 
-/// Better said before an hour of measuring than after it.
+/// Checks that the job files can be written: better before an hour of measuring than after it.
 fn all_writable(subjects: &[Subject]) -> bool {
     let mut is_writable = true;
     for subject in subjects {
@@ -89,7 +89,7 @@ fn all_writable(subjects: &[Subject]) -> bool {
     is_writable
 }
 
-/// What is measured in the same rounds: each job by itself, or all of them.
+/// The jobs that are measured in the same rounds: each by itself, or all of them.
 fn groups(subjects: Vec<Subject>, args: &CompareArgs) -> Vec<Vec<Subject>> {
     if args.together {
         vec![subjects]
@@ -114,7 +114,7 @@ fn compare(group: Vec<Subject>, args: &CompareArgs, bench: &Bench<'_>, exits: &m
             Ok(rounds) => files.push(rounds),
             Err(error) => {
                 complain(format!(
-                    "{}: failed to write its rounds: {}",
+                    "{}: failed to write the rounds: {}",
                     subject.job.name,
                     reason(&error)
                 ));
@@ -124,8 +124,8 @@ fn compare(group: Vec<Subject>, args: &CompareArgs, bench: &Bench<'_>, exits: &m
         }
     }
     let schedule = Schedule::new(args.rounds, args.budget(), seed);
-    let stop =
-        measure::measure(&mut subjects, bench, schedule, (args.warmup, seed), &mut files).err();
+    let settings = measure::Settings { warmup: args.warmup, seed };
+    let stop = measure::measure(&mut subjects, bench, schedule, settings, &mut files).err();
     let is_partial = stop.is_some();
     if let Some(stop) = stop {
         exits.extend(say_stop(&measure::names(&subjects), stop));
@@ -150,12 +150,12 @@ fn compare(group: Vec<Subject>, args: &CompareArgs, bench: &Bench<'_>, exits: &m
     }
 }
 
-/// Says why measuring has ended, and the exit code that it stands for.
+/// Prints why measuring has ended; returns the exit code that it leads to.
 fn say_stop(job: &str, stop: Stop) -> Option<Exit> {
     match stop {
-        Stop::Signal(_) => None, // it is known, and counts for all
+        Stop::Signal(_) => None, // known already, and counts for all jobs
         Stop::Nothing => {
-            complain(format!("{job}: nothing to run: its inputs are empty"));
+            complain(format!("{job}: nothing to run: the inputs are empty"));
             Some(Exit::Nothing)
         }
         Stop::Failed(message, exit) => {
@@ -179,14 +179,14 @@ fn conclude(subject: &Subject, figures: Vec<Figures>, seed: u64, is_partial: boo
         *chosen = format!("{chosen}; estimated from {sample} of {} tasks", figures[0].tasks);
     }
     if is_partial {
-        *chosen = format!("{chosen}; partial: the comparison was stopped before its end");
+        *chosen = format!("{chosen}; partial: the comparison was stopped early");
     }
     let fits = fits(&figures);
     let job = subject.job.name.clone();
     Comparison { job, figures, verdict, fits, warnings, sample, seed, is_partial }
 }
 
-/// What the Universal Scalability Law makes of each model that was measured at three levels or more.
+/// The fit of the Universal Scalability Law to each model that was measured at three levels or more.
 fn fits(figures: &[Figures]) -> Vec<(Model, Fit)> {
     Model::ALL
         .into_iter()
@@ -203,7 +203,7 @@ fn fits(figures: &[Figures]) -> Vec<(Model, Fit)> {
         .collect()
 }
 
-/// Writes the files of a comparison, prints it, and applies it if that is wanted. Returns what went wrong.
+/// Prints a comparison, writes its files, and applies it if `--apply` is set. Returns the exit code of a failure.
 fn report(
     subject: &Subject,
     comparison: &Comparison,
@@ -240,22 +240,22 @@ fn apply_to(subject: &Subject, comparison: &Comparison, args: &CompareArgs) -> R
     let best = comparison.best();
     if comparison.is_partial || best.ok < best.tasks {
         let why = if comparison.is_partial {
-            "it was stopped before its end"
+            "the comparison was stopped early"
         } else {
             "not all tasks are ok"
         };
-        complain(format!("{job}: --apply: {why}, so `{}` was left as it is", file.display()));
-        return Ok(()); // the exit code says that already
+        complain(format!("{job}: --apply: {why}, so `{}` was not changed", file.display()));
+        return Ok(()); // the exit code reports that already
     }
     let Variant::Under(model) = best.way else {
         let file = file.display();
         terminal::say(&format!(
-            "{job}: --apply: nothing to change, it does best as `{file}` has it\n"
+            "{job}: --apply: nothing to change: the job is fastest as `{file}` has it\n"
         ));
         return Ok(());
     };
-    // A concurrency that the file has, and that nothing was compared with, stays as it is written there; that of a stage
-    // follows from its model where the file has none.
+    // A concurrency that the file sets, and that was not compared with others, stays as it is written there; that of a
+    // stage follows from its model if the file sets none.
     let is_needed = !subject.job.is_staged()
         && model != Model::Sequential
         && (args.concurrency.is_some() || !subject.sets_concurrency());
@@ -263,8 +263,10 @@ fn apply_to(subject: &Subject, comparison: &Comparison, args: &CompareArgs) -> R
     let reach = if subject.job.is_staged() { Reach::EveryStage } else { Reach::Job };
     let advice = Advice { model, concurrency, reach };
     match apply::apply(file, &subject.text, advice) {
-        Ok(true) => terminal::say(&format!("{job}: {advice} is now in `{}`\n", file.display())),
-        Ok(false) => terminal::say(&format!("{job}: `{}` says so already\n", file.display())),
+        Ok(true) => terminal::say(&format!("{job}: wrote {advice} to `{}`\n", file.display())),
+        Ok(false) => {
+            terminal::say(&format!("{job}: `{}` has these settings already\n", file.display()));
+        }
         Err(refusal) => {
             complain(format!("{job}: --apply: {}", refusal.words(file, advice)));
             return Err(refusal.exit());

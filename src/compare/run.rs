@@ -25,8 +25,8 @@ use crate::task::{Exit, Status};
 pub struct Run {
     /// In which round, from 1.
     pub round: u32,
-    /// At which place of it, from 1.
-    pub place: usize,
+    /// Its position in that round, from 1.
+    pub position: usize,
     /// When it began.
     pub started: SystemTime,
     /// From the first thing that is done for the job to its finished report; without its services.
@@ -178,7 +178,7 @@ fn measured(summary: &Summary, rows: &[u64], first: &[u64]) -> Run {
         other.or_else(|| (rows.len() != first.len()).then(|| rows.len().min(first.len())));
     Run {
         round: 0,
-        place: 0,
+        position: 0,
         started: summary.started,
         wall: summary.wall.saturating_sub(services.start + services.end),
         startup: summary.startup.saturating_sub(services.start),

@@ -1,60 +1,69 @@
-//! How many rounds there are, and in which order the contenders run in each: at random, so that what drifts (heat, other
-//! programs, caches) hits all alike.
+//! How many rounds there are, and the order of the contenders in each: random, so that drift (heat, other programs,
+//! caches) affects all of them alike.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// Rounds, unless the user says how many, or how long it may take.
-const ROUNDS: u32 = 5;
+/// The number of rounds if the user sets neither a number nor a budget.
+const DEFAULT_ROUNDS: u32 = 5;
 
-/// So many rounds are run however long they take: fewer have no interval worth the name.
-const LEAST: u32 = 3;
+/// The rounds that are run however long they take: fewer give no meaningful interval.
+const MIN_ROUNDS: u32 = 3;
 
 /// When a comparison ends, and in which order it runs.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     rng: Rng,
-    /// So many are run in any case.
+    /// The rounds that are run in any case.
     least: u32,
-    /// So many are run if there is time, and more only where they decide something.
+    /// The rounds that are run if there is time; more are run only while the verdict is undecided.
     planned: u32,
-    /// So many at most.
+    /// The upper limit.
     most: u32,
     budget: Option<Duration>,
 }
 
+/// The time that a comparison has taken so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Spent {
+    /// Until the first round that counts.
+    pub before: Duration,
+    /// Since then.
+    pub rounds: Duration,
+}
+
 impl Schedule {
-    /// A schedule of `rounds` rounds or of what `budget` has room for.
+    /// A schedule of `rounds` rounds, or of as many as fit into `budget`.
     pub fn new(rounds: Option<u32>, budget: Option<Duration>, seed: u64) -> Self {
         let planned = match (rounds, budget) {
             (Some(rounds), _) => rounds,
             (None, Some(_)) => u32::MAX,
-            (None, None) => ROUNDS,
+            (None, None) => DEFAULT_ROUNDS,
         };
         let most = if budget.is_some() { u32::MAX } else { planned.saturating_mul(2) };
-        // Who sets no limit of time has said how many.
-        let least = if budget.is_some() { planned.min(LEAST) } else { planned };
+        // Without a budget, the number of rounds is fixed.
+        let least = if budget.is_some() { planned.min(MIN_ROUNDS) } else { planned };
         Self { rng: Rng::with_seed(seed), least, planned, most, budget }
     }
 
-    /// The order in which so many contenders run in the next round, by their indices.
+    /// The order in which this number of contenders run in the next round, by their indices.
     pub fn order(&mut self, contenders: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..contenders).collect();
         self.rng.shuffle(&mut order);
         order
     }
 
-    /// The number of rounds that there will be, if that is known.
+    /// The planned number of rounds, if it is known.
     pub fn planned(&self) -> Option<u32> {
         Some(self.planned).filter(|&planned| planned != u32::MAX)
     }
 
-    /// Whether there is another round after `done` rounds that took `took`, and `before`, what came before them.
-    pub fn goes_on(
+    /// Whether there is another round after `done` rounds that took the time `spent`.
+    pub fn continues(
         &self,
         done: u32,
-        (before, took): (Duration, Duration),
+        Spent { before, rounds: took }: Spent,
         is_undecided: impl FnOnce() -> bool,
     ) -> bool {
         if done < self.least {
@@ -72,14 +81,16 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    /// How many rounds of a second each are run.
+    /// How many rounds are run if each takes a second.
     fn rounds(rounds: Option<u32>, budget: Option<u64>, is_undecided: bool) -> u32 {
         let schedule = Schedule::new(rounds, budget.map(Duration::from_secs), 1);
-        let goes_on = |&done: &u32| {
+        let continues = |&done: &u32| {
             let took = Duration::from_secs(u64::from(done));
-            schedule.goes_on(done, (Duration::from_secs(4), took), || is_undecided)
+            schedule.continues(done, Spent { before: Duration::from_secs(4), rounds: took }, || {
+                is_undecided
+            })
         };
-        (0..1000).take_while(goes_on).count() as u32
+        (0..1000).take_while(continues).count() as u32
     }
 
     #[test]
@@ -91,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_is_used_and_kept() {
+    fn a_budget_is_used_and_not_exceeded() {
         assert_eq!(rounds(None, Some(60), false), 56);
         assert_eq!(rounds(None, Some(5), true), 3, "at least three");
         assert_eq!(rounds(Some(5), Some(60), false), 5);

@@ -8,7 +8,7 @@ use fastrand::Rng;
 pub struct Estimate {
     /// The median.
     pub value: f64,
-    /// `None` for a single sample, which says nothing about its like.
+    /// `None` for a single sample, which says nothing about the spread.
     pub interval: Option<Interval>,
 }
 
@@ -32,26 +32,26 @@ impl Interval {
 }
 
 impl Estimate {
-    /// This, with every value put through `map`, which grows with its argument.
+    /// This estimate with `map`, which must be increasing, applied to every value.
     #[must_use]
     pub fn map(self, map: impl Fn(f64) -> f64) -> Self {
         let interval = |Interval { low, high }| Interval { low: map(low), high: map(high) };
         Self { value: map(self.value), interval: self.interval.map(interval) }
     }
 
-    /// The interval; a single sample stands for itself.
+    /// The interval; for a single sample, the value itself.
     pub fn span(self) -> Interval {
         self.interval.unwrap_or(Interval { low: self.value, high: self.value })
     }
 }
 
-/// How often the samples are drawn anew: at 4,000 the ends of the interval are off by about a percent of its length.
+/// The number of resamples: at 4,000, the ends of the interval are off by about a percent of its length.
 const RESAMPLES: usize = 4_000;
 
-/// So many draws are made at most, however many samples there are; an interval of very many samples is short anyway.
+/// The upper limit of draws, however many samples there are; the interval of very many samples is short anyway.
 const DRAWS: usize = 4_000_000;
 
-/// The median of `samples`, of which there must be one; of an even number, the mean of the middle two.
+/// The median of `samples`, which must not be empty; of an even number, the mean of the middle two.
 pub fn median(samples: &[f64]) -> f64 {
     median_of(&mut samples.to_vec())
 }
@@ -68,7 +68,7 @@ fn median_of(samples: &mut [f64]) -> f64 {
 }
 
 /// The median of `samples` and its interval, by the percentile bootstrap (Efron, Annals of Statistics 7, 1979): the
-/// samples are drawn anew, with replacement, and the middle 95 % of the medians of such draws are the interval.
+/// samples are resampled with replacement, and the middle 95 % of the resamples' medians are the interval.
 pub fn estimate(samples: &[f64], seed: u64) -> Estimate {
     let value = median(samples);
     if samples.len() < 2 {
@@ -90,18 +90,18 @@ pub fn estimate(samples: &[f64], seed: u64) -> Estimate {
     Estimate { value, interval: Some(interval) }
 }
 
-/// How many times as much the one took as the other, pair by pair; `None` without a pair.
+/// The ratio of the first to the second value of each pair; `None` without a pair.
 pub fn ratio(pairs: &[(f64, f64)], seed: u64) -> Option<Estimate> {
     let ratios: Vec<f64> =
         pairs.iter().map(|(one, other)| one / other).filter(|ratio| ratio.is_finite()).collect();
     (!ratios.is_empty()).then(|| estimate(&ratios, seed))
 }
 
-/// Beyond so many median absolute deviations from the median, a sample is an outlier: ten standard deviations of a
-/// normal distribution, where one is 1.4826 of them (Iglewicz and Hoaglin, 1993).
+/// A sample farther from the median than this number of median absolute deviations is an outlier: ten standard
+/// deviations of a normal distribution, one of which is 1.4826 such deviations (Iglewicz and Hoaglin, 1993).
 const FAR: f64 = 14.826;
 
-/// Which samples are outliers, by their places.
+/// The indices of the outliers.
 pub fn outliers(samples: &[f64]) -> Vec<usize> {
     if samples.len() < 3 {
         return Vec::new();
@@ -109,7 +109,7 @@ pub fn outliers(samples: &[f64]) -> Vec<usize> {
     let middle = median(samples);
     let distances: Vec<f64> = samples.iter().map(|sample| (sample - middle).abs()).collect();
     let scale = median(&distances);
-    // Where most samples are equal, any other one would be infinitely far away: that says nothing.
+    // If most samples are equal, any other one would be infinitely far away, which says nothing.
     let is_far = |distance: f64| scale > 0.0 && distance / scale > FAR;
     (0..samples.len()).filter(|&index| is_far(distances[index])).collect()
 }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn ninety_five_of_a_hundred_intervals_hold_the_true_median() {
+    fn ninety_five_of_a_hundred_intervals_contain_the_true_median() {
         let mut rng = fastrand::Rng::with_seed(11);
         let mut hold = 0;
         for seed in 0..400 {
@@ -209,7 +209,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_interval_lies_within_the_samples_and_holds_the_median(
+        fn an_interval_lies_within_the_samples_and_contains_the_median(
             samples in prop::collection::vec(0.001..1000.0_f64, 2..40),
             seed in any::<u64>(),
         ) {

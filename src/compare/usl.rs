@@ -1,7 +1,7 @@
 //! The Universal Scalability Law (N. J. Gunther, *Guerrilla Capacity Planning*, 2007), fitted to a sweep over levels of
 //! concurrency: `X(N) = λN / (1 + σ(N - 1) + κN(N - 1))`, where `X` is the throughput of `N` at once.
 
-/// A throughput that was measured.
+/// A measured throughput.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
     /// How many tasks at once, above 0.
@@ -10,16 +10,16 @@ pub struct Point {
     pub throughput: f64,
 }
 
-/// What the law makes of a sweep.
+/// The parameters of the law for a sweep.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fit {
-    /// Tasks per second of one at a time (λ).
+    /// Tasks per second with one at a time (λ).
     pub alone: f64,
     /// The part of the work that has to be done one at a time: contention (σ).
     pub contention: f64,
-    /// What each has to do for every other one: coherency (κ).
+    /// The work that each task causes for every other one: coherency (κ).
     pub coherency: f64,
-    /// How far the curve is from the points: the root of the mean square of relative distances.
+    /// How far the curve is from the points: the root mean square of the relative distances.
     pub error: f64,
     /// How many levels were measured.
     pub points: usize,

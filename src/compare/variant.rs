@@ -1,10 +1,10 @@
-//! A way to run a job: under one model, or, with `[[stages]]`, as the job file has it.
+//! A variant of a job: under one model, or, with `[[stages]]`, as the job file has it.
 
 use std::fmt;
 
 use crate::model::Model;
 
-/// Who runs the slots.
+/// The model or models under which a job runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// Each stage under the model that the job file gives it.
@@ -14,7 +14,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// Every way, the simplest first: nothing is simpler than to change nothing.
+    /// Every variant, the simplest first: nothing is simpler than to change nothing.
     pub const ALL: [Variant; 5] = {
         let [first, second, third, fourth] = Model::ALL;
         [
@@ -26,12 +26,12 @@ impl Variant {
         ]
     };
 
-    /// Where it stands among all, the simplest being 0.
+    /// Its position among all variants; the simplest is 0.
     pub fn rank(self) -> usize {
         Variant::ALL.iter().position(|way| *way == self).unwrap_or(Variant::ALL.len())
     }
 
-    /// The word for it in reports: a model's, or `staged` as in a summary.
+    /// Its name in reports: that of the model, or `staged` as in a summary.
     pub fn name(self) -> &'static str {
         match self {
             Variant::AsWritten => "staged",

@@ -1,26 +1,26 @@
-//! What makes a comparison worth less than it looks, each in one line of plain words.
+//! What makes a comparison less reliable than it looks, one line each.
 
 use crate::compare::contenders::Subject;
 use crate::compare::figures::Figures;
 use crate::compare::variant::Variant;
 use crate::model::Model;
 
-/// Below this, in seconds, a run is as long as what else the system does.
+/// A run shorter than this, in seconds, is as short as the system's own noise.
 const SHORT: f64 = 0.01;
 
-/// The deviation that is still taken for chance.
+/// The relative deviation up to which times count as steady.
 const SCATTER: f64 = 0.1;
 
-/// An outlier that is off by less than this part of the usual time is nothing to worry about.
+/// An outlier that is off by less than this part of the median time is not worth a warning.
 const WORTH_SAYING: f64 = 0.02;
 
-/// From this part of the time on, start-up is what is measured.
+/// If start-up takes more than this part of the time, it is mainly start-up that is measured.
 const MOSTLY_STARTUP: f64 = 0.5;
 
-/// From this part of the time on, a loop that is held is no event loop.
+/// An event loop that is held for more than this part of the time runs one task at a time.
 const MOSTLY_HELD: f64 = 0.2;
 
-/// What there is to warn of.
+/// The warnings for a comparison.
 pub fn of(subject: &Subject, figures: &[Figures]) -> Vec<String> {
     let mut warnings = Vec::new();
     warnings.extend(failures(figures));
@@ -47,7 +47,7 @@ fn failures(figures: &[Figures]) -> Vec<String> {
     if let Some(first) = figures.first().filter(|_| figures.iter().all(|figures| figures.ok == 0)) {
         let because = because(first);
         return vec![format!(
-            "NO TASK IS OK under any model: what is compared is how fast they fail{because}"
+            "NO TASK IS OK under any model: the comparison shows how fast they fail{because}"
         )];
     }
     figures
@@ -67,18 +67,16 @@ fn results(figures: &[Figures]) -> Option<String> {
     if let Some(varies) = figures.iter().find(|figures| figures.varies) {
         let (name, at) = (varies.name(), at(varies));
         return Some(format!(
-            "the results differ from run to run, already under {name}{at}: whether models give the same cannot be told"
+            "the results differ from run to run, already under {name}{at}: whether the models agree cannot be told"
         ));
     }
     let other = figures.iter().find(|figures| !figures.same_results)?;
-    Some(format!("{} gives other results than the rest{}", other.name(), at(other)))
+    Some(format!("{} gives different results from the rest{}", other.name(), at(other)))
 }
 
 fn one_task(figures: &[Figures]) -> Option<String> {
     let is_one = figures.iter().all(|figures| figures.tasks == 1);
-    is_one.then(|| {
-        "there is one task, nothing to run beside it: only start-up can be compared".into()
-    })
+    is_one.then(|| "there is only one task, so only start-up can be compared".into())
 }
 
 fn sample(subject: &Subject, figures: &[Figures]) -> Option<String> {
@@ -88,18 +86,18 @@ fn sample(subject: &Subject, figures: &[Figures]) -> Option<String> {
     (sample < 2 * widest && whole > widest).then(|| {
         format!(
             "the sample of {sample} tasks does not fill {widest} slots for long, so that model looks slower than it is: \
-             take {} or more (--limit)",
+take {} or more (--limit)",
             (4 * widest).min(whole)
         )
     })
 }
 
-/// Times as they were measured, not as a sample makes them.
+/// Judges the times as they were measured, not scaled from a sample.
 fn too_short(figures: &[Figures]) -> Option<String> {
     let shortest = figures.iter().min_by(|one, other| one.measured.total_cmp(&other.measured))?;
     (shortest.measured < SHORT).then(|| {
         format!(
-            "a run under {} takes {:.1} ms: too short for the clock and the system's own noise; more tasks would tell more",
+            "a run under {} takes {:.1} ms, which is too short beside the system's own noise: use more tasks",
             shortest.name(),
             shortest.measured * 1e3
         )
@@ -116,7 +114,7 @@ fn scatter(figures: &[Figures]) -> Option<String> {
         .collect();
     (!scattered.is_empty()).then(|| {
         format!(
-            "times scatter (standard deviation): {}; close other programs, or run more rounds",
+            "times vary (standard deviation): {}; close other programs, or run more rounds",
             scattered.join(", ")
         )
     })
@@ -125,7 +123,7 @@ fn scatter(figures: &[Figures]) -> Option<String> {
 fn outliers<'a>(figures: &'a Figures, subject: &'a Subject) -> impl Iterator<Item = String> + 'a {
     let scale = if subject.whole.is_some() { " (of the whole job)" } else { "" };
     let usual = figures.wall.value;
-    // Where times are very steady, what is far from them by that measure may be next to them by any other.
+    // If times are very steady, an outlier by that measure may still be close to them by any other.
     let matters = move |wall: f64| (wall - usual).abs() > WORTH_SAYING * usual;
     let is_outlier =
         move |(round, wall): &&(u32, f64)| figures.outliers.contains(round) && matters(*wall);
@@ -141,7 +139,7 @@ fn startup(figures: &Figures) -> Option<String> {
     let share = figures.startup / figures.wall.value;
     (share > MOSTLY_STARTUP).then(|| {
         format!(
-            "{}: {:.0} % of its time is start-up; more tasks would show more of the model",
+            "{}: {:.0} % of its time is start-up; use more tasks to measure the model",
             figures.name(),
             share * 100.0
         )
@@ -154,17 +152,17 @@ fn held(figures: &Figures) -> Option<String> {
         && figures.held > MOSTLY_HELD;
     is_held.then(|| {
         format!(
-            "{}: tasks held the event loop for {:.0} % of the time, so one ran at a time: it suits what awaits",
+            "{}: tasks held the event loop for {:.0} % of the time, so they ran one at a time: `async` suits tasks that await",
             figures.name(),
             figures.held.min(1.0) * 100.0
         )
     })
 }
 
-/// Threads of one Python interpreter that compute, but take no more processor time than one thread could: a build without
-/// the lock takes more.
+/// Warns if threads of one Python interpreter compute but use no more processor time than one thread could; a build
+/// without the GIL uses more.
 fn gil(subject: &Subject, figures: &Figures) -> Option<String> {
-    // Several stages have an interpreter each, and what keeps one of them busy does not show in their sum.
+    // Several stages have one interpreter each, and that one of them is busy does not show in their sum.
     let is_python = matches!(&subject.job.stages[..], [stage] if stage.workload.kind() == "python");
     if !is_python || figures.way != Variant::Under(Model::Threads) || figures.concurrency < 2 {
         return None;

@@ -1,4 +1,4 @@
-//! A row of the runner's own, taken apart again: what kept rows tell of their times.
+//! Splits a row that the runner has written into its cells: a resumed job reads the times of its kept rows.
 
 /// The cells of a row as they are written, quotes included. Only for rows that the runner itself has written.
 pub fn cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
@@ -7,7 +7,7 @@ pub fn cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
         let left = rest?;
         let mut end = 0;
         if left.first() == Some(&b'"') {
-            // A doubled quote closes and opens again: what counts is that it is not the last one.
+            // A doubled quote stands for a quote; only a single one ends the cell.
             while let Some(quote) = memchr::memchr(b'"', &left[end + 1..]) {
                 end += quote + 1;
                 if left.get(end + 1) != Some(&b'"') {

@@ -21,13 +21,14 @@ const COLUMNS_AFTER: [&str; 12] = [
     "output_bytes",
 ];
 
-/// In a job with `[[stages]]`, behind `status`: the stage in which the task ended.
+/// In a job with `[[stages]]`, after `status`: the stage in which the task ended.
 pub const COLUMN_OF_STAGES: &str = "stage";
 
-/// In a job with `[[stages]]`, in the place of `queue_s` and `run_s`: these for every stage, behind its name and a `_`.
+/// In a job with `[[stages]]`, instead of `queue_s` and `run_s`: these for every stage, each prefixed by the stage's
+/// name and `_`.
 pub const COLUMNS_OF_A_STAGE: [&str; 3] = ["queue_s", "run_s", "attempts"];
 
-/// The fixed columns behind `[columns]`.
+/// The fixed columns after `[columns]`.
 pub const COLUMNS_LAST: [&str; 1] = ["error"];
 
 /// The columns of `<job>.attempts.csv`.
@@ -44,7 +45,7 @@ fn stage_columns(stage: &str) -> [String; 3] {
     COLUMNS_OF_A_STAGE.map(|column| format!("{stage}_{column}"))
 }
 
-/// Whether a report of these `[[stages]]` has a column of this name, whatever else it has.
+/// Whether a report of these `[[stages]]` always has a column of this name.
 pub fn is_column_of(name: &str, stages: &[String]) -> bool {
     is_report_column(name)
         || (!stages.is_empty() && name == COLUMN_OF_STAGES)
@@ -69,7 +70,7 @@ fn columns_after(stages: &[String]) -> Vec<String> {
     names
 }
 
-/// The names of all columns. A field with the name of another column is prefixed until no two are the same.
+/// The names of all columns. A field that shares its name with another column is prefixed until all names differ.
 pub fn column_names(fields: &[String], columns: &[&str], stages: &[String]) -> Vec<String> {
     let fixed = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
     let mut taken: HashSet<String> = fields

@@ -1,18 +1,18 @@
-//! For whom a report is written.
+//! Dialects of CSV: the programs that a report is written for.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::base::setting::{choose, deserialize_from_str};
 
-/// Who is going to read the report.
+/// The readers that the report is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// Programs: LF, no BOM.
+    /// Any program: LF, no BOM.
     Csv,
     /// Excel: BOM, CRLF.
     Excel,
-    /// Excel where the comma is the decimal separator: also `;` and decimal commas.
+    /// Excel in a locale with decimal commas: also `;` and decimal commas.
     ExcelSemicolon,
 }
 

@@ -1,4 +1,4 @@
-//! CSV as reports have it: dialects, cells, numbers and timestamps, written and read back.
+//! The CSV of reports: dialects, cells, numbers and timestamps, written and read back.
 
 mod cells;
 pub mod columns;

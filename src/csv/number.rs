@@ -1,24 +1,24 @@
-//! Numbers as reports have them: plain decimals, never `1e-7`, made without floating point where the value has none.
+//! The numbers of reports: plain decimals, never `1e-7`, and without floating point where the value is an integer.
 
 use std::time::Duration;
 
 /// Appends an integer.
 pub(crate) fn push_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     match itoa::Buffer::new().format(value).as_bytes() {
-        // Most are: a copy whose length is not known is a call.
+        // Most integers have one digit, and a copy of a length that the compiler does not know is a call.
         [digit] => out.push(*digit),
         digits => out.extend_from_slice(digits),
     }
 }
 
-/// Appends a duration as seconds: as many of the nine decimals as it has, none for whole seconds.
+/// Appends a duration in seconds, with up to nine decimals and none for whole seconds.
 pub(crate) fn push_seconds(out: &mut Vec<u8>, duration: Duration, point: u8) {
     push_integer(out, duration.as_secs());
     let nanos = duration.subsec_nanos();
     if nanos == 0 {
         return;
     }
-    // With a one before them, there are always ten digits.
+    // With a leading one, there are always ten digits.
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(1_000_000_000 + nanos).as_bytes();
     let mut decimals: [u8; 10] = digits.try_into().expect("a number of ten digits");

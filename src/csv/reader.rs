@@ -1,11 +1,11 @@
-//! A report as another job reads it: what its dialect has made of a cell is undone.
+//! Reads a report for another job and undoes what the dialect has changed in a cell.
 
 use std::borrow::Cow;
 
 use crate::csv::writer::FORMULA;
 use crate::csv::{Writer, number};
 
-/// How the report of a job is to be read.
+/// How the report of a job is read.
 #[derive(Clone, Debug)]
 pub struct ReportReader {
     columns: Vec<String>,
@@ -26,13 +26,14 @@ impl ReportReader {
         &self.columns
     }
 
-    /// What stands between cells.
+    /// The byte between cells.
     pub fn delimiter(&self) -> u8 {
         self.delimiter
     }
 
-    /// What a cell stood for: without the `'` before what a spreadsheet would calculate, and a number with a decimal
-    /// point. A text that looked so from the start (`'=x`; `1,5` with decimal commas) cannot be told from it.
+    /// The value that a cell stands for: without the `'` that protects it from being calculated, and with a decimal
+    /// point in numbers. A text that looked like that from the start (`'=x`; `1,5` with decimal commas) cannot be told
+    /// apart.
     pub fn plain<'a>(&self, cell: &'a [u8]) -> Cow<'a, [u8]> {
         if let [b'\'', rest @ ..] = cell
             && self.formula_safe

@@ -1,4 +1,4 @@
-//! Calendar times as reports have them, made cheaply for rows that follow one another within a second.
+//! The timestamps of reports, formatted cheaply for rows that follow one another within a second.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,12 +8,12 @@ const LENGTH: usize = "YYYY-MM-DD hh:mm:ss.sss".len();
 #[derive(Clone, Debug)]
 pub(crate) struct Timestamp {
     second: Option<u64>,
-    /// `YYYY-MM-DD hh:mm:ss.` of that second, and room for its thousandths.
+    /// `YYYY-MM-DD hh:mm:ss.` of that second, and space for its thousandths.
     text: [u8; LENGTH],
 }
 
 impl Timestamp {
-    /// Remembers no second yet.
+    /// A formatter that has no second cached yet.
     pub(crate) fn new() -> Self {
         Self { second: None, text: [b'.'; LENGTH] }
     }

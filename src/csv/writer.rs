@@ -1,19 +1,19 @@
-//! Writing cells in a dialect: safe for spreadsheets, quoted where need be.
+//! Writing cells in a dialect: safe for spreadsheets, and quoted if necessary.
 
 use crate::csv::{Dialect, number};
 
-/// The characters that make a spreadsheet calculate a cell that they begin.
+/// The characters that make a spreadsheet calculate a cell that starts with them.
 pub const FORMULA: &[u8] = b"=+-@\t\r\n";
 
 const QUOTE: u8 = b'"';
 
-/// Text of so many bytes is looked at byte by byte: what finds a byte fast in a long text takes longer to begin.
+/// Text up to this length is checked byte by byte: a vectorised search takes longer to start than that.
 const SHORT: usize = 16;
 
 /// Writes the rows of one file.
 #[derive(Debug)]
 pub struct Writer {
-    /// What stands between cells.
+    /// The byte between cells.
     pub delimiter: u8,
     /// The decimal separator.
     pub point: u8,
@@ -37,7 +37,7 @@ impl Writer {
         Self { delimiter, point, terminator, formula_safe, bom, csv }
     }
 
-    /// What stands before the first row of a file with these columns.
+    /// The header of a file with these columns.
     pub fn header(&self, names: &[String]) -> Vec<u8> {
         let mut out = self.bom.to_vec();
         for (index, name) in names.iter().enumerate() {
@@ -50,11 +50,11 @@ impl Writer {
         out
     }
 
-    /// Appends text that the user or a program has made: safe for spreadsheets and quoted if need be. What no
-    /// spreadsheet can hold, a NUL and bytes that are not UTF-8, becomes U+FFFD.
+    /// Appends text of the user or a program: safe for spreadsheets, and quoted if necessary. What no spreadsheet can
+    /// hold (NUL, and bytes that are not UTF-8) becomes U+FFFD.
     pub fn push_text(&self, out: &mut Vec<u8>, text: &[u8]) {
         if text.len() <= SHORT && text.iter().all(u8::is_ascii_alphanumeric) {
-            return text.iter().for_each(|byte| out.push(*byte)); // nothing can be wrong with it
+            return text.iter().for_each(|byte| out.push(*byte)); // such text is always safe
         }
         match std::str::from_utf8(text) {
             Ok(text) if memchr::memchr(0, text.as_bytes()).is_none() => {

@@ -1,10 +1,8 @@
-//! Where slots take their tasks from: the inputs, read lazily, tasks that were given back, and retries that are due.
-//!
-//! The feed counts the tasks that are out. A slot ends only when the inputs have ended, nothing waits and nothing is
-//! out any more, since what is out may yet be given back.
-//!
-//! Of the slots that wait, one keeps the time for the retries ([`State::timed`]), so that a retry that becomes due wakes
-//! one slot and not all. Whoever takes something passes the word on, if there may be more.
+//! The feed from which slots take their tasks: inputs, which are read lazily, requeued tasks, and retries that are due.
+//! The feed counts the tasks that slots have taken. A slot ends only when the inputs have ended, nothing waits and no
+//! task is out any more, since a task that is out may still be requeued.
+//! One of the waiting slots keeps the time for the retries ([`State::timed`]), so that a retry that becomes due wakes
+//! one slot and not all of them. A slot that takes something wakes another one if there may be more.
 
 mod hosts;
 mod queue;
@@ -20,7 +18,7 @@ use async_channel::Receiver;
 use tokio::sync::Notify;
 
 use crate::job::{InputError, InputReader, Inputs};
-use crate::report::Kept;
+use crate::report::KeptRows;
 use crate::task::{Cancel, Cause, Level, Moment, Task, clock};
 use hosts::HostName;
 pub use hosts::{HostOf, Hosts};
@@ -28,36 +26,36 @@ pub use queue::Patience;
 use retries::Retries;
 use source::{Numbered, Source};
 
-/// So many tasks may wait for each slot, retries and parked ones each, before no new input is handed out.
+/// The number of retries, and of parked tasks, per slot from which on no new input is handed out.
 const WAITING_PER_SLOT: usize = 16;
 
-/// The tasks of one job, shared by all of its slots.
+/// The tasks of one stage, shared by all of its slots.
 pub struct Feed {
     state: Mutex<State>,
-    /// There may be something to take, or the last task has ended.
+    /// Notified when there may be something to take, or when the last task has ended.
     changed: Notify,
-    /// A retry is due earlier than those before it.
+    /// Notified when a retry is due earlier than all others.
     sooner: Notify,
-    /// The queue from the stage before has room again.
+    /// Notified when the queue from the previous stage has room again.
     room: Notify,
-    /// It is filled by another stage.
+    /// Whether another stage fills it.
     is_between: bool,
     cancel: Arc<Cancel>,
 }
 
 struct State {
     source: Source,
-    /// Given back, to be taken again before anything new.
+    /// Requeued tasks, to be taken before anything new.
     returned: VecDeque<Task>,
     retries: Retries,
     hosts: Option<Hosts>,
-    /// So many may wait.
+    /// The number of tasks that may wait.
     room: usize,
-    /// Taken and not yet settled.
+    /// The number of tasks that are taken and not yet settled.
     out: usize,
-    /// A waiting slot keeps the time for the retries.
+    /// Whether a waiting slot keeps the time for the retries.
     timed: bool,
-    /// Waiting slots that do not look at the source, because too much waits.
+    /// The number of waiting slots that do not check the source because too many tasks wait.
     shut_out: usize,
 }
 
@@ -65,19 +63,19 @@ enum Taken {
     Some,
     /// Nothing now; there may be more later.
     Wait,
-    /// Nothing ever again.
+    /// Nothing now or later.
     Over,
 }
 
 impl Feed {
-    /// Opens the feed of `inputs`, read by `reader`, for `slots` slots. Those that are in `kept` are no tasks any more;
+    /// Opens the feed of `inputs`, read by `reader`, for `slots` slots. Inputs with a row in `kept` make no task;
     /// `hosts` limits how many tasks of a host are out at once.
     ///
     /// # Errors
     /// If the thread that reads them cannot be started.
     pub fn open(
         (inputs, reader): (&Inputs, InputReader),
-        kept: Option<Arc<Kept>>,
+        kept: Option<Arc<KeptRows>>,
         slots: usize,
         hosts: Option<Hosts>,
         cancel: Arc<Cancel>,
@@ -113,13 +111,13 @@ impl Feed {
         }
     }
 
-    /// A slot's way to its tasks.
+    /// A slot's handle to the feed.
     pub fn handle(self: &Arc<Self>, patience: Patience) -> FeedHandle {
         FeedHandle { feed: Arc::clone(self), held: Held::default(), patience }
     }
 
     /// The next task that will not run any more, once every slot has ended. A source that can block is not waited for:
-    /// what it has not delivered by then is no task.
+    /// inputs that it has not delivered by then make no task.
     pub fn next_unrun(&self) -> Option<Task> {
         let mut state = self.lock();
         if let Some(task) = state.any_waiting() {
@@ -142,7 +140,7 @@ impl Feed {
 
     /// Settles what is `held` and takes up to `want` new tasks.
     fn try_take(&self, held: &mut Held, want: usize, batch: &mut VecDeque<Task>) -> Taken {
-        let now = Moment::now(); // read before others are kept waiting
+        let now = Moment::now(); // read before the lock is taken
         let mut state = self.lock();
         state.settle(held);
         if self.cancel.level() >= Level::Drain {
@@ -152,9 +150,9 @@ impl Feed {
             match state.next(now, &mut held.hosts) {
                 Some(Ok(task)) => batch.push_back(task),
                 Some(Err(error)) => {
-                    // What was taken before has a row, too.
+                    // Tasks that were taken before it need a row as well.
                     state.returned.extend(batch.drain(..));
-                    return self.spoil(state, &error);
+                    return self.stop_at(state, &error);
                 }
                 None => break,
             }
@@ -180,15 +178,15 @@ impl Feed {
         }
     }
 
-    /// A bad input: what was done is reported, nothing new starts.
-    fn spoil(&self, mut state: MutexGuard<'_, State>, error: &InputError) -> Taken {
+    /// Stops at a bad input: finished tasks are reported, no new task starts.
+    fn stop_at(&self, mut state: MutexGuard<'_, State>, error: &InputError) -> Taken {
         state.source = Source::Ended;
         drop(state);
         self.cancel.raise(Level::Drain, Cause::Input(error.to_string()));
         Taken::Over
     }
 
-    /// Ready when there may be something to take, or nothing ever again.
+    /// Ready when there may be something to take, or when there will be nothing any more.
     async fn arrival(&self, changed: impl Future<Output = ()>) {
         let watch = Watch::begin(self);
         let delivery = async {
@@ -212,7 +210,7 @@ impl Feed {
             () = changed => {}
             () = due => {}
             delivered = delivery => {
-                // That it is closed, the next look finds out.
+                // A closed channel is noticed at the next check.
                 if let Ok(delivered) = delivered {
                     self.accept(delivered);
                 }
@@ -223,14 +221,14 @@ impl Feed {
 
 impl Feed {
     /// Takes in what this slot has received. Meanwhile another slot may have found the channel closed and empty, and so
-    /// the inputs at their end: this one is the last.
+    /// the end of the inputs: then this input is the last one.
     fn accept(&self, delivered: Numbered) {
         let mut state = self.lock();
         match (&mut state.source, delivered) {
             (Source::Channel { arrived, .. }, delivered) => arrived.push_back(delivered),
             (_, Ok((number, fields))) => state.returned.push_back(Task::new(number, fields)),
             (_, Err(error)) => {
-                self.spoil(state, &error);
+                self.stop_at(state, &error);
             }
         }
     }
@@ -239,10 +237,10 @@ impl Feed {
 /// What a slot waits for besides a change.
 struct Watch<'a> {
     feed: &'a Feed,
-    /// If there is room for new inputs, and they come through a channel.
+    /// Set if there is room for new inputs and they come through a channel.
     receiver: Option<Receiver<Numbered>>,
     is_shut_out: bool,
-    /// If this slot keeps the time.
+    /// Set if this slot keeps the time.
     due: Option<Moment>,
 }
 
@@ -280,7 +278,7 @@ impl State {
         }
     }
 
-    /// The next task that may run now, if there is one. What waits for its host is parked on the way.
+    /// The next task that may run now, if there is one. Tasks that have to wait for their host are parked on the way.
     #[inline]
     fn next(&mut self, now: Moment, held: &mut Vec<HostName>) -> Option<Result<Task, InputError>> {
         if let Some(hosts) = &mut self.hosts
@@ -319,13 +317,13 @@ impl State {
             .or_else(|| self.hosts.as_mut().and_then(parked))
     }
 
-    /// Whether so much waits that no new input is handed out.
+    /// Whether so many tasks wait that no new input is handed out.
     fn is_full(&self) -> bool {
         self.retries.len() >= self.room
             || self.hosts.as_ref().is_some_and(|hosts| hosts.parked() >= self.room)
     }
 
-    /// Whether one of the waiting slots should look: it may find a task, or has to keep the time.
+    /// Whether one of the waiting slots should check again: it may find a task, or has to keep the time.
     fn has_more(&self) -> bool {
         (!self.retries.is_empty() && !self.timed)
             || (self.shut_out > 0 && !self.is_full())
@@ -333,20 +331,20 @@ impl State {
             || self.hosts.as_ref().is_some_and(Hosts::has_free)
     }
 
-    /// Whether there is nothing to take ever again.
+    /// Whether there will be nothing to take any more.
     fn is_over(&self) -> bool {
         self.out == 0 && self.retries.is_empty() && matches!(self.source, Source::Ended)
     }
 }
 
-/// What a slot has taken and not settled.
+/// What a slot has taken and not yet settled.
 #[derive(Debug, Default)]
 struct Held {
     tasks: usize,
     hosts: Vec<HostName>,
 }
 
-/// A slot's way to its tasks. It holds what it has taken until it takes again.
+/// A slot's handle to the feed. It holds what the slot has taken until it takes again.
 pub struct FeedHandle {
     feed: Arc<Feed>,
     held: Held,
@@ -354,7 +352,8 @@ pub struct FeedHandle {
 }
 
 impl FeedHandle {
-    /// Settles what was taken before and waits for up to `want` tasks, at least one. False: there will be none.
+    /// Settles what was taken before and waits for up to `want` tasks, at least one. Returns false if there will be
+    /// none.
     pub async fn take(&mut self, want: usize, batch: &mut VecDeque<Task>) -> bool {
         let feed = &self.feed;
         let mut taken = feed.try_take(&mut self.held, want, batch);
@@ -365,7 +364,7 @@ impl FeedHandle {
             });
         }
         while matches!(taken, Taken::Wait) {
-            // Enlisted before the second look, so that nothing is missed between the look and the wait.
+            // Registered before the second check, so that nothing is missed between the check and the wait.
             let mut changed = pin!(feed.changed.notified());
             changed.as_mut().enable();
             taken = feed.try_take(&mut self.held, want, batch);
@@ -377,13 +376,13 @@ impl FeedHandle {
         matches!(taken, Taken::Some)
     }
 
-    /// Gives a task back, uncharged, for whichever slot is free first.
+    /// Requeues a task, uncharged, for the first slot that is free.
     pub fn give_back(&self, task: Task) {
         self.feed.lock().returned.push_back(task);
         self.feed.changed.notify_waiters();
     }
 
-    /// Lets a task wait for its next attempt until `due`.
+    /// Queues a task for its next attempt, due at `due`.
     pub fn retry(&self, task: Task, due: Moment) {
         let mut state = self.feed.lock();
         let is_sooner = state.retries.next_due().is_none_or(|first| due < first);
@@ -397,7 +396,7 @@ impl FeedHandle {
 }
 
 impl Drop for FeedHandle {
-    /// A slot that ends early settles what it holds, or the others would wait for it for ever.
+    /// A slot that ends early settles what it holds; otherwise the others would wait forever.
     fn drop(&mut self) {
         let mut state = self.feed.lock();
         state.settle(&mut self.held);

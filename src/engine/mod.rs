@@ -1,4 +1,4 @@
-//! What happens to a task: it is taken from the feed, attempted in a slot and handed on as a record.
+//! Runs a job: tasks are taken from the feed, attempted in a slot and handed on as records.
 
 pub mod control;
 pub mod feed;

@@ -91,7 +91,7 @@ pub fn run(
     launcher: &SharedLauncher,
 ) -> Result<Summary, RunError> {
     let started = Moment::now();
-    memory::forget_peak();
+    memory::reset_peak();
     let calendar = Calendar::now();
     let slots: Vec<_> = job.stages.iter().map(|stage| stage::slots(job, stage)).collect();
     let _open_files = OpenFiles::reserve(job, &slots)?;

@@ -1,9 +1,8 @@
-//! The services of a job while it runs: started one after another before the first task, watched meanwhile, and ended
-//! after the last, the last one first.
-//!
-//! They live on a thread of their own, so that a loop that is held delays neither their start nor the news of their
-//! end. A service that ends before its time drains the job. What a service writes goes straight into its log, which
-//! nobody has to copy: it is whole, even when the runner is killed.
+//! The services of a running job: they are started one after another before the first task, watched while tasks run,
+//! and ended after the last task in reverse order.
+//! They are handled on a thread of their own, so that an event loop that is held delays neither their start nor the
+//! news of their end. A service that ends early drains the job. What a service writes goes straight into its log
+//! without being copied, so it is whole even if the runner is killed.
 
 mod log;
 mod probe;
@@ -31,10 +30,10 @@ use crate::task::{Cancel, Cause, Level, Moment, clock};
 use crate::workload::command::how_it_ended;
 use log::Log;
 
-/// How long a service that was killed may take to end: it may hang in the kernel.
-const DYING: Duration = Duration::from_secs(10);
+/// How long a killed service may take to end, since it may hang in the kernel.
+const KILL_GRACE: Duration = Duration::from_secs(10);
 
-/// The services of a job. When this is dropped they are ended, and that is waited for.
+/// The services of a job. Dropping this ends them, and waits for that.
 pub struct Services {
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
@@ -67,7 +66,7 @@ impl Services {
                         cancel: Arc::clone(&cancel),
                     });
                     LocalSet::new().block_on(&runtime, environment.run(started, stop));
-                    runtime.shutdown_background(); // it may be looking up a name
+                    runtime.shutdown_background(); // a name lookup may be in progress
                     Ok(())
                 });
                 if let Err(error) = result {
@@ -77,7 +76,7 @@ impl Services {
         };
         match thread {
             Ok(thread) => {
-                // An error is the end of the thread, which has said why.
+                // An error means that the thread has ended, after reporting why.
                 let _ = all_started.blocking_recv();
                 Self { stop, thread: Some(thread) }
             }
@@ -93,7 +92,7 @@ impl Drop for Services {
     fn drop(&mut self) {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // a panic of it has been said, and the launcher sees to the services
+            let _ = thread.join(); // a panic has been printed, and the launcher ends the services
         }
     }
 }
@@ -112,7 +111,7 @@ struct Environment {
 }
 
 impl Environment {
-    /// All services from their start to their end.
+    /// Runs all services from their start to their end.
     async fn run(self: Rc<Self>, started: oneshot::Sender<()>, stop: CancellationToken) {
         let mut running = Vec::new();
         for index in 0..self.job.services.len() {
@@ -136,11 +135,11 @@ impl Environment {
         stop.cancelled().await;
         for (task, stop) in running.into_iter().rev() {
             stop.cancel();
-            let _ = task.await; // a panic of it has been said
+            let _ = task.await; // a panic has been printed
         }
     }
 
-    /// One service from its start to its end.
+    /// Runs one service from its start to its end.
     async fn serve(
         &self,
         service: &Service,
@@ -154,7 +153,9 @@ impl Environment {
             ServiceFailure::NotReady(format!("service `{}` {what}{tail}", service.name))
         };
         if let Some(address) = probe::taken(&service.ready).await {
-            let what = format!("cannot be told from what accepts connections at {address} already");
+            let what = format!(
+                "cannot be distinguished from a program that accepts connections at {address} already"
+            );
             return Err(not_ready(what, &log));
         }
         let mut port = self
@@ -165,7 +166,7 @@ impl Environment {
         tokio::select! {
             biased;
             ended = port.ended() => {
-                let how = self.obituary(ended, service);
+                let how = self.describe_end(ended, service);
                 return Err(not_ready(format!("ended before it was ready: {how}"), &log));
             }
             () = stop.cancelled() => return self.end(&mut port).await,
@@ -184,7 +185,7 @@ impl Environment {
             biased;
             () = stop.cancelled() => self.end(&mut port).await,
             ended = port.ended() => {
-                let how = self.obituary(ended, service);
+                let how = self.describe_end(ended, service);
                 let (name, tail) = (&service.name, log.tail());
                 let message = format!("service `{name}` ended while the job was running: {how}{tail}");
                 Err(ServiceFailure::Ended(message))
@@ -207,18 +208,18 @@ impl Environment {
         };
         patiently(|| port.start(&start)).await?;
         port.own_group()?;
-        // Heard before anything counts as ready: one that could not be started has an end by now.
+        // Waited for before anything counts as ready: a program that could not be started has ended by now.
         port.started().await?;
         Ok(port)
     }
 
-    /// How it ended by itself.
-    fn obituary(&self, ended: io::Result<Ended>, service: &Service) -> String {
+    /// The message on how it ended by itself.
+    fn describe_end(&self, ended: io::Result<Ended>, service: &Service) -> String {
         match ended {
             Ok(ended) => how_it_ended(&ended.exit, &service.program_name()),
             Err(error) => {
-                // What the service has started may live on, and no task may come to ask for a port soon.
-                self.launcher.bury();
+                // What the service has started may still run, and it may be long until a task asks for a port.
+                self.launcher.clean_up();
                 reason(&error)
             }
         }
@@ -227,8 +228,8 @@ impl Environment {
     /// Ends a service: TERM to its group, KILL after the grace.
     async fn end(&self, port: &mut Port) -> Result<(), ServiceFailure> {
         let grace = self.job.grace();
-        for (signal, patience) in [(libc::SIGTERM, grace), (libc::SIGKILL, DYING)] {
-            let _ = port.signal(signal); // an error is the end of the launcher, and so of the service
+        for (signal, patience) in [(libc::SIGTERM, grace), (libc::SIGKILL, KILL_GRACE)] {
+            let _ = port.signal(signal); // an error means that the launcher has ended, and the service with it
             tokio::select! {
                 biased;
                 _ = port.ended() => return Ok(()),

@@ -38,11 +38,11 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let pilot = || live.pilot.as_ref().filter(|pilot| pilot.asks(number));
     pilot().inspect(|pilot| pilot.ready(&worker, began.elapsed()));
     live.watch.learn(|| worker.about());
-    let seat = live.seats_before + number;
+    let global_slot = live.seats_before + number;
     let attempt = Attempt {
         number: 1,
         slot: number,
-        seat,
+        global_slot,
         timeout: stage.timeout,
         grace: stage.grace,
         cancel: &run.cancel,
@@ -73,7 +73,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
                 continue; // there will be no more
             }
         }
-        run.cancel.evictions().inspect(|evictions| evictions.begin(seat));
+        run.cancel.evictions().inspect(|evictions| evictions.begin(global_slot));
         if stage.loads_payload {
             context.load_payloads(&mut batch);
         }
@@ -83,7 +83,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
             .await;
         drop(admitted);
         pilot().inspect(|pilot| pilot.end(number));
-        run.cancel.evictions().inspect(|evictions| evictions.end(seat));
+        run.cancel.evictions().inspect(|evictions| evictions.end(global_slot));
         if let Err(error) = ran {
             give_up(run, &error);
         }

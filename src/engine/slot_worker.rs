@@ -216,9 +216,9 @@ async fn seat(
         cancel: Arc::clone(&run.cancel),
     };
     match shared.role {
-        Role::Of(Model::Threads | Model::Async) => shared.programs.seat(&settings, slot).await,
+        Role::Of(Model::Threads | Model::Async) => shared.programs.session(&settings, slot).await,
         Role::Pilot | Role::Of(Model::Sequential | Model::Processes) => {
-            Pool::new(1).seat(&settings, slot).await
+            Pool::new(1).session(&settings, slot).await
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The runner's end of the launcher: starting it, and asking it to start children, a [`Port`] per slot.
-//!
-//! What the launcher does and why it exists is said in [`server`].
+//! [`server`] explains what the launcher does and why it exists.
 
 mod event_loop;
 mod message;
@@ -31,14 +30,14 @@ pub use socket::patiently;
 use crate::sys;
 use message::Control;
 
-/// How long a launcher of which a port has ended may take to end itself.
-const DYING: Duration = Duration::from_millis(100);
+/// How long a launcher may take to end after one of its ports has ended.
+const END_GRACE: Duration = Duration::from_millis(100);
 
 /// The soft limit of open files that the runner was started with, if it has raised it; else 0.
 static ORIGINAL_OPEN_FILES: AtomicU64 = AtomicU64::new(0);
 
-/// Raises the soft limit of open files as far as it goes: a slot needs a handful. Children get the original one, since
-/// a high one breaks programs that use `select` or close every descriptor that there could be.
+/// Raises the soft limit of open files to the hard one, since each slot needs a handful. Children get the original
+/// limit, since a high one breaks programs that use `select` or close every possible descriptor.
 pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let Some(original) = limit.current.filter(|_| limit.current != limit.maximum) else { return };
@@ -47,22 +46,22 @@ pub fn raise_open_files() {
     }
 }
 
-/// The launcher, shared by all slots. Should it die, everything below it is killed, and the next [`Launcher::port`]
-/// starts another.
+/// The launcher, shared by all slots. If it dies, everything below it is killed, and the next [`Launcher::port`] starts
+/// another one.
 #[derive(Debug)]
 pub struct Launcher {
     program: fn() -> Command,
     process: Mutex<Option<Process>>,
 }
 
-/// A launcher that runs.
+/// A running launcher.
 #[derive(Debug)]
 struct Process {
     child: Child,
-    /// The life line too: when it is closed, the launcher kills every child and leaves.
+    /// Also tells the launcher that the runner lives: when it is closed, the launcher kills every child and exits.
     control: OwnedFd,
-    /// A port has ended. Threads, and what they have open, end one after another when a process is killed, so the
-    /// control socket may still seem to be good then.
+    /// Whether a port has ended. When a process is killed, its threads and open files go one after another, so the
+    /// control socket may still seem intact then.
     is_suspect: Arc<AtomicBool>,
 }
 
@@ -70,7 +69,7 @@ impl Launcher {
     /// Starts the launcher.
     ///
     /// # Errors
-    /// If the system does not give a process.
+    /// If the system cannot start a process.
     pub fn start() -> io::Result<Self> {
         Self::start_with(|| {
             let mut command = Command::new(sys::THIS_PROGRAM);
@@ -79,17 +78,17 @@ impl Launcher {
         })
     }
 
-    /// Starts the launcher as the program that `program` makes, which must come to call [`server::main`].
+    /// Starts the launcher as the command from `program`, which must end up in [`server::main`].
     pub(crate) fn start_with(program: fn() -> Command) -> io::Result<Self> {
-        // Should the launcher be killed, what it leaves comes to this process.
+        // If the launcher is killed, its orphans are adopted by this process.
         set_child_subreaper(Some(getpid()))?;
         Ok(Self { program, process: Mutex::new(Some(Process::start(program)?)) })
     }
 
-    /// A port for one slot. Must be called on the runtime of the slot's loop.
+    /// A port for one slot. Must be called on the runtime of the slot's event loop.
     ///
     /// # Errors
-    /// If there are no descriptors left, or the launcher has died and no other can be started.
+    /// If there are no descriptors left, or the launcher has died and no new one can be started.
     pub fn port(&self) -> io::Result<Port> {
         let (ours, theirs) = socket::pair()?;
         let mut current = self.process.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,39 +109,40 @@ impl Launcher {
         process.port(ours)
     }
 
-    /// Its process, if it lives: every child is below it.
+    /// The launcher's process, if it is alive: every child is below it.
     pub fn pid(&self) -> Option<Pid> {
         let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         process.as_ref().map(|process| Pid::from_child(&process.child))
     }
 
-    /// Stops the groups of all children (SIGSTOP), and of those that are still being started, until [`Self::resume`].
+    /// Stops the process groups of all children (SIGSTOP), including those that are still being started, until
+    /// [`Self::resume`].
     pub fn pause(&self) {
         self.tell(Control::Pause);
     }
 
-    /// Lets the groups of all children go on (SIGCONT).
+    /// Continues the process groups of all children (SIGCONT).
     pub fn resume(&self) {
         self.tell(Control::Resume);
     }
 
-    /// A launcher that has died has no children.
-    fn tell(&self, word: Control) {
+    /// Sends a control message. A launcher that has died has no children, so nothing is lost.
+    fn tell(&self, message: Control) {
         let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(process) = &*process {
-            let _ = socket::send_patiently(&process.control, &word.encode(), &[]);
+            let _ = socket::send_patiently(&process.control, &message.encode(), &[]);
         }
     }
 
-    /// If the launcher has died: kills what its children have left behind, as [`Self::port`] does.
-    pub fn bury(&self) {
+    /// If the launcher has died, kills what is left of its children, as [`Self::port`] does.
+    pub fn clean_up(&self) {
         let mut current = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(dead) = current.take_if(Process::is_dead) {
             dead.end();
         }
     }
 
-    /// Ends the launcher, and with it every process that is left of its children; waits for that.
+    /// Ends the launcher and with it every process that is left of its children, and waits until they have ended.
     pub fn stop(self) {
         drop(self);
     }
@@ -160,7 +160,7 @@ impl Drop for Launcher {
 impl Process {
     fn start(program: fn() -> Command) -> io::Result<Self> {
         let (control, theirs) = socket::pair()?;
-        // A group of its own: what is typed at the terminal is the runner's affair.
+        // In a group of its own: signals from the terminal are for the runner to handle.
         let child = program().stdin(theirs).stdout(Stdio::null()).process_group(0).spawn()?;
         let process = Self { child, control, is_suspect: Arc::default() };
         let limit = ORIGINAL_OPEN_FILES.load(Ordering::Relaxed);
@@ -179,7 +179,7 @@ impl Process {
     /// Whether it has ended, or is about to.
     fn is_dead(&mut self) -> bool {
         let patience =
-            if self.is_suspect.swap(false, Ordering::Relaxed) { DYING } else { Duration::ZERO };
+            if self.is_suspect.swap(false, Ordering::Relaxed) { END_GRACE } else { Duration::ZERO };
         let start = Instant::now();
         loop {
             if !matches!(self.child.try_wait(), Ok(None)) {
@@ -196,7 +196,7 @@ impl Process {
         let Self { mut child, control, .. } = self;
         drop(control);
         if !child.wait().is_ok_and(|status| status.success()) {
-            // It was killed, and so could not see to it.
+            // It was killed before it could do that itself.
             tree::kill_descendants();
         }
     }

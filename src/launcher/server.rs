@@ -171,7 +171,7 @@ impl Threads {
         let body = move || match EventLoop::new(common, theirs).and_then(|ports| {
             // A child's peak starts at what this process has in memory: no more than it takes to serve.
             memory::drop_clean_pages();
-            memory::forget_peak();
+            memory::reset_peak();
             ports.serve()
         }) {
             Ok(never) => never,

@@ -16,13 +16,13 @@ use rustix::net::{
 
 use crate::launcher::message::MAX_DESCRIPTORS;
 
-/// How long to try to send to one who is busy.
+/// How long to keep trying to send to a busy receiver.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Between two tries.
+/// The time between two tries.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Two ends that keep packets apart and tell when the other one has gone.
+/// A pair of sockets that keep packet boundaries and report when the other end has gone.
 ///
 /// # Errors
 /// If there are no descriptors left.
@@ -30,7 +30,7 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
 }
 
-/// Sends one packet, and copies of these descriptors with it. Never blocks.
+/// Sends one packet together with copies of these descriptors. Never blocks.
 ///
 /// # Errors
 /// `EPIPE` if the other end has gone; see [`is_crowded`] for the rest.
@@ -48,10 +48,10 @@ pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> 
     Ok(())
 }
 
-/// Sends as [`send`] does, but waits while the other end has more packets, or descriptors, than it takes.
+/// Like [`send`], but waits while more packets or descriptors are queued than the other end takes.
 ///
 /// # Errors
-/// As [`send`], and `EAGAIN` if nothing has changed for ten seconds.
+/// As [`send`]; `EAGAIN` if that lasts for ten seconds.
 pub fn send_patiently(
     socket: impl AsFd,
     bytes: &[u8],
@@ -66,11 +66,11 @@ pub fn send_patiently(
     }
 }
 
-/// Does `attempt` again while it fails because the other end has more packets, or descriptors, than it takes: others are
-/// sending, too.
+/// Repeats `attempt` while it fails because more packets or descriptors are queued than the other end takes: others
+/// send to it as well.
 ///
 /// # Errors
-/// As `attempt`; `EAGAIN` and its kin if nothing has changed for ten seconds.
+/// As `attempt`; `EAGAIN` or the like if that lasts for ten seconds.
 pub async fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let start = Instant::now();
     loop {
@@ -83,7 +83,7 @@ pub async fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Res
     }
 }
 
-/// Whether sending failed only because there is much on its way.
+/// Whether sending failed only because too much is queued.
 fn is_crowded(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS))
 }
@@ -104,7 +104,7 @@ pub fn receive(
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
     let packet = &mut [IoSliceMut::new(buffer)];
     let message = match retry_on_intr(|| recvmsg(socket.as_fd(), packet, &mut control, flags)) {
-        Err(Errno::CONNRESET) => return Ok(None), // it went without reading what we had sent
+        Err(Errno::CONNRESET) => return Ok(None), // it closed without reading what was sent
         received => received?,
     };
     for part in control.drain() {

@@ -1,4 +1,4 @@
-//! A launcher for unit tests, which are not the program that it is executed from.
+//! A launcher for unit tests, whose program is not the runner.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use crate::launcher::server;
 
 const ENTRY: &str = "RUNNER_TEST_IS_LAUNCHER";
 
-/// The launcher, in this test program: it runs the one test below, which serves.
+/// A launcher that is this test program with the one test below, which serves.
 pub(crate) fn launcher() -> Launcher {
     Launcher::start_with(|| {
         let mut command = Command::new("/proc/self/exe");
@@ -25,7 +25,7 @@ fn entry() {
     }
 }
 
-/// A runtime as a loop has it.
+/// A runtime like that of an event loop.
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }

@@ -1,4 +1,4 @@
-//! What a child gets, and what is told of its end.
+//! What a child gets, and what is reported about its end.
 
 use std::ffi::CStr;
 use std::io::{Read, Seek};
@@ -18,7 +18,7 @@ fn strings(values: &[&str]) -> Strings {
     strings
 }
 
-/// Runs `sh -c script` with more arguments, gives its end and its standard output.
+/// Runs `sh` with these arguments; returns how it ended and its standard output.
 fn run(
     port: &mut Port,
     argv: &[&str],
@@ -63,7 +63,7 @@ fn pid_in(file: &Path) -> i32 {
     }
 }
 
-/// A zombie is dead, too: orphans are adopted by a process's first thread, on which no test runs.
+/// A zombie counts as dead: orphans are adopted by a process's first thread, on which no test runs.
 fn wait_until_dead(pid: i32) {
     let is_alive =
         || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
@@ -179,5 +179,5 @@ fn the_child_of_a_dropped_port_is_killed() {
     drop(first);
     wait_until_dead(pid);
     let (ended, _) = run(&mut port(&launcher), &["sh", "-c", ""], &[], &[], None);
-    assert!(matches!(ended.exit, Exit::Code(0)), "the launcher goes on: {ended:?}");
+    assert!(matches!(ended.exit, Exit::Code(0)), "the launcher keeps working: {ended:?}");
 }

@@ -1,4 +1,4 @@
-//! The end of a tree of processes: everything below this one is killed and reaped.
+//! Ending a tree of processes: everything below this one is killed and reaped.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,18 +7,18 @@ use rustix::process::{Signal, getpid, kill_process};
 
 use crate::sys::{self, Left, Of, descendants};
 
-/// How long to go on. What is left then is not ours to kill: it has become another user's, or hangs in the kernel.
+/// How long to keep trying. What is left then cannot be killed: it has changed its user, or hangs in the kernel.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Kills every descendant of this process, which must be a child subreaper: what loses its parent becomes a child of
-/// this one, so that none can get away by forking twice or with a session of its own. Returns when there are no
-/// children left, or after five seconds.
+/// Kills every descendant of this process, which must be a child subreaper: an orphan becomes a child of this process,
+/// so that none can escape by forking twice or starting a session of its own. Returns when there are no children left,
+/// or after five seconds.
 pub fn kill_descendants() {
     let start = Instant::now();
     let mut pause = Duration::from_micros(100);
     loop {
         for pid in descendants(getpid()) {
-            // One that has ended since it was listed is no matter: its number does not come round that soon.
+            // A process that has ended since it was listed does no harm: its number is not reused that soon.
             let _ = kill_process(pid, Signal::KILL);
         }
         if sys::reap_all(Of::Process) == Left::Nothing || start.elapsed() > LIMIT {

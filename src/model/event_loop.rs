@@ -2,20 +2,20 @@
 
 use std::io;
 
-use super::{Lane, cores, in_threads, shares};
+use super::{RunLoop, cores, in_threads, shares};
 use crate::model::Nature;
 
-/// Slots that one loop serves before another one pays.
-const SLOTS_A_LOOP: usize = 64;
+/// The slots that one event loop serves before a second one is worth its cost.
+const SLOTS_PER_LOOP: usize = 64;
 
-/// One loop with all the slots. For work that waits, one more for every further 64 slots, at most one per core;
-/// computations keep to one, as they do in life, and so do slots that share a program.
-pub(super) fn run(slots: usize, nature: Nature, lane: Lane<'_>) -> io::Result<()> {
+/// One event loop with all the slots. For work that waits, another one for every further 64 slots, at most one per
+/// core; computations share one, as they do in any event loop, and so do slots that share a program.
+pub(super) fn run(slots: usize, nature: Nature, run_loop: RunLoop<'_>) -> io::Result<()> {
     let loops = match nature {
         Nature::Computes | Nature::Hosted => 1,
         Nature::Waits | Nature::Requests | Nature::Process => {
-            slots.div_ceil(SLOTS_A_LOOP).min(cores())
+            slots.div_ceil(SLOTS_PER_LOOP).min(cores())
         }
     };
-    in_threads(&shares(slots, loops), lane)
+    in_threads(&shares(slots, loops), run_loop)
 }

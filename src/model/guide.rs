@@ -1,42 +1,41 @@
-//! The decision guide: which model, and how many slots, when the job file leaves it open.
-//!
-//! `auto` dies here, in planning: what runs has a model. Where the guide cannot know (what a command, a worker or a
-//! Python function does), that is the one under which a pilot begins; the first tasks decide what it grows to.
+//! The decision guide: which model and how many slots if the job file leaves that open.
+//! `auto` ends here, in planning: every run has a model. Where the guide cannot know (what a command, a worker or a
+//! Python function does), a pilot begins under that model, and the first tasks decide what it grows to.
 
 use super::pilot::{Plan, most_slots};
 use super::{Model, WAITING_IN_THREADS, WAITING_ON_A_LOOP, cores};
 use crate::model::Nature;
 
-/// Requests at once, of which a server thinks no evil.
+/// The number of requests at once that a server accepts without complaint.
 const REQUESTS: usize = 16;
-/// From here on, waiting in threads costs more than an event loop.
+/// From this number on, waiting in threads costs more than in an event loop.
 const MANY: u64 = 100;
 
-/// What the user says about the model.
+/// The user's choice of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// Nothing, or `auto`.
     Auto,
-    /// It is set in the job file.
+    /// The job file sets it.
     InFile(Model),
-    /// It is set on the command line.
+    /// The command line sets it.
     OnCommandLine(Model),
 }
 
 /// A model and its slots, settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// Who runs the slots.
+    /// The model that runs the slots.
     pub model: Model,
-    /// How many, above 0; with a pilot, how many it may grow to.
+    /// The number of slots, above 0; with a pilot, the number that it may grow to.
     pub concurrency: usize,
     /// Why this model.
     pub reason: String,
-    /// If the first tasks are to decide.
+    /// The pilot, if the first tasks decide.
     pub pilot: Option<Plan>,
 }
 
-/// Settles what the user leaves open. `tasks` is `None` if the number of tasks is only known once they have been read.
+/// Settles what the user leaves open. `tasks` is `None` if their number is known only once they have been read.
 pub fn settle(
     choice: Choice,
     concurrency: Option<usize>,
@@ -57,7 +56,7 @@ pub fn settle(
     Settled { model, concurrency, reason, pilot }
 }
 
-/// Whether the first tasks can tell more than the guide knows. For commands that is only how many.
+/// The pilot, if the first tasks can show more than the guide knows. For commands, that is only the number of slots.
 fn pilot(concurrency: Option<usize>, nature: Nature, tasks: Option<u64>) -> Option<Plan> {
     let is_open = match nature {
         Nature::Hosted => true,
@@ -76,7 +75,7 @@ fn default_concurrency(model: Model, nature: Nature, cores: usize) -> usize {
     }
 }
 
-/// The model for a job that does not name one, and the reason in words.
+/// The model for a job that does not name one, and the reason.
 fn decide(
     concurrency: Option<usize>,
     nature: Nature,
@@ -84,19 +83,19 @@ fn decide(
     cores: usize,
 ) -> (Model, String) {
     if tasks == Some(1) {
-        return (Model::Sequential, "auto: one task, nothing to run beside it".into());
+        return (Model::Sequential, "auto: only one task".into());
     }
     match nature {
         Nature::Computes if cores == 1 => {
-            (Model::Sequential, "auto: computation, 1 core: nothing runs faster at once".into())
+            (Model::Sequential, "auto: computation on 1 core: concurrency makes nothing faster".into())
         }
         Nature::Computes => (
             Model::Threads,
-            format!("auto: computation, {cores} cores: threads use them all, without the cost of processes"),
+            format!("auto: computation on {cores} cores: threads use them all without the cost of processes"),
         ),
         Nature::Hosted => (
             Model::Processes,
-            "auto: a program of its own: the first tasks tell whether it computes or waits".into(),
+            "auto: a program of its own: the first tasks show whether it computes or waits".into(),
         ),
         Nature::Waits | Nature::Requests => decide_waiting(concurrency, tasks),
         Nature::Process if concurrency.is_some_and(|slots| slots as u64 >= MANY) => (
@@ -111,7 +110,7 @@ fn decide(
 }
 
 fn decide_waiting(concurrency: Option<usize>, tasks: Option<u64>) -> (Model, String) {
-    // What counts is how many wait at once: never more than there are tasks, nor than the job file allows.
+    // The number that waits at once counts: never more than there are tasks, or than the job file allows.
     let at_once = match (concurrency.map(|slots| slots as u64), tasks) {
         (Some(slots), Some(tasks)) => Some(slots.min(tasks)),
         (slots, tasks) => slots.or(tasks),
@@ -122,7 +121,8 @@ fn decide_waiting(concurrency: Option<usize>, tasks: Option<u64>) -> (Model, Str
         }
         Some(_) => (
             Model::Async,
-            "auto: waiting, hundreds of tasks and more: an event loop holds them cheapest".into(),
+            "auto: waiting, hundreds of tasks or more: an event loop holds them most cheaply"
+                .into(),
         ),
         None => (
             Model::Async,

@@ -1,4 +1,4 @@
-//! Who runs the slots: a model is only loops times slots. Every model is named here; one file each.
+//! The models: each is nothing but a number of event loops, and slots shared out among them. One file each.
 
 mod event_loop;
 pub mod guide;
@@ -14,12 +14,12 @@ use std::{fmt, io, thread};
 
 pub use nature::Nature;
 
-/// Slots for work that waits, on one event loop.
+/// The default number of slots for work that waits in an event loop.
 const WAITING_ON_A_LOOP: usize = 100;
-/// Slots for work that waits, in threads: as Python's pool has them.
+/// The default number of slots for work that waits in threads, as in Python's `ThreadPoolExecutor`.
 const WAITING_IN_THREADS: usize = 32;
 
-/// A way to run tasks at once.
+/// A way to run tasks concurrently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Model {
     /// One task at a time.
@@ -36,7 +36,7 @@ impl Model {
     /// Every model, the simplest first.
     pub const ALL: [Model; 4] = [Model::Sequential, Model::Threads, Model::Async, Model::Processes];
 
-    /// The word for it in job files and reports.
+    /// Its name in job files and reports.
     pub fn name(self) -> &'static str {
         match self {
             Model::Sequential => "sequential",
@@ -63,49 +63,49 @@ impl FromStr for Model {
     }
 }
 
-/// Runs one loop over the slots of a range, numbered from 0, until they have ended.
-pub type Lane<'a> = &'a (dyn Fn(Range<usize>) + Sync);
+/// Runs one event loop with the slots of a range, numbered from 0, until they have ended.
+pub type RunLoop<'a> = &'a (dyn Fn(Range<usize>) + Sync);
 
-/// Runs `slots` slots as `model` says, and returns when all have ended.
+/// Runs `slots` slots under `model`, and returns when all have ended.
 ///
 /// # Errors
-/// If the system does not give the threads for it.
-pub fn run(model: Model, slots: usize, nature: Nature, lane: Lane<'_>) -> io::Result<()> {
+/// If the system cannot start the threads.
+pub fn run(model: Model, slots: usize, nature: Nature, run_loop: RunLoop<'_>) -> io::Result<()> {
     match model {
-        Model::Sequential => sequential::run(lane),
-        // The threads are the program's.
-        Model::Threads if nature == Nature::Hosted => in_threads(&shares(slots, 1), lane),
-        Model::Threads => threads::run(slots, lane),
-        Model::Processes => processes::run(slots, lane),
-        Model::Async => event_loop::run(slots, nature, lane),
+        Model::Sequential => sequential::run(run_loop),
+        // The program has the threads.
+        Model::Threads if nature == Nature::Hosted => in_threads(&shares(slots, 1), run_loop),
+        Model::Threads => threads::run(slots, run_loop),
+        Model::Processes => processes::run(slots, run_loop),
+        Model::Async => event_loop::run(slots, nature, run_loop),
     }
 }
 
-/// From here on, what each thread of a pool does to look for work among all others takes longer than starting it.
+/// From this number on, a thread of a pool spends more time looking for work among all others than starting takes.
 const LARGE_POOL: usize = 128;
 
-/// Runs `lane` over each of `ranges` in a thread of its own: a rayon pool with as many threads as loops.
-fn in_threads(ranges: &[Range<usize>], lane: Lane<'_>) -> io::Result<()> {
+/// Runs an event loop for each of `ranges` in a thread of its own: a rayon pool with one thread per loop.
+fn in_threads(ranges: &[Range<usize>], run_loop: RunLoop<'_>) -> io::Result<()> {
     if ranges.len() > LARGE_POOL {
-        return in_plain_threads(ranges, lane);
+        return in_plain_threads(ranges, run_loop);
     }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(ranges.len())
         .thread_name(|index| format!("loop-{}", index + 1))
         .build()
         .map_err(io::Error::other)?;
-    pool.broadcast(|context| lane(ranges[context.index()].clone()));
+    pool.broadcast(|context| run_loop(ranges[context.index()].clone()));
     Ok(())
 }
 
-/// [`in_threads`] for hundreds of them, which share no work and so need no pool.
-fn in_plain_threads(ranges: &[Range<usize>], lane: Lane<'_>) -> io::Result<()> {
+/// [`in_threads`] for hundreds of loops, which share no work and so need no pool.
+fn in_plain_threads(ranges: &[Range<usize>], run_loop: RunLoop<'_>) -> io::Result<()> {
     thread::scope(|scope| {
         for (index, range) in ranges.iter().enumerate() {
             let builder = thread::Builder::new().name(format!("loop-{}", index + 1));
-            match builder.spawn_scoped(scope, move || lane(range.clone())) {
+            match builder.spawn_scoped(scope, move || run_loop(range.clone())) {
                 Err(error) if index == 0 => return Err(error),
-                // Should the system give no more threads, those that there are do the work.
+                // If the system starts no more threads, those that there are do the work.
                 Err(_) => break,
                 Ok(_) => {}
             }
@@ -114,12 +114,12 @@ fn in_plain_threads(ranges: &[Range<usize>], lane: Lane<'_>) -> io::Result<()> {
     })
 }
 
-/// Shares `slots` slots out among `loops` loops, as evenly as it goes.
+/// Distributes `slots` slots among `loops` event loops as evenly as possible.
 fn shares(slots: usize, loops: usize) -> Vec<Range<usize>> {
     (0..loops).map(|index| slots * index / loops..slots * (index + 1) / loops).collect()
 }
 
-/// How many cores this process may use: honours affinity and the cgroup's quota.
+/// The number of cores that this process may use, according to its affinity and its cgroup's quota.
 pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,16 +1,16 @@
-//! What the decision guide has to know of a workload.
+//! What the decision guide has to know about a workload.
 
-/// What a workload spends its time on: what the decision guide has to know of it.
+/// What a workload spends its time on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nature {
-    /// The runner's own processor time.
+    /// Computing in the runner itself.
     Computes,
-    /// Waiting for something elsewhere.
+    /// Waiting.
     Waits,
-    /// Waiting for a server that others use, too.
+    /// Waiting for a server that others use as well.
     Requests,
-    /// A process of its own, whatever that does.
+    /// A process of its own, whatever it does.
     Process,
-    /// A program that does many tasks, alone or at once: the model is its own.
+    /// A program that does many tasks, one at a time or concurrently: it has the threads or the event loop.
     Hosted,
 }

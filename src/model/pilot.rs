@@ -1,4 +1,4 @@
-//! What the first tasks of a job tell, where the guide cannot know: how many slots, and under which model.
+//! A pilot lets the first tasks of a job decide what the guide cannot know: how many slots, and under which model.
 //!
 //! A pilot only ever grows. Commands begin in one slot per core, which suits computing; if they turn out to wait, more
 //! slots join. A hosted program (a Python interpreter, a worker) begins with one slot, since what suits computing (more
@@ -23,35 +23,35 @@ use std::time::Duration;
 use super::{Model, WAITING_IN_THREADS, WAITING_ON_A_LOOP};
 use crate::model::Nature;
 
-/// A task that has run for so long tells something before its end.
+/// A task that has run for this long is evidence before it ends.
 const LOOK: Duration = Duration::from_millis(15);
-/// Who writes a coroutine says that it waits: less is enough to believe it.
+/// A coroutine is declared to wait, so less evidence is enough.
 const LOOK_AT_COROUTINE: Duration = Duration::from_millis(5);
-/// Commands are given longer: many read and wait before they compute.
+/// Commands take longer: many read and wait before they compute.
 const LOOK_AT_COMMAND: Duration = Duration::from_millis(50);
-/// From here on, where no model can be told, the cores are used all the same.
+/// After this time, all cores are used even without evidence for a model.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// So many tasks have to end, and to have run for so long together, before their ends tell something.
+/// The number of tasks that must have ended, and their total run time, before they are evidence.
 const ENOUGH_TASKS: u64 = 3;
 const ENOUGH_RUN: Duration = Duration::from_millis(3);
-/// Below this share, work waits; above the other one, it computes. In between, an end is waited for.
+/// Work below the first share waits; above the second one, it computes. In between, the pilot waits until a task ends.
 const WAITS: f64 = 0.25;
 const COMPUTES: f64 = 0.75;
-/// What runs shorter than this gains nothing from more slots than cores: starting it is the runner's own work.
+/// Tasks shorter than this gain nothing from more slots than cores, since starting them is the runner's own work.
 const SHORT: Duration = Duration::from_millis(5);
-/// Another model has to be expected to save this part of the time.
+/// The part of the time that another model must be expected to save.
 const WORTH: f64 = 0.05;
-/// Less than this part of the machine is nothing to make use of.
+/// If less than this part of the machine is idle, more slots are of no use.
 const IDLE: f64 = 0.1;
-/// What it takes a slot to join a program, in seconds.
+/// The time in seconds that a slot takes to join a program.
 const JOIN: f64 = 2e-4;
-/// What threads lose to the GIL besides, as part of the processor time.
+/// The factor on processor time that threads lose to contention for the GIL.
 const CONTENTION: f64 = 1.1;
 /// Processes for work that waits, or so many for each core.
 const PROCESSES: usize = 16;
 const PROCESSES_A_CORE: usize = 4;
 
-/// Whose tasks a pilot runs.
+/// The kind of tasks that a pilot runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Commands: each is a process.
@@ -74,19 +74,19 @@ pub struct Plan {
     pub set: Option<usize>,
 }
 
-/// The most slots that a pilot may come to, if the user has set none.
+/// The upper limit of slots for a pilot if the user has set none.
 pub fn most_slots(nature: Nature, cores: usize) -> usize {
     let processes = PROCESSES.max(PROCESSES_A_CORE * cores);
     if nature == Nature::Hosted { processes.max(WAITING_ON_A_LOOP) } else { processes }
 }
 
-/// The slots with which a pilot begins: as many as suit computing, as far as they cost nothing.
+/// The slots with which a pilot begins: as many as suit computing, if they are cheap to start.
 pub fn first_slots(nature: Nature, cores: usize) -> usize {
     if nature == Nature::Process { cores } else { 1 }
 }
 
 impl Work {
-    /// Whether the slots of `model` become part of the program that there is.
+    /// Whether the slots of `model` join the running program.
     fn takes_in(self, model: Model) -> bool {
         self != Work::Command && model != Model::Processes
     }
@@ -100,10 +100,10 @@ impl Work {
     }
 }
 
-/// What tasks have used that are still running, seen from outside.
+/// What tasks that are still running have used, seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Look {
-    /// Of the time that they have run, the part on a processor or waiting for one. Above 1: several threads.
+    /// The part of their run time on a processor or waiting for one. Above 1: several threads.
     pub share: f64,
     /// How long each slot has been running tasks.
     pub busy: Duration,
@@ -112,50 +112,50 @@ pub struct Look {
 /// What is known so far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
-    /// Whose tasks they are.
+    /// The kind of the tasks.
     pub work: Work,
     /// How many tasks have ended.
     pub ended: u64,
-    /// How long those ran, together.
+    /// Their total run time.
     pub run: Duration,
-    /// Their processor time, together; `None` if it was not measured.
+    /// Their total processor time; `None` if it was not measured.
     pub cpu: Option<Duration>,
-    /// `None` if nothing can be seen.
+    /// The running tasks, seen from outside; `None` if nothing can be seen.
     pub look: Option<Look>,
-    /// How long the first program took to be ready.
+    /// How long the first program took until it was ready.
     pub startup: Duration,
-    /// How many tasks have not ended; `None` if nobody knows.
+    /// How many tasks have not ended; `None` if that is unknown.
     pub left: Option<u64>,
-    /// Of the machine.
+    /// The cores of the machine.
     pub cores: usize,
     /// The slots of the pilot.
     pub slots: usize,
-    /// The most slots that there may be.
+    /// The upper limit of slots.
     pub most: usize,
     /// The concurrency that the user has set.
     pub set: Option<usize>,
-    /// The part of the machine's processor time that nobody has used meanwhile, if that can be told.
+    /// The part of the machine's processor time that was idle meanwhile, if known.
     pub idle: Option<f64>,
-    /// How many processes like those that run fit into the memory that is available.
+    /// How many processes like the running ones fit into the available memory.
     pub room: Option<usize>,
 }
 
-/// What a pilot has come to.
+/// The decision of a pilot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Who runs the slots from now on.
+    /// The model that runs the slots from now on.
     pub model: Model,
-    /// How many, those of the pilot included.
+    /// The number of slots, including those of the pilot.
     pub concurrency: usize,
     /// Why, with the evidence.
     pub reason: String,
-    /// Whether it stands. One that was made before any task had ended is looked at again when one has: of what computes
-    /// at first, much may wait in the end.
+    /// Whether the decision is final. One that was made before any task ended is reviewed when one has: much of what
+    /// computes at first waits in the end.
     pub is_final: bool,
 }
 
 impl Evidence {
-    /// What is to be done, once the evidence is enough; `None`: more of it is needed, or nothing would be gained yet.
+    /// The decision, once there is enough evidence; `None` if more of it is needed, or if nothing would be gained yet.
     pub fn decide(&self) -> Option<Decision> {
         let share = match self.share() {
             Some(share) => share,
@@ -166,12 +166,12 @@ impl Evidence {
             Work::Command => (Model::Threads, self.commands(share)),
             Work::Program | Work::Function { .. } => self.program(share)?,
         };
-        // A program's tasks cannot be taken out of it; more processes can always come.
+        // The tasks of a program cannot be moved out of it; more processes can always be added.
         let is_final = self.work.takes_in(model) || self.ended > 0;
         Some(Decision { model, concurrency, reason: self.reason(model, ""), is_final })
     }
 
-    /// The same as `before`, or more slots of it, now that tasks have ended; `None`: none has.
+    /// Confirms `before`, possibly with more slots, now that tasks have ended; `None` if none has.
     pub fn confirm(&self, before: &Decision) -> Option<Decision> {
         let share = self.share().or(self.of_ended()).filter(|_| self.ended > 0)?;
         let is_short = self.task() < SHORT.as_secs_f64();
@@ -185,7 +185,7 @@ impl Evidence {
         Some(Decision { model: before.model, concurrency, reason, is_final: true })
     }
 
-    /// What it came to, once all tasks have ended under the pilot.
+    /// The conclusion if all tasks have ended under the pilot.
     pub fn conclude(&self) -> Decision {
         let (model, but) = match self.work {
             Work::Command => (Model::Threads, ""),
@@ -196,18 +196,18 @@ impl Evidence {
         Decision { model, concurrency: self.slots, reason, is_final: true }
     }
 
-    /// The part of a task's time that is processor time, if that can be told: from tasks that have ended, or from one
-    /// that has been running for a while.
+    /// The part of a task's time that is processor time, if known: from tasks that have ended, or from one that has
+    /// been running for a while.
     fn share(&self) -> Option<f64> {
         let look = self.look.filter(|look| look.busy >= self.work.look());
-        // A command that has ended cannot be looked at any more, though it has kept a slot busy.
+        // A command that has ended cannot be observed any more, although it has kept a slot busy.
         let look = look.filter(|_| self.work != Work::Command || self.ended == 0);
         let of_look = look.map(|look| look.share.min(1.0));
         let enough = ENOUGH_TASKS.max(self.slots as u64);
         let have_ended = self.ended >= enough && self.run >= ENOUGH_RUN;
         let have_ended = have_ended || (self.work == Work::Command && self.run >= LOOK_AT_COMMAND);
         match (of_look, self.of_ended()) {
-            // What an interpreter does beside its tasks is in it, and what others took from it is not.
+            // This includes what an interpreter does beside its tasks, and not what others took from it.
             (Some(look), Some(_)) => Some(look),
             (_, Some(share)) if have_ended => Some(share),
             (Some(look), _) if !(WAITS..COMPUTES).contains(&look) => Some(look),
@@ -226,7 +226,7 @@ impl Evidence {
         self.look.is_some_and(|look| look.busy >= PATIENCE) || self.run >= PATIENCE
     }
 
-    /// How long a task runs, in seconds: what is known of it, if none has ended.
+    /// How long a task runs, in seconds; if none has ended, how long it has run so far.
     fn task(&self) -> f64 {
         if self.ended > 0 {
             return self.run.as_secs_f64() / self.ended as f64;
@@ -234,12 +234,12 @@ impl Evidence {
         self.look.map_or(0.0, |look| look.busy.as_secs_f64())
     }
 
-    /// Tasks that are left. If nobody knows: as many as have been, which is what one expects who knows nothing else.
+    /// The tasks that are left. If that is unknown: as many as have ended, the best guess without other knowledge.
     fn left(&self) -> f64 {
         self.left.unwrap_or(self.ended.max(1)) as f64
     }
 
-    /// The slots of processes that keep all cores busy.
+    /// The number of processes that keeps all cores busy.
     fn filling(&self, share: f64) -> usize {
         let most = PROCESSES.max(PROCESSES_A_CORE * self.cores).min(self.most);
         let wanted = (self.cores as f64 / share.max(0.01)).ceil() as usize;
@@ -253,17 +253,17 @@ impl Evidence {
 
     fn commands(&self, share: f64) -> usize {
         let is_short = self.task() < SHORT.as_secs_f64();
-        // On a machine that is busy with other things, what computes gets less of it and looks as if it waited.
+        // On a busy machine, work that computes gets less processor time and looks as if it waited.
         let is_crowded = share >= WAITS && self.idle.is_some_and(|idle| idle < IDLE);
         let computes = is_short || is_crowded || share >= COMPUTES;
         if computes { self.slots } else { self.filling(share).max(self.slots) }
     }
 
-    /// The model and the slots that are expected to be done first; `None` if that is the one slot that there is.
+    /// The model and the number of slots that are expected to finish first; `None` if that is the pilot's one slot.
     fn program(&self, share: f64) -> Option<(Model, usize)> {
         let (task, cores) = (self.task(), self.cores as f64);
         let alone = self.left() * task;
-        // Tasks are not divided: the last round takes as long as any.
+        // Tasks are indivisible: the last round takes as long as any other.
         let in_slots = |slots: usize| (self.left() / slots as f64).ceil() * task;
         let mut options: Vec<(Model, usize, f64)> = Vec::new();
         if let Work::Function { gil, coroutine } = self.work

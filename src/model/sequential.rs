@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::{Lane, in_threads, shares};
+use super::{RunLoop, in_threads, shares};
 
-/// One loop of one slot.
-pub(super) fn run(lane: Lane<'_>) -> io::Result<()> {
-    in_threads(&shares(1, 1), lane)
+/// One event loop with one slot.
+pub(super) fn run(run_loop: RunLoop<'_>) -> io::Result<()> {
+    in_threads(&shares(1, 1), run_loop)
 }

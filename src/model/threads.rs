@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::{Lane, in_threads, shares};
+use super::{RunLoop, in_threads, shares};
 
-/// As many loops as slots, one slot each.
-pub(super) fn run(slots: usize, lane: Lane<'_>) -> io::Result<()> {
-    in_threads(&shares(slots, slots), lane)
+/// An event loop per slot.
+pub(super) fn run(slots: usize, run_loop: RunLoop<'_>) -> io::Result<()> {
+    in_threads(&shares(slots, slots), run_loop)
 }

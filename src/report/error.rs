@@ -12,11 +12,11 @@ pub struct ReportError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// The user has to decide something first.
+    /// The user has to decide first.
     Refused,
     /// A file or folder could not be written.
     Write,
-    /// A bug, or the system did not give what the runner needs.
+    /// A bug, or the system did not provide what the runner needs.
     Internal,
 }
 
@@ -37,7 +37,7 @@ impl ReportError {
         Self { kind: Kind::Internal, message }
     }
 
-    /// Whether nothing was tried, because something is in the way (exit code 2).
+    /// Whether nothing was attempted because of an obstacle (exit code 2).
     pub fn is_refusal(&self) -> bool {
         self.kind == Kind::Refused
     }

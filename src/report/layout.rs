@@ -1,11 +1,11 @@
-//! The columns of one report, and what writes its cells.
+//! The columns of one report, and the writer of its cells.
 
 use crate::config::ReportSettings;
 use crate::csv::Writer;
 use crate::csv::columns::{ATTEMPT_COLUMNS, COLUMN_OF_STAGES, column_names};
 use crate::job::Job;
 
-/// The shape of one report.
+/// The layout of one report.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// The names of all columns.
@@ -14,19 +14,19 @@ pub(super) struct Layout {
     pub(super) fields: usize,
     /// How many of them come from the output.
     pub(super) columns: usize,
-    /// The names of `[[stages]]`; none in a job without.
+    /// The names of `[[stages]]`; empty for a job without stages.
     pub(super) stages: Vec<String>,
     /// Writes its cells.
     pub(super) csv: Writer,
 }
 
 impl Layout {
-    /// The report that `job` asks for.
+    /// The layout of the report of `job`.
     pub(super) fn of(job: &Job) -> Self {
         Self::of_stages(&job.fields, &job.output_columns(), job.stage_names(), job.report)
     }
 
-    /// A report with these fields and output columns.
+    /// The layout of a report with these fields and output columns.
     pub(super) fn new(fields: &[String], columns: &[&str], settings: ReportSettings) -> Self {
         Self::of_stages(fields, columns, Vec::new(), settings)
     }
@@ -46,7 +46,7 @@ impl Layout {
         }
     }
 
-    /// The rows of single attempts.
+    /// The layout of the file of attempts.
     pub(super) fn attempts(settings: ReportSettings, is_staged: bool) -> Self {
         let mut names = ATTEMPT_COLUMNS.map(str::to_owned).to_vec();
         if is_staged {
@@ -55,7 +55,7 @@ impl Layout {
         Self { names, ..Self::new(&[], &[], settings) }
     }
 
-    /// What stands before the first row.
+    /// The header line.
     pub(super) fn header(&self) -> Vec<u8> {
         self.csv.header(&self.names)
     }

@@ -1,7 +1,6 @@
-//! Records become files: one CSV report per job, one summary over all of them, and what the terminal shows.
-//!
+//! Records become files: one CSV report per job, one summary of all jobs, and the output on the terminal.
 //! Rows go to `results/<job>.csv.partial` while the job runs; the finished report replaces the old one atomically. What
-//! resuming needs stands beside it in `results/.<job>.state`.
+//! resuming needs is in `results/.<job>.state`.
 
 mod error;
 mod layout;
@@ -23,7 +22,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use error::ReportError;
-pub use resume::kept_rows::Kept;
+pub use resume::kept_rows::KeptRows;
 pub use resume::start::{Begin, Changes, Rerun, Resume};
 pub use stats::{Counts, Spread, Totals};
 pub use summary::Summary;
@@ -45,60 +44,60 @@ use write::attempts::Attempts;
 use write::buffer::{Remarks, Shared, Wakeup, lock};
 use write::recorder::Recorder;
 
-/// The model of a job with `[[stages]]`, each of which has one of its own.
+/// The model in the reports of a job with `[[stages]]`, each of which has a model of its own.
 pub const STAGED: &str = "staged";
 
-/// So many rows fit into a sheet, the header included.
+/// The number of rows that fit into a sheet, including the header.
 const SHEET_ROWS: u64 = 1_048_576;
 
-/// What a run wants of its reports.
+/// The options of a run for its reports.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The folder of the reports; made if it is missing.
+    /// The folder of the reports; created if missing.
     pub results: PathBuf,
-    /// What becomes of what an earlier run has left.
+    /// What to do with the report of an earlier run.
     pub begin: Begin,
-    /// Whether each task's output is printed as it ends.
+    /// Whether each task's output is printed when it ends.
     pub output: bool,
-    /// What is shown while a job runs.
+    /// How progress is shown.
     pub progress: terminal::progress::Mode,
 }
 
-/// What the report cannot know by itself.
+/// Facts about a run that the report cannot know by itself.
 #[derive(Clone, Debug)]
 pub struct RunFacts {
-    /// When the user began to wait for this job.
+    /// When the user started to wait for this job.
     pub started: Moment,
     /// From then until the pool was ready.
     pub startup: Duration,
-    /// What services took of it: to be ready, and to end.
+    /// The part of it that services took to be ready, and to end.
     pub services: ServiceTimes,
-    /// How long computations have held an event loop that others shared.
+    /// How long computations held an event loop that other tasks shared.
     pub held: Duration,
     /// The job's calendar.
     pub calendar: Calendar,
-    /// The word for who ran the slots: a model's, or [`STAGED`].
+    /// The name of the model that ran the slots, or [`STAGED`].
     pub model: &'static str,
-    /// How many slots, of all stages.
+    /// The number of slots of all stages.
     pub concurrency: usize,
     /// Why this model.
     pub reason: String,
-    /// The processor time of the runner for this job: counts where no task was measured by itself.
+    /// The runner's processor time for this job, used if no task was measured by itself.
     pub cpu: Option<CpuTime>,
-    /// The peak memory of the runner, in bytes: counts where no task was measured by itself.
+    /// The runner's peak memory in bytes, used if no task was measured by itself.
     pub peak_rss: Option<u64>,
-    /// What else the person at the terminal should know.
+    /// Further notes for the terminal.
     pub notes: Vec<String>,
-    /// Which of `[[stages]]` is the bottleneck, and how busy each was; `None` in a job without.
+    /// Which of `[[stages]]` is the bottleneck, and how busy each was; `None` for a job without stages.
     pub busy: Option<String>,
 }
 
-/// How long a job waited for its services; nothing if it has none.
+/// How long a job waited for its services; zero if it has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServiceTimes {
     /// Until all were ready: a part of its start-up.
     pub start: Duration,
-    /// From the last task until all had ended.
+    /// From the end of the last task until all had ended.
     pub end: Duration,
 }
 
@@ -108,20 +107,20 @@ pub struct Report {
     job: JobFacts,
     shared: Arc<Shared>,
     counts: Arc<Counts>,
-    kept: Option<Arc<Kept>>,
+    kept: Option<Arc<KeptRows>>,
     origin: Origin,
     note: Option<String>,
-    /// `None` when it has been finished.
+    /// `None` once it has been finished.
     recorder: Option<JoinHandle<Recorder>>,
 }
 
-/// What the summary says about the job itself.
+/// Facts about the job for its report and its summary.
 #[derive(Debug)]
 struct JobFacts {
     name: String,
     results: PathBuf,
     settings: ReportSettings,
-    /// Whether every attempt has a row.
+    /// Whether there is a file with a row for every attempt.
     has_attempts: bool,
     /// See `job::identity`.
     workload: [u8; 32],
@@ -146,7 +145,7 @@ impl JobFacts {
 }
 
 impl Report {
-    /// The job's log, gone on with where the report is.
+    /// Opens the job's log, which is resumed if the report is.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -159,11 +158,12 @@ impl Report {
         Log::open(&path, earlier).map_err(|error| ReportError::writing(&path, &error))
     }
 
-    /// Starts the report of `job`: takes the partial, with what an earlier run has finished if that is to be gone on
-    /// with, and starts the recorder.
+    /// Starts the report of `job`: takes the partial, with the finished rows of an earlier run if it is resumed, and
+    /// starts the recorder.
     ///
     /// # Errors
-    /// A refusal if a partial is there already, in use, or cannot be gone on with; else why the folder or the file cannot be written.
+    /// A refusal if there is a partial already, or if it is in use or cannot be resumed; else why the folder or the
+    /// file cannot be written.
     pub fn create(job: &Job, options: &Options, cancel: Arc<Cancel>) -> Result<Self, ReportError> {
         let facts = JobFacts {
             name: job.name.clone(),
@@ -184,10 +184,10 @@ impl Report {
         fs::create_dir_all(&job.results)
             .map_err(|error| ReportError::writing(&job.results, &error))?;
         if job.report().is_dir() {
-            let message = format!("`{}` is in the way: it is a folder", job.report().display());
+            let message = format!("cannot write `{}`: it is a folder", job.report().display());
             return Err(ReportError::refused(message));
         }
-        // Before the partial, which must not be left behind when something else fails.
+        // Before the partial, which must not be left if something else fails.
         let printer = options.output.then(Printer::start).transpose()?;
         let mut begun = Begun::new(&job, &layout.header(), options.begin)?;
         let attempts =
@@ -198,7 +198,7 @@ impl Report {
         let counts = Arc::<Counts>::default();
         let kept = begun.finished.take().map(|finished| {
             let index = Arc::clone(&begun.index);
-            Arc::new(Kept::new(finished, Identify::new(seed), index, Arc::clone(&counts)))
+            Arc::new(KeptRows::new(finished, Identify::new(seed), index, Arc::clone(&counts)))
         });
 
         let layout = Arc::new(layout);
@@ -222,24 +222,23 @@ impl Report {
         Ok(Self { job, shared, counts, kept, origin, note, recorder: Some(recorder) })
     }
 
-    /// Where a loop leaves its records; any number of them.
+    /// A new buffer for the records of an event loop; there may be any number of them.
     pub fn buffer(&self) -> RowBuffer {
         RowBuffer::new(Arc::clone(&self.shared))
     }
 
-    /// What an earlier run has finished, if that is gone on with: every input is to be asked about.
-    pub fn kept(&self) -> Option<Arc<Kept>> {
+    /// The finished rows of an earlier run, if it is resumed: every input must be looked up there.
+    pub fn kept(&self) -> Option<Arc<KeptRows>> {
         self.kept.clone()
     }
 
-    /// How many tasks have been recorded, at most 100 ms late.
+    /// How many tasks have been recorded, with a delay of at most 100 ms.
     pub fn counts(&self) -> Arc<Counts> {
         Arc::clone(&self.counts)
     }
 
-    /// Takes the last rows, puts all into order, replaces the old report and the job's row in `summary.csv`.
-    ///
-    /// To be called when no buffer is used any more.
+    /// Takes the last rows, sorts all of them, and replaces the old report and the job's row in `summary.csv`.
+    /// To be called when no buffer is in use any more.
     ///
     /// # Errors
     /// If something could not be written. Every row that was written is kept, and the message says where.
@@ -251,7 +250,7 @@ impl Report {
         let path = self.job.report();
         let is_empty = self.kept.is_none() && lock(&recorder.index).rows() == 0;
         if is_empty && path.exists() {
-            recorder.partial.remove(); // empty inputs are a slip more often than not, and a report is work
+            recorder.partial.remove(); // empty inputs are usually a mistake, and the old report may have cost much work
         } else {
             self.publish(&mut recorder, &path, facts.started.elapsed())?;
         }
@@ -282,7 +281,7 @@ impl Report {
         Ok(summary)
     }
 
-    /// Makes the report, and adds what its kept rows tell to the figures.
+    /// Publishes the report, and adds the figures of its kept rows to the totals.
     fn publish(
         &self,
         recorder: &mut Recorder,
@@ -315,8 +314,8 @@ impl Report {
         summary.notes.extend(self.note.clone());
         if gone > 0 {
             summary.notes.push(match gone {
-                1 => "1 finished row is left out: its input is no longer there".into(),
-                _ => format!("{gone} finished rows are left out: their inputs are no longer there"),
+                1 => "1 finished row is dropped: its input no longer exists".into(),
+                _ => format!("{gone} finished rows are dropped: their inputs no longer exist"),
             });
         }
     }
@@ -328,23 +327,23 @@ impl Report {
     }
 }
 
-/// Single attempts go on where the report does.
+/// Opens the file of attempts, which is resumed if the report is.
 fn open_attempts(job: &JobFacts, layout: &Layout, origin: Origin) -> Result<Attempts, ReportError> {
     let header = Layout::attempts(job.settings, !layout.stages.is_empty()).header();
     match origin {
         Origin::Nothing => Attempts::create(&job.attempts(), &header),
-        Origin::Partial | Origin::Report => Attempts::go_on(&job.attempts(), &header),
+        Origin::Partial | Origin::Report => Attempts::resume(&job.attempts(), &header),
     }
 }
 
-/// Reads a partial and its state as resuming does; for the fuzzer.
+/// Reads a partial and its state as resuming does, for the fuzzer.
 ///
 /// # Panics
 /// If a row that they agree on is not there.
 pub(crate) fn read_back(partial: &File, state: &File) {
     let Ok(Some(header)) = resume::verify::end_of_header(partial) else { return };
     if let Ok((agreed, finished)) = resume::start::read(partial, header, state, Rerun::Failed) {
-        let rows = finished.unclaimed();
+        let rows = finished.remaining();
         assert!(rows.iter().all(|&row| row < agreed.rows));
         let _ = resume::verify::entries(state, agreed.rows, |entry| {
             let mut row = vec![0; entry.length as usize];
@@ -357,8 +356,8 @@ pub(crate) fn read_back(partial: &File, state: &File) {
 }
 
 impl Drop for Report {
-    /// A job that could not be started leaves no partial, since it would be in the way of the next run. Printing ends
-    /// last: a reader that has stopped reading must not keep the report from being finished.
+    /// A job that could not be started leaves no partial, since that would block the next run. Printing ends last: a
+    /// reader that has stopped reading must not prevent the report from being finished.
     fn drop(&mut self) {
         if self.recorder.is_some()
             && let Some(recorder) = self.close()
@@ -374,7 +373,7 @@ impl Drop for Report {
             }
         }
         if let Some(printer) = &self.shared.printer {
-            let _ = printer.finish(); // who finishes the report says what it says
+            let _ = printer.finish(); // `finish` has reported its failure
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The partial becomes the report, at once and whole.
+//! The partial becomes the report, atomically and whole.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -16,26 +16,25 @@ use crate::report::write::disk_sync;
 use crate::report::write::recorder::Recorder;
 use crate::task::Status;
 
-/// A job that took longer waits until its report is on the disk, as its rows were.
-///
-/// For a short one that would be the most of its time (4 ms on ext4), and what it takes to do it again is little.
+/// A job that took longer than this waits until its report is on the disk, as its rows were.
+/// For a short job that would take most of its time (4 ms on ext4), and running it again is cheap.
 const WORTH_SYNCING: Duration = Duration::from_secs(10);
 
-/// How a report is made of what was recorded.
+/// How the recorded rows become a report.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Publish<'a> {
     pub(super) order: Order,
     /// The report.
     pub(super) path: &'a Path,
-    /// What stands between cells.
+    /// The byte between cells.
     pub(super) delimiter: u8,
     /// How long the job took.
     pub(super) took: Duration,
 }
 
 impl Publish<'_> {
-    /// Replaces the report by what was recorded, and shows every row of an earlier run to `on_kept`. If that fails, the
-    /// rows stay in the partial.
+    /// Replaces the report with what was recorded, and passes every row of an earlier run to `on_kept`. If that fails,
+    /// the rows stay in the partial.
     pub(super) fn publish(
         self,
         recorder: &mut Recorder,
@@ -44,20 +43,20 @@ impl Publish<'_> {
         if let Some(message) = &recorder.broken {
             return Err(kept(message, recorder));
         }
-        // Somebody else has written to it: neither may their bytes get into the report, nor be lost.
+        // Another program has written to it: its bytes must neither get into the report nor be lost.
         let length = recorder.partial.file().metadata().map(|meta| meta.len());
         if length.is_ok_and(|length| length != recorder.end) {
             let partial = recorder.partial.path().display();
             return Err(ReportError::write(format!(
-                "`{partial}` has been changed by another program while the job ran, and was not made the report; \
-                 move it away to keep it, or start over by --fresh"
+                "another program changed `{partial}` while the job ran, so it did not become the report; move it away to \\
+keep it, or start again with --fresh"
             )));
         }
         let in_order = self.order == Order::Completion || lock(&recorder.index).in_order();
         let done = if in_order && recorder.kept == 0 && recorder.partial.is_in_place() {
             self.rename(recorder)
         } else {
-            // Also if somebody has removed the file, or the whole folder: the rows are still open here.
+            // Also if the file or its whole folder has been removed: the rows are still open here.
             self.copy(recorder, on_kept)
         };
         done.map_err(|error| {
@@ -72,9 +71,9 @@ impl Publish<'_> {
         fs::rename(recorder.partial.path(), self.path)
     }
 
-    /// First the report, then its state, then the partial goes: whenever this ends, what is left can be gone on with. Until
-    /// the state is replaced, the old one has to say that it is about the partial, also if no row has been added to what
-    /// was the report before.
+    /// First the report is replaced, then its state, then the partial is removed: whenever this is interrupted, what is
+    /// left can be resumed. Until the state is replaced, the old one has to describe the partial, even if no row has
+    /// been added to what was the report before.
     fn copy(self, recorder: &mut Recorder, on_kept: impl FnMut(Status, &[u8])) -> io::Result<()> {
         recorder.state.settle()?;
         let mut report = new_file(self.path)?;
@@ -104,24 +103,22 @@ fn kept(message: &str, recorder: &Recorder) -> ReportError {
     let rows = recorder.state.entries();
     let path = recorder.partial.path().display();
     ReportError::write(if !recorder.partial.is_in_place() {
-        format!("{message}; `{path}` has been removed, so its {rows} rows are lost")
+        format!("{message}; `{path}` was removed, so its {rows} rows are lost")
     } else if rows == 1 {
-        format!(
-            "{message}; the 1 row written so far is kept in `{path}`; go on with it by --resume"
-        )
+        format!("{message}; the 1 row written so far is kept in `{path}`; resume with --resume")
     } else {
         format!(
-            "{message}; the {rows} rows written so far are kept in `{path}`, in the order in which tasks ended; go on \
-             with them by --resume"
+            "{message}; the {rows} rows written so far are kept in `{path}`, in the order in which tasks ended; resume \\
+with --resume"
         )
     })
 }
 
-/// Replaces the file at `path` by what `write` writes: there is always either the old one or the new one, whole.
-///
-/// It is not synced to the disk, which would cost 4 ms on ext4, more than a job of one short task: a crash of the whole
-/// machine within seconds may take the new file with it. Not the old one on ext4 and btrfs, which write the data of a
-/// file that replaces another before they rename it.
+/// Replaces the file at `path` with what `write` writes: there is always either the whole old file or the whole new
+/// one.
+/// It is not synced to the disk, which would cost 4 ms on ext4, more than a job of one short task. A crash of the whole
+/// machine within seconds may lose the new file, but not the old one on ext4 and btrfs, which write the data of a file
+/// that replaces another before they rename it.
 pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
@@ -133,7 +130,7 @@ pub(crate) fn replace(
     Ok(())
 }
 
-/// A file that will take the place of the one at `path`.
+/// A file that will replace the one at `path`.
 fn new_file(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
@@ -141,6 +138,6 @@ fn new_file(path: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new()
         .prefix(&format!(".{name}."))
         .suffix(".tmp")
-        .permissions(Permissions::from_mode(0o666)) // less the umask, as any new file
+        .permissions(Permissions::from_mode(0o666)) // minus the umask, as for any new file
         .tempfile_in(folder)
 }

@@ -1,4 +1,4 @@
-//! The figures of a job: counts, sums, and how its run times are spread.
+//! The figures of a job: counts, sums, and the distribution of its run times.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Counts {
         self.ended.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// How many tasks did not do what they should, whatever came between.
+    /// How many tasks failed, timed out or crashed.
     pub fn failed(&self) -> u64 {
         [Status::Failed, Status::Timeout, Status::Crashed]
             .map(|status| self.get(status))
@@ -35,7 +35,7 @@ impl Counts {
             .sum()
     }
 
-    /// How many tasks an earlier run had finished. They count neither as ended nor as failed.
+    /// How many tasks kept their rows from an earlier run. They count neither as ended nor as failed.
     pub fn kept(&self) -> u64 {
         self.kept.load(Ordering::Relaxed)
     }
@@ -51,16 +51,16 @@ impl Counts {
     }
 }
 
-/// Counts and sums over tasks. What nobody measured is `None`.
+/// Counts and sums over tasks. What was not measured is `None`.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
     /// By status.
     pub tally: Tally,
-    /// Processor time, summed.
+    /// Total processor time.
     pub cpu: Option<CpuTime>,
-    /// The biggest peak, in bytes.
+    /// The highest peak memory, in bytes.
     pub peak_rss: Option<u64>,
-    /// Bytes of output, summed.
+    /// Total bytes of output.
     pub output_bytes: Option<u64>,
 }
 
@@ -69,7 +69,7 @@ impl Totals {
         self.add_row(outcome.status, outcome.cpu, outcome.peak_rss, outcome.output_bytes);
     }
 
-    /// Adds a task by what its row says.
+    /// Adds a task with the figures of its row.
     pub(super) fn add_row(
         &mut self,
         status: Status,
@@ -99,10 +99,10 @@ impl Totals {
     }
 }
 
-/// So many samples are kept as they are.
+/// The number of samples up to which all of them are stored.
 const EXACT: usize = 65_536;
 
-/// Percentiles by nearest rank: exact up to 65,536 samples. Beyond that from a histogram of four significant digits,
+/// Percentiles by nearest rank: exact up to 65,536 samples, beyond that from a histogram of four significant digits,
 /// which is at most 0.01 % off and takes at most 2 MiB. Its counts have 32 bits, like the number of a report's rows.
 #[derive(Debug)]
 enum Ranks {
@@ -125,7 +125,7 @@ impl Ranks {
         }
     }
 
-    /// The smallest sample that is not below `percent` of all samples. There must be one.
+    /// The smallest sample such that at least `percent` of all samples are not above it. There must be a sample.
     fn percentile(&mut self, percent: u32) -> u64 {
         match self {
             Ranks::Exact(samples) => {
@@ -137,14 +137,14 @@ impl Ranks {
     }
 }
 
-/// Counts a sample; one beyond what the histogram can grow to, centuries, in its last bucket.
+/// Counts a sample. One beyond the range of the histogram, which is centuries, goes into its last bucket.
 fn record(histogram: &mut Histogram<u32>, sample: u64) {
     if histogram.record(sample).is_err() {
         histogram.saturating_record(sample);
     }
 }
 
-/// How samples are spread, gathered one by one.
+/// The distribution of samples, collected one by one.
 #[derive(Debug)]
 pub(super) struct Distribution {
     ranks: Ranks,
@@ -174,7 +174,7 @@ impl Distribution {
         }
     }
 
-    /// Takes one sample. Welford's method (Technometrics 4, 1962) keeps mean and deviation stable.
+    /// Adds a sample. Welford's method (Technometrics 4, 1962) keeps mean and deviation numerically stable.
     pub(super) fn add(&mut self, sample: Duration) {
         let nanos = u64::try_from(sample.as_nanos()).unwrap_or(u64::MAX);
         self.ranks.add(nanos);
@@ -209,11 +209,11 @@ impl Distribution {
     }
 }
 
-/// How samples are spread. Percentiles are by nearest rank: one of the samples each.
+/// The spread of samples. Percentiles are by nearest rank: each is one of the samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spread {
     pub mean: Duration,
-    /// Of the sample; `None` for a single one.
+    /// The sample standard deviation; `None` for a single sample.
     pub stddev: Option<Duration>,
     pub min: Duration,
     pub p50: Duration,

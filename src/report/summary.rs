@@ -1,4 +1,4 @@
-//! What a finished job came to: for `summary.csv`, the final table and the exit code.
+//! The result of a finished job, for `summary.csv`, the final table and the exit code.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -9,27 +9,27 @@ use crate::report::write::recorder::Recorder;
 use crate::report::{JobFacts, RunFacts, ServiceTimes};
 use crate::task::{Moment, Status};
 
-/// What a finished job came to.
+/// The result of a finished job.
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// Its name.
     pub job: String,
-    /// The word for the model; `staged` if each stage has its own.
+    /// The name of the model; `staged` if each stage has its own.
     pub model: &'static str,
     pub concurrency: usize,
     /// Why this model; never empty.
     pub reason: String,
-    /// Counts and sums. Processor time and peak memory are the runner's where no task was measured by itself.
+    /// Counts and sums. Processor time and peak memory are the runner's if no task was measured by itself.
     pub totals: Totals,
-    /// How many of the tasks an earlier run had finished.
+    /// How many of the tasks kept their rows from an earlier run.
     pub kept: u64,
-    /// What the user waited.
+    /// How long the user waited.
     pub wall: Duration,
     /// The part of `wall` before the pool was ready.
     pub startup: Duration,
-    /// What services took of `wall`.
+    /// The part of `wall` that services took.
     pub services: ServiceTimes,
-    /// How long computations have held an event loop that others shared.
+    /// How long computations held an event loop that other tasks shared.
     pub held: Duration,
     /// Run times of the last attempts of all tasks that were started; `None` if none was.
     pub run: Option<Spread>,
@@ -39,13 +39,13 @@ pub struct Summary {
     pub finished: SystemTime,
     /// The finished report.
     pub report: PathBuf,
-    /// Different failures, the first ones.
+    /// The first few different failures.
     pub failures: Vec<Failure>,
-    /// What else the person at the terminal should know.
+    /// Further notes for the terminal.
     pub notes: Vec<String>,
-    /// Which of `[[stages]]` is the bottleneck; `None` in a job without.
+    /// Which of `[[stages]]` is the bottleneck; `None` for a job without stages.
     pub busy: Option<String>,
-    /// What spreadsheets cannot hold, and the like.
+    /// Warnings, such as cells that are too long for a spreadsheet.
     pub warnings: Vec<String>,
 }
 
@@ -79,7 +79,7 @@ impl Summary {
         }
     }
 
-    /// Tasks of this run that came to an end of their own or by their limits, per second of `wall`.
+    /// Tasks of this run that ended, other than by being cancelled, per second of `wall`.
     pub fn tasks_per_second(&self) -> Option<f64> {
         let tally = &self.totals.tally;
         let ended = tally.total() - tally.get(Status::Cancelled) - self.kept;

@@ -47,7 +47,7 @@ const COLUMNS: [&str; 30] = [
     "cores",
 ];
 
-/// Puts the job's row into `summary.csv`, in place of an older one. Returns what the user should be warned of.
+/// Writes the job's row into `summary.csv`, replacing an older one. Returns a warning for the user, if there is one.
 pub(super) fn replace_row(
     results: &Path,
     summary: &Summary,
@@ -62,8 +62,8 @@ pub(super) fn replace_row(
     })
 }
 
-/// Puts the row of a job that was skipped into `summary.csv`: nothing was measured. `plan` is what it would have run,
-/// if that is known; `reason` says why it did not. Returns what the user should be warned of.
+/// Writes the row of a job that was skipped into `summary.csv`, without figures. `plan` is the job that would have run,
+/// if known; `reason` says why it did not. Returns a warning for the user, if there is one.
 ///
 /// # Errors
 /// If it could not be written.
@@ -90,7 +90,7 @@ pub fn skip(
     })
 }
 
-/// The word for who would have run its slots.
+/// The name of the model that would have run its slots.
 fn model(job: &Job) -> &'static str {
     if job.is_staged() { STAGED } else { job.stages[0].model.name() }
 }
@@ -106,7 +106,7 @@ fn put(results: &Path, path: &Path, row: &Row) -> io::Result<Option<String>> {
         .open(results.join(".summary.lock"))?;
     match lock.lock() {
         Err(error) if error.kind() != ErrorKind::Unsupported => return Err(error),
-        _ => (), // until it is dropped; a file system without locks does without
+        _ => (), // held until it is dropped; on a file system without locks, there is none
     }
     let mut table = Table::default();
     let mut warning = None;
@@ -117,7 +117,7 @@ fn put(results: &Path, path: &Path, row: &Row) -> io::Result<Option<String>> {
                 let aside = free_name(path, "bak");
                 fs::copy(path, &aside)?;
                 warning = Some(format!(
-                    "`{}` had columns that this version does not know ({}): as it was, it is kept as `{}`",
+                    "`{}` had columns that this version does not know ({}): the old file is kept as `{}`",
                     path.display(),
                     read.unknown.join(", "),
                     aside.display()
@@ -129,7 +129,7 @@ fn put(results: &Path, path: &Path, row: &Row) -> io::Result<Option<String>> {
             let aside = free_name(path, "bad");
             fs::rename(path, &aside)?;
             warning = Some(format!(
-                "`{}` was no summary ({why}): it is kept as `{}`, and a new one was begun",
+                "`{}` was not a summary ({why}): it is kept as `{}`, and a new one was started",
                 path.display(),
                 aside.display()
             ));
@@ -140,7 +140,7 @@ fn put(results: &Path, path: &Path, row: &Row) -> io::Result<Option<String>> {
     Ok(warning)
 }
 
-/// `summary.csv.bad`, or the first of `summary.csv.bad2` and so on that is free.
+/// `summary.csv.bad`, or the first name of `summary.csv.bad2` and so on that is free.
 fn free_name(path: &Path, extension: &str) -> PathBuf {
     let name = |number: u32| match number {
         1 => path.with_extension(format!("csv.{extension}")),
@@ -149,21 +149,21 @@ fn free_name(path: &Path, extension: &str) -> PathBuf {
     (1..u32::MAX)
         .map(name)
         .find(|name| fs::symlink_metadata(name).is_err())
-        .expect("no folder holds so many files")
+        .expect("no folder holds four billion files")
 }
 
 /// The rows of `summary.csv`, each in the order of [`COLUMNS`].
 #[derive(Debug, Default)]
 struct Table {
     rows: Vec<Vec<Vec<u8>>>,
-    /// Columns of the file that have no place here.
+    /// Columns of the file that this version does not know.
     unknown: Vec<String>,
 }
 
 enum Read {
     Table(Table),
     Missing,
-    /// It is something else; why.
+    /// It is not a summary; says why.
     Broken(String),
 }
 
@@ -187,7 +187,7 @@ impl Table {
         let is_known = |name: &&[u8]| COLUMNS.iter().any(|column| column.as_bytes() == *name);
         let unknown = header.iter().filter(|name| !is_known(name));
         let unknown = unknown.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-        // A column that the file does not have is empty.
+        // A column that the file lacks is empty.
         let places = COLUMNS.map(|name| header.iter().position(|column| column == name.as_bytes()));
         let mut rows = Vec::new();
         for record in reader.byte_records() {
@@ -199,7 +199,7 @@ impl Table {
         Ok(Self { rows, unknown })
     }
 
-    /// Replaces the first row of this job, drops further ones; a new job comes last.
+    /// Replaces the first row of this job and drops further ones; a new job goes last.
     fn put(&mut self, row: &Row) {
         let row: Vec<_> = row.iter().map(|cell| cell.clone().into_bytes()).collect();
         let is_job = |other: &Vec<Vec<u8>>| other[0] == row[0];
@@ -382,11 +382,11 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_no_summary_is_moved_aside() {
+    fn a_file_that_is_not_a_summary_is_moved_aside() {
         let folder = Folder::with("shopping list\nmilk\n");
         let warning = folder.put("a").unwrap();
         assert!(
-            warning.contains("was no summary (its header does not start with `job`)"),
+            warning.contains("was not a summary (its header does not start with `job`)"),
             "{warning}"
         );
         assert_eq!(folder.read("summary.csv.bad"), "shopping list\nmilk\n");

@@ -12,7 +12,7 @@ use crate::task::{Cause, Level, Record, Status};
 
 mod resume;
 
-/// A job `a` with one field `input`, reported into a folder of its own.
+/// A job `a` with one field `input`, whose report goes to a folder of its own.
 struct Fixture {
     folder: tempfile::TempDir,
     order: Order,
@@ -139,7 +139,7 @@ fn a_row_is_in_the_partial_soon() {
     let fixture = Fixture::new();
     let report = fixture.start().unwrap();
     let put = Instant::now();
-    report.buffer().put(record(1)); // as if its loop were held from now on
+    report.buffer().put(record(1)); // as if its event loop were held from now on
     wait_until(|| fixture.read("a.csv.partial").unwrap().contains("\n1,"));
     assert!(put.elapsed() >= Duration::from_millis(40), "rows are written one by one");
     wait_until(|| report.counts().get(Status::Ok) == 1);
@@ -168,7 +168,7 @@ fn many_rows_from_many_threads_are_all_there() {
 }
 
 #[tokio::test]
-async fn who_waits_for_room_gets_it() {
+async fn a_slot_that_waits_for_room_gets_it() {
     let fixture = Fixture::new();
     let report = fixture.start().unwrap();
     let mut buffer = report.buffer();
@@ -222,9 +222,9 @@ fn a_folder_that_is_removed_meanwhile_costs_no_row() {
 fn different_failures_are_kept_for_the_terminal() {
     let fixture = Fixture::new();
     let report = fixture.start().unwrap();
-    let mut outboxes = [report.buffer(), report.buffer()];
+    let mut buffers = [report.buffer(), report.buffer()];
     for (number, error) in (1..).zip(["x", "x", "y", "x", "z", "w"]) {
-        outboxes[number as usize % 2].put(failed(number, error));
+        buffers[number as usize % 2].put(failed(number, error));
     }
     let failures = report.finish(facts()).unwrap().failures;
     let said: Vec<_> = failures.iter().map(|f| (f.task, f.error.as_str())).collect();

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How much memory is available now, in bytes, if the system tells: what the system has left, or less, if a control
-/// group of this process has less.
+/// How much memory is available now, in bytes, if the system tells: what the system has left, or what a control group
+/// of this process has left if that is less.
 pub fn available_memory() -> Option<u64> {
     MemorySource::system().available()
 }
 
-/// Where to read how much memory is available.
+/// Where available memory is read from.
 #[derive(Debug)]
 pub struct MemorySource {
     meminfo: PathBuf,
@@ -29,7 +29,7 @@ struct Files {
     root: &'static str,
     limit: &'static str,
     usage: &'static str,
-    /// In `memory.stat`: file pages that the kernel gives up before it runs out of memory.
+    /// The key in `memory.stat` for the file pages that the kernel reclaims before it runs out of memory.
     inactive: &'static str,
 }
 
@@ -48,7 +48,7 @@ const VERSION_1: Files = Files {
 };
 
 impl MemorySource {
-    /// The system's memory, and the groups that this process is in, as cgroups(7) has them.
+    /// The system's memory, and the control groups that this process is in (cgroups(7)).
     pub fn system() -> Self {
         let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mut groups = Vec::new();
@@ -82,7 +82,7 @@ impl MemorySource {
         Self { meminfo, groups: Vec::new() }
     }
 
-    /// The least of what the system and each group have left, in bytes; `None` if the system does not tell.
+    /// The minimum of what the system and each group have left, in bytes; `None` if the system does not tell.
     pub fn available(&self) -> Option<u64> {
         let text = fs::read_to_string(&self.meminfo).unwrap_or_default();
         let system = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
@@ -97,7 +97,7 @@ impl Group {
     /// `None` if it has no limit.
     fn available(&self) -> Option<u64> {
         let read = |name: &str| fs::read_to_string(self.folder.join(name)).ok();
-        let limit: u64 = read(self.files.limit)?.trim().parse().ok()?; // else it is `max`
+        let limit: u64 = read(self.files.limit)?.trim().parse().ok()?; // otherwise it is `max`
         let usage: u64 = read(self.files.usage)?.trim().parse().ok()?;
         let stat = read("memory.stat").unwrap_or_default();
         let inactive = stat.lines().find_map(|line| {

@@ -24,10 +24,10 @@ impl CpuTime {
     }
 }
 
-/// Processor time that this thread has used so far, to the microsecond. How it divides into user and kernel mode, the
-/// kernel itself only samples at its ticks.
+/// Processor time that this thread has used so far, to the microsecond. Its split into user and kernel mode is only
+/// sampled by the kernel, at its ticks.
 pub fn thread_cpu() -> CpuTime {
-    // Brings the accounts of the thread up to date: `getrusage` alone is behind by up to a tick, which is 4 ms.
+    // Brings the thread's accounting up to date: `getrusage` alone lags by up to a tick, which is 4 ms.
     let _ = clock_gettime(ClockId::ThreadCPUTime);
     // SAFETY: an all-zero `rusage` is a valid value, and the kernel writes to nothing but the one it is pointed to.
     let usage = unsafe {

@@ -1,8 +1,8 @@
-//! Files by their descriptor, as proc(5) names them.
+//! Paths of open files by their descriptors (proc(5)).
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// The program that this process runs, even if its file was replaced since.
+/// The program that this process runs, even if its file has been replaced since.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// The path of an open file, for this process.
@@ -10,7 +10,7 @@ pub fn fd_path(file: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
-/// The path of an open file, for other processes, as long as it is open here.
+/// The path of an open file for other processes, valid while it is open here.
 pub fn fd_path_for_others(file: BorrowedFd<'_>) -> String {
     format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
 }

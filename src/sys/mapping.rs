@@ -7,14 +7,14 @@ use std::sync::atomic::AtomicU64;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-/// A descriptor that this process was started with, under this number. To be called once for each.
+/// The inherited descriptor with this number. To be called once for each.
 pub fn inherited(fd: RawFd) -> OwnedFd {
-    // SAFETY: whoever calls this knows from how this process was started that the descriptor is there, and takes it
-    // once. If it is not there, its use fails with EBADF.
+    // SAFETY: the caller knows from how this process was started that the descriptor is there, and takes it once. If it
+    // is not there, its use fails with EBADF.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// Shared memory: words at its start, which both sides read and write as atomics, and bytes behind them, of which each is
+/// Shared memory: words at its start, which both sides read and write as atomics, followed by bytes, each of which is
 /// written by one side only.
 #[derive(Debug)]
 pub struct SharedMapping {
@@ -22,14 +22,14 @@ pub struct SharedMapping {
     length: usize,
 }
 
-// SAFETY: it is plain memory, which belongs to no thread; whoever holds it may use it from any thread.
+// SAFETY: it is plain memory, which belongs to no thread; its owner may use it from any thread.
 unsafe impl Send for SharedMapping {}
 
 impl SharedMapping {
-    /// Maps the first `length` bytes of `memory`, which has as many.
+    /// Maps the first `length` bytes of `memory`, which has at least that size.
     ///
     /// # Errors
-    /// If the system has no room for it.
+    /// If the system cannot map it.
     pub fn new(memory: &OwnedFd, length: usize) -> io::Result<Self> {
         let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: the kernel chooses the address, so no memory of ours is replaced.
@@ -39,7 +39,7 @@ impl SharedMapping {
         Ok(Self { address, length })
     }
 
-    /// The word at this index: the bytes from 8 times the index on.
+    /// The word at this index, which starts at 8 times the index.
     pub fn word(&self, index: usize) -> &AtomicU64 {
         assert!((index + 1) * size_of::<AtomicU64>() <= self.length, "the word is in the mapping");
         // SAFETY: it is inside the mapping, which is page-aligned and lives as long as `self`; any bytes are a valid
@@ -47,8 +47,8 @@ impl SharedMapping {
         unsafe { self.address.cast::<AtomicU64>().add(index).as_ref() }
     }
 
-    /// Appends a copy of `length` bytes from `start` on. Bytes that the other side was overwriting meanwhile are of no
-    /// use: the caller finds out by a word.
+    /// Appends a copy of `length` bytes from `start` on. Bytes that the other side overwrites meanwhile are garbage,
+    /// which the caller detects by one of the words.
     pub fn copy_out(&self, start: usize, length: usize, into: &mut Vec<u8>) {
         self.check(start, length);
         into.reserve(length);

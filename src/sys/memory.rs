@@ -1,4 +1,4 @@
-//! This process's own memory, as proc(5) has it: its peak, and making it small.
+//! This process's own memory (proc(5)): its peak, and reducing it.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -14,15 +14,15 @@ pub fn peak() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// Lets the peak start anew, so that one job's does not show up in the next one's. A system that does not allow it
-/// reports the highest peak so far.
-pub fn forget_peak() {
-    const RESET_PEAK: &str = "5";
-    let _ = fs::write("/proc/self/clear_refs", RESET_PEAK);
+/// Resets the peak, so that one job's peak does not show up in the next one's. A system that does not allow it reports
+/// the highest peak so far.
+pub fn reset_peak() {
+    const PEAK_RSS: &str = "5";
+    let _ = fs::write("/proc/self/clear_refs", PEAK_RSS);
 }
 
-/// Gives back the pages of programs and libraries that this process has mapped but not written to: most of what a
-/// freshly started process has in memory. What is used again comes back from the page cache.
+/// Releases the pages of programs and libraries that this process has mapped but not written to: most of what a freshly
+/// started process has in memory. Pages that are used again come back from the page cache.
 pub fn drop_clean_pages() {
     let maps = fs::read_to_string("/proc/self/smaps").unwrap_or_default();
     for range in clean_ranges(&maps) {
@@ -33,7 +33,7 @@ pub fn drop_clean_pages() {
     }
 }
 
-/// The mappings of files, in smaps' format, that nobody can write to and nobody has written to.
+/// The mappings of files in a text in the format of smaps that cannot be and have not been written to.
 fn clean_ranges(smaps: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut candidate = None;
@@ -78,7 +78,7 @@ mod tests {
     fn a_process_knows_its_peak() {
         // Other tests run in this process too: the block alone is certain.
         let block = std::hint::black_box(vec![1_u8; 64 << 20]);
-        forget_peak();
+        reset_peak();
         assert!(peak().unwrap() >= block.len() as u64);
     }
 }

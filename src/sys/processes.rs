@@ -1,10 +1,11 @@
-//! Which processes there are, as proc(5) has it.
+//! The tree of processes (proc(5)).
 
 use std::fs;
 
 use rustix::process::Pid;
 
-/// All processes below `root`, parents before their children, so that no parent lives to answer its child's death.
+/// All processes below `root`, parents before their children, so that a caller that kills them in this order leaves no
+/// parent alive to react to its child's death.
 pub fn descendants(root: Pid) -> Vec<Pid> {
     let mut found = Vec::new();
     children(root, &mut found);

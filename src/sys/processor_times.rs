@@ -1,20 +1,20 @@
-//! What the processors do, as proc(5) has it.
+//! How busy the processors are (proc(5)).
 
 use std::fs;
 
 /// Times of all processors together, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessorTimes {
-    /// All of them.
+    /// All ticks.
     pub all: u64,
-    /// Those in which nothing ran: idle, or waiting for a disk.
+    /// Ticks in which nothing ran: idle, or waiting for a disk.
     pub idle: u64,
-    /// How many there are.
+    /// The number of processors.
     pub count: u64,
 }
 
 impl ProcessorTimes {
-    /// Those up to now; `None` if the system does not tell.
+    /// The times up to now; `None` if the system does not tell.
     pub fn read() -> Option<Self> {
         Self::parse(&fs::read_to_string("/proc/stat").ok()?)
     }

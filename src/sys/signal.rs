@@ -1,6 +1,6 @@
 //! Signals by name.
 
-/// The name of a signal, as `kill -l` has it.
+/// The name of a signal, as in `kill -l`.
 pub fn signal_name(signal: i32) -> String {
     let name = match signal {
         libc::SIGHUP => "SIGHUP",
@@ -29,7 +29,7 @@ pub fn signal_name(signal: i32) -> String {
     name.into()
 }
 
-/// The mask of signals that this process ignores, bit 0 for signal 1 (proc(5), `SigIgn`); none if it cannot be read.
+/// The mask of signals that this process ignores, bit 0 for signal 1 (proc(5), `SigIgn`); 0 if it cannot be read.
 pub fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status

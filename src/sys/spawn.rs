@@ -1,4 +1,4 @@
-//! Starting a program: `clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD)` and `execve`, which is all that a start needs where
+//! Starting a program by `clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD)` and `execve`, which is all that a start needs;
 //! glibc's `posix_spawn` makes 122 system calls.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -14,9 +14,9 @@ use super::SignalMask;
 /// Enough for a few system calls and no signal handler.
 const STACK_BYTES: usize = 64 << 10;
 
-/// What to start, and how.
+/// A program to start.
 pub struct Program<'a> {
-    /// Where the program is; absolute, since the folder is changed first.
+    /// The program's path; absolute, since the folder is changed first.
     pub path: &'a CStr,
     /// Its arguments, the first being its own name.
     pub argv: Pointers<'a>,
@@ -24,26 +24,26 @@ pub struct Program<'a> {
     pub env: Pointers<'a>,
     /// Its working folder.
     pub folder: Option<&'a CStr>,
-    /// Standard input, output and error; all above 3.
+    /// Descriptors for standard input, output and error; all above 3.
     pub ends: [BorrowedFd<'a>; 3],
-    /// Its descriptor 3; above 3 itself.
+    /// The file for its descriptor 3; itself above 3.
     pub extra: Option<BorrowedFd<'a>>,
     /// The signals that it starts with blocked.
     pub mask: &'a SignalMask,
-    /// Soft and hard limit of open files, if they differ from this process's.
+    /// The soft and the hard limit of open files, if they differ from this process's.
     pub open_files: Option<(u64, u64)>,
     /// This process.
     pub parent: Pid,
 }
 
-/// What a start failed at.
+/// The step at which a start failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Making a process.
     Clone,
-    /// Giving it its group, its descriptors and its limits.
+    /// Setting its process group, its descriptors and its limits.
     Prepare,
-    /// Going to its folder.
+    /// Changing to its folder.
     Folder,
     /// Executing the program.
     Execute,
@@ -58,14 +58,14 @@ pub struct Failure {
     pub error: io::Error,
 }
 
-/// NUL-terminated strings as `execve` takes them: an array of pointers that ends with a null.
+/// NUL-terminated strings as `execve` takes them: an array of pointers that ends with a null pointer.
 #[derive(Clone, Copy)]
 pub struct Pointers<'a> {
     first: *const *const c_char,
     strings: PhantomData<&'a CStr>,
 }
 
-/// The memory for [`Pointers`], kept from start to start.
+/// The memory for [`Pointers`], reused from start to start.
 #[derive(Default)]
 pub struct PointerBuffer(Vec<*const c_char>);
 
@@ -80,8 +80,7 @@ impl PointerBuffer {
 }
 
 /// Starts programs, one after another, from one thread.
-///
-/// A child dies with the thread that started it, so that thread must live as long as the process.
+/// A child dies with the thread that started it, so this thread must live as long as the process.
 pub struct Spawner {
     stack: *mut c_void,
 }
@@ -102,7 +101,7 @@ impl Spawner {
     /// thread (see [`SignalMask::block_all`]): while the child shares its memory, no handler may run there.
     ///
     /// # Errors
-    /// What failed and why. There is no child then.
+    /// What failed and why. No child is left then.
     pub fn start(&mut self, program: &Program<'_>) -> Result<(Pid, OwnedFd), Failure> {
         let sources = program.ends.iter().chain(&program.extra);
         assert!(sources.clone().all(|end| end.as_raw_fd() > 3), "0 to 3 are the child's");
@@ -134,13 +133,13 @@ impl Drop for Spawner {
     }
 }
 
-/// What the child reads, and where it leaves word.
+/// What the child reads, and where it reports a failure.
 struct Context<'a> {
     program: &'a Program<'a>,
     failure: Option<(Step, c_int)>,
 }
 
-/// The child, from `clone` to `execve`: nothing but system calls, since it lives in its parent's memory.
+/// The child, from `clone` to `execve`: nothing but system calls, since it runs in its parent's memory.
 extern "C" fn child(context: *mut c_void) -> c_int {
     // SAFETY: `start` passes its own context, which it does not touch before this has ended.
     let context = unsafe { &mut *context.cast::<Context<'_>>() };
@@ -152,7 +151,7 @@ extern "C" fn child(context: *mut c_void) -> c_int {
     }
 }
 
-/// Returns only if something fails: what.
+/// Returns only if a step fails, and which one.
 fn prepare(program: &Program<'_>) -> Step {
     // SAFETY: plain system calls on values and on strings that end with a NUL (arrays: with a null).
     unsafe {
@@ -160,7 +159,7 @@ fn prepare(program: &Program<'_>) -> Step {
             return Step::Prepare;
         }
         if libc::getppid() != program.parent.as_raw_nonzero().get() {
-            libc::_exit(127); // the parent died before the wish to die with it was heard
+            libc::_exit(127); // the parent died before the death signal was set
         }
         for (number, end) in program.ends.iter().chain(&program.extra).enumerate() {
             if libc::dup2(end.as_raw_fd(), number as c_int) < 0 {

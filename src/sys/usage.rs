@@ -1,4 +1,4 @@
-//! What processes use while they run, as proc(5) has it: enough to tell one that computes from one that waits.
+//! What processes use while they run (proc(5)): enough to tell one that computes from one that waits.
 
 use std::fs;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use rustix::process::Pid;
 
 use crate::sys::descendants;
 
-/// What processes have used so far, together.
+/// What a set of processes has used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Processor time, and the time that they were ready to run and had no processor: on a busy machine, what computes
-    /// must not look as if it waited.
+    /// Processor time, and the time for which they were ready to run but had no processor: on a busy machine, a process
+    /// that computes must not look as if it waited.
     pub active: Duration,
     /// Resident memory in bytes.
     pub resident: u64,
 }
 
-/// What `root` and every process below it use. Nothing for one that is gone.
+/// The usage of `root` and every process below it; zero for one that is gone.
 pub fn of_tree(root: Pid) -> Usage {
     let own = of_process(root);
     let below = below(root);
     Usage { active: own.active + below.active, resident: own.resident + below.resident }
 }
 
-/// What every process below `root` uses.
+/// The usage of every process below `root`.
 pub fn below(root: Pid) -> Usage {
     descendants(root).into_iter().map(of_process).fold(Usage::default(), |sum, usage| Usage {
         active: sum.active + usage.active,
@@ -59,7 +59,7 @@ fn stat_fields(stat: &str) -> Option<(Duration, u64)> {
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<_> = rest.split_ascii_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    // Fields 16, 17 and 24 of proc(5), which counts the two before the bracket too.
+    // Fields 16, 17 and 24 of proc(5), which also counts the two fields before the bracket.
     let ticks = number(13)? + number(14)?;
     let seconds = ticks as f64 / clock_ticks_per_second() as f64;
     Some((Duration::from_secs_f64(seconds), number(21)? * page_size() as u64))

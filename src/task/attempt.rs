@@ -1,4 +1,4 @@
-//! One attempt at a task, as its worker sees it: who it is, and when it must stop.
+//! One attempt at a task, as its worker sees it: its number, its slot, and when it must stop.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub enum Stop {
     Timeout,
     /// The job is being killed.
     Killed,
-    /// It must make room; it will run again, and is not charged for this time.
+    /// It must make room for others; it will run again, and this attempt is not charged.
     Evicted,
 }
 
@@ -26,7 +26,7 @@ impl Stop {
 }
 
 impl Stop {
-    /// What the report says of an attempt that was ended for this reason.
+    /// What the report says about an attempt that was ended for this reason.
     pub fn words(self, timeout: Option<Duration>) -> String {
         match (self, timeout) {
             (Stop::Killed, _) => "cancelled".into(),
@@ -39,25 +39,25 @@ impl Stop {
     }
 }
 
-/// What a worker is told besides the task.
+/// What a worker is told in addition to the task.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a> {
     /// From 1.
     pub number: u32,
     /// The slot that it runs in, from 1.
     pub slot: usize,
-    /// The same, counted through all stages: whose turn it is to make room.
-    pub seat: usize,
+    /// Its slot counted through all stages, from 1: the number by which attempts are evicted.
+    pub global_slot: usize,
     /// How long it may run.
     pub timeout: Option<Duration>,
     /// How long a child has between TERM and KILL.
     pub grace: Duration,
-    /// The job's stop switch.
+    /// How the job is stopped.
     pub cancel: &'a Cancel,
 }
 
 impl<'a> Attempt<'a> {
-    /// What templates are filled with at this attempt.
+    /// The values for templates in this attempt.
     pub fn values<'t>(&self, task: &'t Task) -> Values<'t> {
         Values {
             fields: &task.fields,
@@ -68,7 +68,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// This attempt, for another task of the same slot.
+    /// The same for another task in the same slot.
     #[must_use]
     pub fn of(&self, task: &Task) -> Attempt<'a> {
         Attempt { number: task.attempts + 1, ..*self }
@@ -85,18 +85,18 @@ impl<'a> Attempt<'a> {
         tokio::select! {
             biased;
             () = self.cancel.killing() => Stop::Killed,
-            () = self.cancel.evicted(self.seat) => Stop::Evicted,
+            () = self.cancel.evicted(self.global_slot) => Stop::Evicted,
             () = timeout => Stop::Timeout,
         }
     }
 
-    /// For computations, which poll: whether an attempt that started at `started` must end now. Costs a clock read
-    /// where there is a timeout, so ask about every millisecond, not in every round of a loop.
+    /// For computations, which poll: whether an attempt that started at `started` must end now. Costs a clock read if
+    /// there is a timeout, so call it about every millisecond, not in every iteration of a loop.
     pub fn must_stop(&self, started: Moment) -> Option<Stop> {
         if self.cancel.level() == Level::Kill {
             return Some(Stop::Killed);
         }
-        if self.cancel.is_evicted(self.seat) {
+        if self.cancel.is_evicted(self.global_slot) {
             return Some(Stop::Evicted);
         }
         self.timeout.filter(|&timeout| started.elapsed() > timeout).map(|_| Stop::Timeout)

@@ -1,4 +1,4 @@
-//! Stopping: whether the job goes on, drains or is being killed, and why; and which attempt must make room.
+//! Stopping: whether the job runs, drains or is being killed, and why; and which attempt must make room for others.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::task::eviction::Evictions;
 
-/// How far the job has been stopped. A job is only ever stopped further.
+/// How far the job has been stopped. The level never goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Nothing is stopped.
@@ -24,23 +24,23 @@ pub enum Level {
 pub enum Cause {
     /// The runner got this signal.
     Signal(i32),
-    /// An input turned out bad while running; the message says where.
+    /// An input turned out to be bad during the run; the message says where.
     Input(String),
     /// The report could not be written; the message says why.
     Report(String),
     /// A worker could not be started; the message says why.
     Worker(String),
-    /// What is to be run cannot work; the message says why.
+    /// The program or function to run cannot work; the message says why.
     Unfit(String),
     /// The job has reached its deadline.
     Deadline,
     /// Too many tasks have failed; the message says how many.
     Failures(String),
-    /// A service was never ready, or ended before its time.
+    /// A service was never ready, or ended early.
     Service(ServiceFailure),
 }
 
-/// Why a job cannot go on: one of its services.
+/// Why a job cannot continue: one of its services failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceFailure {
     /// It was never ready; no task has run.
@@ -56,7 +56,7 @@ impl fmt::Display for ServiceFailure {
     }
 }
 
-/// The stop switch of one job, shared by all who run it.
+/// The stop state of one job, shared by all threads that run it.
 #[derive(Debug, Default)]
 pub struct Cancel {
     level: AtomicU8,
@@ -68,12 +68,12 @@ pub struct Cancel {
 }
 
 impl Cancel {
-    /// The switch of a job that also ends single attempts, in these slots.
+    /// The state of a job in which single attempts may be evicted from these slots.
     pub fn with_evictions(evictions: Evictions) -> Self {
         Self { evictions: Some(evictions), ..Self::default() }
     }
 
-    /// What ends single attempts, if anything does.
+    /// The evictions of single attempts, if the job has any.
     pub fn evictions(&self) -> Option<&Evictions> {
         self.evictions.as_ref()
     }
@@ -114,7 +114,7 @@ impl Cancel {
         self.killing.cancelled().await;
     }
 
-    /// Ready as soon as the attempt in this slot must make room.
+    /// Ready as soon as the attempt in this slot, counted through all stages, must make room.
     pub async fn evicted(&self, slot: usize) {
         match &self.evictions {
             Some(evictions) => evictions.evicted(slot).await,
@@ -122,7 +122,7 @@ impl Cancel {
         }
     }
 
-    /// Whether the attempt in this slot must make room.
+    /// Whether the attempt in this slot, counted through all stages, must make room.
     pub fn is_evicted(&self, slot: usize) -> bool {
         self.evictions.as_ref().is_some_and(|evictions| evictions.is_evicted(slot))
     }

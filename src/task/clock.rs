@@ -1,10 +1,8 @@
-//! The one clock. Everything that is timed goes through here, so that pauses (Ctrl-Z) are left out in one place.
-//!
+//! The one clock. Everything that is timed uses it, so that pauses (Ctrl-Z) are left out in one place.
 //! A [`Moment`] counts the time in which the runner was not paused. The launcher and the workers are other processes:
-//! they know of no pause and say what `CLOCK_MONOTONIC` says, which [`Moment::from_nanos`] converts. While a pause is
-//! on, the clock stands still; so it does for the threads that wake before the end of the pause has been noted.
-//!
-//! A pause is what the runner makes of SIGTSTP. A SIGSTOP cannot be caught: the runner's children go on then, and so
+//! they know nothing about pauses and send readings of `CLOCK_MONOTONIC`, which [`Moment::from_nanos`] converts. During
+//! a pause the clock stands still, also for threads that wake before the end of the pause has been recorded.
+//! The runner pauses when it gets SIGTSTP. A SIGSTOP cannot be caught: the runner's children keep running then, and so
 //! does the clock.
 
 use std::ops::Add;
@@ -15,21 +13,21 @@ use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// All pauses that have ended, together, in nanoseconds.
+/// The sum of all pauses that have ended, in nanoseconds.
 static PAUSED: AtomicU64 = AtomicU64::new(0);
-/// Where the clock stands while a pause is on; 0 while it runs.
+/// The reading of the clock during a pause; 0 while it runs.
 static FROZEN: AtomicU64 = AtomicU64::new(0);
-/// Each pause as `CLOCK_MONOTONIC` had it, in order; one that is on has no end yet.
+/// Each pause in terms of `CLOCK_MONOTONIC`, in order; a current one has no end yet.
 static PAUSES: Mutex<Vec<Pause>> = Mutex::new(Vec::new());
 
-/// From and to, in nanoseconds of `CLOCK_MONOTONIC`.
+/// Its start and end, in nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pause {
     start: u64,
     end: u64,
 }
 
-/// A moment on the monotonic clock of this machine less the pauses before it, in nanoseconds.
+/// A moment on this machine's monotonic clock minus the pauses before it, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
 
@@ -40,7 +38,7 @@ impl Moment {
             let paused = PAUSED.load(Acquire);
             let nanos = monotonic();
             match FROZEN.load(Acquire) {
-                // Unless a whole pause has passed between the first line and here, with this thread stopped in it.
+                // Unless a whole pause lies between the first line and here, during which this thread was stopped.
                 0 if PAUSED.load(Relaxed) == paused => return Self(nanos - paused),
                 0 => {}
                 frozen => return Self(frozen),
@@ -77,15 +75,15 @@ impl Add<Duration> for Moment {
     }
 }
 
-/// The clock stands still until [`resume`]. For the control thread, which alone pauses.
+/// Stops the clock until [`resume`]. For the control thread, the only one that pauses.
 pub(crate) fn pause() {
     let start = monotonic();
-    // Before the clock stands, so that whoever finds it standing finds the pause.
+    // Before the clock is frozen, so that any thread that finds it frozen finds the pause.
     pauses().push(Pause { start, end: u64::MAX });
     FROZEN.store(start - PAUSED.load(Relaxed), Release);
 }
 
-/// The clock runs again.
+/// Lets the clock run again.
 pub(crate) fn resume() {
     let mut pauses = pauses();
     let Some(pause) = pauses.last_mut().filter(|pause| pause.end == u64::MAX) else { return };
@@ -103,13 +101,13 @@ fn nanos(clock: ClockId) -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// A moment of `CLOCK_MONOTONIC`, a few milliseconds old, to be compared with others like it. Costs a quarter of the exact
-/// one.
+/// A reading of `CLOCK_MONOTONIC` that is up to a few milliseconds old, for comparison with others like it. Costs a
+/// quarter of an exact one.
 pub(crate) fn roughly() -> u64 {
     nanos(ClockId::MonotonicCoarse)
 }
 
-/// Most runs are never paused, and pay no lock for it.
+/// Whether there was a pause. Most runs are never paused, and need not take the lock.
 fn has_paused() -> bool {
     PAUSED.load(Acquire) != 0 || FROZEN.load(Acquire) != 0
 }
@@ -118,14 +116,13 @@ fn pauses() -> std::sync::MutexGuard<'static, Vec<Pause>> {
     PAUSES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A moment of `CLOCK_MONOTONIC` less the pauses before it.
+/// A reading of `CLOCK_MONOTONIC` minus the pauses before it.
 fn without(pauses: &[Pause], nanos: u64) -> u64 {
     let before = pauses.iter().take_while(|pause| pause.start < nanos);
     nanos - before.map(|pause| pause.end.min(nanos) - pause.start).sum::<u64>()
 }
 
-/// The inverse of [`without`]; the moment at which a pause starts is also the one at which it ends, and is given as
-/// the former.
+/// The inverse of [`without`]. A pause starts and ends at the same moment; the result is its start.
 fn with(pauses: &[Pause], moment: u64) -> u64 {
     pauses.iter().fold(moment, |nanos, pause| {
         if pause.start < nanos && pause.end < u64::MAX {
@@ -147,17 +144,17 @@ pub async fn sleep_until(deadline: Moment) {
     }
 }
 
-/// Turns moments into calendar time. Read once at the start of a job, so that rows agree with one another even when
-/// somebody sets the clock.
+/// Converts moments to calendar time. Created once at the start of a job, so that rows agree with one another even if
+/// the system clock is set meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub struct Calendar {
-    /// Of `CLOCK_MONOTONIC`: the calendar does not stand still in a pause.
+    /// Of `CLOCK_MONOTONIC`: calendar time does not stand still during a pause.
     nanos: u64,
     time: SystemTime,
 }
 
 impl Calendar {
-    /// Ties this moment to the calendar.
+    /// Pairs the current moment with the calendar time.
     pub fn now() -> Self {
         Self { nanos: monotonic(), time: SystemTime::now() }
     }

@@ -1,4 +1,4 @@
-//! Ending the youngest attempt, so that others have room: it runs again later and is not charged for it.
+//! Ending the youngest attempt to make room for others: it runs again later, and the ended attempt is not charged.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -6,59 +6,60 @@ use tokio::sync::Notify;
 
 use crate::task::clock;
 
-/// What runs in which slot since when, and which of it must make room.
+/// Since when each slot has been running an attempt, and which attempt must make room. Slots are counted through all
+/// stages.
 #[derive(Debug)]
-pub struct Evictions(Box<[Seat]>);
+pub struct Evictions(Box<[SlotState]>);
 
-/// On cache lines of its own: every slot writes to its seat for every task.
+/// The state of one slot, on its own cache lines since every slot writes to it for every task.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Seat {
-    /// About when the attempt started, 0 if there is none.
+struct SlotState {
+    /// Roughly when the attempt started; 0 if there is none.
     since: AtomicU64,
     evicted: AtomicBool,
     notify: Notify,
 }
 
 impl Evictions {
-    /// Nothing runs in any of `slots` slots yet.
+    /// The state of `slots` slots, all idle.
     pub fn new(slots: usize) -> Self {
-        Self((0..slots).map(|_| Seat::default()).collect())
+        Self((0..slots).map(|_| SlotState::default()).collect())
     }
 
-    /// An attempt starts in this slot, from 1.
+    /// Records that an attempt starts in this slot, counted from 1.
     pub fn begin(&self, slot: usize) {
-        let seat = self.seat(slot);
-        if seat.evicted.load(Ordering::Relaxed) {
-            seat.evicted.store(false, Ordering::SeqCst);
+        let state = self.state(slot);
+        if state.evicted.load(Ordering::Relaxed) {
+            state.evicted.store(false, Ordering::SeqCst);
         }
-        seat.since.store(clock::roughly(), Ordering::Release);
+        state.since.store(clock::roughly(), Ordering::Release);
     }
 
-    /// The attempt in this slot has ended.
+    /// Records that the attempt in this slot has ended.
     pub fn end(&self, slot: usize) {
-        self.seat(slot).since.store(0, Ordering::Release);
+        self.state(slot).since.store(0, Ordering::Release);
     }
 
     /// Ends the youngest attempt, unless an earlier one that had to make room has not ended yet. Returns its slot.
     pub fn evict_youngest(&self) -> Option<usize> {
-        let running = |seat: &Seat| seat.since.load(Ordering::Acquire);
-        if self.0.iter().any(|seat| running(seat) > 0 && seat.evicted.load(Ordering::SeqCst)) {
+        let running = |state: &SlotState| state.since.load(Ordering::Acquire);
+        if self.0.iter().any(|state| running(state) > 0 && state.evicted.load(Ordering::SeqCst)) {
             return None;
         }
-        let seats = self.0.iter().enumerate().filter(|(_, seat)| running(seat) > 0);
-        let (index, seat) = seats.max_by_key(|(_, seat)| running(seat))?;
-        seat.evicted.store(true, Ordering::SeqCst);
-        seat.notify.notify_waiters();
+        let states = self.0.iter().enumerate().filter(|(_, state)| running(state) > 0);
+        let (index, state) = states.max_by_key(|(_, state)| running(state))?;
+        state.evicted.store(true, Ordering::SeqCst);
+        state.notify.notify_waiters();
         Some(index + 1)
     }
 
     /// Ready as soon as the attempt in this slot must make room.
     pub async fn evicted(&self, slot: usize) {
-        let seat = self.seat(slot);
+        let state = self.state(slot);
         loop {
-            let notified = seat.notify.notified(); // counts from here, so that no eviction is missed
-            if seat.evicted.load(Ordering::SeqCst) {
+            let notified = state.notify.notified(); // created before the check, so that no eviction is missed
+            if state.evicted.load(Ordering::SeqCst) {
                 return;
             }
             notified.await;
@@ -67,10 +68,10 @@ impl Evictions {
 
     /// Whether the attempt in this slot must make room.
     pub fn is_evicted(&self, slot: usize) -> bool {
-        self.seat(slot).evicted.load(Ordering::Relaxed)
+        self.state(slot).evicted.load(Ordering::Relaxed)
     }
 
-    fn seat(&self, slot: usize) -> &Seat {
+    fn state(&self, slot: usize) -> &SlotState {
         &self.0[slot - 1]
     }
 }
@@ -85,7 +86,7 @@ mod tests {
         assert_eq!(evictions.evict_youngest(), None, "nothing runs");
         for slot in [3, 1] {
             evictions.begin(slot);
-            std::thread::sleep(std::time::Duration::from_millis(30)); // the clock is only roughly right
+            std::thread::sleep(std::time::Duration::from_millis(30)); // the clock is coarse
         }
         assert_eq!(evictions.evict_youngest(), Some(1));
         assert!(evictions.is_evicted(1) && !evictions.is_evicted(3));
@@ -93,6 +94,6 @@ mod tests {
         evictions.end(1);
         assert_eq!(evictions.evict_youngest(), Some(3));
         evictions.begin(1);
-        assert!(!evictions.is_evicted(1), "that was for the attempt before");
+        assert!(!evictions.is_evicted(1), "that was for the previous attempt");
     }
 }

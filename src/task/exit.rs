@@ -1,4 +1,4 @@
-//! Exit codes, and the one that stands for several jobs.
+//! Exit codes, and the one for a run of several jobs.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use crate::task::{Status, Tally};
 pub enum Exit {
     /// Every task is ok.
     Ok,
-    /// A bug of the runner, or the system did not give what it needs.
+    /// A bug in the runner, or the system did not provide what it needs.
     Internal,
     /// Bad usage, job file or input.
     Usage,
@@ -17,7 +17,7 @@ pub enum Exit {
     NotOk,
     /// There was no task to run.
     Nothing,
-    /// Results could not be fully written.
+    /// Not all results could be written.
     NotWritten,
     /// A job reached its deadline.
     Deadline,

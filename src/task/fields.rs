@@ -1,25 +1,25 @@
-//! The values of one input, kept in one buffer: a million tasks should not cost a million small allocations each.
+//! The values of one input, in one buffer: a million tasks should not cost several million small allocations.
 
-/// A value that comes from a source which tells text from numbers.
+/// A value from a source that tells text from numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
-    /// As the file has it; a number, too.
+    /// The text in the file, also for a number.
     pub text: String,
     /// What kind of value the text stands for.
     pub kind: Kind,
 }
 
-/// Whether the text of a value is to be taken as text.
+/// Whether a value is a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It is.
+    /// It is a text.
     Text,
-    /// It is what a number, a boolean, an array or an object looks like in TOML or JSON; empty for null.
+    /// It is a number, a boolean, an array or an object as written in TOML or JSON; empty for null.
     Bare,
 }
 
 impl Value {
-    /// What is missing.
+    /// A missing value.
     pub fn null() -> Self {
         Self { text: String::new(), kind: Kind::Bare }
     }
@@ -32,10 +32,10 @@ impl Value {
 pub struct Fields {
     /// The values one after another.
     bytes: Vec<u8>,
-    /// Where each value but the last one ends, twice that, plus 1 if it is bare: an input of a single value, which
-    /// most are, needs no second buffer.
+    /// For each value but the last one: twice the offset of its end, plus 1 if it is bare. An input of a single value,
+    /// as most are, needs no second buffer.
     ends: Vec<usize>,
-    /// What the last value is; `None` if there is none.
+    /// The kind of the last value; `None` if there is none.
     last: Option<Kind>,
 }
 
@@ -45,7 +45,7 @@ impl Fields {
         Self::single_of(value, Kind::Text)
     }
 
-    /// The fields of an input that has a single value, which looks like this number.
+    /// The fields of an input that has a single value, a number with this text.
     pub fn single_number(value: impl AsRef<[u8]>) -> Self {
         Self::single_of(value, Kind::Bare)
     }
@@ -95,7 +95,7 @@ impl Fields {
         &self.bytes[start..end]
     }
 
-    /// Whether the value at `index` is to be taken as text.
+    /// Whether the value at `index` is a text.
     pub fn kind(&self, index: usize) -> Kind {
         match self.ends.get(index) {
             Some(end) if end & 1 == 1 => Kind::Bare,

@@ -1,4 +1,4 @@
-//! How busy the slots of a stage are, counted while it runs: who reads it shows progress, or names the bottleneck.
+//! How busy the slots of a stage are, counted while it runs, for the progress bar and to name the bottleneck.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Counts what a stage does.
 #[derive(Debug)]
 pub struct Meter {
-    /// What `[[stages]]` calls the stage.
+    /// The stage's name in `[[stages]]`.
     pub name: String,
     slots: AtomicUsize,
     ended: AtomicU64,
@@ -16,7 +16,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Nothing has been done yet by its slots, of which there are so many.
+    /// A meter for this number of slots, all idle so far.
     pub fn new(name: &str, slots: usize) -> Self {
         let zero = || AtomicU64::new(0);
         Self {
@@ -27,7 +27,7 @@ impl Meter {
         }
     }
 
-    /// There are so many slots from now on.
+    /// Sets the number of slots.
     pub fn resize(&self, slots: usize) {
         self.slots.store(slots, Ordering::Relaxed);
     }
@@ -37,12 +37,12 @@ impl Meter {
         self.slots.load(Ordering::Relaxed)
     }
 
-    /// A slot was busy with an attempt for this long.
+    /// Adds the time for which a slot was busy with an attempt.
     pub fn busy(&self, run: Duration) {
         self.busy_nanos.fetch_add(run.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    /// A task has left the stage, one way or the other.
+    /// Counts a task that has left the stage, however it ended.
     pub fn end(&self) {
         self.ended.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What the engine passes around: tasks going in, outcomes and records coming out.
+//! The vocabulary of a run: tasks go in, outcomes and records come out.
 
 mod attempt;
 pub mod cancel;
@@ -32,15 +32,16 @@ use crate::sys::CpuTime;
 pub struct Task {
     /// From 1, in input order.
     pub number: u64,
-    /// The input's values; behind them, those of `[columns]` of the stages that it has passed.
+    /// The input's values, followed by those of `[columns]` of the stages that it has passed.
     pub fields: Fields,
     /// When the task was taken from the inputs, or ended in the stage before.
     pub taken: Moment,
-    /// Attempts that have been charged to it so far, in this stage.
+    /// The attempts charged to it so far in this stage.
     pub attempts: u32,
-    /// Whether a worker died while it ran, beside others, and it may have been this one: it runs alone from now on.
+    /// Whether a worker died while running this task among others, so that it may be the cause: it runs alone from now
+    /// on.
     pub is_suspect: bool,
-    /// What came of them, if there were any. Boxed, since most tasks are attempted once.
+    /// The result of the last of them, if there was one. Boxed, since most tasks are attempted once.
     pub earlier: Option<Box<Earlier>>,
     /// The stages that it has passed, if there were any.
     pub passed: Option<Box<Passed>>,
@@ -57,57 +58,57 @@ impl Task {
         Self { number, fields, taken, attempts: 0, is_suspect: false, earlier: None, passed: None }
     }
 
-    /// What the stage before has handed on; `None` in the first one.
+    /// The payload from the previous stage; `None` in the first one.
     pub fn payload(&self) -> Option<&Payload> {
         self.passed.as_ref()?.payload.as_deref()
     }
 
-    /// The payload, to be loaded and unloaded.
+    /// The payload, for loading and unloading.
     pub fn payload_mut(&mut self) -> Option<&mut Payload> {
         self.passed.as_mut()?.payload.as_mut().and_then(Arc::get_mut)
     }
 
     /// The stage that it is in, from 0.
     pub fn stage(&self) -> usize {
-        self.passed.as_ref().map_or(0, |passed| passed.legs.len())
+        self.passed.as_ref().map_or(0, |passed| passed.stages.len())
     }
 }
 
-/// The attempts of a task that is to be attempted again: its row, if it comes to no further one.
+/// The earlier attempts of a task that is to be attempted again: they make its row if there is no further attempt.
 #[derive(Clone, Debug)]
 pub struct Earlier {
     /// When the first one started.
     pub first_started: Moment,
     /// From being taken to the first start.
     pub queued: Duration,
-    /// Where the last one ran.
+    /// The slot of the last one.
     pub slot: Option<usize>,
-    /// What the last one came to.
+    /// The outcome of the last one.
     pub outcome: Outcome,
     /// What `[columns]` found in its output.
     pub columns: Vec<Option<Vec<u8>>>,
 }
 
-/// What a task has behind it, besides the stage that it is in.
+/// The stages that a task has passed, without the one that it is in.
 #[derive(Clone, Debug, Default)]
 pub struct Passed {
     /// When the first attempt of the first stage started.
     pub first_started: Option<Moment>,
-    /// What each stage has taken, in their order.
-    pub legs: Vec<Leg>,
+    /// The times and attempts of each stage, in their order.
+    pub stages: Vec<StageRecord>,
     /// Processor time, summed over the stages where it was measured.
     pub cpu: Option<CpuTime>,
     /// The biggest peak of resident memory, in bytes.
     pub peak_rss: Option<u64>,
     /// The values of the stages' `[columns]`, in their order.
     pub columns: Vec<Option<Vec<u8>>>,
-    /// What the last of them hands on.
+    /// The payload from the last of them.
     pub payload: Option<Arc<Payload>>,
 }
 
-/// What a task has taken in one stage.
+/// The times and attempts of a task in one stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leg {
+pub struct StageRecord {
     /// From being taken, or from its end in the stage before, to the first start; `None` if it never started.
     pub queued: Option<Duration>,
     /// How long the last attempt took; `None` if it never started.
@@ -119,9 +120,9 @@ pub struct Leg {
 /// How a task ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It did what it should.
+    /// It succeeded.
     Ok,
-    /// It ended by itself, and said or showed that it failed.
+    /// It ended by itself and reported a failure, or did not meet what the job expects.
     Failed,
     /// It took longer than `limits.timeout` and was ended.
     Timeout,
@@ -136,7 +137,7 @@ impl Status {
     pub const ALL: [Status; 5] =
         [Status::Ok, Status::Failed, Status::Timeout, Status::Crashed, Status::Cancelled];
 
-    /// The word for it in reports.
+    /// Its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Status::Ok => "ok",
@@ -148,7 +149,7 @@ impl Status {
     }
 }
 
-/// What an attempt came to. What was not measured is `None` and becomes an empty cell.
+/// The outcome of an attempt. What was not measured is `None` and becomes an empty cell.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// How it ended.
@@ -159,31 +160,31 @@ pub struct Outcome {
     pub started: Moment,
     /// How long the work itself took.
     pub run: Duration,
-    /// Processor time of this very attempt.
+    /// Processor time of this attempt alone.
     pub cpu: Option<CpuTime>,
-    /// Peak resident memory of this very attempt, in bytes.
+    /// Peak resident memory of this attempt alone, in bytes.
     pub peak_rss: Option<u64>,
     /// Exit code (or HTTP status).
     pub code: Option<i32>,
     /// The cell `result`, before the report makes it safe.
     pub result: Vec<u8>,
-    /// Whether `result` is text or the JSON of a value; of that it is empty for null.
+    /// Whether `result` is text or the JSON of a value, for which it is empty if the value is null.
     pub result_kind: PayloadKind,
-    /// The output as far as it was kept: what `[columns]` read. Empty where it is the same as `result`.
+    /// The captured output, which `[columns]` read. Empty if it is the same as `result`.
     pub output: Vec<u8>,
-    /// The response headers that `[columns]` read. Empty but for http.
+    /// The response headers that `[columns]` read. Empty except for http.
     pub headers: Box<[(String, Vec<u8>)]>,
-    /// All of the output, from its start, if it was to be printed and is longer than `output`.
+    /// The whole output, if it is to be printed and is longer than `output`.
     pub whole_output: Option<Arc<File>>,
-    /// What it hands on to the next stage, if there is one; where it is `None`, that is `result`.
+    /// What it hands on to the next stage, if there is one; if it is `None`, that is `result`.
     pub payload: Option<Arc<Payload>>,
-    /// All of the output's size, kept or not.
+    /// The size of the whole output, captured or not.
     pub output_bytes: Option<u64>,
-    /// The cause of a failure, in words, then the tail of standard error. Empty if there is nothing to say.
+    /// The cause of a failure, then the end of standard error. Empty if there is nothing to report.
     pub error: String,
     /// How long to wait before the next attempt, if a server has asked for that.
     pub retry_after: Option<Duration>,
-    /// How many worker processes have died of it, in this attempt and those before.
+    /// How many worker processes it has killed, in this attempt and earlier ones.
     pub workers_lost: u32,
 }
 
@@ -211,7 +212,7 @@ impl Outcome {
         }
     }
 
-    /// Makes it a failure, since there is nothing to hand on to the next stage.
+    /// Turns it into a failure because there is no payload for the next stage.
     pub fn withhold(&mut self, why: &NoPayload) {
         if self.status == Status::Ok {
             self.status = Status::Failed;
@@ -250,8 +251,8 @@ impl Record {
         self.first_started?;
         Some(match &self.task.passed {
             Some(passed) => (
-                passed.legs.iter().filter_map(|leg| leg.queued).sum(),
-                passed.legs.iter().filter_map(|leg| leg.run).sum(),
+                passed.stages.iter().filter_map(|stage| stage.queued).sum(),
+                passed.stages.iter().filter_map(|stage| stage.run).sum(),
             ),
             None => (self.queued.unwrap_or_default(), self.outcome.run),
         })
@@ -260,26 +261,26 @@ impl Record {
     /// Attempts that were charged, in all stages together.
     pub fn attempts(&self) -> u32 {
         match &self.task.passed {
-            Some(passed) => passed.legs.iter().map(|leg| leg.attempts).sum(),
+            Some(passed) => passed.stages.iter().map(|stage| stage.attempts).sum(),
             None => self.task.attempts,
         }
     }
 
-    /// What it has taken in its stage.
-    fn leg(&self) -> Leg {
+    /// Its times and attempts in its stage.
+    fn stage_record(&self) -> StageRecord {
         let started = self.queued.is_some() && self.outcome.has_run;
-        Leg {
+        StageRecord {
             queued: self.queued,
             run: started.then_some(self.outcome.run),
             attempts: self.task.attempts,
         }
     }
 
-    /// Makes it the record of all stages that the task has been in. The inputs have `fields` fields.
+    /// Turns it into the record of all stages that the task has been in. The inputs have `fields` fields.
     pub fn in_all_stages(&mut self, fields: usize) {
-        let leg = self.leg();
+        let stage = self.stage_record();
         let passed = self.task.passed.get_or_insert_default();
-        passed.legs.push(leg);
+        passed.stages.push(stage);
         passed.payload = None;
         self.first_started = passed.first_started.or(self.first_started);
         self.outcome.cpu = CpuTime::sum(passed.cpu, self.outcome.cpu);
@@ -291,10 +292,10 @@ impl Record {
 
     /// The task as it enters the next stage. The inputs have `fields` fields.
     pub fn into_next_stage(self, fields: usize, payload: Arc<Payload>) -> Task {
-        let leg = self.leg();
+        let stage = self.stage_record();
         let Self { mut task, first_started, outcome, columns, .. } = self;
         let mut passed = task.passed.take().unwrap_or_default();
-        passed.legs.push(leg);
+        passed.stages.push(stage);
         passed.first_started = passed.first_started.or(first_started);
         passed.cpu = CpuTime::sum(passed.cpu, outcome.cpu);
         passed.peak_rss = passed.peak_rss.max(outcome.peak_rss);
@@ -310,7 +311,7 @@ impl Record {
         task
     }
 
-    /// The record of a task that does not run, or not again: it ends as its last attempt has, or as cancelled.
+    /// The record of a task that does not run, or not again: it ends like its last attempt, or as cancelled.
     pub fn unrun(mut task: Task, columns: usize) -> Self {
         if let Some(earlier) = task.earlier.take() {
             return earlier.into_record(task);

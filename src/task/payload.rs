@@ -1,5 +1,5 @@
-//! What a stage hands on to the next one: the output of a task, whole. Small ones stay in memory, large ones wait in a
-//! file without a name, so that a queue of them costs no memory.
+//! What a stage hands on to the next one: the whole output of a task. Small payloads stay in memory; large ones are
+//! kept in an unnamed file, so that a queue of them costs no memory.
 
 use std::fmt;
 use std::fs::File;
@@ -10,10 +10,10 @@ use std::os::unix::fs::FileExt;
 use crate::base::ByteSize;
 use crate::sys;
 
-/// Up to so many bytes stay in memory.
+/// Payloads up to this length stay in memory.
 pub const IN_MEMORY: usize = 1 << 20;
 
-/// What a payload is, to those who tell text from values.
+/// The kind of a payload, for workloads that tell text from values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PayloadKind {
     /// Bytes, which are text if they are UTF-8: an output, a body, the value of a computation.
@@ -33,7 +33,7 @@ pub struct Payload {
 #[derive(Debug)]
 enum Body {
     Memory(Vec<u8>),
-    /// A file without a name, its length in bytes, and all of it while somebody needs that.
+    /// An unnamed file, its length in bytes, and its content while it is needed in memory.
     File {
         file: File,
         length: u64,
@@ -41,7 +41,7 @@ enum Body {
     },
 }
 
-/// A payload as the next stage's function would want it.
+/// A payload as the next stage's function takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View<'a> {
     /// UTF-8.
@@ -53,7 +53,7 @@ pub enum View<'a> {
 }
 
 impl Payload {
-    /// These bytes, from memory; a [`Collector`] takes those that may be many.
+    /// A payload of these bytes, in memory; for what may be large there is [`Collector`].
     pub fn new(kind: PayloadKind, bytes: Vec<u8>) -> Self {
         Self { kind, body: Body::Memory(bytes) }
     }
@@ -89,14 +89,14 @@ impl Payload {
         Ok(())
     }
 
-    /// Lets go of what [`Payload::load`] has read.
+    /// Frees what [`Payload::load`] has read.
     pub fn unload(&mut self) {
         if let Body::File { loaded, .. } = &mut self.body {
             *loaded = None;
         }
     }
 
-    /// Its bytes. Of one in a file, which was not [loaded](Self::load), there are none.
+    /// Its bytes; none if it is in a file and was not [loaded](Self::load).
     pub fn bytes(&self) -> &[u8] {
         match &self.body {
             Body::Memory(bytes) => bytes,
@@ -104,7 +104,7 @@ impl Payload {
         }
     }
 
-    /// Its bytes as text, as a value, or as they are; to be [loaded](Self::load) before.
+    /// Its bytes as text, as a value, or as they are; it must be [loaded](Self::load).
     pub fn view(&self) -> View<'_> {
         let bytes = self.bytes();
         match self.kind {
@@ -113,7 +113,7 @@ impl Payload {
         }
     }
 
-    /// The path of its file, for who opens it while this payload lives; `None` if it is in memory.
+    /// The path of its file, valid while this payload exists; `None` if it is in memory.
     pub fn path(&self) -> Option<String> {
         match &self.body {
             Body::Memory(_) => None,
@@ -121,12 +121,12 @@ impl Payload {
         }
     }
 
-    /// Its file, opened anew to be read from its start; `None` if it is in memory.
+    /// Its file, newly opened to be read from its start; `None` if it is in memory.
     ///
     /// # Errors
     /// If there are no descriptors left.
     pub fn open(&self) -> io::Result<Option<File>> {
-        // Opened anew and not duplicated: whoever shares an offset reads where the other one has stopped.
+        // Opened anew and not duplicated: duplicates share an offset, and one would read where the other one stopped.
         match &self.body {
             Body::Memory(_) => Ok(None),
             Body::File { file, .. } => File::open(sys::fd_path(file.as_fd())).map(Some),
@@ -148,20 +148,16 @@ impl fmt::Display for NoPayload {
         match self {
             Self::TooLong(limit) => write!(
                 f,
-                "what it hands on is longer than `max_payload` of its stage, {limit}: set it higher"
+                "the payload is longer than `max_payload` of its stage ({limit}): raise it"
             ),
             Self::Io(error) => {
-                write!(
-                    f,
-                    "failed to keep what it hands on: {}",
-                    crate::base::diagnostic::reason(error)
-                )
+                write!(f, "failed to store the payload: {}", crate::base::diagnostic::reason(error))
             }
         }
     }
 }
 
-/// Gathers a payload of bytes as they come.
+/// Collects a payload from blocks of bytes as they arrive.
 #[derive(Debug)]
 pub struct Collector {
     limit: ByteSize,
@@ -172,12 +168,12 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Takes up to `limit`.
+    /// A collector of up to `limit` bytes.
     pub fn new(limit: ByteSize) -> Self {
         Self { limit, bytes: Vec::new(), file: None, total: 0, failed: None }
     }
 
-    /// Takes the next bytes. What is beyond the limit is only counted.
+    /// Adds the next block. Bytes beyond the limit are only counted.
     pub fn add(&mut self, block: &[u8]) {
         self.total += block.len() as u64;
         if self.total > self.limit.bytes() || self.failed.is_some() {
@@ -205,12 +201,12 @@ impl Collector {
         Ok(())
     }
 
-    /// Forgets what was gathered.
+    /// Discards what was collected.
     pub fn clear(&mut self) {
         *self = Self::new(self.limit);
     }
 
-    /// What was gathered; the collector is empty again.
+    /// The payload that was collected; the collector is empty again.
     ///
     /// # Errors
     /// If it is too long or could not be kept.

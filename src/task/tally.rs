@@ -17,7 +17,7 @@ impl Tally {
         self.0.iter().sum()
     }
 
-    /// Whether every task is ok; so it is if there was none.
+    /// Whether every task is ok; true if there was none.
     pub fn all_ok(&self) -> bool {
         self.total() == self.get(Status::Ok)
     }
@@ -27,7 +27,7 @@ impl Tally {
         self.0[status as usize] += 1;
     }
 
-    /// Counts the tasks of another tally, too.
+    /// Adds the counts of another tally.
     pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.0.iter_mut().zip(other.0) {
             *count += more;

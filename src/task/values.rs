@@ -1,8 +1,8 @@
-//! What the templates of a job file are filled with.
+//! The values for the templates of a job file.
 
 use crate::task::{Fields, Payload};
 
-/// What a template is filled with.
+/// The values for a template.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a> {
     /// The input's values.
@@ -13,6 +13,6 @@ pub struct Values<'a> {
     pub attempt: u32,
     /// The slot's number, from 1.
     pub slot: usize,
-    /// What the stage before has handed on.
+    /// The payload from the previous stage.
     pub payload: Option<&'a Payload>,
 }

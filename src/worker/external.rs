@@ -1,8 +1,7 @@
-//! Worker programs: what slots share that run their tasks in one, and each slot's seat at it.
-//!
-//! A program that does one task at a time has one seat, one that does several has as many. When it dies, what it was
-//! doing is `crashed`; if it was doing several tasks, none is charged, and each runs again with nothing beside it. It is
-//! started again for the next task.
+//! Worker programs: the programs that the slots of an event loop share, and each slot's session with one.
+//! A program takes as many sessions as it does tasks at a time. When it dies, the task that it was doing is `crashed`;
+//! if it was doing several tasks, none is charged, and each of them runs again alone. It is started again for the next
+//! task.
 
 mod driver;
 mod process;
@@ -24,85 +23,85 @@ use crate::workload::worker::Spec;
 use process::{Process, Unready};
 pub use session::Session;
 
-/// Programs that end this often in a row before they are ready will not do better.
-const MAX_BARREN: u32 = 3;
-/// So often a program may answer what it was not asked, with nothing in flight that would show it.
+/// A program that ends this often in a row before it is ready is given up.
+const MAX_UNREADY: u32 = 3;
+/// How often a program may break the protocol while nothing is in flight that could report it.
 const MAX_FAULTS: u32 = 3;
 
-/// What is the same for every process of a program.
+/// The settings for every process of a program.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What it is.
+    /// The worker of the job file.
     pub spec: Spec,
-    /// The model, as the program is told.
+    /// The name of the model, which the program is told.
     pub mode: &'static str,
-    /// What starts it.
+    /// The launcher that starts it.
     pub launcher: Arc<Launcher>,
-    /// Its standard error.
+    /// The log for its standard error.
     pub log: Arc<Log>,
-    /// How long it may take to leave.
+    /// How long it may take to end.
     pub grace: Duration,
-    /// The job's stop switch.
+    /// How the job is stopped.
     pub cancel: Arc<Cancel>,
 }
 
-/// The programs of one loop, each with as many seats as it has asked for.
+/// The programs of one event loop, each with as many sessions as it takes tasks at a time.
 #[derive(Debug, Default)]
 pub struct Pool {
     programs: Mutex<Vec<Rc<Program>>>,
-    /// How many slots have no seat yet.
-    standing: Cell<usize>,
+    /// How many slots have no session yet.
+    waiting: Cell<usize>,
 }
 
 impl Pool {
-    /// For `slots` slots.
+    /// A pool for `slots` slots.
     pub fn new(slots: usize) -> Self {
-        Self { programs: Mutex::default(), standing: Cell::new(slots) }
+        Self { programs: Mutex::default(), waiting: Cell::new(slots) }
     }
 
-    /// A seat for this slot: in a program that has one free, else in another one.
+    /// A session for this slot: with a program that can take one more task, else with a new program.
     ///
     /// # Errors
-    /// If the program cannot be started; of the kind `InvalidInput` if it does not get ready.
-    pub async fn seat(&self, settings: &Settings, slot: usize) -> io::Result<Session> {
+    /// If the program cannot be started; of the kind `InvalidInput` if it does not become ready.
+    pub async fn session(&self, settings: &Settings, slot: usize) -> io::Result<Session> {
         let mut programs = self.programs.lock().await;
-        let free = programs.iter().find(|program| program.take_seat());
+        let free = programs.iter().find(|program| program.admit());
         let program = if let Some(program) = free {
             Rc::clone(program)
         } else {
-            let slots = self.standing.get().max(1);
+            let slots = self.waiting.get().max(1);
             let program = Rc::new(Program::start(settings, slots, slot).await?);
             programs.push(Rc::clone(&program));
             program
         };
-        self.standing.update(|standing| standing - 1);
+        self.waiting.update(|waiting| waiting - 1);
         Ok(Session { program })
     }
 }
 
-/// A program, started again when it dies.
+/// A program, which is started again when it dies.
 #[derive(Debug)]
 pub struct Program {
     settings: Settings,
-    /// The one that it was started for.
+    /// The slot that it was started for.
     slot: usize,
-    /// How many requests may be in flight.
-    seats: usize,
-    taken: Cell<usize>,
-    left: Cell<usize>,
-    /// A task that may have killed it before has it alone.
+    /// How many requests may be in flight, and so how many sessions it takes.
+    capacity: usize,
+    sessions: Cell<usize>,
+    ended_sessions: Cell<usize>,
+    /// Locked exclusively by a task that may have killed it before and so runs alone.
     gate: RwLock<()>,
-    life: Mutex<Life>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Life {
-    /// `None` only before the first one is ready, and after the last has been let go.
+struct State {
+    /// `None` only before the first one is ready, and after the last one has been ended.
     process: Option<Rc<Process>>,
     faults: u32,
-    /// Of processes that have ended, in bytes.
+    /// The highest peak of processes that have ended, in bytes.
     peak_rss: Option<u64>,
-    /// Why there will be no other process.
+    /// Why no process is started any more.
     unfit: Option<String>,
 }
 
@@ -111,26 +110,27 @@ impl Program {
         let mut program = Self {
             settings: settings.clone(),
             slot,
-            seats: slots,
-            taken: Cell::new(1),
-            left: Cell::new(0),
+            capacity: slots,
+            sessions: Cell::new(1),
+            ended_sessions: Cell::new(0),
             gate: RwLock::new(()),
-            life: Mutex::default(),
+            state: Mutex::default(),
         };
-        if let Some((process, seats)) = program.start_process().await? {
-            program.life.get_mut().process = Some(process);
-            program.seats = seats;
+        if let Some((process, capacity)) = program.start_process().await? {
+            program.state.get_mut().process = Some(process);
+            program.capacity = capacity;
         }
         Ok(program)
     }
 
-    fn take_seat(&self) -> bool {
-        let taken = self.taken.get();
-        self.taken.set(self.seats.min(taken + 1));
-        taken < self.seats
+    /// Counts one more session in, if it can take one.
+    fn admit(&self) -> bool {
+        let sessions = self.sessions.get();
+        self.sessions.set(self.capacity.min(sessions + 1));
+        sessions < self.capacity
     }
 
-    /// Starts a process, and another if it ends before it is ready. `None`: the job is being killed.
+    /// Starts a process, and another one if it ends before it is ready. `None` if the job is being killed.
     async fn start_process(&self) -> io::Result<Option<(Rc<Process>, usize)>> {
         let name = self.settings.spec.name();
         let mut unready = 0;
@@ -138,7 +138,7 @@ impl Program {
             let started = tokio::select! {
                 biased;
                 () = self.settings.cancel.killing() => return Ok(None),
-                started = Process::start(&self.settings, self.seats, self.slot) => started,
+                started = Process::start(&self.settings, self.capacity, self.slot) => started,
             };
             match started {
                 Ok(started) => return Ok(Some(started)),
@@ -148,9 +148,9 @@ impl Program {
                 }
                 Err(Unready::Ended(words)) => {
                     unready += 1;
-                    if unready == MAX_BARREN {
+                    if unready == MAX_UNREADY {
                         let message = format!(
-                            "the worker `{name}` cannot be used: {MAX_BARREN} times in a row, {words}"
+                            "the worker `{name}` cannot be used: {MAX_UNREADY} times in a row, {words}"
                         );
                         return Err(unfit(message));
                     }
@@ -159,50 +159,50 @@ impl Program {
         }
     }
 
-    /// The process that takes requests, started again if it has to be. `None`: the job is being killed.
+    /// The process that takes requests, started again if necessary. `None` if the job is being killed.
     async fn process(&self) -> io::Result<Option<Rc<Process>>> {
-        let mut life = self.life.lock().await;
-        if let Some(words) = &life.unfit {
+        let mut state = self.state.lock().await;
+        if let Some(words) = &state.unfit {
             return Err(unfit(words.clone()));
         }
-        if let Some(process) = &life.process {
+        if let Some(process) = &state.process {
             if process.is_open() {
                 return Ok(Some(Rc::clone(process)));
             }
             process.ended().await;
-            let process = life.process.take();
-            life.bury(process.as_ref());
-            if let Some(words) = &life.unfit {
+            let process = state.process.take();
+            state.record_end(process.as_ref());
+            if let Some(words) = &state.unfit {
                 return Err(unfit(words.clone()));
             }
         }
         match self.start_process().await {
-            Ok(Some((process, seats))) if seats >= self.seats => {
-                life.process = Some(Rc::clone(&process));
+            Ok(Some((process, capacity))) if capacity >= self.capacity => {
+                state.process = Some(Rc::clone(&process));
                 Ok(Some(process))
             }
-            Ok(Some((_, seats))) => {
+            Ok(Some((_, capacity))) => {
                 let name = self.settings.spec.name();
                 let words = format!(
-                    "the worker `{name}` cannot be used: it was ready for {} requests at a time, and now for {seats}",
-                    self.seats
+                    "the worker `{name}` cannot be used: it was ready for {} requests at a time, and is now for {capacity}",
+                    self.capacity
                 );
-                life.unfit = Some(words.clone());
+                state.unfit = Some(words.clone());
                 Err(unfit(words))
             }
             Ok(None) => Ok(None),
             Err(error) => {
-                life.unfit = Some(error.to_string());
+                state.unfit = Some(error.to_string());
                 Err(error)
             }
         }
     }
 }
 
-impl Life {
-    fn bury(&mut self, process: Option<&Rc<Process>>) {
+impl State {
+    fn record_end(&mut self, process: Option<&Rc<Process>>) {
         let Some(process) = process else { return };
-        let (fault, peak_rss) = process.remains();
+        let (fault, peak_rss) = process.fault_and_peak();
         self.peak_rss = self.peak_rss.max(peak_rss);
         if let Some(fault) = fault {
             self.faults += 1;
@@ -214,7 +214,7 @@ impl Life {
     }
 }
 
-/// The job's own program cannot do its tasks: something for its author.
+/// The error that the job's own program cannot do its tasks, which its author has to fix.
 fn unfit(words: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, words)
 }

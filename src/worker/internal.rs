@@ -351,7 +351,7 @@ impl Remote {
                     self.process.as_ref()?.life.kill();
                     continue;
                 }
-                () = attempt.cancel.evicted(attempt.seat), if why.is_none() => {
+                () = attempt.cancel.evicted(attempt.global_slot), if why.is_none() => {
                     why = Some(Why::Stop(Stop::Evicted, 0));
                     self.process.as_ref()?.life.kill();
                     continue;

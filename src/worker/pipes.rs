@@ -1,4 +1,5 @@
-//! The runner's ends of a worker's pipes: what comes in is gathered, what goes out is written as far as it goes.
+//! The runner's ends of a worker's pipes: incoming bytes are collected, outgoing ones are written as far as the pipe
+//! takes them.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -7,22 +8,22 @@ use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-/// Blocks of answers and long requests should not stop half-way. The system may refuse, since it limits what one user
-/// has in pipes; then they do.
+/// Large enough that blocks of answers and long requests do not stop half-way. The system may refuse, since it limits
+/// the pipe memory of a user; then they do.
 const PIPE_BYTES: usize = 256 << 10;
 const READ_BYTES: usize = 64 << 10;
 
-/// What comes from a worker.
+/// The pipe from a worker.
 #[derive(Debug)]
 pub(super) struct Incoming {
     /// `None` once it has ended.
     pipe: Option<pipe::Receiver>,
-    /// What has been received and not been taken out.
+    /// What has been received and not yet taken out.
     pub bytes: Vec<u8>,
 }
 
 impl Incoming {
-    /// A pipe that a worker writes to: our end, and the worker's. To be called on a runtime.
+    /// A pipe that a worker writes to: the runner's end, and the worker's. To be called on a runtime.
     ///
     /// # Errors
     /// If there are no descriptors left.
@@ -32,13 +33,12 @@ impl Incoming {
         Ok((Self { pipe, bytes: Vec::new() }, theirs))
     }
 
-    /// Whether nothing comes any more.
+    /// Whether the worker has closed its end.
     pub fn has_ended(&self) -> bool {
         self.pipe.is_none()
     }
 
-    /// Reads some more. False, and never again ready: there is no more. Loses nothing if it is dropped before it is
-    /// ready.
+    /// Reads more. Returns false if there is no more, after which it is never ready again. Cancel-safe.
     pub async fn receive(&mut self) -> bool {
         let Some(pipe) = &mut self.pipe else { return std::future::pending().await };
         self.bytes.reserve(READ_BYTES);
@@ -49,7 +49,7 @@ impl Incoming {
         more
     }
 
-    /// Reads what a dead worker has left in its pipe; what others hold open is not waited for.
+    /// Reads what a dead worker has left in its pipe, without waiting for other processes that hold it open.
     pub fn receive_rest(&mut self) {
         let Some(pipe) = self.pipe.take() else { return };
         self.bytes.reserve(READ_BYTES);
@@ -59,12 +59,12 @@ impl Incoming {
     }
 }
 
-/// The way to a worker.
+/// The pipe to a worker.
 #[derive(Debug)]
 pub(super) struct Outgoing(pipe::Sender);
 
 impl Outgoing {
-    /// A pipe that a worker reads from: our end, and the worker's. To be called on a runtime.
+    /// A pipe that a worker reads from: the runner's end, and the worker's. To be called on a runtime.
     ///
     /// # Errors
     /// If there are no descriptors left.
@@ -75,11 +75,11 @@ impl Outgoing {
 
     /// Ready when it may take more.
     pub async fn writable(&self) {
-        let _ = self.0.writable().await; // what fails then, the next write finds out
+        let _ = self.0.writable().await; // an error shows at the next write
     }
 
-    /// Writes of `bytes` what is behind `sent`, as much as the pipe takes; returns how far that is. That the worker does
-    /// not read any more shows by its end: then nothing is left to write.
+    /// Writes `bytes` from `sent` on, as much as the pipe takes; returns up to where. If the worker does not read any
+    /// more, which its end shows, nothing is left to write.
     pub fn write(&self, bytes: &[u8], mut sent: usize) -> usize {
         while sent < bytes.len() {
             match self.0.try_write(&bytes[sent..]) {
@@ -92,7 +92,7 @@ impl Outgoing {
     }
 }
 
-/// A pipe, its reading end first.
+/// A pipe: its reading end, then its writing end.
 fn large_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reads, writes) = pipe_with(PipeFlags::CLOEXEC)?;
     let _ = fcntl_setpipe_size(&writes, PIPE_BYTES);

@@ -1,5 +1,6 @@
 //! The worker process: runs the tasks that the runner sends over standard input, one after another, in a plain blocking
-//! loop. [`crate::worker::private_protocol`] has the lines, [`crate::worker::shared_page`] the page that the runner watches meanwhile.
+//! loop. [`crate::worker::private_protocol`] describes the lines, [`crate::worker::shared_page`] the page that the
+//! runner watches meanwhile.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,12 +18,12 @@ use crate::workload::{compute, http, sleep};
 /// The only argument of a worker process.
 pub const SERVE_ARG: &str = "__serve";
 
-/// An answer waits for others at most this long, if there are others.
+/// How long an answer waits for further ones, if there are any.
 const BLOCK: Duration = Duration::from_millis(1);
 
-/// A worker process from its first line to its end.
+/// Runs a worker process from its first line to its end.
 pub fn main() -> ! {
-    // Panics of tasks are caught and reported with the task; ours are said below.
+    // Panics of tasks are caught and reported with the task; others are printed below.
     std::panic::set_hook(Box::new(|_| {}));
     let served = catch_unwind(|| serve(io::stdin().lock())).unwrap_or_else(|panic| {
         Err(io::Error::other(format!("panicked: {}", panic_message(&*panic))))
@@ -44,23 +45,23 @@ fn serve(input: impl Read) -> io::Result<()> {
     if hello.hello != VERSION {
         return Err(io::Error::other(format!("the runner speaks version {}", hello.hello)));
     }
-    let hands = Hands::new(hello.work)?;
+    let tasks = TaskRunner::new(hello.work)?;
     let mut answers = Answers::new(WorkerPage::inherited()?);
     answers.write_ready()?;
     while next_line(&mut input, &mut line)? {
-        run_line(&line, &hands, &mut answers)?;
+        run_line(&line, &tasks, &mut answers)?;
     }
     Ok(())
 }
 
-/// What does the work, with what it keeps from task to task.
-enum Hands {
+/// Runs tasks, with the state that is kept from task to task.
+enum TaskRunner {
     Compute(compute::Function),
     Http(Box<http::Server>),
     Sleep,
 }
 
-impl Hands {
+impl TaskRunner {
     fn new(work: Work) -> io::Result<Self> {
         Ok(match work {
             Work::Compute(function) => Self::Compute(function),
@@ -70,15 +71,15 @@ impl Hands {
     }
 }
 
-/// Reads a whole line. False: the input has ended.
+/// Reads a whole line. Returns false if the input has ended.
 fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     input.read_until(b'\n', line)?;
-    Ok(line.ends_with(b"\n")) // half a line is the end of a runner that died
+    Ok(line.ends_with(b"\n")) // half a line means that the runner has died
 }
 
 /// Runs the tasks of one line of requests.
-fn run_line(line: &[u8], hands: &Hands, answers: &mut Answers) -> io::Result<()> {
+fn run_line(line: &[u8], tasks: &TaskRunner, answers: &mut Answers) -> io::Result<()> {
     let (first, args) = private_protocol::read_requests(line).map_err(io::Error::other)?;
     let mut now = Moment::now();
     for (seq, arg) in (first..).zip(args) {
@@ -87,25 +88,25 @@ fn run_line(line: &[u8], hands: &Hands, answers: &mut Answers) -> io::Result<()>
             answers.taken_back(seq)?;
             break;
         }
-        let outcome = run(hands, &arg);
+        let outcome = run(tasks, &arg);
         now = Moment::now();
         answers.add(seq, &outcome, now)?;
     }
-    // Written first: when nothing runs, every answer is in the pipe.
+    // Written first, so that every answer is in the pipe when nothing runs.
     answers.flush(now)?;
     answers.page.rest();
     Ok(())
 }
 
-/// Runs one task. Nothing stops it but its end: the runner kills the process.
-fn run(hands: &Hands, arg: &[u8]) -> Outcome {
+/// Runs one task. It is not stopped from within: the runner kills the process.
+fn run(tasks: &TaskRunner, arg: &[u8]) -> Outcome {
     let started = Moment::now();
     let poll: &dyn Fn() -> Option<Stop> = &|| None;
     let folder = Path::new(""); // this process was started in the job's folder
-    let outcome = catch_unwind(AssertUnwindSafe(|| match hands {
-        Hands::Compute(function) => compute::run(*function, arg, folder, poll),
-        Hands::Http(server) => server.run(arg),
-        Hands::Sleep => sleep::run(arg, poll),
+    let outcome = catch_unwind(AssertUnwindSafe(|| match tasks {
+        TaskRunner::Compute(function) => compute::run(*function, arg, folder, poll),
+        TaskRunner::Http(server) => server.run(arg),
+        TaskRunner::Sleep => sleep::run(arg, poll),
     }));
     outcome.unwrap_or_else(|panic| {
         let error = format!("panicked: {}", panic_message(&*panic));
@@ -121,7 +122,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("without a message")
 }
 
-/// Answers on their way to the pipe: in the page's journal until a block of them is written.
+/// Answers on their way to the pipe, kept in the page's journal until a block of them is written.
 struct Answers {
     page: WorkerPage,
     encoded: Vec<u8>,
@@ -172,7 +173,7 @@ impl Answers {
     }
 }
 
-/// Writes to standard output, without the buffer that the standard library puts before it.
+/// Writes to standard output without the standard library's buffer.
 fn write_all(mut bytes: &[u8]) -> io::Result<()> {
     let output = io::stdout();
     while !bytes.is_empty() {

@@ -1,8 +1,7 @@
-//! The page that the runner shares with a worker process: what the worker runs now and since when, what has been taken
-//! back from it, and the answers that it has not written to its pipe yet.
-//!
-//! So the runner knows without a message per start what was running when a worker died, which tasks were done, and when
-//! a timeout is due. The page is a memfd, file descriptor 3 of the worker. Its first words, 64 bits each:
+//! The page that the runner shares with a worker process: which task the worker runs and since when, which tasks have
+//! been taken back from it, and the answers that it has not yet written to its pipe.
+//! So, without a message per start, the runner knows which task was running when a worker died, which tasks were done,
+//! and when a timeout is due. The page is a memfd, file descriptor 3 of the worker. Its first words, 64 bits each:
 //!
 //! | word | name | written by | |
 //! |---|---|---|---|
@@ -11,22 +10,19 @@
 //! | 2 | barrier | runner | below this sequence number nothing new may start; only ever grows |
 //! | 3 | generation | worker | how often the journal was emptied |
 //! | 4 | length | worker | bytes in the journal, which starts at byte 4096 |
-//!
 //! **Taking back.** The worker stores `current` and then loads `barrier`; the runner stores `barrier` and then loads
-//! `current`. All four are sequentially consistent, so they have one order that both agree on: either the worker sees
-//! the barrier and does not start the task, or the runner sees that the task is current. With anything weaker both could
-//! miss each other (a store may be delayed past a later load, even on x86) and a task would run twice. What is above
-//! the current task has therefore not started and never will. What is not above it is in doubt, so it is left to the
-//! worker, which answers for it in any case. Since sequence numbers and the barrier only grow, nothing is ever reset.
-//!
-//! **Timing.** The worker stores `since` before `current`, the latter with release: whoever has seen the current number
-//! sees its start or a later one, never an earlier one, and no timeout comes too soon.
-//!
-//! **The journal.** An answer is copied first and counted in `length` after (release), so what is counted is whole. It
-//! is emptied only once the pipe has all of it: an answer is in the pipe, in the journal, or in both, and the reader
-//! drops what it has already. Emptying sets the length to 0, then makes a new generation, and only then is anything
-//! overwritten: a reader that finds the same generation before and after its copy has a good copy, else it looks again
-//! later. When the worker is dead, the journal no longer moves.
+//! `current`. All four are sequentially consistent, so there is one order on which both agree: either the worker sees
+//! the barrier and does not start the task, or the runner sees that the task is current. With a weaker ordering, both
+//! could miss each other (a store may be delayed past a later load, even on x86) and a task would run twice. Tasks
+//! above the current one have therefore not started and never will. The others are in doubt, so they are left to the
+//! worker, which answers for them in any case. Since sequence numbers and the barrier only grow, nothing is ever reset.
+//! **Timing.** The worker stores `since` before `current`, the latter with release: a runner that has seen the current
+//! number sees its start or a later one, never an earlier one, so that no timeout comes too soon.
+//! **The journal.** An answer is first copied and then counted in `length` (release), so that counted answers are
+//! whole. The journal is emptied only once the pipe has all of it: an answer is in the pipe, in the journal, or in
+//! both, and the reader drops what it has already. Emptying sets the length to 0, then starts a new generation, and
+//! only then is anything overwritten: a reader that finds the same generation before and after its copy has a good
+//! copy; otherwise it reads again later. When the worker is dead, the journal does not change any more.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -41,11 +37,11 @@ use crate::task::Moment;
 /// The worker's descriptor of the page.
 const WORKER_FD: i32 = 3;
 const JOURNAL_START: usize = 4096;
-/// A millisecond's worth of the smallest answers fits twice.
+/// Room for twice the smallest answers of a millisecond.
 const JOURNAL_BYTES: usize = 256 << 10;
 const PAGE_BYTES: usize = JOURNAL_START + JOURNAL_BYTES;
 
-/// The words, as the table above has them.
+/// The words of the table above.
 #[derive(Clone, Copy, Debug)]
 enum Word {
     Current,
@@ -69,7 +65,7 @@ impl Mapping {
     }
 }
 
-/// The task that a worker runs.
+/// A task that a worker is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Running {
     /// Its sequence number.
@@ -78,11 +74,11 @@ pub struct Running {
     pub since: Moment,
 }
 
-/// The runner's end.
+/// The runner's side of a page.
 #[derive(Debug)]
 pub struct RunnerPage {
     mapping: Mapping,
-    /// How far the journal of which generation has been read.
+    /// The generation of the journal that was read last, and how far.
     read: (u64, usize),
 }
 
@@ -90,7 +86,7 @@ impl RunnerPage {
     /// A new page, and the descriptor that the worker gets.
     ///
     /// # Errors
-    /// If the system has no memory or descriptor for it.
+    /// If the system has no memory or descriptor left.
     pub fn create() -> io::Result<(Self, OwnedFd)> {
         let memory = memfd_create("runner-page", MemfdFlags::CLOEXEC)?;
         ftruncate(&memory, PAGE_BYTES as u64)?;
@@ -98,7 +94,7 @@ impl RunnerPage {
         Ok((Self { mapping, read: (0, 0) }, memory))
     }
 
-    /// What runs now, if anything does.
+    /// The task that is running, if there is one.
     pub fn running(&self) -> Option<Running> {
         let page = &self.mapping;
         let seq = page.word(Word::Current).load(SeqCst);
@@ -106,15 +102,16 @@ impl RunnerPage {
         (seq != 0).then_some(Running { seq, since })
     }
 
-    /// Lets nothing below `barrier` start any more, and returns the sequence number that runs now, 0 if none does: if
-    /// one does, all between it and `barrier` have not started and never will.
+    /// Prevents tasks below `barrier` from starting, and returns the sequence number of the running task, 0 if there is
+    /// none: if there is one, all tasks between it and `barrier` have not started and never will.
     pub fn take_back(&self, barrier: u64) -> u64 {
         let page = &self.mapping;
         page.word(Word::Barrier).store(barrier, SeqCst);
         page.word(Word::Current).load(SeqCst)
     }
 
-    /// Appends what the journal has got since the last look: whole answers. It may have been written to the pipe too.
+    /// Appends the whole answers that the journal has got since the last read. They may have been written to the pipe
+    /// as well.
     pub fn read_journal(&mut self, into: &mut Vec<u8>) {
         let page = &self.mapping;
         let generation = page.word(Word::Generation).load(Acquire);
@@ -125,7 +122,7 @@ impl RunnerPage {
         }
         let before = into.len();
         page.0.copy_out(JOURNAL_START + start, length - start, into);
-        fence(Acquire); // the copy is done before the second look
+        fence(Acquire); // the copy is complete before the second check
         if page.word(Word::Generation).load(Relaxed) == generation {
             self.read = (generation, length);
         } else {
@@ -134,7 +131,7 @@ impl RunnerPage {
     }
 }
 
-/// The worker's end.
+/// The worker's side of a page.
 #[derive(Debug)]
 pub struct WorkerPage {
     mapping: Mapping,
@@ -148,23 +145,23 @@ impl WorkerPage {
     /// # Errors
     /// If it was not given one.
     pub fn inherited() -> io::Result<Self> {
-        // If this process was started by somebody else than the launcher, the size tells.
+        // If this process was not started by the launcher, the size is wrong.
         let memory = inherited(WORKER_FD);
         Self::new(&memory)
     }
 
     fn new(memory: &OwnedFd) -> io::Result<Self> {
         if rustix::fs::fstat(memory)?.st_size as usize != PAGE_BYTES {
-            return Err(io::Error::other("file descriptor 3 is not a page of the runner"));
+            return Err(io::Error::other("file descriptor 3 is not the runner's page"));
         }
         Ok(Self { mapping: Mapping::new(memory)?, length: 0 })
     }
 
-    /// Announces the task `seq`, which starts at `now`. False: it was taken back and must not start.
+    /// Announces the task `seq`, which starts at `now`. Returns false if it was taken back and must not start.
     pub fn start(&mut self, seq: u64, now: Moment) -> bool {
         let page = &self.mapping;
         page.word(Word::Since).store(now.as_nanos(), Relaxed);
-        page.word(Word::Current).store(seq, SeqCst); // also the release that `since` needs
+        page.word(Word::Current).store(seq, SeqCst); // includes the release that `since` needs
         page.word(Word::Barrier).load(SeqCst) <= seq
     }
 
@@ -173,7 +170,7 @@ impl WorkerPage {
         self.mapping.word(Word::Current).store(0, SeqCst);
     }
 
-    /// Appends an answer to the journal. False: it does not fit.
+    /// Appends an answer to the journal. Returns false if it does not fit.
     pub fn record(&mut self, answer: &[u8]) -> bool {
         if answer.len() > JOURNAL_BYTES - self.length {
             return false;
@@ -193,7 +190,7 @@ impl WorkerPage {
     pub fn clear(&mut self) {
         let page = &self.mapping;
         page.word(Word::Length).store(0, Relaxed);
-        // Release: who sees the new generation sees no old length. The fence: nothing is overwritten before.
+        // Release: a reader of the new generation sees no old length. The fence: nothing is overwritten before.
         page.word(Word::Generation).store(page.word(Word::Generation).load(Relaxed) + 1, Release);
         fence(Release);
         self.length = 0;
@@ -253,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_left_out() {
+    fn an_answer_that_does_not_fit_is_refused() {
         let (mut runner, mut worker) = page();
         assert!(worker.record(&vec![b'a'; JOURNAL_BYTES - 1]));
         assert!(!worker.record(b"bb"));
@@ -261,7 +258,7 @@ mod tests {
         assert!(journal(&mut runner).ends_with("aab"));
     }
 
-    /// Either end may win, but never both: a task that the runner takes back is not run.
+    /// Either side may win, but never both: a task that the runner takes back is not run.
     #[test]
     fn no_task_is_both_run_and_taken_back() {
         let (runner, mut worker) = page();

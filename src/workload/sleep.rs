@@ -135,7 +135,7 @@ mod tests {
     fn sleep(input: &str, timeout: Option<Duration>, cancel: &Cancel) -> Outcome {
         let task = Task::new(1, Fields::single(input));
         let attempt =
-            Attempt { number: 1, slot: 1, seat: 1, timeout, grace: Duration::ZERO, cancel };
+            Attempt { number: 1, slot: 1, global_slot: 1, timeout, grace: Duration::ZERO, cancel };
         let scope = Scope { job: "test", fields: None, ..Scope::default() };
         let duration = Template::parse("{input}", &scope).unwrap();
         let mut worker = Worker::new(&Spec { duration });

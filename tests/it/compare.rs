@@ -173,7 +173,7 @@ fn several_jobs_are_also_compared_with_one_another() {
         .args(["--rounds", "1", "--warmup", "0"])
         .run();
     let stdout = ran.exit(0).stdout();
-    let table = stdout.split("each job under the model that is best for it").nth(1).unwrap();
+    let table = stdout.split("each job under its best model").nth(1).unwrap();
     assert!(table.find("short").unwrap() < table.find("long").unwrap(), "{table}");
     for job in ["short", "long"] {
         assert!(ran.path(format!("results/{job}.compare.csv")).exists());
@@ -205,7 +205,7 @@ fn apply_writes_into_the_file_and_keeps_the_rest() {
     let test = compare(NAPS);
     fs::set_permissions(test.folder().join("job.toml"), fs::Permissions::from_mode(0o640)).unwrap();
     let ran = test.args(["--apply", "--models", "async", "-j", "4", "--rounds", "1"]).run();
-    ran.exit(0).stdout_has("is now in `job.toml`");
+    ran.exit(0).stdout_has("` in `[limits]` to `job.toml`");
     let path = ran.path("job.toml");
     assert_eq!(
         fs::read_to_string(&path).unwrap(),
@@ -245,7 +245,7 @@ fn tasks_that_fail_are_said_loudly() {
     let ran =
         compare(job).args(["--rounds", "1", "--models", "sequential,threads", "--apply"]).run();
     ran.exit(3).stderr_has("NO TASK IS OK").stderr_has("exit code 9");
-    ran.stderr_has("left as it is").stdout_has("recommended");
+    ran.stderr_has("was not changed").stdout_has("recommended");
     assert_eq!(advice(&ran).column("ok"), ["0", "0"]);
     assert_eq!(fs::read_to_string(ran.path("job.toml")).unwrap(), job);
 }
@@ -254,7 +254,7 @@ fn tasks_that_fail_are_said_loudly() {
 fn one_task_and_none() {
     let one = "[workload.compute]\nfunction = \"count_down\"\narg = 10\n";
     let ran = compare(one).args(["--rounds", "1", "--models", "sequential,threads"]).run();
-    ran.exit(0).stderr_has("there is one task");
+    ran.exit(0).stderr_has("there is only one task");
     let none = "[inputs]\nvalues = []\n[workload.compute]\nfunction = \"count_down\"\n";
     compare(none).run().exit(4).stderr_has("nothing to run");
 }
@@ -264,8 +264,8 @@ fn bad_arguments_are_said() {
     for (args, words) in [
         (&["--rounds", "0"][..], "0 is not in 1.."),
         (&["--limit", "0"], "0 is not in 1.."),
-        (&["--models", "threads,threads"], "`threads` is named twice"),
-        (&["--models", "auto"], "`auto` is one of the others"),
+        (&["--models", "threads,threads"], "`threads` is given twice"),
+        (&["--models", "auto"], "`auto` chooses among the other models"),
         (&["--models", "fibers"], "found `fibers`"),
         (&["--concurrency", "0"], "above 0"),
         (&["--concurrency", "2,2"], "named twice"),
@@ -290,7 +290,7 @@ fn a_signal_in_the_middle_leaves_what_was_measured() {
     running.wait_for_file("results/job.rounds.csv", |text| text.lines().count() >= 4);
     running.signal(Signal::INT.as_raw());
     let ran = running.wait();
-    ran.exit(130).stdout_has("PARTIAL").stderr_has("left as it is");
+    ran.exit(130).stdout_has("PARTIAL").stderr_has("was not changed");
     let advice = advice(&ran);
     assert_eq!(advice.column("recommended").iter().filter(|cell| *cell == "true").count(), 1);
     assert!(advice.column("reason").iter().any(|reason| reason.contains("partial")));
@@ -424,7 +424,7 @@ fn apply_writes_a_model_into_every_stage() {
     // As it is written it takes six waits one after another.
     let job = STAGED.replace("\"async\"", "\"sequential\"");
     let ran = compare(&job).args(["--apply", "--models", "threads", "--rounds", "2"]).run();
-    ran.exit(0).stdout_has("`model = \"threads\"` in every stage is now in `job.toml`");
+    ran.exit(0).stdout_has("wrote `model = \"threads\"` in every stage to `job.toml`");
     let expected = job
         .replace("model = \"sequential\" # many", "model = \"threads\" # many")
         .replace("name = \"say\"\n", "name = \"say\"\nmodel = \"threads\"\n");
@@ -436,7 +436,7 @@ fn apply_writes_a_model_into_every_stage() {
 #[test]
 fn apply_leaves_a_job_with_stages_that_does_best_as_it_is_written() {
     let ran = compare(STAGED).args(["--apply", "--models", "sequential", "--rounds", "2"]).run();
-    ran.exit(0).stdout_has("nothing to change, it does best as `job.toml` has it");
+    ran.exit(0).stdout_has("nothing to change: the job is fastest as `job.toml` has it");
     assert_eq!(fs::read_to_string(ran.path("job.toml")).unwrap(), STAGED);
 }
 
@@ -472,7 +472,7 @@ fn jobs_with_and_without_stages_are_compared_together() {
 fn commands_that_wait_are_told_what_to_measure_next() {
     let job = "[inputs]\nrepeat = 6\n[workload.command]\nshell = 'sleep 0.2'\n[limits]\nconcurrency = 2\n";
     let ran = compare(job).args(["--rounds", "1", "--warmup", "0"]).run();
-    ran.exit(0).stdout_has("more at once may be faster: --concurrency 2,4,8");
+    ran.exit(0).stdout_has("a higher concurrency may be faster: --concurrency 2,4,8");
     let advice = advice(&ran);
     let processes = advice.column("model").iter().position(|model| model == "processes").unwrap();
     assert_eq!(advice.column("recommended")[processes], "false");

@@ -53,7 +53,7 @@ fn a_folder_that_has_become_a_file_is_said_and_what_is_lost() {
     fs::write(&results, "in the way").unwrap();
     let ran = end(running);
     ran.exit(6).stderr_has("failed to write `results/job.csv`");
-    ran.stderr_has("`results/job.csv.partial` has been removed, so its 6 rows are lost");
+    ran.stderr_has("`results/job.csv.partial` was removed, so its 6 rows are lost");
     assert_eq!(fs::read_to_string(&results).unwrap(), "in the way");
 }
 
@@ -64,7 +64,7 @@ fn a_partial_that_somebody_else_writes_to_does_not_become_the_report() {
     let mut rows = fs::OpenOptions::new().append(true).open(&partial).unwrap();
     std::io::Write::write_all(&mut rows, b"7,what,is,this\n").unwrap();
     let ran = end(running);
-    ran.exit(6).stderr_has("`results/job.csv.partial` has been changed by another program");
+    ran.exit(6).stderr_has("another program changed `results/job.csv.partial`");
     assert!(!ran.path("results/job.csv").exists());
     let text = fs::read_to_string(&partial).unwrap();
     assert!(text.contains("7,what,is,this") && text.lines().count() == 8, "{text}");

@@ -1,11 +1,11 @@
 //! Why a contender is recommended, or not, in words.
 
-use super::{EQUAL, Judge};
+use super::{Choice, EQUAL, Judge};
 use crate::compare::stats::{Estimate, Interval};
 use crate::compare::variant::Variant;
 use crate::model::Model;
 
-/// From this part of its time on a processor, work computes; below the other, it waits.
+/// Work that spends at least this part of its time on a processor computes; work that spends less than `WAITS` waits.
 const COMPUTES: f64 = 0.8;
 const WAITS: f64 = 0.2;
 
@@ -15,10 +15,10 @@ impl Judge<'_> {
         if self.is_sweep(index) { figures.name() } else { figures.way.name().to_owned() }
     }
 
-    /// Why this one.
+    /// Why this contender is recommended.
     pub(super) fn why(
         &self,
-        (index, best, fastest): (usize, usize, usize),
+        Choice { recommended: index, best, fastest }: Choice,
         doubtful: Option<usize>,
         picks: &[usize],
     ) -> String {
@@ -31,7 +31,7 @@ impl Judge<'_> {
                 Variant::AsWritten => "needs no change",
                 Variant::Under(_) => "simpler",
             };
-            parts.push(format!("as fast as {than} ({ratio} of its time), and {besides}"));
+            parts.push(format!("as fast as {than} ({ratio} times its time), and {besides}"));
         } else if picks.len() == 1 {
             parts.push("the only model to choose from".into());
         } else if figures.way == Variant::AsWritten {
@@ -50,7 +50,7 @@ impl Judge<'_> {
             let ratio = self.ratio(doubtful, fastest).map(part).unwrap_or_default();
             let name = self.model(doubtful);
             parts.push(format!(
-                "{name} may be as fast ({ratio} of its time): more rounds would tell"
+                "{name} may be as fast ({ratio} times its time): more rounds would show"
             ));
         }
         parts.extend(self.why_this_level(index, best));
@@ -60,21 +60,24 @@ impl Judge<'_> {
 
     fn why_this_level(&self, index: usize, best: usize) -> Option<String> {
         let (chosen, best) = (self.figures[index].concurrency, self.figures[best].concurrency);
-        (best != chosen).then(|| format!("{best} at once is the best, and {chosen} does as well"))
+        (best != chosen)
+            .then(|| format!("a concurrency of {best} is the fastest, and {chosen} is as fast"))
     }
 
-    /// What the work spends its time on, as far as the sequential run shows it.
+    /// What the work spends its time on, as far as the sequential runs show it.
     fn nature(&self) -> Option<String> {
         let share = self.baseline()?.cpu_share?;
         let percent = (share * 100.0).round();
         match share {
-            COMPUTES.. => Some(format!("the work computes ({percent} % of its time)")),
-            ..WAITS => Some(format!("the work waits (it computes {percent} % of its time)")),
-            _ => Some(format!("the work computes and waits (it computes {percent} % of its time)")),
+            COMPUTES.. => Some(format!("the work computes (for {percent} % of its time)")),
+            ..WAITS => Some(format!("the work waits (it computes for {percent} % of its time)")),
+            _ => Some(format!(
+                "the work computes and waits (it computes for {percent} % of its time)"
+            )),
         }
     }
 
-    /// Why not this one.
+    /// Why this contender is not recommended.
     pub(super) fn why_not(
         &self,
         index: usize,
@@ -89,8 +92,10 @@ impl Judge<'_> {
                 _ if figures.ok < most => {
                     format!("only {} of {} tasks are ok", figures.ok, figures.tasks)
                 }
-                Some(task) => format!("other results than most runs gave, first at task {task}"),
-                None => "other results than most runs gave".into(),
+                Some(task) => {
+                    format!("results differ from those of most runs, first at task {task}")
+                }
+                None => "results differ from those of most runs".into(),
             };
         }
         if let Some(other) = figures.same_as {
@@ -108,17 +113,20 @@ impl Judge<'_> {
         let is_simpler = figures.way.rank() < self.figures[than].way.rank();
         if EQUAL.contains(span) && !is_simpler {
             let but = match self.figures[than].way {
-                way if way == figures.way => "more at once",
+                way if way == figures.way => "with a higher concurrency",
                 Variant::AsWritten => "a change",
                 Variant::Under(_) => "less simple",
             };
             format!("as fast as {name}, but {but}")
         } else if span.touches(EQUAL) {
-            format!("about as fast as {name} ({} of its time)", part(ratio))
+            format!("about as fast as {name} ({} times its time)", part(ratio))
         } else if ratio.value > 1.0 {
-            format!("takes {} as long as {name}", times(ratio))
+            format!("{} the time of {name}", times(ratio))
         } else {
-            format!("faster than {name} ({} of its time), but only at more at once", part(ratio))
+            format!(
+                "faster than {name} ({} times its time), but only with a higher concurrency",
+                part(ratio)
+            )
         }
     }
 }
@@ -132,7 +140,7 @@ fn times(estimate: Estimate) -> String {
     format!("{} times ({certainty})", digits(estimate.value))
 }
 
-/// `0.97 to 1.12`, of a time.
+/// `0.97 to 1.12`, as factors of a time.
 fn part(estimate: Estimate) -> String {
     estimate.interval.map_or_else(|| digits(estimate.value), between)
 }

@@ -1,4 +1,4 @@
-//! A bar chart in characters: wall times, an eighth of a character at the finest.
+//! A bar chart of wall times in characters, with a resolution of an eighth of a character.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,7 +11,7 @@ const WIDTH: usize = 50;
 
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
-/// A line per way to run: its name, its bar, its median wall time.
+/// A line for each variant: its name, its bar, its median wall time.
 pub(super) fn bars(figures: &[Figures], recommended: usize) -> String {
     let longest = figures.iter().map(|figures| figures.wall.value).fold(0.0, f64::max);
     let names: Vec<String> = figures.iter().map(Figures::name).collect();
@@ -27,10 +27,10 @@ pub(super) fn bars(figures: &[Figures], recommended: usize) -> String {
     out
 }
 
-/// A bar of this part of the full width.
+/// A bar of this fraction of the full width.
 fn bar(part: f64) -> String {
     let eighths = if part.is_finite() { (part * (WIDTH * 8) as f64).round() as usize } else { 0 };
-    let eighths = eighths.clamp(1, WIDTH * 8); // what takes any time can be seen
+    let eighths = eighths.clamp(1, WIDTH * 8); // any time at all is visible
     format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
 }
 

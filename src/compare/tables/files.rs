@@ -59,7 +59,7 @@ const ROUND_COLUMNS: [&str; 15] = [
     "outlier",
 ];
 
-/// Writes `<job>.compare.csv` in place of an older one, and says where it is.
+/// Writes `<job>.compare.csv`, replacing an older one, and returns its path.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -114,7 +114,7 @@ fn time(value: f64) -> String {
     seconds(Duration::try_from_secs_f64(value).unwrap_or_default())
 }
 
-/// `<job>.rounds.csv` while it grows: what was measured is there even if the runner is killed.
+/// `<job>.rounds.csv` while it grows: what was measured is on disk even if the runner is killed.
 #[derive(Debug)]
 pub struct Rounds {
     path: PathBuf,
@@ -122,7 +122,7 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Starts the file of `job`, in place of an older one.
+    /// Starts the file of `job`, replacing an older one.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -143,7 +143,7 @@ impl Rounds {
         self.writer.flush()
     }
 
-    /// Writes all runs of `subject` anew, now with their outliers, and says where they are.
+    /// Rewrites all runs of `subject`, now with their outliers marked, and returns the path.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -159,7 +159,7 @@ impl Rounds {
             .iter()
             .flat_map(|contender| contender.runs.iter().map(move |run| (contender, run)))
             .collect();
-        runs.sort_by_key(|(_, run)| (run.round, run.place));
+        runs.sort_by_key(|(_, run)| (run.round, run.position));
         replace(&self.path, |file| {
             let mut writer = csv::Writer::from_writer(file);
             writer.write_record(ROUND_COLUMNS)?;
@@ -183,7 +183,7 @@ fn round(
     [
         job.to_owned(),
         run.round.to_string(),
-        run.place.to_string(),
+        run.position.to_string(),
         contender.way.name().into(),
         contender.concurrency().to_string(),
         run.tasks.to_string(),

@@ -1,4 +1,4 @@
-//! What a comparison comes to, for people: a table, a bar chart, the advice, and what it is worth.
+//! The result of a comparison for people: a table, a bar chart, the advice, and how reliable it is.
 
 mod chart;
 mod files;
@@ -24,29 +24,29 @@ use crate::report::terminal::{escaped, human_duration};
 pub struct Comparison {
     /// The job's name.
     pub job: String,
-    /// Every way in which it was run; not empty.
+    /// The figures of every variant that was run; not empty.
     pub figures: Vec<Figures>,
     /// Which is recommended, and why.
     pub verdict: Verdict,
-    /// Of each model that was measured at several levels: what the Universal Scalability Law makes of it.
+    /// The fit of the Universal Scalability Law to each model that was measured at several levels.
     pub fits: Vec<(Model, Fit)>,
-    /// What makes it worth less than it looks.
+    /// What makes the result less reliable than it looks.
     pub warnings: Vec<String>,
-    /// How many tasks were measured, if they are a sample.
+    /// How many tasks were measured, if only a sample was.
     pub sample: Option<u64>,
-    /// What repeats the order of its runs.
+    /// The seed, which repeats the order of its runs.
     pub seed: u64,
-    /// Whether it was ended before its time.
+    /// Whether it was stopped early.
     pub is_partial: bool,
 }
 
 impl Comparison {
-    /// The figures of what is recommended.
+    /// The figures of the recommended variant.
     pub fn best(&self) -> &Figures {
         &self.figures[self.verdict.recommended]
     }
 
-    /// All that there is to say, for a terminal.
+    /// The whole result, for a terminal.
     pub fn text(&self) -> String {
         let mut out = self.title();
         let _ = writeln!(out, "{}", self.table());
@@ -60,7 +60,7 @@ impl Comparison {
         out
     }
 
-    /// The warnings, a line each, for standard error.
+    /// The warnings, one per line, for standard error.
     pub fn warnings(&self) -> String {
         self.warnings.iter().fold(String::new(), |mut out, warning| {
             let _ = writeln!(out, "warning: {}: {}", self.job, escaped(warning));
@@ -80,7 +80,7 @@ impl Comparison {
             let _ = write!(title, ", from a sample of {}", HumanCount(sample));
         }
         if self.is_partial {
-            title.push_str("; PARTIAL: it was stopped before its end");
+            title.push_str("; PARTIAL: it was stopped early");
         }
         title.push('\n');
         title
@@ -152,33 +152,34 @@ fn human(seconds: f64) -> String {
     human_duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
-/// What the Universal Scalability Law says of a sweep, in words.
+/// What the Universal Scalability Law says about a sweep.
 fn scaling(fit: &Fit) -> String {
     let peak = match fit.peak() {
         Peak::At(peak) => format!(
-            "throughput peaks at {} at once, with {}",
+            "throughput peaks at a concurrency of {}, with {}",
             peak.level,
             human_rate(peak.throughput)
         ),
         Peak::Below(limit) => {
             format!("throughput grows with every level, but stays below {}", human_rate(limit))
         }
-        Peak::Nowhere => "throughput grows in step with the level".to_owned(),
+        Peak::Nowhere => "throughput grows in proportion to the level".to_owned(),
     };
     let error = fit.error * 100.0;
     let trust = match fit.trust() {
         Trust::Measured => {
-            format!("the curve is {error:.1} % off what was measured, and the peak lies within it")
+            format!(
+                "the curve is {error:.1} % off the measured points, and the peak lies within them"
+            )
         }
         Trust::Extrapolated => format!(
-            "the curve is {error:.1} % off what was measured, but what it says beyond {} at once is a guess",
+            "the curve is {error:.1} % off the measured points, but beyond a concurrency of {} it is a guess",
             fit.highest
         ),
-        Trust::TooFewLevels => format!(
-            "{} levels fit any curve: with four or more, this would mean something",
-            fit.points
-        ),
-        Trust::Poor => format!("the curve is {error:.0} % off what was measured: do not trust it"),
+        Trust::TooFewLevels => format!("{} levels fit any curve: measure four or more", fit.points),
+        Trust::Poor => {
+            format!("the curve is {error:.0} % off the measured points: do not trust it")
+        }
     };
     format!(
         "contention {:.4}, coherency {:.6} (Universal Scalability Law): {peak}; {trust}",
@@ -186,7 +187,7 @@ fn scaling(fit: &Fit) -> String {
     )
 }
 
-/// Which of several jobs is the fastest under the model that is best for it.
+/// The table that compares several jobs, each under its best model.
 pub fn together(comparisons: &[Comparison]) -> String {
     let mut order: Vec<&Comparison> = comparisons.iter().collect();
     order.sort_by(|one, other| one.best().wall.value.total_cmp(&other.best().wall.value));
@@ -201,7 +202,7 @@ pub fn together(comparisons: &[Comparison]) -> String {
         "wall",
         "95 % interval",
         "tasks/s",
-        "beside the fastest",
+        "relative to the fastest",
     ]);
     for comparison in &order {
         let best = comparison.best();
@@ -221,5 +222,5 @@ pub fn together(comparisons: &[Comparison]) -> String {
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    format!("each job under the model that is best for it\n{table}\n")
+    format!("each job under its best model\n{table}\n")
 }

@@ -1,4 +1,5 @@
-//! `limits.per_host`: a task whose host is busy is parked, so that it holds up neither a slot nor other hosts' tasks.
+//! `limits.per_host`: a task whose host is busy is parked, so that it blocks neither a slot nor the tasks of other
+//! hosts.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -6,19 +7,19 @@ use std::sync::Arc;
 
 use crate::task::Task;
 
-/// Tells the host of a task, if it has one. A task without one is not limited.
+/// Returns the host of a task, if it has one. A task without a host is not limited.
 pub type HostOf = Box<dyn Fn(&Task) -> Option<String> + Send>;
 
-/// A host that has a task running.
+/// The name of a host.
 pub(super) type HostName = Arc<str>;
 
-/// How many tasks each host has, running and parked.
+/// The running and parked tasks of each host.
 pub struct Hosts {
     limit: usize,
     host_of: HostOf,
-    /// Hosts without tasks are left out.
+    /// The hosts that have tasks.
     busy: HashMap<HostName, Host>,
-    /// Hosts in which a parked task has got room; once for each.
+    /// Hosts where a parked task may run now, one entry per task.
     free: VecDeque<HostName>,
     parked: usize,
 }
@@ -40,7 +41,7 @@ impl Hosts {
         self.parked
     }
 
-    /// Admits `task` and notes its host in `held`; or parks it.
+    /// Admits `task` and adds its host to `held`, or parks it.
     pub(super) fn admit(&mut self, task: Task, held: &mut Vec<HostName>) -> Option<Task> {
         let Some(name) = (self.host_of)(&task) else { return Some(task) };
         let name = match self.busy.get_key_value(&*name) {
@@ -58,7 +59,7 @@ impl Hosts {
         None
     }
 
-    /// A task of this host does not run any more.
+    /// Records that a task of this host has ended.
     pub(super) fn release(&mut self, name: HostName) {
         let Some(host) = self.busy.get_mut(&name) else { return };
         host.running -= 1;
@@ -69,7 +70,7 @@ impl Hosts {
         }
     }
 
-    /// A parked task that has got room; its host is noted in `held`.
+    /// A parked task that may run now; its host is added to `held`.
     pub(super) fn pop_free(&mut self, held: &mut Vec<HostName>) -> Option<Task> {
         while let Some(name) = self.free.pop_front() {
             let limit = self.limit;
@@ -86,12 +87,12 @@ impl Hosts {
         None
     }
 
-    /// Whether a parked task has got room.
+    /// Whether a parked task may run now.
     pub(super) fn has_free(&self) -> bool {
         !self.free.is_empty()
     }
 
-    /// Any parked task: it will not run any more.
+    /// Any parked task, which will not run any more.
     pub(super) fn pop_any(&mut self) -> Option<Task> {
         let task = self.busy.values_mut().find_map(|host| host.parked.pop_front())?;
         self.parked -= 1;

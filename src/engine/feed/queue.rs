@@ -1,5 +1,5 @@
-//! The way into the feed of a later stage: a bounded queue, filled by the stage before. A producer that finds it full
-//! waits, so that the slowest stage sets the pace and memory stays flat.
+//! The source of a later stage: a bounded queue, filled by the previous stage. A producer waits while it is full, so
+//! that the slowest stage sets the pace and memory use stays flat.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -10,33 +10,33 @@ use crate::job::Stage;
 use crate::model::Model;
 use crate::task::{Cancel, Level, Task};
 
-/// Finished tasks of the stage before, in the order in which they came.
+/// Finished tasks of the previous stage, in the order in which they arrived.
 #[derive(Debug)]
 pub(super) struct Queue {
     tasks: VecDeque<Task>,
-    /// Never longer than this.
+    /// The upper limit of its length.
     capacity: usize,
-    /// The stage before has ended.
+    /// Whether the previous stage has ended.
     closed: bool,
-    /// So many wait for room.
+    /// The number of producers that wait for room.
     producers: usize,
 }
 
-/// What a slot does first when it finds a queue empty or full.
+/// How a slot waits when it finds a queue empty or full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// It waits: its loop has other slots to serve.
+    /// It waits at once: its event loop has other slots to serve.
     None,
-    /// It has a thread of its own, and lets others run a few times: where tasks are short, the other side is about to
-    /// put something in or take something out, and going to sleep and being woken costs ten times as much.
+    /// It has a thread of its own, and yields a few times first: if tasks are short, the other side is about to add or
+    /// take one, and sleeping and being woken costs ten times as much.
     Yields,
 }
 
 impl Patience {
-    /// So often others are let run, before a slot goes to sleep. About 10 us where nobody else wants to run.
+    /// How often a slot yields before it sleeps. That takes about 10 µs if no other thread wants to run.
     const YIELDS: usize = 16;
 
-    /// That of the slots of `stage`.
+    /// The patience of the slots of `stage`.
     pub fn of(stage: &Stage) -> Self {
         match stage.model {
             Model::Sequential | Model::Threads => Self::Yields,
@@ -44,7 +44,7 @@ impl Patience {
         }
     }
 
-    /// Tries again and again, a few times, until `settled` says that it need not.
+    /// Yields a few times, until `settled` returns true.
     pub(super) fn exhaust(self, mut settled: impl FnMut() -> bool) {
         if self == Self::Yields {
             for _ in 0..Self::YIELDS {
@@ -58,7 +58,7 @@ impl Patience {
 }
 
 impl Queue {
-    /// For so many consumers: one task for each to take next, and one more while that is on its way.
+    /// A queue for this number of consumers: one task for each to take next, and one more while that is being taken.
     fn new(consumers: usize) -> Self {
         Self { tasks: VecDeque::new(), capacity: 2 * consumers, closed: false, producers: 0 }
     }
@@ -71,12 +71,12 @@ impl Queue {
         self.tasks.is_empty()
     }
 
-    /// Whether nothing will come any more.
+    /// Whether no task will come any more.
     pub(super) fn is_over(&self) -> bool {
         self.closed && self.tasks.is_empty()
     }
 
-    /// How many producers are to be woken: only once half of it is free, so that not every task costs a wake-up.
+    /// How many producers to wake: only once half of the queue is free, so that not every task costs a wake-up.
     pub(super) fn room_for(&self) -> usize {
         if self.producers == 0 || self.tasks.len() > self.capacity / 2 {
             return 0;
@@ -86,12 +86,12 @@ impl Queue {
 }
 
 impl Feed {
-    /// The feed of a later stage, with `slots` slots: what the stage before [puts](Self::put) into it.
+    /// The feed of a later stage, with `slots` slots, whose tasks the previous stage [puts](Self::put) into it.
     pub fn between(slots: usize, hosts: Option<Hosts>, cancel: Arc<Cancel>) -> Self {
         Self::with_source(Source::Queue(Queue::new(slots)), slots, hosts, cancel)
     }
 
-    /// Puts a task in at once, if there is room; else it comes back.
+    /// Adds a task if there is room.
     ///
     /// # Errors
     /// The task, if there is no room.
@@ -106,14 +106,14 @@ impl Feed {
             return Ok(());
         }
         if self.cancel.level() >= Level::Drain {
-            // Nobody takes it any more, and the slot that has it is to end.
+            // Nobody takes it any more, and the slot that holds it has to end.
             state.returned.push_back(task);
             return Ok(());
         }
         Err(task)
     }
 
-    /// Puts a task in, and waits for room before. A job that is being stopped has room for all.
+    /// Waits for room and adds a task. In a job that is being stopped, there always is room.
     pub async fn put(&self, task: Task, patience: Patience) {
         let mut waiting = Some(task);
         patience.exhaust(|| {
@@ -122,7 +122,7 @@ impl Feed {
         });
         let Some(mut task) = waiting else { return };
         loop {
-            // Enlisted before the look, so that nothing is missed between the look and the wait.
+            // Registered before the check, so that nothing is missed between the check and the wait.
             let mut room = pin!(self.room.notified());
             room.as_mut().enable();
             let _waiting = Producer::enlist(self);
@@ -138,7 +138,7 @@ impl Feed {
         }
     }
 
-    /// The stage before has ended: when the queue is empty, nothing comes any more.
+    /// Records that the previous stage has ended: when the queue is empty, no task comes any more.
     pub fn close(&self) {
         if let Source::Queue(queue) = &mut self.lock().source {
             queue.closed = true;
@@ -147,7 +147,7 @@ impl Feed {
     }
 }
 
-/// Who waits for room is counted, however the wait ends.
+/// Counts a producer that waits for room, until the wait ends, however that happens.
 struct Producer<'a>(&'a Feed);
 
 impl<'a> Producer<'a> {

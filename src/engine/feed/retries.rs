@@ -1,4 +1,4 @@
-//! Tasks that wait for their next attempt, by the time at which it is due.
+//! Tasks that wait for their next attempt, ordered by the time at which it is due.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -16,7 +16,7 @@ struct Waiting {
 }
 
 impl Retries {
-    /// Lets `task` wait until `due`.
+    /// Adds `task`, due at `due`.
     pub(super) fn push(&mut self, task: Task, due: Moment) {
         self.0.push(Waiting { due, task });
     }
@@ -46,7 +46,7 @@ impl Retries {
     }
 }
 
-/// The greatest is due first.
+/// The greatest one is due first.
 impl Ord for Waiting {
     fn cmp(&self, other: &Self) -> Ordering {
         (other.due, other.task.number).cmp(&(self.due, self.task.number))

@@ -1,4 +1,5 @@
-//! Where new inputs come from: read by whoever takes one, or by a thread of their own where a read can block.
+//! The sources of new inputs: they are read by the slot that takes one, or by a thread of their own if reading can
+//! block.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,47 +9,48 @@ use async_channel::{Receiver, TryRecvError};
 
 use super::queue::Queue;
 use crate::job::{InputError, InputReader, Inputs};
-use crate::report::Kept;
+use crate::report::KeptRows;
 use crate::task::{Fields, Moment, Task};
 
-/// An input and its number, from 1 in input order.
+/// An input and its number, from 1, in input order.
 pub(super) type Numbered = Result<(u64, Fields), InputError>;
 
-/// Where new inputs come from.
+/// The source of new inputs.
 pub(super) enum Source {
-    /// Read by whoever takes: nothing here can block for long.
+    /// Inputs that the taking slot reads itself, since that cannot block for long.
     Direct(Reader),
-    /// Read by a thread of its own, since it can block.
+    /// Inputs that a thread of its own reads, since that can block.
     Channel {
         receiver: Receiver<Numbered>,
-        /// Received by a slot that waited.
+        /// Inputs that a waiting slot has received.
         arrived: VecDeque<Numbered>,
     },
-    /// Put in by the stage before.
+    /// Tasks from the previous stage.
     Queue(Queue),
     /// There are no more.
     Ended,
 }
 
 impl Source {
-    /// The inputs that `reader` reads for `slots` slots, without those that are in `kept`.
+    /// The inputs that `reader` reads for `slots` slots, without those that have a row in `kept`.
     ///
     /// # Errors
     /// If the thread that reads them cannot be started.
     pub(super) fn open(
         (inputs, reader): (&Inputs, InputReader),
-        kept: Option<Arc<Kept>>,
+        kept: Option<Arc<KeptRows>>,
         slots: usize,
     ) -> io::Result<Self> {
         let reader = Reader { inputs: reader, number: 0, kept };
         if inputs.can_block() {
-            let receiver = read_aside(reader, 2 * slots)?;
+            let receiver = read_in_thread(reader, 2 * slots)?;
             return Ok(Self::Channel { receiver, arrived: VecDeque::new() });
         }
         Ok(Self::Direct(reader))
     }
 
-    /// The next task that can be had at once, which is `now`. With a channel and a queue, none now may mean one later.
+    /// The next task that is available now, which is `now`. With a channel or a queue, there may be one later even if
+    /// there is none now.
     #[inline]
     pub(super) fn next(&mut self, now: Moment) -> Option<Result<Task, InputError>> {
         if let Source::Queue(queue) = self {
@@ -90,12 +92,12 @@ impl Source {
     }
 }
 
-/// Numbers the inputs, and leaves out those that an earlier run has finished.
+/// Numbers the inputs, and skips those that an earlier run has finished.
 pub(super) struct Reader {
     inputs: InputReader,
-    /// Of the last one.
+    /// The number of the last one.
     number: u64,
-    kept: Option<Arc<Kept>>,
+    kept: Option<Arc<KeptRows>>,
 }
 
 impl Iterator for Reader {
@@ -111,16 +113,16 @@ impl Iterator for Reader {
             self.number += 1;
             match (input, &self.kept) {
                 (Err(error), _) => return Some(Err(error)),
-                (Ok(fields), Some(kept)) if kept.claim(self.number, &fields) => (),
+                (Ok(fields), Some(kept)) if kept.keep(self.number, &fields) => (),
                 (Ok(fields), _) => return Some(Ok((self.number, fields))),
             }
         }
     }
 }
 
-/// Reads inputs in a thread of its own. It ends with the inputs, or when the feed is gone; one that is blocked in a
-/// read ends with the process.
-fn read_aside(reader: Reader, capacity: usize) -> io::Result<Receiver<Numbered>> {
+/// Reads inputs in a thread of its own, which ends with the inputs or when the feed is dropped; one that is blocked in
+/// a read ends with the process.
+fn read_in_thread(reader: Reader, capacity: usize) -> io::Result<Receiver<Numbered>> {
     let (sender, receiver) = async_channel::bounded(capacity);
     std::thread::Builder::new().name("inputs".into()).spawn(move || {
         for numbered in reader {

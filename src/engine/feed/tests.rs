@@ -1,4 +1,4 @@
-//! Who gets which task when: retries, given-back tasks, hosts and inputs, without workers.
+//! The order in which slots get tasks: retries, requeued tasks, hosts and inputs, without workers.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn feed(inputs: &str, hosts: Option<Hosts>) -> Arc<Feed> {
     Arc::new(Feed::open(inputs, None, SLOTS, hosts, Arc::default()).unwrap())
 }
 
-/// A feed whose inputs are handed in by the test, as if a pipe brought them.
+/// A feed whose inputs come from the test, as if from a pipe.
 fn piped(capacity: usize) -> (async_channel::Sender<Numbered>, Arc<Feed>) {
     let feed = feed("repeat = 1", None);
     let (sender, receiver) = async_channel::bounded(capacity);
@@ -88,7 +88,7 @@ fn too_many_waiting_retries_hold_new_inputs_back() {
         handle.retry(task, if number == 7 { soon(50) } else { soon(3_600_000) });
     }
     assert!(take(&mut handle).is_none(), "no new input");
-    assert_eq!(block_on(take_waiting(&mut handle)), Some(7), "but what is due");
+    assert_eq!(block_on(take_waiting(&mut handle)), Some(7), "but a retry that is due");
     assert_eq!(take(&mut handle).unwrap().number, ROOM + 1);
 }
 
@@ -176,8 +176,8 @@ fn a_busy_host_holds_back_only_its_own_tasks() {
     let again = take(&mut one).unwrap();
     assert_eq!(again.number, 2);
     one.retry(again, soon(0));
-    assert_eq!(take(&mut one).unwrap().number, 3, "whoever was parked comes before a retry");
-    assert!(take(&mut two).is_none(), "what is due is parked as well");
+    assert_eq!(take(&mut one).unwrap().number, 3, "a parked task comes before a retry");
+    assert!(take(&mut two).is_none(), "a retry that is due is parked as well");
     assert_eq!(take(&mut one).unwrap().number, 2);
 }
 
@@ -198,7 +198,7 @@ fn parked_tasks_are_bounded_and_none_is_lost() {
     assert_eq!(unrun, (3..=1000).collect::<Vec<_>>());
 }
 
-/// The numbers of the tasks that a queue for two slots has taken in, and those that it has refused.
+/// The numbers of the tasks that a queue for two slots has accepted, and of those that it has refused.
 fn offered(feed: &Feed, numbers: std::ops::RangeInclusive<u64>) -> (Vec<u64>, Vec<u64>) {
     numbers.partition(|&number| feed.offer(Task::new(number, Fields::single("x"))).is_ok())
 }
@@ -248,7 +248,7 @@ fn a_producer_waits_for_room_and_a_consumer_for_tasks() {
 }
 
 #[test]
-fn what_stands_between_stages_when_a_job_drains_does_not_run() {
+fn a_task_between_stages_when_a_job_drains_does_not_run() {
     let feed = Arc::new(Feed::between(SLOTS, None, Arc::default()));
     assert_eq!(offered(&feed, 1..=5).1, [5]);
     let stop = async { feed.cancel.raise(Level::Drain, Cause::Signal(2)) };

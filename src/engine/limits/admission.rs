@@ -1,4 +1,4 @@
-//! What an attempt waits for after a task has been taken and before it starts: memory, a place in its group, then its
+//! What an attempt waits for between the taking of its task and its start: free memory, a permit of its group, and its
 //! turn at the rate.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::engine::limits::rate::RateLimiter;
 use crate::job::{Group, GroupPermit, Pace};
 use crate::task::Cancel;
 
-/// What every attempt of a job waits for; for most jobs, nothing.
+/// The limits that every attempt of a stage waits for; most stages have none.
 #[derive(Debug)]
 pub struct Admission {
     limiter: Option<RateLimiter>,
@@ -16,12 +16,12 @@ pub struct Admission {
     group: Option<Group>,
 }
 
-/// An attempt that may start. To be dropped when it has ended: others may wait for its place.
+/// An attempt that may start. To be dropped when it has ended, since others may wait for its permit.
 #[derive(Debug)]
-pub struct Admitted(#[expect(dead_code, reason = "it is held, not looked at")] Option<GroupPermit>);
+pub struct Admitted(#[expect(dead_code, reason = "it is only held")] Option<GroupPermit>);
 
 impl Admission {
-    /// For a job that starts now.
+    /// The limits of a stage that starts now.
     pub fn new(
         pace: Option<Pace>,
         free_memory: Option<Arc<FreeMemory>>,
@@ -35,7 +35,7 @@ impl Admission {
         self.limiter.is_none() && self.free_memory.is_none() && self.group.is_none()
     }
 
-    /// Waits until one attempt may start. `None`: the job is being stopped, and nothing starts any more.
+    /// Waits until one attempt may start. `None` if the job is being stopped, so that nothing starts any more.
     pub async fn admit(&self, cancel: &Cancel) -> Option<Admitted> {
         loop {
             if let Some(free_memory) = &self.free_memory
@@ -43,19 +43,19 @@ impl Admission {
             {
                 return None;
             }
-            let place = match &self.group {
+            let permit = match &self.group {
                 Some(group) => Some(group.enter(cancel).await?),
                 None => None,
             };
-            // Last, so that nothing else can delay a start that has its turn.
+            // Last, so that nothing else delays a start that has its turn.
             if let Some(limiter) = &self.limiter
                 && !limiter.acquire(cancel).await
             {
                 return None;
             }
-            // All that may have been long in coming, and memory short by now: then it is lost.
+            // That may have taken long, and memory may be short by now: then the attempt has to wait again.
             if !self.free_memory.as_ref().is_some_and(|free_memory| free_memory.is_short()) {
-                return Some(Admitted(place));
+                return Some(Admitted(permit));
             }
         }
     }

@@ -1,7 +1,6 @@
 //! `limits.min_free_memory`: nothing starts while less memory than that is available.
-//!
-//! The control thread looks ten times a second. While memory is short, starts queue; when there is enough again, one
-//! start is let through at each look, since what a task needs shows only once it runs.
+//! The control thread checks ten times a second. While memory is short, starts queue; when there is enough again, one
+//! start is admitted at each check, since what a task needs shows only while it runs.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -11,35 +10,35 @@ use crate::base::ByteSize;
 use crate::sys::MemorySource;
 use crate::task::Cancel;
 
-/// For tests: a file to read instead of `/proc/meminfo`. Control groups are left out then.
+/// For tests: a file to read instead of `/proc/meminfo`. Control groups are ignored then.
 const MEMINFO_VARIABLE: &str = "RUNNER_MEMINFO";
 
-/// Who waits for memory, and whether there is enough.
+/// Whether there is enough memory, and the attempts that wait for it.
 #[derive(Debug)]
 pub struct FreeMemory {
     least: u64,
     source: MemorySource,
-    /// The last look found too little.
+    /// Whether the last check found too little.
     short: AtomicBool,
-    /// Starts must queue.
+    /// Whether starts must queue.
     queueing: AtomicBool,
     queue: AtomicUsize,
     turn: Notify,
 }
 
-/// What a look has found.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Enough, or the system does not tell.
+    /// There is enough, or the system does not tell.
     Enough,
-    /// Too little to start anything; so many bytes.
+    /// Too little to start anything: the available bytes.
     Short(u64),
-    /// Not even half of that: something has to make room.
+    /// Not even half of the limit, so that an attempt has to make room: the available bytes.
     Critical(u64),
 }
 
 impl FreeMemory {
-    /// Looks for the first time, so that nothing starts before that.
+    /// Checks for the first time, so that nothing starts before that.
     pub fn new(least: ByteSize) -> Self {
         let source = match std::env::var_os(MEMINFO_VARIABLE) {
             Some(path) => MemorySource::file(path.into()),
@@ -57,22 +56,22 @@ impl FreeMemory {
             queue: AtomicUsize::new(0),
             turn: Notify::new(),
         };
-        free_memory.look();
+        free_memory.check();
         free_memory
     }
 
-    /// The least that has to be available.
+    /// The memory that has to be available.
     pub fn least(&self) -> ByteSize {
         ByteSize::new(self.least)
     }
 
-    /// Whether the last look found too little.
+    /// Whether the last check found too little.
     pub fn is_short(&self) -> bool {
         self.short.load(Ordering::SeqCst)
     }
 
-    /// Looks how much memory is available, and lets starts through accordingly.
-    pub fn look(&self) -> Found {
+    /// Checks how much memory is available, and admits starts accordingly.
+    pub fn check(&self) -> Found {
         let available = self.source.available().unwrap_or(u64::MAX);
         let short = available < self.least;
         self.short.store(short, Ordering::SeqCst);
@@ -90,7 +89,7 @@ impl FreeMemory {
         }
     }
 
-    /// Waits until an attempt may start. False: the job is being stopped.
+    /// Waits until an attempt may start. Returns false if the job is being stopped.
     pub async fn enter(&self, cancel: &Cancel) -> bool {
         if !self.queueing.load(Ordering::SeqCst) {
             return true;
@@ -137,13 +136,13 @@ mod tests {
                 async { tokio::join!(free_memory.enter(&cancel), free_memory.enter(&cancel)) };
             let looks = async {
                 tokio::task::yield_now().await;
-                assert_eq!(free_memory.look(), Found::Short(60 << 20));
+                assert_eq!(free_memory.check(), Found::Short(60 << 20));
                 assert_eq!(free_memory.queue.load(Ordering::SeqCst), 2);
                 available(folder.path(), 40);
-                assert_eq!(free_memory.look(), Found::Critical(40 << 20));
+                assert_eq!(free_memory.check(), Found::Critical(40 << 20));
                 available(folder.path(), 200);
                 for left in [1, 0] {
-                    assert_eq!(free_memory.look(), Found::Enough);
+                    assert_eq!(free_memory.check(), Found::Enough);
                     for _ in 0..2 {
                         tokio::task::yield_now().await; // `join!` may poll this one first
                     }
@@ -151,10 +150,10 @@ mod tests {
                 }
             };
             assert_eq!(tokio::join!(two, looks).0, (true, true));
-            free_memory.look();
+            free_memory.check();
             assert!(free_memory.enter(&cancel).await);
             available(folder.path(), 60);
-            free_memory.look();
+            free_memory.check();
             cancel.raise(Level::Drain, Cause::Signal(2));
             assert!(!free_memory.enter(&cancel).await);
         });

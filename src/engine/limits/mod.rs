@@ -1,4 +1,4 @@
-//! What a task waits for before it starts, and what ends a job early: rate, memory, groups, deadline, failures.
+//! What an attempt waits for before it starts, and what ends a job early: rate, memory, groups, deadline, failures.
 
 pub mod admission;
 pub mod free_memory;

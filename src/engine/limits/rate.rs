@@ -1,12 +1,10 @@
 //! The rate at which attempts start: GCRA, with one atomic for all slots of a job.
-//!
-//! Each start has a nominal time, one interval after the one before. A slot reserves the next one by compare-and-swap
-//! and waits for it, so that slots never queue behind each other, and many that become due within one tick of the timer
+//! Each start has a nominal time, one interval after the previous one. A slot reserves the next one by compare-and-swap
+//! and waits for it, so that slots never wait for each other, and several that become due within one tick of the timer
 //! start together. Source: ITU-T I.371, the generic cell rate algorithm in its virtual scheduling form.
-//!
-//! What is promised: over any ten seconds at most rate * 10 + burst starts. Timers are late, and a start that is late
-//! moves closer to those behind it. So the nominal times are spread a little wider than asked for (by [`SLACK`]), and a
-//! start that is later than that pays for gives its time up and reserves another.
+//! The promise: in any ten seconds, at most rate * 10 + burst starts. Timers are late, and a late start moves closer to
+//! the ones after it. So nominal times are spaced a little wider than requested (by [`SLACK`]), and a start that is
+//! later than that allows gives up its time and reserves another one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,28 +12,28 @@ use std::time::Duration;
 use crate::job::Pace;
 use crate::task::{Cancel, Moment, clock};
 
-/// How much slower than asked for, so that starts can be 50 ms late: 0.5 % of the ten seconds.
+/// How much slower than requested, so that starts can be 50 ms late: 0.5 % of the ten seconds.
 const SLACK: f64 = 1.005;
 
-/// A start that is later than this gives its time up. The rest of the 50 ms is for what follows: to start a process.
+/// A start that is later than this gives up its time. The rest of the 50 ms is for starting a process.
 const LATEST: Duration = Duration::from_millis(40);
 
-/// So far the nominal times may lag behind the clock, so that one slot alone, which cannot reserve ahead, makes up for
-/// the lateness of its timer: less where starts are rare, since there it would show as two at once.
+/// How far the nominal times may lag behind the clock, so that a single slot, which cannot reserve ahead, makes up for
+/// the lateness of its timer; less if starts are rare, since then it would show as two starts at once.
 const LAG: Duration = Duration::from_millis(20);
 
-/// A tick of the timer and what it takes to wake up.
+/// The lower limit of the lag: a tick of the timer and the time to wake up.
 const LEAST_LAG: Duration = Duration::from_millis(4);
 
-/// Shared by all slots of a job.
+/// The rate limiter of a stage, shared by all of its slots.
 #[derive(Debug)]
 pub struct RateLimiter {
-    /// Times count from here, in nanoseconds.
+    /// The moment from which times are counted, in nanoseconds.
     origin: Moment,
     /// The nominal time of the next start.
     next: AtomicU64,
     interval: u64,
-    /// How long before its nominal time a start may be: what makes a burst.
+    /// How long before its nominal time a start may be, which allows a burst.
     tolerance: u64,
     lag: u64,
 }
@@ -48,7 +46,7 @@ struct Reserved {
 }
 
 impl RateLimiter {
-    /// The first start may be now.
+    /// A limiter whose first start may be now.
     pub fn new(pace: Pace) -> Self {
         let interval = pace.rate.interval();
         let nanos = interval.mul_f64(SLACK).as_nanos() as u64;
@@ -61,7 +59,8 @@ impl RateLimiter {
         }
     }
 
-    /// Waits until the next attempt may start. False: the job is being stopped, and nothing starts any more.
+    /// Waits until the next attempt may start. Returns false if the job is being stopped, so that nothing starts any
+    /// more.
     pub async fn acquire(&self, cancel: &Cancel) -> bool {
         loop {
             let now = self.now();
@@ -115,7 +114,7 @@ mod tests {
         RateLimiter::new(Pace { rate, burst })
     }
 
-    /// What a slot of the simulation does next.
+    /// The next step of a slot in the simulation.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     enum Step {
         Reserve,
@@ -123,8 +122,8 @@ mod tests {
         Wake(u64),
     }
 
-    /// The starts of `slots` slots within `seconds` on a clock of their own. `work` is how long an attempt takes, `late`
-    /// how much later than asked for a slot wakes up; both in nanoseconds.
+    /// The starts of `slots` slots within `seconds` of simulated time. `work` is how long an attempt takes, `late` how
+    /// much later than requested a slot wakes up; both in nanoseconds.
     fn simulate(
         limiter: &RateLimiter,
         slots: usize,

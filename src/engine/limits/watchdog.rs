@@ -1,4 +1,4 @@
-//! What the control thread watches over a job for: its deadline, the memory, and too many failures.
+//! What the control thread watches in a job: its deadline, free memory, and too many failures.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::report::terminal::progress::Progress;
 use crate::task::eviction::Evictions;
 use crate::task::{Cancel, Cause, Level, Moment, Status};
 
-/// Watches over one job. To be asked about ten times a second.
+/// Watches one job. To be called about ten times a second.
 #[derive(Debug)]
 pub struct Watchdog {
     deadline: Option<(Moment, Duration)>,
@@ -22,7 +22,7 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// For a job that started at `start`.
+    /// The watchdog of a job that started at `start`.
     pub fn new(
         start: Moment,
         deadline: Option<Duration>,
@@ -32,14 +32,14 @@ impl Watchdog {
         Self { deadline, free_memory, said_short: false, said_failures: false }
     }
 
-    /// Looks after everything, and says what it has done.
+    /// Checks everything, and prints what it has done.
     pub fn tick(&mut self, cancel: &Cancel, progress: &Progress) {
-        self.keep_deadline(cancel, progress);
-        self.keep_headroom(cancel, progress);
+        self.check_deadline(cancel, progress);
+        self.check_memory(cancel, progress);
         self.say_failures(cancel, progress);
     }
 
-    /// Says once that too many tasks have failed, if they have.
+    /// Prints once that too many tasks have failed, if they have.
     pub fn say_failures(&mut self, cancel: &Cancel, progress: &Progress) {
         if !self.said_failures
             && let Some(Cause::Failures(message)) = cancel.cause()
@@ -49,27 +49,26 @@ impl Watchdog {
         }
     }
 
-    fn keep_deadline(&mut self, cancel: &Cancel, progress: &Progress) {
+    fn check_deadline(&mut self, cancel: &Cancel, progress: &Progress) {
         if let Some((at, deadline)) = self.deadline
             && Moment::now() >= at
         {
             self.deadline = None;
             let deadline = humantime::format_duration(deadline);
-            progress
-                .println(&format!("the deadline of {deadline} is over: ending the running tasks"));
+            progress.println(&format!("deadline of {deadline} reached: ending the running tasks"));
             cancel.raise(Level::Kill, Cause::Deadline);
         }
     }
 
-    fn keep_headroom(&mut self, cancel: &Cancel, progress: &Progress) {
+    fn check_memory(&mut self, cancel: &Cancel, progress: &Progress) {
         let Some(free_memory) = &self.free_memory else { return };
-        let found = free_memory.look();
+        let found = free_memory.check();
         if let Found::Short(bytes) | Found::Critical(bytes) = found
             && !self.said_short
         {
             self.said_short = true;
             progress.println(&format!(
-                "waiting for memory: {} are available, limits.min_free_memory is {}",
+                "waiting for memory: {} available, `limits.min_free_memory` is {}",
                 HumanBytes(bytes),
                 free_memory.least()
             ));
@@ -78,14 +77,14 @@ impl Watchdog {
             && let Some(slot) = cancel.evictions().and_then(Evictions::evict_youngest)
         {
             progress.println(&format!(
-                "only {} of memory are available: the task in slot {slot} is ended and will run again",
+                "only {} of memory available: the task in slot {slot} is ended and will run again",
                 HumanBytes(bytes)
             ));
         }
     }
 }
 
-/// Counts the tasks of a job that failed, where too many of them stop it.
+/// Counts the failed tasks of a job, if too many of them stop it.
 #[derive(Debug)]
 pub struct Failures {
     stop_after: StopAfter,
@@ -93,24 +92,24 @@ pub struct Failures {
     ended: Box<[Ended]>,
 }
 
-/// How many tasks have ended in some of the slots. Apart from its neighbours, since a line of memory that is written from
-/// many threads costs as much as a short task.
+/// How many tasks have ended in some of the slots. On a cache line of its own, since one that many threads write to
+/// costs as much as a short task.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Ended(AtomicU64);
 
-/// Slots share as many counters, at the most.
+/// The upper limit of counters, which slots share.
 const COUNTERS: usize = 64;
 
 impl Failures {
-    /// For so many slots; `None` if failures never stop the job.
+    /// The counters for this number of slots; `None` if failures never stop the job.
     pub fn new(stop_after: StopAfter, slots: usize) -> Option<Self> {
         let ended = (0..slots.clamp(1, COUNTERS)).map(|_| Ended::default()).collect();
         let failures = Self { stop_after, failed: AtomicU64::new(0), ended };
         (stop_after != StopAfter::Never).then_some(failures)
     }
 
-    /// A task has ended for good in the slot of this number.
+    /// Counts a task that has finally ended in the slot with this number.
     pub fn count(&self, slot: usize, status: Status, cancel: &Cancel) {
         self.ended[slot % self.ended.len()].0.fetch_add(1, Ordering::SeqCst);
         if matches!(status, Status::Failed | Status::Timeout | Status::Crashed) {
@@ -130,7 +129,7 @@ impl Failures {
             Running::Kill => (Level::Kill, "ending the running tasks"),
         };
         if cancel.level() < level {
-            let message = format!("stopping, {failed} of {ended} tasks have failed: {what}");
+            let message = format!("stopping: {failed} of {ended} tasks have failed: {what}");
             cancel.raise(level, Cause::Failures(message));
         }
     }
@@ -141,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_failure_that_is_one_too_many_stops_the_job() {
+    fn one_failure_too_many_stops_the_job() {
         let limit = std::num::NonZeroU64::new(2).unwrap();
         let cancel = Cancel::default();
         let stop_after = StopAfter::Failures { count: limit, running: Running::Drain };
@@ -153,7 +152,7 @@ mod tests {
         failures.count(5, Status::Timeout, &cancel);
         assert_eq!(cancel.level(), Level::Drain);
         assert!(
-            matches!(cancel.cause(), Some(Cause::Failures(said)) if said.starts_with("stopping, 2 of 4 "))
+            matches!(cancel.cause(), Some(Cause::Failures(said)) if said.starts_with("stopping: 2 of 4 "))
         );
         assert!(Failures::new(StopAfter::Never, 1).is_none());
     }

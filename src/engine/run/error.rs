@@ -1,4 +1,4 @@
-//! Why a job did not end as it should, and the exit code that it stands for.
+//! Why a job failed as a whole, and the exit code that it leads to.
 
 use std::{fmt, io};
 
@@ -6,31 +6,31 @@ use crate::report::{ReportError, Summary};
 use crate::task::Exit;
 use crate::task::ServiceFailure;
 
-/// Why a job did not end as it should. A bad input and a dead worker leave a report all the same.
+/// Why a job failed as a whole. After a bad input or a dead worker there still is a report.
 #[derive(Debug)]
 pub enum RunError {
-    /// An input turned out bad; the message says where.
+    /// An input turned out to be bad; the message says where.
     BadInput(String, Option<Box<Summary>>),
-    /// The limit of open files is too low for it.
+    /// The limit of open files is too low for the job.
     OpenFiles(String),
-    /// What is to be run cannot work.
+    /// The program or function to run cannot work.
     Unfit(String, Box<Summary>),
     /// A worker could not be started.
     Worker(String, Box<Summary>),
     /// The job was killed at its deadline.
     Deadline(Box<Summary>),
-    /// A service was never ready, or ended before its time.
+    /// A service was never ready, or ended early.
     Service(ServiceFailure, Box<Summary>),
     /// The report could not be written.
     Report(ReportError),
-    /// The system gives no threads.
+    /// The system cannot start threads.
     Threads(io::Error),
-    /// A bug of the runner.
+    /// A bug in the runner.
     Panic,
 }
 
 impl RunError {
-    /// The exit code that it stands for.
+    /// The exit code that it leads to.
     pub fn exit(&self) -> Exit {
         match self {
             Self::BadInput(..)
@@ -45,7 +45,7 @@ impl RunError {
         }
     }
 
-    /// What was done all the same.
+    /// The summary of what was done nevertheless.
     pub fn into_summary(self) -> Option<Summary> {
         match self {
             Self::BadInput(_, summary) => summary.map(|summary| *summary),
@@ -65,11 +65,13 @@ impl fmt::Display for RunError {
             | Self::OpenFiles(message)
             | Self::Unfit(message, _)
             | Self::Worker(message, _) => f.write_str(message),
-            Self::Deadline(_) => f.write_str("ended at its deadline, `limits.deadline`"),
+            Self::Deadline(_) => f.write_str("ended at the deadline (`limits.deadline`)"),
             Self::Service(failure, _) => failure.fmt(f),
             Self::Report(error) => error.fmt(f),
             Self::Threads(error) => write!(f, "failed to start threads: {error}"),
-            Self::Panic => f.write_str("the runner failed: a bug; what was done is in the report"),
+            Self::Panic => {
+                f.write_str("the runner failed, which is a bug; finished tasks are in the report")
+            }
         }
     }
 }

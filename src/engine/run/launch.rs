@@ -1,4 +1,4 @@
-//! The launcher of this process, which all jobs share.
+//! The launcher of this process, shared by all jobs.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ impl SharedLauncher {
     /// The launcher, started if there is none.
     ///
     /// # Errors
-    /// If the system does not give a process.
+    /// If the system cannot start a process.
     pub fn get(&self) -> io::Result<Arc<Launcher>> {
         let mut launcher = self.0.lock().expect("starting a launcher does not panic");
         if launcher.is_none() {

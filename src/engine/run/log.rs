@@ -1,4 +1,4 @@
-//! The job's log, once somebody writes to it.
+//! The job's log, opened when it is first needed.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::report::Report;
 use crate::worker::Log;
 
-/// The log of a job, opened when the first worker is started that may write to it.
+/// The log of a job, opened when the first worker that may write to it is started.
 #[derive(Debug, Default)]
 pub struct SharedLog(Mutex<Option<Arc<Log>>>);
 
@@ -25,7 +25,7 @@ impl SharedLog {
         Ok(Arc::clone(log.insert(Arc::new(opened))))
     }
 
-    /// Closes it, once every worker has gone. Where it is, if anything has been written.
+    /// Closes it, once every worker has ended. Returns its path, if anything has been written.
     pub fn finish(self) -> Option<PathBuf> {
         let log = self.0.into_inner().unwrap_or_else(PoisonError::into_inner)?;
         Arc::into_inner(log)?.finish()

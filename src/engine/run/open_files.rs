@@ -1,4 +1,4 @@
-//! The open files that jobs need: better one error than a failed row for every task that finds no descriptor left.
+//! The open files that jobs need: one error is better than a failed row for every task that finds no descriptor left.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,10 +8,10 @@ use crate::engine::run::RunError;
 use crate::engine::slot_worker;
 use crate::job::{Job, Stage};
 
-/// For the report, the loops and the runtime of a job.
+/// Descriptors for the report, the event loops and the runtime of a job.
 const OF_THE_RUNNER: usize = 64;
 
-/// What the jobs that run now need together.
+/// What all running jobs together need.
 static NEEDED: AtomicUsize = AtomicUsize::new(0);
 
 /// What one job needs, until this is dropped.
@@ -19,10 +19,10 @@ static NEEDED: AtomicUsize = AtomicUsize::new(0);
 pub(super) struct OpenFiles(usize);
 
 impl OpenFiles {
-    /// Sets aside what `job` needs with so many `slots` for each of its stages.
+    /// Reserves what `job` needs with these numbers of `slots` for its stages.
     ///
     /// # Errors
-    /// If that is more than the limit allows beside the jobs that run already.
+    /// If that is more than the limit allows in addition to the running jobs.
     pub fn reserve(job: &Job, slots: &[usize]) -> Result<Self, RunError> {
         let of_stages = job
             .stages
@@ -31,17 +31,17 @@ impl OpenFiles {
             .map(|(stage, slots)| slots * slot_worker::open_files(stage));
         let needed = OF_THE_RUNNER + of_stages.sum::<usize>();
         let before = NEEDED.fetch_add(needed, Ordering::SeqCst);
-        let reserved = Self(needed); // and given back in case of an error
+        let reserved = Self(needed); // released in case of an error
         let slots: usize = slots.iter().sum();
         match getrlimit(Resource::Nofile).current {
             Some(limit) if (before + needed) as u64 > limit => {
                 let beside = match before {
                     0 => String::new(),
-                    _ => format!(" (and {before} the jobs beside it)"),
+                    _ => format!(" (in addition to {before} of other jobs)"),
                 };
                 Err(RunError::OpenFiles(format!(
-                    "{slots} tasks at once need {needed} open files{beside}, and {limit} are allowed: lower \
-                     `limits.concurrency`, or raise the limit (`ulimit -n`)"
+                    "{slots} tasks at once need {needed} open files{beside}, but the limit is {limit}: lower \\
+`limits.concurrency`, or raise the limit (`ulimit -n`)"
                 )))
             }
             _ => Ok(reserved),
@@ -49,7 +49,8 @@ impl OpenFiles {
     }
 }
 
-/// How many slots of `stage` its share of half of what the limit leaves allows: other stages and jobs need some, too.
+/// How many slots `stage` may have with its share of half of what the limit leaves: other stages and jobs need
+/// descriptors as well.
 pub(super) fn slots(job: &Job, stage: &Stage) -> usize {
     let of_a_slot = slot_worker::open_files(stage).max(1) as u64;
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! The loops of a job: each stage has its own, and all stages run at once.
+//! The event loops of a job: each stage has its own, and all stages run at once.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -18,7 +18,7 @@ use crate::model;
 use crate::model::{Model, Nature};
 use crate::task::{Cause, Level};
 
-/// Runs every stage in loops of its own, and returns when all have ended. The first one has this thread.
+/// Runs every stage in event loops of its own, and returns when all have ended. The first one uses this thread.
 pub(super) fn run_stages(run: &Arc<Run>) -> Result<(), RunError> {
     thread::scope(|scope| {
         let later: Vec<_> = (1..run.stages.len())
@@ -35,18 +35,18 @@ pub(super) fn run_stages(run: &Arc<Run>) -> Result<(), RunError> {
     })
 }
 
-/// Runs the loops of one stage until they have ended; without them, the others have nobody to work for.
+/// Runs the event loops of one stage until they have ended. If they fail, the other stages are stopped as well.
 fn run_stage(run: &Arc<Run>, index: usize) -> Result<(), RunError> {
     let (stage, live) = run.stage(index);
     let nature = stage.workload.nature();
     let ran = catch_unwind(AssertUnwindSafe(|| match &live.pilot {
         None => {
-            let lane = |range| run_lane(run, index, Role::Of(stage.model), range);
-            model::run(stage.model, live.slots, nature, &lane)
+            let run_one = |range| run_loop(run, index, Role::Of(stage.model), range);
+            model::run(stage.model, live.slots, nature, &run_one)
         }
         Some(pilot) => run_pilot(run, index, pilot),
     }))
-    .map_err(|_| RunError::Panic) // what it was has been said on standard error
+    .map_err(|_| RunError::Panic) // it has been printed to standard error
     .and_then(|ran| ran.map_err(RunError::Threads));
     if let Some(next) = run.stages.get(index + 1) {
         next.feed.close();
@@ -54,19 +54,19 @@ fn run_stage(run: &Arc<Run>, index: usize) -> Result<(), RunError> {
     ran.map_err(|error| failed(run, error))
 }
 
-/// Runs the first slots of a stage, and from the moment that they have told enough the others beside them.
+/// Runs the first slots of a stage, and the others beside them as soon as there is enough evidence.
 fn run_pilot(run: &Arc<Run>, index: usize, pilot: &Pilot) -> io::Result<()> {
     let (stage, live) = run.stage(index);
     let nature = stage.workload.nature();
     live.meter.iter().for_each(|meter| meter.resize(pilot.slots));
-    // Commands are not touched by what becomes of the pilot: they have no program in common.
+    // Commands do not depend on the pilot's decision: they share no program.
     let role = if nature == Nature::Hosted { Role::Pilot } else { Role::Of(stage.model) };
     thread::scope(|scope| {
         let (alive, ended) = mpsc::channel();
         let first = thread::Builder::new().name("pilot".into()).spawn_scoped(scope, move || {
-            let _alive = alive; // until the last of them has ended
-            let lane = |range| run_lane(run, index, role, range);
-            model::run(stage.model, pilot.slots, nature, &lane)
+            let _alive = alive; // dropped when the last of them has ended
+            let run_one = |range| run_loop(run, index, role, range);
+            model::run(stage.model, pilot.slots, nature, &run_one)
         })?;
         let mut slots = pilot.slots;
         let mut joined = Vec::new();
@@ -79,13 +79,13 @@ fn run_pilot(run: &Arc<Run>, index: usize, pilot: &Pilot) -> io::Result<()> {
             }
             let more =
                 thread::Builder::new().name("others".into()).spawn_scoped(scope, move || {
-                    let lane = |range: Range<usize>| {
+                    let run_one = |range: Range<usize>| {
                         let range = from + range.start..from + range.end;
-                        run_lane(run, index, Role::Of(model), range);
+                        run_loop(run, index, Role::Of(model), range);
                     };
-                    model::run(model, slots - from, nature, &lane)
+                    model::run(model, slots - from, nature, &run_one)
                 });
-            // Should the system give no more threads, those that there are do the work.
+            // If the system starts no more threads, those that there are do the work.
             joined.extend(more);
         });
         let mut all = joined.into_iter().chain([first]);
@@ -93,14 +93,14 @@ fn run_pilot(run: &Arc<Run>, index: usize, pilot: &Pilot) -> io::Result<()> {
     })
 }
 
-/// Whether the slots that come after a pilot's share its loop, and so its program.
+/// Whether the slots that are added to a pilot's join its event loop, and so its program.
 fn joins(nature: Nature, model: Model) -> bool {
     nature == Nature::Hosted && matches!(model, Model::Threads | Model::Async)
 }
 
-fn run_lane(run: &Arc<Run>, index: usize, role: Role, slots: Range<usize>) {
-    if let Err(error) = run_loop(run, index, role, slots) {
-        let message = format!("failed to start a loop: {error}");
+fn run_loop(run: &Arc<Run>, index: usize, role: Role, slots: Range<usize>) {
+    if let Err(error) = try_run_loop(run, index, role, slots) {
+        let message = format!("failed to start an event loop: {error}");
         run.cancel.raise(Level::Drain, Cause::Worker(message));
     }
 }
@@ -110,8 +110,8 @@ fn failed(run: &Run, error: RunError) -> RunError {
     error
 }
 
-/// One loop: its slots, polled on this thread until they have ended.
-fn run_loop(run: &Arc<Run>, stage: usize, role: Role, slots: Range<usize>) -> io::Result<()> {
+/// One event loop: its slots are polled on this thread until they have ended.
+fn try_run_loop(run: &Arc<Run>, stage: usize, role: Role, slots: Range<usize>) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     let (plan, live) = run.stage(stage);
@@ -120,7 +120,7 @@ fn run_loop(run: &Arc<Run>, stage: usize, role: Role, slots: Range<usize>) -> io
         let shared = Shared::new(role, 1, peers);
         let slot = slot::run(run, stage, &shared, slots.start + 1);
         if plan.workload.nature() == Nature::Hosted {
-            // Its program is seen to by a task of its own.
+            // A task of its own drives the program.
             local.block_on(&runtime, slot);
         } else {
             runtime.block_on(slot);
@@ -144,7 +144,7 @@ fn run_loop(run: &Arc<Run>, stage: usize, role: Role, slots: Range<usize>) -> io
                 ended = running.join_next() => match ended {
                     None => return,
                     Some(Ok(())) => {}
-                    // What the slot had is lost; the pool must not end as if nothing had happened.
+                    // The slot's task is lost; the pool must not end as if nothing had happened.
                     Some(Err(error)) => if let Ok(panic) = error.try_into_panic() {
                         resume_unwind(panic);
                     },
@@ -159,7 +159,7 @@ fn run_loop(run: &Arc<Run>, stage: usize, role: Role, slots: Range<usize>) -> io
     Ok(())
 }
 
-/// The slots that are to join those of a pilot in its loop, once that is decided.
+/// The slots that join those of a pilot in its event loop, once that is decided.
 async fn others(pilot: Option<&Pilot>, nature: Nature) -> Range<usize> {
     let Some(pilot) = pilot else { return 0..0 };
     let decision = pilot.decided().await;

@@ -1,4 +1,4 @@
-//! What a service writes: the file, its lines as they come, and its end for messages.
+//! The log of a service: the file, its lines as they arrive, and its end for messages.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -8,7 +8,7 @@ use regex::bytes::Regex;
 
 use crate::base::diagnostic::reason;
 
-/// How much of a line is kept while it is waited for its end.
+/// How much of a line is kept until its end arrives.
 const MAX_LINE: usize = 64 << 10;
 const READ_BYTES: usize = 64 << 10;
 /// How much of the end is shown.
@@ -20,32 +20,32 @@ const TAIL_LINES: usize = 10;
 pub struct Log {
     file: File,
     path: PathBuf,
-    /// How far its lines have been looked at.
+    /// How far its lines have been checked.
     read: u64,
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of a line whose end has not arrived yet.
     line: Vec<u8>,
 }
 
 impl Log {
-    /// Makes the log anew: `results/<job>.<service>.log`.
+    /// Creates the log `results/<job>.<service>.log`, replacing an old one.
     ///
     /// # Errors
-    /// Why it cannot be written, in words.
+    /// The message why it cannot be written.
     pub fn create(results: &Path, job: &str, service: &str) -> Result<Self, String> {
         let path = results.join(format!("{job}.{service}.log"));
         let fail = |error| format!("failed to write `{}`: {}", path.display(), reason(&error));
-        let _ = std::fs::remove_file(&path); // whoever reads the old one keeps it
-        // Appended to, since it is both standard output and standard error, and others may open it.
+        let _ = std::fs::remove_file(&path); // a program that reads the old one keeps it
+        // Opened for appending, since it is both standard output and standard error, and others may open it.
         let file = OpenOptions::new().create(true).append(true).read(true).open(&path);
         Ok(Self { file: file.map_err(fail)?, path: path.clone(), read: 0, line: Vec::new() })
     }
 
-    /// Where the service writes to.
+    /// The file that the service writes to.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Whether one of the lines that have come since the last look matches.
+    /// Whether one of the lines that have arrived since the last check matches.
     pub fn has_new_line(&mut self, regex: &Regex) -> bool {
         let mut buffer = vec![0; READ_BYTES];
         while let Ok(count @ 1..) = self.file.read_at(&mut buffer, self.read) {
@@ -67,7 +67,7 @@ impl Log {
         false
     }
 
-    /// The end of the log as the end of a message.
+    /// The end of the log, to be appended to a message.
     pub fn tail(&self) -> String {
         let size = self.file.metadata().map_or(0, |metadata| metadata.len());
         let start = size.saturating_sub(TAIL_BYTES);
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_looked_at_once_and_whole() {
+    fn lines_are_checked_once_and_whole() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = Log::create(folder.path(), "job", "web").unwrap();
         let regex = Regex::new("^ready on [0-9]+$").unwrap();

@@ -1,4 +1,4 @@
-//! Finding out whether a service is ready: asking again and again, a little apart.
+//! Finding out whether a service is ready, by repeated probes.
 
 use std::time::Duration;
 
@@ -9,26 +9,26 @@ use tokio::time::timeout;
 use super::log::Log;
 use crate::job::{Address, Ready};
 
-/// Between two looks.
+/// The time between two probes.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long one look may take: a program that accepts connections may not answer them yet.
-const LOOK: Duration = Duration::from_secs(5);
+/// How long one probe may take: a program that accepts connections may not answer them yet.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How much of an answer is heard out.
+/// How much of an answer is read.
 const REST_BYTES: u64 = 1 << 20;
 
-/// How long to look for somebody else at the address, and to hear an answer out.
-const GLANCE: Duration = Duration::from_millis(200);
+/// How long to check for another program at the address, and to read the rest of an answer.
+const SHORT_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The address where the service is going to be, if somebody is there before it is started: an answer would say
-/// nothing of the service then.
+/// The address of the service, if another program is there before the service is started: an answer would then say
+/// nothing about the service.
 pub async fn taken(ready: &Ready) -> Option<&Address> {
     let address = ready.address()?;
-    matches!(timeout(GLANCE, connect(address)).await, Ok(Some(_))).then_some(address)
+    matches!(timeout(SHORT_TIMEOUT, connect(address)).await, Ok(Some(_))).then_some(address)
 }
 
-/// Returns as soon as the service is ready. Loses nothing if it is dropped before.
+/// Returns as soon as the service is ready. Cancel-safe.
 pub async fn until_ready(ready: &Ready, log: &mut Log) {
     loop {
         let is_ready = match ready {
@@ -38,9 +38,11 @@ pub async fn until_ready(ready: &Ready, log: &mut Log) {
                     "GET {} HTTP/1.0\r\nHost: {}\r\nUser-Agent: runner\r\nConnection: close\r\n\r\n",
                     url.target, url.authority
                 );
-                timeout(LOOK, answers(&url.address, &request)).await.unwrap_or(false)
+                timeout(PROBE_TIMEOUT, answers(&url.address, &request)).await.unwrap_or(false)
             }
-            Ready::Tcp(address) => matches!(timeout(LOOK, connect(address)).await, Ok(Some(_))),
+            Ready::Tcp(address) => {
+                matches!(timeout(PROBE_TIMEOUT, connect(address)).await, Ok(Some(_)))
+            }
             Ready::Line(regex) => log.has_new_line(regex),
         };
         if is_ready {
@@ -54,7 +56,7 @@ async fn connect(address: &Address) -> Option<TcpStream> {
     TcpStream::connect((address.host.as_str(), address.port)).await.ok()
 }
 
-/// Whether this request gets any answer that is one of HTTP.
+/// Whether this request gets any HTTP answer.
 async fn answers(address: &Address, request: &str) -> bool {
     const START: &[u8; 5] = b"HTTP/";
     let Some(mut stream) = connect(address).await else { return false };
@@ -63,9 +65,9 @@ async fn answers(address: &Address, request: &str) -> bool {
         && stream.read_exact(&mut start).await.is_ok()
         && start == *START;
     if answered {
-        // A server that is hung up on fills the log with complaints.
+        // A server whose client closes the connection early fills its log with complaints.
         let mut rest = Vec::new();
-        let _ = timeout(GLANCE, stream.take(REST_BYTES).read_to_end(&mut rest)).await;
+        let _ = timeout(SHORT_TIMEOUT, stream.take(REST_BYTES).read_to_end(&mut rest)).await;
     }
     answered
 }

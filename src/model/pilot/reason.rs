@@ -1,4 +1,4 @@
-//! The evidence of a pilot in words, for the summary's `reason`.
+//! The evidence of a pilot as text, for the summary's `reason`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{Evidence, Work};
 use crate::model::Model;
 
 impl Evidence {
-    /// The evidence in words, and what comes of it: `auto: cpu 97 % of 41 ms, GIL on, 2 cores: processes`.
+    /// The evidence and the decision as text: `auto: cpu 97 % of 41 ms, GIL on, 2 cores: processes`.
     pub(super) fn reason(&self, model: Model, but: &str) -> String {
         let mut parts = Vec::new();
         let percent = |share: f64| format!("cpu {:.0} %", share.min(1.0) * 100.0);
@@ -15,7 +15,7 @@ impl Evidence {
             (Some(look), 0) => {
                 parts.push(format!("{} of the first {}", percent(look.share), time(look.busy)));
             }
-            (None, 0) => parts.push("no task has told what it needs".to_owned()),
+            (None, 0) => parts.push("no evidence from any task".to_owned()),
             (_, _) => {
                 let share = self.share().or(self.of_ended());
                 let run = time(Duration::from_secs_f64(self.task()));

@@ -1,19 +1,18 @@
-//! Which inputs are finished: a set that is asked once for every input, and takes 12 bytes a row and a quarter.
-//!
-//! A bucket holds about 16 rows, sorted. Its number stands for the first bits of an identity and each row keeps 64
-//! others, so that at a million rows 79 bits are compared, at a hundred million 86: of 1e10 reports of a hundred million
-//! rows, one would take an input for another.
+//! Which inputs are finished: a set that is queried once for every input and takes 12.25 bytes per row.
+//! A bucket holds about 16 rows, sorted. Its number stands for the first bits of an identity and each row stores 64
+//! others, so that 79 bits are compared with a million rows and 86 with a hundred million: one of 1e10 reports of a
+//! hundred million rows would confuse two inputs.
 
 use crate::report::store::state::Entry;
 use crate::task::Status;
 
-/// Rows in a bucket, on average.
+/// The average number of rows in a bucket.
 const BUCKET: u64 = 16;
 
-/// The most rows that fit: two bits of a place are flags.
+/// The upper limit of rows, since two bits of a row's number are flags.
 pub(in crate::report) const LIMIT: u64 = 1 << 30;
 
-const CLAIMED: u32 = 1 << 31;
+const TAKEN: u32 = 1 << 31;
 const FAILED: u32 = 1 << 30;
 
 /// The finished rows, by the identities of their inputs.
@@ -26,7 +25,7 @@ pub(in crate::report) struct Finished {
     left: u64,
 }
 
-/// Aligned to four bytes, so that it takes 12.
+/// Aligned to four bytes, so that it takes 12 bytes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
     key: [u32; 2],
@@ -35,32 +34,32 @@ struct Row {
 }
 
 impl Row {
-    /// Of equal inputs one that is ok comes first, then the one that ended last: what was run again replaces what
-    /// it was run again for.
+    /// The sort key. Among equal inputs one that is ok comes first, then the one that ended last: a rerun replaces what
+    /// it reran.
     fn rank(self) -> ([u32; 2], u32) {
         (self.key, self.place ^ (FAILED - 1))
     }
 }
 
-/// A set in the making: every entry is counted first, then placed.
+/// Builds a set: every entry is counted first, then placed.
 #[derive(Debug)]
 pub(in crate::report) struct Builder(Finished);
 
 impl Builder {
-    /// For at most so many rows.
+    /// A builder for at most this number of rows.
     pub(in crate::report) fn new(rows: u64) -> Self {
         let bits = (rows / BUCKET).max(1).ilog2();
         Self(Finished { bits, ends: vec![0; 1 << bits], rows: Vec::new(), left: 0 })
     }
 
-    /// To be called for every finished row.
+    /// Counts a finished row; to be called for each of them.
     pub(in crate::report) fn count(&mut self, entry: &Entry) {
         let bucket = self.0.bucket(entry.identity);
         self.0.ends[bucket] += 1;
         self.0.left += 1;
     }
 
-    /// To be called when all rows have been counted, and before any is placed.
+    /// Allocates the rows; to be called once all rows have been counted, before any is placed.
     pub(in crate::report) fn counted(&mut self) {
         let mut start = 0;
         for end in &mut self.0.ends {
@@ -71,7 +70,7 @@ impl Builder {
         self.0.rows = vec![Row::default(); self.0.left as usize];
     }
 
-    /// To be called again for every finished row, with its number in the partial.
+    /// Places a finished row; to be called for each of them, with its number in the partial.
     pub(in crate::report) fn place(&mut self, entry: &Entry, ordinal: u64) {
         let bucket = self.0.bucket(entry.identity);
         let failed = if entry.status == Status::Failed { FAILED } else { 0 };
@@ -96,33 +95,33 @@ impl Finished {
         (identity >> 64 << self.bits >> 64) as usize
     }
 
-    /// The number of a finished row for an input of this identity, which is then taken.
-    pub(in crate::report) fn claim(&mut self, identity: u128) -> Option<u64> {
+    /// Takes a finished row for an input of this identity, and returns its number.
+    pub(in crate::report) fn take(&mut self, identity: u128) -> Option<u64> {
         let bucket = self.bucket(identity);
         let start = if bucket == 0 { 0 } else { self.ends[bucket - 1] as usize };
         let rows = &mut self.rows[start..self.ends[bucket] as usize];
         let key = key(identity);
-        // Equal inputs are claimed one after another, so that a million of them are found as fast.
-        let first = rows
-            .partition_point(|row| row.key < key || (row.key == key && row.place & CLAIMED != 0));
+        // Rows of equal inputs are taken in their order, so that a million of them are found as fast.
+        let first =
+            rows.partition_point(|row| row.key < key || (row.key == key && row.place & TAKEN != 0));
         let row = rows.get_mut(first).filter(|row| row.key == key)?;
         let place = row.place;
-        row.place |= CLAIMED;
+        row.place |= TAKEN;
         self.left -= 1;
         Some(u64::from(place & (FAILED - 1)))
     }
 
-    /// How many rows nobody has claimed.
+    /// How many rows have not been taken.
     pub(in crate::report) fn left(&self) -> u64 {
         self.left
     }
 
-    /// The rows that nobody has claimed, in the order of the partial.
-    pub(in crate::report) fn unclaimed(&self) -> Vec<u64> {
+    /// The rows that have not been taken, in the order of the partial.
+    pub(in crate::report) fn remaining(&self) -> Vec<u64> {
         let mut rows: Vec<u64> = self
             .rows
             .iter()
-            .filter(|row| row.place & CLAIMED == 0)
+            .filter(|row| row.place & TAKEN == 0)
             .map(|row| u64::from(row.place & (FAILED - 1)))
             .collect();
         rows.sort_unstable();
@@ -164,21 +163,21 @@ mod tests {
     }
 
     #[test]
-    fn equal_inputs_are_claimed_as_often_as_they_are_there() {
+    fn equal_inputs_are_found_as_often_as_there_are_rows() {
         let ok = Status::Ok;
         let mut finished = set(&[(7, Status::Failed), (7, ok), (8, ok), (7, ok)]);
-        let claims: Vec<_> = (0..4).map(|_| finished.claim(7)).collect();
-        assert_eq!(claims, [Some(3), Some(1), Some(0), None]);
-        assert_eq!((finished.claim(9), finished.left()), (None, 1));
-        assert_eq!(finished.unclaimed(), [2]);
-        assert_eq!(set(&[]).claim(0), None);
+        let taken: Vec<_> = (0..4).map(|_| finished.take(7)).collect();
+        assert_eq!(taken, [Some(3), Some(1), Some(0), None]);
+        assert_eq!((finished.take(9), finished.left()), (None, 1));
+        assert_eq!(finished.remaining(), [2]);
+        assert_eq!(set(&[]).take(0), None);
     }
 
     #[test]
     fn many_equal_inputs_take_no_longer() {
         let mut finished = set(&vec![(7, Status::Ok); 300_000]);
-        assert!((0..300_000).all(|_| finished.claim(7).is_some()));
-        assert_eq!(finished.claim(7), None);
+        assert!((0..300_000).all(|_| finished.take(7).is_some()));
+        assert_eq!(finished.take(7), None);
     }
 
     proptest! {
@@ -194,9 +193,9 @@ mod tests {
             }
             for input in asked {
                 let there = model.get_mut(&input).filter(|count| **count > 0);
-                let claimed = finished.claim(of(input));
-                prop_assert_eq!(claimed.is_some(), there.is_some());
-                if let (Some(row), Some(count)) = (claimed, there) {
+                let taken = finished.take(of(input));
+                prop_assert_eq!(taken.is_some(), there.is_some());
+                if let (Some(row), Some(count)) = (taken, there) {
                     *count -= 1;
                     prop_assert_eq!(inputs[row as usize], input);
                 }

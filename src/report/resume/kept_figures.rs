@@ -1,4 +1,4 @@
-//! What the kept rows of an earlier run tell of their times.
+//! The figures of the kept rows of an earlier run.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::report::stats::{Distribution, Totals};
 use crate::sys::CpuTime;
 use crate::task::Status;
 
-/// Adds what a kept row tells to the figures of its job.
+/// Adds the figures of a kept row to those of its job.
 pub(crate) fn add_figures(
     row: &[u8],
     status: Status,
@@ -26,7 +26,7 @@ pub(crate) fn add_figures(
     let cpu: (Option<Duration>, Option<Duration>) = (seconds(), seconds());
     let mut integer = |skip: usize| std::str::from_utf8(cells.nth(skip)?).ok()?.parse().ok();
     let peak = integer(0);
-    let output = integer(3); // behind `slot`, `code` and `result`
+    let output = integer(3); // after `slot`, `code` and `result`
     if let (Some(queued), Some(ran)) = times {
         queue.add(queued);
         run.add(ran);

@@ -1,4 +1,4 @@
-//! The rows of an earlier run that the report keeps, found by the inputs as they come.
+//! The rows of an earlier run that are kept on resume, looked up by the inputs as they are read.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,9 +9,9 @@ use crate::report::store::state::Identify;
 use crate::report::write::buffer::lock;
 use crate::task::Fields;
 
-/// Rows of an earlier run, waiting for their inputs.
+/// The finished rows of an earlier run, waiting for their inputs.
 #[derive(Debug)]
-pub struct Kept {
+pub struct KeptRows {
     waiting: Mutex<Waiting>,
     index: Arc<Mutex<Index>>,
     counts: Arc<Counts>,
@@ -19,14 +19,14 @@ pub struct Kept {
 
 #[derive(Debug)]
 struct Waiting {
-    /// `None` when no more inputs are asked for.
+    /// `None` once no more inputs are looked up.
     finished: Option<Finished>,
     identify: Identify,
-    /// Rows whose inputs have not come, although all inputs have.
+    /// The number of rows whose inputs no longer exist, known once all inputs have been read.
     gone: u64,
 }
 
-impl Kept {
+impl KeptRows {
     pub(in crate::report) fn new(
         finished: Finished,
         identify: Identify,
@@ -37,11 +37,12 @@ impl Kept {
         Self { waiting: Mutex::new(waiting), index, counts }
     }
 
-    /// Whether the task of this number and input is finished. If so, it has its row, and others like it do not.
-    pub fn claim(&self, task: u64, fields: &Fields) -> bool {
+    /// Whether the task with this number and input is finished. If so, it keeps its row, which is not available for
+    /// another task with an equal input.
+    pub fn keep(&self, task: u64, fields: &Fields) -> bool {
         let mut waiting = lock(&self.waiting);
         let identity = waiting.identify.of(fields);
-        let Some(row) = waiting.finished.as_mut().and_then(|finished| finished.claim(identity))
+        let Some(row) = waiting.finished.as_mut().and_then(|finished| finished.take(identity))
         else {
             return false;
         };
@@ -50,20 +51,20 @@ impl Kept {
         true
     }
 
-    /// All inputs have been asked for: rows that are still waiting have lost theirs.
+    /// Records that all inputs have been read: the inputs of rows that are still waiting no longer exist.
     pub fn inputs_ended(&self) {
         let mut waiting = lock(&self.waiting);
         waiting.gone = waiting.finished.take().map_or(waiting.gone, |finished| finished.left());
     }
 
-    /// No more inputs will be asked for. Rows that are still waiting stand behind all others, since their inputs may be
-    /// there all the same. Returns how many rows are left out, because their inputs are not.
+    /// Ends the lookups. If not all inputs have been read, the rows that are still waiting are kept after all others,
+    /// since their inputs may still exist. Returns how many rows are dropped because their inputs no longer exist.
     pub(in crate::report) fn close(&self) -> u64 {
         let mut waiting = lock(&self.waiting);
         if let Some(finished) = waiting.finished.take() {
-            let unclaimed = finished.unclaimed();
-            lock(&self.index).add_behind(&unclaimed);
-            for _ in unclaimed {
+            let remaining = finished.remaining();
+            lock(&self.index).add_after_all(&remaining);
+            for _ in remaining {
                 self.counts.keep();
             }
         }

@@ -1,4 +1,4 @@
-//! Resuming: what an earlier run has left, checked, and which of it is kept.
+//! Resuming: checks what an earlier run has left, and decides which of its rows are kept.
 
 pub mod finished_inputs;
 pub mod kept_figures;

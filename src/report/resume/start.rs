@@ -1,4 +1,4 @@
-//! How a report begins: empty, or with what an earlier run has finished.
+//! How a report begins: empty, or with the finished rows of an earlier run.
 
 use std::fs::File;
 use std::io;
@@ -15,19 +15,19 @@ use crate::report::store::state::{About, ENTRY, Header, State};
 use crate::report::{JobFacts, ReportError};
 use crate::task::Status;
 
-/// What becomes of what an earlier run has left.
+/// What to do with what an earlier run has left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Begin {
-    /// A partial is in the way.
+    /// Refuse to start if there is a partial.
     #[default]
     Anew,
-    /// A partial is discarded.
+    /// Discard a partial.
     Fresh,
-    /// A partial is gone on with, else the finished report.
+    /// Resume from a partial, else from the finished report.
     Resume(Resume),
 }
 
-/// How an earlier run is gone on with.
+/// How an earlier run is resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resume {
     pub rerun: Rerun,
@@ -39,22 +39,22 @@ pub struct Resume {
 pub enum Rerun {
     /// Those that did not end by themselves: `timeout`, `crashed`, `cancelled`.
     Unfinished,
-    /// Those that failed, too.
+    /// Failed ones as well.
     Failed,
 }
 
 impl Rerun {
-    /// Whether a task that ended like this does not run again.
+    /// Whether a task with this status does not run again.
     fn is_finished(self, status: Status) -> bool {
         status == Status::Ok || (status == Status::Failed && self == Rerun::Unfinished)
     }
 }
 
-/// What a workload that has changed since the rows were made means.
+/// Whether rows may be kept although the workload has changed since they were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
     Refused,
-    /// The rows stay as they are.
+    /// The rows are kept as they are.
     Accepted,
 }
 
@@ -68,25 +68,25 @@ pub(in crate::report) struct Begun {
     /// How many rows it has.
     pub(in crate::report) kept: u64,
     pub(in crate::report) index: Arc<Mutex<Index>>,
-    /// `None` if the report began empty.
+    /// The rows that are finished; `None` if the report began empty.
     pub(in crate::report) finished: Option<Finished>,
     pub(in crate::report) origin: Origin,
-    /// For the person at the terminal.
+    /// A note for the terminal.
     pub(in crate::report) note: Option<String>,
 }
 
-/// Where the rows come from that a report begins with.
+/// The source of the rows that a report begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) enum Origin {
     Nothing,
-    /// A partial that was there.
+    /// A partial that existed.
     Partial,
-    /// The finished report, which is still there.
+    /// The finished report, which still exists.
     Report,
 }
 
 impl Begun {
-    /// Takes the partial, with what `begin` says of its rows, else with `header` only.
+    /// Takes the partial, with the rows that `begin` keeps, else with `header` only.
     pub(in crate::report) fn new(
         job: &JobFacts,
         header: &[u8],
@@ -125,7 +125,7 @@ impl Begun {
         Ok(report)
     }
 
-    /// Undoes the beginning of a report that has got `written` rows since, if that is none.
+    /// Undoes the beginning of a report if no row has been written since, that is, if `written` is 0.
     pub(in crate::report) fn abandon(&self, written: u64) {
         abandon(&self.partial, &self.state, self.origin, written);
     }
@@ -149,12 +149,12 @@ impl Begun {
         let rows = rows.map_err(|error| unreadable(&path, &error))?.is_some();
         self.origin = if rows { Origin::Partial } else { Origin::Nothing };
         let found = self.state.found();
-        // A state about the report tells that the report is whole, and the partial only left from its last moment.
+        // If the state is about the report, the report is whole, and the partial only was not removed in time.
         let replaced = there && found.is_some_and(|found| found.about == About::Report);
         if rows && !replaced {
             let file = Resumed { path: &path, state: &state, header, job };
             let found = file.settled(self.partial.file(), found, resume.changes)?;
-            return self.go_on(&file, found, resume.rerun);
+            return self.resume_rows(&file, found, resume.rerun);
         }
         if !there {
             return self.start(header);
@@ -162,7 +162,7 @@ impl Begun {
         let file = Resumed { path: &report, state: &state, header, job };
         let open = File::open(&report).map_err(|error| unreadable(&report, &error))?;
         let found = file.settled(&open, found, resume.changes)?;
-        // Nothing is replaced before it is sure that the report can be gone on with.
+        // Nothing is replaced before it is certain that the report can be resumed.
         verify::agree(&open, header.len() as u64, self.state.file(), |_| ())
             .map_err(|misfit| file.refusal(misfit))?;
         drop(open);
@@ -171,11 +171,11 @@ impl Begun {
             .map_err(|error| ReportError::writing(&path, &error))?;
         self.origin = Origin::Report;
         let file = Resumed { path: &path, state: &state, header, job };
-        self.go_on(&file, found, resume.rerun)
+        self.resume_rows(&file, found, resume.rerun)
     }
 
-    /// Goes on with the rows that are in the partial.
-    fn go_on(
+    /// Resumes from the rows in the partial.
+    fn resume_rows(
         &mut self,
         file: &Resumed<'_>,
         found: Header,
@@ -189,19 +189,19 @@ impl Begun {
         let torn = partial_length(&self.partial).unwrap_or(agreed.end).saturating_sub(agreed.end);
         if torn > 0 {
             let path = file.path.display();
-            self.note = Some(format!("cut {torn} bytes off the end of `{path}`: no whole row"));
+            self.note = Some(format!("cut {torn} bytes off the end of `{path}`: not a whole row"));
         }
         self.partial
             .truncate(agreed.end)
             .map_err(|error| ReportError::writing(file.path, &error))?;
         let header = Header { workload: file.job.workload, ..found };
-        self.state.go_on(header, agreed.rows);
+        self.state.resume(header, agreed.rows);
         (self.end, self.kept) = (agreed.end, agreed.rows);
         Ok(())
     }
 }
 
-/// Removes what was begun in vain. What an earlier run has left stays.
+/// Removes the files of a report that has got no row. What an earlier run has left stays.
 pub(in crate::report) fn abandon(partial: &Partial, state: &State, origin: Origin, written: u64) {
     if written == 0 && origin != Origin::Partial {
         partial.remove();
@@ -217,17 +217,17 @@ fn unreadable(path: &Path, error: &io::Error) -> ReportError {
     ReportError::refused(format!("failed to read `{}`: {error}", path.display()))
 }
 
-/// What is to be gone on with.
+/// The file to resume from.
 struct Resumed<'a> {
     path: &'a Path,
     state: &'a Path,
-    /// What the report starts with now.
+    /// The header of the report now.
     header: &'a [u8],
     job: &'a JobFacts,
 }
 
 impl Resumed<'_> {
-    /// Checks that the rows are from the same job as now.
+    /// Checks that the rows are from the same job.
     fn settled(
         &self,
         file: &File,
@@ -237,26 +237,26 @@ impl Resumed<'_> {
         let (path, state) = (self.path.display(), self.state.display());
         let Some(found) = found else {
             return Err(ReportError::refused(format!(
-                "`{path}` cannot be gone on with: what is finished should stand in `{state}`, which is missing or no \
-                 state; start over by --fresh"
+                "cannot resume from `{path}`: `{state}`, which records the finished tasks, is missing or damaged; start \\
+again with --fresh"
             )));
         };
         let mut header = vec![0; found.length as usize];
         if file.read_exact_at(&mut header, 0).is_err() || !found.fits(&header) {
             return Err(ReportError::refused(format!(
-                "`{path}` cannot be gone on with: `{state}` is not about it; start over by --fresh"
+                "cannot resume from `{path}`: `{state}` belongs to a different file; start again with --fresh"
             )));
         }
         if header != self.header {
             return Err(ReportError::refused(format!(
-                "`{path}` cannot be gone on with: its columns or its dialect are not those of the job file any more, \
-                 which --accept-changes does not bridge; change them back, or start over by --fresh"
+                "cannot resume from `{path}`: its columns or its dialect differ from those of the job file, which \\
+--accept-changes does not cover; change them back, or start again with --fresh"
             )));
         }
         if found.workload != self.job.workload && changes == Changes::Refused {
             return Err(ReportError::refused(format!(
-                "`{path}` cannot be gone on with: the job's workload or columns have changed since; keep what was \
-                 done by --accept-changes, or start over by --fresh"
+                "cannot resume from `{path}`: the job's workload or columns have changed since; keep the finished tasks \\
+with --accept-changes, or start again with --fresh"
             )));
         }
         Ok(found)
@@ -267,18 +267,18 @@ impl Resumed<'_> {
         match misfit {
             Misfit::Io(error) => unreadable(self.path, &error),
             Misfit::Changed(row) => ReportError::refused(format!(
-                "`{path}` cannot be gone on with: its row {row} is not what the runner wrote; move the file away to \
-                 keep it, or start over by --fresh"
+                "cannot resume from `{path}`: its row {row} is not what the runner wrote; move the file away to keep it, \\
+or start again with --fresh"
             )),
             Misfit::TooMany => ReportError::refused(format!(
-                "`{path}` has more than the {} rows that can be gone on with",
+                "cannot resume from `{path}`: it has more than {} rows",
                 finished_inputs::LIMIT
             )),
         }
     }
 }
 
-/// What a report, or a partial, and its state agree on, and which of these rows are finished.
+/// The rows on which a report, or a partial, and its state agree, and which of them are finished.
 pub(in crate::report) fn read(
     report: &File,
     header: u64,

@@ -1,7 +1,6 @@
-//! What a partial and its state agree on: the whole rows from the first one on, each checked byte by byte.
-//!
-//! What a kill, a full disk or a power cut has torn is at the end, and is no row. A row that is whole but not what was
-//! written is somebody's change, which is not to be lost without a word.
+//! The rows on which a partial and its state agree: the whole rows from the first one on, each checked byte by byte.
+//! What a kill, a full disk or a power cut has torn is at the end, and is not a whole row. A row that is whole but not
+//! what was written has been changed by somebody, and must not be lost silently.
 
 use std::fs::File;
 use std::io;
@@ -10,13 +9,13 @@ use std::os::unix::fs::FileExt;
 use crate::report::store::state;
 use crate::report::store::state::{ENTRY, Entry};
 
-/// So many entries are read at once.
+/// The number of entries that are read at once.
 const ENTRIES: usize = 32 << 10;
 
-/// So many bytes of rows are read at once, unless a row is longer.
+/// The number of bytes of rows that are read at once, unless a row is longer.
 const WINDOW: usize = 1 << 20;
 
-/// What both files agree on.
+/// The rows on which both files agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) struct Agreed {
     pub(in crate::report) rows: u64,
@@ -24,10 +23,10 @@ pub(in crate::report) struct Agreed {
     pub(in crate::report) end: u64,
 }
 
-/// Why there is nothing to agree on.
+/// Why the files do not agree.
 #[derive(Debug)]
 pub(in crate::report) enum Misfit {
-    /// The row with this number, from 1, was changed.
+    /// The row with this number, from 1, has been changed.
     Changed(u64),
     TooMany,
     Io(io::Error),
@@ -39,7 +38,7 @@ impl From<io::Error> for Misfit {
     }
 }
 
-/// Compares the rows behind a header of so many bytes with the state; `on_row` sees each entry that has its row.
+/// Compares the rows after a header of `header` bytes with the state; `on_row` gets each entry that has its row.
 pub(in crate::report) fn agree(
     report: &File,
     header: u64,
@@ -77,7 +76,7 @@ pub(in crate::report) fn agree(
     ended.map(|()| agreed)
 }
 
-/// Calls `visit` with the first `limit` entries of a state, until it says false or there is none.
+/// Calls `visit` with the first `limit` entries of a state, until it returns false or there are no more.
 pub(in crate::report) fn entries(
     state: &File,
     limit: u64,
@@ -103,7 +102,7 @@ pub(in crate::report) fn entries(
     Ok(())
 }
 
-/// A part of a file that moves forward.
+/// A part of a file, which moves forward.
 struct Window<'a> {
     file: &'a File,
     start: u64,
@@ -111,7 +110,7 @@ struct Window<'a> {
 }
 
 impl Window<'_> {
-    /// The bytes at `from`, all of which the file, of length `end`, has.
+    /// The bytes from `from` on, which must lie within the file, whose length is `end`.
     fn read(&mut self, from: u64, length: usize, end: u64) -> io::Result<&[u8]> {
         let needed = from + length as u64;
         if from < self.start || needed > self.start + self.bytes.len() as u64 {
@@ -125,7 +124,7 @@ impl Window<'_> {
     }
 }
 
-/// Where the header of a CSV file ends; `None` if it has no row behind it.
+/// Where the header of a CSV file ends; `None` if there is nothing after it.
 pub(in crate::report) fn end_of_header(file: &File) -> io::Result<Option<u64>> {
     let length = file.metadata()?.len();
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! The files of a job that runs: its partial report, the state beside it, and the order in which the rows leave them.
+//! The files of a running job: its partial report, its state, and the order of the rows in the report.
 
 pub mod partial;
 pub mod row_order;

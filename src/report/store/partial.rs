@@ -1,4 +1,4 @@
-//! `results/<job>.csv.partial`: the rows of a job that runs, safe from other runners and from being overwritten.
+//! `results/<job>.csv.partial`: the rows of a running job, protected from other runners and from being overwritten.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -9,14 +9,14 @@ use rustix::fs::OFlags;
 
 use crate::report::ReportError;
 
-/// The open partial. Its lock dies with its holder, however that ends.
+/// The open partial. Its lock ends with its holder, however that ends.
 #[derive(Debug)]
 pub(in crate::report) struct Partial {
     file: File,
     path: PathBuf,
 }
 
-/// What becomes of a partial that is there already.
+/// What to do with a partial that exists already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) enum Leftover {
     Refuse,
@@ -25,13 +25,13 @@ pub(in crate::report) enum Leftover {
 }
 
 impl Partial {
-    /// Takes the partial at `path`, new if there is none.
+    /// Takes the partial at `path`, which is created if there is none.
     pub(in crate::report) fn take(path: &Path, leftover: Leftover) -> Result<Self, ReportError> {
         loop {
             let (file, new) = open(path)?;
             lock(&file, path)?;
             let partial = Self { file, path: path.to_owned() };
-            // Whoever held the lock may have finished meanwhile: what is open is a finished report then.
+            // The previous holder of the lock may have finished meanwhile: the open file is a finished report then.
             if !partial.is_in_place() {
                 continue;
             }
@@ -46,16 +46,16 @@ impl Partial {
         }
     }
 
-    /// Puts a copy of the report at `report` in the place of this partial, at once and whole.
+    /// Replaces this partial atomically with a copy of the report at `report`.
     pub(in crate::report) fn replace_by_copy_of(&mut self, report: &Path) -> io::Result<()> {
-        let copy = self.path.with_extension("partial.tmp"); // only who holds the lock makes it
+        let copy = self.path.with_extension("partial.tmp"); // only the holder of the lock creates it
         let copied = fs::copy(report, &copy).and_then(|_| {
             let file = OpenOptions::new().read(true).append(true).open(&copy)?;
             match file.try_lock() {
                 Err(TryLockError::Error(error)) if error.kind() != ErrorKind::Unsupported => {
                     return Err(error);
                 }
-                _ => (), // nobody else knows of it
+                _ => (), // nobody else knows about it
             }
             fs::rename(&copy, &self.path)?;
             Ok(file)
@@ -63,7 +63,7 @@ impl Partial {
         match copied {
             Ok(file) => self.file = file,
             Err(error) => {
-                let _ = fs::remove_file(&copy); // it may not have come into being
+                let _ = fs::remove_file(&copy); // it may not exist
                 return Err(error);
             }
         }
@@ -78,13 +78,13 @@ impl Partial {
         &self.path
     }
 
-    /// Whether the file still is where it was made.
+    /// Whether the file still is where it was created.
     pub(in crate::report) fn is_in_place(&self) -> bool {
         let here = fs::symlink_metadata(&self.path).map(|meta| (meta.dev(), meta.ino())).ok();
         here.is_some() && here == self.file.metadata().map(|meta| (meta.dev(), meta.ino())).ok()
     }
 
-    /// Appends `bytes`. If that fails, says how many were written before.
+    /// Appends `bytes`. The error includes how many were written before it.
     pub(in crate::report) fn append(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
         let mut written = 0;
         while written < bytes.len() {
@@ -98,7 +98,7 @@ impl Partial {
         Ok(())
     }
 
-    /// Cuts off what stands behind `length`.
+    /// Cuts the file to `length` bytes.
     pub(in crate::report) fn truncate(&self, length: u64) -> io::Result<()> {
         self.file.set_len(length)
     }
@@ -108,22 +108,22 @@ impl Partial {
         self.file.read_exact_at(bytes, offset)
     }
 
-    /// Removes the file, unless somebody has put another in its place.
+    /// Removes the file, unless it has been replaced by another one.
     pub(in crate::report) fn remove(&self) {
         if self.is_in_place() {
-            let _ = fs::remove_file(&self.path); // the report is in place: what is left is only untidy
+            let _ = fs::remove_file(&self.path); // the report is in place: a leftover partial is harmless
         }
     }
 }
 
 impl Drop for Partial {
-    /// Who still syncs the file has it open, too.
+    /// Unlocks explicitly: the thread that syncs the file may still have it open.
     fn drop(&mut self) {
         let _ = self.file.unlock(); // it ends with the process anyway
     }
 }
 
-/// Opens the file, and says whether it is new. Never follows a link: it might lead to a file that is no partial.
+/// Opens the file; returns whether it is new. Never follows a link, which might lead to a file that is not a partial.
 fn open(path: &Path) -> Result<(File, bool), ReportError> {
     loop {
         let mut options = OpenOptions::new();
@@ -140,7 +140,7 @@ fn open(path: &Path) -> Result<(File, bool), ReportError> {
         };
         if !regular {
             let message =
-                format!("`{}` is in the way: it is not a regular file; remove it", path.display());
+                format!("cannot write `{}`: it is not a regular file; remove it", path.display());
             return Err(ReportError::refused(message));
         }
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
@@ -156,10 +156,10 @@ fn lock(file: &File, path: &Path) -> Result<(), ReportError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(ReportError::refused(format!(
-            "`{}` is being written by another runner; wait for it, or give this run another folder by --results",
+            "`{}` is being written by another runner; wait for it, or choose another folder with --results",
             path.display()
         ))),
-        // A file system without locks: two runners at once are the user's care there.
+        // On a file system without locks, the user has to avoid two runners at once.
         Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(()),
         Err(TryLockError::Error(error)) => {
             Err(ReportError::refused(format!("failed to lock `{}`: {error}", path.display())))
@@ -169,7 +169,7 @@ fn lock(file: &File, path: &Path) -> Result<(), ReportError> {
 
 fn left_over(path: &Path) -> ReportError {
     ReportError::refused(format!(
-        "`{}` is left from a run that did not finish; go on with it by --resume, or discard it by --fresh",
+        "`{}` is left from a run that did not finish; resume it with --resume, or discard it with --fresh",
         path.display()
     ))
 }
@@ -192,7 +192,7 @@ mod tests {
         let path = folder.path().join("a.csv.partial");
         fs::write(&path, "rows").unwrap();
         assert!(refusal(&path, Leftover::Refuse).ends_with(
-            "is left from a run that did not finish; go on with it by --resume, or discard it by --fresh"
+            "is left from a run that did not finish; resume it with --resume, or discard it with --fresh"
         ));
         drop(Partial::take(&path, Leftover::Keep).unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"rows");

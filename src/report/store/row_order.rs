@@ -1,4 +1,4 @@
-//! The order of the report: which row belongs to which task, and how the rows get from the partial into the report.
+//! The order of the report: which row belongs to which task, and how rows are copied from the partial into the report.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -11,17 +11,17 @@ use crate::report::store::state;
 use crate::report::store::state::{About, ENTRY, Entry, Header, State};
 use crate::task::Status;
 
-/// So many bytes of the report are put together in memory at once.
+/// The number of bytes of the report that are assembled in memory at once.
 const PIECE: usize = 4 << 20;
 
-/// So many rows at most are put together at once: what is read and written for them stays in the processor's cache.
+/// The upper limit of rows that are assembled at once, so that their data stays in the processor's cache.
 const ROWS: usize = 8 << 10;
 
-/// Which row belongs to which task: 4 bytes a task. Where the row is stands in the state.
+/// Which row belongs to which task, in 4 bytes per task. The state has the rows' offsets.
 #[derive(Debug, Default)]
 pub(in crate::report) struct Index {
-    /// By task, from 1: the number of its row in the partial, from 1, or 0 for none. Empty as long as that is the task's
-    /// own number, as in most reports of short tasks.
+    /// For each task: the number of its row in the partial, from 1, or 0 if it has none. Empty as long as that is the
+    /// task's own number, as in most reports of short tasks.
     places: Vec<u32>,
     rows: u64,
     last: u64,
@@ -29,7 +29,7 @@ pub(in crate::report) struct Index {
 }
 
 impl Index {
-    /// The row of `task` is the one with this number, from 0.
+    /// Records that the row of `task` is the one with this number, from 0.
     pub(in crate::report) fn add(&mut self, task: u64, ordinal: u64) {
         if self.places.is_empty() && task == self.rows + 1 && ordinal == self.rows {
             self.rows += 1;
@@ -49,8 +49,8 @@ impl Index {
         self.last = task;
     }
 
-    /// Gives rows to tasks behind all others.
-    pub(in crate::report) fn add_behind(&mut self, ordinals: &[u64]) {
+    /// Adds rows for tasks after all others.
+    pub(in crate::report) fn add_after_all(&mut self, ordinals: &[u64]) {
         for &ordinal in ordinals {
             self.add(self.rows.max(self.places.len() as u64) + 1, ordinal);
         }
@@ -66,16 +66,16 @@ impl Index {
         !self.unordered
     }
 
-    /// Tasks and their rows, as the report has them.
-    fn rows_in(&self, order: Order) -> Box<dyn Iterator<Item = Place> + '_> {
+    /// Tasks and their rows in the order of the report.
+    fn rows_in(&self, order: Order) -> Box<dyn Iterator<Item = TaskRow> + '_> {
         if self.places.is_empty() {
             return Box::new(
                 (0..self.rows as u32)
-                    .map(|ordinal| Place { task: u64::from(ordinal) + 1, ordinal }),
+                    .map(|ordinal| TaskRow { task: u64::from(ordinal) + 1, ordinal }),
             );
         }
         let by_task = (1..).zip(&self.places).filter(|(_, place)| **place > 0);
-        let by_task = by_task.map(|(task, &place)| Place { task, ordinal: place - 1 });
+        let by_task = by_task.map(|(task, &place)| TaskRow { task, ordinal: place - 1 });
         match order {
             Order::Input => Box::new(by_task),
             Order::Completion => {
@@ -89,28 +89,27 @@ impl Index {
 
 /// A task and the number of its row in the partial, from 0.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct TaskRow {
     task: u64,
     ordinal: u32,
 }
 
-/// Rows and what the state says of them.
+/// The recorded rows and their state.
 #[derive(Debug)]
 pub(in crate::report) struct Rows<'a> {
     pub(in crate::report) partial: &'a Partial,
     pub(in crate::report) state: &'a State,
-    /// So many rows are from an earlier run: their tasks may have other numbers now.
+    /// The number of rows from an earlier run, whose tasks may have different numbers now.
     pub(in crate::report) kept: u64,
-    /// What stands between cells.
+    /// The byte between cells.
     pub(in crate::report) delimiter: u8,
 }
 
 impl Rows<'_> {
-    /// Writes header and rows to `report`, in the order of the report, and its state to `state`. Every kept row is shown
-    /// to `on_kept`.
-    ///
-    /// The report is made piece by piece, each from few large reads: rows end roughly in the order in which they
-    /// started. Not mapped into memory, where a file that somebody cuts off would kill the runner.
+    /// Writes header and rows to `report`, in the order of the report, and its state to `state`. Every kept row is
+    /// passed to `on_kept`.
+    /// The report is assembled piece by piece, each from few large reads, since tasks end roughly in the order in which
+    /// they start. The partial is not mapped into memory, where truncating the file would kill the runner.
     pub(in crate::report) fn copy(
         &self,
         (index, order): (&Index, Order),
@@ -143,10 +142,10 @@ impl Rows<'_> {
     }
 }
 
-/// What copying needs over and over.
+/// The buffers of copying, reused for every piece.
 struct Copier {
     gather: Gather,
-    places: Vec<Place>,
+    places: Vec<TaskRow>,
     entries: Vec<Entry>,
     piece: Vec<u8>,
     rows: Vec<u8>,
@@ -180,7 +179,7 @@ impl Copier {
         Ok(())
     }
 
-    /// Puts a piece together that starts with the entry at index `next`; returns the index behind its last.
+    /// Assembles a piece that starts with the entry at index `next`; returns the index after its last entry.
     fn copy_piece(
         &mut self,
         from: &Rows<'_>,
@@ -212,7 +211,7 @@ impl Copier {
         Ok(last)
     }
 
-    /// Gives the rows of a piece the numbers that their tasks have now.
+    /// Gives the rows of a piece the current numbers of their tasks.
     fn renumber(
         &mut self,
         from: &Rows<'_>,
@@ -240,7 +239,7 @@ impl Copier {
     }
 }
 
-/// Appends `row` with this number, unless that is what it has anyway.
+/// Appends `row` with this task number; returns false, without appending, if it has that number already.
 fn renumber(out: &mut Vec<u8>, row: &[u8], task: u64, delimiter: u8) -> bool {
     let start = out.len();
     let rest = &row[memchr::memchr(delimiter, row).unwrap_or(0)..];
@@ -260,7 +259,7 @@ mod tests {
     use super::*;
     use crate::report::store::partial::Leftover;
 
-    /// Writes rows in this order of tasks and copies them back in the order of the report.
+    /// Writes rows in this order of tasks and copies them in the order of the report.
     fn reordered(tasks: &[u64], kept: u64, order: Order, text: impl Fn(u64) -> String) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv.partial");

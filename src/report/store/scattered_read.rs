@@ -1,17 +1,17 @@
-//! Scattered pieces of a file, read in few large reads and put together in another order.
+//! Reads scattered pieces of a file in few large reads and arranges them in another order.
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-/// Pieces that lie no further apart than this are read at once, together with what is between them.
+/// Pieces that are no further apart than this are read at once, together with what is between them.
 const GAP: u64 = 16 << 10;
 
-/// Never read more at once, unless a single piece is longer.
+/// The upper limit of bytes that are read at once, unless a single piece is longer.
 const READ: u64 = 1 << 20;
 
-/// A piece of a file on its way to its place.
+/// A piece of a file, and its offset in the output.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::report) struct Move {
     pub(in crate::report) from: u64,
@@ -19,7 +19,7 @@ pub(in crate::report) struct Move {
     pub(in crate::report) to: u32,
 }
 
-/// Reads pieces; keeps its buffer.
+/// Reads scattered pieces; reuses its buffer.
 #[derive(Debug, Default)]
 pub(in crate::report) struct Gather {
     moves: Vec<Move>,
@@ -27,7 +27,7 @@ pub(in crate::report) struct Gather {
 }
 
 impl Gather {
-    /// Reads pieces of `file`, each by its place and length, one after another into `out`.
+    /// Reads pieces of `file`, each given by its offset and length, into `out`, one after another.
     pub(in crate::report) fn read(
         &mut self,
         file: &File,
@@ -47,11 +47,11 @@ impl Gather {
             return self.pick(file, start..end, out);
         }
         out.resize(to as usize, 0);
-        self.moves.sort_by_key(|piece| piece.from); // stable: fast where runs are sorted already, as they are here
+        self.moves.sort_by_key(|piece| piece.from); // stable sort: fast if there are sorted runs already, as there are here
         self.fill(file, out)
     }
 
-    /// Pieces that lie close together are picked out of all that is there: no sorting, and no buffer filled twice.
+    /// Copies pieces that are close together out of the whole range, without sorting.
     fn pick(&mut self, file: &File, range: Range<u64>, out: &mut Vec<u8>) -> io::Result<()> {
         let length = range.end.saturating_sub(range.start) as usize;
         if self.source.len() < length {

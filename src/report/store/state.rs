@@ -1,8 +1,7 @@
-//! `results/.<job>.state`: what resuming has to know of every row of the report beside it. It makes resuming independent
-//! of how cells are written: dialects, quoting and formulas never have to be read back.
-//!
-//! A header, then an entry for each row in the order of the rows. An entry is written before its row, so that no row
-//! is without one after a kill; a check over the row's bytes tells rows that never reached the disk.
+//! `results/.<job>.state`: what resuming has to know about every row of the report. It makes resuming independent of
+//! how cells are written: dialects, quoting and formulas never have to be read back.
+//! The file has a header, then an entry for each row in the order of the rows. An entry is written before its row, so
+//! that no row lacks one after a kill; a checksum over the row's bytes detects rows that never reached the disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -23,10 +22,9 @@ pub(in crate::report) const HEADER: usize = 96;
 /// The length of an entry, in bytes.
 pub(in crate::report) const ENTRY: usize = 32;
 
-/// Makes identities of inputs: 128 bits of XXH3, with a seed of the report's own.
-///
-/// Two of a hundred million inputs share one by accident with a probability of 1e-23. It is no protection against
-/// somebody who knows the state file and makes inputs to collide.
+/// Computes identities of inputs: 128 bits of XXH3, with a seed of the report's own.
+/// Two of a hundred million inputs share one by accident with a probability of 1e-23. It does not protect against
+/// somebody who knows the state file and constructs colliding inputs.
 #[derive(Clone, Debug)]
 pub(in crate::report) struct Identify {
     seed: u64,
@@ -53,19 +51,19 @@ impl Identify {
     }
 }
 
-/// What a row's bytes come to, for a task of this identity and status.
+/// The checksum of a row's bytes, for a task of this identity and status.
 pub(in crate::report) fn check(row: &[u8], identity: u128, status: Status) -> u32 {
     xxh3_64_with_seed(row, identity as u64 ^ status as u64) as u32
 }
 
-/// What the state says of one row.
+/// What the state records about one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) struct Entry {
-    /// Of the task's input.
+    /// The identity of the task's input.
     pub(in crate::report) identity: u128,
     /// Where the row starts.
     pub(in crate::report) offset: u64,
-    /// Bytes, its end included.
+    /// The length in bytes, including the line end.
     pub(in crate::report) length: u32,
     /// See [`check`].
     pub(in crate::report) check: u32,
@@ -86,7 +84,7 @@ impl Entry {
         out.extend_from_slice(&bytes);
     }
 
-    /// `None` if the bytes are no entry.
+    /// `None` if the bytes are not an entry.
     pub(in crate::report) fn read(bytes: &[u8]) -> Option<Self> {
         let (identity, rest) = bytes.split_first_chunk()?;
         let (place, rest) = rest.split_first_chunk()?;
@@ -106,22 +104,22 @@ impl Entry {
 /// Which file the entries are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) enum About {
-    /// The partial, or a report that was one and only got another name.
+    /// The partial, or a report that was the partial and has only been renamed.
     Partial = 0,
-    /// The report: a partial that is there as well is only left from the moment of its replacement.
+    /// The report: a partial that exists as well was only not removed in time.
     Report = 1,
 }
 
-/// What the state says of the report as a whole.
+/// What the state records about the report as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) struct Header {
     /// The job's workload and columns, as planned; see `job::identity`.
     pub(in crate::report) workload: [u8; 32],
     /// The length of the report's own header, in bytes.
     pub(in crate::report) length: u32,
-    /// What the report's own header comes to.
+    /// The hash of the report's own header.
     pub(in crate::report) hash: u64,
-    /// For [`Identify`].
+    /// The seed for [`Identify`].
     pub(in crate::report) seed: u64,
     pub(in crate::report) about: About,
 }
@@ -178,29 +176,29 @@ impl Header {
     }
 }
 
-/// What the first entries that are written change.
+/// What has to change in the file before the first entry is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pending {
-    /// What is there is about another report, which it stays with until there is something to replace it by.
+    /// The content belongs to another report, and is replaced only when there is something to replace it with.
     Everything,
-    /// What is there is gone on with, under a new header.
+    /// The entries are resumed under a new header.
     Header,
     Nothing,
 }
 
-/// The open state. Who has locked the partial may write it.
+/// The open state. Only the holder of the partial's lock may write it.
 #[derive(Debug)]
 pub(in crate::report) struct State {
     file: File,
     path: PathBuf,
-    /// What it says, or will with its first entry.
+    /// Its header, now or as soon as the first entry is written.
     pub(in crate::report) header: Header,
     entries: u64,
     pending: Pending,
 }
 
 impl State {
-    /// Opens the state at `path`, new if there is none, for entries about a new report.
+    /// Opens the state at `path`, which is created if there is none, for entries about a new report.
     pub(in crate::report) fn open(path: &Path, header: Header) -> Result<Self, ReportError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -211,15 +209,15 @@ impl State {
         Ok(Self { file, path: path.to_owned(), header, entries: 0, pending: Pending::Everything })
     }
 
-    /// What is in the file now, if it is a state.
+    /// The header that is in the file now, if it is a state.
     pub(in crate::report) fn found(&self) -> Option<Header> {
         let mut bytes = [0; HEADER];
         self.file.read_exact_at(&mut bytes, 0).ok()?;
         Header::read(&bytes)
     }
 
-    /// Goes on behind the first `entries` entries that are there.
-    pub(in crate::report) fn go_on(&mut self, header: Header, entries: u64) {
+    /// Resumes after the first `entries` entries of the file.
+    pub(in crate::report) fn resume(&mut self, header: Header, entries: u64) {
         self.header = Header { about: About::Partial, ..header };
         self.entries = entries;
         self.pending = Pending::Header;
@@ -234,7 +232,7 @@ impl State {
         self.entries
     }
 
-    /// Appends entries. If that fails, says how many were written whole before.
+    /// Appends entries. The error includes how many whole ones were written before it.
     pub(in crate::report) fn append(&mut self, entries: &[u8]) -> Result<(), (usize, io::Error)> {
         self.settle().map_err(|error| (0, error))?;
         let mut written = 0;
@@ -254,7 +252,7 @@ impl State {
         Ok(())
     }
 
-    /// Makes the file about this report, with or without an entry.
+    /// Makes the file describe this report, even if there is no entry yet.
     pub(in crate::report) fn settle(&mut self) -> io::Result<()> {
         match self.pending {
             Pending::Nothing => return Ok(()),
@@ -266,7 +264,7 @@ impl State {
         Ok(())
     }
 
-    /// Cuts off what stands behind so many entries.
+    /// Cuts the file to this number of entries.
     pub(in crate::report) fn truncate(&mut self, entries: u64) -> io::Result<()> {
         self.entries = entries;
         if self.pending == Pending::Nothing {
@@ -282,12 +280,12 @@ impl State {
     /// Removes the file if nothing was ever written to it.
     pub(in crate::report) fn remove_if_empty(&self) {
         if self.file.metadata().is_ok_and(|meta| meta.len() == 0) {
-            let _ = fs::remove_file(&self.path); // an empty file is only untidy
+            let _ = fs::remove_file(&self.path); // an empty file is harmless
         }
     }
 }
 
-/// Where so many entries end, in bytes.
+/// Where this number of entries ends, in bytes.
 pub(in crate::report) fn entries_end(entries: u64) -> u64 {
     HEADER as u64 + entries * ENTRY as u64
 }

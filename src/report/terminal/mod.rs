@@ -1,5 +1,5 @@
-//! What is left on the terminal when all jobs have ended: what went wrong on standard error, then the table and the
-//! reports' paths on standard output.
+//! The final output when all jobs have ended: failures on standard error, then the table and the reports' paths on
+//! standard output.
 
 pub mod progress;
 pub mod task_output;
@@ -15,10 +15,10 @@ use crate::report::Summary;
 use crate::report::terminal::progress::human_rate;
 use crate::task::Status;
 
-/// So much of an error fits into a few lines of a terminal.
+/// The number of characters of an error that fit into a few lines of a terminal.
 const ERROR_CHARS: usize = 300;
 
-/// Prints all that there is to say about these jobs.
+/// Prints failures, notes, the table and the paths for these jobs.
 pub fn print(summaries: &[Summary]) {
     explain(summaries);
     if !summaries.is_empty() {
@@ -26,12 +26,12 @@ pub fn print(summaries: &[Summary]) {
     }
 }
 
-/// Prints what went wrong, and what else the person at the terminal should know, to standard error.
+/// Prints failures, notes and warnings to standard error.
 pub fn explain(summaries: &[Summary]) {
-    let _ = io::stderr().write_all(explanation(summaries).as_bytes()); // the reports are written
+    let _ = io::stderr().write_all(explanation(summaries).as_bytes()); // it may fail: the reports are written
 }
 
-/// Prints to standard output, which may be closed by now: that is no error.
+/// Prints to standard output, which may be closed by now: that is not an error.
 pub fn say(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -39,10 +39,10 @@ pub fn say(text: &str) {
 
 /// Prints lines to standard error.
 pub fn note(lines: &str) {
-    let _ = io::stderr().write_all(lines.as_bytes()); // nobody who could be told
+    let _ = io::stderr().write_all(lines.as_bytes()); // a failure could not be reported anywhere
 }
 
-/// Warns on standard error of what concerns no job in particular.
+/// Prints a warning that concerns no particular job to standard error.
 pub fn warn(warning: &str) {
     note(&format!("warning: {}\n", escaped(warning)));
 }
@@ -89,7 +89,7 @@ fn not_ok(summary: &Summary) -> u64 {
     summary.totals.tally.total() - summary.totals.tally.get(Status::Ok)
 }
 
-/// The table; a status that no task has gets no column, except `failed`.
+/// The table; a status that no task has gets no column, except `ok` and `failed`.
 fn table(summaries: &[Summary]) -> String {
     let statuses: Vec<Status> = Status::ALL
         .into_iter()
@@ -157,11 +157,11 @@ fn paths(summaries: &[Summary]) -> String {
     out
 }
 
-/// Three digits and a unit; from a minute on, minutes and hours.
+/// The duration with three digits and a unit; from a minute on, in minutes and hours.
 pub(crate) fn human_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos() as f64;
     let seconds = duration.as_secs_f64().round() as u64;
-    // A limit is where rounding to three digits would carry over into the next unit.
+    // Each limit is where rounding to three digits would carry over into the next unit.
     let units =
         [(1.0, 999.5, "ns"), (1e3, 999.5e3, "µs"), (1e6, 999.5e6, "ms"), (1e9, 59.95e9, "s")];
     for (unit, limit, name) in units {
@@ -190,13 +190,13 @@ fn one_line(error: &str) -> String {
     }
 }
 
-/// `text` without characters that would steer the terminal, or show it in another order than it has.
+/// `text` with those characters escaped that would control the terminal or change the order in which text is shown.
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let steers = c.is_control()
+        let controls = c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if steers {
+        if controls {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn text_cannot_steer_the_terminal() {
+    fn text_cannot_control_the_terminal() {
         assert_eq!(escaped("a\x1b[2Jb\n\u{202e}ü\u{7f}"), "a\\u{1b}[2Jb\\n\\u{202e}ü\\u{7f}");
     }
 
@@ -252,7 +252,7 @@ results/summary.csv
     }
 
     #[test]
-    fn what_went_wrong_is_said() {
+    fn failures_notes_and_warnings_are_printed() {
         let mut job = summary("a");
         let failure = |task, status, error: &str| Failure { task, status, error: error.into() };
         job.failures = vec![failure(3, Status::Failed, "exit code 1\nno such file\n")];

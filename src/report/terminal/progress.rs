@@ -1,4 +1,4 @@
-//! What standard error shows while a job runs: a bar on a terminal, now and then a line elsewhere.
+//! Progress on standard error while a job runs: a bar on a terminal, elsewhere a line now and then.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -11,18 +11,18 @@ use crate::report::terminal::human_duration;
 use crate::report::write::buffer::lock;
 use crate::task::{Meter, Status};
 
-/// Short jobs say nothing in a log; the line after this comes after twice the time, and so on.
+/// When the first line is printed, so that short jobs print none. The interval doubles with each line.
 const FIRST_LINE: Duration = Duration::from_secs(5);
 
-/// A log hears of a long job at least this often.
+/// The longest time between two lines.
 const LONGEST_SILENCE: Duration = Duration::from_mins(5);
 
-/// The bars of all jobs that run now. The control thread ticks ten times a second; a second limit would only drop its
+/// The bars of all running jobs. The control thread ticks ten times a second; a lower limit here would only drop its
 /// ticks.
 static BARS: LazyLock<MultiProgress> =
     LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20)));
 
-/// What is shown.
+/// How progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// A bar if standard error is a terminal, else lines.
@@ -32,13 +32,13 @@ pub enum Mode {
     Off,
 }
 
-/// The progress of one job. Shared by who ticks it and who prints lines.
+/// The progress of one job. Shared by the control thread, which ticks it, and threads that print lines.
 #[derive(Debug)]
 pub struct Progress {
     job: String,
     total: Option<u64>,
     counts: Arc<Counts>,
-    /// Of `[[stages]]`; none in a job without.
+    /// The meters of `[[stages]]`; empty for a job without stages.
     meters: Vec<Arc<Meter>>,
     started: Instant,
     display: Display,
@@ -56,7 +56,7 @@ enum Display {
 }
 
 impl Progress {
-    /// Shows the progress of `job` from now on; `total` is the number of its tasks, if that is known.
+    /// Shows the progress of `job` from now on; `total` is the number of its tasks, if known.
     pub fn new(
         job: &str,
         total: Option<u64>,
@@ -72,7 +72,7 @@ impl Progress {
         Self { job: job.to_owned(), total, counts, meters, started: Instant::now(), display }
     }
 
-    /// Brings the display up to date. To be called about ten times a second.
+    /// Updates the display. To be called about ten times a second.
     pub fn tick(&self) {
         match &self.display {
             Display::Bar { job: bar, stages, .. } => {
@@ -95,7 +95,7 @@ impl Progress {
         }
     }
 
-    /// Ends the display: the bar goes, what was printed stays.
+    /// Ends the display: the bar is removed, printed lines stay.
     pub fn finish(&self) {
         if let Display::Bar { job, stages, .. } = &self.display {
             for bar in stages.iter().chain([job]) {
@@ -105,7 +105,7 @@ impl Progress {
         }
     }
 
-    /// Prints a line to standard error, above the bar if there is one. Lines are printed even where progress is off.
+    /// Prints a line to standard error, above the bar if there is one. Lines are printed even if progress is off.
     pub fn println(&self, line: &str) {
         match &self.display {
             Display::Bar { .. } => aside(|| say(line)),
@@ -135,29 +135,29 @@ impl Progress {
     }
 }
 
-/// A job that panics leaves no half a bar on the terminal.
+/// Removes the bar of a job that panics.
 impl Drop for Progress {
     fn drop(&mut self) {
         self.finish();
     }
 }
 
-/// Prints something to standard error while there may be bars: they make way for it.
+/// Prints to standard error, with the bars, if there are any, hidden meanwhile.
 pub fn aside(print: impl FnOnce()) {
     if io::stderr().is_terminal() { BARS.suspend(print) } else { print() }
 }
 
-/// `rate` with as many digits as it deserves.
+/// `rate` with a sensible number of digits.
 pub(crate) fn human_rate(rate: f64) -> String {
     if rate < 10.0 { format!("{rate:.1}") } else { HumanCount(rate.round() as u64).to_string() }
 }
 
-/// Standard error may be gone; that is no reason to stop.
+/// Prints a line. Standard error may be closed, which is no reason to stop.
 fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// How far a stage is: `fetch 1,200 done, 97 % busy`.
+/// The progress of a stage: `fetch 1,200 done, 97 % busy`.
 fn stage_line(meter: &Meter, elapsed: Duration) -> String {
     let (name, busy) = (&meter.name, meter.busy_percent(elapsed));
     format!("{name} {} done, {busy:.0} % busy", HumanCount(meter.ended()))
@@ -168,7 +168,7 @@ fn bars(job: &str, total: Option<u64>, meters: &[Arc<Meter>]) -> Display {
     let job = bar(job, total);
     let style = ProgressStyle::with_template("  {msg}").expect("the template is a constant");
     let line = |_| {
-        // Where it is drawn, the others say.
+        // `BARS` decides where it is drawn.
         let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         BARS.add(line.with_style(style.clone()))
     };
@@ -177,7 +177,7 @@ fn bars(job: &str, total: Option<u64>, meters: &[Arc<Meter>]) -> Display {
 }
 
 fn bar(job: &str, total: Option<u64>) -> ProgressBar {
-    // The colour is left out by indicatif where NO_COLOR asks for that.
+    // indicatif leaves the colour out if NO_COLOR is set.
     let template = match total {
         Some(_) => "{prefix} {bar:30.cyan} {human_pos}/{human_len}  {msg}  {rate}/s  {eta} left",
         None => "{prefix} {spinner:.cyan} {human_pos} tasks  {msg}  {rate}/s  {elapsed}",
@@ -189,7 +189,7 @@ fn bar(job: &str, total: Option<u64>) -> ProgressBar {
         .expect("the template is a constant")
         .with_key("rate", rate)
         .progress_chars("━╸─");
-    // Where it is drawn, the others say.
+    // `BARS` decides where it is drawn.
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
     BARS.add(bar.with_style(style).with_prefix(job.to_owned()))
 }

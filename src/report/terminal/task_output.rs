@@ -1,7 +1,6 @@
-//! `--output`: each task's output on standard output, whole, as it ends.
-//!
-//! A thread of its own prints, so that whoever reads slowly holds up neither the rows nor the loop of a slot; slots
-//! wait for it between tasks.
+//! `--output`: prints each task's whole output to standard output when it ends.
+//! A separate thread prints, so that a slow reader delays neither the rows nor the event loop of a slot; slots wait for
+//! it between tasks.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,10 +16,10 @@ use crate::report::ReportError;
 use crate::report::write::buffer::lock;
 use crate::task::Outcome;
 
-/// So much output may wait to be printed, and the outputs of the tasks that end meanwhile.
+/// The number of bytes of output that may wait before slots have to wait for the printer.
 const FULL: usize = 1 << 20;
 
-/// Jobs may run side by side, and each has a printer.
+/// Held while an output is printed: jobs may run side by side, and each has a printer.
 static PRINTING: Mutex<()> = Mutex::new(());
 
 /// Prints whole outputs, one after another.
@@ -36,7 +35,7 @@ struct Queue {
     more: Condvar,
     bytes: AtomicUsize,
     room: Notify,
-    /// Why not everything could be printed. That nobody listens any more is no failure.
+    /// Why not everything could be printed. A closed standard output is not a failure.
     failure: Mutex<Option<String>>,
 }
 
@@ -48,9 +47,9 @@ struct Waiting {
 
 #[derive(Debug)]
 enum Output {
-    /// Of any number of tasks.
+    /// The output of any number of tasks.
     Bytes(Vec<u8>),
-    /// Of one task, from its start. It waits on the disk, and so counts for nothing.
+    /// The whole output of one task. It waits on the disk, so its size does not count.
     File(Arc<File>),
 }
 
@@ -65,7 +64,7 @@ impl Printer {
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Prints the output of a task, sooner or later.
+    /// Queues the output of a task for printing.
     pub(in crate::report) fn print(&self, outcome: &Outcome) {
         match &outcome.whole_output {
             Some(file) => self.queue.put_file(Arc::clone(file)),
@@ -78,7 +77,7 @@ impl Printer {
         self.queue.is_full()
     }
 
-    /// Ready when there is room.
+    /// Ready when there is room in the queue.
     pub(in crate::report) async fn room(&self) {
         loop {
             let notified = self.queue.room.notified();
@@ -89,7 +88,7 @@ impl Printer {
         }
     }
 
-    /// Waits until all has been printed, and says why some of it could not be.
+    /// Waits until everything has been printed; returns why some of it could not be.
     pub(in crate::report) fn finish(&self) -> Option<String> {
         self.close();
         lock(&self.queue.failure).clone()
@@ -147,7 +146,7 @@ impl Queue {
                 }
                 let _whole = lock(&PRINTING);
                 if let Err(error) = output.print_to(out).and_then(|()| out.flush()) {
-                    // Nobody listens any more (`| head`), or there is no room: the report is still wanted.
+                    // The reader is gone (`| head`), or the disk is full: the report is still wanted.
                     open = false;
                     if error.kind() != io::ErrorKind::BrokenPipe {
                         let why = reason(&error);

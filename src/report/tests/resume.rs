@@ -1,4 +1,4 @@
-//! Going on with what an earlier run has left, at every point where it may have ended.
+//! Resuming what an earlier run has left, at every point where it may have ended.
 
 use std::os::unix::fs::FileExt;
 
@@ -10,7 +10,7 @@ use crate::task::Fields;
 
 const RESUME: Begin = Begin::Resume(Resume { rerun: Rerun::Unfinished, changes: Changes::Refused });
 
-/// A record of this input, `ok` unless it starts with another letter than `o`.
+/// A record of this input: `failed` if it starts with `f`, `timeout` if it starts with `t`, else `ok`.
 fn of(number: u64, input: &str) -> Record {
     let mut record = record(number);
     record.task.fields = Fields::single(input);
@@ -29,7 +29,7 @@ fn run<'a>(report: &Report, inputs: &[&'a str]) -> Vec<&'a str> {
     let mut buffer = report.buffer();
     let mut ran = Vec::new();
     for (number, &input) in (1..).zip(inputs) {
-        if !kept.as_ref().is_some_and(|kept| kept.claim(number, &Fields::single(input))) {
+        if !kept.as_ref().is_some_and(|kept| kept.keep(number, &Fields::single(input))) {
             let mut record = of(number, input);
             record.outcome.result = b"again".to_vec();
             buffer.put(record);
@@ -54,8 +54,8 @@ fn leave_partial(fixture: &mut Fixture, inputs: &[&str]) {
     fixture.begin = RESUME;
 }
 
-/// Goes on with these inputs to the end; returns those that ran, and the summary.
-fn go_on<'a>(fixture: &mut Fixture, inputs: &[&'a str]) -> (Vec<&'a str>, Summary) {
+/// Resumes with these inputs and finishes; returns those that ran, and the summary.
+fn resume_run<'a>(fixture: &mut Fixture, inputs: &[&'a str]) -> (Vec<&'a str>, Summary) {
     fixture.begin = RESUME;
     let report = fixture.start().unwrap();
     let ran = run(&report, inputs);
@@ -79,10 +79,10 @@ fn rows(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_finished_is_found_wherever_it_stands_now() {
+fn a_finished_input_is_found_wherever_it_is_now() {
     let mut fixture = Fixture::new();
     leave_partial(&mut fixture, &["o1", "t2", "f3", "o4", "gone", "o1"]);
-    let (ran, summary) = go_on(&mut fixture, &["new", "f3", "o1", "t2", "o4"]);
+    let (ran, summary) = resume_run(&mut fixture, &["new", "f3", "o1", "t2", "o4"]);
     assert_eq!(ran, ["new", "t2"]);
     let text = fixture.read("a.csv").unwrap();
     assert_eq!(
@@ -90,7 +90,7 @@ fn what_is_finished_is_found_wherever_it_stands_now() {
         ["1 new again", "2 f3 first", "3 o1 first", "4 t2 again", "5 o4 first"]
     );
     assert_eq!(summary.reason, "set in the job file; resumed: 3 of 5 kept");
-    assert_eq!(summary.notes, ["2 finished rows are left out: their inputs are no longer there"]);
+    assert_eq!(summary.notes, ["2 finished rows are dropped: their inputs no longer exist"]);
     assert_eq!(summary.totals.tally.total(), 5);
     assert_eq!(summary.totals.tally.get(Status::Failed), 1);
     assert_eq!(summary.run.unwrap().max, Duration::from_millis(1500));
@@ -99,18 +99,18 @@ fn what_is_finished_is_found_wherever_it_stands_now() {
 }
 
 #[test]
-fn a_finished_report_is_gone_on_with_as_well() {
+fn a_finished_report_is_resumed_as_well() {
     let mut fixture = Fixture::new();
     let report = fixture.start().unwrap();
     run(&report, &["o1", "t2", "o3"]);
     report.finish(facts()).unwrap();
-    let (ran, _) = go_on(&mut fixture, &["o3", "t2", "o1"]); // from a report that is in order
+    let (ran, _) = resume_run(&mut fixture, &["o3", "t2", "o1"]); // from a report that is in order
     assert_eq!(ran, ["t2"]);
-    let (ran, _) = go_on(&mut fixture, &["t2", "o1", "o4"]); // from one that was put in order
+    let (ran, _) = resume_run(&mut fixture, &["t2", "o1", "o4"]); // from one that was put in order
     assert_eq!(ran, ["t2", "o4"]);
     let text = fixture.read("a.csv").unwrap();
     assert_eq!(rows(&text), ["1 t2 again", "2 o1 again", "3 o4 again"]);
-    let (ran, summary) = go_on(&mut fixture, &["o1", "o4"]);
+    let (ran, summary) = resume_run(&mut fixture, &["o1", "o4"]);
     assert_eq!(ran, [""; 0]);
     assert_eq!(summary.totals.tally.get(Status::Ok), 2);
 }
@@ -118,8 +118,8 @@ fn a_finished_report_is_gone_on_with_as_well() {
 #[test]
 fn a_kill_between_the_report_and_its_state_costs_nothing() {
     let mut fixture = Fixture::new();
-    go_on(&mut fixture, &["o1", "o2", "o3"]);
-    go_on(&mut fixture, &["o3", "o2", "o1"]);
+    resume_run(&mut fixture, &["o1", "o2", "o3"]);
+    resume_run(&mut fixture, &["o3", "o2", "o1"]);
     // What is on the disk while the third report is made is what a kill leaves beside it.
     let mut report = fixture.start().unwrap();
     assert!(run(&report, &["o2", "o3", "o1"]).is_empty());
@@ -139,7 +139,7 @@ fn a_kill_between_the_report_and_its_state_costs_nothing() {
     for (file, bytes) in files.iter().zip(left.unwrap()) {
         fs::write(file, bytes).unwrap();
     }
-    let (ran, _) = go_on(&mut fixture, &["o1", "o2", "o3"]);
+    let (ran, _) = resume_run(&mut fixture, &["o1", "o2", "o3"]);
     assert_eq!(ran, [""; 0]);
     assert_eq!(rows(&fixture.read("a.csv").unwrap()).len(), 3);
 }
@@ -153,7 +153,7 @@ fn what_failed_runs_again_when_asked_for() {
     let report = fixture.start().unwrap();
     assert_eq!(run(&report, &["f1", "o2"]), ["f1"]);
     drop(report); // killed: both rows of f1 are in the partial now
-    let (ran, _) = go_on(&mut fixture, &["f1", "o2"]);
+    let (ran, _) = resume_run(&mut fixture, &["f1", "o2"]);
     assert_eq!(ran, [""; 0]);
     let text = fixture.read("a.csv").unwrap();
     assert_eq!(rows(&text), ["1 f1 again", "2 o2 first"], "the last one counts");
@@ -162,12 +162,12 @@ fn what_failed_runs_again_when_asked_for() {
 #[test]
 fn nothing_there_is_a_fresh_start() {
     let mut fixture = Fixture::new();
-    let (ran, _) = go_on(&mut fixture, &["o1"]);
+    let (ran, _) = resume_run(&mut fixture, &["o1"]);
     assert_eq!(ran, ["o1"]);
     let mut fixture = Fixture::new();
     fs::create_dir(fixture.results()).unwrap();
     fs::write(fixture.results().join("a.csv.partial"), "task,inp").unwrap();
-    assert_eq!(go_on(&mut fixture, &["o1"]).0, ["o1"]);
+    assert_eq!(resume_run(&mut fixture, &["o1"]).0, ["o1"]);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn rows_stay_although_not_all_inputs_were_read() {
     let mut fixture = Fixture::new();
     leave_partial(&mut fixture, &["o1", "o2", "o3"]);
     let report = fixture.start().unwrap();
-    assert!(report.kept().unwrap().claim(1, &Fields::single("o2")));
+    assert!(report.kept().unwrap().keep(1, &Fields::single("o2")));
     report.finish(facts()).unwrap();
     let text = fixture.read("a.csv").unwrap();
     assert_eq!(rows(&text), ["1 o2 first", "2 o1 first", "3 o3 first"]);
@@ -186,12 +186,12 @@ fn a_resumed_run_that_did_nothing_leaves_all_as_it_was() {
     let mut fixture = Fixture::new();
     leave_partial(&mut fixture, &["o1"]);
     drop(fixture.start().unwrap());
-    assert_eq!(go_on(&mut fixture, &["o1"]).0, [""; 0]);
+    assert_eq!(resume_run(&mut fixture, &["o1"]).0, [""; 0]);
     drop(fixture.start().unwrap());
     assert_eq!(fixture.read("a.csv.partial"), None);
     fixture.begin = Begin::Anew;
     drop(fixture.start().unwrap()); // a run that could not start takes nothing from it either
-    assert_eq!(go_on(&mut fixture, &["o1"]).0, [""; 0]);
+    assert_eq!(resume_run(&mut fixture, &["o1"]).0, [""; 0]);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_partial_from_the_moment_of_its_replacement_is_known() {
     let partial = fixture.read("a.csv.partial").unwrap();
     report.finish(facts()).unwrap();
     fs::write(fixture.results().join("a.csv.partial"), partial).unwrap();
-    assert_eq!(go_on(&mut fixture, &["o1", "o2"]).0, [""; 0]);
+    assert_eq!(resume_run(&mut fixture, &["o1", "o2"]).0, [""; 0]);
 }
 
 #[test]
@@ -215,25 +215,26 @@ fn another_job_is_refused() {
     leave_partial(&mut fixture, &["o1"]);
     fixture.workload = [1; 32];
     assert!(
-        refusal(&fixture).contains("have changed since; keep what was done by --accept-changes")
+        refusal(&fixture)
+            .contains("have changed since; keep the finished tasks with --accept-changes")
     );
     let resume = Resume { rerun: Rerun::Unfinished, changes: Changes::Accepted };
     fixture.begin = Begin::Resume(resume);
     let report = fixture.start().unwrap();
     assert_eq!(run(&report, &["o1", "o2"]), ["o2"]);
     drop(report);
-    assert_eq!(go_on(&mut fixture, &["o1", "o2"]).0, [""; 0]); // what was accepted stays accepted
+    assert_eq!(resume_run(&mut fixture, &["o1", "o2"]).0, [""; 0]); // what was accepted stays accepted
 }
 
 #[test]
-fn what_is_not_its_own_is_refused_and_kept() {
+fn a_foreign_file_is_refused_and_kept() {
     let mut fixture = Fixture::new();
     leave_partial(&mut fixture, &["o1", "o2"]);
     let path = fixture.results().join("a.csv.partial");
     let text = fixture.read("a.csv.partial").unwrap();
     for (changed, said) in [
         (text.replace("first", "FIRST"), "its row 1 is not what the runner wrote"),
-        (text.replacen("input", "other", 1), "is not about it"),
+        (text.replacen("input", "other", 1), "belongs to a different file"),
     ] {
         fs::write(&path, &changed).unwrap();
         let message = refusal(&fixture);
@@ -242,17 +243,17 @@ fn what_is_not_its_own_is_refused_and_kept() {
     }
     fs::write(&path, &text).unwrap();
     fs::remove_file(fixture.results().join(".a.state")).unwrap();
-    assert!(refusal(&fixture).contains("which is missing or no state"));
+    assert!(refusal(&fixture).contains("is missing or damaged"));
 }
 
 #[test]
-fn only_one_runner_goes_on() {
+fn only_one_runner_resumes() {
     let mut fixture = Fixture::new();
     leave_partial(&mut fixture, &["o1"]);
     let report = fixture.start().unwrap();
     assert!(refusal(&fixture).contains("is being written by another runner"));
     drop(report);
-    go_on(&mut fixture, &["o1"]);
+    resume_run(&mut fixture, &["o1"]);
     let report = fixture.start().unwrap(); // from the finished report
     assert!(refusal(&fixture).contains("is being written by another runner"));
     drop(report);
@@ -267,7 +268,7 @@ fn rubbish_at_the_end_is_cut_off() {
             let file = fs::OpenOptions::new().append(true).open(fixture.results().join(name));
             std::io::Write::write_all(&mut file.unwrap(), rubbish).unwrap();
         }
-        let (ran, summary) = go_on(&mut fixture, &["o1", "o2"]);
+        let (ran, summary) = resume_run(&mut fixture, &["o1", "o2"]);
         assert_eq!(ran, [""; 0]);
         assert!(summary.notes[0].starts_with(&format!("cut {} bytes", rubbish.len())));
     }
@@ -276,12 +277,12 @@ fn rubbish_at_the_end_is_cut_off() {
     let length = fs::metadata(&path).unwrap().len();
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(&[0; 9], length - 9).unwrap(); // a block that never reached the disk
-    assert_eq!(go_on(&mut fixture, &["o1", "o2"]).0, ["o2"]);
+    assert_eq!(resume_run(&mut fixture, &["o1", "o2"]).0, ["o2"]);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-    /// Whatever a kill leaves of both files: whole rows, each of its own input, and all others run again.
+    /// Whatever a kill leaves of both files, whole rows are kept, each for its own input, and all others run again.
     #[test]
     fn any_prefix_resumes(
         inputs in prop::collection::vec("[oft][,\"\n0-9]{0,4}", 1..20),
@@ -319,7 +320,7 @@ proptest! {
         }
         prop_assert_eq!(again, ran.len());
         prop_assert_eq!(summary.totals.tally.total() as usize, inputs.len());
-        // No whole row is lost for nothing.
+        // No whole row is lost without need.
         let mut reader = ::csv::Reader::from_reader(partial.as_bytes());
         let finished = reader
             .records()

@@ -9,24 +9,24 @@ use rustix::fs::OFlags;
 
 use crate::report::ReportError;
 
-/// The open file. What was written is kept, however the run ends.
+/// The open file. What has been written is kept, however the run ends.
 #[derive(Debug)]
 pub(in crate::report) struct Attempts {
     file: File,
     path: PathBuf,
     /// The length of whole rows.
     end: u64,
-    /// The length of the file when it held nothing of this run, if it is new.
+    /// The length of the header, if the file is new.
     empty: Option<u64>,
-    /// Why nothing is written any more.
+    /// The failure after which nothing is written any more.
     pub(in crate::report) broken: Option<String>,
 }
 
 impl Attempts {
-    /// Starts the file anew, with `header`. To be called by the holder of the partial only.
+    /// Starts a new file with `header`. To be called by the holder of the partial only.
     pub(in crate::report) fn create(path: &Path, header: &[u8]) -> Result<Self, ReportError> {
         let failed = |error| ReportError::writing(path, &error);
-        // A link is removed, and not followed to what is no file of ours.
+        // A link is removed, not followed to a file that is not the runner's.
         match fs::remove_file(path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
             _ => (),
@@ -38,9 +38,9 @@ impl Attempts {
         Ok(attempts)
     }
 
-    /// Goes on behind the rows of an earlier run if the file is there and starts with `header`, else starts it anew. To
+    /// Resumes after the rows of an earlier run if the file exists and starts with `header`, else starts a new one. To
     /// be called by the holder of the partial only.
-    pub(in crate::report) fn go_on(path: &Path, header: &[u8]) -> Result<Self, ReportError> {
+    pub(in crate::report) fn resume(path: &Path, header: &[u8]) -> Result<Self, ReportError> {
         let mut options = OpenOptions::new();
         options.read(true).append(true);
         options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32);
@@ -54,14 +54,14 @@ impl Attempts {
         Ok(Self { file, path: path.to_owned(), end, empty: None, broken: None })
     }
 
-    /// Removes a file that this run has started and put no row into.
+    /// Removes a file that this run has started and written no row to.
     pub(in crate::report) fn remove_if_empty(&self) {
         if self.empty == Some(self.end) {
-            let _ = fs::remove_file(&self.path); // a header alone is only untidy
+            let _ = fs::remove_file(&self.path); // a leftover header is harmless
         }
     }
 
-    /// Appends whole rows. The first failure is told; after it nothing is written any more.
+    /// Appends whole rows. The first failure is returned; after it nothing is written any more.
     pub(in crate::report) fn append(&mut self, rows: &[u8]) -> Result<(), String> {
         if rows.is_empty() || self.broken.is_some() {
             return Ok(());
@@ -72,7 +72,7 @@ impl Attempts {
                 Ok(())
             }
             Err(error) => {
-                let _ = self.file.set_len(self.end); // half a row would spoil what was kept
+                let _ = self.file.set_len(self.end); // half a row would spoil the kept ones
                 let message = format!("failed to write `{}`: {error}", self.path.display());
                 self.broken = Some(message.clone());
                 Err(message)
@@ -81,7 +81,8 @@ impl Attempts {
     }
 }
 
-/// Where the last whole row ends, or `None` if the file does not start with `header`. What a kill has torn is behind it.
+/// Where the last whole row ends, or `None` if the file does not start with `header`. A row that a kill has torn is
+/// after it.
 fn whole_rows(file: &File, header: &[u8]) -> io::Result<Option<u64>> {
     if !file.metadata()?.is_file() {
         return Ok(None);
@@ -104,7 +105,7 @@ fn whole_rows(file: &File, header: &[u8]) -> io::Result<Option<u64>> {
         };
         for found in memchr::memchr2_iter(b'"', b'\n', &buffer[..length]) {
             if buffer[found] == b'"' {
-                quoted = !quoted; // a quote within a cell is doubled, and changes nothing
+                quoted = !quoted; // a quote within a cell is doubled, which cancels out
             } else if !quoted {
                 end = at + found as u64 + 1;
             }
@@ -135,24 +136,24 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_on_behind_whole_rows_if_the_header_fits() {
+    fn it_resumes_after_whole_rows_if_the_header_matches() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.attempts.csv");
-        let go_on = |row: &[u8]| {
-            Attempts::go_on(&path, b"a,b\n").unwrap().append(row).unwrap();
+        let resume = |row: &[u8]| {
+            Attempts::resume(&path, b"a,b\n").unwrap().append(row).unwrap();
             fs::read_to_string(&path).unwrap()
         };
-        assert_eq!(go_on(b"1,2\n"), "a,b\n1,2\n");
-        assert_eq!(go_on(b"3,\"x\n\"\"y\"\n4,\"to\nrn"), "a,b\n1,2\n3,\"x\n\"\"y\"\n4,\"to\nrn");
-        assert_eq!(go_on(b"5,6\n"), "a,b\n1,2\n3,\"x\n\"\"y\"\n5,6\n");
+        assert_eq!(resume(b"1,2\n"), "a,b\n1,2\n");
+        assert_eq!(resume(b"3,\"x\n\"\"y\"\n4,\"to\nrn"), "a,b\n1,2\n3,\"x\n\"\"y\"\n4,\"to\nrn");
+        assert_eq!(resume(b"5,6\n"), "a,b\n1,2\n3,\"x\n\"\"y\"\n5,6\n");
         fs::write(&path, "a,c\n1,2\n").unwrap();
-        assert_eq!(go_on(b"7,8\n"), "a,b\n7,8\n");
+        assert_eq!(resume(b"7,8\n"), "a,b\n7,8\n");
 
         let precious = folder.path().join("precious");
         fs::write(&precious, "a,b\n").unwrap();
         fs::remove_file(&path).unwrap();
         symlink(&precious, &path).unwrap();
-        assert_eq!(go_on(b"9,0\n"), "a,b\n9,0\n");
+        assert_eq!(resume(b"9,0\n"), "a,b\n9,0\n");
         assert_eq!(fs::read(&precious).unwrap(), b"a,b\n");
     }
 
@@ -163,14 +164,14 @@ mod tests {
         let mut attempts = Attempts::create(&path, b"header\n").unwrap();
         attempts.append(b"row\n").unwrap();
         attempts.remove_if_empty();
-        Attempts::go_on(&path, b"header\n").unwrap().remove_if_empty();
+        Attempts::resume(&path, b"header\n").unwrap().remove_if_empty();
         assert!(path.exists());
         Attempts::create(&path, b"header\n").unwrap().remove_if_empty();
         assert!(!path.exists());
     }
 
     #[test]
-    fn a_full_disk_is_told_once() {
+    fn a_full_disk_is_reported_once() {
         let file = OpenOptions::new().append(true).open("/dev/full").unwrap();
         let mut attempts =
             Attempts { file, path: "/dev/full".into(), end: 0, empty: None, broken: None };

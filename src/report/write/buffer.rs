@@ -1,5 +1,5 @@
 //! From the slots to the recorder: rows are encoded where they are made and collected in buffers, which the recorder
-//! empties. What a slot waits for is never the disk, only room in its own rows.
+//! empties. A slot never waits for the disk, only for room in its own buffer.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -16,41 +16,42 @@ use crate::report::terminal::task_output::Printer;
 use crate::report::write::row::{Encoder, TooLong};
 use crate::task::{Calendar, Outcome, Record, Status, Task};
 
-/// How long a row may stand in a rows: half of what users are promised, since writing takes time too.
+/// How long a row may stay in a buffer: half of what users are promised, since writing takes time as well.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// A rows with so many bytes is emptied at once: more would no longer be in the processor's cache.
+/// A buffer with this number of bytes is emptied at once: more would not fit into the processor's cache.
 const HEAVY: usize = 64 << 10;
 
-/// A rows with so many bytes takes no more, where there are few.
+/// The number of bytes at which a buffer is full if there are few buffers.
 const FULL: usize = 1 << 20;
 
-/// All buffers together take so many bytes, and a row each: a disk that stands still must not fill the memory.
+/// The number of bytes at which all buffers together are full, apart from a row each: a disk that hangs must not fill
+/// the memory.
 const ALL_FULL: usize = 64 << 20;
 
-/// How many different errors are kept for the terminal.
+/// How many different errors are shown on the terminal.
 const FAILURES: usize = 3;
 
-/// Of an error that is kept for the terminal, so many bytes.
+/// The number of bytes that are stored of an error for the terminal.
 const FAILURE_BYTES: usize = 2_000;
 
-/// Where the slots of one loop leave their records.
+/// Takes the records of the slots of one event loop.
 #[derive(Debug)]
 pub struct RowBuffer {
     shared: Arc<Shared>,
-    rows: Arc<SlotRows>,
+    rows: Arc<PendingRows>,
     encoder: Encoder,
     identify: Identify,
     row: Vec<u8>,
-    /// The row of an attempt that was noted and not handed on.
+    /// The row of an attempt that has been noted but not handed on.
     attempt: Vec<u8>,
-    /// Failures that are known not to be news.
+    /// Errors that have been reported to the terminal already.
     seen: Vec<String>,
 }
 
 impl RowBuffer {
     pub(in crate::report) fn new(shared: Arc<Shared>) -> Self {
-        let rows = Arc::new(SlotRows::default());
+        let rows = Arc::new(PendingRows::default());
         let mut buffers = lock(&shared.buffers);
         buffers.push(Arc::clone(&rows));
         shared.full.store((ALL_FULL / buffers.len()).min(FULL), Ordering::Relaxed);
@@ -68,7 +69,8 @@ impl RowBuffer {
         }
     }
 
-    /// Hands a record on, with the attempt that was noted for it. Never blocks: ask [`RowBuffer::is_full`] before the next task.
+    /// Hands a record on, with the attempt that was noted for it. Never blocks: check [`RowBuffer::is_full`] before the
+    /// next task.
     #[expect(clippy::needless_pass_by_value, reason = "this is where a record ends")]
     pub fn put(&mut self, record: Record) {
         self.row.clear();
@@ -85,8 +87,8 @@ impl RowBuffer {
         }
     }
 
-    /// Notes the attempt that `task` has had last, for `<job>.attempts.csv`: it is handed on with the task's record, or
-    /// by [`RowBuffer::put_attempt`] if that does not follow at once.
+    /// Notes the last attempt of `task` for `<job>.attempts.csv`: it is handed on with the task's record, or by
+    /// [`RowBuffer::put_attempt`] if the record does not follow at once.
     pub fn note_attempt(&mut self, task: &Task, outcome: &Outcome) {
         self.attempt.clear();
         self.encoder.push_attempt(&mut self.attempt, task, outcome);
@@ -105,7 +107,7 @@ impl RowBuffer {
             || self.shared.printer.as_ref().is_some_and(Printer::is_full)
     }
 
-    /// Ready when there is room again. Does not borrow the buffer, so that other slots of the loop can use it.
+    /// Ready when there is room again. Does not borrow the buffer, so that other slots of the event loop can use it.
     pub fn room(&self) -> impl Future<Output = ()> + use<> {
         let rows = Arc::clone(&self.rows);
         let shared = Arc::clone(&self.shared);
@@ -117,7 +119,7 @@ impl RowBuffer {
         }
     }
 
-    /// Blocks this thread until there is room: for who has no runtime.
+    /// Blocks this thread until there is room, for callers without a runtime.
     pub fn wait_for_room(&self) {
         while self.is_full() {
             thread::sleep(Duration::from_micros(200));
@@ -137,19 +139,19 @@ impl RowBuffer {
     }
 }
 
-/// What the outboxes of a report share with its recorder.
+/// What the buffers of a report share with its recorder.
 #[derive(Debug)]
 pub(in crate::report) struct Shared {
     pub(in crate::report) layout: Arc<Layout>,
     pub(in crate::report) calendar: Calendar,
-    /// For identities of inputs.
+    /// The seed for identities of inputs.
     pub(in crate::report) seed: u64,
-    pub(in crate::report) buffers: Mutex<Vec<Arc<SlotRows>>>,
-    /// A rows with so many bytes takes no more.
+    pub(in crate::report) buffers: Mutex<Vec<Arc<PendingRows>>>,
+    /// The number of bytes at which a buffer is full.
     pub(in crate::report) full: AtomicUsize,
     pub(in crate::report) wakeup: Wakeup,
     pub(in crate::report) remarks: Remarks,
-    /// Prints whole outputs, if that was asked for.
+    /// Prints whole outputs, with `--output`.
     pub(in crate::report) printer: Option<Printer>,
 }
 
@@ -158,7 +160,7 @@ impl Shared {
         self.full.load(Ordering::Relaxed)
     }
 
-    /// Tells the recorder that there are so many bytes in a rows.
+    /// Wakes the recorder for a buffer with this number of bytes.
     fn wake(&self, bytes: usize) {
         self.wakeup.wake(if bytes >= HEAVY.min(self.full()) { Wakeup::NOW } else { Wakeup::SOON });
     }
@@ -166,15 +168,15 @@ impl Shared {
 
 /// The rows of one buffer that the recorder has not taken yet.
 #[derive(Debug, Default)]
-pub(in crate::report) struct SlotRows {
+pub(in crate::report) struct PendingRows {
     pub(in crate::report) batch: Mutex<Batch>,
-    /// The bytes of `batch`, to be read without the lock.
+    /// The size of `batch`, for reading without the lock.
     bytes: AtomicUsize,
     notify: Notify,
 }
 
-impl SlotRows {
-    /// Returns how many bytes stand in the rows now.
+impl PendingRows {
+    /// Returns how many bytes there are now.
     fn push(&self, record: &Record, row: &[u8], identity: u128, attempt: &[u8]) -> usize {
         let status = record.outcome.status;
         let check = state::check(row, identity, status);
@@ -184,7 +186,7 @@ impl SlotRows {
         self.filled(&batch)
     }
 
-    /// Returns how many bytes stand in the rows now.
+    /// Returns how many bytes there are now.
     fn push_attempt(&self, row: &[u8]) -> usize {
         let mut batch = lock(&self.batch);
         batch.attempts.extend_from_slice(row);
@@ -197,7 +199,7 @@ impl SlotRows {
         bytes
     }
 
-    /// Whether there is nothing to take. Whoever fills it after this was asked rings the wakeup.
+    /// Whether there is nothing to take. A slot that adds rows after this check wakes the recorder.
     pub(in crate::report) fn is_empty(&self) -> bool {
         self.bytes.load(Ordering::SeqCst) == 0
     }
@@ -208,7 +210,7 @@ impl SlotRows {
 
     async fn room(&self, shared: &Shared) {
         loop {
-            let notified = self.notify.notified(); // counts from here, so that no emptying is missed
+            let notified = self.notify.notified(); // created before the check, so that no emptying is missed
             if !self.is_full(shared.full()) {
                 return;
             }
@@ -216,33 +218,33 @@ impl SlotRows {
         }
     }
 
-    /// To be called when the batch has been taken, while it is still locked.
+    /// Records that the batch has been taken; to be called while it is still locked.
     pub(in crate::report) fn emptied(&self) {
         self.bytes.store(0, Ordering::SeqCst);
         self.notify.notify_waiters();
     }
 }
 
-/// Rows that are written together, and what the recorder has to know of them.
+/// Rows that are written together, and what the recorder has to know about them.
 #[derive(Debug, Default)]
 pub(in crate::report) struct Batch {
     pub(in crate::report) bytes: Vec<u8>,
     pub(in crate::report) rows: Vec<RowInfo>,
     pub(in crate::report) totals: Totals,
-    /// Rows of single attempts, for a file of their own.
+    /// Rows of single attempts, for `<job>.attempts.csv`.
     pub(in crate::report) attempts: Vec<u8>,
 }
 
-/// What the recorder has to know of a row.
+/// What the recorder has to know about a row.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::report) struct RowInfo {
     /// The task's number.
     pub(in crate::report) task: u64,
-    /// Bytes.
+    /// The length in bytes.
     pub(in crate::report) length: u32,
-    /// For the state.
+    /// The checksum for the state.
     pub(in crate::report) check: u32,
-    /// For the state.
+    /// The identity of the input, for the state.
     pub(in crate::report) identity: u128,
     pub(in crate::report) status: Status,
     /// Queue and run time of a task that was started.
@@ -264,12 +266,12 @@ impl Batch {
         self.totals.add(&record.outcome);
     }
 
-    /// Bytes of rows.
+    /// The number of bytes of all rows.
     pub(in crate::report) fn size(&self) -> usize {
         self.bytes.len() + self.attempts.len()
     }
 
-    /// Moves all rows of `other` behind those of this batch.
+    /// Moves all rows of `other` to the end of this batch.
     pub(in crate::report) fn append(&mut self, other: &mut Batch) {
         self.bytes.append(&mut other.bytes);
         self.rows.append(&mut other.rows);
@@ -288,37 +290,37 @@ impl Batch {
 /// Wakes the recorder: an idle job costs nothing, a busy one a wake-up per batch, never one per row.
 #[derive(Debug, Default)]
 pub(in crate::report) struct Wakeup {
-    rung: AtomicU8,
+    level: AtomicU8,
     sleeper: OnceLock<Thread>,
 }
 
 impl Wakeup {
-    /// Nobody has rung.
+    /// There is nothing to do.
     const QUIET: u8 = 0;
     /// There are rows.
     pub(in crate::report) const SOON: u8 = 1;
-    /// There are many.
+    /// There are enough rows to take them at once.
     pub(in crate::report) const NOW: u8 = 2;
-    /// There will be no more.
+    /// There will be no more rows.
     pub(in crate::report) const CLOSING: u8 = 3;
 
     pub(in crate::report) fn wake(&self, level: u8) {
-        // In one order with the bytes of the buffers: either the recorder sees them, or this sees that it is quiet.
-        if self.rung.load(Ordering::SeqCst) < level
-            && self.rung.fetch_max(level, Ordering::SeqCst) < level
+        // Sequentially consistent with the sizes of the buffers: either the recorder sees the rows, or this sees that
+        // it is quiet.
+        if self.level.load(Ordering::SeqCst) < level
+            && self.level.fetch_max(level, Ordering::SeqCst) < level
             && let Some(sleeper) = self.sleeper.get()
         {
             sleeper.unpark();
         }
     }
 
-    /// Waits until rows are due, at `due` at the latest, and says whether they are the last. To be called by one thread
+    /// Waits until rows are due, at `due` at the latest; returns whether they are the last. To be called by one thread
     /// only.
-    ///
-    /// The wakeup is quiet again before any rows is emptied, so whoever fills one after that rings it anew.
+    /// The level is quiet again before any buffer is emptied, so that a slot which adds rows after that wakes it again.
     pub(in crate::report) fn wait(&self, due: Option<Instant>) -> bool {
         self.sleeper.get_or_init(thread::current);
-        while self.rung.load(Ordering::Acquire) == Self::QUIET {
+        while self.level.load(Ordering::Acquire) == Self::QUIET {
             let Some(due) = due else {
                 thread::park();
                 continue;
@@ -331,18 +333,18 @@ impl Wakeup {
         }
         let soon = Instant::now() + PATIENCE;
         let due = due.map_or(soon, |due| due.min(soon));
-        while self.rung.load(Ordering::Acquire) == Self::SOON {
+        while self.level.load(Ordering::Acquire) == Self::SOON {
             let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             thread::park_timeout(left);
         }
-        self.rung.swap(Self::QUIET, Ordering::SeqCst) == Self::CLOSING
+        self.level.swap(Self::QUIET, Ordering::SeqCst) == Self::CLOSING
     }
 }
 
-/// What is worth telling the person at the terminal.
+/// What is shown on the terminal at the end.
 #[derive(Debug)]
 pub(in crate::report) struct Remarks {
     enough_failures: AtomicBool,
@@ -392,14 +394,14 @@ impl Remarks {
         }
     }
 
-    /// Different failures, the first ones, by task number.
+    /// The first few different failures, by task number.
     pub(in crate::report) fn failures(&self) -> Vec<Failure> {
         let mut failures = lock(&self.failures).clone();
         failures.sort_by_key(|failure| failure.task);
         failures
     }
 
-    /// What was said about cells that are too long.
+    /// The warning about cells that are too long.
     pub(in crate::report) fn warning(&self) -> Option<String> {
         lock(&self.too_long).clone()
     }
@@ -409,7 +411,8 @@ fn clipped(error: &str) -> &str {
     &error[..error.floor_char_boundary(FAILURE_BYTES)]
 }
 
-/// A panic while a batch is locked would be a bug, and is no reason to lose the others' rows.
+/// Locks a mutex even if it is poisoned: a panic while a batch is locked would be a bug, and no reason to lose the rows
+/// of others.
 pub(in crate::report) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

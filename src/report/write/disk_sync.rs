@@ -1,5 +1,5 @@
-//! Brings rows to the disk once a second, in a thread of its own: a disk that is slow keeps nobody waiting. A power cut
-//! costs at most that second.
+//! Syncs rows to the disk once a second, in a thread of its own: a slow disk delays nothing else. A power cut costs at
+//! most that second.
 
 use std::fs::File;
 use std::io;
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-/// How long a row may be in memory only.
+/// How long a row may be in the page cache only.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// The thread that syncs. It ends with this handle, on its own time.
+/// The thread that syncs. It ends some time after this handle is dropped.
 #[derive(Debug)]
 pub(in crate::report) struct Syncer {
     shared: Arc<Shared>,
@@ -28,7 +28,7 @@ struct Shared {
 }
 
 impl Syncer {
-    /// Syncs `files` from now on. `on_failure` hears of the first error, after which nothing is synced any more.
+    /// Syncs `files` from now on. `on_failure` gets the first error, after which nothing is synced any more.
     pub(in crate::report) fn start(
         files: [File; 2],
         on_failure: impl FnOnce(&io::Error) + Send + 'static,
@@ -43,12 +43,12 @@ impl Syncer {
         Ok(Self { shared, thread: thread.thread().clone() })
     }
 
-    /// There are new rows.
+    /// Records that there are new rows.
     pub(in crate::report) fn written(&self) {
         self.shared.dirty.store(true, Ordering::Release);
     }
 
-    /// Why rows could not be brought to the disk.
+    /// Why rows could not be synced.
     pub(in crate::report) fn failure(&self) -> Option<&io::Error> {
         self.shared.failure.get()
     }
@@ -71,10 +71,10 @@ fn run(shared: &Shared, files: &[File]) -> io::Result<()> {
     Ok(())
 }
 
-/// Brings what was written to `file` to the disk.
+/// Syncs the data of `file` to the disk.
 pub(in crate::report) fn data(file: &File) -> io::Result<()> {
     match rustix::fs::fdatasync(file) {
-        // A file system that has nothing to sync.
+        // The file system has nothing to sync.
         Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -1,4 +1,4 @@
-//! From the slots to the partial: rows are encoded where they are made, buffered, put into order and written.
+//! From the slots to the partial: rows are encoded where they are made, buffered, reordered and written.
 
 pub mod attempts;
 pub mod buffer;

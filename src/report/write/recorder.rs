@@ -1,5 +1,5 @@
-//! The recorder: a thread that empties the buffers into the partial and keeps the job's figures. It never stops emptying
-//! them, even when nothing can be written any more, so that no slot waits for it in vain.
+//! The recorder: a thread that empties the buffers into the partial and keeps the job's figures. It keeps emptying them
+//! even if nothing can be written any more, so that no slot waits forever.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -17,10 +17,10 @@ use crate::report::write::disk_sync::Syncer;
 use crate::report::write::reorder::{Enough, Pass, Reorder};
 use crate::task::{Cancel, Cause, Level};
 
-/// A batch of fewer bytes is written together with others: thousands of slots may have a row each.
+/// Batches of fewer bytes are written together with others: thousands of slots may have a row each.
 const SMALL: usize = 16 << 10;
 
-/// So many bytes of rows are written at once, unless a row is longer: what the processor's cache holds.
+/// The number of bytes of rows that are written at once, unless a row is longer: what the processor's cache holds.
 const PIECE: usize = 256 << 10;
 
 /// What has been recorded so far.
@@ -29,17 +29,17 @@ pub(in crate::report) struct Recorder {
     shared: Arc<Shared>,
     counts: Arc<Counts>,
     cancel: Arc<Cancel>,
-    /// Where the rows are.
+    /// The file of the rows.
     pub(in crate::report) partial: Partial,
-    /// Where the rows of single attempts are, if they are kept.
+    /// The file of the rows of single attempts, if there is one.
     pub(in crate::report) attempts: Option<Attempts>,
-    /// What resuming has to know of them.
+    /// What resuming has to know about the rows.
     pub(in crate::report) state: State,
     /// The length of the partial.
     pub(in crate::report) end: u64,
-    /// Which row is whose. Shared with the inputs, whose finished ones have their rows already.
+    /// Which row belongs to which task. Shared with the kept rows, which are added as their inputs are read.
     pub(in crate::report) index: Arc<Mutex<Index>>,
-    /// So many rows are from an earlier run.
+    /// The number of rows from an earlier run.
     pub(in crate::report) kept: u64,
     /// Counts and sums.
     pub(in crate::report) totals: Totals,
@@ -47,19 +47,19 @@ pub(in crate::report) struct Recorder {
     pub(in crate::report) run: Distribution,
     /// Queue times of the tasks that were started.
     pub(in crate::report) queue: Distribution,
-    /// Why nothing is written any more.
+    /// The failure after which nothing is written any more.
     pub(in crate::report) broken: Option<String>,
     syncer: Option<Syncer>,
-    sequence: Reorder,
-    /// What is written next: rows, their entries, and whose they are.
+    reorder: Reorder,
+    /// What is written next: rows, their entries, and their tasks.
     rows: Vec<u8>,
     entries: Vec<u8>,
     tasks: Vec<u64>,
 }
 
 impl Recorder {
-    /// Records behind what the partial has already. Rows of an earlier run have to be copied into the order of the tasks
-    /// anyway.
+    /// A recorder that appends to the partial. If it has rows of an earlier run, all rows have to be copied into the
+    /// order of the tasks anyway, so they are not reordered.
     pub(in crate::report) fn new(
         shared: Arc<Shared>,
         counts: Arc<Counts>,
@@ -69,7 +69,7 @@ impl Recorder {
         order: Order,
     ) -> Self {
         let Begun { partial, state, end, kept, index, .. } = begun;
-        let sequence = match order {
+        let reorder = match order {
             Order::Input if kept == 0 => Reorder::in_order(),
             _ => Reorder::as_they_come(),
         };
@@ -88,7 +88,7 @@ impl Recorder {
             queue: Distribution::new(),
             broken: None,
             syncer: None,
-            sequence,
+            reorder,
             rows: Vec::new(),
             entries: Vec::new(),
             tasks: Vec::new(),
@@ -103,8 +103,8 @@ impl Recorder {
     /// Records until the report is closed.
     pub(in crate::report) fn run(mut self) -> Self {
         loop {
-            let last = self.shared.wakeup.wait(self.sequence.due());
-            self.empty_trays(if last { Pass::All } else { Pass::Ready });
+            let last = self.shared.wakeup.wait(self.reorder.due());
+            self.empty_buffers(if last { Pass::All } else { Pass::Ready });
             if last {
                 if let Some(error) = self.syncer.take().as_ref().and_then(Syncer::failure) {
                     self.fail(&self.partial.path().display().to_string(), error);
@@ -114,13 +114,13 @@ impl Recorder {
         }
     }
 
-    /// Takes what is in the buffers, and writes what may be written of it.
-    fn empty_trays(&mut self, which: Pass) {
+    /// Takes the rows from the buffers, and writes those that may be written.
+    fn empty_buffers(&mut self, which: Pass) {
         let shared = Arc::clone(&self.shared);
         let now = Instant::now();
-        let mut gathered = self.sequence.spare();
+        let mut gathered = self.reorder.spare();
         lock(&shared.buffers).retain(|buffer| {
-            // Asked first: who has let go of the buffer does not fill it any more.
+            // Checked first: a buffer whose owner has dropped it is not filled any more.
             let in_use = Arc::strong_count(buffer) > 1;
             if buffer.is_empty() {
                 return in_use;
@@ -131,7 +131,7 @@ impl Recorder {
                 buffer.emptied();
                 return in_use;
             }
-            let full = mem::replace(&mut *batch, self.sequence.spare());
+            let full = mem::replace(&mut *batch, self.reorder.spare());
             buffer.emptied();
             drop(batch);
             self.take(full, now);
@@ -153,18 +153,17 @@ impl Recorder {
         }
         self.totals.merge(&batch.totals);
         self.counts.add(&batch.totals.tally);
-        self.sequence.take(batch, now);
+        self.reorder.take(batch, now);
     }
 
-    /// Writes a piece of what may be written; says whether there may be more.
-    ///
-    /// Entries first: a row that is there has its entry, whenever the runner is killed.
+    /// Writes a piece of what may be written; returns whether there may be more.
+    /// Entries are written first: whenever the runner is killed, every row has its entry.
     fn write(&mut self, which: Pass, now: Instant) -> bool {
         let Self { rows, entries, tasks, end, .. } = self;
         rows.clear();
         entries.clear();
         tasks.clear();
-        let more = self.sequence.pass(which, now, |info, row| {
+        let more = self.reorder.pass(which, now, |info, row| {
             let &RowInfo { identity, length, check, status, .. } = info;
             Entry { identity, offset: *end + rows.len() as u64, length, check, status }
                 .push(entries);
@@ -205,7 +204,7 @@ impl Recorder {
         drop(index);
         self.end += self.length_of(written) as u64;
         if self.broken.is_some() {
-            let _ = self.partial.truncate(self.end); // half a row would spoil what was kept
+            let _ = self.partial.truncate(self.end); // half a row would spoil the kept ones
             let _ = self.state.truncate(first + written as u64);
         }
         self.synced();
@@ -217,7 +216,7 @@ impl Recorder {
         entry.map_or(self.rows.len(), |entry| (entry.offset - self.end) as usize)
     }
 
-    /// Nothing is written any more, and nothing new started.
+    /// Drains the job: nothing is written any more, and no task is started.
     fn fail(&mut self, path: &str, error: &io::Error) {
         if self.broken.is_none() {
             let message = format!("failed to write `{path}`: {error}");
@@ -226,7 +225,7 @@ impl Recorder {
         }
     }
 
-    /// Has the rows brought to the disk within a second, as far as the system has a thread for that.
+    /// Has the rows synced to the disk within a second, if the system can start a thread for that.
     fn synced(&mut self) {
         if self.syncer.is_none()
             && let (Ok(partial), Ok(state)) =

@@ -1,33 +1,34 @@
-//! Rows between the buffers and the partial: put into the order of their tasks, as far as a row need not wait long for
-//! those before it. Loops of short tasks are apart by microseconds, so that the partial comes out in the report's order
-//! and becomes the report by its name alone, instead of being read and written once more.
+//! Sorts rows on their way from the buffers to the partial into the order of their tasks, unless a row would have to
+//! wait long for those before it. Event loops of short tasks differ by microseconds, so that the partial comes out in
+//! the order of the report and becomes it by a rename, instead of being read and written once more.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::report::write::buffer::{Batch, RowInfo};
 
-/// How long a row may wait for those before it. With the time that it may stand in a buffer, it is below what users are
+/// How long a row may wait for those before it. Together with the time in a buffer, it stays below what users are
 /// promised.
 const PATIENCE: Duration = Duration::from_millis(30);
 
-/// So far ahead of a missing row may others be.
+/// How far ahead of a missing row other rows may be.
 const WINDOW: u64 = 1 << 16;
 
-/// So many bytes may wait.
+/// The number of bytes that may wait.
 const BYTES: usize = 8 << 20;
 
-/// So many empty batches are kept, for their memory.
+/// The number of empty batches that are kept for reuse.
 const SPARE: usize = 4;
 
-/// Rows that have left the buffers.
+/// Rows that have been taken from the buffers.
 #[derive(Debug)]
 pub(in crate::report) struct Reorder {
-    /// The first task whose row has not come. `None`: rows are passed on as they come.
+    /// The first task whose row has not come. `None` if rows are passed on as they come.
     next: Option<u64>,
-    /// Where the rows of the tasks from `next` on are, as far as they have come; without `next`, of tasks that wait.
+    /// The locations of the rows of the tasks from `next` on, as far as they have come; without `next`, of waiting
+    /// rows.
     window: VecDeque<Option<Spot>>,
-    /// First those with rows in the window, then whole ones.
+    /// First the batches with rows in the window, then whole ones.
     waiting: VecDeque<Waiting>,
     /// How many batches came before those in `waiting`.
     gone: u32,
@@ -42,10 +43,10 @@ struct Waiting {
     since: Instant,
 }
 
-/// Where a row is.
+/// The location of a row.
 #[derive(Clone, Copy, Debug)]
 struct Spot {
-    /// Counted from the first one ever; may wrap.
+    /// The number of its batch, counted from the first one ever; may wrap.
     batch: u32,
     row: u32,
     /// Where it starts in the bytes of its batch.
@@ -55,19 +56,19 @@ struct Spot {
 /// Which rows are passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) enum Pass {
-    /// Those that miss none before them, or have waited for too long.
+    /// Those with no missing row before them, and those that have waited for too long.
     Ready,
     /// All: there will be no more.
     All,
 }
 
 impl Reorder {
-    /// Rows are passed on in the order of their tasks, from 1, until that fails.
+    /// Passes rows on in the order of their tasks, from 1, until a row is too late.
     pub(in crate::report) fn in_order() -> Self {
         Self { next: Some(1), ..Self::as_they_come() }
     }
 
-    /// Rows are passed on as they come.
+    /// Passes rows on as they come.
     pub(in crate::report) fn as_they_come() -> Self {
         Self {
             next: None,
@@ -96,7 +97,7 @@ impl Reorder {
         self.waiting.push_back(Waiting { left: batch.rows.len(), batch, since: now });
     }
 
-    /// Enters the rows of a new batch into the window. False: one of them is too late, or far too early.
+    /// Enters the rows of a new batch into the window. Returns false if one of them is too late, or far too early.
     fn place(&mut self, batch: &Batch, next: u64) -> bool {
         let number = self.gone.wrapping_add(self.waiting.len() as u32);
         let mut start = 0;
@@ -116,13 +117,13 @@ impl Reorder {
         true
     }
 
-    /// Until when the rows that wait may do so.
+    /// When the oldest waiting rows have to be passed on.
     pub(in crate::report) fn due(&self) -> Option<Instant> {
         self.waiting.front().map(|waiting| waiting.since + PATIENCE)
     }
 
-    /// Shows rows to `each`, until it says that it has enough or none is left that may be passed on. Says whether it
-    /// had enough.
+    /// Passes rows to `each` until it has enough or no row is left that may be passed on. Returns whether it had
+    /// enough.
     pub(in crate::report) fn pass(
         &mut self,
         which: Pass,
@@ -156,7 +157,7 @@ impl Reorder {
             || self.waiting.iter().map(|waiting| waiting.batch.size()).sum::<usize>() > BYTES
     }
 
-    /// From now on rows are passed on as they come; those that wait, in the order of their tasks.
+    /// From now on, rows are passed on as they come; those that are waiting, in the order of their tasks.
     fn give_up(&mut self) {
         self.next = None;
         self.window.retain(Option::is_some);
@@ -168,8 +169,8 @@ impl Reorder {
             self.gone = self.gone.wrapping_add(1);
             let mut rest = &waiting.batch.bytes[..];
             for info in &waiting.batch.rows {
-                let (row, behind) = rest.split_at(info.length as usize);
-                rest = behind;
+                let (row, after) = rest.split_at(info.length as usize);
+                rest = after;
                 enough = each(info, row) == Enough::Yes;
             }
             self.keep(waiting.batch);
@@ -203,7 +204,7 @@ impl Reorder {
     }
 }
 
-/// Whether whoever is shown rows wants no more for now.
+/// Whether the receiver of rows has enough for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) enum Enough {
     Yes,
@@ -229,12 +230,12 @@ mod tests {
         batch
     }
 
-    /// What is passed on, five rows at a time.
-    fn pass(sequence: &mut Reorder, which: Pass, now: Instant) -> Vec<u64> {
+    /// The tasks of the rows that are passed on, five rows at a time.
+    fn pass(reorder: &mut Reorder, which: Pass, now: Instant) -> Vec<u64> {
         let mut tasks = Vec::new();
         loop {
             let mut room = 5;
-            let enough = sequence.pass(which, now, |info, row| {
+            let enough = reorder.pass(which, now, |info, row| {
                 assert_eq!(row, format!("{}\n", info.task).as_bytes());
                 tasks.push(info.task);
                 room -= 1;
@@ -249,41 +250,41 @@ mod tests {
     #[test]
     fn rows_wait_for_those_before_them_but_not_for_long() {
         let start = Instant::now();
-        let mut sequence = Reorder::in_order();
-        sequence.take(batch(&[2, 3, 6]), start);
-        assert!(pass(&mut sequence, Pass::Ready, start).is_empty());
-        sequence.take(batch(&[1, 5, 7]), start);
-        assert_eq!(pass(&mut sequence, Pass::Ready, start), [1, 2, 3]);
-        assert_eq!(sequence.due(), Some(start + PATIENCE));
+        let mut reorder = Reorder::in_order();
+        reorder.take(batch(&[2, 3, 6]), start);
+        assert!(pass(&mut reorder, Pass::Ready, start).is_empty());
+        reorder.take(batch(&[1, 5, 7]), start);
+        assert_eq!(pass(&mut reorder, Pass::Ready, start), [1, 2, 3]);
+        assert_eq!(reorder.due(), Some(start + PATIENCE));
         let later = start + PATIENCE;
-        sequence.take(batch(&[9]), later);
-        assert_eq!(pass(&mut sequence, Pass::Ready, later), [5, 6, 7, 9]);
-        sequence.take(batch(&[8, 4]), later);
-        sequence.take(batch(&[11, 10]), later);
-        assert_eq!(pass(&mut sequence, Pass::Ready, later), [8, 4, 11, 10]);
-        assert_eq!(sequence.due(), None);
+        reorder.take(batch(&[9]), later);
+        assert_eq!(pass(&mut reorder, Pass::Ready, later), [5, 6, 7, 9]);
+        reorder.take(batch(&[8, 4]), later);
+        reorder.take(batch(&[11, 10]), later);
+        assert_eq!(pass(&mut reorder, Pass::Ready, later), [8, 4, 11, 10]);
+        assert_eq!(reorder.due(), None);
     }
 
     #[test]
     fn a_row_that_is_far_ahead_ends_the_waiting() {
         let now = Instant::now();
-        let mut sequence = Reorder::in_order();
-        sequence.take(batch(&[3, 2]), now);
-        sequence.take(batch(&[4, WINDOW + 1]), now);
-        assert_eq!(pass(&mut sequence, Pass::Ready, now), [2, 3, 4, WINDOW + 1]);
+        let mut reorder = Reorder::in_order();
+        reorder.take(batch(&[3, 2]), now);
+        reorder.take(batch(&[4, WINDOW + 1]), now);
+        assert_eq!(pass(&mut reorder, Pass::Ready, now), [2, 3, 4, WINDOW + 1]);
     }
 
     #[test]
     fn many_bytes_do_not_wait() {
         let now = Instant::now();
-        let mut sequence = Reorder::in_order();
+        let mut reorder = Reorder::in_order();
         let mut large = batch(&[2]);
         let row = vec![b'x'; BYTES + 1];
         large.rows[0].length = row.len() as u32;
         large.bytes = row;
-        sequence.take(large, now);
+        reorder.take(large, now);
         let mut passed = Vec::new();
-        sequence.pass(Pass::Ready, now, |info, _| {
+        reorder.pass(Pass::Ready, now, |info, _| {
             passed.push(info.task);
             Enough::No
         });
@@ -298,16 +299,16 @@ mod tests {
             ordered in any::<bool>(),
         ) {
             let now = Instant::now();
-            let mut sequence = if ordered { Reorder::in_order() } else { Reorder::as_they_come() };
+            let mut reorder = if ordered { Reorder::in_order() } else { Reorder::as_they_come() };
             let (mut rest, mut passed) = (&tasks[..], Vec::new());
             for size in sizes {
                 let (now_taken, others) = rest.split_at(size.min(rest.len()));
                 rest = others;
-                sequence.take(batch(now_taken), now);
-                passed.extend(pass(&mut sequence, Pass::Ready, now));
+                reorder.take(batch(now_taken), now);
+                passed.extend(pass(&mut reorder, Pass::Ready, now));
             }
-            sequence.take(batch(rest), now);
-            passed.extend(pass(&mut sequence, Pass::All, now));
+            reorder.take(batch(rest), now);
+            passed.extend(pass(&mut reorder, Pass::All, now));
             let expected = if ordered { (1..=60).collect() } else { tasks };
             prop_assert_eq!(passed, expected);
         }

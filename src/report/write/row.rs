@@ -1,5 +1,4 @@
-//! A record becomes a row. This runs in the slots' threads, so that writing a report costs as many cores as running
-//! the job does.
+//! Encodes a record as a row. This runs in the slots' threads, so that it is spread over as many cores as the job.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +6,12 @@ use std::time::Duration;
 use crate::csv::Timestamp;
 use crate::csv::number::{push_integer, push_seconds};
 use crate::report::layout::Layout;
-use crate::task::{Calendar, Leg, Outcome, Record, Task};
+use crate::task::{Calendar, Outcome, Record, StageRecord, Task};
 
 /// The longest text that a cell of a spreadsheet holds, in UTF-16 units.
 const CELL_LIMIT: usize = 32_767;
 
-/// Writes rows, one after another.
+/// Encodes rows, one after another.
 #[derive(Debug)]
 pub(in crate::report) struct Encoder {
     layout: Arc<Layout>,
@@ -20,7 +19,7 @@ pub(in crate::report) struct Encoder {
     stamp: Timestamp,
 }
 
-/// A cell of a row that a spreadsheet would cut.
+/// A cell that a spreadsheet would cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) struct TooLong {
     /// Its index in [`Layout::names`].
@@ -34,7 +33,7 @@ impl Encoder {
         Self { layout, calendar, stamp: Timestamp::new() }
     }
 
-    /// Appends the row of `record` to `out`; says if one of its cells is too long for a spreadsheet.
+    /// Appends the row of `record` to `out`; returns a cell that is too long for a spreadsheet, if there is one.
     pub(in crate::report) fn push_row(
         &mut self,
         out: &mut Vec<u8>,
@@ -47,9 +46,9 @@ impl Encoder {
             row.text(record.task.fields.get(index));
         }
         row.word(record.outcome.status.name());
-        let legs = record.task.passed.as_ref().map_or(&[][..], |passed| &passed.legs);
+        let stages = record.task.passed.as_ref().map_or(&[][..], |passed| &passed.stages);
         if !layout.stages.is_empty() {
-            let ended_in = legs.len().checked_sub(1).and_then(|last| layout.stages.get(last));
+            let ended_in = stages.len().checked_sub(1).and_then(|last| layout.stages.get(last));
             row.word(ended_in.map_or("", String::as_str));
         }
         row.integer(Some(record.attempts()));
@@ -64,7 +63,7 @@ impl Encoder {
                 record.first_started.filter(|_| record.outcome.has_run).map(|_| record.outcome.run),
             );
         } else {
-            row.legs(legs);
+            row.stages(stages);
         }
         row.measured(record);
         row.text(&record.outcome.result);
@@ -78,7 +77,7 @@ impl Encoder {
         too_long
     }
 
-    /// Appends the row of the attempt that `task` has had last to `out`, in the columns
+    /// Appends the row of the last attempt of `task` to `out`, in the columns
     /// [`ATTEMPT_COLUMNS`](crate::csv::columns::ATTEMPT_COLUMNS).
     pub(in crate::report) fn push_attempt(
         &mut self,
@@ -102,7 +101,7 @@ impl Encoder {
     }
 }
 
-/// A row in the making.
+/// A row that is being encoded.
 struct Row<'a> {
     layout: &'a Layout,
     out: &'a mut Vec<u8>,
@@ -119,17 +118,17 @@ impl Row<'_> {
         write(self.out);
     }
 
-    /// What each stage has taken; those that the task did not come to, nothing.
-    fn legs(&mut self, legs: &[Leg]) {
+    /// The times and attempts of each stage; those that the task did not reach have empty cells.
+    fn stages(&mut self, stages: &[StageRecord]) {
         for index in 0..self.layout.stages.len() {
-            let leg = legs.get(index).copied().unwrap_or_default();
-            self.seconds(leg.queued);
-            self.seconds(leg.run);
-            self.integer(Some(leg.attempts));
+            let stage = stages.get(index).copied().unwrap_or_default();
+            self.seconds(stage.queued);
+            self.seconds(stage.run);
+            self.integer(Some(stage.attempts));
         }
     }
 
-    /// `cpu_user_s` to `code`: nothing of them is known of a task that never started.
+    /// `cpu_user_s` to `code`: all empty for a task that never started.
     fn measured(&mut self, record: &Record) {
         let outcome = &record.outcome;
         self.seconds(outcome.cpu.map(|cpu| cpu.user));
@@ -218,7 +217,7 @@ pub(in crate::report) mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    /// `row` with its only cell that differs from run to run left out.
+    /// `row` without the only cell that differs from run to run.
     fn without_start(row: &str) -> String {
         let start = row.find("20").unwrap();
         format!("{}{}", &row[..start], &row[start + "YYYY-MM-DD hh:mm:ss.sss".len()..])
@@ -269,7 +268,7 @@ pub(in crate::report) mod tests {
     }
 
     #[test]
-    fn what_a_spreadsheet_would_cut_is_found_and_kept() {
+    fn a_cell_that_a_spreadsheet_would_cut_is_found_and_kept() {
         let layout = Arc::new(Layout::new(&["input".into()], &[], SETTINGS));
         let mut encoder = Encoder::new(Arc::clone(&layout), Calendar::now());
         let mut long = record(1);

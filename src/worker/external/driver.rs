@@ -1,4 +1,4 @@
-//! The end of a process that is ours: the only one that has its pipes and hears of its end.
+//! The driver of a process, which alone has its pipes and waits for its end.
 
 use std::io;
 use std::ops::Range;
@@ -15,29 +15,29 @@ use crate::worker::public_protocol;
 use crate::worker::public_protocol::MAX_LINE;
 use crate::workload::command::{cause_and_tail, how_it_ended};
 
-/// A process that has closed its standard output has this long to end, before that is taken amiss.
-const CLOSED: Duration = Duration::from_secs(1);
+/// How long a process may take to end after it has closed its standard output, before that counts as a fault.
+const CLOSED_GRACE: Duration = Duration::from_secs(1);
 
-/// Does what a process needs: the only one that has its pipes.
+/// Reads, writes and waits for a process.
 #[derive(Debug)]
 pub(super) struct Driver {
     port: Port,
-    /// `None` once it has been told to leave.
+    /// `None` once the process has been told to end.
     stdin: Option<Outgoing>,
-    /// Whole lines, then the beginning of one.
+    /// Whole lines, followed by the beginning of one.
     stdout: Incoming,
-    /// Where in those bytes the line starts that is to be read next.
+    /// The offset in those bytes of the line that is read next.
     line: usize,
-    /// From there to here, no line ends.
+    /// From there to here, there is no end of a line.
     searched: usize,
-    /// Requests, written as far as `sent`.
+    /// Requests, which are written up to `sent`.
     out: Vec<u8>,
     sent: usize,
     /// The log's length when the process was started.
     pub(super) log_start: u64,
 }
 
-/// What happened to a process.
+/// An event of a process.
 enum Event {
     Received,
     /// Its standard output has ended.
@@ -46,7 +46,7 @@ enum Event {
 }
 
 impl Driver {
-    /// Starts a process with what the slot `slot` is given.
+    /// Starts a process with the arguments and the environment of the slot `slot`.
     pub(super) async fn start(settings: &Settings, slot: usize) -> io::Result<Self> {
         let (stdin, stdin_end) = Outgoing::pair()?;
         let (stdout, stdout_end) = Incoming::pair()?;
@@ -77,7 +77,7 @@ impl Driver {
         Ok(driver)
     }
 
-    /// Says hello and waits until the process is ready: for how many requests at a time.
+    /// Sends the greeting and waits until the process is ready; returns for how many requests at a time.
     pub(super) async fn greet(
         &mut self,
         settings: &Settings,
@@ -110,14 +110,14 @@ impl Driver {
         }
     }
 
-    /// Serves until the process has ended: how, and what it did wrong if it was ended for that.
+    /// Serves until the process has ended; returns how, and its fault if it was ended because of one.
     pub(super) async fn serve(&mut self, process: &Process) -> (io::Result<Ended>, Option<String>) {
-        let mut wrong = None;
+        let mut fault = None;
         let mut closed: Option<Moment> = None;
         loop {
-            if wrong.is_none() {
-                wrong = self.pass_on(process).err();
-                if wrong.is_some() {
+            if fault.is_none() {
+                fault = self.pass_on(process).err();
+                if fault.is_some() {
                     process.close();
                     self.kill();
                 }
@@ -128,30 +128,30 @@ impl Driver {
             }
             let patience = async {
                 match closed {
-                    Some(closed) if wrong.is_none() && order == Order::Serve => {
-                        tokio::time::sleep(CLOSED.saturating_sub(closed.elapsed())).await;
+                    Some(closed) if fault.is_none() && order == Order::Serve => {
+                        tokio::time::sleep(CLOSED_GRACE.saturating_sub(closed.elapsed())).await;
                     }
                     _ => std::future::pending().await,
                 }
             };
             tokio::select! {
-                event = self.next() => match event {
-                    Event::Received => {}
-                    Event::Closed => closed = Some(Moment::now()),
-                    Event::Ended(ended) => {
-                        if wrong.is_none() {
-                            wrong = self.pass_on(process).err();
-                        }
-                        return (ended, wrong);
-                    }
-                },
-                () = process.woken() => {}
-                () = patience => {
-                    wrong = Some("the worker closed its standard output".into());
-                    process.close();
-                    self.kill();
-                }
+                            event = self.next() => match event {
+                                Event::Received => {}
+                                Event::Closed => closed = Some(Moment::now()),
+                                Event::Ended(ended) => {
+                                    if fault.is_none() {
+            fault = self.pass_on(process).err();
             }
+            return (ended, fault);
+                                }
+                            },
+                            () = process.woken() => {}
+                            () = patience => {
+                                fault = Some("the worker closed its standard output".into());
+                                process.close();
+                                self.kill();
+                            }
+                        }
         }
     }
 
@@ -168,7 +168,7 @@ impl Driver {
         order
     }
 
-    /// Passes every whole line that has been received on to its request. The error says what else came.
+    /// Passes every whole line that has been received on to its request. The error says what is wrong with a line.
     fn pass_on(&mut self, process: &Process) -> Result<(), String> {
         let now = Moment::now();
         let mut result = Ok(());
@@ -186,7 +186,7 @@ impl Driver {
         result
     }
 
-    /// Where the next whole line is, without its end.
+    /// The range of the next whole line, without its end.
     fn next_line(&mut self) -> Option<Range<usize>> {
         let Some(length) = memchr::memchr(b'\n', &self.stdout.bytes[self.searched..]) else {
             self.searched = self.stdout.bytes.len();
@@ -204,7 +204,7 @@ impl Driver {
         self.line = 0;
     }
 
-    /// Waits until something happens, and writes on meanwhile. Loses nothing if it is dropped before it is ready.
+    /// Waits for an event, and writes meanwhile. Cancel-safe.
     async fn next(&mut self) -> Event {
         loop {
             let has_to_write = self.has_to_write();
@@ -226,7 +226,7 @@ impl Driver {
         self.sent < self.out.len()
     }
 
-    /// Writes as much as the pipe takes. That the process does not read any more shows by its end, or by a timeout.
+    /// Writes as much as the pipe takes. A process that does not read any more is noticed by its end or a timeout.
     fn write(&mut self) {
         self.sent = match &self.stdin {
             Some(stdin) => stdin.write(&self.out, self.sent),
@@ -235,7 +235,7 @@ impl Driver {
     }
 
     fn kill(&mut self) {
-        let _ = self.port.signal(libc::SIGKILL); // if it is gone already, that is as good
+        let _ = self.port.signal(libc::SIGKILL); // it may have ended already
     }
 }
 

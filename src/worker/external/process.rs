@@ -1,7 +1,6 @@
-//! One process of a worker program: its pipes, the requests that are in flight to it, and how it came to its end.
-//!
-//! A task of its own, the [`Driver`], reads, writes and waits for the process. Slots put requests in flight through the
-//! [`Process`] that they share, and each is told what became of its own.
+//! One process of a worker program: its pipes, the requests in flight to it, and its end.
+//! A separate task, the [`Driver`], reads, writes and waits for the process. Slots put requests in flight through the
+//! [`Process`] that they share, and each is told how its own request ended.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
@@ -23,66 +22,66 @@ use crate::workload::command::{cause_and_tail, how_it_ended};
 #[derive(Debug)]
 pub struct Process {
     state: RefCell<State>,
-    /// There is something to write, or an order.
+    /// Notified when there is something to write, or an order.
     wake: Notify,
-    /// It has ended, and every request that was in flight has been told.
+    /// Cancelled when it has ended and every request that was in flight has been told.
     over: CancellationToken,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// What is to be written next.
+    /// What is written next.
     out: Vec<u8>,
     flight: HashMap<u64, oneshot::Sender<Ending>>,
     /// The number of the last request.
     last: u64,
     order: Order,
-    /// Set when it takes no more requests.
+    /// Whether it takes no more requests.
     closed: bool,
-    /// Of its own accord, while nothing was in flight, it has done what it should not.
+    /// How it broke the protocol while nothing was in flight.
     fault: Option<String>,
     /// Peak resident memory in bytes, once it has ended.
     peak_rss: Option<u64>,
 }
 
-/// How far a process is to go on.
+/// What the driver has to do with a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Order {
     #[default]
     Serve,
-    /// Its input ends.
+    /// End its input, so that it ends.
     Leave,
     Kill,
 }
 
-/// What became of a request.
+/// How a request ended.
 #[derive(Debug)]
 pub enum Ending {
     /// It was answered, at this moment.
     Answered(Answer, Moment),
-    /// The process has ended without an answer.
+    /// The process ended without an answer.
     Died(Death),
 }
 
-/// The end of a process, as a request that was in flight sees it.
+/// The death of a process, as seen by a request that was in flight.
 #[derive(Clone, Debug)]
 pub enum Death {
-    /// The runner has ended it, for the sake of another request.
+    /// The runner ended it because of another request.
     Ended,
-    /// It died of this one: no other was in flight. How, in words.
+    /// It died because of this request, since no other was in flight; says how.
     OfThis(String),
-    /// It died, and it cannot be told of which request. How, in words.
+    /// It died, and it is unknown because of which request.
     OfOne,
 }
 
-/// Why there is no process that is ready.
+/// Why a process did not become ready.
 #[derive(Debug)]
 pub enum Unready {
-    /// It has ended too early: another may do better.
+    /// It ended too early; another one may succeed.
     Ended(String),
-    /// So will the next one.
+    /// It cannot be used, nor can another one.
     Unfit(String),
-    /// The system did not give what it takes.
+    /// The system could not start it.
     System(io::Error),
 }
 
@@ -93,8 +92,8 @@ impl From<io::Error> for Unready {
 }
 
 impl Process {
-    /// Starts a process for up to `slots` requests at a time, with what the slot `slot` is given. With it comes how
-    /// many it takes.
+    /// Starts a process for up to `slots` requests at a time, with the arguments and the environment of the slot
+    /// `slot`. Also returns how many it takes.
     pub async fn start(
         settings: &Settings,
         slots: usize,
@@ -105,7 +104,7 @@ impl Process {
         let Ok(ready) = tokio::time::timeout(settings.spec.ready_timeout(), ready).await else {
             let limit = humantime::format_duration(settings.spec.ready_timeout());
             let tail = settings.log.tail(driver.log_start);
-            let words = format!("it did not say that it is ready within {limit}");
+            let words = format!("it was not ready within {limit}");
             // Dropping the port kills it.
             return Err(Unready::Unfit(cause_and_tail(words, None, &tail)));
         };
@@ -120,10 +119,10 @@ impl Process {
         let shared = Rc::clone(&process);
         tokio::task::spawn_local(async move {
             let log_start = driver.log_start;
-            let (exit, wrong) = driver.serve(&shared).await;
+            let (exit, fault) = driver.serve(&shared).await;
             let words = |ended: &io::Result<Ended>| {
-                let cause = match (&wrong, ended) {
-                    (Some(wrong), _) => wrong.clone(),
+                let cause = match (&fault, ended) {
+                    (Some(fault), _) => fault.clone(),
                     (None, Ok(ended)) => {
                         format!("the worker died: {}", how_it_ended(&ended.exit, &name))
                     }
@@ -131,12 +130,12 @@ impl Process {
                 };
                 cause_and_tail(cause, None, &log.tail(log_start))
             };
-            shared.bury(&words(&exit), wrong.as_ref(), exit.ok().map(|ended| ended.peak_rss));
+            shared.end(&words(&exit), fault.as_ref(), exit.ok().map(|ended| ended.peak_rss));
         });
         Ok((process, slots))
     }
 
-    /// Puts a request in flight: `write` appends its line, with its number. `None` if the process takes no more.
+    /// Puts a request in flight: `write` appends its line, which has this number. `None` if the process takes no more.
     pub fn send(&self, write: impl FnOnce(u64, &mut Vec<u8>)) -> Option<InFlight<'_>> {
         let mut state = self.state();
         if state.closed {
@@ -162,13 +161,13 @@ impl Process {
         self.over.cancelled().await;
     }
 
-    /// What it did wrong of its own accord, and its peak resident memory in bytes, once it has ended.
-    pub fn remains(&self) -> (Option<String>, Option<u64>) {
+    /// How it broke the protocol while nothing was in flight, and its peak resident memory in bytes, once it has ended.
+    pub fn fault_and_peak(&self) -> (Option<String>, Option<u64>) {
         let mut state = self.state();
         (state.fault.take(), state.peak_rss)
     }
 
-    /// Lets it leave, by the end of its input.
+    /// Lets it end by itself, by ending its input.
     pub fn let_leave(&self) {
         self.order(Order::Leave);
     }
@@ -186,25 +185,25 @@ impl Process {
         self.wake.notify_one();
     }
 
-    /// Tells a request that it has been answered. The error says what the answer is instead.
+    /// Tells a request that it has been answered. The error says what is wrong with the answer.
     pub(super) fn settle(&self, answer: Answer, now: Moment) -> Result<(), String> {
         let mut state = self.state();
         let id = answer.id;
         if let Some(request) = state.flight.remove(&id) {
-            let _ = request.send(Ending::Answered(answer, now)); // nobody may wait for it any more
+            let _ = request.send(Ending::Answered(answer, now)); // its slot may not wait for it any more
             return Ok(());
         }
-        // That which was stopped meanwhile is no fault.
+        // An answer to a request that was stopped meanwhile is not a fault.
         if state.order == Order::Kill {
             Ok(())
         } else if id >= 1 && id <= state.last {
             Err(format!("the worker answered request {id} twice"))
         } else {
-            Err(format!("the worker answered request {id}, which there is not"))
+            Err(format!("the worker answered unknown request {id}"))
         }
     }
 
-    /// What the driver is to do; what is to be written is appended to `out`.
+    /// What the driver has to do; what has to be written is appended to `out`.
     pub(super) fn take_orders(&self, out: &mut Vec<u8>) -> Order {
         let mut state = self.state();
         if out.is_empty() {
@@ -220,13 +219,13 @@ impl Process {
         self.state().closed = true;
     }
 
-    /// Ready when there may be something for the driver to do.
+    /// Ready when there may be something to do for the driver.
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
     }
 
-    /// Tells all that are left.
-    fn bury(&self, words: &str, wrong: Option<&String>, peak_rss: Option<u64>) {
+    /// Records its end, and tells all requests that are in flight.
+    fn end(&self, words: &str, fault: Option<&String>, peak_rss: Option<u64>) {
         let mut state = self.state();
         state.closed = true;
         state.peak_rss = peak_rss;
@@ -235,7 +234,7 @@ impl Process {
             (_, 1) => Death::OfThis(words.to_owned()),
             _ => Death::OfOne,
         };
-        if state.flight.is_empty() && wrong.is_some() && state.order == Order::Serve {
+        if state.flight.is_empty() && fault.is_some() && state.order == Order::Serve {
             state.fault = Some(words.to_owned());
         }
         for (_, request) in state.flight.drain() {
@@ -250,7 +249,7 @@ impl Process {
     }
 }
 
-/// A request that is in flight. One that is dropped is forgotten: nobody waits for its answer.
+/// A request in flight. If it is dropped, its answer is ignored.
 #[derive(Debug)]
 pub struct InFlight<'a> {
     process: &'a Process,
@@ -261,9 +260,9 @@ pub struct InFlight<'a> {
 }
 
 impl InFlight<'_> {
-    /// What becomes of it. Loses nothing if it is dropped before it is ready.
+    /// How it ends. Cancel-safe.
     pub async fn ending(&mut self) -> Ending {
-        // The driver has been dropped with its runtime.
+        // An error means that the driver was dropped with its runtime.
         (&mut self.ending).await.unwrap_or(Ending::Died(Death::Ended))
     }
 }

@@ -1,4 +1,4 @@
-//! A slot's seat in a worker program: one task after another becomes a request, and its answer an outcome.
+//! A slot's session with a worker program: one task after another becomes a request, and its answer an outcome.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,13 +13,13 @@ use crate::worker::internal::Verdict;
 use crate::worker::public_protocol;
 use crate::worker::public_protocol::Answer;
 
-/// A slot's place in a program: one request at a time.
+/// A slot's session with a program: one request at a time.
 #[derive(Debug)]
 pub struct Session {
     pub(super) program: Rc<Program>,
 }
 
-/// Leave to use a program: beside others, or alone.
+/// Permission to use a program: together with others, or alone.
 enum Turn<'a> {
     Shared { _guard: RwLockReadGuard<'a, ()> },
     Alone { _guard: RwLockWriteGuard<'a, ()> },
@@ -29,7 +29,7 @@ impl Session {
     /// Runs every task of `batch`, one after another, and settles each, exactly once.
     ///
     /// # Errors
-    /// If no process can be kept alive; what was left of the batch has been given back.
+    /// If no process can be kept alive; the rest of the batch has been requeued.
     pub async fn run(
         &mut self,
         batch: &mut VecDeque<Task>,
@@ -62,14 +62,14 @@ impl Session {
             let write = |id, out: &mut Vec<u8>| {
                 public_protocol::write_request(id, arguments, &attempt.values(task), out);
             };
-            // Otherwise it has died in between.
+            // If it takes no request, it has died in between.
             if let Some(request) = process.send(write) {
                 return Ok(self.attend(request, &process, task, attempt).await);
             }
         }
     }
 
-    /// Waits until the program may be used. `None`: the job is being killed.
+    /// Waits until the program may be used. `None` if the job is being killed.
     async fn turn(&self, is_suspect: bool, attempt: &Attempt<'_>) -> Option<Turn<'_>> {
         let gate = &self.program.gate;
         let turn = async {
@@ -123,16 +123,16 @@ impl Session {
         }
     }
 
-    /// Leaves the program; the last one lets it go and waits for that. The peak resident memory of its largest
-    /// process, in bytes.
+    /// Ends the session; the last one ends the program and waits for that. Returns the peak resident memory of its
+    /// largest process, in bytes.
     pub async fn stop(self) -> Option<u64> {
         let program = &self.program;
-        program.left.update(|left| left + 1);
-        if program.left.get() < program.taken.get() {
+        program.ended_sessions.update(|ended| ended + 1);
+        if program.ended_sessions.get() < program.sessions.get() {
             return None;
         }
-        let mut life = program.life.lock().await;
-        let Some(process) = life.process.take() else { return life.peak_rss };
+        let mut state = program.state.lock().await;
+        let Some(process) = state.process.take() else { return state.peak_rss };
         process.let_leave();
         tokio::select! {
             () = process.ended() => {}
@@ -140,8 +140,8 @@ impl Session {
             () = program.settings.cancel.killing() => process.kill(),
         }
         process.ended().await;
-        life.bury(Some(&process));
-        life.peak_rss
+        state.record_end(Some(&process));
+        state.peak_rss
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is in flight to one worker: which tasks, and how many to send next. No I/O.
+//! The tasks in flight to one worker, and how many to send next. No I/O.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,23 +7,22 @@ use crate::task::{Outcome, Task};
 use crate::worker::internal::Verdict;
 use crate::worker::private_protocol::Reply;
 
-/// Takes a task that is settled, and how.
+/// Receives every settled task and its verdict.
 pub type Settle<'a> = dyn FnMut(Task, Verdict) + 'a;
 
-/// Tasks that were sent and are not settled yet, found by their sequence number.
-///
-/// A task is settled exactly once, since it leaves the ledger for it: answers that come twice (through the pipe and
-/// through the journal) or for tasks that were taken back find nothing.
+/// Tasks that were sent and are not settled yet, by their sequence numbers.
+/// A task is settled exactly once, since it is removed for that: answers that come twice (through the pipe and through
+/// the journal) or for tasks that were taken back find nothing.
 #[derive(Debug)]
 pub struct Flight {
-    /// The sequence number of the front.
+    /// The sequence number of the first entry.
     first: u64,
     tasks: VecDeque<Option<Task>>,
     open: usize,
 }
 
 impl Flight {
-    /// Nothing in flight; the first task will be number 1, since 0 stands for none.
+    /// Nothing in flight. The first task gets number 1, since 0 stands for none.
     pub fn new() -> Self {
         Self { first: 1, tasks: VecDeque::new(), open: 0 }
     }
@@ -52,8 +51,8 @@ impl Flight {
         index.is_some_and(|index| matches!(self.tasks.get(index as usize), Some(Some(_))))
     }
 
-    /// Settles what a reply is about, and returns the outcome's time if it was news. Tasks that a worker did not run
-    /// are requeued.
+    /// Settles the tasks of a reply, and returns the run time of a new outcome. Tasks that a worker did not run are
+    /// requeued.
     pub fn accept(&mut self, reply: Reply, settle: &mut Settle<'_>) -> Option<Duration> {
         match reply {
             Reply::Done(seq, outcome) => {
@@ -65,7 +64,8 @@ impl Flight {
                 None
             }
             Reply::TakenBack(seq) => {
-                // Nothing is sent while something is in doubt: if this task is, all after it are of the same batch.
+                // No batch is sent while tasks are in doubt: if this one is, all tasks after it belong to the same
+                // batch.
                 if self.is_open(seq) {
                     self.requeue_from(seq, settle);
                 }
@@ -74,7 +74,7 @@ impl Flight {
         }
     }
 
-    /// Settles one task as done. False: it was not in flight.
+    /// Settles one task as done. Returns false if it was not in flight.
     pub fn finish(&mut self, seq: u64, outcome: Outcome, settle: &mut Settle<'_>) -> bool {
         let Some(task) = self.take(seq) else { return false };
         self.trim();
@@ -82,7 +82,7 @@ impl Flight {
         true
     }
 
-    /// The task with this sequence number may have killed its worker: it is to run alone from now on.
+    /// Marks the task with this sequence number, which may have killed its worker: it runs alone from now on.
     pub fn suspect(&mut self, seq: u64) {
         let index = seq.checked_sub(self.first);
         let task = index.and_then(|index| self.tasks.get_mut(index as usize));
@@ -101,7 +101,7 @@ impl Flight {
         self.trim();
     }
 
-    /// Settles every task that is left as done, with an outcome made by `outcome`.
+    /// Settles all remaining tasks as done, with outcomes from `outcome`.
     pub fn finish_all(&mut self, outcome: impl Fn() -> Outcome, settle: &mut Settle<'_>) {
         for seq in self.first..self.next() {
             self.finish(seq, outcome(), settle);
@@ -127,26 +127,26 @@ impl Flight {
 /// How many tasks to send at once: one at first, more only while tasks are short.
 #[derive(Debug)]
 pub struct Pace {
-    /// A moving average of a task's nanoseconds, what it costs to pass it on included.
+    /// A moving average of the nanoseconds that a task takes, including the cost of passing it on.
     nanos: Option<f64>,
     appetite: usize,
 }
 
-/// Enough work for the pipe's latency (some 20 us) not to show, and little enough to share it out evenly.
+/// Enough work to hide the pipe's latency (some 20 µs), and little enough to distribute it evenly.
 const BATCH_NANOS: f64 = 2e6;
-/// Limits what a worker that dies or turns slow holds up.
+/// Limits how many tasks a worker that dies or becomes slow delays.
 const MAX_BATCH: usize = 4096;
 const MAX_GROWTH: usize = 4;
-/// What reading a request and writing an answer costs a worker.
+/// The nanoseconds that a worker takes to read a request and write an answer.
 const PASSING_ON: f64 = 400.0;
 /// The share of the newest task in the average.
 const WEIGHT: f64 = 1.0 / 16.0;
 
 impl Pace {
-    /// A task that runs for longer than this lets nothing wait behind it.
+    /// The run time from which on no task may wait after a running one.
     pub const LONG: Duration = Duration::from_millis(5);
 
-    /// Nothing is known yet.
+    /// A pace without any experience.
     pub fn new() -> Self {
         Self { nanos: None, appetite: 1 }
     }
@@ -156,7 +156,7 @@ impl Pace {
         self.appetite
     }
 
-    /// A task has taken this long.
+    /// Records how long a task has taken.
     pub fn took(&mut self, run: Duration) {
         let nanos = run.as_nanos() as f64 + PASSING_ON;
         let average = self.nanos.map_or(nanos, |average| average + (nanos - average) * WEIGHT);
@@ -166,14 +166,14 @@ impl Pace {
         }
     }
 
-    /// A batch is through: the next one may be larger.
+    /// Records that a batch is done: the next one may be larger.
     pub fn grow(&mut self) {
         let Some(nanos) = self.nanos else { return };
         let fitting = (BATCH_NANOS / nanos) as usize;
         self.appetite = fitting.min(self.appetite * MAX_GROWTH).clamp(1, MAX_BATCH);
     }
 
-    /// A task turned out long, or killed the worker.
+    /// Goes back to one task at a time, after a task that was long or killed the worker.
     pub fn back_to_one(&mut self) {
         self.appetite = 1;
         self.nanos = None;
@@ -204,7 +204,7 @@ mod tests {
         Outcome::new(Status::Ok, Moment::now(), Duration::ZERO)
     }
 
-    /// What `act` settles: task numbers, negative if requeued.
+    /// The numbers of the tasks that `act` settles, negative if requeued.
     fn settled(act: impl FnOnce(&mut Settle<'_>)) -> Vec<i64> {
         let mut settled = Vec::new();
         act(&mut |task: Task, verdict| {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_back_is_requeued_in_order() {
+    fn tasks_that_are_taken_back_are_requeued_in_order() {
         let mut flight = flight(5);
         assert_eq!(settled(|to| flight.requeue_from(3, to)), [-3, -4, -5]);
         assert_eq!(
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_word_about_an_old_batch_does_not_touch_the_next() {
+    fn a_late_reply_about_an_old_batch_does_not_affect_the_next() {
         let mut flight = flight(3);
         settled(|to| flight.requeue_from(2, to));
         settled(|to| assert!(flight.accept(done(1), to).is_some()));

@@ -1,4 +1,5 @@
-//! Looking at the page while tasks are in flight: what runs now, whether its time is up, and what waits behind it.
+//! Polling the page while tasks are in flight: which task runs, whether its timeout is due, and which tasks wait after
+//! it.
 
 use std::time::Duration;
 
@@ -8,42 +9,42 @@ use crate::task::{Attempt, Level, Moment, Stop};
 use crate::worker::internal::in_flight::{Pace, Settle};
 use crate::worker::shared_page::Running;
 
-/// While tasks wait behind another, the page is looked at this often: a long one is noticed after [`Pace::LONG`] and
-/// this, under 10 ms.
-const LOOK: Duration = Duration::from_millis(3);
-/// What a worker stores in the page the runner sees at once, if both use the atomics of the page. Python has none: what
-/// it has stored is there this much later at the latest, since no processor keeps it for so long.
+/// How often the page is polled while tasks wait after another one: a long one is noticed after [`Pace::LONG`] plus
+/// this, which is under 10 ms.
+const POLL: Duration = Duration::from_millis(3);
+/// The runner sees at once what a worker stores in the page, if both use its atomics. Python has none: what it stores
+/// is visible after this time at the latest, since no processor delays a store for so long.
 const SETTLED: Duration = Duration::from_millis(1);
-/// How long a coroutine may take to give up what it does, once it was asked to.
+/// How long a coroutine may take to give up once it was asked to.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Remote {
-    /// When to look at the page next, if at all.
+    /// When to poll the page next, if at all.
     pub(super) fn pause(&self, attempt: &Attempt<'_>) -> Option<Duration> {
         if self.flight.len() > 1 {
             let is_settling = self.barrier.is_some_and(|(seq, _)| seq == self.flight.next());
-            return Some(if is_settling { SETTLED } else { LOOK });
+            return Some(if is_settling { SETTLED } else { POLL });
         }
         if self.asked.is_some_and(|(seq, _)| self.flight.is_open(seq)) {
-            return Some(LOOK);
+            return Some(POLL);
         }
         let timeout = attempt.timeout?;
         Some(match self.running() {
             Some(running) => {
                 (running.since + timeout).since(Moment::now()) + Duration::from_micros(1)
             }
-            None => LOOK,
+            None => POLL,
         })
     }
 
-    /// The task that the worker runs now, if it is not settled yet.
+    /// The task that the worker is running, if it is not settled yet.
     pub(super) fn running(&self) -> Option<Running> {
         let running = self.process.as_ref()?.page.running()?;
         self.flight.is_open(running.seq).then_some(running)
     }
 
-    /// Looks at the page: settles what the worker has not sent yet, takes back what waits behind a long task, and
-    /// finds out whether a timeout is due.
+    /// Polls the page: settles answers that the worker has not sent yet, takes back tasks that wait after a long one,
+    /// and checks whether a timeout is due.
     pub(super) fn look(&mut self, attempt: &Attempt<'_>, settle: &mut Settle<'_>) -> Option<Why> {
         if let Err(broken) = self.settle_journal(attempt, settle) {
             return Some(Why::Broken(broken));
@@ -60,7 +61,7 @@ impl Remote {
         None
     }
 
-    /// Whether a task may still give up by itself; asks it to, the first time.
+    /// Whether a task may still give up by itself; the first time, asks it to.
     fn gives_up(&mut self, seq: u64) -> bool {
         if !self.interpreter().is_some_and(|interpreter| interpreter.can_cancel()) {
             return false;
@@ -77,7 +78,7 @@ impl Remote {
         }
     }
 
-    /// Takes back what waits behind the task that runs.
+    /// Takes back the tasks that wait after the running one.
     fn take_back(&mut self, settle: &mut Settle<'_>) {
         let Some(process) = &self.process else { return };
         let next = self.flight.next();
@@ -91,7 +92,7 @@ impl Remote {
         let current = process.page.take_back(next);
         self.barrier = Some((next, since));
         if now.since(since) < settled {
-            return; // the next look sees what is running for certain
+            return; // at the next poll it is certain what is running
         }
         if current != 0 {
             self.flight.requeue_from(current + 1, settle);

@@ -1,4 +1,4 @@
-//! Where a worker's processes come from, and what makes a task's argument for them.
+//! Where a worker's processes come from, and how a task's argument for them is made.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use crate::worker::internal::child::Program;
 use crate::worker::private_protocol::Work;
 use crate::workload::{compute, http, python, sleep};
 
-/// Where its processes come from.
+/// Where a worker's processes come from.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// This program, once more.
+    /// This program, started as a worker.
     Own { launcher: Arc<Launcher>, program: Program, work: Work },
-    /// An interpreter, which others may use too.
+    /// An interpreter, which other slots may use as well.
     Python(Member),
 }
 
-/// What makes a task's argument.
+/// How a task's argument is made.
 #[derive(Debug)]
 pub(super) enum Argument {
     Compute(compute::Spec),
@@ -28,12 +28,12 @@ pub(super) enum Argument {
 }
 
 impl Argument {
-    /// Whether it is JSON already.
+    /// Whether the argument is JSON already.
     pub(super) fn is_json(&self) -> bool {
         matches!(self, Self::Python(_))
     }
 
-    /// Appends it to `out`: any text, or JSON if [it is that](Self::is_json).
+    /// Appends the argument to `out`: any text, or JSON if [`Self::is_json`].
     pub(super) fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Compute(spec) => spec.render(values, out),

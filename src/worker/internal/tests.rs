@@ -95,7 +95,7 @@ impl Test {
         let attempt = Attempt {
             number: 1,
             slot: 1,
-            seat: 1,
+            global_slot: 1,
             timeout: self.timeout,
             grace: Duration::ZERO,
             cancel: &self.cancel,

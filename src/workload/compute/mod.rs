@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn attempt(cancel: &Cancel, timeout: Option<Duration>) -> Attempt<'_> {
-        Attempt { number: 1, slot: 1, seat: 1, timeout, grace: Duration::ZERO, cancel }
+        Attempt { number: 1, slot: 1, global_slot: 1, timeout, grace: Duration::ZERO, cancel }
     }
 
     fn worker(function: Function) -> Worker {
