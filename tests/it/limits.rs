@@ -156,7 +156,7 @@ fn too_many_failures_drain_the_job() {
         stop_after_failures = 3
     "#;
     let ran = TestJob::new(job).run();
-    ran.exit(3).stderr_has("stopping, 3 of 5 tasks have failed");
+    ran.exit(3).stderr_has("stopping: 3 of 5 tasks have failed");
     let statuses = ran.report().column("status");
     assert_eq!(statuses[..5], ["failed", "ok", "failed", "ok", "failed"]);
     assert_eq!(statuses[5..], vec!["cancelled"; 95]);

@@ -143,7 +143,7 @@ fn somebody_else_at_the_address_is_not_taken_for_the_service() {
     web(port, &format!("'http://127.0.0.1:{port}/'"))
         .run()
         .exit(2)
-        .stderr_has(&format!("what accepts connections at 127.0.0.1:{port} already"));
+        .stderr_has(&format!("a program that accepts connections at 127.0.0.1:{port} already"));
 }
 
 #[test]
