@@ -11,6 +11,7 @@ use toml::de::{DeArray, DeString, DeTable, DeValue};
 use crate::base::diagnostic::{Place, Source};
 use crate::base::{Diagnostic, Diagnostics};
 use crate::config::Document;
+use crate::config::schema;
 
 /// What the command line changes.
 #[derive(Clone, Debug, Default)]
@@ -53,20 +54,22 @@ enum Reach {
     EveryStage,
 }
 
-/// Keys of a table of which the last one set is meant: setting it removes the others of its line.
-const RIVALS: [(&str, &[&str]); 5] = [
-    (
-        "inputs",
-        &["values", "range", "lines", "csv", "jsonl", "glob", "matrix", "zip", "repeat", "job"],
-    ),
-    (
-        "inputs",
-        &["null", "values", "range", "csv", "jsonl", "glob", "matrix", "zip", "repeat", "job"],
-    ),
-    ("workload", &["command", "http", "compute", "sleep", "python", "worker"]),
-    ("workload.command", &["argv", "shell"]),
-    ("workload.command", &["stdin", "stdin_file"]),
-];
+/// Whether setting `key` of this table takes `other` out: of some keys only one can be meant, and that is the last.
+fn replaces(table: &str, key: &str, other: &str) -> bool {
+    let is_source = |key: &str| schema::sources().any(|source| source == key);
+    match (table, key, other) {
+        _ if key == other => false,
+        ("inputs", "null", "lines") | ("inputs", "lines", "null") => false,
+        ("inputs", ..) => {
+            is_source(key) && (is_source(other) || other == "null")
+                || key == "null" && is_source(other)
+        }
+        ("workload", ..) => true,
+        ("workload.command", "argv" | "shell", "argv" | "shell") => true,
+        ("workload.command", "stdin" | "stdin_file", "stdin" | "stdin_file") => true,
+        _ => false,
+    }
+}
 
 impl Overrides {
     /// The arguments, in the order in which they apply: the short forms are the more explicit ones, and win.
@@ -285,10 +288,10 @@ fn table_at<'t, 'a>(
 
 /// Removes from the table called `name` what cannot stand beside `key`.
 fn remove_rivals<'t, 'a>(table: &'t mut DeTable<'a>, name: &str, key: &str) -> &'t mut DeTable<'a> {
-    for (_, rivals) in RIVALS.iter().filter(|(of, rivals)| *of == name && rivals.contains(&key)) {
-        for rival in rivals.iter().filter(|rival| **rival != key) {
-            table.remove(*rival);
-        }
+    let others = table.keys().map(|other| other.get_ref().clone());
+    let rivals: Vec<_> = others.filter(|other| replaces(name, key, other)).collect();
+    for rival in rivals {
+        table.remove(rival.as_ref());
     }
     table
 }

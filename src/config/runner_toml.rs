@@ -10,19 +10,13 @@ use toml::de::{DeTable, DeValue};
 use crate::base::diagnostic::{Place, Source};
 use crate::base::{Count, Diagnostic};
 use crate::config::overrides::shifted;
-use crate::config::{Document, Table, syntax};
+use crate::config::{Document, Table, schema, syntax};
 
 /// Its name: a file that is called so is never a job.
-pub(crate) const NAME: &str = "runner.toml";
-
-/// The name of its table, for messages about keys.
-pub(crate) const TABLE: &str = "runner.toml";
+pub(crate) use crate::config::schema::RUNNER_TOML as NAME;
 
 /// The tables that can have defaults.
 const SECTIONS: [&str; 3] = ["limits", "retry", "report"];
-
-/// Of `[limits]`, what concerns a whole job, where its stages have limits of their own.
-const OF_THE_JOB: [&str; 4] = ["deadline", "stop_after_failures", "on_stop", "min_free_memory"];
 
 /// A file of settings for all jobs of its folder.
 #[derive(Debug)]
@@ -94,7 +88,10 @@ pub(crate) fn merge<'a>(root: &mut DeTable<'a>, source: &'a Arc<Source>, start: 
         let Some((key, value)) = defaults.get_key_value(section) else { continue };
         let key = Spanned::new(key.span().start + start..key.span().end + start, section.into());
         let DeValue::Table(values) = shifted(value.clone(), start).into_inner() else { continue };
-        let of_job = |name: &str| section == "report" || OF_THE_JOB.contains(&name);
+        let of_job = |name: &str| {
+            section == "report"
+                || section == "limits" && !schema::limits_of_a_stage().any(|of| of == name)
+        };
         if let Some(DeValue::Array(stages)) = root.get_mut("stages").map(Spanned::get_mut) {
             for stage in stages.iter_mut() {
                 if let DeValue::Table(stage) = stage.get_mut() {

@@ -3,8 +3,6 @@
 mod keys;
 mod values;
 
-pub use keys::known_keys;
-
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -14,8 +12,15 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::base::Diagnostic;
 use crate::base::diagnostic::Place;
-use crate::config::{Document, Planner, Template, inside, runner_toml};
+use crate::config::{Document, Planner, Template, inside};
 use crate::task::{Kind, Value};
+use crate::config::schema;
+
+#[cfg(test)]
+thread_local! {
+    /// What readers have asked for in this thread, and of which table.
+    pub(crate) static ASKED: std::cell::RefCell<Vec<(String, &'static str)>> = std::cell::RefCell::default();
+}
 
 /// A table of a job file.
 #[derive(Debug)]
@@ -36,7 +41,7 @@ impl<'a> Table<'a> {
 
     /// A whole `runner.toml`.
     pub(crate) fn of_settings(document: &'a Document, entries: &'a DeTable<'a>) -> Self {
-        Self { name: runner_toml::TABLE.into(), ..Self::root(document, entries) }
+        Self { name: schema::RUNNER_TOML.into(), ..Self::root(document, entries) }
     }
 
     /// All values in this table, for keys that the user chooses, with the places of their keys.
@@ -245,9 +250,11 @@ impl<'a> Table<'a> {
         self.entries.contains_key(key)
     }
 
-    /// Whether the table has a key that nobody has asked for (so far).
+    /// Whether the table has a key that it cannot have.
     pub(crate) fn has_unknown(&self) -> bool {
-        self.entries.keys().any(|key| !self.asked.contains(&&**key.get_ref()))
+        let section = schema::section(&self.name);
+        let is_known = |key: &str| section.is_some_and(|section| section.key(key).is_some());
+        self.entries.keys().any(|key| !is_known(key.get_ref()))
     }
 
     /// Reports that `key` is needed.
@@ -260,19 +267,33 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Reports every key that nobody asked for.
+    /// Reports every key that it cannot have.
     pub fn finish(self) {
-        keys::check(&self.name, &self.asked);
+        let section = schema::section(&self.name);
+        debug_assert!(
+            self.asked.iter().all(|key| section.is_none_or(|section| section.key(key).is_some())),
+            "a key of [{}] is read that the schema lacks, of {:?}",
+            self.name,
+            self.asked
+        );
         for key in self.entries.keys() {
             let name: &str = key.get_ref();
-            if !self.asked.contains(&name) {
-                let (message, help) = keys::explain(name, &self.name, &self.asked);
-                let mut diagnostic = Diagnostic::new(message).at(self.document.place(&key.span()));
-                if let Some(help) = help {
-                    diagnostic = diagnostic.help(help);
-                }
-                self.document.report(diagnostic);
+            if self.asked.contains(&name) {
+                continue;
             }
+            if section.is_some_and(|section| section.key(name).is_some()) {
+                // A reader may give up at a mistake; else the key would be ignored without a word.
+                if self.document.troubles() == 0 {
+                    self.document.error(&key.span(), format!("`{name}` has no effect here"));
+                }
+                continue;
+            }
+            let (message, help) = keys::explain(name, &self.name, &self.asked);
+            let mut diagnostic = Diagnostic::new(message).at(self.document.place(&key.span()));
+            if let Some(help) = help {
+                diagnostic = diagnostic.help(help);
+            }
+            self.document.report(diagnostic);
         }
     }
 
@@ -283,6 +304,8 @@ impl<'a> Table<'a> {
     }
 
     fn ask(&mut self, key: &'static str) {
+        #[cfg(test)]
+        ASKED.with_borrow_mut(|all| all.push((self.name.clone(), key)));
         if !self.asked.contains(&key) {
             self.asked.push(key);
         }

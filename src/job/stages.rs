@@ -10,7 +10,7 @@ use crate::config::{
     Concurrency, FailureLimit, JobName, Planner, Rate, RawModel, Retry, Running, StopAfter, Table,
 };
 use crate::job::groups::Groups;
-use crate::job::{Group, JobLimits, Next, Pace, Stage};
+use crate::job::{Group, JobLimits, Next, Pace, Stage, schema};
 use crate::model::guide;
 use crate::model::guide::Choice;
 use crate::workload;
@@ -21,13 +21,6 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// What a stage may hand on, unless the file says otherwise.
 const MAX_PAYLOAD: ByteSize = ByteSize::new(64 << 20);
-
-/// The keys of a stage that have no place beside `[[stages]]`.
-const OF_A_STAGE: [&str; 4] = ["model", "workload", "retry", "columns"];
-
-/// The limits of a stage.
-const LIMITS_OF_A_STAGE: [&str; 7] =
-    ["concurrency", "group", "per_host", "rate", "burst", "timeout", "grace"];
 
 /// Reads the stages of the job at `root`, and the limits of the whole job. `plan` has the fields of the inputs, of which
 /// there are `tasks`, if that is known. The stages are `None` if there was a mistake, which has been noted.
@@ -104,7 +97,7 @@ fn several(
     groups: &Groups,
     tasks: Option<u64>,
 ) -> Option<Vec<Stage>> {
-    for key in OF_A_STAGE {
+    for key in schema::of_a_stage().filter(|key| *key != "limits") {
         refuse(root, key, &tables, plan);
     }
     if tables.is_empty() {
@@ -208,7 +201,7 @@ fn example(stages: &[Table<'_>]) -> String {
 fn whole_limits(root: &mut Table<'_>, stages: &[Table<'_>], plan: &Planner<'_>) -> JobLimits {
     let mut table = root.table("limits");
     if let Some(table) = &mut table {
-        for key in LIMITS_OF_A_STAGE {
+        for key in schema::limits_of_a_stage() {
             let Some(value) = table.raw(key) else { continue };
             if plan.is_default(&value.span()) {
                 continue;

@@ -2,6 +2,7 @@
 
 mod inputs;
 mod mistakes;
+mod schema;
 
 use std::fs;
 use std::path::PathBuf;

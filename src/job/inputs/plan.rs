@@ -14,11 +14,8 @@ use super::records::{InputFile, Kept};
 use super::{Counted, Format, InputError, Inputs, Reported, Selection, Source, csv, jsonl, listed};
 use crate::base::Diagnostic;
 use crate::config::{Absent, Table, inside};
+use crate::config::schema;
 use crate::task::Fields;
-
-/// The sources that there are.
-const SOURCES: [&str; 10] =
-    ["values", "range", "lines", "csv", "jsonl", "glob", "matrix", "zip", "repeat", "job"];
 
 /// What `[inputs]` has to know of the rest of the world.
 pub(in crate::job) struct Around<'a> {
@@ -83,16 +80,10 @@ pub(super) fn counted(counted: Counted) -> Source {
     Source::Counted(Arc::new(counted))
 }
 
-/// The keys beside the source.
-const OTHERS: [&str; 5] = ["null", "where", "shuffle", "skip", "limit"];
-
 /// The sources that the table has, in its order. All keys are asked for, so that what is left is unknown.
 fn mark_sources(table: &mut Table<'_>) -> Vec<&'static str> {
-    for key in OTHERS {
-        table.raw(key);
-    }
     let mut present: Vec<_> =
-        SOURCES.into_iter().filter(|source| table.raw(source).is_some()).collect();
+        schema::sources().filter(|source| table.raw(source).is_some()).collect();
     present.sort_by_key(|source| table.span_of_key(source).start);
     present
 }
@@ -104,7 +95,7 @@ fn no_source(table: &Table<'_>) -> Option<Found> {
     }
     // If there is one of a later day, or one that is misspelt, that is said of it.
     if !table.has_unknown() {
-        let names: Vec<_> = SOURCES.iter().map(|source| format!("`{source}`")).collect();
+        let names: Vec<_> = schema::sources().map(|source| format!("`{source}`")).collect();
         let help = format!("give it one of {}", names.join(", "));
         table.document().error_with_help(&table.span(), "`[inputs]` has no source", help);
     }

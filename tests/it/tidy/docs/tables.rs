@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use runner::config::schema::{self, sections};
+
 use super::blocks::read;
 
 const HEADER: &str = "| key | kind | default | meaning |";
@@ -52,13 +54,27 @@ impl Key {
 }
 
 #[test]
-fn every_key_that_the_runner_knows_is_described() {
-    let tables = key_tables();
-    let documented: BTreeSet<&str> =
-        tables.iter().flat_map(|table| &table.keys).map(|key| key.name.as_str()).collect();
-    for key in runner::config::known_keys() {
-        assert!(documented.contains(key), "`{key}` has no row in docs/job-file.md");
+fn every_key_is_described_as_the_schema_has_it() {
+    let mut documented = BTreeSet::new();
+    for table in key_tables() {
+        let section = if table.name == "top" { "" } else { &table.name }.to_owned();
+        let rows = table.keys.into_iter();
+        documented.extend(rows.map(|key| (section.clone(), key.name, key.kind, key.default)));
     }
+    let mut known = BTreeSet::new();
+    for section in sections() {
+        // The same keys as elsewhere.
+        if section.name == "stages.limits" || section.name.starts_with("runner.toml.defaults.") {
+            continue;
+        }
+        let row = |key: &schema::Key| {
+            (section.name.into(), key.name.into(), key.kind.to_string(), key.default.to_string())
+        };
+        known.extend(section.keys().map(row));
+    }
+    let missing: Vec<_> = known.difference(&documented).collect();
+    let strange: Vec<_> = documented.difference(&known).collect();
+    assert!(missing.is_empty() && strange.is_empty(), "missing: {missing:#?}, and there is {strange:#?}");
 }
 
 #[test]

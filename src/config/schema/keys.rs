@@ -1,0 +1,229 @@
+//! The list itself. One line a key:
+//!
+//! ```text
+//! name: kind [=> default], "meaning";
+//! ```
+//!
+//! A new key gets its line here, its reader in the table's module and its row in `docs/`: tests compare the three.
+
+use super::Default::{Is, None as Nothing, Words};
+use super::Kind::{
+    Any, Array, Boolean, Count, Duration, Either, Integer, Keys, Map, Named, Number, OneOf, Size,
+    Tables, Template, Text,
+};
+use super::{Key, RUNNER_TOML, Section};
+
+/// Makes an array of [`Key`]s of lines as above.
+macro_rules! keys {
+    ($($name:ident: $kind:expr $(=> $default:expr)?, $meaning:literal;)*) => {
+        &[$(Key { name: stringify!($name), kind: $kind, default: keys!(@ $($default)?), meaning: $meaning },)*]
+    };
+    (@) => { Nothing };
+    (@ $default:expr) => { $default };
+}
+
+/// A list of strings with placeholders.
+const TEMPLATES: super::Kind = Array(&Template);
+
+pub(super) const SECTIONS: [Section; 23] = [
+    Section { name: "", groups: &[OF_A_JOB, OF_A_STAGE] },
+    Section { name: "inputs", groups: &[SOURCES, SELECTION] },
+    Section { name: "inputs.range", groups: &[RANGE] },
+    Section { name: "stages", groups: &[OF_A_STAGE_ALONE, OF_A_STAGE] },
+    Section { name: "workload", groups: &[WORKLOAD] },
+    Section { name: "workload.command", groups: &[COMMAND] },
+    Section { name: "workload.http", groups: &[HTTP] },
+    Section { name: "workload.compute", groups: &[COMPUTE] },
+    Section { name: "workload.python", groups: &[PYTHON] },
+    Section { name: "workload.sleep", groups: &[SLEEP] },
+    Section { name: "workload.worker", groups: &[WORKER] },
+    Section { name: "limits", groups: &[LIMITS_OF_A_STAGE, LIMITS_OF_A_JOB] },
+    Section { name: "stages.limits", groups: &[LIMITS_OF_A_STAGE] },
+    Section { name: "retry", groups: &[RETRY] },
+    Section { name: "columns.*", groups: &[COLUMN] },
+    Section { name: "report", groups: &[REPORT] },
+    Section { name: "services.*", groups: &[SERVICE] },
+    Section { name: "services.*.ready", groups: &[READY] },
+    Section { name: RUNNER_TOML, groups: &[SETTINGS] },
+    Section { name: "runner.toml.defaults", groups: &[DEFAULTS] },
+    Section { name: "runner.toml.defaults.limits", groups: &[LIMITS_OF_A_STAGE, LIMITS_OF_A_JOB] },
+    Section { name: "runner.toml.defaults.retry", groups: &[RETRY] },
+    Section { name: "runner.toml.defaults.report", groups: &[REPORT] },
+];
+
+const OF_A_JOB: &[Key] = keys! {
+    name: Text => Words("the file's name without `.toml`"), "names the report; letters, digits, `_`, `-`";
+    description: Text, "for people";
+    needs: Array(&Text) => Is("[]"), "names of jobs that have to end ok before this one starts";
+    exclusive: Boolean => Is("false"), "whether it runs alone, whatever `--jobs` says";
+    inputs: Keys => Words("one task"), "where the tasks come from";
+    stages: Tables, "what is done to each task, one stage after another; instead of one workload";
+    report: Keys, "how the report is written";
+    services: Named, "programs that run while the job does";
+};
+
+/// What `[[stages]]` have, and a job without them.
+pub(super) const OF_A_STAGE: &[Key] = keys! {
+    model: OneOf(&["sequential", "threads", "processes", "async", "auto"]) => Is("\"auto\""), "who runs the tasks";
+    workload: Keys, "what is done to each task";
+    limits: Keys, "how many tasks run at once, how fast and how long";
+    retry: Keys, "which tasks are attempted again";
+    columns: Named, "report columns that are taken from the output";
+};
+
+const OF_A_STAGE_ALONE: &[Key] = keys! {
+    name: Text, "what the stage is called; letters, digits, `_`, `-`";
+    max_payload: Size => Is("\"64MiB\""), "how much it may hand on; a task with more fails in that stage";
+};
+
+pub(super) const SOURCES: &[Key] = keys! {
+    values: Array(&Any), "scalars, or tables with the same keys";
+    range: Keys, "numbers from one to another, both ends included; decimals are exact";
+    lines: Text, "a file, `\"-\"` for standard input: one task a line";
+    csv: Text, "a file with a header row: one task a row";
+    jsonl: Text, "a file with a JSON object per line; the first one names the fields";
+    glob: Text, "a pattern such as `\"photos/**/*.jpg\"`: files only, sorted, no hidden names";
+    matrix: Map(&Array(&Any)), "every combination of the values, the last key fastest";
+    zip: Map(&Array(&Any)), "the values side by side";
+    repeat: Integer, "how many times to do the same";
+    job: Text, "the name of another job: the rows of its report";
+};
+
+const SELECTION: &[Key] = keys! {
+    null: Boolean => Is("false"), "whether `lines` are separated by NUL";
+    where: Text, "which inputs become tasks, as in `\"size > 100 and name != 'x'\"`";
+    shuffle: Integer, "a seed: a random order that the seed repeats";
+    skip: Integer => Is("0"), "how many are left out first";
+    limit: Integer, "how many are taken at most";
+};
+
+const RANGE: &[Key] = keys! {
+    from: Number, "the first number";
+    to: Number, "where it ends; included if a step gets there";
+    step: Number => Is("1"), "from each number to the next; below 0 to count down";
+};
+
+const WORKLOAD: &[Key] = keys! {
+    command: Keys, "runs a program";
+    compute: Keys, "calls one of the built-in functions";
+    http: Keys, "sends a request";
+    python: Keys, "calls a function of Python's";
+    sleep: Keys, "waits";
+    worker: Keys, "gives tasks to a program that does one after another";
+};
+
+const COMMAND: &[Key] = keys! {
+    argv: TEMPLATES, "program and arguments; no shell, nothing is split or expanded";
+    shell: Text, "instead of `argv`: a text for `sh -c`, with the fields as environment variables";
+    env: Map(&Template), "environment variables";
+    cwd: Template => Words("the job file's folder"), "the folder to run in";
+    stdin: Template => Words("no input"), "a text for standard input";
+    stdin_file: Template, "instead of `stdin`: a file";
+    stdout: Template, "a file for standard output; then nothing of it is in the report";
+    stderr: Template, "a file for standard error";
+    success_codes: Array(&Integer) => Is("[0]"), "exit codes that count as ok";
+    capture: Size => Is("\"64KiB\""), "how much of the output is kept; the rest is counted";
+};
+
+const HTTP: &[Key] = keys! {
+    url: Template, "where the request goes; `{field.url}` encodes a part of it";
+    method: Template => Is("\"GET\""), "the method of the request";
+    headers: Map(&Template), "headers of the request";
+    body: Template, "the body of the request";
+    expect_status: Array(&Either(&[Integer, Text])) => Is("[\"2xx\"]"), "codes and classes that count as ok";
+    save: Template, "a file for the body; it appears whole or not at all, and only for an expected status";
+    redirects: Integer => Is("10"), "how many are followed";
+    max_body: Size => Is("\"1MiB\""), "how much of a body is kept for `[columns]`; the rest is counted";
+    http2: Boolean => Is("false"), "whether to speak HTTP/2 instead of HTTP/1.1";
+};
+
+const COMPUTE: &[Key] = keys! {
+    function: OneOf(&["count_down", "factorial", "fibonacci", "count_primes", "sha256"]), "what is called";
+    arg: Either(&[Number, Template]) => Words("the input, if it has one field"), "what it is called with";
+};
+
+const PYTHON: &[Key] = keys! {
+    function: Text, "what is called: `\"module:name\"`; plain or `async def`";
+    path: Either(&[Text, Array(&Text)]), "folders in which modules are looked for besides the job file's own";
+    interpreter: Text => Words("`python3` in the `PATH`"), "a Python: a name, a path, or the folder of a venv";
+    init: Text, "`\"module:name\"` of a function that is called once in every interpreter before it is ready";
+    args: Array(&Any) => Words("the input, if it is a single one"), "what the function is called with";
+    kwargs: Map(&Any) => Words("the fields of a record, by name"), "what it is called with by name";
+    env: Map(&Text), "variables of the interpreters";
+    as_bytes: Boolean => Is("false"), "whether text arrives as `bytes`";
+};
+
+const SLEEP: &[Key] = keys! {
+    duration: Template, "how long, e.g. `\"100ms\"` or `\"{input}ms\"`";
+};
+
+const WORKER: &[Key] = keys! {
+    argv: TEMPLATES, "the program and its arguments; `{slot}` and `{job}` may stand in them";
+    args: Array(&Any) => Words("the input, if it is a single one"), "what each task is called with";
+    kwargs: Map(&Any) => Words("the fields of a record, by name"), "what it is called with by name";
+    env: Map(&Template), "environment variables, the same for all tasks";
+    cwd: Template => Words("the job file's folder"), "the folder to run in, the same for all tasks";
+    ready_timeout: Duration => Is("\"30s\""), "how long it may take to be ready";
+};
+
+pub(super) const LIMITS_OF_A_STAGE: &[Key] = keys! {
+    concurrency: Either(&[Count, OneOf(&["cores"])]) => Words("what fits the model and the kind of work"), "how many tasks at once";
+    timeout: Duration, "for an attempt, from the moment it starts: waiting never counts";
+    grace: Duration => Is("\"10s\""), "from TERM to KILL";
+    rate: Text, "how many attempts may start: `\"50/s\"`, `\"100/m\"`, `\"0.5/h\"`";
+    burst: Count => Is("1"), "how many of them may start at once after a time without starts";
+    group: Text, "the name of a limit that several jobs share";
+    per_host: Count, "how many requests may be out to one host at once";
+};
+
+const LIMITS_OF_A_JOB: &[Key] = keys! {
+    deadline: Duration, "for the whole job; then it is killed (exit code 124)";
+    stop_after_failures: Either(&[Count, Text]), "stop when this many tasks have failed for good, or this share: `\"5%\"`";
+    on_stop: OneOf(&["drain", "kill"]) => Is("\"drain\""), "what becomes of the running tasks then";
+    min_free_memory: Size, "nothing starts while less memory than this is available";
+};
+
+const RETRY: &[Key] = keys! {
+    max_attempts: Count => Is("1"), "how often a task is attempted in total";
+    delay: Duration => Is("\"1s\""), "before the second attempt; doubles with every further one";
+    max_delay: Duration => Is("\"1m\""), "the longest such pause";
+    on: Array(&Text) => Is("[\"failed\", \"timeout\", \"crashed\"]"), "what is tried again; also `\"exit:75\"`, `\"http:5xx\"` and the like";
+};
+
+const COLUMN: &[Key] = keys! {
+    regex: Text, "the first group (or the whole match) of the first match in the output";
+    json: Text, "a pointer such as `\"/metrics/loss\"` into an output that is JSON";
+    header: Text, "a header of the answer; only for `http`";
+};
+
+const REPORT: &[Key] = keys! {
+    dialect: OneOf(&["csv", "excel", "excel-semicolon"]) => Is("\"csv\""), "for which reader the report is written";
+    order: OneOf(&["input", "completion"]) => Is("\"input\""), "in which order the rows stand";
+    formula_safe: Boolean => Is("true"), "whether text that a spreadsheet would take for a formula gets a leading `'`";
+};
+
+const SERVICE: &[Key] = keys! {
+    argv: TEMPLATES, "the program and its arguments; the only placeholder is `{job}`";
+    env: Map(&Template), "environment variables";
+    cwd: Template => Words("the job file's folder"), "the folder to run in";
+    ready: Either(&[Text, Keys]) => Words("at once"), "when the job can start";
+    timeout: Duration => Is("\"30s\""), "for being ready";
+};
+
+const READY: &[Key] = keys! {
+    url: Text, "when this URL answers, whatever it says; no `https`";
+    tcp: Text, "when something accepts connections at this address";
+    line: Text, "when a line of the service's output matches this regular expression";
+};
+
+const SETTINGS: &[Key] = keys! {
+    results: Text => Words("`results` in the current folder"), "the folder of the reports; `--results` wins";
+    groups: Map(&Count), "the limits of the groups; `--group` wins";
+    defaults: Keys, "what holds for every job of the folder that does not say otherwise";
+};
+
+const DEFAULTS: &[Key] = keys! {
+    limits: Keys, "as in a job file; `per_host` is left out where it does not suit the workload";
+    retry: Keys, "as in a job file; words of `on` are left out where they do not suit the workload";
+    report: Keys, "as in a job file";
+};
