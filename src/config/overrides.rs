@@ -57,18 +57,16 @@ enum Reach {
 /// Whether setting `key` of this table takes `other` out: of some keys only one can be meant, and that is the last.
 fn replaces(table: &str, key: &str, other: &str) -> bool {
     let is_source = |key: &str| schema::sources().any(|source| source == key);
-    match (table, key, other) {
-        _ if key == other => false,
-        ("inputs", "null", "lines") | ("inputs", "lines", "null") => false,
-        ("inputs", ..) => {
-            is_source(key) && (is_source(other) || other == "null")
-                || key == "null" && is_source(other)
+    let is_one = |key: &str| is_source(key) || key == "null";
+    key != other
+        && match (table, key, other) {
+            ("inputs", "null", "lines") | ("inputs", "lines", "null") => false,
+            ("inputs", ..) => is_one(key) && is_one(other),
+            ("workload", ..)
+            | ("workload.command", "argv" | "shell", "argv" | "shell")
+            | ("workload.command", "stdin" | "stdin_file", "stdin" | "stdin_file") => true,
+            _ => false,
         }
-        ("workload", ..) => true,
-        ("workload.command", "argv" | "shell", "argv" | "shell") => true,
-        ("workload.command", "stdin" | "stdin_file", "stdin" | "stdin_file") => true,
-        _ => false,
-    }
 }
 
 impl Overrides {
