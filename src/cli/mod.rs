@@ -77,7 +77,6 @@ impl JobArgs {
         Overrides {
             set: self.set.clone(),
             model: self.model.clone(),
-            every_model: None,
             concurrency: self.concurrency.clone(),
             limit: self.limit,
             groups: self.groups.clone(),

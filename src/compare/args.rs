@@ -37,7 +37,7 @@ pub struct CompareArgs {
     pub prepare: Option<String>,
     /// Measure a sample of at most N inputs.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    limit: Option<u64>,
+    pub limit: Option<u64>,
     /// Also compare the job files with one another.
     #[arg(long)]
     pub together: bool,

@@ -1,17 +1,14 @@
 //! What is compared: a job, under every model and at every level that was asked for.
 
-use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::{Diagnostic, Diagnostics};
 use crate::compare::CompareArgs;
 use crate::compare::run::{Run, Stop};
 use crate::compare::variant::Variant;
-use crate::config::Overrides;
 use crate::csv::Dialect;
 use crate::job;
-use crate::job::Job;
+use crate::job::{Choices, Job, RawJob, Reported};
 use crate::model::Model;
 use crate::task::Exit;
 
@@ -20,8 +17,10 @@ use crate::task::Exit;
 pub struct Subject {
     /// The job as the file has it, less what the command line changes.
     pub job: Job,
-    /// The text of the file when it was read.
-    pub text: String,
+    /// What it was made of.
+    pub raw: RawJob,
+    /// What the jobs of the call leave, by their names.
+    left: Vec<(String, Reported)>,
     /// The ways to run it, the simplest first.
     pub contenders: Vec<Contender>,
     /// How many tasks the whole job has for each that is measured: 1 unless it is a sample.
@@ -55,7 +54,7 @@ impl Contender {
     }
 }
 
-/// Reads the job files of a comparison, once for every way to run them.
+/// Reads the job files of a comparison, and settles each job for every way to run it.
 ///
 /// # Errors
 /// All mistakes of all files, each at its place.
@@ -64,39 +63,20 @@ pub fn read(args: &CompareArgs) -> Result<Vec<Subject>, Diagnostics> {
         let mistake = Diagnostic::new("`--set model=…` says nothing to a comparison");
         return Err(mistake.help("name the models to measure: `--models threads,async`").into());
     }
-    // Before they are planned: what is written back must not undo what somebody changes meanwhile.
-    let mut texts: HashMap<&Path, String> =
-        args.files.iter().map(|file| (file.as_path(), text(file))).collect();
-    let jobs = job::read(&args.files, &args.overrides())?;
     let mut mistakes = Diagnostics::default();
-    mistakes.extend(jobs.iter().filter_map(|job| obstacle(job, args)));
+    let mut jobs = Vec::new();
+    for planned in job::read_batch(&args.files, &args.overrides())? {
+        match planned.into_parts() {
+            Ok(parts) => jobs.push(parts),
+            Err(absences) => mistakes.extend(absences.iter().cloned()),
+        }
+    }
+    mistakes.extend(jobs.iter().filter_map(|(job, _)| obstacle(job, args)));
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let mut subjects: Vec<Subject> = jobs
-        .into_iter()
-        .map(|job| Subject {
-            text: texts.remove(job.file.as_path()).unwrap_or_default(),
-            job,
-            contenders: Vec::new(),
-            scale: 1.0,
-            whole: None,
-            first_results: None,
-        })
-        .collect();
-    for (way, overrides) in ways(args) {
-        for (subject, job) in subjects.iter_mut().zip(job::read(&args.files, &overrides)?) {
-            subject.add(way, job);
-        }
-    }
-    // In the same places as one of its models would have it, a job as it is written is that.
-    for (subject, job) in subjects.iter_mut().zip(job::read(&args.files, &args.overrides())?) {
-        if job.is_staged() && !subject.contenders.iter().any(|other| runs_alike(&other.job, &job)) {
-            subject.add(Variant::AsWritten, job);
-            subject.contenders.rotate_right(1);
-        }
-    }
-    Ok(subjects)
+    let left: Vec<_> = jobs.iter().map(|(job, _)| (job.name.clone(), Reported::of(job))).collect();
+    jobs.into_iter().map(|(job, raw)| Subject::new(job, raw, &left, args)).collect()
 }
 
 /// Whether all stages of the two have the same models and slots.
@@ -107,23 +87,19 @@ fn runs_alike(one: &Job, other: &Job) -> bool {
     slots(one) == slots(other)
 }
 
-/// What cannot be read is said when the job is.
-fn text(file: &Path) -> String {
-    std::fs::read_to_string(file).unwrap_or_default()
-}
-
 /// Every model at every level.
-fn ways(args: &CompareArgs) -> Vec<(Variant, Overrides)> {
-    let level = |count: &usize| Some(count.to_string());
+fn ways(args: &CompareArgs) -> Vec<(Variant, Choices)> {
     let mut ways = Vec::new();
     for &model in &args.models.0 {
         let levels = match &args.concurrency {
-            Some(levels) if model != Model::Sequential => levels.0.iter().map(level).collect(),
+            Some(levels) if model != Model::Sequential => {
+                levels.0.iter().copied().map(Some).collect()
+            }
             _ => vec![None],
         };
         ways.extend(levels.into_iter().map(|concurrency| {
-            let every_model = Some(model.name().to_owned());
-            (Variant::Under(model), Overrides { every_model, concurrency, ..args.overrides() })
+            let choices = Choices { model: Some(model), concurrency, limit: args.limit };
+            (Variant::Under(model), choices)
         }));
     }
     ways
@@ -158,6 +134,41 @@ fn obstacle(job: &Job, args: &CompareArgs) -> Option<Diagnostic> {
 }
 
 impl Subject {
+    /// The job with every way to run it. `left` is what each job of the call leaves, by its name.
+    fn new(
+        job: Job,
+        raw: RawJob,
+        left: &[(String, Reported)],
+        args: &CompareArgs,
+    ) -> Result<Self, Diagnostics> {
+        let mut subject = Self {
+            job,
+            raw,
+            left: left.to_vec(),
+            contenders: Vec::new(),
+            scale: 1.0,
+            whole: None,
+            first_results: None,
+        };
+        for (way, choices) in ways(args) {
+            subject.add(way, subject.settle(choices)?);
+        }
+        // In the same places as one of its models would have it, a job as it is written is that.
+        let job = &subject.job;
+        if job.is_staged() && !subject.contenders.iter().any(|other| runs_alike(&other.job, job)) {
+            let as_written = subject.settle(Choices { limit: args.limit, ..Choices::default() })?;
+            subject.add(Variant::AsWritten, as_written);
+            subject.contenders.rotate_right(1);
+        }
+        Ok(subject)
+    }
+
+    /// The job as these choices have it.
+    fn settle(&self, choices: Choices) -> Result<Job, Diagnostics> {
+        let left = |name: &str| self.left.iter().find(|(job, _)| job == name);
+        self.raw.settle(choices, &|name| left(name).map(|(_, reported)| reported.clone()))
+    }
+
     /// Adds a way to run it.
     fn add(&mut self, way: Variant, mut job: Job) {
         job.report.dialect = Dialect::Csv; // so that it can be read back
@@ -176,11 +187,8 @@ impl Subject {
         if !args.is_sample() {
             return Ok(());
         }
-        let overrides = Overrides { limit: None, ..args.overrides() };
-        let jobs = job::read(&args.files, &overrides);
-        let jobs = jobs.map_err(|mistakes| bad(mistakes.to_string()))?;
-        let Some(whole) = jobs.iter().find(|job| job.name == self.job.name) else { return Ok(()) };
-        let (whole, sample) = (count(whole).map_err(bad)?, count(&self.job).map_err(bad)?);
+        let whole = self.settle(Choices::default()).map_err(|wrong| bad(wrong.to_string()))?;
+        let (whole, sample) = (count(&whole).map_err(bad)?, count(&self.job).map_err(bad)?);
         if sample > 0 && whole > sample {
             self.scale = whole as f64 / sample as f64;
             self.whole = Some(whole);
@@ -190,8 +198,7 @@ impl Subject {
 
     /// Whether the file says how many tasks run at once.
     pub fn sets_concurrency(&self) -> bool {
-        let table = self.text.parse::<toml::Table>().unwrap_or_default();
-        table.get("limits").is_some_and(|limits| limits.get("concurrency").is_some())
+        self.raw.has("limits", "concurrency")
     }
 
     /// What a run says about the whole job, in seconds: start-up is there once, the rest for every task.
@@ -218,4 +225,38 @@ fn count(job: &Job) -> Result<u64, String> {
         tasks += 1;
     }
     Ok(tasks)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::config::counts;
+
+    #[derive(Parser)]
+    struct Call {
+        #[command(flatten)]
+        args: CompareArgs,
+    }
+
+    #[test]
+    fn a_job_is_read_and_parsed_once_for_all_its_contenders() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(at("a.toml"), "inputs.repeat = 9\nworkload.sleep.duration = '1s'\n")
+            .unwrap();
+        std::fs::write(at("runner.toml"), "[defaults.limits]\ntimeout = '5s'\n").unwrap();
+        let call = ["compare", &at("a.toml"), "-j", "1,2,4,8,16", "--limit", "3"];
+        let args = Call::try_parse_from(call).unwrap().args;
+        counts::reset();
+        let mut subject = read(&args).unwrap().remove(0);
+        subject.size_up(&args).unwrap();
+        assert_eq!(subject.contenders.len(), 16);
+        let slots: Vec<_> = subject.contenders.iter().map(Contender::concurrency).collect();
+        assert_eq!(slots[..6], [1, 1, 2, 4, 8, 16]);
+        assert_eq!((subject.whole, subject.job.inputs.tasks()), (Some(9), Some(3)));
+        assert_eq!(counts::read(), [at("a.toml")]);
+        assert_eq!(counts::parsed(), [at("runner.toml"), at("a.toml")]);
+    }
 }

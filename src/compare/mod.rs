@@ -262,7 +262,7 @@ fn apply_to(subject: &Subject, comparison: &Comparison, args: &CompareArgs) -> R
     let concurrency = is_needed.then_some(best.concurrency);
     let reach = if subject.job.is_staged() { Reach::EveryStage } else { Reach::Job };
     let advice = Advice { model, concurrency, reach };
-    match apply::apply(file, &subject.text, advice) {
+    match apply::apply(file, subject.raw.text(), advice) {
         Ok(true) => terminal::say(&format!("{job}: wrote {advice} to `{}`\n", file.display())),
         Ok(false) => {
             terminal::say(&format!("{job}: `{}` has these settings already\n", file.display()));

@@ -9,16 +9,15 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::base::diagnostic::reason;
 use crate::compare::contenders::Contender;
-use crate::config::Overrides;
 use crate::csv::columns::{COLUMNS_BEFORE, COLUMNS_LAST};
 use crate::engine::control::Control;
 use crate::engine::run;
 use crate::engine::run::{RunError, SharedLauncher};
-use crate::job;
 use crate::job::Job;
 use crate::report::terminal::progress::Mode;
 use crate::report::{Begin, Options, Summary};
 use crate::task::{Exit, Status};
+use crate::workload::{Workload, command};
 
 /// What was measured of one run.
 #[derive(Clone, Debug)]
@@ -133,17 +132,11 @@ impl<'a> Bench<'a> {
         let Some(command) = self.prepare else { return Ok(()) };
         let failed = |why: String, exit| Stop::Failed(format!("--prepare: {why}"), exit);
         // Run as any command: nothing that it starts outlives the runner.
-        let quoted = |text: &str| toml::Value::String(text.to_owned());
-        let shell = quoted(command);
-        let folder = job.folder.to_string_lossy().replace('{', "{{").replace('}', "}}");
-        let text = format!("[workload.command]\nshell = {shell}\ncwd = {}\n", quoted(&folder));
-        let file = self.folder.path().join("prepare.toml");
-        std::fs::write(&file, text).map_err(|error| failed(reason(&error), Exit::NotWritten))?;
-        let prepare = job::read(&[file], &Overrides::default())
-            .map_err(|mistakes| failed(mistakes.to_string(), Exit::Usage))?
-            .pop()
-            .map(Arc::new)
-            .expect("one file is one job");
+        let spec = command::shell(command, "prepare", &job.folder)
+            .map_err(|error| failed(format!("`sh`: {error}"), Exit::Usage))?;
+        let prepare =
+            Job::once("prepare", Workload::Command(spec), &job.folder, self.folder.path());
+        let prepare = Arc::new(prepare);
         let summary = self
             .execute(&prepare)
             .map_err(|error| self.stop(failed(error.to_string(), error.exit())))?;
@@ -245,6 +238,8 @@ fn row_hashes(report: &Path, job: &Job) -> Result<Vec<u64>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Overrides;
+    use crate::job;
 
     #[test]
     fn only_results_count() {

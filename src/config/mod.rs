@@ -2,12 +2,15 @@
 //! settings.
 
 mod arguments;
+#[cfg(test)]
+pub(crate) mod counts;
 mod document;
 mod limits;
 mod name;
 mod overrides;
 mod planner;
 mod rate;
+mod raw;
 mod report;
 mod retry;
 pub(crate) mod runner_toml;
@@ -24,8 +27,9 @@ pub use name::JobName;
 pub(crate) use overrides::Argument;
 pub use overrides::Overrides;
 pub(crate) use planner::Absent;
-pub use planner::Planner;
+pub use planner::{Choices, Planner};
 pub use rate::Rate;
+pub(crate) use raw::RawFile;
 pub use report::{Order, ReportSettings};
 pub use retry::{Retry, RetryOn};
 pub use stop_after::{FailureLimit, Running, StopAfter};

@@ -20,8 +20,6 @@ pub struct Overrides {
     pub set: Vec<String>,
     /// `--model`.
     pub model: Option<String>,
-    /// The model of every stage: of a job without `[[stages]]`, its one model.
-    pub every_model: Option<String>,
     /// `-j/--concurrency`.
     pub concurrency: Option<String>,
     /// `--limit`.
@@ -41,17 +39,6 @@ pub(crate) struct Argument {
     path: Vec<Spanned<String>>,
     /// Where the value is in the source.
     pub value: Range<usize>,
-    /// Where the key is set.
-    reach: Reach,
-}
-
-/// Where an argument sets its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    /// Where its path leads.
-    Path,
-    /// In every one of `[[stages]]`, or at the top of a file without.
-    EveryStage,
 }
 
 /// Whether setting `key` of this table takes `other` out: of some keys only one can be meant, and that is the last.
@@ -80,16 +67,13 @@ impl Overrides {
                 Err(error) => errors.push(error),
             }
         }
-        let limit = self.limit.map(|limit| limit.to_string());
         let short = [
-            ("--model ", &["model"][..], &self.model, Reach::Path),
-            ("--models ", &["model"], &self.every_model, Reach::EveryStage),
-            ("--concurrency ", &["limits", "concurrency"], &self.concurrency, Reach::Path),
-            ("--limit ", &["inputs", "limit"], &limit, Reach::Path),
+            ("--model ", &["model"][..], &self.model),
+            ("--concurrency ", &["limits", "concurrency"], &self.concurrency),
         ];
-        for (flag, path, value, reach) in short {
+        for (flag, path, value) in short {
             if let Some(value) = value {
-                arguments.push(Argument::short(flag, path, value, reach));
+                arguments.push(Argument::short(flag, path, value));
             }
         }
         if errors.is_empty() { Ok(arguments) } else { Err(errors) }
@@ -113,17 +97,16 @@ impl Argument {
             mistake(format!("`{key}` is not a key"), FLAG.len()..FLAG.len() + key.len())
         })?;
         let value = FLAG.len() + equals + 1..source.text.len();
-        Ok(Self { source, path, value, reach: Reach::Path })
+        Ok(Self { source, path, value })
     }
 
-    fn short(flag: &str, path: &[&str], value: &str, reach: Reach) -> Self {
+    fn short(flag: &str, path: &[&str], value: &str) -> Self {
         let source = Source { name: "command line".into(), text: format!("{flag}{value}") };
         let key = 0..flag.trim_end().len();
         Self {
             path: path.iter().map(|&part| Spanned::new(key.clone(), part.to_owned())).collect(),
             value: flag.len()..source.text.len(),
             source: Arc::new(source),
-            reach,
         }
     }
 
@@ -131,16 +114,6 @@ impl Argument {
     pub fn apply<'a>(&'a self, root: &mut DeTable<'a>, document: &Document, index: usize) {
         let start = document.start_of(index);
         let mut tables = &self.path[..self.path.len() - 1];
-        if self.reach == Reach::EveryStage
-            && let Some(stages) = stages_of(root)
-        {
-            for stage in stages.iter_mut() {
-                if let DeValue::Table(stage) = stage.get_mut() {
-                    self.set_below(stage, tables, start);
-                }
-            }
-            return;
-        }
         let mut table = root;
         if let [stages, stage, inner @ ..] = tables
             && stages.get_ref() == "stages"

@@ -6,7 +6,19 @@ use std::path::{Path, PathBuf};
 
 use crate::base::Diagnostic;
 use crate::config::Document;
+use crate::model::Model;
 use crate::config::template::{Scope, StageScope};
+
+/// What one planning of a job decides, whatever the file says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choices {
+    /// The model of every stage.
+    pub model: Option<Model>,
+    /// How many tasks run at once; of a job without `[[stages]]`.
+    pub concurrency: Option<usize>,
+    /// How many inputs are taken at most.
+    pub limit: Option<u64>,
+}
 
 /// The job that is being planned.
 #[derive(Debug)]
@@ -27,6 +39,7 @@ pub struct Planner<'a> {
     /// Whether something in this stage takes its payload as a whole.
     takes_payload: Cell<bool>,
     pub(crate) absent: Absent,
+    pub(crate) choices: Choices,
 }
 
 /// What becomes of a file or program that is not there.
@@ -68,7 +81,13 @@ impl<'a> Planner<'a> {
             passed: Vec::new(),
             to_come: Vec::new(),
             takes_payload: Cell::new(false),
+            choices: Choices::default(),
         }
+    }
+
+    /// The same plan, of which this is chosen.
+    pub(crate) fn with(self, choices: Choices) -> Self {
+        Self { choices, ..self }
     }
 
     /// From here on the first of `[[stages]]` is read; `columns` are those of all stages, each with its stage.

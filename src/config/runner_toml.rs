@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 use crate::base::diagnostic::{Place, Source};
 use crate::base::{Count, Diagnostic};
 use crate::config::overrides::shifted;
-use crate::config::{Document, Table, schema, syntax};
+use crate::config::raw::Parsed;
+use crate::config::{Document, Table, schema};
 
 /// Its name: a file that is called so is never a job.
 pub(crate) use crate::config::schema::RUNNER_TOML as NAME;
@@ -21,7 +22,7 @@ const SECTIONS: [&str; 3] = ["limits", "retry", "report"];
 /// A file of settings for all jobs of its folder.
 #[derive(Debug)]
 pub(crate) struct RunnerToml {
-    source: Arc<Source>,
+    parsed: Parsed,
     results: Option<PathBuf>,
     groups: Vec<(String, Count, Place)>,
 }
@@ -38,10 +39,9 @@ impl RunnerToml {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(vec![Diagnostic::unreadable(&path, &error)]),
         };
-        let source = Arc::new(Source { name: path.display().to_string(), text });
-        let root = syntax::parse(&source)?;
-        let document = Document::new(Arc::clone(&source), None, &[]);
-        let mut table = Table::of_settings(&document, &root);
+        let parsed = Parsed::parse(Source { name: path.display().to_string(), text })?;
+        let document = Document::new(Arc::clone(parsed.source()), None, &[]);
+        let mut table = Table::of_settings(&document, parsed.root());
         let results = table
             .get::<PathBuf>("results")
             .map(|results| path.parent().unwrap_or(Path::new("")).join(results.into_inner()));
@@ -54,12 +54,17 @@ impl RunnerToml {
         }
         table.finish();
         let (errors, _) = document.into_errors();
-        if errors.is_empty() { Ok(Some(Self { source, results, groups })) } else { Err(errors) }
+        if errors.is_empty() { Ok(Some(Self { parsed, results, groups })) } else { Err(errors) }
     }
 
     /// The text, to point into.
     pub fn source(&self) -> &Arc<Source> {
-        &self.source
+        self.parsed.source()
+    }
+
+    /// What is in it.
+    pub fn root(&self) -> &DeTable<'_> {
+        self.parsed.root()
     }
 
     /// Where the reports go.
@@ -77,10 +82,9 @@ fn groups(mut table: Table<'_>) -> Vec<(String, Count, Place)> {
     table.values::<Count>()
 }
 
-/// Adds to the job file `root` what the `runner.toml` of this source has and the job does not say itself. `start` is
-/// where the source starts in the job's document.
-pub(crate) fn merge<'a>(root: &mut DeTable<'a>, source: &'a Arc<Source>, start: usize) {
-    let Ok(settings) = syntax::parse(source) else { return }; // that has been said
+/// Adds to the job file `root` what `settings` have and the job does not say itself. `start` is where the text of the
+/// settings starts in the job's document.
+pub(crate) fn merge<'a>(root: &mut DeTable<'a>, settings: &'a DeTable<'a>, start: usize) {
     let Some(DeValue::Table(defaults)) = settings.get("defaults").map(Spanned::get_ref) else {
         return;
     };
@@ -133,9 +137,9 @@ mod tests {
     use super::*;
 
     fn merged(settings: &str, job: &str) -> String {
-        let source = Arc::new(Source { name: NAME.into(), text: settings.into() });
+        let settings = DeTable::parse(settings).unwrap().into_inner();
         let mut root = DeTable::parse(job).unwrap().into_inner();
-        merge(&mut root, &source, 1000);
+        merge(&mut root, &settings, 1000);
         show(&DeValue::Table(root))
     }
 

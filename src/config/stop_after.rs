@@ -12,9 +12,10 @@ use crate::base::setting::{choose, deserialize_from_str};
 const LEAST_SAMPLE: u64 = 20;
 
 /// When failures stop the job.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum StopAfter {
     /// Never: every task is run.
+    #[default]
     Never,
     /// At this many.
     Failures {

@@ -18,6 +18,8 @@ const ENOUGH: usize = 20;
 
 /// Parses a file, or says all that is wrong with how it is written.
 pub(crate) fn parse(source: &Arc<Source>) -> Result<DeTable<'_>, Vec<Diagnostic>> {
+    #[cfg(test)]
+    crate::config::counts::note_parsed(&source.name);
     let (root, errors) = DeTable::parse_recoverable(&source.text);
     if errors.is_empty() {
         return Ok(root.into_inner());

@@ -1,6 +1,8 @@
-//! A job file becomes a [`Job`]: a plan with nothing left to settle.
+//! A job file becomes a [`RawJob`], which is its parsed text, and that becomes a [`Job`], in which nothing is left to
+//! settle: at once, again when the jobs that it needs have ended, and for each model that it is compared under.
 //!
-//! Reading does no I/O but on the files that it was given, and reports all mistakes of all files together.
+//! Reading looks at the job files, at the files that they name, and at the headers of their inputs; all mistakes of all
+//! files are reported together.
 
 mod group;
 mod groups;
@@ -14,12 +16,12 @@ mod stages;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use group::{Group, GroupPermit};
 pub use inputs::{InputError, InputReader, Inputs, Reported};
-pub use read::{PlannedJob, read, read_batch};
+pub use read::{PlannedJob, RawJob, read, read_batch};
 pub use services::{Address, Ready, Service};
 
 use crate::base::ByteSize;
@@ -58,6 +60,24 @@ pub struct Job {
 }
 
 impl Job {
+    /// A job that does this once, in `folder`, and that no file has.
+    pub fn once(name: &str, workload: Workload, folder: &Path, results: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            description: None,
+            file: PathBuf::new(),
+            folder: folder.to_owned(),
+            fields: Vec::new(),
+            inputs: Inputs::once(),
+            services: Vec::new(),
+            stages: vec![Stage::once(workload)],
+            limits: JobLimits::default(),
+            report: ReportSettings::default(),
+            results: results.to_owned(),
+            identity: [0; 32],
+        }
+    }
+
     /// How many tasks run at once, in all stages together.
     pub fn concurrency(&self) -> usize {
         self.stages.iter().map(|stage| stage.concurrency).sum()
@@ -91,7 +111,7 @@ impl Job {
 }
 
 /// The limits of a whole job.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct JobLimits {
     /// How long the job may take; then it is killed.
     pub deadline: Option<Duration>,
@@ -165,4 +185,27 @@ pub struct Stage {
     pub next: Next,
     /// Whether what it is handed has to be in memory as a whole: a template or an argument has it.
     pub loads_payload: bool,
+}
+
+impl Stage {
+    /// A stage of one slot that does this, without limits.
+    fn once(workload: Workload) -> Self {
+        Self {
+            name: None,
+            model: Model::Sequential,
+            reason: String::new(),
+            concurrency: 1,
+            pilot: None,
+            timeout: None,
+            grace: stages::GRACE,
+            pace: None,
+            per_host: None,
+            group: None,
+            retry: None,
+            workload,
+            columns: Vec::new(),
+            next: Next::End,
+            loads_payload: false,
+        }
+    }
 }

@@ -1,14 +1,15 @@
 //! Which job needs which: what each says, and the order that follows.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use toml::Spanned;
 
 use crate::base::Diagnostic;
-use crate::base::diagnostic::{Place, Source, nearest};
-use crate::config::{Argument, Document, JobName, Table, syntax};
+use crate::base::diagnostic::{Place, nearest};
+use crate::config::{Argument, Document, JobName, Table};
+use crate::config::RawFile;
 
 /// What has to be known of a job file before any is planned. Mistakes are left to the planning.
 #[derive(Debug)]
@@ -31,14 +32,14 @@ struct Need {
 }
 
 impl Head {
-    /// The head of a file with this text, `None` if it could not be read.
-    pub fn read(file: &Path, text: Option<&str>, arguments: &[Argument]) -> Self {
+    /// The head of a file, as the arguments change it.
+    pub fn read(raw: &RawFile, arguments: &[Argument]) -> Self {
+        let file = &raw.file;
         let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let mut head = Self { file: file.into(), name: stem, needs: Vec::new(), exclusive: false };
-        let Some(text) = text else { return head };
-        let source = Arc::new(Source { name: file.display().to_string(), text: text.into() });
-        let Ok(mut root) = syntax::parse(&source) else { return head };
-        let document = Document::new(Arc::clone(&source), None, arguments);
+        let Ok(parsed) = &raw.parsed else { return head };
+        let mut root = parsed.root().clone();
+        let document = Document::new(Arc::clone(parsed.source()), None, arguments);
         for (index, argument) in arguments.iter().enumerate() {
             argument.apply(&mut root, &document, index);
         }
@@ -164,11 +165,19 @@ fn circle_error(heads: &[Head], needs: &[Vec<usize>], circle: &[usize]) -> Diagn
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::diagnostic::Source;
+    use crate::config::raw::Parsed;
+
+    fn head(name: &str, text: &str) -> Head {
+        let source = Source { name: name.into(), text: text.into() };
+        let raw = RawFile { file: format!("{name}.toml").into(), parsed: Parsed::parse(source) };
+        Head::read(&raw, &[])
+    }
 
     fn heads(jobs: &[(&str, &[&str])]) -> Vec<Head> {
         let read = |(name, needs): &(&str, &[&str])| {
             let text = format!("needs = {needs:?}\n[workload.sleep]\nduration = '1s'\n");
-            Head::read(Path::new(&format!("{name}.toml")), Some(&text), &[])
+            head(name, &text)
         };
         jobs.iter().map(read).collect()
     }
@@ -209,8 +218,7 @@ mod tests {
 
     #[test]
     fn the_job_whose_report_is_read_is_needed() {
-        let text = "[inputs]\njob = 'a'\n";
-        let head = Head::read(Path::new("b.toml"), Some(text), &[]);
+        let head = head("b", "[inputs]\njob = 'a'\n");
         assert_eq!(head.needs[0].name, "a");
     }
 }

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use crate::base::Diagnostic;
-use crate::base::diagnostic::{Place, Source};
+use crate::base::diagnostic::Place;
 use crate::config::runner_toml::RunnerToml;
 use crate::config::{
-    Absent, Argument, Document, JobName, Planner, ReportSettings, Table, runner_toml, syntax,
+    Absent, Argument, Document, JobName, Planner, ReportSettings, Table, runner_toml,
 };
 use crate::csv::columns::field_column;
 use crate::job::groups::Groups;
 use crate::job::inputs::{Around, Inputs};
+use crate::config::RawFile;
 use crate::job::{Job, Reported, identity, inputs, services, stages};
 
 /// A file that has been read.
@@ -42,6 +43,8 @@ pub(super) struct Setting<'a> {
     pub shared: Option<&'a RunnerToml>,
     /// The folder of the reports.
     pub results: &'a Path,
+    /// What is chosen for this planning.
+    pub choices: Choices,
     /// What becomes of a file that is not there.
     pub absent: Absent,
     /// What the job of this name leaves; `None` while that is not known.
@@ -49,18 +52,23 @@ pub(super) struct Setting<'a> {
 }
 
 impl PlannedFile {
-    /// Plans the job of a file of this text.
-    pub fn plan(file: &Path, text: String, setting: &Setting<'_>) -> Self {
-        let source = Arc::new(Source { name: file.display().to_string(), text });
-        let mut root = match syntax::parse(&source) {
-            Ok(root) => root,
+    /// Plans the job of a file that has been read.
+    pub fn plan(raw: &RawFile, setting: &Setting<'_>) -> Self {
+        let file = &raw.file;
+        let parsed = match &raw.parsed {
+            Ok(parsed) => parsed,
             // What can be read of such a file would only be guessed at.
-            Err(errors) => return Self::wrong(file, errors),
+            Err(errors) => {
+                let (file, errors) = (file.clone(), errors.clone());
+                return Self { file, name: None, job: None, errors, absences: Vec::new() };
+            }
         };
+        let source = parsed.source();
+        let mut root = parsed.root().clone();
         let defaults = setting.shared.map(RunnerToml::source);
-        let document = Document::new(Arc::clone(&source), defaults, setting.arguments);
-        if let Some(defaults) = defaults {
-            runner_toml::merge(&mut root, defaults, document.start_of_defaults());
+        let document = Document::new(Arc::clone(source), defaults, setting.arguments);
+        if let Some(shared) = setting.shared {
+            runner_toml::merge(&mut root, shared.root(), document.start_of_defaults());
         }
         for (index, argument) in setting.arguments.iter().enumerate() {
             argument.apply(&mut root, &document, index);
@@ -76,11 +84,6 @@ impl PlannedFile {
         let (errors, absences) = document.into_errors();
         let job = job.filter(|_| errors.is_empty() && absences.is_empty());
         Self { file: file.into(), name, job, errors, absences }
-    }
-
-    /// A file that could not be read.
-    pub fn wrong(file: &Path, errors: Vec<Diagnostic>) -> Self {
-        Self { file: file.into(), name: None, job: None, errors, absences: Vec::new() }
     }
 }
 
@@ -99,15 +102,17 @@ fn plan(
     let folder = std::path::absolute(file).ok();
     let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
 
-    let &Setting { absent, reported, .. } = setting;
-    let inputs = inputs::read(root.table("inputs"), &Around { folder, absent, reported });
+    let &Setting { absent, reported, choices, .. } = setting;
+    let limit = choices.limit;
+    let inputs = inputs::read(root.table("inputs"), &Around { folder, absent, reported, limit });
     let mut plan = Planner::new(
         document,
         name.as_ref().map_or("", |(name, _)| name.as_str()).to_owned(),
         folder.to_owned(),
         inputs.fields.clone(),
         absent,
-    );
+    )
+    .with(choices);
     let tasks = inputs.inputs.as_ref().and_then(Inputs::tasks);
     let (stages, limits) = stages::read(&mut root, &mut plan, setting.groups, tasks);
     check_fields(inputs.fields.as_deref(), &plan, &root);

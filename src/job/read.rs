@@ -8,7 +8,8 @@ use crate::config::runner_toml::RunnerToml;
 use crate::config::{Absent, Argument, Overrides, runner_toml};
 use crate::job::groups::Groups;
 use crate::job::needs::{Head, Order};
-use crate::job::plan::{PlannedFile, Setting};
+use crate::job::plan::{Choices, PlannedFile, Setting};
+use crate::config::RawFile;
 use crate::job::{Job, Reported};
 
 /// Reads and plans the jobs of `files`, changed by what the command line says, as far as that can be done before any
@@ -24,12 +25,9 @@ pub fn read_batch(
     let mut errors = Diagnostics::default();
     let files = job_files(files, &mut errors);
     let call = Arc::new(Call::new(&files, arguments, overrides, &mut errors));
-    let texts: Vec<_> = files.iter().map(|file| text(file)).collect();
-    let heads: Vec<_> = files
-        .iter()
-        .zip(&texts)
-        .map(|(file, text)| Head::read(file, text.as_deref().ok(), &call.arguments))
-        .collect();
+    let raws: Vec<_> = files.iter().map(|file| RawFile::read(file)).collect();
+    let heads: Vec<_> = raws.iter().map(|raw| Head::read(raw, &call.arguments)).collect();
+    let choices = Choices { limit: overrides.limit, ..Choices::default() };
     let mut misplaced = Vec::new();
     let order = Order::of(&heads, &mut misplaced);
 
@@ -39,12 +37,8 @@ pub fn read_batch(
             let needed = order.needs[index].iter().find(|&&need| heads[need].name == name)?;
             planned[*needed].as_ref()?.job.as_ref().map(Reported::of)
         };
-        let file = files[index];
         let absent = if heads[index].has_needs() { Absent::ToCome } else { Absent::Mistake };
-        planned[index] = Some(match &texts[index] {
-            Ok(text) => call.plan(file, text, absent, &reported),
-            Err(error) => PlannedFile::wrong(file, vec![error.clone()]),
-        });
+        planned[index] = Some(call.plan(&raws[index], choices, absent, &reported));
     }
     let planned: Vec<_> = planned.into_iter().map(|file| file.expect("all are in it")).collect();
     errors.extend(planned.iter().flat_map(|file| file.errors.iter().cloned()));
@@ -58,19 +52,19 @@ pub fn read_batch(
         return Err(errors);
     }
 
-    let mut parts: Vec<_> = planned.into_iter().zip(texts).map(Some).collect();
+    let mut parts: Vec<_> = planned.into_iter().zip(raws).map(Some).collect();
     let place = |need: &usize| order.jobs.iter().position(|job| job == need).expect("all are");
     let jobs = order.jobs.iter().map(|&index| {
-        let (file, text) = parts[index].take().expect("each is once in the order");
+        let (file, raw) = parts[index].take().expect("each is once in the order");
         let absences = file.absences.into_iter().collect();
-        let has_needs = heads[index].has_needs();
         PlannedJob {
             name: heads[index].name.clone(),
             results: call.results(&file.file).to_owned(),
             needs: order.needs[index].iter().map(place).collect(),
             exclusive: heads[index].exclusive,
             plan: file.job.ok_or(absences),
-            again: text.ok().filter(|_| has_needs).map(|text| (Arc::clone(&call), text)),
+            has_needs: heads[index].has_needs(),
+            raw: RawJob { raw, choices, call: Arc::clone(&call) },
             file: file.file,
         }
     });
@@ -109,8 +103,9 @@ pub struct PlannedJob {
     pub exclusive: bool,
     /// What it came to, or what is not there yet.
     plan: Result<Job, Diagnostics>,
-    /// What to plan it with when its turn comes, if it needs any job.
-    again: Option<(Arc<Call>, String)>,
+    /// Whether it needs any job: then it is planned again when its turn comes.
+    has_needs: bool,
+    raw: RawJob,
 }
 
 impl PlannedJob {
@@ -128,16 +123,54 @@ impl PlannedJob {
     /// What none of them has made, and what is wrong with what they made.
     pub fn settle(self, reported: &dyn Fn(&str) -> Option<Reported>) -> Result<Job, Diagnostics> {
         let reads_once = |job: &Job| job.inputs.can_block() || job.inputs.reads_stdin();
-        match (self.plan, self.again) {
-            // The files that it reads may be other ones than those that were there before.
-            (plan, Some((call, text))) if !plan.as_ref().is_ok_and(reads_once) => {
-                let planned = call.plan(&self.file, &text, Absent::Mistake, reported);
-                planned.job.ok_or_else(|| {
-                    planned.errors.into_iter().chain(planned.absences).collect::<Diagnostics>()
-                })
-            }
-            (plan, _) => plan,
+        // The files that it reads may be other ones than those that were there before.
+        if self.has_needs && !self.plan.as_ref().is_ok_and(reads_once) {
+            return self.raw.settle(self.raw.choices, reported);
         }
+        self.plan
+    }
+
+    /// The plan as it is known before anything has run, and what it was made of.
+    ///
+    /// # Errors
+    /// What is not there.
+    pub fn into_parts(self) -> Result<(Job, RawJob), Diagnostics> {
+        Ok((self.plan?, self.raw))
+    }
+}
+
+/// A job as its file has it: read and parsed once, and settled as often as it has to be.
+#[derive(Debug)]
+pub struct RawJob {
+    raw: RawFile,
+    /// What the command line chooses.
+    choices: Choices,
+    call: Arc<Call>,
+}
+
+impl RawJob {
+    /// The job that it comes to, where `choices` decide what they name. `reported` says what the jobs that it needs have
+    /// left.
+    ///
+    /// # Errors
+    /// All mistakes, and what is not there.
+    pub fn settle(
+        &self,
+        choices: Choices,
+        reported: &dyn Fn(&str) -> Option<Reported>,
+    ) -> Result<Job, Diagnostics> {
+        let planned = self.call.plan(&self.raw, choices, Absent::Mistake, reported);
+        planned.job.ok_or_else(|| planned.errors.into_iter().chain(planned.absences).collect())
+    }
+
+    /// The text of the file when it was read.
+    pub fn text(&self) -> &str {
+        self.raw.parsed.as_ref().map_or("", |parsed| &parsed.source().text)
+    }
+
+    /// Whether the file itself has this key in this table.
+    pub fn has(&self, table: &str, key: &str) -> bool {
+        self.raw.has(table, key)
     }
 }
 
@@ -194,20 +227,21 @@ impl Call {
 
     fn plan(
         &self,
-        file: &Path,
-        text: &str,
+        raw: &RawFile,
+        choices: Choices,
         absent: Absent,
         reported: &dyn Fn(&str) -> Option<Reported>,
     ) -> PlannedFile {
         let setting = Setting {
             arguments: &self.arguments,
             groups: &self.groups,
-            shared: self.shared(file),
-            results: self.results(file),
+            shared: self.shared(&raw.file),
+            results: self.results(&raw.file),
+            choices,
             absent,
             reported,
         };
-        PlannedFile::plan(file, text.to_owned(), &setting)
+        PlannedFile::plan(raw, &setting)
     }
 }
 
@@ -230,25 +264,6 @@ fn job_files<'a>(files: &'a [PathBuf], errors: &mut Diagnostics) -> Vec<&'a Path
         errors.push(Diagnostic::new(message).help("name a job file, too"));
     }
     jobs
-}
-
-/// The text of a job file.
-fn text(file: &Path) -> Result<String, Diagnostic> {
-    let bytes = std::fs::read(file).map_err(|error| Diagnostic::unreadable(file, &error))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
-        let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..valid]).count() + 1;
-        Diagnostic::new(format!(
-            "`{}` is not UTF-8: line {line} is the first that is not",
-            file.display()
-        ))
-        .help("save the file as UTF-8")
-    })?;
-    if text.trim().is_empty() {
-        return Err(Diagnostic::new(format!("`{}` is empty", file.display()))
-            .help("a job needs at least `[workload.command]` with `argv = [\"…\"]`"));
-    }
-    Ok(text)
 }
 
 /// Jobs of one name would write one report.

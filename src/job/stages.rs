@@ -17,7 +17,7 @@ use crate::workload;
 use crate::workload::{Workload, columns};
 
 /// TERM to KILL, unless the file says otherwise.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// What a stage may hand on, unless the file says otherwise.
 const MAX_PAYLOAD: ByteSize = ByteSize::new(64 << 20);
@@ -227,7 +227,11 @@ fn whole_limits(root: &mut Table<'_>, stages: &[Table<'_>], plan: &Planner<'_>) 
 
 /// The model, if it is set, and where.
 fn model(table: &mut Table<'_>, plan: &Planner<'_>) -> Choice {
-    let Some(raw) = table.get::<RawModel>("model") else { return Choice::Auto };
+    let raw = table.get::<RawModel>("model");
+    if let Some(model) = plan.choices.model {
+        return Choice::OnCommandLine(model);
+    }
+    let Some(raw) = raw else { return Choice::Auto };
     match raw.get_ref().set() {
         None => Choice::Auto,
         Some(model) if plan.document.is_argument(&raw.span()) => Choice::OnCommandLine(model),
@@ -304,7 +308,7 @@ impl Limits {
         groups: &Groups,
     ) -> Self {
         let mut limits = Self {
-            concurrency: None,
+            concurrency: plan.choices.concurrency,
             timeout: None,
             grace: GRACE,
             pace: None,
@@ -313,7 +317,8 @@ impl Limits {
         };
         let Some(table) = table else { return limits };
         let concurrency = table.get::<Concurrency>("concurrency");
-        limits.concurrency = concurrency.map(|concurrency| concurrency.into_inner().slots());
+        let concurrency = concurrency.map(|concurrency| concurrency.into_inner().slots());
+        limits.concurrency = limits.concurrency.or(concurrency);
         limits.per_host = per_host(table, kind, plan);
         limits.group = group(table, plan, groups);
         limits.pace = pace(table, plan);
@@ -370,9 +375,7 @@ fn pace(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Pace> {
 
 /// The limits of the whole job.
 fn job_limits(table: Option<&mut Table<'_>>) -> JobLimits {
-    let Some(table) = table else {
-        return JobLimits { deadline: None, stop_after: StopAfter::Never, min_free_memory: None };
-    };
+    let Some(table) = table else { return JobLimits::default() };
     let failures = table.get::<FailureLimit>("stop_after_failures").map(Spanned::into_inner);
     let running = table.get::<Running>("on_stop").map(Spanned::into_inner).unwrap_or_default();
     JobLimits {

@@ -153,3 +153,19 @@ fn retries_and_limits_have_defaults() {
     let once = Files::new(&format!("[retry]\nmax_attempts = 1\n{SLEEP}")).plan();
     assert!(once.stages[0].retry.is_none() && once.stages[0].pace.is_none());
 }
+
+#[test]
+fn a_job_that_waits_is_read_and_parsed_once() {
+    let files = Files::new(SLEEP)
+        .job("b.toml", &format!("needs = ['a']\n{SLEEP}"))
+        .file("runner.toml", "[defaults.limits]\ntimeout = '5s'\n")
+        .set("limits.grace=1s");
+    counts::reset();
+    let mut jobs = read_batch(&files.jobs, &files.overrides).unwrap();
+    let job = jobs.remove(1).settle(&|_| None).unwrap();
+    assert_eq!((job.name.as_str(), job.grace()), ("b", Duration::from_secs(1)));
+    assert_eq!(job.stages[0].timeout, Some(Duration::from_secs(5)));
+    let path = |name: &str| files.folder.path().join(name).display().to_string();
+    assert_eq!(counts::read(), [path("a.toml"), path("b.toml")]);
+    assert_eq!(counts::parsed(), [path("runner.toml"), path("a.toml"), path("b.toml")]);
+}

@@ -103,6 +103,11 @@ struct Selection {
 }
 
 impl Inputs {
+    /// One task that has no fields.
+    pub(super) fn once() -> Self {
+        plan::once(Selection::default())
+    }
+
     /// The number of tasks, if it is known without reading anything.
     pub fn tasks(&self) -> Option<u64> {
         let Source::Counted(counted) = &self.source else { return None };

@@ -25,6 +25,8 @@ pub(in crate::job) struct Around<'a> {
     pub absent: Absent,
     /// What the job of this name leaves; `None` while that is not known.
     pub reported: &'a dyn Fn(&str) -> Option<Reported>,
+    /// How many are taken at most, whatever the table says.
+    pub limit: Option<u64>,
 }
 
 /// What `[inputs]` came to.
@@ -42,7 +44,8 @@ type Found = (Option<Vec<String>>, Source);
 /// Reads `[inputs]`.
 pub(in crate::job) fn read(table: Option<Table<'_>>, around: &Around<'_>) -> Planned {
     let Some(mut table) = table else {
-        return Planned { fields: Some(Vec::new()), inputs: Some(once(Selection::default())) };
+        let selection = Selection { limit: around.limit, ..Selection::default() };
+        return Planned { fields: Some(Vec::new()), inputs: Some(once(selection)) };
     };
     let before = table.document().troubles();
     let present = mark_sources(&mut table);
@@ -65,6 +68,8 @@ pub(in crate::job) fn read(table: Option<Table<'_>>, around: &Around<'_>) -> Pla
         selection(&mut table, fields.as_deref(), found.as_ref().map(|(_, source)| source));
     let document = table.document();
     table.finish();
+    let limit = around.limit.or(selection.limit);
+    let selection = Selection { limit, ..selection };
     let inputs = found
         .filter(|_| document.troubles() == before)
         .map(|(_, source)| Inputs { source, selection });
@@ -72,7 +77,7 @@ pub(in crate::job) fn read(table: Option<Table<'_>>, around: &Around<'_>) -> Pla
 }
 
 /// One task that has no fields.
-fn once(selection: Selection) -> Inputs {
+pub(super) fn once(selection: Selection) -> Inputs {
     Inputs { source: counted(Counted::Rows(vec![Fields::default()])), selection }
 }
 

@@ -17,7 +17,7 @@ mod worker;
 use std::sync::Arc;
 
 pub(crate) use outcome::{error as cause_and_tail, how_it_ended};
-pub use plan::read;
+pub use plan::{read, shell};
 pub use worker::Worker;
 
 use crate::task::Values;

@@ -144,6 +144,30 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     })
 }
 
+/// A text for `sh -c` that is run in `folder` for the job that is called `job`.
+///
+/// # Errors
+/// If there is no `sh`.
+pub fn shell(text: &str, job: &str, folder: &Path) -> Result<Spec, Unusable> {
+    let action = Action::Shell(text.to_owned());
+    let places = Places::new(std::env::var_os("PATH").unwrap_or_default(), folder);
+    let program = c_path(places.find(b"sh")?).ok_or(Unusable::Missing)?;
+    Ok(Spec(Arc::new(Plan {
+        folder: folder.to_owned(),
+        job: job.to_owned(),
+        variables: variables(Vec::new(), &action, &[], |name| std::env::var_os(name).is_some()),
+        action,
+        places,
+        program: Program::Same(program),
+        cwd: Folder::Same(c_path(folder.to_owned()).ok_or(Unusable::Missing)?),
+        stdin: Input::Null,
+        stdout: None,
+        stderr: None,
+        success_codes: vec![0],
+        capture: CAPTURE.bytes() as usize,
+    })))
+}
+
 fn read_action(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Action> {
     let argv = table.templates("argv", plan);
     let shell = table.get::<String>("shell");
