@@ -9,6 +9,7 @@ mod limits;
 mod name;
 mod overrides;
 mod planner;
+pub mod program;
 mod rate;
 mod raw;
 mod report;

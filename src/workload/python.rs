@@ -17,7 +17,7 @@ use crate::base::json::NotFinite;
 use crate::config::{Arguments, Planner, Table};
 use crate::model::{Model, cores};
 use crate::task::Values;
-use crate::workload::command::program::{Places, Unusable};
+use crate::config::program::{Places, Unusable};
 
 /// Libraries that compute in threads of their own read how many from these.
 const INNER_POOLS: [&str; 6] = [

@@ -1,17 +1,16 @@
 //! `[workload.worker]`: a program in any language that does one task after another, or several at once, over the
 //! worker protocol. Here is what it is; `worker::external` runs it, `worker::public_protocol` is the protocol.
 
-use std::ffi::{CString, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::CString;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::Timeout;
 use crate::base::json::NotFinite;
 use crate::config::{Arguments, Planner, Table, Template};
+use crate::config::program::{Folder, Program, StartedFor};
 use crate::launcher::Strings;
 use crate::task::{Fields, Values};
-use crate::workload::command::program::Places;
 
 /// How long a program may take to say that it is ready, if the file does not say.
 const READY: Duration = Duration::from_secs(30);
@@ -96,17 +95,11 @@ fn strings(all: impl Iterator<Item = Vec<u8>>) -> Strings {
 
 /// Reads the table. `None` if there was a mistake, which has been noted.
 pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
-    // Every key is asked for before anything is given up, so that each mistake is told.
-    let argv = read_argv(table, plan);
-    let env = read_env(table, plan);
-    let cwd = read_cwd(table, plan);
+    let program = Program::read(table, StartedFor::Slot, plan);
     let arguments = Arguments::read(table, NotFinite::Text, plan);
     let ready_timeout = table.get::<Timeout>("ready_timeout").map(|t| t.into_inner().duration());
-    let (argv, mut env) = (argv?, env?);
-    let path = env.iter().find(|(name, _)| name == "PATH").and_then(|(_, value)| value.literal());
-    let path = path.map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), OsString::from);
-    let program = argv[0].literal().unwrap_or_default();
-    let program = find(program, &Places::new(path, plan.folder()), table, plan)?;
+    let Program { path, argv, mut env, cwd } = program?;
+    let Folder::Same(cwd) = cwd else { unreachable!("a slot's program has one folder") };
     for (name, value) in [("RUNNER_JOB", "{job}"), ("RUNNER_SLOT", "{slot}")] {
         if !env.iter().any(|(given, _)| given == name) {
             env.push((name.into(), Template::parse(value, &plan.scope()).ok()?));
@@ -118,96 +111,11 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
         .collect();
     Some(Spec(Arc::new(Plan {
         name: words.join(" "),
-        program,
+        program: path?,
         argv,
         env,
-        cwd: cwd?,
+        cwd,
         arguments: arguments?,
         ready_timeout: ready_timeout.unwrap_or(READY),
     })))
-}
-
-fn read_argv(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<Template>> {
-    if !table.has("argv") {
-        table.missing("argv");
-    }
-    let argv = table.templates("argv", plan)?;
-    let place = || table.span_of("argv");
-    let Some(program) = argv.first() else {
-        plan.error(place(), "`argv` is empty: its first element is the program");
-        return None;
-    };
-    if !argv.iter().all(|argument| is_of_the_program(argument, "argv", table, plan)) {
-        return None;
-    }
-    if program.literal().is_none() {
-        plan.error(place(), "the program itself is the same for every slot");
-        return None;
-    }
-    Some(argv)
-}
-
-fn read_env(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<(String, Template)>> {
-    let env = table.template_map("env", plan);
-    let is_sound = env.iter().all(|(name, value)| {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            let message = format!("`{name}` cannot be the name of an environment variable");
-            plan.error(table.span_of("env"), message);
-            return false;
-        }
-        is_of_the_program(value, "env", table, plan)
-    });
-    is_sound.then_some(env)
-}
-
-fn read_cwd(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<CString> {
-    let mut folder = plan.folder().to_owned();
-    if table.has("cwd") {
-        let cwd = table.template("cwd", plan)?;
-        if !is_of_the_program(&cwd, "cwd", table, plan) {
-            return None;
-        }
-        let Some(cwd) = cwd.literal() else {
-            plan.error(table.span_of("cwd"), "the folder is the same for every slot");
-            return None;
-        };
-        folder.push(cwd);
-        if !folder.is_dir() {
-            plan.absent(table.span_of("cwd"), format!("there is no folder `{cwd}`"), None);
-            return None;
-        }
-    }
-    CString::new(folder.into_os_string().into_vec()).ok()
-}
-
-/// Whether a template can be filled when the program starts, and given to it.
-fn is_of_the_program(
-    template: &Template,
-    key: &'static str,
-    table: &Table<'_>,
-    plan: &Planner<'_>,
-) -> bool {
-    if template.is_per_task() {
-        plan.error_with_help(
-            table.span_of(key),
-            format!("`{key}` starts a program that does many tasks, and cannot name one"),
-            "what differs from task to task goes into `args` or `kwargs`; `{slot}` and `{job}` can stand here",
-        );
-        return false;
-    }
-    if template.has_nul() {
-        plan.error(table.span_of(key), "it contains a NUL, which no program can be given");
-        return false;
-    }
-    true
-}
-
-fn find(name: &str, places: &Places, table: &Table<'_>, plan: &Planner<'_>) -> Option<CString> {
-    let reason = match places.find(name.as_bytes()) {
-        Ok(path) => return CString::new(path.into_os_string().into_vec()).ok(),
-        Err(reason) => reason,
-    };
-    let (message, help) = reason.explain(name, plan.folder());
-    plan.absent(table.span_of("argv"), message, help);
-    None
 }

@@ -7,7 +7,6 @@
 mod ends;
 mod outcome;
 mod plan;
-pub(crate) mod program;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,17 @@
 //! Reading `[workload.command]`, and settling all that is the same for every task.
 
 use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Spec;
-use super::program::{Places, Unusable};
+use crate::config::program::{Places, Unusable};
 use super::variables::variables;
 use crate::base::ByteSize;
 use crate::config::{Planner, Table, Template};
+use crate::config::program;
+use crate::config::program::{Folder, StartedFor, c_path};
 use crate::task::Values;
 
 /// How much of standard output is kept, if the file does not say.
@@ -62,15 +64,6 @@ pub enum Program {
     Each,
 }
 
-/// A child's working folder.
-#[derive(Debug)]
-pub enum Folder {
-    /// The same for every task, absolute.
-    Same(CString),
-    /// Another one for each.
-    Each(Template),
-}
-
 /// The value of an environment variable.
 #[derive(Debug)]
 pub enum Variable {
@@ -104,44 +97,35 @@ pub enum Input {
 /// Reads the table. `None` if there was a mistake, which has been noted.
 pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     // Every key is asked for before anything is given up, so that each mistake is told.
-    let folder = plan.folder();
     let action = read_action(table, plan);
-    let env = table.template_map("env", plan);
-    let cwd = table.template("cwd", plan);
+    let env = program::env(table, StartedFor::Task, plan);
+    let cwd = program::cwd(table, StartedFor::Task, plan);
     let stdin = read_stdin(table, plan);
     let stdout = table.template("stdout", plan);
     let stderr = table.template("stderr", plan);
     let success_codes = read_success_codes(table, plan);
     let capture = table.get("capture").map_or(CAPTURE, toml::Spanned::into_inner);
 
-    let is_sound =
-        check_env(&env, table, plan) & check_paths(cwd.as_ref(), stdin.as_ref(), table, plan);
-    let action = action?;
-    let path = env.iter().find(|(name, _)| name == "PATH").and_then(|(_, value)| value.literal());
-    let path = path.map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), Into::into);
-    let places = Places::new(path, folder);
+    let (action, env) = (action?, env?);
+    let places = program::places(&env, plan);
     let program = find_program(&action, &places, table, plan)?;
     let variables = variables(env, &action, plan.fields(), |name| std::env::var_os(name).is_some());
-    let cwd = working_folder(cwd, folder, table, plan)?;
-    let (stdin, success_codes) = (stdin?, success_codes?);
+    let (cwd, stdin, success_codes) = (cwd?, stdin?, success_codes?);
     let capture = usize::try_from(capture.bytes()).unwrap_or(usize::MAX);
-    is_sound.then(|| {
-        let (folder, job) = (folder.to_owned(), plan.job().to_owned());
-        Spec(Arc::new(Plan {
-            folder,
-            job,
-            action,
-            places,
-            program,
-            variables,
-            cwd,
-            stdin,
-            stdout,
-            stderr,
-            success_codes,
-            capture,
-        }))
-    })
+    Some(Spec(Arc::new(Plan {
+        folder: plan.folder().to_owned(),
+        job: plan.job().to_owned(),
+        action,
+        places,
+        program,
+        variables,
+        cwd,
+        stdin,
+        stdout,
+        stderr,
+        success_codes,
+        capture,
+    })))
 }
 
 /// A text for `sh -c` that is run in `folder` for the job that is called `job`.
@@ -169,7 +153,7 @@ pub fn shell(text: &str, job: &str, folder: &Path) -> Result<Spec, Unusable> {
 }
 
 fn read_action(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Action> {
-    let argv = table.templates("argv", plan);
+    let argv = program::argv(table, StartedFor::Task, plan);
     let shell = table.get::<String>("shell");
     match (table.has("argv"), table.has("shell")) {
         (true, true) => {
@@ -191,29 +175,14 @@ fn read_action(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Action> {
         _ => {}
     }
     if let Some(argv) = argv {
-        if argv.is_empty() {
-            plan.error(table.span_of("argv"), "`argv` is empty: its first element is the program");
-            return None;
-        }
-        if argv.iter().any(|argument| has_nul(argument.literal())) {
-            plan.error(
-                table.span_of("argv"),
-                "an argument contains a NUL, which no program can be given",
-            );
-            return None;
-        }
         return Some(Action::Argv(argv));
     }
     let text = shell?.into_inner();
-    if has_nul(Some(&text)) {
+    if text.contains('\0') {
         plan.error(table.span_of("shell"), "`shell` contains a NUL, which no program can be given");
         return None;
     }
     Some(Action::Shell(text))
-}
-
-fn has_nul(text: Option<&str>) -> bool {
-    text.is_some_and(|text| text.contains('\0'))
 }
 
 fn read_stdin(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Input> {
@@ -228,7 +197,7 @@ fn read_stdin(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Input> {
             None
         }
         (true, false) => text.map(Input::Text),
-        (false, true) => file.map(Input::File),
+        (false, true) => file.filter(|file| is_file(file, table, plan)).map(Input::File),
         (false, false) if plan.has_payload() => Some(Input::Payload),
         (false, false) => Some(Input::Null),
     }
@@ -252,66 +221,11 @@ fn read_success_codes(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<i
     Some(codes)
 }
 
-fn check_env(env: &[(String, Template)], table: &Table<'_>, plan: &Planner<'_>) -> bool {
-    let mut is_sound = true;
-    for (name, value) in env {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            plan.error(
-                table.span_of("env"),
-                format!("`{name}` cannot be the name of an environment variable"),
-            );
-            is_sound = false;
-        } else if has_nul(value.literal()) {
-            plan.error(table.span_of("env"), format!("the value of `{name}` contains a NUL"));
-            is_sound = false;
-        }
-    }
-    is_sound
-}
-
 /// A path without placeholders must be there when the job is planned.
-fn check_paths(
-    cwd: Option<&Template>,
-    stdin: Option<&Input>,
-    table: &Table<'_>,
-    plan: &Planner<'_>,
-) -> bool {
-    let mut is_sound = true;
-    let mut check = |key: &str, path: Option<&str>, is_right: fn(&Path) -> bool, what: &str| {
-        let Some(text) = path else { return };
-        let path = plan.folder().join(text);
-        if !path.exists() {
-            plan.absent(table.span_of(key), format!("there is no {what} `{text}`"), None);
-            is_sound = false;
-        } else if !is_right(&path) {
-            plan.error(table.span_of(key), format!("`{text}` is not a {what}"));
-            is_sound = false;
-        }
-    };
-    check("cwd", cwd.and_then(Template::literal), Path::is_dir, "folder");
-    if let Some(Input::File(path)) = stdin {
-        check("stdin_file", path.literal(), |path| !path.is_dir(), "file");
-    }
-    is_sound
-}
-
-fn working_folder(
-    cwd: Option<Template>,
-    folder: &Path,
-    table: &Table<'_>,
-    plan: &Planner<'_>,
-) -> Option<Folder> {
-    let path = match &cwd {
-        None => folder.to_owned(),
-        Some(template) => match template.literal() {
-            Some(path) => folder.join(path),
-            None => return cwd.map(Folder::Each),
-        },
-    };
-    let path = CString::new(path.into_os_string().into_vec());
-    path.map(Folder::Same)
-        .map_err(|_| plan.error(table.span_of("cwd"), "`cwd` contains a NUL"))
-        .ok()
+fn is_file(path: &Template, table: &Table<'_>, plan: &Planner<'_>) -> bool {
+    let is_file = |path: &Path| !path.is_dir();
+    let is_there = |path| program::is_there("stdin_file", path, is_file, "file", table, plan);
+    path.literal().is_none_or(is_there)
 }
 
 fn find_program(
@@ -325,21 +239,7 @@ fn find_program(
         Action::Shell(_) => (Some("sh"), "shell"),
     };
     let Some(name) = name else { return Some(Program::Each) };
-    let reason = match places.find(name.as_bytes()) {
-        Ok(path) => return c_path(path).map(Program::Same),
-        Err(reason) => reason,
-    };
-    let (message, help) = reason.explain(name, plan.folder());
-    match reason {
-        Unusable::Empty => plan.error(table.span_of(key), message),
-        _ => plan.absent(table.span_of(key), message, help),
-    }
-    None
-}
-
-/// `None` if it contains a NUL.
-pub fn c_path(path: PathBuf) -> Option<CString> {
-    CString::new(path.into_os_string().into_vec()).ok()
+    program::find(name, key, places, table, plan).map(Program::Same)
 }
 
 impl Plan {

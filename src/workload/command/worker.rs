@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ends::Ends;
-use super::plan::{Action, Folder, Plan, Program, Variable, c_path};
+use super::plan::{Action, Plan, Program, Variable};
 use super::stream::{Progress, Stream};
 use super::{Keep, Spec, outcome};
 use crate::base::ByteSize;
 use crate::base::diagnostic::reason;
+use crate::config::program::{Folder, c_path};
 use crate::launcher::patiently;
 use crate::launcher::{Ended, Exit, Launcher, Port, Start, Strings};
 use crate::task::{Attempt, Moment, Outcome, Status, Stop, Task, Values, clock};
