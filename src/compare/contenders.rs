@@ -6,9 +6,10 @@ use crate::base::{Diagnostic, Diagnostics};
 use crate::compare::CompareArgs;
 use crate::compare::run::{Run, Stop};
 use crate::compare::variant::Variant;
+use crate::config::Choices;
 use crate::csv::Dialect;
 use crate::job;
-use crate::job::{Choices, Job, RawJob, Reported};
+use crate::job::{Job, RawJob, Reported};
 use crate::model::Model;
 use crate::task::Exit;
 

@@ -11,7 +11,7 @@ mod overrides;
 mod planner;
 pub mod program;
 mod rate;
-mod raw;
+pub(crate) mod raw;
 mod report;
 mod retry;
 pub(crate) mod runner_toml;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::base::Diagnostic;
 use crate::config::Document;
-use crate::model::Model;
 use crate::config::template::{Scope, StageScope};
+use crate::model::Model;
 
 /// What one planning of a job decides, whatever the file says.
 #[derive(Clone, Copy, Debug, Default)]

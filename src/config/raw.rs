@@ -15,7 +15,7 @@ type Entries<'a> = DeTable<'a>;
 
 self_cell!(
     /// A text and the tables in it, which point into the text.
-    pub(super) struct Parsed {
+    pub(crate) struct Parsed {
         owner: Arc<Source>,
         #[covariant]
         dependent: Entries,
@@ -43,7 +43,7 @@ impl Parsed {
 
 /// A job file as it was when it was read.
 #[derive(Debug)]
-pub(super) struct RawFile {
+pub(crate) struct RawFile {
     /// As it was given.
     pub file: PathBuf,
     /// What is in it, or why that cannot be told.

@@ -12,9 +12,9 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::base::Diagnostic;
 use crate::base::diagnostic::Place;
+use crate::config::schema;
 use crate::config::{Document, Planner, Template, inside};
 use crate::task::{Kind, Value};
-use crate::config::schema;
 
 #[cfg(test)]
 thread_local! {

@@ -8,8 +8,8 @@ use toml::Spanned;
 
 use crate::base::Diagnostic;
 use crate::base::diagnostic::{Place, nearest};
-use crate::config::{Argument, Document, JobName, Table};
 use crate::config::RawFile;
+use crate::config::{Argument, Document, JobName, Table};
 
 /// What has to be known of a job file before any is planned. Mistakes are left to the planning.
 #[derive(Debug)]

@@ -12,10 +12,10 @@ use crate::config::runner_toml::RunnerToml;
 use crate::config::{
     Absent, Argument, Document, JobName, Planner, ReportSettings, Table, runner_toml,
 };
+use crate::config::{Choices, RawFile};
 use crate::csv::columns::field_column;
 use crate::job::groups::Groups;
 use crate::job::inputs::{Around, Inputs};
-use crate::config::RawFile;
 use crate::job::{Job, Reported, identity, inputs, services, stages};
 
 /// A file that has been read.

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::{Diagnostic, Diagnostics};
+use crate::config::Choices;
+use crate::config::RawFile;
 use crate::config::runner_toml::RunnerToml;
 use crate::config::{Absent, Argument, Overrides, runner_toml};
 use crate::job::groups::Groups;
 use crate::job::needs::{Head, Order};
-use crate::job::plan::{Choices, PlannedFile, Setting};
-use crate::config::RawFile;
+use crate::job::plan::{PlannedFile, Setting};
 use crate::job::{Job, Reported};
 
 /// Reads and plans the jobs of `files`, changed by what the command line says, as far as that can be done before any

@@ -8,8 +8,8 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::base::Timeout;
-use crate::config::{JobName, Planner, Table, Template};
 use crate::config::program::{Folder, Program, StartedFor};
+use crate::config::{JobName, Planner, Table, Template};
 use crate::launcher::Strings;
 
 pub use ready::{Address, Ready};

@@ -6,11 +6,12 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::base::{ByteSize, Count, Diagnostic, Period, Timeout};
+use crate::config::schema;
 use crate::config::{
     Concurrency, FailureLimit, JobName, Planner, Rate, RawModel, Retry, Running, StopAfter, Table,
 };
 use crate::job::groups::Groups;
-use crate::job::{Group, JobLimits, Next, Pace, Stage, schema};
+use crate::job::{Group, JobLimits, Next, Pace, Stage};
 use crate::model::guide;
 use crate::model::guide::Choice;
 use crate::workload;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::base::Diagnostics;
+use crate::config::counts;
 use crate::config::{Order, Overrides, Running};
 use crate::csv::Dialect;
 use crate::task::Fields;

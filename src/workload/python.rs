@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::base::json::NotFinite;
+use crate::config::program::{Places, Unusable};
 use crate::config::{Arguments, Planner, Table};
 use crate::model::{Model, cores};
 use crate::task::Values;
-use crate::config::program::{Places, Unusable};
 
 /// Libraries that compute in threads of their own read how many from these.
 const INNER_POOLS: [&str; 6] = [

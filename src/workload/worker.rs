@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::base::Timeout;
 use crate::base::json::NotFinite;
-use crate::config::{Arguments, Planner, Table, Template};
 use crate::config::program::{Folder, Program, StartedFor};
+use crate::config::{Arguments, Planner, Table, Template};
 use crate::launcher::Strings;
 use crate::task::{Fields, Values};
 

@@ -13,8 +13,8 @@ use super::range::Range;
 use super::records::{InputFile, Kept};
 use super::{Counted, Format, InputError, Inputs, Reported, Selection, Source, csv, jsonl, listed};
 use crate::base::Diagnostic;
-use crate::config::{Absent, Table, inside};
 use crate::config::schema;
+use crate::config::{Absent, Table, inside};
 use crate::task::Fields;
 
 /// What `[inputs]` has to know of the rest of the world.

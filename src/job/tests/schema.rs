@@ -1,8 +1,8 @@
 //! The list of all keys, and what reads them.
 
 use super::*;
-use crate::config::table::ASKED;
 use crate::config::schema::{Default, Section, sections};
+use crate::config::table::ASKED;
 
 /// A job file that has the table of this section, with these lines in it.
 fn job(section: &Section, lines: &str) -> Option<String> {

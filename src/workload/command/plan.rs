@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Spec;
-use crate::config::program::{Places, Unusable};
 use super::variables::variables;
 use crate::base::ByteSize;
-use crate::config::{Planner, Table, Template};
 use crate::config::program;
 use crate::config::program::{Folder, StartedFor, c_path};
+use crate::config::program::{Places, Unusable};
+use crate::config::{Planner, Table, Template};
 use crate::task::Values;
 
 /// How much of standard output is kept, if the file does not say.

@@ -74,7 +74,10 @@ fn every_key_is_described_as_the_schema_has_it() {
     }
     let missing: Vec<_> = known.difference(&documented).collect();
     let strange: Vec<_> = documented.difference(&known).collect();
-    assert!(missing.is_empty() && strange.is_empty(), "missing: {missing:#?}, and there is {strange:#?}");
+    assert!(
+        missing.is_empty() && strange.is_empty(),
+        "missing: {missing:#?}, and there is {strange:#?}"
+    );
 }
 
 #[test]
