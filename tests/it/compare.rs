@@ -286,7 +286,8 @@ fn bad_arguments_are_said() {
 #[test]
 fn a_signal_in_the_middle_leaves_what_was_measured() {
     let job = "[inputs]\nrepeat = 3\n[workload.sleep]\nduration = \"100ms\"\n";
-    let running = compare(job).args(["--models", "sequential,threads", "--apply"]).spawn();
+    let running =
+        compare(job).args(["--rounds", "100", "--models", "sequential,threads", "--apply"]).spawn();
     running.wait_for_file("results/job.rounds.csv", |text| text.lines().count() >= 4);
     running.signal(Signal::INT.as_raw());
     let ran = running.wait();
