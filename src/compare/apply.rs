@@ -93,6 +93,7 @@ impl std::fmt::Display for Advice {
 }
 
 /// Checks whether the file can be written, as far as that can be told beforehand.
+///
 /// # Errors
 /// The reason why it cannot.
 pub fn check_writable(file: &Path) -> Result<(), Refusal> {

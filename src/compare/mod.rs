@@ -1,4 +1,5 @@
 //! `runner compare`: measures each job under several models, in randomised, interleaved rounds, and recommends one.
+//!
 //! `contenders` holds what is compared: variants of each job (`variant`). `run` is one run; `schedule` decides how many
 //! rounds there are and in which order contenders run. `figures` sums up the runs by means of `stats` and `usl`;
 //! `advise` judges them, `warnings` and `idle_check` say how reliable they are, and `apply` writes the advice into the

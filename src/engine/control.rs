@@ -1,8 +1,6 @@
-//! The control thread: signals, progress, and what a job has to be guarded against. It runs no task, so nothing that a
-//! task does can hold it up.
-//!
-//! INT, TERM and HUP stop the job. TSTP (Ctrl-Z) pauses it: the children are stopped, the clock stands still, and then
-//! the runner stops itself, until a CONT comes.
+//! The control thread: signals, progress, and the watchdogs of jobs. It runs no task, so no task can delay it.
+//! INT, TERM and HUP stop the jobs. TSTP (Ctrl-Z) pauses them: the children are stopped, the clock stands still, and
+//! then the runner stops itself until a CONT comes.
 
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -30,7 +28,7 @@ pub struct Control {
 
 #[derive(Default)]
 struct Shared {
-    /// In the order in which they started.
+    /// The running jobs, in the order in which they started.
     current: Mutex<Vec<Current>>,
     /// The first signal that came, 0 if none did.
     signal: AtomicI32,
@@ -40,9 +38,9 @@ struct Shared {
 
 const DRAINING: &str = "stopping: running tasks finish, no new ones start (once more ends them)";
 
-/// A job that runs now.
+/// A running job.
 struct Current {
-    /// Which one it is; no two jobs of a process have the same.
+    /// A number that is unique among the jobs of this process.
     number: u64,
     cancel: Arc<Cancel>,
     progress: Progress,
@@ -51,11 +49,11 @@ struct Current {
 }
 
 impl Control {
-    /// Starts the thread and takes INT, TERM, HUP and TSTP, unless the runner was started with them ignored (`nohup`).
-    /// XFSZ is ignored from here on.
+    /// Starts the thread and handles INT, TERM, HUP and TSTP, unless the runner was started with them ignored
+    /// (`nohup`). XFSZ is ignored from here on.
     ///
     /// # Errors
-    /// If the thread or the signal handlers cannot be had.
+    /// If the thread cannot be started or the signal handlers cannot be installed.
     pub fn start() -> io::Result<Self> {
         sys::ignore_file_limit();
         let shared = Arc::new(Shared::default());
@@ -71,7 +69,7 @@ impl Control {
         Ok(Self { shared })
     }
 
-    /// Makes these the ones of a job that runs now, until what is returned is dropped.
+    /// Attaches a job that runs from now on, until the result is dropped.
     pub fn attach(
         &self,
         cancel: Arc<Cancel>,
@@ -79,7 +77,7 @@ impl Control {
         watchdog: Watchdog,
         launcher: SharedLauncher,
     ) -> Attached<'_> {
-        // Under the lock, so that a signal finds the job or is found here: it may have come between two jobs.
+        // Under the lock, so that a signal either finds the job or is found here: it may have come between two jobs.
         let mut current = self.lock();
         if let Some(signal) = self.signal() {
             progress.println(DRAINING);
@@ -100,7 +98,7 @@ impl Control {
     }
 }
 
-/// A job is attached to the control thread for as long as this lives.
+/// A job that is attached to the control thread until this is dropped.
 pub struct Attached<'a> {
     control: &'a Control,
     number: u64,
@@ -122,13 +120,13 @@ impl Shared {
         self.current.lock().expect("no holder of this lock panics")
     }
 
-    /// Stops the current jobs, and says what happens now.
+    /// Stops the running jobs, and prints what happens now.
     fn stop(&self, signal: i32, level: Level) {
         let current = self.lock();
         if let Some(first) = current.first() {
             first.progress.println(match level {
                 Level::Drain => DRAINING,
-                _ => "ending the running tasks (once more leaves at once)",
+                _ => "ending the running tasks (once more exits at once)",
             });
         }
         for job in &*current {
@@ -136,7 +134,7 @@ impl Shared {
         }
     }
 
-    /// The first signal drains, the second kills, the third leaves at once.
+    /// The first signal drains, the second one kills, the third one exits at once.
     fn take_signal(&self, count: u32, number: i32) {
         let _ = self.signal.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
         match count {
@@ -146,11 +144,10 @@ impl Shared {
         }
     }
 
-    /// Stops the children and this process, and returns after the next CONT; at once, if that has come already. What the
-    /// children do on their own account between their continuing and ours, or the other way round, is a matter of
-    /// microseconds.
+    /// Stops the children and this process, and returns after the next CONT, or at once if that has come already. The
+    /// children continue a few microseconds before or after this process, which does not matter.
     fn pause(&self, stop: &HeldStop) {
-        // All jobs have the same one.
+        // All jobs share one launcher.
         let launcher = self.lock().first().and_then(|current| current.launcher.running());
         if let Some(launcher) = &launcher {
             launcher.pause();
@@ -173,15 +170,15 @@ impl Shared {
 
 /// The signals that stop or pause a run.
 struct Signals {
-    /// Those that stop it.
+    /// The signals that stop it.
     end: Vec<(i32, Signal)>,
-    /// The one that pauses it.
+    /// The signal that pauses it.
     pause: Option<HeldStop>,
 }
 
-/// What a signal asks for.
+/// What a signal requests.
 enum Asked {
-    /// That the run ends; the number of the signal.
+    /// The end of the run; the number of the signal.
     End(i32),
     Pause,
 }
@@ -202,7 +199,7 @@ impl Signals {
         Ok(Self { end, pause })
     }
 
-    /// What is asked for next. What it does not return stays there for the next call.
+    /// The next request. Other signals stay pending for the next call.
     async fn next(&mut self) -> Asked {
         let Self { end, pause } = self;
         let ends = std::future::poll_fn(|context| {

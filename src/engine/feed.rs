@@ -1,6 +1,8 @@
 //! The feed from which slots take their tasks: inputs, which are read lazily, requeued tasks, and retries that are due.
+//!
 //! The feed counts the tasks that slots have taken. A slot ends only when the inputs have ended, nothing waits and no
 //! task is out any more, since a task that is out may still be requeued.
+//!
 //! One of the waiting slots keeps the time for the retries ([`State::timed`]), so that a retry that becomes due wakes
 //! one slot and not all of them. A slot that takes something wakes another one if there may be more.
 

@@ -1,4 +1,4 @@
-//! One job from its first task to its report.
+//! Runs one job from its first task to its report.
 
 mod error;
 mod launch;
@@ -36,28 +36,28 @@ use crate::task::{Calendar, Cancel, Cause, Level, Meter, Moment, Record, meter};
 use crate::worker::Log;
 use crate::workload::command::Keep;
 
-/// A job while it runs: what all of its slots share.
+/// A running job: what all of its slots share.
 pub struct Run {
     /// The plan.
     pub job: Arc<Job>,
-    /// What the slots of each stage share, in the order of [`Job::stages`].
+    /// The running stages, in the order of [`Job::stages`].
     pub stages: Vec<StageRun>,
-    /// Where records go.
+    /// The report, which takes the records.
     pub report: Report,
-    /// The stop switch.
+    /// How the job is stopped.
     pub cancel: Arc<Cancel>,
-    /// Where too many failures stop the job.
+    /// The failures, if too many of them stop the job.
     pub failures: Option<Failures>,
-    /// How much of a command's output is kept.
+    /// How much of a command's output is captured.
     pub keep: Keep,
-    /// Whether every attempt has a row of its own.
+    /// Whether every attempt gets a row of its own.
     pub has_attempts: bool,
     launcher: SharedLauncher,
     log: log::SharedLog,
 }
 
 impl Run {
-    /// The stage at `index`: its plan, and what its slots share.
+    /// The stage at `index`: as planned, and as it runs.
     pub fn stage(&self, index: usize) -> (&Stage, &StageRun) {
         (&self.job.stages[index], &self.stages[index])
     }
@@ -70,7 +70,7 @@ impl Run {
         self.launcher.get()
     }
 
-    /// The job's log: where the user's own code prints.
+    /// The job's log, for what the user's own code prints.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -82,7 +82,7 @@ impl Run {
 /// Runs `job` and writes its report.
 ///
 /// # Errors
-/// If the inputs cannot be opened, the report cannot be started or finished, or the system gives no threads. What has
+/// If the inputs cannot be opened, the report cannot be started or finished, or the system starts no threads. What has
 /// been written by then is kept, and named in the message.
 pub fn run(
     job: &Arc<Job>,
@@ -150,7 +150,7 @@ pub fn run(
     }
 }
 
-/// What the stages of a job have in common when they are set up.
+/// What setting up the stages of a job needs.
 struct Together<'a> {
     job: &'a Arc<Job>,
     report: &'a Report,
@@ -160,7 +160,7 @@ struct Together<'a> {
 }
 
 impl Together<'_> {
-    /// Sets the stages up: the first has the inputs that `reader` reads.
+    /// Sets up the stages; the first one has the inputs that `reader` reads.
     fn stages(&self, reader: InputReader, slots: &[usize]) -> io::Result<Vec<StageRun>> {
         let mut reader = Some(reader);
         let mut stages = Vec::new();
@@ -177,7 +177,7 @@ impl Together<'_> {
             stages.push(StageRun {
                 index,
                 slots,
-                seats_before: stages.iter().map(|stage: &StageRun| stage.slots).sum(),
+                slots_before: stages.iter().map(|stage: &StageRun| stage.slots).sum(),
                 feed: Arc::new(feed),
                 admission: Admission::new(
                     stage.pace,
@@ -194,8 +194,8 @@ impl Together<'_> {
     }
 }
 
-/// Every task that did not run, because the job was stopped, has its row too. Who kills a job of a trillion inputs does
-/// not wait for a trillion rows: then the note says that some are left out.
+/// Writes a row for every task that did not run because the job was stopped. If a job with a trillion inputs is killed,
+/// the user does not wait for a trillion rows: then the note says that some are left out.
 fn report_unrun(run: &Run) -> Option<String> {
     /// Enough for millions of rows.
     const PATIENCE: Duration = Duration::from_secs(5);
@@ -204,7 +204,7 @@ fn report_unrun(run: &Run) -> Option<String> {
     }
     let began = Moment::now();
     let mut buffer = run.report.buffer();
-    // From the last stage on: what has come so far is not left out for what has not even begun.
+    // From the last stage on, so that tasks that have come far are not left out in favour of those that have not begun.
     for (stage, live) in run.job.stages.iter().zip(&run.stages).rev() {
         while let Some(task) = live.feed.next_unrun() {
             let is_lost = matches!(run.cancel.cause(), Some(Cause::Report(_)));
@@ -212,7 +212,7 @@ fn report_unrun(run: &Run) -> Option<String> {
             if is_lost || is_urgent {
                 let number = task.number;
                 return Some(format!(
-                    "task {number} and those behind it did not run, and have no row"
+                    "task {number} and those after it did not run, and have no row"
                 ));
             }
             let mut record = Record::unrun(task, stage.columns.len());
@@ -265,7 +265,7 @@ fn finish(
         busy = Some(said);
     }
     if let Some(log) = run.log.finish() {
-        notes.push(format!("what the workers wrote is in {}", log.display()));
+        notes.push(format!("the output of the workers is in {}", log.display()));
     }
     let watches = || run.stages.iter().map(|live| &live.watch);
     let facts = RunFacts {
@@ -277,8 +277,8 @@ fn finish(
         model,
         concurrency,
         reason: reasons.join("; "),
-        cpu: None, // it is a sum over tasks, or nothing
-        // Of the process that did the work: the biggest worker's, else this one's.
+        cpu: None, // only the sum over tasks counts
+        // The peak of the process that did the work: the biggest worker's, else this one's.
         peak_rss: watches().filter_map(Watch::biggest_worker).max().or_else(memory::peak),
         notes,
         busy,

@@ -1,5 +1,6 @@
 //! The services of a running job: they are started one after another before the first task, watched while tasks run,
 //! and ended after the last task in reverse order.
+//!
 //! They are handled on a thread of their own, so that an event loop that is held delays neither their start nor the
 //! news of their end. A service that ends early drains the job. What a service writes goes straight into its log
 //! without being copied, so it is whole even if the runner is killed.

@@ -1,4 +1,4 @@
-//! The slot: one loop, written once. Take a task, wait until it may start, attempt it, settle it.
+//! The slot, the same for all models: take a task, wait until it may start, attempt it, settle it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -33,12 +33,12 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         Err(error) => return give_up(run, &error),
     };
     if live.is_first(number) {
-        live.watch.ready(); // those that join later cost nobody a start
+        live.watch.ready(); // slots that join later delay nothing
     }
     let pilot = || live.pilot.as_ref().filter(|pilot| pilot.asks(number));
     pilot().inspect(|pilot| pilot.ready(&worker, began.elapsed()));
     live.watch.learn(|| worker.about());
-    let global_slot = live.seats_before + number;
+    let global_slot = live.slots_before + number;
     let attempt = Attempt {
         number: 1,
         slot: number,
@@ -70,7 +70,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
             admitted = live.admission.admit(&run.cancel).await;
             if admitted.is_none() {
                 batch.drain(..).for_each(|task| context.handle.give_back(task));
-                continue; // there will be no more
+                continue; // there will be no more tasks
             }
         }
         run.cancel.evictions().inspect(|evictions| evictions.begin(global_slot));
@@ -92,7 +92,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
             context.buffer.room().await;
         }
         if holds && live.shares_loops {
-            // The other slots of this loop have their turn; a computation never lets go by itself.
+            // Lets the other slots of this event loop run; a computation never yields by itself.
             tokio::task::yield_now().await;
         }
     }
@@ -103,7 +103,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     }
 }
 
-/// Without workers there is no point in going on.
+/// Stops the job, which cannot continue without workers.
 fn give_up(run: &Run, error: &io::Error) {
     let cause = match error.kind() {
         io::ErrorKind::InvalidInput => Cause::Unfit(error.to_string()),
@@ -112,20 +112,20 @@ fn give_up(run: &Run, error: &io::Error) {
     run.cancel.raise(Level::Drain, cause);
 }
 
-/// Where a slot settles its tasks.
+/// The context in which a slot settles its tasks.
 struct SlotContext<'a> {
     run: &'a Run,
     stage: &'a Stage,
     live: &'a StageRun,
-    /// The slot's.
+    /// The slot's number, from 1.
     number: usize,
     handle: FeedHandle,
     buffer: RowBuffer,
-    /// Where tasks go that are ok.
+    /// The feed of the next stage, for tasks that are ok.
     next: Option<&'a Feed>,
-    /// Those for which there was no room there.
+    /// Tasks for which there was no room in it.
     finished: VecDeque<Task>,
-    /// How long its tasks have held the loop, if they do.
+    /// How long its tasks have held the event loop, if they do.
     held: Option<Held>,
 }
 
@@ -138,7 +138,8 @@ impl SlotContext<'_> {
         }
     }
 
-    /// Nothing but a kill cancels what runs, except for making room, which is not charged.
+    /// Whether the attempt was ended to make room, which is not charged: apart from that, only a kill cancels a running
+    /// attempt.
     fn was_evicted(&self, outcome: &Outcome) -> bool {
         outcome.status == Status::Cancelled && self.run.cancel.level() < Level::Kill
     }
@@ -163,7 +164,7 @@ impl SlotContext<'_> {
             }
             quarantine(retry, &mut record.outcome);
         } else if self.run.has_attempts {
-            self.buffer.note_attempt(&record.task, &record.outcome); // as the other stages do
+            self.buffer.note_attempt(&record.task, &record.outcome); // like the stages with retries
         }
         self.end(record, payload);
     }
@@ -178,7 +179,7 @@ impl SlotContext<'_> {
                     self.buffer.put_attempt();
                 }
                 let task = record.into_next_stage(fields, payload);
-                // What came before goes before, and this must not wait: the rest of the batch is to be settled.
+                // Earlier tasks go first, and this must not wait, since the rest of the batch has to be settled.
                 let back =
                     if self.finished.is_empty() { next.offer(task).err() } else { Some(task) };
                 self.finished.extend(back);
@@ -192,7 +193,8 @@ impl SlotContext<'_> {
         self.buffer.put(record);
     }
 
-    /// Takes what a task hands on out of its outcome; `None` if it does not go on. One that hands on too much fails.
+    /// Takes the payload out of a task's outcome; `None` if the task does not enter the next stage. A task whose
+    /// payload is too long fails.
     fn payload(&self, task: &Task, outcome: &mut Outcome) -> Option<Arc<Payload>> {
         let max_payload = self.stage.next.max_payload()?;
         if outcome.status != Status::Ok {
@@ -204,7 +206,7 @@ impl SlotContext<'_> {
         if let Workload::Sleep(_) = self.stage.workload
             && let Some(passed) = &task.passed
         {
-            return passed.payload.clone(); // a wait changes nothing
+            return passed.payload.clone(); // sleeping changes nothing
         }
         let value = match outcome.result_kind {
             PayloadKind::Json if outcome.result.is_empty() => b"null".to_vec(),
@@ -219,7 +221,7 @@ impl SlotContext<'_> {
         }
     }
 
-    /// Waits until the next stage has room for what was finished.
+    /// Waits until the next stage has room for the finished tasks.
     async fn hand_on(&mut self) {
         let Some(next) = self.next else { return };
         let patience = Patience::of(self.stage);
@@ -241,26 +243,26 @@ impl SlotContext<'_> {
         }
     }
 
-    /// Notes the attempt that was the last one; says when the next one is due, if there is to be one.
+    /// Notes the last attempt; returns when the next one is due, if there is one.
     fn next_attempt(&mut self, retry: &Retry, record: &Record) -> Option<Moment> {
         let Record { task, outcome, .. } = record;
         self.buffer.note_attempt(task, outcome);
         if !retry.wants(task.attempts, outcome) || self.run.cancel.level() != Level::Run {
-            return None; // its row goes with the task's
+            return None; // its row is written with the task's
         }
         self.buffer.put_attempt();
         let pause = retry.pause(task.attempts, outcome.retry_after, fastrand::f64());
         Some(Moment::now() + pause)
     }
 
-    /// Lets a task wait for its next attempt, without a slot.
+    /// Queues a task for its next attempt, without occupying a slot.
     #[cold]
     fn wait(&self, record: Record, due: Moment) {
         let Record { mut task, slot, queued, first_started, mut outcome, columns } = record;
         let first_started = first_started.unwrap_or(outcome.started);
         let queued = queued.unwrap_or_default();
         if self.run.keep != Keep::Everything {
-            outcome.output = Vec::new(); // `columns` has what it was kept for
+            outcome.output = Vec::new(); // it was only captured for `columns`
         }
         if let Some(payload) = task.payload_mut() {
             payload.unload();
@@ -270,12 +272,12 @@ impl SlotContext<'_> {
     }
 }
 
-/// Says so if worker processes died of a task at every attempt: then it was no accident. Like any task that has had its
-/// last attempt, it does not come back in this run.
+/// Marks a task that has killed a worker process at every attempt, which is not an accident. Like any task that has had
+/// its last attempt, it does not run again in this run.
 fn quarantine(retry: &Retry, outcome: &mut Outcome) {
     let lost = outcome.workers_lost;
     if lost >= retry.max_attempts {
-        outcome.error = format!("quarantined, {lost} workers died of it: {}", outcome.error);
+        outcome.error = format!("quarantined, it killed {lost} workers: {}", outcome.error);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where a worker lives: the one place where model and workload meet.
+//! The worker of a slot: the one place where model and workload meet.
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
@@ -15,30 +15,30 @@ use crate::worker::internal::{Interpreter, Remote, Verdict};
 use crate::workload::command::Keep;
 use crate::workload::{Worker, Workload, command, compute, http, python, sleep, worker};
 
-/// A slot's worker, wherever it lives.
+/// A slot's worker: in the event loop, in a child process, or in a program.
 pub enum SlotWorker {
-    /// In the slot's own loop.
+    /// In the slot's own event loop.
     Here(Worker),
     /// In a child process.
     Away(Box<Remote>),
-    /// In a program of the user's.
+    /// In a worker program of the user.
     Seated(Session),
 }
 
-/// Under which model the slots of a loop find their workers.
+/// The model under which the slots of an event loop run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Which one it will be is open: a program that can become part of any.
+    /// Undecided: a program that fits any model.
     Pilot,
-    /// This one.
+    /// This model.
     Of(Model),
 }
 
-/// What the slots of one loop share.
+/// What the slots of one event loop share.
 #[derive(Debug)]
 pub struct Shared {
     role: Role,
-    /// The slots of the stage.
+    /// The number of slots of the stage.
     peers: usize,
     client: OnceCell<http::Client>,
     interpreter: OnceCell<Rc<Interpreter>>,
@@ -46,7 +46,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// For this many slots of a stage that has `peers`.
+    /// What `slots` slots share, of a stage that has `peers` slots.
     pub fn new(role: Role, slots: usize, peers: usize) -> Self {
         Self {
             role,
@@ -95,7 +95,7 @@ impl SlotWorker {
                 return Ok(Self::Away(Box::new(remote)));
             }
             Workload::Worker(spec) => {
-                return Box::pin(seat(run, stage, shared, spec, slot)).await.map(Self::Seated);
+                return Box::pin(session(run, stage, shared, spec, slot)).await.map(Self::Seated);
             }
             _ => {}
         }
@@ -124,7 +124,7 @@ impl SlotWorker {
                 let client = shared.client(&spec.plan);
                 Worker::Http(Box::new(http::Worker::new(spec, &run.job.folder, client)))
             }
-            Workload::Python(_) | Workload::Worker(_) => unreachable!("they were placed above"),
+            Workload::Python(_) | Workload::Worker(_) => unreachable!("they have returned above"),
             Workload::Sleep(spec) => Worker::Sleep(sleep::Worker::new(spec)),
         }))
     }
@@ -137,7 +137,7 @@ impl SlotWorker {
         }
     }
 
-    /// Whether a task that runs holds the loop that its slot is on.
+    /// Whether a running task holds the event loop of its slot.
     pub fn holds_the_loop(&self) -> bool {
         match self {
             Self::Here(worker) => matches!(worker, Worker::Compute(_)),
@@ -146,7 +146,7 @@ impl SlotWorker {
         }
     }
 
-    /// What is worth saying of the program that does the work.
+    /// Facts about the program that does the work.
     pub fn about(&self) -> Option<String> {
         match self {
             Self::Here(_) | Self::Seated(_) => None,
@@ -154,7 +154,7 @@ impl SlotWorker {
         }
     }
 
-    /// The interpreter that it works in, if it does.
+    /// The interpreter that it runs in, if it does.
     pub fn interpreter(&self) -> Option<&Interpreter> {
         match self {
             Self::Here(_) | Self::Seated(_) => None,
@@ -165,7 +165,7 @@ impl SlotWorker {
     /// Attempts every task of `batch` and settles each, exactly once, as it ends.
     ///
     /// # Errors
-    /// If no worker can be kept alive; what was left of the batch has been settled all the same.
+    /// If no worker can be kept alive; the rest of the batch has been settled nevertheless.
     pub async fn run(
         &mut self,
         batch: &mut VecDeque<Task>,
@@ -181,23 +181,22 @@ impl SlotWorker {
                 Ok(())
             }
             Self::Away(remote) => Box::pin(remote.run(batch, attempt, settle)).await,
-            Self::Seated(seat) => Box::pin(seat.run(batch, attempt, settle)).await,
+            Self::Seated(session) => Box::pin(session.run(batch, attempt, settle)).await,
         }
     }
 
-    /// Ends the worker; one in a process leaves, and is waited for. Its peak resident memory in bytes, if it had a
-    /// process of its own.
+    /// Ends the worker, and waits for its process if it has one; returns the peak resident memory of that in bytes.
     pub async fn stop(self) -> Option<u64> {
         match self {
             Self::Here(_) => None,
             Self::Away(remote) => Box::pin(remote.stop()).await,
-            Self::Seated(seat) => Box::pin(seat.stop()).await,
+            Self::Seated(session) => Box::pin(session.stop()).await,
         }
     }
 }
 
 /// A seat in a worker program: one that the slots of the loop share, or one of the slot's own.
-async fn seat(
+async fn session(
     run: &Run,
     stage: &Stage,
     shared: &Shared,
@@ -223,8 +222,8 @@ async fn seat(
     }
 }
 
-/// How many files a slot of `stage` has open at the most: its way to the launcher and the pipes of its child, or its
-/// connections and the file that it saves to; under `threads` also those of its loop.
+/// The upper limit of files that a slot of `stage` has open: its port and the pipes of its child, or its connections
+/// and the file that it saves to; under `threads` also those of its event loop.
 pub fn open_files(stage: &Stage) -> usize {
     let of_the_work = match stage.workload.nature() {
         _ if is_away(stage.model, &stage.workload) => 6,
@@ -238,7 +237,7 @@ pub fn open_files(stage: &Stage) -> usize {
     of_the_work + of_the_loop
 }
 
-/// A command already is a process, so nothing is put between.
+/// Whether the workload runs in a worker process. A command is a process already, so none is put in between.
 fn is_away(model: Model, workload: &Workload) -> bool {
     let has_its_own = matches!(workload.nature(), Nature::Process | Nature::Hosted);
     model == Model::Processes && !has_its_own

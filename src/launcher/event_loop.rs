@@ -29,17 +29,17 @@ pub struct EventLoop {
     events: OwnedFd,
     inbox: OwnedFd,
     slots: Vec<Option<Port>>,
-    /// The runner is stopped, and so are the children.
+    /// Whether the runner is paused, and with it the children.
     is_paused: bool,
     starter: Starter,
-    /// Kept from packet to packet.
+    /// Buffers that are reused for every packet.
     packet: Vec<u8>,
     descriptors: Vec<OwnedFd>,
 }
 
 /// One port: a slot's socket, and the child that it has running.
 struct Port {
-    /// `None` once the slot has gone.
+    /// `None` once the slot has closed it.
     socket: Option<OwnedFd>,
     child: Option<Child>,
 }
@@ -48,11 +48,12 @@ struct Child {
     pid: Pid,
     pidfd: OwnedFd,
     started: Moment,
-    /// What is left of its group when it ends is killed: it has been sent a signal that ends it, or that was asked for.
+    /// Whether what is left of its group when it ends is killed: it has been sent a signal that ends it, or the slot
+    /// has requested that.
     ending: bool,
 }
 
-/// What an event is about.
+/// The source of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Inbox,
@@ -81,7 +82,7 @@ impl Source {
 }
 
 impl EventLoop {
-    /// Makes the loop of this thread; ports come in over `inbox`.
+    /// Creates the event loop of this thread; ports arrive over `inbox`.
     ///
     /// # Errors
     /// If the system lacks memory or descriptors.
@@ -96,7 +97,7 @@ impl EventLoop {
         Ok(Self { events, inbox, slots, is_paused: false, starter, packet, descriptors })
     }
 
-    /// Serves the ports for as long as the process lives.
+    /// Serves the ports until the process ends.
     ///
     /// # Errors
     /// If waiting for events fails.
@@ -106,10 +107,10 @@ impl EventLoop {
             events.clear();
             retry_on_intr(|| epoll::wait(&self.events, spare_capacity(&mut events), None))?;
             for event in &events {
-                // Events are hints: one may be about a port that an earlier one has closed. Nothing here blocks.
+                // Events are hints: one may belong to a port that an earlier event has closed. Nothing here blocks.
                 match Source::of(event.data) {
-                    Source::Inbox => self.take_word(),
-                    Source::Socket(index) => self.hear(index),
+                    Source::Inbox => self.receive_control(),
+                    Source::Socket(index) => self.receive_request(index),
                     Source::Child(index) => self.reap(index),
                 }
             }
@@ -117,7 +118,7 @@ impl EventLoop {
     }
 
     /// Takes a packet of the launcher's first thread.
-    fn take_word(&mut self) {
+    fn receive_control(&mut self) {
         let received = socket::receive(&self.inbox, &mut self.packet, &mut self.descriptors);
         let Ok(Some(length)) = received else { return };
         match Control::decode(&self.packet[..length]) {
@@ -127,7 +128,7 @@ impl EventLoop {
         }
     }
 
-    /// Stops the groups of all children, or lets them go on.
+    /// Stops or continues the process groups of all children.
     fn pause(&mut self, is_paused: bool) {
         self.is_paused = is_paused;
         let signal = if is_paused { Signal::STOP } else { Signal::CONT };
@@ -142,7 +143,7 @@ impl EventLoop {
             if index == self.slots.len() {
                 self.slots.push(None);
             }
-            // A port that cannot be watched is dropped, which its owner is told by its end.
+            // A port that cannot be watched is dropped, which closes it for its owner.
             if epoll::add(&self.events, &port, Source::Socket(index).data(), epoll::EventFlags::IN)
                 .is_ok()
             {
@@ -151,8 +152,8 @@ impl EventLoop {
         }
     }
 
-    /// Does what the port's slot asks for.
-    fn hear(&mut self, index: usize) {
+    /// Handles a request of the port's slot.
+    fn receive_request(&mut self, index: usize) {
         let Some(Some(port)) = self.slots.get_mut(index) else { return };
         let Some(socket) = &port.socket else { return };
         match socket::receive(socket, &mut self.packet, &mut self.descriptors) {
@@ -180,7 +181,7 @@ impl EventLoop {
         }
     }
 
-    /// Watches a child that has been started at `started`, or says why there is none.
+    /// Watches a child that was started at `started`, or answers why there is none.
     fn watch(&mut self, index: usize, started: Moment, child: Result<(Pid, OwnedFd), Failure>) {
         let Some(Some(port)) = self.slots.get_mut(index) else { return };
         let (pid, pidfd) = match child {
@@ -194,7 +195,7 @@ impl EventLoop {
             let _ = kill_process_group(pid, Signal::STOP);
         }
         if watched.is_err() {
-            // Out of kernel memory: rather no child than one whose end nobody hears of.
+            // Out of kernel memory: no child is better than one whose end goes unnoticed.
             port.signal(Signal::KILL.as_raw());
             while port.child.is_some() {
                 std::thread::yield_now();
@@ -203,7 +204,7 @@ impl EventLoop {
         }
     }
 
-    /// The slot has gone, and its child goes with it.
+    /// Closes the port of a slot that has gone, and kills its child.
     fn close(&mut self, index: usize) {
         let Some(Some(port)) = self.slots.get_mut(index) else { return };
         if let Some(socket) = port.socket.take() {
@@ -230,7 +231,7 @@ impl EventLoop {
 impl Port {
     fn answer(&self, answer: Answer) {
         if let Some(socket) = &self.socket {
-            // If it fails, the slot has gone, which is the next event.
+            // If that fails, the slot has gone, which will be the next event.
             let _ = socket::send(socket, &answer.encode(), &[]);
         }
     }
@@ -248,7 +249,7 @@ impl Port {
         // The child has not been reaped, so the group is its own, even if it has ended.
         let _ = kill_process_group(child.pid, signal);
         if signal != Signal::KILL {
-            // A stopped group would not hear it.
+            // A stopped group would not react to it.
             let _ = kill_process_group(child.pid, Signal::CONT);
         }
     }
@@ -270,7 +271,8 @@ impl Port {
         let child = self.child.as_ref()?;
         let ended = Moment::now();
         if child.ending && has_ended(child) {
-            // Those of its group that do not end at a TERM. Only now is the group's number certainly still theirs.
+            // Kills members of its group that ignore TERM. Only now is it certain that the group's number has not been
+            // reused.
             let _ = kill_process_group(child.pid, Signal::KILL);
         }
         match sys::reap(child.pid) {
@@ -278,7 +280,7 @@ impl Port {
             Ok(Some(reaped)) => {
                 self.answer(Answer::Ended { started: child.started, ended, reaped });
             }
-            // Everything below the launcher is being killed and reaped: it is about to leave.
+            // Everything below the launcher is being killed and reaped: it is about to exit.
             Err(_) => {}
         }
         self.child.take()
@@ -292,14 +294,14 @@ fn has_ended(child: &Child) -> bool {
     matches!(waitid(WaitId::PidFd(child.pidfd.as_fd()), options), Ok(Some(_)))
 }
 
-/// What starting needs, kept from start to start.
+/// What starting a child needs, reused from start to start.
 struct Starter {
     common: Arc<Common>,
     spawner: Spawner,
     parent: Pid,
     argv: PointerBuffer,
     env: PointerBuffer,
-    /// Which variables of the launcher's own environment this child does not get as they are.
+    /// Which variables of the launcher's own environment are changed or removed for this child.
     changed: Vec<bool>,
 }
 
@@ -310,7 +312,7 @@ impl Starter {
         Ok(Self { common, spawner: Spawner::new()?, parent: getpid(), argv, env, changed })
     }
 
-    /// Starts what `request` says, with these ends, which are closed here.
+    /// Starts the program of `request` with these descriptors, which are closed here.
     fn start(
         &mut self,
         request: &StartRequest<'_>,
@@ -370,7 +372,7 @@ impl Starter {
     }
 }
 
-/// Notes which of the sorted variables in `environment` the request sets or removes.
+/// Marks which of the sorted variables in `environment` the request sets or removes.
 fn mark_changed(
     environment: &[std::ffi::CString],
     request: &StartRequest<'_>,
@@ -396,7 +398,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_says_what_it_is_about() {
+    fn an_event_carries_its_source() {
         for source in [
             Source::Inbox,
             Source::Socket(0),

@@ -1,7 +1,7 @@
-//! What the runner and its launcher say to each other. Pure: bytes in, bytes out.
+//! The messages between the runner and its launcher: encoding and decoding, no I/O.
 //!
-//! Both ends are the same program, so there is no version, and numbers are as the machine has them. A message is one
-//! packet: a [`Request`] to the launcher, descriptors with it; an [`Answer`] back.
+//! Both ends are the same program, so there is no version, and numbers are in native byte order. A message is one
+//! packet: a [`Request`] to the launcher, with descriptors; an [`Answer`] back.
 
 use std::ffi::CStr;
 use std::io;
@@ -9,25 +9,25 @@ use std::io;
 use crate::sys::{CpuTime, Reaped, Step};
 use crate::task::Moment;
 
-/// Longer requests travel in a file in memory: the socket's buffer is the system's to choose.
+/// Longer requests are sent in a file in memory, since the system chooses the size of the socket's buffer.
 pub const MAX_INLINE: usize = 64 << 10;
 
-/// How many descriptors come with a message at most: three ends, an extra one, and a request in memory.
+/// The upper limit of descriptors in a message: three standard ones, an extra one, and a request in memory.
 pub const MAX_DESCRIPTORS: usize = 5;
 
-/// NUL-terminated strings, one after another in one buffer that is kept from start to start.
+/// NUL-terminated strings, one after another in one buffer, which is reused from start to start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Strings {
     bytes: Vec<u8>,
     count: u32,
 }
 
-/// A string that cannot be given to a program, since it contains a NUL.
+/// A string that cannot be passed to a program because it contains a NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HasNul;
 
 impl Strings {
-    /// Forgets all strings, but keeps the memory.
+    /// Removes all strings, but keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.count = 0;
@@ -36,7 +36,7 @@ impl Strings {
     /// Appends a string.
     ///
     /// # Errors
-    /// If it contains a NUL; it is not appended then.
+    /// If it contains a NUL; then it is not appended.
     pub fn push(&mut self, string: impl AsRef<[u8]>) -> Result<(), HasNul> {
         self.push_with(|bytes| bytes.extend_from_slice(string.as_ref()))
     }
@@ -77,16 +77,16 @@ impl<'a> Iterator for StringsIn<'a> {
     }
 }
 
-/// What the runner asks of the launcher, on a port.
+/// A request of the runner to the launcher, on a port.
 #[derive(Clone, Debug)]
 pub enum Request<'a> {
-    /// Start a program; it is answered when the program has ended.
+    /// Start a program; answered when the program has ended.
     Start(StartRequest<'a>),
-    /// The same; the request is in the last descriptor, from its start.
+    /// The same; the request is in the file of the last descriptor.
     StartInMemory,
     /// Send this signal to the group of the running child; not answered.
     Signal(i32),
-    /// Say when the running child was started; not answered if there is none (any more).
+    /// Answer when the running child was started; not answered if there is none any more.
     When,
     /// When the running child ends, kill what is left of its group; not answered.
     OwnGroup,
@@ -95,9 +95,9 @@ pub enum Request<'a> {
 /// A program to start.
 #[derive(Clone, Debug)]
 pub struct StartRequest<'a> {
-    /// Which descriptors come with it; the other ends are null.
+    /// Which descriptors come with it; the others are the null device.
     pub ends: Ends,
-    /// Where the program is.
+    /// The path of the program.
     pub program: &'a CStr,
     /// Its working folder.
     pub folder: Option<&'a CStr>,
@@ -105,7 +105,7 @@ pub struct StartRequest<'a> {
     strings: StringsIn<'a>,
 }
 
-/// Which descriptors come with a start, in this order.
+/// Which descriptors come with a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends(u32);
 
@@ -132,14 +132,14 @@ const SIGNAL: u32 = 3;
 const WHEN: u32 = 4;
 const OWN_GROUP: u32 = 5;
 
-/// Kind, ends, whether there is a folder, and how many arguments and changes to the environment.
+/// The kind, the ends, whether there is a folder, and the numbers of arguments and of changes to the environment.
 const START_HEADER: usize = 6 * 4;
 
 impl<'a> Request<'a> {
     /// Reads a message of the runner.
     ///
     /// # Errors
-    /// If it is none.
+    /// If it is malformed.
     pub fn decode(message: &'a [u8]) -> io::Result<Self> {
         match number(message, 0)? {
             START => StartRequest::decode(message).map(Self::Start),
@@ -153,7 +153,7 @@ impl<'a> Request<'a> {
 }
 
 impl<'a> StartRequest<'a> {
-    /// Writes a start into `out`.
+    /// Writes the request for a start to `out`.
     pub fn encode(
         out: &mut Vec<u8>,
         ends: Ends,
@@ -199,12 +199,12 @@ impl<'a> StartRequest<'a> {
     }
 }
 
-/// The message of a start that travels in memory.
+/// The message for a start whose request is in memory.
 pub fn start_in_memory() -> [u8; 4] {
     START_IN_MEMORY.to_ne_bytes()
 }
 
-/// The message of a signal.
+/// The message for a signal.
 pub fn signal(signal: i32) -> [u8; 8] {
     let mut message = [0; 8];
     message[..4].copy_from_slice(&SIGNAL.to_ne_bytes());
@@ -217,29 +217,29 @@ pub fn when() -> [u8; 4] {
     WHEN.to_ne_bytes()
 }
 
-/// The message that has what is left of the child's group killed at its end.
+/// The message for killing what is left of the child's group at its end.
 pub fn own_group() -> [u8; 4] {
     OWN_GROUP.to_ne_bytes()
 }
 
-/// What the control socket says besides the first packet, which is the limit of open files: one byte.
+/// A message on the control socket: one byte. Only the first packet is different: it has the limit of open files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
     /// A new port comes with this packet.
     Port = 0,
     /// Stop every group of a running child, and of those that are started from now on.
     Pause = 1,
-    /// Let them go on.
+    /// Continue them.
     Resume = 2,
 }
 
 impl Control {
-    /// As it is sent.
+    /// Its bytes.
     pub fn encode(self) -> [u8; 1] {
         [self as u8]
     }
 
-    /// Reads a packet. What is none is taken for one without meaning: a port that does not come.
+    /// Reads a packet. An invalid one counts as a port that comes without a descriptor, which has no effect.
     pub fn decode(packet: &[u8]) -> Self {
         match packet {
             [1] => Self::Pause,
@@ -261,7 +261,7 @@ fn malformed() -> io::Error {
     )
 }
 
-/// What the launcher says of a start.
+/// The launcher's answer to a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The child is running since.
@@ -276,7 +276,7 @@ pub enum Answer {
 pub const ANSWER_BYTES: usize = 8 * 8;
 
 impl Answer {
-    /// As it is sent.
+    /// Its bytes.
     pub fn encode(self) -> [u8; ANSWER_BYTES] {
         let words = match self {
             Self::Running(since) => [0, since.as_nanos(), 0, 0, 0, 0, 0, 0],
@@ -304,7 +304,7 @@ impl Answer {
     /// Reads a message of the launcher.
     ///
     /// # Errors
-    /// If it is none.
+    /// If it is malformed.
     pub fn decode(bytes: &[u8]) -> io::Result<Self> {
         if bytes.len() != ANSWER_BYTES {
             return Err(malformed());
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nul_is_refused_and_leaves_nothing_behind() {
+    fn a_nul_is_refused_and_leaves_nothing() {
         let mut strings = Strings::default();
         assert_eq!(strings.push("a\0b"), Err(HasNul));
         strings.push("c").unwrap();

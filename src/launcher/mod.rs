@@ -1,4 +1,5 @@
 //! The runner's end of the launcher: starting it, and asking it to start children, a [`Port`] per slot.
+//!
 //! [`server`] explains what the launcher does and why it exists.
 
 mod event_loop;

@@ -1,4 +1,4 @@
-//! A slot's line to the launcher: a start, a signal, one answer per start.
+//! A slot's connection to the launcher: a start, a signal, one answer per start.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -22,24 +22,24 @@ use crate::sys;
 use crate::sys::{CpuTime, Step};
 use crate::task::Moment;
 
-/// What to start.
+/// A program to start.
 #[derive(Clone, Copy, Debug)]
 pub struct Start<'a> {
-    /// Where the program is; absolute.
+    /// The absolute path of the program.
     pub program: &'a CStr,
     /// Its arguments, the first being its own name.
     pub argv: &'a Strings,
-    /// Variables to set besides the runner's own, `NAME=value` each, no name twice.
+    /// Variables to set in addition to the runner's own, `NAME=value` each, with unique names.
     pub set: &'a Strings,
-    /// Names of the runner's variables that it does not get.
+    /// Names of the runner's variables to remove.
     pub unset: &'a Strings,
-    /// Its working folder; the runner's, if there is none.
+    /// Its working folder; `None` for the runner's.
     pub cwd: Option<&'a CStr>,
-    /// Standard input; null, if there is none.
+    /// Standard input; `None` for the null device.
     pub stdin: Option<BorrowedFd<'a>>,
-    /// Standard output; null, if there is none.
+    /// Standard output; `None` for the null device.
     pub stdout: Option<BorrowedFd<'a>>,
-    /// Standard error; null, if there is none.
+    /// Standard error; `None` for the null device.
     pub stderr: Option<BorrowedFd<'a>>,
     /// Becomes its descriptor 3.
     pub extra: Option<BorrowedFd<'a>>,
@@ -48,15 +48,15 @@ pub struct Start<'a> {
 /// How a start ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// What the child said or suffered.
+    /// How the child ended.
     pub exit: Exit,
     /// When the launcher started it.
     pub started: Moment,
-    /// When the launcher heard of its end.
+    /// When the launcher noticed its end.
     pub ended: Moment,
-    /// Processor time of the child and of those that it waited for.
+    /// Processor time of the child and of the children that it waited for.
     pub cpu: CpuTime,
-    /// Peak resident memory in bytes, of the largest of them.
+    /// Peak resident memory of the largest of them, in bytes.
     pub peak_rss: u64,
 }
 
@@ -71,16 +71,16 @@ pub enum Exit {
     NotStarted(Step, io::Error),
 }
 
-/// A slot's line to the launcher: one child at a time. When it is dropped, the child that runs is killed.
+/// A slot's connection to the launcher: one child at a time. When it is dropped, the running child is killed.
 #[derive(Debug)]
 pub struct Port {
     socket: AsyncFd<OwnedFd>,
-    /// Where the launcher's owner hears that it seems to have died.
+    /// Set when the launcher seems to have died, for its owner.
     is_suspect: Arc<AtomicBool>,
     is_running: AtomicBool,
     /// The answer, if it came when something else was asked for.
     ended: Mutex<Option<Ended>>,
-    /// Kept from start to start.
+    /// A buffer that is reused from start to start.
     message: Vec<u8>,
 }
 
@@ -96,10 +96,10 @@ impl Port {
         })
     }
 
-    /// Starts a child; [`Port::ended`] tells of its end, or that it could not be started.
+    /// Starts a child; [`Port::ended`] returns its end, or that it could not be started.
     ///
     /// # Errors
-    /// If the launcher has died. `ETOOMANYREFS` (or `EAGAIN`) if too much is on its way to it: try again a little later.
+    /// If the launcher has died. `ETOOMANYREFS` (or `EAGAIN`) if too much is queued for it: try again a little later.
     pub fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
         assert!(!self.is_running.load(Ordering::Relaxed), "one child at a time");
         let present = [start.stdin, start.stdout, start.stderr, start.extra];
@@ -117,7 +117,7 @@ impl Port {
         } else {
             let mut memory = File::from(memfd_create("start", MemfdFlags::CLOEXEC)?);
             memory.write_all(&self.message)?;
-            self.message = Vec::new(); // it is rarely that big, and then this is not where time goes
+            self.message = Vec::new(); // it is rarely that large, and then allocating it again does not matter
             descriptors[count] = memory.as_fd();
             self.send(&message::start_in_memory(), &descriptors[..=count])?;
         }
@@ -139,8 +139,8 @@ impl Port {
         }
     }
 
-    /// When the launcher started the child that runs; `None` if it has ended by now. A start may have to wait for its
-    /// turn, which is not the child's time.
+    /// When the launcher started the running child; `None` if it has ended by now. A start may have to wait in a queue,
+    /// which is not part of the child's time.
     ///
     /// # Errors
     /// If the launcher has died.
@@ -150,8 +150,8 @@ impl Port {
         Ok(since.filter(|_| self.kept().is_none()))
     }
 
-    /// Sends a signal to the group of the running child; none, if it has ended. After one that ends it, whatever is
-    /// left of its group at its end is killed.
+    /// Sends a signal to the group of the running child, unless it has ended. If the signal ends it, what is left of
+    /// its group at its end is killed.
     ///
     /// # Errors
     /// If the launcher has died.
@@ -191,7 +191,7 @@ impl Port {
                 Ok((_, length)) => match Answer::decode(&bytes[..length])? {
                     Answer::Running(since) => return Ok(Some(since)),
                     answer => {
-                        // Nothing follows an end, so the call that would find nothing can be saved.
+                        // Nothing follows an end, which saves the call that would find nothing.
                         ready.clear_ready();
                         *self.kept() = Ended::of(answer);
                         return Ok(None);
@@ -206,7 +206,7 @@ impl Port {
 }
 
 impl Ended {
-    /// `None` if the answer is not about an end.
+    /// `None` if the answer is not an end.
     fn of(answer: Answer) -> Option<Self> {
         match answer {
             Answer::Running(_) => None,
@@ -226,7 +226,7 @@ impl Ended {
     }
 }
 
-/// Whether the other end of a socket has gone.
+/// Whether the other end of a socket is closed.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }

@@ -1,8 +1,9 @@
 //! The launcher: a small process that starts every child of the runner, so that none outlives it.
 //!
-//! It is the runner's own program, executed anew with [`LAUNCH_ARG`]. Its standard input is the control socket: new
-//! ports come in over it, and its end is the runner's. This thread takes them, shares them out among threads that do
-//! the work ([`EventLoop`]), reaps orphans, and kills all that is left when the runner has gone.
+//! It is the runner's own program, executed again with [`LAUNCH_ARG`]. Its standard input is the control socket: new
+//! ports arrive over it, and its end means that the runner has ended. The first thread receives ports and distributes
+//! them among threads that do the work ([`EventLoop`]), reaps orphans, and kills everything that is left when the
+//! runner has ended.
 
 use std::ffi::CString;
 use std::io::{self, Stdin};
@@ -25,30 +26,30 @@ use crate::launcher::{socket, tree};
 use crate::sys;
 use crate::sys::{Of, SignalMask, memory};
 
-/// The only argument of a runner that is to be the launcher.
+/// The only argument of a process that is the launcher.
 pub const LAUNCH_ARG: &str = "--start-commands-for-the-runner";
 
-/// Ports per core that get a thread of their own: a thread waits while its child is being started.
+/// The number of threads per core, more than one since a thread waits while its child is being started.
 const THREADS_PER_CORE: usize = 2;
 
-/// How long an orphan that has ended may stay a zombie. Orphans are rare, and asking costs a microsecond.
+/// How long an orphan that has ended may stay a zombie. Orphans are rare, and a check costs a microsecond.
 const SWEEP: Duration = Duration::from_millis(200);
 
 /// What all threads of the launcher share.
 pub struct Common {
     /// `NAME=value` each, sorted by name.
     pub environment: Vec<CString>,
-    /// What the children start with blocked.
+    /// The signals that are blocked in children at their start.
     pub mask: SignalMask,
-    /// For ends that the runner has sent none for.
+    /// The null device, for descriptors that the runner has not sent.
     pub null: OwnedFd,
-    /// The soft limit of open files that children get, and the hard one, if the runner has raised the former.
+    /// The soft and the hard limit of open files for children, if the runner has raised the soft one.
     pub open_files: Option<(u64, u64)>,
-    /// The runner has gone: nothing is started any more.
+    /// Whether the runner has ended, so that nothing is started any more.
     pub leaving: AtomicBool,
 }
 
-/// The launcher, from its start to its end.
+/// Runs the launcher, from its start to its end.
 pub fn main() -> ! {
     let mask = SignalMask::block_all();
     let control = io::stdin();
@@ -81,7 +82,7 @@ fn serve(control: &Stdin, mask: SignalMask) -> io::Result<()> {
         let Some(length) = socket::receive(control, &mut packet, &mut ports)? else { break };
         match Control::decode(&packet[..length]) {
             Control::Port => ports.drain(..).try_for_each(|port| threads.give(&port))?,
-            word => threads.tell_all(word),
+            message => threads.tell_all(message),
         }
     }
     common.leaving.store(true, Ordering::SeqCst);
@@ -100,7 +101,8 @@ fn wait_and_sweep(control: &Stdin) -> io::Result<bool> {
     Ok(true)
 }
 
-/// The first packet says which soft limit of open files the runner was started with; 0 if it has not changed it.
+/// Receives the first packet: the soft limit of open files that the runner was started with, or 0 if it has not changed
+/// it.
 fn first_packet(control: &Stdin) -> io::Result<u64> {
     wait_and_sweep(control)?;
     let mut limit = [0; 8];
@@ -122,8 +124,8 @@ fn environment() -> Vec<CString> {
     joined.map(|variable| CString::new(variable).expect("it came as a C string")).collect()
 }
 
-/// Opens the null device until it is above 3, and so sees to it that whatever is opened later is, too: a child's ends
-/// can then be put in their places in any order.
+/// Opens the null device until its descriptor is above 3, so that all later ones are as well: a child's descriptors can
+/// then be moved to their numbers in any order.
 fn null_above_the_childs_ends() -> io::Result<OwnedFd> {
     loop {
         let null = open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
@@ -134,16 +136,16 @@ fn null_above_the_childs_ends() -> io::Result<OwnedFd> {
     }
 }
 
-/// The threads that start children, each with ports of its own.
+/// The threads that start children, each of which has ports of its own.
 struct Threads {
     common: Arc<Common>,
-    /// Ports are handed over as packets, since each thread has descriptors of its own.
+    /// The sockets to the threads. Ports are sent as packets, since each thread has a descriptor table of its own.
     inboxes: Vec<OwnedFd>,
     next: usize,
 }
 
 impl Threads {
-    /// Gives a port to a thread: a new one while there are few, then to each in turn.
+    /// Gives a port to a thread: to a new one while there are few, then to each in turn.
     fn give(&mut self, port: &OwnedFd) -> io::Result<()> {
         let most = thread::available_parallelism().map_or(1, usize::from) * THREADS_PER_CORE;
         if self.inboxes.len() < most {
@@ -152,16 +154,16 @@ impl Threads {
         }
         let inbox = &self.inboxes[self.next];
         self.next = (self.next + 1) % self.inboxes.len();
-        // Should a thread hang, the port is lost, which its owner is told by its end.
+        // If a thread hangs, the port is lost, and closed for its owner.
         let _ = socket::send_patiently(inbox, &Control::Port.encode(), &[port.as_fd()]);
         Ok(())
     }
 
-    /// Passes a word of the runner's on to every thread. While the children are stopped so is the runner, which then
-    /// asks for no port and so for no further thread.
-    fn tell_all(&self, word: Control) {
+    /// Passes a message of the runner on to every thread. While the children are stopped, the runner is as well, so it
+    /// requests no port and so no further thread.
+    fn tell_all(&self, message: Control) {
         for inbox in &self.inboxes {
-            let _ = socket::send_patiently(inbox, &word.encode(), &[]);
+            let _ = socket::send_patiently(inbox, &message.encode(), &[]);
         }
     }
 
@@ -169,13 +171,13 @@ impl Threads {
         let (ours, theirs) = socket::pair()?;
         let common = Arc::clone(&self.common);
         let body = move || match EventLoop::new(common, theirs).and_then(|ports| {
-            // A child's peak starts at what this process has in memory: no more than it takes to serve.
+            // A child's peak starts at the memory of this process, so that has to be small.
             memory::drop_clean_pages();
             memory::reset_peak();
             ports.serve()
         }) {
             Ok(never) => never,
-            // A child dies with its thread: better all at once, and said, than some.
+            // A child dies with its thread: it is better if all die at once, with a message.
             Err(error) => {
                 eprintln!("runner: the launcher failed: {error}");
                 exit(1)

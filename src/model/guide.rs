@@ -1,4 +1,5 @@
 //! The decision guide: which model and how many slots if the job file leaves that open.
+//!
 //! `auto` ends here, in planning: every run has a model. Where the guide cannot know (what a command, a worker or a
 //! Python function does), a pilot begins under that model, and the first tasks decide what it grows to.
 

@@ -47,7 +47,7 @@ const IDLE: f64 = 0.1;
 const JOIN: f64 = 2e-4;
 /// The factor on processor time that threads lose to contention for the GIL.
 const CONTENTION: f64 = 1.1;
-/// Processes for work that waits, or so many for each core.
+/// The number of processes for work that waits, in all and per core; the larger one counts.
 const PROCESSES: usize = 16;
 const PROCESSES_A_CORE: usize = 4;
 

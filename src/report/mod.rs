@@ -1,4 +1,5 @@
 //! Records become files: one CSV report per job, one summary of all jobs, and the output on the terminal.
+//!
 //! Rows go to `results/<job>.csv.partial` while the job runs; the finished report replaces the old one atomically. What
 //! resuming needs is in `results/.<job>.state`.
 
@@ -238,6 +239,7 @@ impl Report {
     }
 
     /// Takes the last rows, sorts all of them, and replaces the old report and the job's row in `summary.csv`.
+    ///
     /// To be called when no buffer is in use any more.
     ///
     /// # Errors

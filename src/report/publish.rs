@@ -17,6 +17,7 @@ use crate::report::write::recorder::Recorder;
 use crate::task::Status;
 
 /// A job that took longer than this waits until its report is on the disk, as its rows were.
+///
 /// For a short job that would take most of its time (4 ms on ext4), and running it again is cheap.
 const WORTH_SYNCING: Duration = Duration::from_secs(10);
 
@@ -116,6 +117,7 @@ with --resume"
 
 /// Replaces the file at `path` with what `write` writes: there is always either the whole old file or the whole new
 /// one.
+///
 /// It is not synced to the disk, which would cost 4 ms on ext4, more than a job of one short task. A crash of the whole
 /// machine within seconds may lose the new file, but not the old one on ext4 and btrfs, which write the data of a file
 /// that replaces another before they rename it.

@@ -1,8 +1,8 @@
-//! The system calls that neither std nor rustix has, each behind a safe function: signals, waiting with a child's own
-//! resource usage, a thread's own descriptors, and starting a program ([`Spawner`]); shared memory; and what proc(5) and
-//! cgroups(7) tell.
+//! The system calls that neither std nor rustix has, each wrapped in a safe function: signals, waiting with a child's
+//! own resource usage, a thread's own descriptors, and starting a program ([`Spawner`]); shared memory; and what
+//! proc(5) and cgroups(7) tell.
 //!
-//! All unsafe code of the crate is here, each block with its reason, and nobody else reads `/proc`.
+//! All unsafe code of the crate is here, each block with its reason, and no other module reads `/proc`.
 
 mod available_memory;
 mod cpu_time;
@@ -40,11 +40,12 @@ pub use stop::HeldStop;
 pub struct SignalMask(libc::sigset_t);
 
 impl SignalMask {
-    /// Blocks every signal in this thread, and those that it starts, and gives SIGPIPE and SIGXFSZ their default back
-    /// (Rust and [`ignore_file_limit`] ignore them, and what is ignored stays so in a child). Returns what was blocked before: what a child starts with,
-    /// but for SIGTSTP, which the runner itself has blocked ([`HeldStop`]).
+    /// Blocks every signal in this thread and in those that it starts, and restores the default of SIGPIPE and SIGXFSZ
+    /// (Rust and [`ignore_file_limit`] ignore them, and ignored signals stay ignored in a child). Returns the signals that
+    /// were blocked before, except SIGTSTP, which the runner itself has blocked ([`HeldStop`]): those that a child starts
+    /// with.
     ///
-    /// Blocked signals do not survive into a child that gets this mask; ignored ones would.
+    /// A child that gets this mask does not inherit blocked signals; it would inherit ignored ones.
     pub fn block_all() -> Self {
         restore_internal_signals();
         let mut before = MaybeUninit::uninit();
@@ -62,8 +63,8 @@ impl SignalMask {
     }
 }
 
-/// Gives the two signals that glibc keeps to itself their default back: its `posix_spawn`, by which this process may
-/// have been started, leaves them ignored, and its `sigaction` refuses them.
+/// Restores the default of the two signals that glibc reserves: its `posix_spawn`, by which this process may have been
+/// started, leaves them ignored, and its `sigaction` refuses them.
 fn restore_internal_signals() {
     // As large as the kernel's `struct sigaction` on any machine; all zero is the default.
     let default = [0_u64; 8];
@@ -78,7 +79,7 @@ fn restore_internal_signals() {
     }
 }
 
-/// Makes writing beyond the file size limit (`ulimit -f`) an error like that of a full disk, instead of the end of this
+/// Makes writing beyond the file size limit (`ulimit -f`) an error like that of a full disk, instead of killing this
 /// process.
 pub fn ignore_file_limit() {
     // SAFETY: no handler is installed.
@@ -88,7 +89,7 @@ pub fn ignore_file_limit() {
 /// How a child ended, and what it used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reaped {
-    /// As `wait` has it.
+    /// The status that `wait` returns.
     pub status: i32,
     /// Processor time of the child, and of its children that it waited for.
     pub cpu: CpuTime,
@@ -103,7 +104,7 @@ pub struct Reaped {
 pub fn reap(pid: Pid) -> io::Result<Option<Reaped>> {
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: both places are valid for writes for the time of the call.
+    // SAFETY: both places are valid for writes during the call.
     let found = unsafe {
         libc::wait4(pid.as_raw_nonzero().get(), &raw mut status, libc::WNOHANG, usage.as_mut_ptr())
     };
@@ -159,8 +160,8 @@ pub fn reap_all(of: Of) -> Left {
 
 /// Gives this thread a table of descriptors of its own, a copy of the process's, where the kernel can (Linux 5.9).
 ///
-/// Without it, a child that another thread is just starting holds copies of this thread's pipe ends until it has
-/// executed its program. `close_range` and not `unshare`, which containers commonly forbid.
+/// Without it, a child that another thread is starting holds copies of this thread's pipe ends until it has executed
+/// its program. Uses `close_range` and not `unshare`, which containers commonly forbid.
 pub fn unshare_descriptors() {
     let nothing = libc::c_uint::MAX;
     // SAFETY: the range holds no descriptor, so none is closed; what is opened or closed from now on concerns this
@@ -168,18 +169,18 @@ pub fn unshare_descriptors() {
     unsafe { libc::syscall(libc::SYS_close_range, nothing, nothing, libc::CLOSE_RANGE_UNSHARE) };
 }
 
-/// Has every open descriptor above 2 closed in programs that are executed, where the kernel can (Linux 5.11): what
-/// this process was started with, knowing or not, is not for its children.
+/// Has every open descriptor above 2 closed in executed programs, if the kernel can do that (Linux 5.11): descriptors
+/// that this process happened to inherit are not for its children.
 pub fn keep_descriptors_from_children() {
     let flags = libc::CLOSE_RANGE_CLOEXEC;
     // SAFETY: sets a flag, which concerns nothing but `execve`.
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, flags) };
 }
 
-/// Has this descriptor watched for reading by the runtime of this thread.
+/// Has the runtime of this thread watch this descriptor for reading.
 ///
 /// # Errors
-/// If the system does not watch it, or any more.
+/// If the system cannot watch it, or no more descriptors.
 pub fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` stays open, and the same, for as long as it is owned.
     let watched = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };

@@ -80,6 +80,7 @@ impl PointerBuffer {
 }
 
 /// Starts programs, one after another, from one thread.
+///
 /// A child dies with the thread that started it, so this thread must live as long as the process.
 pub struct Spawner {
     stack: *mut c_void,

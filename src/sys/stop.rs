@@ -1,8 +1,8 @@
-//! SIGTSTP (Ctrl-Z), held until somebody has prepared for it.
+//! SIGTSTP (Ctrl-Z), held until the runner has prepared for it.
 //!
-//! The signal is blocked and never handled, so the kernel itself keeps account of it: a SIGCONT discards a SIGTSTP that
-//! waits, whenever it comes, and letting the signal through stops the process only if it still waits. A handler that
-//! stopped the process by its own hand could be overtaken by the SIGCONT, and then nobody would wake the process again.
+//! The signal is blocked and never handled, so the kernel itself keeps track of it: a SIGCONT discards a pending
+//! SIGTSTP whenever it comes, and unblocking the signal stops the process only if it is still pending. A handler that
+//! stops the process itself could be overtaken by the SIGCONT, and then nothing would wake the process again.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -11,15 +11,15 @@ use std::{io, ptr};
 use rustix::process::{getpgrp, getpid, getppid};
 use tokio::io::unix::AsyncFd;
 
-/// SIGTSTP, blocked in the thread that made this and in all that it starts.
+/// SIGTSTP, blocked in the thread that created this and in all threads that it starts.
 pub struct HeldStop {
-    /// Readable while the signal waits.
+    /// Readable while the signal is pending.
     waiting: AsyncFd<OwnedFd>,
 }
 
 impl HeldStop {
-    /// Blocks the signal; must run on a runtime, and before other threads are started. `None` if it was blocked before:
-    /// then somebody does not want it.
+    /// Blocks the signal; must run on a runtime, and before other threads are started. `None` if it was blocked
+    /// already, which means that the parent does not want it.
     ///
     /// # Errors
     /// If the system does not watch it.
@@ -41,14 +41,14 @@ impl HeldStop {
         Ok(Some(Self { waiting: super::watch(descriptor)? }))
     }
 
-    /// Returns when the signal has come, and still waits.
+    /// Returns when the signal has come and is still pending.
     ///
     /// # Errors
     /// If the runtime ends.
     pub async fn comes(&self) -> io::Result<()> {
         loop {
             let mut ready = self.waiting.readable().await?;
-            // Before the look, so that what comes in between is seen by the next one.
+            // Before the check, so that a signal that comes in between is seen by the next one.
             ready.clear_ready();
             if is_waiting() {
                 return Ok(());
@@ -56,22 +56,22 @@ impl HeldStop {
         }
     }
 
-    /// Stops this process, all of its threads, if the signal still waits; returns when a SIGCONT has come.
+    /// Stops this process with all of its threads if the signal is still pending; returns when a SIGCONT has come.
     pub fn obey(&self) {
         if is_job_of_a_shell() {
             mask(libc::SIG_UNBLOCK); // the kernel stops this very thread before the call returns
             mask(libc::SIG_BLOCK);
             return;
         }
-        // Perhaps no shell could continue the process: then the kernel ignores SIGTSTP. SIGSTOP it obeys, as is expected
-        // by whoever sends SIGTSTP to a service.
+        // If no shell could continue the process, the kernel ignores SIGTSTP but obeys SIGSTOP, which is what the
+        // sender of SIGTSTP to a service expects.
         if self.take() {
             // SAFETY: no handler can be installed for it. Sent to this very thread, which takes it before it returns.
             unsafe { libc::raise(libc::SIGSTOP) };
         }
     }
 
-    /// Takes the signal away. False if it does not wait any more.
+    /// Consumes the signal. Returns false if it is not pending any more.
     fn take(&self) -> bool {
         let mut information = [0; size_of::<libc::signalfd_siginfo>()];
         rustix::io::read(&self.waiting, &mut information).is_ok()

@@ -1,7 +1,9 @@
 //! The one clock. Everything that is timed uses it, so that pauses (Ctrl-Z) are left out in one place.
+//!
 //! A [`Moment`] counts the time in which the runner was not paused. The launcher and the workers are other processes:
 //! they know nothing about pauses and send readings of `CLOCK_MONOTONIC`, which [`Moment::from_nanos`] converts. During
 //! a pause the clock stands still, also for threads that wake before the end of the pause has been recorded.
+//!
 //! The runner pauses when it gets SIGTSTP. A SIGSTOP cannot be caught: the runner's children keep running then, and so
 //! does the clock.
 

@@ -1,4 +1,5 @@
 //! Worker programs: the programs that the slots of an event loop share, and each slot's session with one.
+//!
 //! A program takes as many sessions as it does tasks at a time. When it dies, the task that it was doing is `crashed`;
 //! if it was doing several tasks, none is charged, and each of them runs again alone. It is started again for the next
 //! task.

@@ -1,8 +1,8 @@
-//! The runner's end of a worker process: a slot's worker that lives in a child.
+//! The runner's side of a worker process: a slot's worker in a child.
 //!
-//! A batch goes out in a few lines, and each task is settled as its answer comes back. Meanwhile the page that the
-//! worker shares with the runner is looked at, so that a task that turns out long holds up neither the answers before
-//! it nor the tasks behind it, a timeout costs one task, and a worker's death costs no more than what it was running.
+//! A batch is sent in a few lines, and each task is settled when its answer comes back. Meanwhile, the page that the
+//! worker shares with the runner is polled, so that a long task delays neither the answers before it nor the tasks
+//! after it, a timeout costs one task, and a worker's death costs no more than what it was running.
 
 mod child;
 mod in_flight;
@@ -33,23 +33,23 @@ use process::{Event, Process};
 use settle::crashed;
 use source::{Argument, Source};
 
-/// What became of a task that was handed to a worker.
+/// The verdict on a task that was given to a worker.
 #[expect(
     clippy::large_enum_variant,
     reason = "the large one is the common one, and is taken apart at once"
 )]
 #[derive(Debug)]
 pub enum Verdict {
-    /// It was attempted, and this came of it.
+    /// It was attempted, with this outcome.
     Done(Outcome),
-    /// It was not attempted: it is given to whoever is free, uncharged.
+    /// It was not attempted: it is requeued for any slot, uncharged.
     Requeue,
 }
 
-/// Workers that die this often in a row, and nothing comes of it, will not do better.
+/// A worker that dies this often in a row without settling a task is given up.
 const MAX_BARREN: u32 = 3;
 
-/// A worker in a child process, started again when it dies.
+/// A worker in a child process, which is started again when it dies.
 #[derive(Debug)]
 pub struct Remote {
     source: Source,
@@ -62,31 +62,31 @@ pub struct Remote {
     fruitful: bool,
     /// Deaths in a row of processes that were not.
     barren: u32,
-    /// Below which sequence number nothing may start any more, and since when.
+    /// The sequence number below which nothing may start any more, and since when.
     barrier: Option<(u64, Moment)>,
-    /// Which task was asked to give up, and when.
+    /// The task that was asked to give up, and when.
     asked: Option<(u64, Moment)>,
-    /// Of its processes that have ended.
+    /// The highest peak of its processes that have ended.
     peak_rss: Option<u64>,
-    /// Buffers that are kept.
+    /// Buffers that are reused.
     arg: Vec<u8>,
     journal: Vec<u8>,
 }
 
-/// Why a worker process is ended by the runner.
+/// Why the runner ends a worker process.
 #[derive(Debug)]
 enum Why {
     /// The task with this sequence number must stop.
     Stop(Stop, u64),
-    /// It does not keep to the protocol.
+    /// It broke the protocol.
     Broken(String),
 }
 
 impl Remote {
-    /// Starts a worker process for `stage` in `folder`, and returns when it is ready.
+    /// Starts a worker process for `stage` in `folder`; returns when it is ready.
     ///
     /// # Errors
-    /// If it cannot be started, or ends or says something else before it is ready.
+    /// If it cannot be started, or if it ends or writes something else before it is ready.
     pub async fn start(
         launcher: Arc<Launcher>,
         workload: &Workload,
@@ -117,7 +117,7 @@ impl Remote {
         Ok(remote)
     }
 
-    /// A slot's worker in `interpreter`, which calls the function of `spec`; returns when that is ready.
+    /// A slot's worker in `interpreter` that calls the function of `spec`; returns when it is ready.
     ///
     /// # Errors
     /// As [`Interpreter::lane`].
@@ -149,17 +149,17 @@ impl Remote {
         }
     }
 
-    /// Whether a task that runs holds the event loop of the others.
+    /// Whether a running task holds the event loop of the others.
     pub fn holds_its_loop(&self) -> bool {
         self.interpreter().is_some_and(|interpreter| interpreter.holds_its_loop())
     }
 
-    /// What is worth saying of the worker's program, once it is ready.
+    /// Facts about the worker's program, once it is ready.
     pub fn about(&self) -> Option<String> {
         self.interpreter()?.facts().map(Facts::words)
     }
 
-    /// The interpreter that it works in, if it does.
+    /// The interpreter that it runs in, if it does.
     pub fn interpreter(&self) -> Option<&Rc<Interpreter>> {
         match &self.source {
             Source::Python(member) => Some(member.interpreter()),
@@ -183,7 +183,7 @@ impl Remote {
     /// Runs every task of `batch` and settles each, exactly once.
     ///
     /// # Errors
-    /// If no process can be kept alive to run tasks. What was left of the batch has been settled all the same.
+    /// If no process can be kept alive to run tasks. The rest of the batch has been settled nevertheless.
     pub async fn run(
         &mut self,
         batch: &mut VecDeque<Task>,
@@ -224,7 +224,7 @@ impl Remote {
         settle: &mut Settle<'_>,
     ) -> io::Result<()> {
         if self.process.as_ref().is_some_and(|process| process.life.has_ended()) {
-            self.process = None; // it died with nothing of this slot in it
+            self.process = None; // it died without a task of this slot
         }
         if self.process.is_none() {
             match self.restart(attempt).await {
@@ -250,11 +250,11 @@ impl Remote {
             self.pace.grow();
             return Ok(());
         };
-        self.bury(&ended, why.as_ref(), attempt, settle).await
+        self.settle_dead(&ended, why.as_ref(), attempt, settle).await
     }
 
-    /// Lets the worker process leave, and waits for it. The peak resident memory of the largest process that the
-    /// worker had, in bytes.
+    /// Ends the worker process by ending its input, and waits for it. Returns the peak resident memory of the largest
+    /// process that the worker had, in bytes.
     pub async fn stop(self) -> Option<u64> {
         let Self { source, process, peak_rss, .. } = self;
         match (source, process) {
@@ -267,7 +267,7 @@ impl Remote {
         }
     }
 
-    /// Starts a process, and another if it ends before it is ready: somebody may have killed it, or the launcher.
+    /// Starts a process, and another one if it ends before it is ready: it or the launcher may have been killed.
     async fn start_process(&mut self) -> io::Result<()> {
         self.barrier = None;
         self.asked = None;
@@ -326,8 +326,8 @@ impl Remote {
         process.write();
     }
 
-    /// Settles tasks until none is in flight, or until the process has ended: then how, and why if it was the runner
-    /// that ended it.
+    /// Settles tasks until none is in flight, or until the process has ended; then returns how it ended, and why if the
+    /// runner ended it.
     async fn attend(
         &mut self,
         attempt: &Attempt<'_>,

@@ -1,5 +1,5 @@
-//! `results/<job>.log`: what worker programs write to standard error, and Python functions to either. Lines of several
-//! workers stand in it as they came.
+//! `results/<job>.log`: what worker programs write to standard error, and Python functions to either stream. Lines of
+//! several workers are in the order in which they arrived.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -9,19 +9,19 @@ use std::path::{Path, PathBuf};
 /// How much of its end is shown.
 const TAIL_BYTES: u64 = 4096;
 
-/// The log of a job. Workers inherit its file, which is appended to, as their standard error.
+/// The log of a job. Workers inherit its file, which is opened for appending, as their standard error.
 #[derive(Debug)]
 pub struct Log {
     file: File,
     path: PathBuf,
 }
 
-/// What becomes of a log that is there.
+/// What to do with a log that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Earlier {
-    /// It is of another run.
+    /// It is emptied, since it belongs to another run.
     Emptied,
-    /// The run is gone on with, and so is its log.
+    /// It is kept, since its run is resumed.
     Kept,
 }
 
@@ -38,22 +38,22 @@ impl Log {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// What a worker is given as its standard error.
+    /// The file for a worker's standard error.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How long it is now, in bytes.
+    /// Its current length in bytes.
     pub fn length(&self) -> u64 {
         self.file.metadata().map_or(0, |metadata| metadata.len())
     }
 
-    /// The end of what has been written since it was `start` bytes long.
+    /// The end of what has been written since its length was `start`.
     pub fn tail(&self, start: u64) -> Vec<u8> {
         let end = self.length();
         let start = start.max(end.saturating_sub(TAIL_BYTES)).min(end);
@@ -64,12 +64,12 @@ impl Log {
         }
     }
 
-    /// Closes it, and takes it away if nothing has been written. Where it is, if something has.
+    /// Closes it, and removes it if nothing has been written. Returns its path if something has.
     pub fn finish(self) -> Option<PathBuf> {
         if self.length() > 0 {
             return Some(self.path);
         }
-        let _ = fs::remove_file(&self.path); // an empty one does no harm
+        let _ = fs::remove_file(&self.path); // an empty one is harmless
         None
     }
 }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_is_emptied_gone_on_with_or_taken_away() {
+    fn a_log_is_emptied_kept_or_removed() {
         let folder = tempfile::tempdir().unwrap();
         let open = |earlier| Log::open(&folder.path().join("job.log"), earlier).unwrap();
         let log = open(Earlier::Emptied);

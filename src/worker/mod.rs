@@ -1,4 +1,4 @@
-//! Processes that do tasks: the runner's own workers and Python interpreters ([`internal`]), and the user's worker
+//! Processes that run tasks: the runner's own workers and Python interpreters ([`internal`]), and the user's worker
 //! programs ([`external`]).
 
 pub mod external;

@@ -1,4 +1,4 @@
-//! What the runner and its own worker processes say to each other: encoding and decoding, no I/O.
+//! The protocol between the runner and its own worker processes: encoding and decoding, no I/O.
 //!
 //! JSON lines both ways, over the worker's standard input and output:
 //! ```text
@@ -43,7 +43,7 @@ pub const VERSION: u32 = 1;
 /// A line of requests is closed once it is this long, so that the worker can start on it while the next is written.
 const LINE_BYTES: usize = 32 << 10;
 
-/// The first line to a worker: what it is there for.
+/// The first line to a worker: the work that it does.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// [`VERSION`].
@@ -52,7 +52,7 @@ pub struct Hello {
     pub work: Work,
 }
 
-/// What a worker process can do.
+/// The work of a worker process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Work {
@@ -71,13 +71,13 @@ pub struct Ready {
     pub ready: u32,
 }
 
-/// Appends `message` as a line.
+/// Appends `message` as a line of JSON.
 pub fn write_line(message: &impl Serialize, out: &mut Vec<u8>) {
     serde_json::to_writer(&mut *out, message).expect("these messages have no map with odd keys");
     out.push(b'\n');
 }
 
-/// A line that is not what the protocol says.
+/// A line that does not follow the protocol.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed(String);
 
@@ -95,7 +95,7 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// Lines of requests while they are written.
+/// A buffer of request lines.
 #[derive(Debug, Default)]
 pub struct RequestLines {
     bytes: Vec<u8>,
@@ -103,7 +103,7 @@ pub struct RequestLines {
 }
 
 impl RequestLines {
-    /// Starts anew, in the same buffer.
+    /// Empties the buffer.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.line_start = None;
@@ -167,7 +167,7 @@ impl RequestLines {
 /// Reads a line of requests: the first sequence number, and the arguments.
 ///
 /// # Errors
-/// If the line does not start like one; the rest is read, and may turn out wrong, with the arguments.
+/// If the line does not start correctly; errors in the rest are found when the arguments are read.
 pub fn read_requests(line: &[u8]) -> Result<(u64, Args<'_>), Malformed> {
     let mut cursor = Cursor::new(line);
     let start = |cursor: &mut Cursor<'_>| {
@@ -201,25 +201,25 @@ impl<'a> Iterator for Args<'a> {
     }
 }
 
-/// What a worker answers.
+/// An answer of a worker.
 #[derive(Debug)]
 pub enum Reply {
     /// The task with this sequence number ended.
     Done(u64, Outcome),
-    /// The task with this sequence number was given up, as it was asked for.
+    /// The task with this sequence number was given up on request.
     Cancelled(u64, Outcome),
     /// Nothing from this sequence number to the end of its line was run.
     TakenBack(u64),
 }
 
-/// The ends of a task that a worker can tell, and "taken back".
+/// The codes for how a task ended, and for "taken back".
 const OK: u64 = 0;
 const FAILED: u64 = 1;
 const TAKEN_BACK: u64 = 2;
 const CANCELLED: u64 = 3;
 
-/// Appends the answer for a task that was run. Only what a worker can tell of an outcome is passed on: whether it is
-/// ok or failed, times, result and error.
+/// Appends the answer for a task that was run. Only what a worker knows about an outcome is passed on: whether it is ok
+/// or failed, times, result and error.
 pub fn write_answer(seq: u64, outcome: &Outcome, out: &mut Vec<u8>) {
     out.push(b'[');
     write_number(seq, out);
@@ -253,13 +253,13 @@ pub fn write_taken_back(seq: u64, out: &mut Vec<u8>) {
 /// Reads one answer, with or without its line break.
 ///
 /// # Errors
-/// If it is not one.
+/// If the line is malformed.
 pub fn read_reply(line: &[u8]) -> Result<Reply, Malformed> {
-    // Our own workers write the form that the first reader knows; serde_json costs four times as much.
+    // The runner's own workers write the form that the first reader knows; serde_json costs four times as much.
     read_dense(line).or_else(|| read_any(line)).ok_or_else(|| Malformed::new(line))
 }
 
-/// The fields of an answer, but for the texts.
+/// The fields of an answer, except for the texts.
 struct Numbers {
     status: u64,
     cpu: Option<(u64, u64)>,
@@ -280,7 +280,7 @@ fn reply(
         _ => return None,
     };
     let started = Moment::from_nanos(numbers.started);
-    // Each end is converted by itself, which leaves out a pause between them.
+    // Start and end are converted separately, which leaves out a pause between them.
     let ended = numbers.started.checked_add(numbers.run).map(Moment::from_nanos);
     let run = ended.map_or(Duration::from_nanos(numbers.run), |ended| ended.since(started));
     let mut outcome = Outcome::new(status, started, run);
@@ -322,12 +322,12 @@ fn read_dense(line: &[u8]) -> Option<Reply> {
     reply(seq, &Numbers { status, cpu, started, run }, result, &error)
 }
 
-/// What a result is, by whether it is a string.
+/// The kind of a result.
 fn kind(is_text: bool) -> PayloadKind {
     if is_text { PayloadKind::Bytes } else { PayloadKind::Json }
 }
 
-/// Any JSON that comes to the same, such as results that are no strings.
+/// Reads an answer in any other form of JSON, such as results that are not strings.
 fn read_any(line: &[u8]) -> Option<Reply> {
     type Fields<'a> = (u64, u64, Option<u64>, Option<u64>, u64, u64, &'a RawValue, Text);
     let (seq, status, user, system, started, run, result, error) =

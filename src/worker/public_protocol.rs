@@ -27,10 +27,10 @@ pub const MAX_LINE: usize = 64 << 20;
 
 /// How many characters of a wrong line are shown.
 const SHOWN: usize = 200;
-/// How many characters of an error's own words are shown.
+/// How many characters of an error's message are shown.
 const MESSAGE: usize = 8 << 10;
 
-/// Appends the first line to a worker: who speaks, and how many requests may be in flight.
+/// Appends the first line to a worker: the version, the model, and how many requests may be in flight.
 pub fn write_hello(mode: &str, slots: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(
         format!("{{\"hello\":{VERSION},\"mode\":\"{mode}\",\"slots\":{slots}}}\n").as_bytes(),
@@ -40,7 +40,7 @@ pub fn write_hello(mode: &str, slots: usize, out: &mut Vec<u8>) {
 /// Reads the first line from a worker: how many requests it wants in flight, at most `slots`.
 ///
 /// # Errors
-/// What it has said instead, in words.
+/// A message that says what it wrote instead.
 pub fn read_ready(line: &[u8], slots: usize) -> Result<usize, String> {
     #[derive(Deserialize)]
     struct Ready {
@@ -76,21 +76,21 @@ pub fn write_request(id: u64, arguments: &Arguments, values: &Values<'_>, out: &
     out.extend_from_slice(b"}\n");
 }
 
-/// What a worker says of a request.
+/// A worker's answer to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The request's.
+    /// The number of the request.
     pub id: u64,
-    /// What came of it; a failure as the words for the cell `error`.
+    /// Its outcome; a failure is the text for the cell `error`.
     pub outcome: Result<Done, String>,
 }
 
-/// A request that went well. What the worker did not measure is `None`.
+/// A request that succeeded. What the worker did not measure is `None`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// The cell `result`: a string as it is, null as nothing, any other value as its JSON.
+    /// The cell `result`: a string as it is, empty for null, any other value as JSON.
     pub result: Vec<u8>,
-    /// Whether that is a string or another value.
+    /// Whether it is a string or another value.
     pub kind: PayloadKind,
     /// Processor time of the task.
     pub cpu: Option<CpuTime>,
@@ -127,7 +127,7 @@ struct Fault {
 /// Reads an answer.
 ///
 /// # Errors
-/// What the line is instead, in words.
+/// A message that says what is wrong with the line.
 pub fn read_answer(line: &[u8]) -> Result<Answer, String> {
     let wrong = |what: &str| format!("the worker wrote `{}`, {what}", shown(line));
     let Line { id, ok, error } =
@@ -135,9 +135,8 @@ pub fn read_answer(line: &[u8]) -> Result<Answer, String> {
     let Some(id) = id else { return Err(wrong("an answer without an `id`")) };
     let outcome = match (ok, error) {
         (Some(success), None) => Ok(success.into_done()),
-        (None, Some(fault)) => Err(fault_in_words(fault.get().as_bytes()).ok_or_else(|| {
-            wrong("an `error` without words: it has `type`, `message` and `traceback`")
-        })?),
+        (None, Some(fault)) => Err(fault_in_words(fault.get().as_bytes())
+            .ok_or_else(|| wrong("an `error` without any of `type`, `message` and `traceback`"))?),
         (Some(_), Some(_)) => return Err(wrong("an answer with both `ok` and `error`")),
         (None, None) => return Err(wrong("an answer with neither `ok` nor `error`")),
     };
@@ -162,7 +161,7 @@ impl Success<'_> {
     }
 }
 
-/// A value as the cell `result` has it.
+/// A value as the text of the cell `result`.
 fn cell(json: &str) -> Vec<u8> {
     match json.as_bytes() {
         b"null" => Vec::new(),
@@ -171,7 +170,7 @@ fn cell(json: &str) -> Vec<u8> {
     }
 }
 
-/// `ValueError: bad digit`, then the tail of the traceback. A string instead of an object is the message.
+/// `ValueError: bad digit`, then the end of the traceback. A string instead of an object is the message.
 fn fault_in_words(json: &[u8]) -> Option<String> {
     if json.starts_with(b"\"") {
         return Some(clean(&unescape(json)?, MESSAGE));
@@ -185,27 +184,27 @@ fn fault_in_words(json: &[u8]) -> Option<String> {
     }
     write_clean(&message, MESSAGE, &mut words);
     if words.is_empty() {
-        words.push_str("failed without a word");
+        words.push_str("failed without a message");
     }
     Some(cause_and_tail(words, None, &text(fault.traceback)))
 }
 
 fn what_is_wrong(line: &[u8], error: &serde_json::Error) -> String {
     if error.is_data() {
-        return format!("which is no answer: {}", in_short(error));
+        return format!("which is not an answer: {}", in_short(error));
     }
     if memchr::memmem::find(line, b"NaN").is_some()
         || memchr::memmem::find(line, b"Infinity").is_some()
     {
-        return "which is not JSON: it has no words for NaN and Infinity".into();
+        return "which is not JSON: JSON has no NaN and no Infinity".into();
     }
     if line.starts_with(b"{") {
         return format!("which is not JSON: {}", in_short(error));
     }
-    "which is no answer; what is not one belongs on standard error".into()
+    "which is not an answer; other output belongs on standard error".into()
 }
 
-/// Without the line, which is always the first.
+/// The error without the line number, which is always 1.
 fn in_short(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or_default().to_owned()
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_words() {
+    fn errors_are_messages() {
         for (line, expected) in [
             (
                 r#"{"id":1,"error":{"type":"ValueError","message":"no\nway","traceback":"File x\nline 2"}}"#,
@@ -297,10 +296,10 @@ mod tests {
             (r#"{"id":1,"error":{"message":"\udcff"}}"#, r"\xff"),
             (r#"{"id":1,"error":{"type":"E"}}"#, "E"),
             (r#"{"id":1,"error":"bad"}"#, "bad"),
-            (r#"{"id":1,"error":{}}"#, "failed without a word"),
+            (r#"{"id":1,"error":{}}"#, "failed without a message"),
             (
                 "hi",
-                "! the worker wrote `hi`, which is no answer; what is not one belongs on standard error",
+                "! the worker wrote `hi`, which is not an answer; other output belongs on standard error",
             ),
             (r#"{"ok":{}}"#, "! the worker wrote `{\"ok\":{}}`, an answer without an `id`"),
             (
@@ -309,7 +308,7 @@ mod tests {
             ),
             (
                 r#"{"id":1,"ok":{"result":NaN}}"#,
-                "! the worker wrote `{\"id\":1,\"ok\":{\"result\":NaN}}`, which is not JSON: it has no words for NaN and Infinity",
+                "! the worker wrote `{\"id\":1,\"ok\":{\"result\":NaN}}`, which is not JSON: JSON has no NaN and no Infinity",
             ),
         ] {
             assert_eq!(error(line), expected, "{line}");

@@ -1,5 +1,6 @@
 //! The page that the runner shares with a worker process: which task the worker runs and since when, which tasks have
 //! been taken back from it, and the answers that it has not yet written to its pipe.
+//!
 //! So, without a message per start, the runner knows which task was running when a worker died, which tasks were done,
 //! and when a timeout is due. The page is a memfd, file descriptor 3 of the worker. Its first words, 64 bits each:
 //!
@@ -10,14 +11,17 @@
 //! | 2 | barrier | runner | below this sequence number nothing new may start; only ever grows |
 //! | 3 | generation | worker | how often the journal was emptied |
 //! | 4 | length | worker | bytes in the journal, which starts at byte 4096 |
+//!
 //! **Taking back.** The worker stores `current` and then loads `barrier`; the runner stores `barrier` and then loads
 //! `current`. All four are sequentially consistent, so there is one order on which both agree: either the worker sees
 //! the barrier and does not start the task, or the runner sees that the task is current. With a weaker ordering, both
 //! could miss each other (a store may be delayed past a later load, even on x86) and a task would run twice. Tasks
 //! above the current one have therefore not started and never will. The others are in doubt, so they are left to the
 //! worker, which answers for them in any case. Since sequence numbers and the barrier only grow, nothing is ever reset.
+//!
 //! **Timing.** The worker stores `since` before `current`, the latter with release: a runner that has seen the current
 //! number sees its start or a later one, never an earlier one, so that no timeout comes too soon.
+//!
 //! **The journal.** An answer is first copied and then counted in `length` (release), so that counted answers are
 //! whole. The journal is emptied only once the pipe has all of it: an answer is in the pipe, in the journal, or in
 //! both, and the reader drops what it has already. Emptying sets the length to 0, then starts a new generation, and

@@ -220,7 +220,7 @@ fn a_task_that_ends_every_worker_is_quarantined() {
     let ran = poison(3);
     ran.exit(3).rows("task,status,attempts", &["1,crashed,3", "2,ok,1", "3,ok,1"]);
     let error = &ran.report().column("error")[0];
-    assert_eq!(error, "quarantined, 3 workers died of it: the worker process died: SIGKILL");
+    assert_eq!(error, "quarantined, it killed 3 workers: the worker process died: SIGKILL");
     let attempts = attempts(&ran);
     let of_the_first: Vec<_> =
         attempts.select("task,error").into_iter().filter(|row| row.starts_with("1,")).collect();

@@ -1,4 +1,5 @@
 //! `limits.min_free_memory`: nothing starts while less memory than that is available.
+//!
 //! The control thread checks ten times a second. While memory is short, starts queue; when there is enough again, one
 //! start is admitted at each check, since what a task needs shows only while it runs.
 

@@ -1,7 +1,9 @@
 //! The rate at which attempts start: GCRA, with one atomic for all slots of a job.
+//!
 //! Each start has a nominal time, one interval after the previous one. A slot reserves the next one by compare-and-swap
 //! and waits for it, so that slots never wait for each other, and several that become due within one tick of the timer
 //! start together. Source: ITU-T I.371, the generic cell rate algorithm in its virtual scheduling form.
+//!
 //! The promise: in any ten seconds, at most rate * 10 + burst starts. Timers are late, and a late start moves closer to
 //! the ones after it. So nominal times are spaced a little wider than requested (by [`SLACK`]), and a start that is
 //! later than that allows gives up its time and reserves another one.

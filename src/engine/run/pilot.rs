@@ -1,7 +1,7 @@
-//! The first tasks of a stage whose model is open: what is seen of them, and when that is enough.
+//! The first tasks of a stage whose model is open: the evidence that they give, and when it is enough.
 //!
-//! The slots of the pilot note what their tasks used; the stage's own thread, which has nothing else to do, looks at
-//! that and at the processes. [`crate::model::pilot`] decides.
+//! The slots of the pilot record what their tasks used; the stage's own thread, which has nothing else to do, checks
+//! that and the processes. [`crate::model::pilot`] decides.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -20,38 +20,38 @@ use crate::sys::{ProcessorTimes, available_memory, usage};
 use crate::task::{Moment, Outcome, Status};
 use crate::workload::python::Facts;
 
-/// How often it is looked at: at first often, since a job may be over soon.
+/// The time between two checks: short at first, since a job may end soon.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LAST_LOOK: Duration = Duration::from_millis(50);
-/// Processes may take this part of the available memory: the rest of it belongs to others, and tasks differ.
+/// Processes may take one part in this many of the available memory: others need some, and tasks differ.
 const MEMORY: u64 = 2;
 
 /// The pilot of a stage, seen by its slots and by the thread that watches it.
 pub struct Pilot {
     plan: Plan,
-    /// How many slots it began with: the first ones.
+    /// How many slots it began with.
     pub slots: usize,
-    /// The most that there may be.
+    /// The upper limit of slots.
     most: usize,
     tasks: Option<u64>,
-    /// The machine's idle time, and all of it, when the pilot was made.
+    /// The times of the machine's processors when the pilot was created.
     idle: Option<ProcessorTimes>,
     tally: Mutex<Tally>,
     is_over: AtomicBool,
     decision: Mutex<Option<Decision>>,
-    /// More slots are to join the pilot's own loop.
+    /// Notified when more slots join the pilot's own event loop.
     joins: Notify,
 }
 
-/// What the slots have noted.
+/// What the slots have recorded.
 struct Tally {
     ended: u64,
-    /// Of those that ended by themselves.
+    /// The number of those that ended by themselves.
     told: u64,
     run: Duration,
     /// `None` once one was not measured.
     cpu: Option<Duration>,
-    /// The biggest, in bytes.
+    /// The highest peak, in bytes.
     peak_rss: u64,
     startup: Duration,
     facts: Option<Facts>,
@@ -59,9 +59,9 @@ struct Tally {
     pid: Option<Arc<AtomicI32>>,
     /// Since when each slot has been running something.
     since: Vec<Option<Moment>>,
-    /// How long slots ran something before that, together.
+    /// How long all slots together have run tasks before that.
     busy: Duration,
-    /// The process that is looked at, what it had used by then, and how long slots had been busy.
+    /// The process that is observed, what it had used at first, and how long slots had been busy then.
     base: Option<(Pid, Duration, Duration)>,
 }
 
@@ -73,7 +73,7 @@ impl Tally {
 }
 
 impl Pilot {
-    /// The pilot that `plan` says, of `slots` slots that may become `most`, with so many `tasks`, if that is known.
+    /// A pilot by `plan` with `slots` slots, which may become `most`; `tasks` is the number of tasks, if known.
     pub fn new(plan: Plan, (slots, most): (usize, usize), tasks: Option<u64>) -> Self {
         let tally = Tally {
             ended: 0,
@@ -101,12 +101,12 @@ impl Pilot {
         }
     }
 
-    /// What it has come to.
+    /// The decision, if there is one.
     pub fn decision(&self) -> Option<Decision> {
         self.decision.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ready when it is decided for good; the slots of the pilot's own loop wait for it to be more.
+    /// Ready when the decision is final; the pilot's own event loop waits for it to add slots.
     pub async fn decided(&self) -> Decision {
         loop {
             if let Some(decision) = self.decision().filter(|decision| decision.is_final) {
@@ -116,29 +116,29 @@ impl Pilot {
         }
     }
 
-    /// Whether the slot with this number, from 1, is one of the first, and what it runs may still decide something.
+    /// Whether the slot with this number, from 1, is one of the first, and its tasks are still evidence.
     pub fn asks(&self, number: usize) -> bool {
         number <= self.slots && !self.is_over.load(Ordering::Relaxed)
     }
 
-    /// The worker of a slot is there, after `startup`.
+    /// Records that the worker of a slot is ready, after `startup`.
     pub fn ready(&self, worker: &SlotWorker, mut startup: Duration) {
         let mut tally = self.lock();
         if let Some(interpreter) = worker.interpreter() {
             tally.facts = interpreter.facts().cloned();
             tally.pid = Some(interpreter.pid());
-            // Without what it took to find the interpreter, which is done once.
+            // Without the time to find the interpreter, which is spent once.
             startup = interpreter.startup();
         }
         tally.startup = tally.startup.max(startup);
     }
 
-    /// The slot with this number begins to run something.
+    /// Records that the slot with this number begins to run tasks.
     pub fn begin(&self, number: usize) {
         self.lock().since[number - 1] = Some(Moment::now());
     }
 
-    /// It has ended.
+    /// Records that it has ended.
     pub fn end(&self, number: usize) {
         let mut tally = self.lock();
         if let Some(since) = tally.since[number - 1].take() {
@@ -146,7 +146,7 @@ impl Pilot {
         }
     }
 
-    /// This has come of a task.
+    /// Records the outcome of a task.
     pub fn note(&self, outcome: &Outcome) {
         let mut tally = self.lock();
         tally.ended += 1;
@@ -163,8 +163,8 @@ impl Pilot {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Watches until it is decided for good, or until the slots of the pilot have `ended`, with all that there was to
-    /// do. `grow` is told whatever is decided on the way.
+    /// Watches until the decision is final, or until the slots of the pilot have `ended` because no task is left.
+    /// `grow` is called with every decision.
     pub(super) fn watch(
         &self,
         run: &Run,
@@ -176,7 +176,7 @@ impl Pilot {
         loop {
             let is_over = ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
             if !is_over && self.lock().startup.is_zero() {
-                continue; // the first look has to be at the beginning
+                continue; // the first check has to be at the beginning
             }
             let evidence = self.evidence(run, index);
             let decision = match (self.decision(), is_over) {
@@ -208,7 +208,7 @@ impl Pilot {
             (None, _) => Work::Program,
         };
         let (look, resident) = self.look(run, work, &mut tally).unzip();
-        // What has ended tells its peak; a look, only what is there so far.
+        // A task that has ended shows its peak; a running one shows only its memory so far.
         let bytes = tally.peak_rss.max(resident.unwrap_or(0)).max(1);
         let room = available_memory().map(|free| self.slots + (free / MEMORY / bytes) as usize);
         let ended = tally.ended.max(run.report.counts().ended());
@@ -232,9 +232,9 @@ impl Pilot {
         }
     }
 
-    /// What runs now has used so much, and has so much memory for each slot. An interpreter is looked at by itself;
-    /// anything else by all that the launcher has started, which is too much if other jobs run, and so never makes work
-    /// that computes look as if it waited.
+    /// What the running tasks have used, and their memory per slot. An interpreter is observed by itself; anything else
+    /// by all that the launcher has started, which is too much if other jobs run, but never makes work that computes
+    /// look as if it waited.
     fn look(&self, run: &Run, work: Work, tally: &mut Tally) -> Option<(Look, u64)> {
         let pid = tally.pid.as_ref().map(|pid| pid.load(Ordering::Relaxed));
         let (root, Usage { active, resident }) = match pid {
@@ -244,7 +244,7 @@ impl Pilot {
         let busy = tally.busy();
         let slots = self.slots as u64;
         let (known, used, before) = match tally.base {
-            // What a command has used since its start counts, and the start of a program that hosts tasks does not.
+            // What a command has used since its start counts; the start of a program that hosts tasks does not.
             None if work == Work::Command => {
                 *tally.base.insert((root, Duration::ZERO, Duration::ZERO))
             }
@@ -252,7 +252,7 @@ impl Pilot {
             Some(base) => base,
         };
         if known != root {
-            tally.base = None; // it has died, and there is another
+            tally.base = None; // it has died, and there is another one
             return None;
         }
         let busy = busy.saturating_sub(before);

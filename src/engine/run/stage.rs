@@ -1,4 +1,4 @@
-//! One stage of a job while it runs: what its slots share.
+//! A running stage: what its slots share.
 
 use std::sync::Arc;
 
@@ -10,30 +10,30 @@ use crate::job::{Job, Stage};
 use crate::model::{Model, cores, pilot};
 use crate::task::{Meter, Task, Values};
 
-/// A stage while it runs.
+/// A running stage.
 pub struct StageRun {
-    /// Which of the job's, from 0.
+    /// Its index in the job, from 0.
     pub index: usize,
-    /// How many slots.
+    /// The number of its slots.
     pub slots: usize,
-    /// How many slots the stages before it have: what has to tell all slots of a job apart counts from there.
-    pub seats_before: usize,
-    /// Where its tasks come from.
+    /// The number of slots of all stages before it: from there, its slots are counted through all stages.
+    pub slots_before: usize,
+    /// The feed of its tasks.
     pub feed: Arc<Feed>,
     /// What an attempt waits for before it starts.
     pub admission: Admission,
-    /// What is observed along the way.
+    /// What is observed while it runs.
     pub watch: Watch,
-    /// If the first tasks decide what runs the others.
+    /// The pilot, if the first tasks decide how the others run.
     pub pilot: Option<Pilot>,
     /// How busy it is; only in a job with `[[stages]]`, since somebody has to keep count.
     pub meter: Option<Arc<Meter>>,
-    /// Whether a loop has more than one slot.
+    /// Whether an event loop has more than one slot.
     pub shares_loops: bool,
 }
 
 impl StageRun {
-    /// Whether the slots of this stage share a loop.
+    /// Whether the slots of this stage share an event loop.
     pub(super) fn shares_loops(stage: &Stage, slots: usize) -> bool {
         stage.model == Model::Async && slots > 1
     }
@@ -46,21 +46,21 @@ impl StageRun {
         }
     }
 
-    /// Whether the slot with this number, from 1, is there from the start.
+    /// Whether the slot with this number, from 1, exists from the start.
     pub fn is_first(&self, number: usize) -> bool {
         self.pilot.as_ref().is_none_or(|pilot| number <= pilot.slots)
     }
 }
 
-/// The pilot of `stage`, if its first tasks decide: of the slots that cost nothing, should they suit.
+/// The pilot of `stage`, if its first tasks decide, with those slots that are cheap to start.
 pub(super) fn pilot(job: &Job, stage: &Stage, slots: usize) -> Option<Pilot> {
     let plan = stage.pilot?;
     let first = pilot::first_slots(stage.workload.nature(), cores()).min(slots);
     Some(Pilot::new(plan, (first, slots), job.inputs.tasks()))
 }
 
-/// As many slots as the stage allows, but no more than the job can have tasks. A pilot that nobody has set a number for
-/// stays within the limit of open files, too.
+/// As many slots as the stage allows, but no more than the job can have tasks. A pilot without a set concurrency also
+/// stays within the limit of open files.
 pub(super) fn slots(job: &Job, stage: &Stage) -> usize {
     let tasks = job.inputs.tasks().map_or(usize::MAX, |tasks| tasks.max(1) as usize);
     let slots = stage.concurrency.min(tasks);
@@ -76,7 +76,7 @@ pub(super) fn hosts(job: &Arc<Job>, index: usize) -> Option<Hosts> {
     let job = Arc::clone(job);
     let host_of = move |task: &Task| {
         let attempt = task.attempts + 1;
-        // Which slot it will be is not known yet; nobody names a host after it.
+        // The slot is not known yet; no host depends on it.
         let payload = task.payload();
         let values = Values { fields: &task.fields, task: task.number, attempt, slot: 1, payload };
         job.stages[index].workload.host(&values)

@@ -1,4 +1,4 @@
-//! What is observed of a stage besides the records of its tasks.
+//! What is observed of a stage in addition to the records of its tasks.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::task::Moment;
 
-/// What is observed of a stage besides records.
+/// What is observed of a stage in addition to records.
 pub struct Watch {
     started: Moment,
     ready_nanos: AtomicU64,
@@ -16,8 +16,8 @@ pub struct Watch {
     about: OnceLock<Option<String>>,
 }
 
-/// How long the tasks of a slot have held its loop. Each slot keeps its own account: a line of memory that is written
-/// from many threads costs as much as a short task.
+/// How long the tasks of a slot have held its event loop. Each slot counts for itself: a cache line that many threads
+/// write to costs as much as a short task.
 #[derive(Debug, Default)]
 pub struct Held {
     sum: Duration,
@@ -25,7 +25,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// A task that computes has run for so long.
+    /// Adds the run time of a task that computes.
     pub fn add(&mut self, run: Duration) {
         self.sum += run;
         self.longest = self.longest.max(run);
@@ -33,7 +33,7 @@ impl Held {
 }
 
 impl Watch {
-    /// For a job that the user has waited for since `started`.
+    /// The observations of a job that the user has waited for since `started`.
     pub(super) fn new(started: Moment) -> Self {
         let zero = || AtomicU64::new(0);
         Self {
@@ -46,18 +46,18 @@ impl Watch {
         }
     }
 
-    /// A slot is ready for its first task.
+    /// Records that a slot is ready for its first task.
     pub fn ready(&self) {
         let nanos = self.started.elapsed().as_nanos() as u64;
         self.ready_nanos.fetch_max(nanos, Ordering::Relaxed);
     }
 
-    /// What is worth saying of the program that does the work; the first one to be asked speaks for all.
+    /// Records facts about the program that does the work; those of the first slot count for all.
     pub fn learn(&self, about: impl FnOnce() -> Option<String>) {
         self.about.get_or_init(about);
     }
 
-    /// What has been learnt.
+    /// The recorded facts.
     pub fn about(&self) -> Option<&str> {
         self.about.get().and_then(Option::as_deref)
     }
@@ -68,7 +68,7 @@ impl Watch {
         self.longest_nanos.fetch_max(held.longest.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    /// A worker process has used this much memory at its peak, in bytes.
+    /// Records the peak memory of a worker process, in bytes.
     pub fn worker_peak(&self, bytes: u64) {
         self.worker_peak_bytes.fetch_max(bytes, Ordering::Relaxed);
     }
@@ -78,25 +78,25 @@ impl Watch {
         Some(self.worker_peak_bytes.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0)
     }
 
-    /// From the start until its last slot was ready.
+    /// The time from the start until the last slot was ready.
     pub(super) fn startup(&self) -> Duration {
         Duration::from_nanos(self.ready_nanos.load(Ordering::Relaxed))
     }
 
-    /// How long tasks that compute have held their loop.
+    /// How long tasks that compute have held their event loop.
     pub(super) fn held_for(&self) -> Duration {
         Duration::from_nanos(self.held_nanos.load(Ordering::Relaxed))
     }
 
-    /// What is to be said about loops that were held.
+    /// The note about event loops that were held.
     pub(super) fn held_note(&self) -> Option<String> {
-        /// What nobody notices is not said.
+        /// Less than this is not worth a note.
         const WORTH_SAYING: Duration = Duration::from_millis(1);
         let held = self.held_for();
         let longest = Duration::from_nanos(self.longest_nanos.load(Ordering::Relaxed));
         (held >= WORTH_SAYING).then(|| {
             format!(
-                "tasks held the event loop for {:.3} s, {:.3} s at the longest",
+                "tasks held the event loop for {:.3} s, at most {:.3} s at a time",
                 held.as_secs_f64(),
                 longest.as_secs_f64()
             )

@@ -1,4 +1,5 @@
 //! Which inputs are finished: a set that is queried once for every input and takes 12.25 bytes per row.
+//!
 //! A bucket holds about 16 rows, sorted. Its number stands for the first bits of an identity and each row stores 64
 //! others, so that 79 bits are compared with a million rows and 86 with a hundred million: one of 1e10 reports of a
 //! hundred million rows would confuse two inputs.

@@ -1,4 +1,5 @@
 //! The rows on which a partial and its state agree: the whole rows from the first one on, each checked byte by byte.
+//!
 //! What a kill, a full disk or a power cut has torn is at the end, and is not a whole row. A row that is whole but not
 //! what was written has been changed by somebody, and must not be lost silently.
 

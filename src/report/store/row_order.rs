@@ -108,6 +108,7 @@ pub(in crate::report) struct Rows<'a> {
 impl Rows<'_> {
     /// Writes header and rows to `report`, in the order of the report, and its state to `state`. Every kept row is
     /// passed to `on_kept`.
+    ///
     /// The report is assembled piece by piece, each from few large reads, since tasks end roughly in the order in which
     /// they start. The partial is not mapped into memory, where truncating the file would kill the runner.
     pub(in crate::report) fn copy(

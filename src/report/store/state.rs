@@ -1,5 +1,6 @@
 //! `results/.<job>.state`: what resuming has to know about every row of the report. It makes resuming independent of
 //! how cells are written: dialects, quoting and formulas never have to be read back.
+//!
 //! The file has a header, then an entry for each row in the order of the rows. An entry is written before its row, so
 //! that no row lacks one after a kill; a checksum over the row's bytes detects rows that never reached the disk.
 
@@ -23,6 +24,7 @@ pub(in crate::report) const HEADER: usize = 96;
 pub(in crate::report) const ENTRY: usize = 32;
 
 /// Computes identities of inputs: 128 bits of XXH3, with a seed of the report's own.
+///
 /// Two of a hundred million inputs share one by accident with a probability of 1e-23. It does not protect against
 /// somebody who knows the state file and constructs colliding inputs.
 #[derive(Clone, Debug)]

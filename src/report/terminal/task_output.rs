@@ -1,4 +1,5 @@
 //! `--output`: prints each task's whole output to standard output when it ends.
+//!
 //! A separate thread prints, so that a slow reader delays neither the rows nor the event loop of a slot; slots wait for
 //! it between tasks.
 

@@ -317,6 +317,7 @@ impl Wakeup {
 
     /// Waits until rows are due, at `due` at the latest; returns whether they are the last. To be called by one thread
     /// only.
+    ///
     /// The level is quiet again before any buffer is emptied, so that a slot which adds rows after that wakes it again.
     pub(in crate::report) fn wait(&self, due: Option<Instant>) -> bool {
         self.sleeper.get_or_init(thread::current);

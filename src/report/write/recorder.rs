@@ -157,6 +157,7 @@ impl Recorder {
     }
 
     /// Writes a piece of what may be written; returns whether there may be more.
+    ///
     /// Entries are written first: whenever the runner is killed, every row has its entry.
     fn write(&mut self, which: Pass, now: Instant) -> bool {
         let Self { rows, entries, tasks, end, .. } = self;

@@ -1,4 +1,5 @@
 //! One process of a worker program: its pipes, the requests in flight to it, and its end.
+//!
 //! A separate task, the [`Driver`], reads, writes and waits for the process. Slots put requests in flight through the
 //! [`Process`] that they share, and each is told how its own request ended.
 

@@ -1,4 +1,4 @@
-//! A worker's process: its line to the launcher, its last words and its end. One slot has it, or several share it.
+//! A worker's process: its port, its standard error and its end. It belongs to one slot, or several share it.
 
 use std::cell::Cell;
 use std::ffi::CString;
@@ -21,7 +21,7 @@ use crate::worker::serve::SERVE_ARG;
 /// What is shown of a dead worker's standard error.
 const TAIL_BYTES: u64 = 4096;
 
-/// What is started as a worker, and where.
+/// The program that is started as a worker, and its folder.
 #[derive(Debug)]
 pub struct Program {
     path: CString,
@@ -34,7 +34,7 @@ impl Program {
     /// This program, with the argument that makes it a worker.
     ///
     /// # Errors
-    /// If the folder cannot be named to the system.
+    /// If the folder's path contains a NUL.
     pub fn own(folder: &Path) -> io::Result<Self> {
         Self::new(THIS_PROGRAM, &["runner-worker", SERVE_ARG], &[""; 0], folder)
     }
@@ -42,7 +42,7 @@ impl Program {
     /// Any program, with these arguments, the first being its own name, and these variables, `NAME=value` each.
     ///
     /// # Errors
-    /// If a string cannot be given to a program.
+    /// If a string contains a NUL.
     pub fn new(
         path: impl AsRef<Path>,
         argv: &[impl AsRef<[u8]>],
@@ -64,24 +64,24 @@ fn strings(values: &[impl AsRef<[u8]>]) -> Result<Strings, HasNul> {
     values.iter().try_for_each(|value| strings.push(value)).map(|()| strings)
 }
 
-/// What a worker is given: its standard input, its standard output and its descriptor 3. Ours are closed once it has
-/// them.
+/// The descriptors for a worker: its standard input, its standard output and its descriptor 3. The runner's copies are
+/// closed once it has started.
 #[derive(Debug)]
 pub struct WorkerEnds {
     /// Descriptor 0.
     pub stdin: OwnedFd,
-    /// Descriptor 1; null, if there is none.
+    /// Descriptor 1; `None` for the null device.
     pub stdout: Option<OwnedFd>,
     /// Descriptor 3.
     pub extra: OwnedFd,
 }
 
-/// A worker's process that has been started. It is killed when this is dropped.
+/// A worker's process. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Life {
     /// Of its own: if the launcher dies, a new process gets a new one.
     port: Port,
-    /// Its standard error: a file in memory, so that nobody has to read it meanwhile.
+    /// Its standard error: a file in memory, which does not have to be read meanwhile.
     stderr: File,
     ended: OnceCell<(String, Option<u64>)>,
     was_killed: Cell<bool>,
@@ -124,8 +124,8 @@ impl Life {
         })
     }
 
-    /// Waits for its end: how it came, in words, and its peak resident memory in bytes, if that could be measured.
-    /// Loses nothing if it is dropped before it is ready.
+    /// Waits for its end: a description of it, and its peak resident memory in bytes, if that could be measured.
+    /// Cancel-safe.
     pub async fn ended(&self) -> &(String, Option<u64>) {
         self.ended
             .get_or_init(async || {
@@ -135,7 +135,7 @@ impl Life {
             .await
     }
 
-    /// Whether its end has been heard of.
+    /// Whether its end has been noticed.
     pub fn has_ended(&self) -> bool {
         self.ended.initialized()
     }
@@ -143,26 +143,26 @@ impl Life {
     /// Ends it at once.
     pub fn kill(&self) {
         self.was_killed.set(true);
-        let _ = self.port.signal(libc::SIGKILL); // if it is gone already, that is as good
+        let _ = self.port.signal(libc::SIGKILL); // it may have ended already
     }
 
-    /// Ends it since it has closed what it should answer through: whatever ran in it has done that.
+    /// Ends it because it has closed the pipe for its answers, which the running task must have done.
     pub fn close(&self) {
         self.has_closed.set(true);
         let _ = self.port.signal(libc::SIGKILL);
     }
 
-    /// Whether the runner has ended it, so that nobody in it is to blame.
+    /// Whether the runner has ended it, so that no task is to blame.
     pub fn was_killed(&self) -> bool {
         self.was_killed.get()
     }
 
-    /// When it ends, what is left of its group is killed.
+    /// Has what is left of its group killed when it ends.
     pub fn own_group(&self) {
         let _ = self.port.own_group(); // a launcher that has died has killed everything
     }
 
-    /// How it ended, and the end of its standard error.
+    /// The message on how it ended, with the end of its standard error.
     pub fn obituary(&self, ended: &str) -> String {
         let tail = self.stderr_tail();
         let tail = String::from_utf8_lossy(&tail);
@@ -194,8 +194,8 @@ fn describe(ended: &io::Result<Ended>) -> String {
     }
 }
 
-/// Finds out how many tasks were running in a process when it died: whose slots are busy there, and what each of them
-/// finds when it buries its own.
+/// Finds out how many tasks were running in a process when it died: it counts the slots that have tasks in flight
+/// there, and what each of them reports.
 #[derive(Debug, Default)]
 pub struct DeathReport {
     busy: Cell<usize>,
@@ -205,19 +205,19 @@ pub struct DeathReport {
 }
 
 impl DeathReport {
-    /// A slot has something in flight there.
+    /// Records that a slot has tasks in flight there.
     pub fn enter(&self) {
         self.busy.update(|busy| busy + 1);
     }
 
-    /// A slot has nothing in flight there any more.
+    /// Records that a slot has no tasks in flight there any more.
     pub fn leave(&self) {
         self.busy.update(|busy| busy - 1);
         self.tell();
     }
 
-    /// After the end: a slot that had something in flight reports whether a task of its was running. Ready when all
-    /// have, with the number of those that were.
+    /// After the end, a slot that had tasks in flight reports whether one of them was running. Ready when all such
+    /// slots have, with the number of tasks that were running.
     pub async fn report(&self, was_running: bool) -> usize {
         self.reported.update(|reported| reported + 1);
         self.running.update(|running| running + usize::from(was_running));
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_inquest_waits_for_all_who_were_there() {
+    fn a_death_report_waits_for_all_slots() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let death_report = DeathReport::default();
         (0..4).for_each(|_| death_report.enter());

@@ -11,6 +11,7 @@ use crate::worker::private_protocol::Reply;
 pub type Settle<'a> = dyn FnMut(Task, Verdict) + 'a;
 
 /// Tasks that were sent and are not settled yet, by their sequence numbers.
+///
 /// A task is settled exactly once, since it is removed for that: answers that come twice (through the pipe and through
 /// the journal) or for tasks that were taken back find nothing.
 #[derive(Debug)]

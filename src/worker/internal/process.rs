@@ -1,4 +1,4 @@
-//! A slot's way to a worker process: the pipes of its requests and answers, and its page.
+//! A slot's connection to a worker process: the pipes for its requests and answers, and its page.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,7 +11,7 @@ use crate::worker::pipes::{Incoming, Outgoing};
 use crate::worker::private_protocol::{Ready, RequestLines, VERSION, Work};
 use crate::worker::shared_page::RunnerPage;
 
-/// How long a worker may take to leave when its input has ended. It has nothing to do then.
+/// How long a worker may take to end when its input has ended. It has nothing to do then.
 const LEAVE: Duration = Duration::from_secs(1);
 /// How long a worker that has closed its pipe may take to end.
 const CLOSED: Duration = Duration::from_millis(200);
@@ -19,12 +19,12 @@ const CLOSED: Duration = Duration::from_millis(200);
 /// One slot's lane to a worker process. It is killed when the last lane to it is dropped.
 #[derive(Debug)]
 pub struct Process {
-    /// What the worker runs now, and answers that it has not written yet.
+    /// The task that the worker is running, and answers that it has not yet written.
     pub page: RunnerPage,
     /// The process at the other end.
     pub life: Rc<Life>,
     requests: Outgoing,
-    /// Whole lines, then the beginning of one.
+    /// Whole lines, followed by the beginning of one.
     answers: Incoming,
     /// Requests, written to the pipe as far as `sent`.
     lines: RequestLines,
@@ -39,10 +39,10 @@ pub struct Lane {
     answers: Incoming,
 }
 
-/// What happened to a worker.
+/// An event of a worker.
 #[derive(Debug)]
 pub enum Event {
-    /// It has answered something.
+    /// Answers have been received.
     Received,
     /// It has ended, as described, with this peak of resident memory in bytes, if that could be measured.
     Ended(String, Option<u64>),
@@ -66,8 +66,8 @@ impl Process {
     /// Starts a worker process for one slot and returns when it is ready.
     ///
     /// # Errors
-    /// If it cannot be started, or is not ready: then with what it said, how it ended and the tail of its standard
-    /// error.
+    /// If it cannot be started or does not become ready; the message has what it wrote, how it ended and the end of its
+    /// standard error.
     pub async fn start(launcher: &Launcher, program: &Program, work: &Work) -> io::Result<Self> {
         let (lane, [stdin, stdout, extra]) = Lane::create()?;
         let ends = WorkerEnds { stdin, stdout: Some(stdout), extra };
@@ -77,7 +77,7 @@ impl Process {
         Ok(process)
     }
 
-    /// A slot's way to a worker that is ready.
+    /// A slot's connection to a worker that is ready.
     pub fn new(lane: Lane, life: Rc<Life>) -> Self {
         let Lane { page, requests, answers } = lane;
         Self { page, life, requests, answers, lines: RequestLines::default(), sent: 0 }
@@ -111,11 +111,11 @@ impl Process {
         let said = said.trim_end();
         let obituary = self.life.obituary(how);
         io::Error::other(format!(
-            "a worker process said `{said}` instead of being ready: {obituary}"
+            "a worker process wrote `{said}` instead of being ready: {obituary}"
         ))
     }
 
-    /// Waits until something happens, and writes on meanwhile. Loses nothing if it is dropped before it is ready.
+    /// Waits for an event, and writes meanwhile. Cancel-safe.
     pub async fn next(&mut self) -> Event {
         loop {
             let has_to_write = self.has_to_write();
@@ -129,7 +129,7 @@ impl Process {
                     self.answers.receive_rest();
                     return Event::Ended(how, peak_rss);
                 }
-                // It lives on and cannot answer any more.
+                // It still runs, but cannot answer any more.
                 () = tokio::time::sleep(CLOSED), if is_closed && !self.life.has_ended() => {
                     self.life.close();
                 }
@@ -137,11 +137,11 @@ impl Process {
         }
     }
 
-    /// Lets it leave, by the end of its input, and waits for that; but not for long. Its peak resident memory in bytes.
+    /// Ends it by ending its input, and waits a little. Returns its peak resident memory in bytes.
     pub async fn leave(self) -> Option<u64> {
         let Self { requests, life, .. } = self;
         drop(requests);
-        // Dropping it kills what has not left by then.
+        // Dropping it kills it if it has not ended by then.
         tokio::time::timeout(LEAVE, life.ended()).await.ok()?.1
     }
 
@@ -161,25 +161,25 @@ impl Process {
         Ok(())
     }
 
-    /// Whether some of `lines` has not been written.
+    /// Whether a part of `lines` has not been written.
     fn has_to_write(&self) -> bool {
         self.sent < self.lines.as_bytes().len()
     }
 
-    /// Starts new lines; the old ones must have been written, or the worker is dead.
+    /// Empties the lines; the old ones must have been written, or the worker must be dead.
     pub fn new_lines(&mut self) -> &mut RequestLines {
         self.lines.clear();
         self.sent = 0;
         &mut self.lines
     }
 
-    /// Asks the worker to give up the task `seq`; it answers for it all the same.
+    /// Asks the worker to give up the task `seq`, for which it answers in any case.
     pub fn cancel(&mut self, seq: u64) {
         self.lines.cancel(seq);
         self.write();
     }
 
-    /// Writes as much of `lines` as the pipe takes. That the worker does not read any more shows by its end.
+    /// Writes as much of `lines` as the pipe takes. A worker that does not read any more is noticed by its end.
     pub fn write(&mut self) {
         self.sent = self.requests.write(self.lines.as_bytes(), self.sent);
     }

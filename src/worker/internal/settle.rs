@@ -1,4 +1,4 @@
-//! Settling tasks: by the answers that come, and by what a dead process leaves.
+//! Settling tasks: by the answers that arrive, and by what a dead process leaves.
 
 use std::io;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::worker::private_protocol::Reply;
 use crate::worker::shared_page::Running;
 
 impl Remote {
-    /// Settles the answers that came through the pipe. The error says what else came.
+    /// Settles the answers that arrived through the pipe. The error says what is wrong with a line.
     pub(super) fn settle_received(
         &mut self,
         attempt: &Attempt<'_>,
@@ -47,15 +47,16 @@ impl Remote {
         Ok(())
     }
 
-    /// Settles all that a dead process leaves: what it had done, what it was running, and what it had not started.
-    pub(super) async fn bury(
+    /// Settles all tasks of a dead process: those that it had done, the one that it was running, and those that it had
+    /// not started.
+    pub(super) async fn settle_dead(
         &mut self,
         ended: &str,
         why: Option<&Why>,
         attempt: &Attempt<'_>,
         settle: &mut Settle<'_>,
     ) -> io::Result<()> {
-        // Half an answer at the end of the pipe is no line, and whole in the journal.
+        // Half an answer at the end of the pipe is not a line, and is whole in the journal.
         let _ = self.settle_received(attempt, settle);
         let _ = self.settle_journal(attempt, settle);
         let running = self.running();
@@ -96,9 +97,9 @@ impl Remote {
         settle: &mut Settle<'_>,
     ) {
         let outcome = match why {
-            // The one that was too long has ended after all, and the next had started: that one is not to blame.
+            // The late task has ended after all, and the next one had started, which is not to blame.
             Some(Why::Stop(Stop::Timeout, late)) if *late != running.seq => return,
-            // It is requeued with all that it had not started.
+            // It is requeued with those that had not started.
             Some(Why::Stop(Stop::Evicted, _)) => return,
             Some(Why::Stop(stop, _)) => {
                 let mut outcome =
@@ -115,7 +116,7 @@ impl Remote {
     }
 }
 
-/// Reads an answer; a task that has given up has done so for its time limit.
+/// Reads an answer. A task that gave up did so because of its timeout.
 fn read_reply(line: &[u8], attempt: &Attempt<'_>) -> Result<Reply, String> {
     let mut reply = private_protocol::read_reply(line).map_err(|error| error.to_string())?;
     if let Reply::Cancelled(_, outcome) = &mut reply {
@@ -125,7 +126,7 @@ fn read_reply(line: &[u8], attempt: &Attempt<'_>) -> Result<Reply, String> {
     Ok(reply)
 }
 
-/// What becomes of a task whose worker is gone.
+/// The outcome of a task whose worker is gone.
 pub(super) fn crashed(running: Option<Running>, error: &str) -> Outcome {
     let started = running.map_or_else(Moment::now, |running| running.since);
     let run = running.map_or(Duration::ZERO, |running| running.since.elapsed());

@@ -21,7 +21,7 @@ const ENTRY: &str = "RUNNER_TEST_IS_WORKER";
 #[test]
 fn entry() {
     if std::env::var_os(ENTRY).is_some() {
-        // What the test harness has to say does not belong into the answers, which have been put aside for that.
+        // The output of the test harness must not get into the answers, whose pipe has been moved to 4 for that.
         let answers = std::fs::File::options().write(true).open("/proc/self/fd/4").unwrap();
         rustix::stdio::dup2_stdout(&answers).unwrap();
         drop(answers);
@@ -29,7 +29,7 @@ fn entry() {
     }
 }
 
-/// This program as a worker that can be found by `mark`.
+/// This program as a worker, which can be found by `mark`.
 fn worker(mark: u32) -> Program {
     let program = std::env::current_exe().unwrap();
     let script = "exec 4>&1 >/dev/null; exec \"$@\"";
@@ -57,7 +57,7 @@ fn computing(function: Function) -> Workload {
     Workload::Compute(compute::Spec { function, arg: input() })
 }
 
-/// One remote worker and what becomes of its tasks.
+/// A remote worker for a test.
 struct Test {
     runtime: tokio::runtime::Runtime,
     remote: Remote,
@@ -80,8 +80,8 @@ impl Test {
         Ok(Self { runtime, remote, cancel: Arc::default(), timeout: None, mark: 0 })
     }
 
-    /// Runs a task per input, numbered from 1, and gives what became of them in the order in which it did: number,
-    /// status or `requeue`, and when.
+    /// Runs a task per input, numbered from 1; returns them in the order in which they were settled, with outcome and
+    /// time.
     fn run(&mut self, inputs: &[&str]) -> Vec<Settled> {
         self.try_run(inputs).0
     }
@@ -145,7 +145,7 @@ impl Settled {
     }
 }
 
-/// Numbers and what became of them: `1 ok, 2 requeue`.
+/// Numbers and outcomes: `1 ok, 2 requeue`.
 fn words(settled: &[Settled]) -> String {
     let word = |settled: &Settled| {
         let word = settled.outcome.as_ref().map_or("requeue", |outcome| outcome.status.name());
@@ -180,7 +180,7 @@ fn appetite_grows_while_tasks_are_short() {
 }
 
 #[test]
-fn a_long_task_holds_up_neither_what_is_before_nor_what_is_behind_it() {
+fn a_long_task_delays_neither_those_before_nor_those_after_it() {
     let mut test = Test::new(&sleeping());
     let settled = test.run(&["0s", "0s", "300ms", "0s", "0s"]);
     assert_eq!(words(&settled), "1 ok, 2 ok, 4 requeue, 5 requeue, 3 ok");
@@ -256,12 +256,12 @@ fn workers_that_only_die_are_given_up() {
 }
 
 #[test]
-fn a_worker_that_does_not_get_ready_is_an_error_with_its_last_words() {
+fn a_worker_that_does_not_become_ready_is_an_error_with_its_output() {
     for (script, expected) in [
-        ("echo hello", "a worker process said `hello` instead of being ready: "),
+        ("echo hello", "a worker process wrote `hello` instead of being ready: "),
         (
             "echo '{\"ready\":2}'; exec sleep 300",
-            "a worker process said `{\"ready\":2}` instead of",
+            "a worker process wrote `{\"ready\":2}` instead of",
         ),
         ("echo oops >&2; exit 7", "a worker process ended before it was ready: exit code 7: oops"),
         ("kill -SEGV $$", "a worker process ended before it was ready: SIGSEGV"),

@@ -1,4 +1,4 @@
-//! Lines as they are documented, and lines of any kind.
+//! Lines as documented, and lines of any kind.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -62,7 +62,7 @@ fn file_names_that_are_not_utf_8_go_as_python_has_them() {
 }
 
 #[test]
-fn results_that_are_no_strings_are_their_json() {
+fn results_that_are_not_strings_are_their_json() {
     let (seq, outcome) = done("[3, 0, null, null, 5, 6, 2432902008176640000123, \"\"]");
     assert_eq!((seq, &outcome.result[..]), (3, &b"2432902008176640000123"[..]));
     assert_eq!(outcome.cpu, None);
@@ -71,7 +71,7 @@ fn results_that_are_no_strings_are_their_json() {
 }
 
 #[test]
-fn anything_else_is_said() {
+fn malformed_lines_are_errors() {
     for line in ["", "hello", "[", "[1", "[1,7]", "[1,4,0,0,0,0,\"\",\"\"]", "[1,0,0,0,0,0,\"\"]"] {
         let error = read_reply(line.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), format!("`{line}` is not a line of the protocol"));
@@ -99,7 +99,7 @@ fn long_lines_are_split() {
     assert_eq!(next, 4097);
 }
 
-/// Bytes with what the encoding must treat specially, often.
+/// Bytes, many of which the encoding must treat specially.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let special = prop::sample::select(vec![
         b'"', b'\\', b'\n', b',', b']', 0, 0x7f, 0x80, 0xed, 0xb2, 0xb3, 0xe9, 0xff,

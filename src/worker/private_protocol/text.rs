@@ -10,7 +10,7 @@ pub(super) fn write_number(number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// The bytes of a JSON string, quotes and escapes included.
+/// The bytes that a JSON string with quotes and escapes stands for.
 pub(in crate::worker) fn unescape(json: &[u8]) -> Option<Vec<u8>> {
     serde_json::from_slice::<Text>(json).ok().map(|text| text.0)
 }
@@ -36,7 +36,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// `serde_json` gives a lone surrogate as its three bytes of WTF-8; `\udc80` to `\udcff` stand for one byte each.
+/// Turns lone surrogates `\udc80` to `\udcff`, which `serde_json` returns as three bytes of WTF-8, into one byte each.
 fn fold_surrogates(wtf8: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(wtf8.len());
     let mut rest = wtf8;
@@ -93,7 +93,7 @@ impl<'a> Cursor<'a> {
         self.number()
     }
 
-    /// What a function's value is in the report, if that is plain to see: a string, null or a whole number.
+    /// The text of a result in the report, if it is of a simple kind: a string, null or an integer.
     pub(super) fn value(&mut self) -> Option<Vec<u8>> {
         if self.is_at(b"\"") {
             return self.text().map(Cow::into_owned);
@@ -112,7 +112,7 @@ impl<'a> Cursor<'a> {
         Some(number.to_vec())
     }
 
-    /// A string: borrowed if nothing in it is escaped.
+    /// A string, which is borrowed if nothing in it is escaped.
     pub(super) fn text(&mut self) -> Option<Cow<'a, [u8]>> {
         let inside = self.rest.strip_prefix(b"\"")?;
         let mut end = memchr::memchr2(b'"', b'\\', inside)?;
@@ -121,7 +121,7 @@ impl<'a> Cursor<'a> {
             return Some(Cow::Borrowed(&inside[..end]));
         }
         while inside[end] == b'\\' {
-            let next = end + 2; // whatever is escaped does not end the string
+            let next = end + 2; // an escaped character does not end the string
             end = next + memchr::memchr2(b'"', b'\\', inside.get(next..)?)?;
         }
         let json = &self.rest[..end + 2];

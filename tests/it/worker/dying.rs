@@ -14,7 +14,7 @@ fn a_death_costs_the_task_that_ran() {
         ("os.close(1); time.sleep(60)", "the worker closed its standard output"),
         (
             "say('hello')",
-            "the worker wrote `hello`, which is no answer; what is not one belongs on standard error",
+            "the worker wrote `hello`, which is not an answer; other output belongs on standard error",
         ),
         ("say({'id': 99, 'ok': {}})", "the worker answered unknown request 99"),
         ("say({'id': request['id']})", "an answer with neither `ok` nor `error`"),

@@ -146,7 +146,7 @@ for request in requests():
     print('doing', request['args'][0], file=sys.stderr, flush=True)
     ok(request)";
     let ran = job(worker, "model = 'sequential'\n[inputs]\nrepeat = 2").run();
-    ran.exit(0).stderr_has("what the workers wrote is in results/job.log");
+    ran.exit(0).stderr_has("the output of the workers is in results/job.log");
     let log = |ran: &crate::support::Ran| std::fs::read_to_string(ran.path("results/job.log"));
     assert_eq!(log(&ran).unwrap(), "doing 1\ndoing 2\n");
     // A fresh start empties it; what says nothing has none.
