@@ -49,7 +49,7 @@ impl Publish<'_> {
         if length.is_ok_and(|length| length != recorder.end) {
             let partial = recorder.partial.path().display();
             return Err(ReportError::write(format!(
-                "another program changed `{partial}` while the job ran, so it did not become the report; move it away to \\
+                "another program changed `{partial}` while the job ran, so it did not become the report; move it away to \
 keep it, or start again with --fresh"
             )));
         }
@@ -109,7 +109,7 @@ fn kept(message: &str, recorder: &Recorder) -> ReportError {
         format!("{message}; the 1 row written so far is kept in `{path}`; resume with --resume")
     } else {
         format!(
-            "{message}; the {rows} rows written so far are kept in `{path}`, in the order in which tasks ended; resume \\
+            "{message}; the {rows} rows written so far are kept in `{path}`, in the order in which tasks ended; resume \
 with --resume"
         )
     })

@@ -40,7 +40,7 @@ impl OpenFiles {
                     _ => format!(" (in addition to {before} of other jobs)"),
                 };
                 Err(RunError::OpenFiles(format!(
-                    "{slots} tasks at once need {needed} open files{beside}, but the limit is {limit}: lower \\
+                    "{slots} tasks at once need {needed} open files{beside}, but the limit is {limit}: lower \
 `limits.concurrency`, or raise the limit (`ulimit -n`)"
                 )))
             }

@@ -237,7 +237,7 @@ impl Resumed<'_> {
         let (path, state) = (self.path.display(), self.state.display());
         let Some(found) = found else {
             return Err(ReportError::refused(format!(
-                "cannot resume from `{path}`: `{state}`, which records the finished tasks, is missing or damaged; start \\
+                "cannot resume from `{path}`: `{state}`, which records the finished tasks, is missing or damaged; start \
 again with --fresh"
             )));
         };
@@ -249,13 +249,13 @@ again with --fresh"
         }
         if header != self.header {
             return Err(ReportError::refused(format!(
-                "cannot resume from `{path}`: its columns or its dialect differ from those of the job file, which \\
+                "cannot resume from `{path}`: its columns or its dialect differ from those of the job file, which \
 --accept-changes does not cover; change them back, or start again with --fresh"
             )));
         }
         if found.workload != self.job.workload && changes == Changes::Refused {
             return Err(ReportError::refused(format!(
-                "cannot resume from `{path}`: the job's workload or columns have changed since; keep the finished tasks \\
+                "cannot resume from `{path}`: the job's workload or columns have changed since; keep the finished tasks \
 with --accept-changes, or start again with --fresh"
             )));
         }
@@ -267,7 +267,7 @@ with --accept-changes, or start again with --fresh"
         match misfit {
             Misfit::Io(error) => unreadable(self.path, &error),
             Misfit::Changed(row) => ReportError::refused(format!(
-                "cannot resume from `{path}`: its row {row} is not what the runner wrote; move the file away to keep it, \\
+                "cannot resume from `{path}`: its row {row} is not what the runner wrote; move the file away to keep it, \
 or start again with --fresh"
             )),
             Misfit::TooMany => ReportError::refused(format!(
