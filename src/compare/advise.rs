@@ -38,7 +38,7 @@ pub fn judge(figures: &[Figures], seed: u64) -> Verdict {
     let simpler = picks
         .iter()
         .copied()
-        .filter(|&index| figures[index].way.rank() < figures[fastest].way.rank());
+        .filter(|&index| figures[index].variant.rank() < figures[fastest].variant.rank());
     let standing: Vec<(usize, Standing)> =
         simpler.map(|index| (index, judge.standing(index, fastest))).collect();
     let equal = standing.iter().find(|(_, standing)| *standing == Standing::Equal);
@@ -47,7 +47,8 @@ pub fn judge(figures: &[Figures], seed: u64) -> Verdict {
     let doubtful = standing
         .iter()
         .find(|(index, standing)| {
-            *standing == Standing::Unclear && figures[*index].way.rank() < figures[best].way.rank()
+            *standing == Standing::Unclear
+                && figures[*index].variant.rank() < figures[best].variant.rank()
         })
         .map(|&(index, _)| index);
     let reasons = (0..figures.len())
@@ -114,14 +115,15 @@ impl Judge<'_> {
     /// The best level of each model, the simplest model first. A model that does the same as another one does not
     /// count: only chance could make it the faster one.
     fn best_levels(&self, fit: &[usize]) -> Vec<usize> {
-        let is_there = |way| fit.iter().any(|&index| self.figures[index].way == way);
-        let of_way = |way| {
-            let is_of_it =
-                |figures: &Figures| figures.way == way && !figures.same_as.is_some_and(is_there);
+        let is_there = |variant| fit.iter().any(|&index| self.figures[index].variant == variant);
+        let of_variant = |variant| {
+            let is_of_it = |figures: &Figures| {
+                figures.variant == variant && !figures.same_as.is_some_and(is_there)
+            };
             let levels = fit.iter().copied().filter(|&index| is_of_it(&self.figures[index]));
             levels.min_by(|&one, &other| self.by_wall(one, other))
         };
-        Variant::ALL.into_iter().filter_map(of_way).collect()
+        Variant::ALL.into_iter().filter_map(of_variant).collect()
     }
 
     /// The smallest level of the model of `best` whose interval touches that of `best`.
@@ -129,7 +131,7 @@ impl Judge<'_> {
         let span = self.figures[best].wall.span();
         let does_as_well = |index: &usize| {
             let figures = &self.figures[*index];
-            figures.way == self.figures[best].way && figures.wall.span().touches(span)
+            figures.variant == self.figures[best].variant && figures.wall.span().touches(span)
         };
         let levels = fit.iter().copied().filter(does_as_well);
         levels.min_by_key(|&index| self.figures[index].concurrency).unwrap_or(best)
@@ -160,8 +162,8 @@ impl Judge<'_> {
     }
 
     fn is_sweep(&self, index: usize) -> bool {
-        let way = self.figures[index].way;
-        self.figures.iter().filter(|figures| figures.way == way).count() > 1
+        let variant = self.figures[index].variant;
+        self.figures.iter().filter(|figures| figures.variant == variant).count() > 1
     }
 
     fn baseline(&self) -> Option<&Figures> {
@@ -192,9 +194,9 @@ mod tests {
     use crate::compare::stats;
     use crate::model::Model;
 
-    fn figures(way: impl Into<Variant>, concurrency: usize, walls: &[f64]) -> Figures {
+    fn figures(variant: impl Into<Variant>, concurrency: usize, walls: &[f64]) -> Figures {
         Figures {
-            way: way.into(),
+            variant: variant.into(),
             same_as: None,
             concurrency,
             walls: (1..).zip(walls.iter().copied()).collect(),
@@ -224,7 +226,7 @@ mod tests {
 
     fn recommended(figures: &[Figures]) -> (Variant, usize) {
         let chosen = &figures[judge(figures, 1).recommended];
-        (chosen.way, chosen.concurrency)
+        (chosen.variant, chosen.concurrency)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is compared: a job, under every model and at every level that was asked for.
+//! What is compared: a job, under every requested model and at every requested level.
 
 use std::sync::Arc;
 
@@ -13,33 +13,33 @@ use crate::job::{Job, RawJob, Reported};
 use crate::model::Model;
 use crate::task::Exit;
 
-/// A job that is measured in several ways.
+/// A job that is measured in several variants.
 #[derive(Debug)]
 pub struct Subject {
-    /// The job as the file has it, less what the command line changes.
+    /// The job as the file has it, with the changes of the command line.
     pub job: Job,
-    /// What it was made of.
+    /// The raw job that it was settled from.
     pub raw: RawJob,
-    /// What the jobs of the call leave, by their names.
+    /// The reports of the jobs of the call, by their names.
     left: Vec<(String, Reported)>,
-    /// The ways to run it, the simplest first.
+    /// Its variants, the simplest first.
     pub contenders: Vec<Contender>,
-    /// How many tasks the whole job has for each that is measured: 1 unless it is a sample.
+    /// How many tasks of the whole job each measured task stands for: 1 unless a sample is measured.
     pub scale: f64,
     /// How many tasks the whole job has, if only a sample is measured.
     pub whole: Option<u64>,
-    /// The first run's results, row by row: what the others are compared with.
+    /// The results of the first run, row by row, with which the others are compared.
     pub first_results: Option<Vec<u64>>,
 }
 
-/// One way to run a job.
+/// One variant of a job, and its runs.
 #[derive(Debug)]
 pub struct Contender {
-    /// Who runs it.
-    pub way: Variant,
+    /// The model or models under which it runs.
+    pub variant: Variant,
     /// The job, planned for this model and this concurrency.
     pub job: Arc<Job>,
-    /// What was measured, in the order in which it ran.
+    /// The measured runs, in their order.
     pub runs: Vec<Run>,
 }
 
@@ -51,17 +51,17 @@ impl Contender {
 
     /// `threads at 4`.
     pub fn name(&self) -> String {
-        format!("{} at {}", self.way, self.concurrency())
+        format!("{} at {}", self.variant, self.concurrency())
     }
 }
 
-/// Reads the job files of a comparison, and settles each job for every way to run it.
+/// Reads the job files of a comparison, and settles each job for every variant.
 ///
 /// # Errors
 /// All mistakes of all files, each at its place.
 pub fn read(args: &CompareArgs) -> Result<Vec<Subject>, Diagnostics> {
     if args.sets_model() {
-        let mistake = Diagnostic::new("`--set model=…` says nothing to a comparison");
+        let mistake = Diagnostic::new("`--set model=…` has no effect on a comparison");
         return Err(mistake.help("name the models to measure: `--models threads,async`").into());
     }
     let mut mistakes = Diagnostics::default();
@@ -89,8 +89,8 @@ fn runs_alike(one: &Job, other: &Job) -> bool {
 }
 
 /// Every model at every level.
-fn ways(args: &CompareArgs) -> Vec<(Variant, Choices)> {
-    let mut ways = Vec::new();
+fn variants(args: &CompareArgs) -> Vec<(Variant, Choices)> {
+    let mut variants = Vec::new();
     for &model in &args.models.0 {
         let levels = match &args.concurrency {
             Some(levels) if model != Model::Sequential => {
@@ -98,12 +98,12 @@ fn ways(args: &CompareArgs) -> Vec<(Variant, Choices)> {
             }
             _ => vec![None],
         };
-        ways.extend(levels.into_iter().map(|concurrency| {
+        variants.extend(levels.into_iter().map(|concurrency| {
             let choices = Choices { model: Some(model), concurrency, limit: args.limit };
             (Variant::Under(model), choices)
         }));
     }
-    ways
+    variants
 }
 
 /// Why this job cannot be compared.
@@ -121,13 +121,14 @@ fn obstacle(job: &Job, args: &CompareArgs) -> Option<Diagnostic> {
         && args.apply
         && let Some(set) = args.sets_stage_model()
     {
-        let message =
-            format!("`--apply` writes a model into every stage, and `--set {set}` tries another");
+        let message = format!(
+            "`--apply` writes a model into every stage, but `--set {set}` sets another one"
+        );
         return Some(Diagnostic::new(message).help("write that into the job file first"));
     }
     job.inputs.can_block().then(|| {
         let message = format!(
-            "`{}` reads a pipe, which can be read once, and a comparison reads it in every run",
+            "`{}` reads a pipe, which can be read once, but a comparison reads its inputs in every run",
             job.file.display()
         );
         Diagnostic::new(message).help("save it to a file: `--set inputs.lines=FILE`")
@@ -135,7 +136,7 @@ fn obstacle(job: &Job, args: &CompareArgs) -> Option<Diagnostic> {
 }
 
 impl Subject {
-    /// The job with every way to run it. `left` is what each job of the call leaves, by its name.
+    /// The job with its variants. `left` has the reports of the jobs of the call, by their names.
     fn new(
         job: Job,
         raw: RawJob,
@@ -151,10 +152,10 @@ impl Subject {
             whole: None,
             first_results: None,
         };
-        for (way, choices) in ways(args) {
-            subject.add(way, subject.settle(choices)?);
+        for (variant, choices) in variants(args) {
+            subject.add(variant, subject.settle(choices)?);
         }
-        // In the same places as one of its models would have it, a job as it is written is that.
+        // A job as it is written that has the models and slots of one of the variants is not a variant of its own.
         let job = &subject.job;
         if job.is_staged() && !subject.contenders.iter().any(|other| runs_alike(&other.job, job)) {
             let as_written = subject.settle(Choices { limit: args.limit, ..Choices::default() })?;
@@ -164,22 +165,22 @@ impl Subject {
         Ok(subject)
     }
 
-    /// The job as these choices have it.
+    /// The job settled with these choices.
     fn settle(&self, choices: Choices) -> Result<Job, Diagnostics> {
         let left = |name: &str| self.left.iter().find(|(job, _)| job == name);
         self.raw.settle(choices, &|name| left(name).map(|(_, reported)| reported.clone()))
     }
 
-    /// Adds a way to run it.
-    fn add(&mut self, way: Variant, mut job: Job) {
+    /// Adds a variant.
+    fn add(&mut self, variant: Variant, mut job: Job) {
         job.report.dialect = Dialect::Csv; // so that it can be read back
-        self.contenders.push(Contender { way, job: Arc::new(job), runs: Vec::new() });
+        self.contenders.push(Contender { variant, job: Arc::new(job), runs: Vec::new() });
     }
 
-    /// Finds out how many tasks the whole job has, if what is measured is a sample of them.
+    /// Finds out how many tasks the whole job has, if a sample is measured.
     ///
     /// # Errors
-    /// If there is no task at all, the file cannot be read any more, or one of the inputs is bad.
+    /// If there is no task, if the file cannot be read any more, or if one of the inputs is bad.
     pub fn size_up(&mut self, args: &CompareArgs) -> Result<(), Stop> {
         let bad = |message| Stop::Failed(message, Exit::Usage);
         if is_empty(&self.job).map_err(bad)? {
@@ -202,7 +203,7 @@ impl Subject {
         self.raw.has("limits", "concurrency")
     }
 
-    /// What a run says about the whole job, in seconds: start-up is there once, the rest for every task.
+    /// The time of the whole job by this run, in seconds: start-up counts once, the rest is scaled to all tasks.
     pub fn seconds(&self, run: &Run) -> f64 {
         let startup = run.startup.as_secs_f64();
         startup + (run.wall.as_secs_f64() - startup) * self.scale

@@ -15,7 +15,7 @@ use crate::model::{Model, Nature};
 /// once and the rest is scaled to all tasks that the sample stands for.
 #[derive(Clone, Debug)]
 pub struct Figures {
-    pub way: Variant,
+    pub variant: Variant,
     /// Another variant that does exactly the same.
     pub same_as: Option<Variant>,
     /// How many tasks at once, in all stages together.
@@ -70,7 +70,7 @@ impl Figures {
 
     /// `threads at 4`.
     pub fn name(&self) -> String {
-        format!("{} at {}", self.way, self.concurrency)
+        format!("{} at {}", self.variant, self.concurrency)
     }
 
     /// The ratio of this one's times to those of `other`, paired by round.
@@ -98,7 +98,7 @@ pub fn of(subject: &Subject, seed: u64) -> Vec<Figures> {
 
 /// The figures of the model `sequential`, if that was measured.
 pub fn baseline(figures: &[Figures]) -> Option<&Figures> {
-    figures.iter().find(|figures| figures.way == Variant::Under(Model::Sequential))
+    figures.iter().find(|figures| figures.variant == Variant::Under(Model::Sequential))
 }
 
 fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64) -> Figures {
@@ -114,7 +114,7 @@ fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64)
         whole(worst.ok).min(whole(worst.tasks) - 1)
     };
     Figures {
-        way: contender.way,
+        variant: contender.variant,
         same_as: same_as(subject, contender),
         concurrency: contender.concurrency(),
         tasks: whole(worst.tasks),
@@ -147,9 +147,9 @@ fn same_as(subject: &Subject, contender: &Contender) -> Option<Variant> {
     let is_command = |stage: &Stage| stage.workload.nature() == Nature::Process;
     let is_there = || {
         let at_once = contender.concurrency();
-        subject.contenders.iter().any(|it| it.way == threads && it.concurrency() == at_once)
+        subject.contenders.iter().any(|it| it.variant == threads && it.concurrency() == at_once)
     };
-    (contender.way == Variant::Under(Model::Processes)
+    (contender.variant == Variant::Under(Model::Processes)
         && contender.job.stages.iter().all(is_command)
         && is_there())
     .then_some(threads)

@@ -26,7 +26,7 @@ fn complaint(busy: f64, online: f64, ours: f64) -> Option<String> {
     (free < ours * (1.0 - TOLERATED)).then(|| {
         format!(
             "the machine is busy: other programs use {busy:.1} of {online} processors, so times vary and models that use \
-several processors look worse than they are"
+             several processors look worse than they are"
         )
     })
 }

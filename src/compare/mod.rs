@@ -192,7 +192,8 @@ fn fits(figures: &[Figures]) -> Vec<(Model, Fit)> {
     Model::ALL
         .into_iter()
         .filter_map(|model| {
-            let of_model = figures.iter().filter(|figures| figures.way == Variant::Under(model));
+            let of_model =
+                figures.iter().filter(|figures| figures.variant == Variant::Under(model));
             let points: Vec<Point> = of_model
                 .map(|figures| Point {
                     level: figures.concurrency as f64,
@@ -248,7 +249,7 @@ fn apply_to(subject: &Subject, comparison: &Comparison, args: &CompareArgs) -> R
         complain(format!("{job}: --apply: {why}, so `{}` was not changed", file.display()));
         return Ok(()); // the exit code reports that already
     }
-    let Variant::Under(model) = best.way else {
+    let Variant::Under(model) = best.variant else {
         let file = file.display();
         terminal::say(&format!(
             "{job}: --apply: nothing to change: the job is fastest as `{file}` has it\n"

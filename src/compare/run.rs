@@ -1,4 +1,4 @@
-//! One run of a job under one model: what is done before it, what is measured, and what its results come to.
+//! One run of a job under one model: its preparation, its figures, and the hash of its results.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use crate::report::{Begin, Options, Summary};
 use crate::task::{Exit, Status};
 use crate::workload::{Workload, command};
 
-/// What was measured of one run.
+/// The figures of one run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// In which round, from 1.
+    /// Its round, from 1.
     pub round: u32,
     /// Its position in that round, from 1.
     pub position: usize,
     /// When it began.
     pub started: SystemTime,
-    /// From the first thing that is done for the job to its finished report; without its services.
+    /// From the start of the job to its finished report, without the time for its services.
     pub wall: Duration,
     /// The part of `wall` before the pool was ready.
     pub startup: Duration,
@@ -38,44 +38,44 @@ pub struct Run {
     pub ok: u64,
     /// Processor time of all tasks, if it was measured.
     pub cpu: Option<Duration>,
-    /// Peak memory of the process that needed most, in bytes.
+    /// Peak memory of the process that used most, in bytes.
     pub peak_rss: Option<u64>,
-    /// How long all tasks ran, if any did.
+    /// The total run time of all tasks, if any ran.
     pub running: Option<Duration>,
-    /// Run times of single tasks, the middle one and the one at 99 %.
+    /// The p50 and the p99 of the run times of single tasks.
     pub run_times: Option<(Duration, Duration)>,
-    /// How long computations have held the event loop.
+    /// How long computations held the event loop.
     pub held: Duration,
-    /// What all results come to: equal for equal results.
+    /// The hash of all results.
     pub results: u64,
-    /// The first task whose result is not that of the first run.
+    /// The first task whose result differs from that of the first run.
     pub differs_at: Option<u64>,
-    /// The first failure, in words.
+    /// The message of the first failure.
     pub failure: Option<String>,
 }
 
-/// Why nothing more is measured.
+/// Why measuring ends.
 #[derive(Debug)]
 pub enum Stop {
     /// A signal came.
     Signal(i32),
     /// There is nothing to run.
     Nothing,
-    /// Something went wrong; in words, and the exit code that it stands for.
+    /// Something failed: the message, and the exit code that it leads to.
     Failed(String, Exit),
 }
 
-/// Where jobs are run and measured.
+/// Runs and measures jobs.
 pub struct Bench<'a> {
     control: &'a Control,
     launcher: SharedLauncher,
-    /// Their reports; not the user's own.
+    /// The folder for their reports, which does not affect the user's own.
     folder: TempDir,
     prepare: Option<&'a str>,
 }
 
 impl<'a> Bench<'a> {
-    /// A bench whose reports go to the disk that the folder `results` is on.
+    /// A bench whose reports go to the disk of the folder `results`.
     ///
     /// # Errors
     /// If nothing can be written there; the message says so.
@@ -96,10 +96,11 @@ impl<'a> Bench<'a> {
         self.control.signal()
     }
 
-    /// Runs this contender once. `first_results` are what its results are compared with, or where they go.
+    /// Runs this contender once. Its results are compared with `first_results`, or stored there if they are the first
+    /// ones.
     ///
     /// # Errors
-    /// Why nothing more can be measured.
+    /// Why measuring ends.
     pub fn run(
         &self,
         contender: &Contender,
@@ -116,7 +117,7 @@ impl<'a> Bench<'a> {
             }
         };
         if let Some(signal) = self.signal() {
-            return Err(Stop::Signal(signal)); // the run was cut short, and says nothing
+            return Err(Stop::Signal(signal)); // the run was cut short, so its figures mean nothing
         }
         if summary.totals.tally.total() == 0 {
             return Err(Stop::Nothing);
@@ -127,11 +128,11 @@ impl<'a> Bench<'a> {
         Ok(measured(&summary, &rows, first))
     }
 
-    /// Does what the user wants done before every run.
+    /// Runs the user's command of `--prepare`.
     fn prepare(&self, job: &Job) -> Result<(), Stop> {
         let Some(command) = self.prepare else { return Ok(()) };
         let failed = |why: String, exit| Stop::Failed(format!("--prepare: {why}"), exit);
-        // Run as any command: nothing that it starts outlives the runner.
+        // Run like any command, so that nothing that it starts outlives the runner.
         let spec = command::shell(command, "prepare", &job.folder)
             .map_err(|error| failed(format!("`sh`: {error}"), Exit::Usage))?;
         let prepare =
@@ -157,7 +158,7 @@ impl<'a> Bench<'a> {
         run::run(job, &options, self.control, &self.launcher)
     }
 
-    /// What a signal has brought about is no failure.
+    /// Returns the signal instead, if there was one: its consequences are not a failure.
     fn stop(&self, otherwise: Stop) -> Stop {
         self.signal().map_or(otherwise, Stop::Signal)
     }
@@ -197,8 +198,8 @@ fn first_failure(summary: &Summary) -> Option<String> {
     })
 }
 
-/// What each task's result comes to, in input order: status, the stage in which it ended, code, result, length of
-/// the output and the job's own columns. Times and memory differ from run to run, and so may the words of an error.
+/// The hash of each task's result, in input order: status, the stage in which it ended, code, result, length of the
+/// output and the job's own columns. Times and memory differ from run to run, and so may the text of an error.
 fn row_hashes(report: &Path, job: &Job) -> Result<Vec<u64>, String> {
     let cannot = |error: csv::Error| format!("failed to read `{}`: {error}", report.display());
     let mut reader = csv::Reader::from_path(report).map_err(cannot)?;
@@ -208,7 +209,8 @@ fn row_hashes(report: &Path, job: &Job) -> Result<Vec<u64>, String> {
         let names = header.iter().enumerate().skip(after);
         names.into_iter().find_map(|(index, column)| (column == name.as_bytes()).then_some(index))
     };
-    // Which stage a task ended in belongs to its result; a job without stages has no such column, but may have its own.
+    // The stage in which a task ended is part of its result; a job without stages has no such column, but may have one
+    // of its own.
     let stage = job.is_staged().then(|| place("stage")).flatten();
     let fixed: Vec<usize> = ["status", "code", "result", "output_bytes"]
         .into_iter()
@@ -231,7 +233,7 @@ fn row_hashes(report: &Path, job: &Job) -> Result<Vec<u64>, String> {
             record.get(0).and_then(|cell| std::str::from_utf8(cell).ok()?.parse::<u64>().ok());
         rows.push((task.unwrap_or(0), xxh3_64(&text)));
     }
-    rows.sort_unstable_by_key(|&(task, _)| task); // a report may be in the order of completion
+    rows.sort_unstable_by_key(|&(task, _)| task); // a report may be in order of completion
     Ok(rows.into_iter().map(|(_, hash)| hash).collect())
 }
 

@@ -28,7 +28,7 @@ impl Variant {
 
     /// Its position among all variants; the simplest is 0.
     pub fn rank(self) -> usize {
-        Variant::ALL.iter().position(|way| *way == self).unwrap_or(Variant::ALL.len())
+        Variant::ALL.iter().position(|variant| *variant == self).unwrap_or(Variant::ALL.len())
     }
 
     /// Its name in reports: that of the model, or `staged` as in a summary.

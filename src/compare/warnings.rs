@@ -147,7 +147,7 @@ fn startup(figures: &Figures) -> Option<String> {
 }
 
 fn held(figures: &Figures) -> Option<String> {
-    let is_held = figures.way == Variant::Under(Model::Async)
+    let is_held = figures.variant == Variant::Under(Model::Async)
         && figures.concurrency > 1
         && figures.held > MOSTLY_HELD;
     is_held.then(|| {
@@ -164,7 +164,7 @@ fn held(figures: &Figures) -> Option<String> {
 fn gil(subject: &Subject, figures: &Figures) -> Option<String> {
     // Several stages have one interpreter each, and that one of them is busy does not show in their sum.
     let is_python = matches!(&subject.job.stages[..], [stage] if stage.workload.kind() == "python");
-    if !is_python || figures.way != Variant::Under(Model::Threads) || figures.concurrency < 2 {
+    if !is_python || figures.variant != Variant::Under(Model::Threads) || figures.concurrency < 2 {
         return None;
     }
     let processors = figures.cpu? / (figures.wall.value - figures.startup);

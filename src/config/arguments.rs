@@ -6,10 +6,10 @@ use crate::config::ValueTemplate;
 use crate::config::{Planner, Table};
 use crate::task::Values;
 
-/// The field of inputs that are no records.
+/// The field of inputs that are not records.
 const SINGLE: &str = "input";
 
-/// What each task is called with, planned.
+/// The planned arguments of each task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
     args: Vec<ValueTemplate>,
@@ -63,7 +63,7 @@ impl Arguments {
         !self.kwargs.is_empty()
     }
 
-    /// How many arguments there are that are no keyword arguments.
+    /// The number of positional arguments.
     pub fn args(&self) -> usize {
         self.args.len()
     }

@@ -1,7 +1,7 @@
 //! One job file while it is read: its text, the arguments that change it, and the mistakes found in both.
 //!
 //! Everything is placed by one range of bytes. The file's text comes first; the defaults of a `runner.toml` and every
-//! `--set` argument have a range of their own behind it, so that a value carries its place along wherever it came from.
+//! `--set` argument have a range of their own after it, so that a value carries its place along wherever it came from.
 
 use std::cell::RefCell;
 use std::ops::Range;

@@ -12,14 +12,14 @@ use crate::model::Model;
 /// How many tasks run at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concurrency {
-    /// So many.
+    /// This number.
     Count(NonZeroUsize),
     /// As many as there are cores for this process.
     Cores,
 }
 
 impl Concurrency {
-    /// So many tasks at once no machine has the memory for.
+    /// The upper limit of tasks at once, for which no machine has the memory.
     const MOST: usize = 1_000_000;
 
     fn count(slots: usize) -> Option<Self> {

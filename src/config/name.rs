@@ -29,7 +29,7 @@ impl FromStr for JobName {
                 "`{text}` is no name of a job: letters, digits, `_` and `-` make one"
             ));
         }
-        // Reports put `.partial` and the like behind it, and file systems stop at 255 bytes.
+        // Reports append `.partial` and the like to it, and file systems allow 255 bytes.
         if text.len() > 200 {
             return Err("is longer than 200 bytes".into());
         }

@@ -1,4 +1,4 @@
-//! What the command line changes in every job file: `--set KEY=VALUE` and its short forms.
+//! The changes of the command line to every job file: `--set KEY=VALUE` and its short forms.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use crate::base::{Diagnostic, Diagnostics};
 use crate::config::Document;
 use crate::config::schema;
 
-/// What the command line changes.
+/// The changes of the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `--set`: each is `KEY=VALUE`.
@@ -37,7 +37,7 @@ pub(crate) struct Argument {
     pub source: Arc<Source>,
     /// The parts of the key; never empty.
     path: Vec<Spanned<String>>,
-    /// Where the value is in the source.
+    /// The span of the value in the source.
     pub value: Range<usize>,
 }
 

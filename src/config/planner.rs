@@ -1,4 +1,4 @@
-//! What a workload has to know of its job to read its own table.
+//! What a workload has to know about its job to read its own table.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -26,7 +26,8 @@ pub struct Planner<'a> {
     pub(crate) document: &'a Document,
     pub(crate) job: String,
     pub(crate) folder: PathBuf,
-    /// `None` if the inputs are wrong, or do not say. In a stage, behind the inputs' fields, those of the stages before.
+    /// `None` if the inputs are wrong, or do not say. In a stage, the inputs' fields are followed by those of earlier
+    /// stages.
     pub(crate) fields: Option<Vec<String>>,
     /// The names of `[[stages]]`; none in a job without.
     stages: Vec<String>,
@@ -34,7 +35,7 @@ pub struct Planner<'a> {
     stage: Option<usize>,
     /// The columns of the stages before, each with its stage.
     passed: Vec<(String, String)>,
-    /// The columns of this stage and of those behind it.
+    /// The columns of this stage and of those after it.
     to_come: Vec<(String, String)>,
     /// Whether something in this stage takes its payload as a whole.
     takes_payload: Cell<bool>,

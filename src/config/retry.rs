@@ -20,7 +20,7 @@ const MAX_DELAY: Duration = Duration::from_mins(1);
 /// A server may ask for a longer pause than `max_delay`, but hardly means one that is longer than this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// What happens to a task that did not end well. There is one only where there is more than one attempt.
+/// How a task that is not ok is retried. Exists only if there is more than one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// In total, above 1.
@@ -29,7 +29,7 @@ pub struct Retry {
     pub delay: Duration,
     /// The longest backoff, at least `delay`.
     pub max_delay: Duration,
-    /// What is worth another attempt; not empty.
+    /// The outcomes that are worth another attempt; not empty.
     pub on: Vec<RetryOn>,
 }
 
@@ -93,7 +93,7 @@ pub enum RetryOn {
 }
 
 impl RetryOn {
-    /// What is retried where the file does not say.
+    /// The outcomes that are retried by default.
     const USUAL: [RetryOn; 3] = [
         RetryOn::Status(Status::Failed),
         RetryOn::Status(Status::Timeout),

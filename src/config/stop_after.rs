@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 use crate::base::setting::{choose, deserialize_from_str};
 
-/// A share of failures says nothing before so many tasks have ended.
+/// A share of failures says nothing before this number of tasks have ended.
 const LEAST_SAMPLE: u64 = 20;
 
 /// When failures stop the job.
@@ -21,14 +21,14 @@ pub enum StopAfter {
     Failures {
         /// Above 0.
         count: NonZeroU64,
-        /// What becomes of the tasks that run.
+        /// What happens to the running tasks.
         running: Running,
     },
     /// At this share of the tasks that have ended, once they are enough: 20, or 100 / percent if that is more.
     Share {
         /// Above 0, at most 100.
         percent: f64,
-        /// What becomes of the tasks that run.
+        /// What happens to the running tasks.
         running: Running,
     },
 }
@@ -42,7 +42,7 @@ impl StopAfter {
         }
     }
 
-    /// What becomes of the tasks that run, if `failed` of `ended` tasks are reason to stop.
+    /// What happens to the running tasks if `failed` of `ended` tasks are reason to stop.
     pub fn reached(self, failed: u64, ended: u64) -> Option<Running> {
         match self {
             Self::Never => None,
@@ -56,7 +56,7 @@ impl StopAfter {
     }
 }
 
-/// What becomes of the running tasks when the job is stopped.
+/// What happens to the running tasks when the job is stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Running {
     /// They finish.
@@ -87,7 +87,7 @@ impl fmt::Display for Running {
 /// How many failures are too many, as the file has it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FailureLimit {
-    /// So many.
+    /// This number.
     Count(NonZeroU64),
     /// This share of the tasks that have ended, in percent: above 0, at most 100.
     Percent(f64),

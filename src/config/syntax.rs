@@ -1,6 +1,6 @@
 //! All syntax errors of a file, without those that only follow from another one.
 //!
-//! The parser goes on after an error, but not always in a way that helps: a header without its `]` or a key without
+//! The parser continues after an error, but not always in a way that helps: a header without its `]` or a key without
 //! its `=` hides mistakes further down, and an array without its end takes the rest of the file for elements. So such
 //! a place is mended in a copy of the text, byte for byte, and the copy is parsed again.
 
@@ -12,8 +12,8 @@ use toml::de::{DeTable, Error};
 use crate::base::Diagnostic;
 use crate::base::diagnostic::{Place, Source};
 
-/// How many places are mended, and how many mistakes are told. A file that has more is no job file, and may have a
-/// million lines.
+/// How many places are mended, and how many mistakes are reported. A file that has more is not a job file, and may have
+/// a million lines.
 const ENOUGH: usize = 20;
 
 /// Parses a file, or says all that is wrong with how it is written.

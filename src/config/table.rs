@@ -1,4 +1,4 @@
-//! One table of a job file. Whoever reads it asks for the keys that it knows; [`Table::finish`] reports the rest.
+//! One table of a job file. Its reader asks for the keys that it knows; [`Table::finish`] reports the others.
 
 mod keys;
 mod values;
@@ -235,12 +235,12 @@ impl<'a> Table<'a> {
         self.span.clone()
     }
 
-    /// Where the value of `key` is; the table's place, if it has no such key.
+    /// The place of the value of `key`; the table's place if it has no such key.
     pub fn span_of(&self, key: &str) -> Range<usize> {
         self.entries.get(key).map_or_else(|| self.span(), Spanned::span)
     }
 
-    /// Where `key` is; the table's place, if it has no such key.
+    /// The place of `key`; the table's place if it has no such key.
     pub fn span_of_key(&self, key: &str) -> Range<usize> {
         self.entries.get_key_value(key).map_or_else(|| self.span(), |(key, _)| key.span())
     }
@@ -322,7 +322,7 @@ impl<'a> Table<'a> {
         self.document.error(&value.span(), format!("`{key}` must be {expected}, not {found}"));
     }
 
-    /// The text of a value: a string, or what was typed behind `--set KEY=`.
+    /// The text of a value: a string, or what was typed after `--set KEY=`.
     pub(crate) fn text_of(&self, value: &'a Spanned<DeValue<'a>>) -> Option<Cow<'a, str>> {
         match value.get_ref() {
             DeValue::String(text) => Some(Cow::Borrowed(text)),

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 /// The keys that count.
 const KEYS: [&str; 2] = ["workload", "columns"];
 
-/// What the file comes to. The order of keys does not count, nor do comments and how a string is quoted.
+/// The identity of a file. The order of keys, comments and the quoting of strings do not count.
 pub(super) fn of(root: &DeTable<'_>) -> [u8; 32] {
     let mut hash = Sha256::new();
     add_keys(&mut hash, root);

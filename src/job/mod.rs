@@ -45,17 +45,17 @@ pub struct Job {
     pub fields: Vec<String>,
     /// Where the tasks come from.
     pub inputs: Inputs,
-    /// What runs meanwhile, in the order in which it is started.
+    /// The services that run meanwhile, in the order in which they are started.
     pub services: Vec<Service>,
     /// What is done to each, in this order; at least one.
     pub stages: Vec<Stage>,
-    /// What ends the job early or holds it up as a whole.
+    /// The limits that end the job early or pause it as a whole.
     pub limits: JobLimits,
     /// How the report is written.
     pub report: ReportSettings,
     /// The folder that it is written to, as the user gave it; from the current folder if it is relative.
     pub results: PathBuf,
-    /// What the workload and the columns come to: another one is another job to `--resume`.
+    /// The identity of the workload and the columns: with a different one, it is a different job to `--resume`.
     pub identity: [u8; 32],
 }
 
@@ -130,12 +130,12 @@ pub struct Pace {
     pub burst: u32,
 }
 
-/// What becomes of a task that is ok at the end of a stage.
+/// Where a task that is ok goes at the end of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// It has ended: this is the last stage.
     End,
-    /// It goes on to the next stage, with its output if that is no longer than this.
+    /// To the next stage, with its output if that is no longer than this.
     Stage {
         /// `max_payload`.
         max_payload: ByteSize,
@@ -155,9 +155,9 @@ impl Next {
 /// One workload, the model that it runs under, and its limits.
 #[derive(Debug)]
 pub struct Stage {
-    /// What `[[stages]]` calls it; `None` in a job without, which is a pipeline of one.
+    /// Its name in `[[stages]]`; `None` in a job without stages, which is a pipeline of one.
     pub name: Option<String>,
-    /// Who runs the slots.
+    /// The model that runs the slots.
     pub model: Model,
     /// Why this model: the summary's `reason`.
     pub reason: String,
@@ -177,11 +177,11 @@ pub struct Stage {
     pub group: Option<Group>,
     /// Which tasks are attempted again; `None`: none.
     pub retry: Option<Retry>,
-    /// What one task does.
+    /// The work of one task.
     pub workload: Workload,
     /// Report columns that are taken from the output.
     pub columns: Vec<Column>,
-    /// What becomes of its output when it has ended.
+    /// Where the task goes when it has ended.
     pub next: Next,
     /// Whether what it is handed has to be in memory as a whole: a template or an argument has it.
     pub loads_payload: bool,

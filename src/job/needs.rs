@@ -11,7 +11,7 @@ use crate::base::diagnostic::{Place, nearest};
 use crate::config::RawFile;
 use crate::config::{Argument, Document, JobName, Table};
 
-/// What has to be known of a job file before any is planned. Mistakes are left to the planning.
+/// What has to be known about a job file before any of them is planned. Mistakes are reported by the planning.
 #[derive(Debug)]
 pub(super) struct Head {
     /// As it was given.
@@ -66,7 +66,7 @@ impl Head {
     }
 }
 
-/// Jobs in an order in which each comes behind those that it needs.
+/// Jobs in an order in which each comes after those that it needs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Order {
     /// The jobs by their index; as they were given, where their needs do not say otherwise.
@@ -121,11 +121,11 @@ fn find(head: &Head, need: &Need, heads: &[Head], errors: &mut Vec<Diagnostic>) 
             let help = format!("name its file, too: `{}`", file.display());
             (format!("`{name}` is not among the jobs of this call"), help)
         } else if let Some(near) = nearest(name, others) {
-            (format!("there is no job `{name}`"), format!("did you mean `{near}`?"))
+            (format!("unknown job `{name}`"), format!("did you mean `{near}`?"))
         } else {
             let help =
                 "a job is called as its file, or as its `name`; its file has to be given, too";
-            (format!("there is no job `{name}` among the files"), help.into())
+            (format!("unknown job `{name}`: none of the files has this name"), help.into())
         };
         errors.push(Diagnostic::new(message).at(need.place.clone()).help(help));
     }
@@ -149,7 +149,7 @@ fn circle(needs: &[Vec<usize>], placed: &[bool]) -> Vec<usize> {
 fn circle_error(heads: &[Head], needs: &[Vec<usize>], circle: &[usize]) -> Diagnostic {
     let names: Vec<_> =
         circle.iter().chain(circle.first()).map(|&job| format!("`{}`", heads[job].name)).collect();
-    let message = format!("jobs need each other in a circle: {}", names.join(" needs "));
+    let message = format!("dependency cycle: {}", names.join(" -> "));
     let mut error = Diagnostic::new(message).help("one of them has to come first");
     for (index, &job) in circle.iter().enumerate() {
         let next = circle[(index + 1) % circle.len()];
@@ -205,12 +205,9 @@ mod tests {
     fn what_cannot_be_needed_is_told() {
         for (jobs, expected) in [
             (&[("a", &["a"][..])][..], "`a` needs itself"),
-            (&[("fetch", &[][..]), ("hash", &["fetsh"])], "there is no job `fetsh`"),
-            (&[("a", &["zzz"])], "there is no job `zzz` among the files"),
-            (
-                &[("x", &["a"]), ("a", &["b"]), ("b", &["a"])],
-                "jobs need each other in a circle: `a` needs `b` needs `a`",
-            ),
+            (&[("fetch", &[][..]), ("hash", &["fetsh"])], "unknown job `fetsh`"),
+            (&[("a", &["zzz"])], "unknown job `zzz`: none of the files has this name"),
+            (&[("x", &["a"]), ("a", &["b"]), ("b", &["a"])], "dependency cycle: `a` -> `b` -> `a`"),
         ] {
             assert_eq!(order(jobs).1, [expected]);
         }

@@ -29,25 +29,25 @@ pub(super) struct PlannedFile {
     pub job: Option<Job>,
     /// All mistakes, by their places.
     pub errors: Vec<Diagnostic>,
-    /// What is not there, and may be when the job's turn comes.
+    /// Things that are missing, but may exist when the job's turn comes.
     pub absences: Vec<Diagnostic>,
 }
 
-/// What a job file is planned with, besides its text.
+/// What planning a job file needs in addition to its text.
 pub(super) struct Setting<'a> {
-    /// What the command line changes.
+    /// The changes by the command line.
     pub arguments: &'a [Argument],
     /// The groups that there are.
     pub groups: &'a Groups,
-    /// What is said for all jobs of the folder.
+    /// The settings for all jobs of the folder.
     pub shared: Option<&'a RunnerToml>,
     /// The folder of the reports.
     pub results: &'a Path,
     /// What is chosen for this planning.
     pub choices: Choices,
-    /// What becomes of a file that is not there.
+    /// How a missing file is treated.
     pub absent: Absent,
-    /// What the job of this name leaves; `None` while that is not known.
+    /// Returns the report of the job with this name; `None` while that is not known.
     pub reported: &'a dyn Fn(&str) -> Option<Reported>,
 }
 
@@ -57,7 +57,7 @@ impl PlannedFile {
         let file = &raw.file;
         let parsed = match &raw.parsed {
             Ok(parsed) => parsed,
-            // What can be read of such a file would only be guessed at.
+            // The content of such a file could only be guessed.
             Err(errors) => {
                 let (file, errors) = (file.clone(), errors.clone());
                 return Self { file, name: None, job: None, errors, absences: Vec::new() };
@@ -149,7 +149,7 @@ fn name(file: &Path, root: &mut Table<'_>, document: &Document) -> Named {
     match JobName::from_str(&stem) {
         Ok(name) => Some((name, None)),
         Err(error) => {
-            let message = format!("the file's name makes no name of a job: {error}");
+            let message = format!("the file's name cannot be the job's name: {error}");
             let start = Diagnostic::new(message).at(document.place(&(0..0)));
             document.report(start.help("set `name = \"…\"` at the top of the file"));
             None

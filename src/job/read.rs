@@ -102,7 +102,7 @@ pub struct PlannedJob {
     pub needs: Vec<usize>,
     /// Whether it runs alone.
     pub exclusive: bool,
-    /// What it came to, or what is not there yet.
+    /// The planned job, or what is still missing.
     plan: Result<Job, Diagnostics>,
     /// Whether it needs any job: then it is planned again when its turn comes.
     has_needs: bool,
@@ -113,7 +113,7 @@ impl PlannedJob {
     /// The plan as it is known before anything has run.
     ///
     /// # Errors
-    /// What is not there yet.
+    /// What is still missing.
     pub fn plan(&self) -> Result<&Job, &Diagnostics> {
         self.plan.as_ref()
     }
@@ -121,7 +121,7 @@ impl PlannedJob {
     /// The plan, now that the job's turn has come. `reported` says what the jobs that it needs have left.
     ///
     /// # Errors
-    /// What none of them has made, and what is wrong with what they made.
+    /// What none of them has created, and what is wrong with what they created.
     pub fn settle(self, reported: &dyn Fn(&str) -> Option<Reported>) -> Result<Job, Diagnostics> {
         let reads_once = |job: &Job| job.inputs.can_block() || job.inputs.reads_stdin();
         // The files that it reads may be other ones than those that were there before.
@@ -175,7 +175,7 @@ impl RawJob {
     }
 }
 
-/// What all jobs of a call have in common.
+/// What planning the jobs of one call needs.
 #[derive(Debug)]
 struct Call {
     arguments: Vec<Argument>,
@@ -246,7 +246,7 @@ impl Call {
     }
 }
 
-/// Where reports go, if nobody says.
+/// The default folder of reports.
 const RESULTS: &str = "results";
 
 fn folder(file: &Path) -> PathBuf {
@@ -261,7 +261,10 @@ fn job_files<'a>(files: &'a [PathBuf], errors: &mut Diagnostics) -> Vec<&'a Path
     if jobs.is_empty()
         && let Some(file) = files.first()
     {
-        let message = format!("`{}` is no job: it is for the jobs beside it", file.display());
+        let message = format!(
+            "`{}` is not a job file: it has settings for the jobs in its folder",
+            file.display()
+        );
         errors.push(Diagnostic::new(message).help("name a job file, too"));
     }
     jobs
@@ -296,7 +299,7 @@ fn same_file(left: &Path, right: &Path) -> bool {
         || matches!((left.canonicalize(), right.canonicalize()), (Ok(left), Ok(right)) if left == right)
 }
 
-/// What one job has read of standard input, the next one cannot.
+/// Reports jobs that share standard input: what one of them reads, the other one cannot.
 fn readers_of_stdin<'a>(jobs: impl Iterator<Item = &'a Job>) -> Option<Diagnostic> {
     let mut readers = jobs.filter(|job| job.inputs.reads_stdin());
     let (first, second) = (readers.next()?, readers.next()?);

@@ -22,11 +22,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Service {
     /// Names its log; letters, digits, `_`, `-`.
     pub name: String,
-    /// Where the program is, absolute.
+    /// The absolute path of the program.
     pub program: CString,
     /// Its arguments, the first being its own name.
     pub argv: Strings,
-    /// What its environment has besides the runner's own, `NAME=value` each.
+    /// The variables of its environment in addition to the runner's own, `NAME=value` each.
     pub set: Strings,
     /// Its working folder, absolute.
     pub cwd: CString,

@@ -121,7 +121,7 @@ fn several(
         }
         let max_payload = table.get::<ByteSize>("max_payload");
         if let Some(max) = max_payload.as_ref().filter(|_| index == last) {
-            let help = "it belongs to the stage that hands something on";
+            let help = "set it in the stage that hands on a payload";
             plan.error_with_help(max.span(), "the last stage hands nothing on", help);
         }
         let stage = finish_stage(
@@ -183,12 +183,12 @@ fn to_come(tables: &[Table<'_>], names: &[Option<String>]) -> Vec<(String, Strin
 fn refuse(root: &mut Table<'_>, key: &'static str, stages: &[Table<'_>], plan: &Planner<'_>) {
     let Some(value) = root.raw(key) else { return };
     if plan.document.is_argument(&value.span()) {
-        let message = format!("a job with `[[stages]]` has no `{key}` of its own");
+        let message = format!("a job with `[[stages]]` cannot have a `{key}` of its own");
         let help = format!("set a stage's: `--set stages.{}.{key}=…`", example(stages));
         plan.error_with_help(value.span(), message, help);
         return;
     }
-    let message = format!("the job has both `[[stages]]` and a `{key}` beside them");
+    let message = format!("the job has both `[[stages]]` and its own `{key}`");
     let help = format!("move it into one of the stages, as `stages.{key}`");
     plan.error_with_help(root.span_of_key(key), message, help);
 }

@@ -50,7 +50,7 @@ impl Publish<'_> {
             let partial = recorder.partial.path().display();
             return Err(ReportError::write(format!(
                 "another program changed `{partial}` while the job ran, so it did not become the report; move it away to \
-keep it, or start again with --fresh"
+                 keep it, or start again with --fresh"
             )));
         }
         let in_order = self.order == Order::Completion || lock(&recorder.index).in_order();
@@ -110,7 +110,7 @@ fn kept(message: &str, recorder: &Recorder) -> ReportError {
     } else {
         format!(
             "{message}; the {rows} rows written so far are kept in `{path}`, in the order in which tasks ended; resume \
-with --resume"
+             with --resume"
         )
     })
 }

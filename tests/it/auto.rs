@@ -196,7 +196,7 @@ fn a_model_that_is_set_is_not_touched() {
 fn one_task_and_none() {
     let (model, _, reason) = decided(&python("nap", 1, "").run(), 1);
     assert_eq!(model, "sequential");
-    assert!(reason.starts_with("auto: one task"), "{reason}");
+    assert!(reason.starts_with("auto: only one task"), "{reason}");
     let none = "[inputs]\nlines = '-'\n[workload.python]\nfunction = 'mine:nap'";
     TestJob::new(none).file("mine.py", MODULE).run().exit(4);
 }

@@ -78,14 +78,14 @@ fn needs_that_there_cannot_be_are_errors_at_their_place() {
         .args(["a.toml", "b.toml", "c.toml", "d.toml", "e.toml", "f.toml"])
         .run();
     ran.exit(2)
-        .stderr_has("jobs need each other in a circle: `a` needs `b` needs `a`")
+        .stderr_has("dependency cycle: `a` -> `b` -> `a`")
         .stderr_has("a.toml:1:10")
         .stderr_has("b.toml:2:3")
         .stderr_has("`c` needs itself")
         .stderr_has("c.toml:1:10")
         .stderr_has("`elsewhere` is not among the jobs of this call")
         .stderr_has("name its file, too: `elsewhere.toml`")
-        .stderr_has("there is no job `aa`")
+        .stderr_has("unknown job `aa`")
         .stderr_has("e.toml:2:7")
         .stderr_has("did you mean `a`?")
         .stderr_has("f.toml:1:9")
@@ -511,7 +511,7 @@ fn mistakes_in_a_runner_toml_are_shown_there() {
         .arg("runner.toml")
         .run()
         .exit(2)
-        .stderr_has("`runner.toml` is no job");
+        .stderr_has("`runner.toml` is not a job file");
 }
 
 #[test]

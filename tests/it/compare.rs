@@ -268,7 +268,7 @@ fn bad_arguments_are_said() {
         (&["--models", "auto"], "`auto` chooses among the other models"),
         (&["--models", "fibers"], "found `fibers`"),
         (&["--concurrency", "0"], "above 0"),
-        (&["--concurrency", "2,2"], "named twice"),
+        (&["--concurrency", "2,2"], "given twice"),
         (&["--budget", "0s"], "above 0"),
         (&["--model", "threads"], "--models"),
         (&["--set", "model=threads"], "--models"),

@@ -194,7 +194,7 @@ fn mistakes_are_told_at_their_places() {
         "input",
         "exactly one of `url`, `tcp` and `line`, not 2",
         "not to a task",
-        "`listening` is no address",
+        "invalid address `listening`",
         "regex does not compile",
         "did you mean `ready`?",
         "has no `argv`",

@@ -284,9 +284,9 @@ fn mistakes_are_told_at_their_places() {
         ("[[stages]]\nname = \"a\"\n".into(), &["the stage has no workload", "job.toml:1:"]),
         (
             format!("{SAY}[workload.sleep]\nduration = \"1s\"\n"),
-            &["both `[[stages]]` and a `workload`", "job.toml:5:2"],
+            &["both `[[stages]]` and its own `workload`", "job.toml:5:2"],
         ),
-        (format!("model = \"async\"\n{SAY}"), &["both `[[stages]]` and a `model`"]),
+        (format!("model = \"async\"\n{SAY}"), &["both `[[stages]]` and its own `model`"]),
         ("stages = []".into(), &["`stages` is empty"]),
         ("stages = 3".into(), &["`stages` must be an array of tables"]),
         (
@@ -341,7 +341,7 @@ fn the_command_line_reaches_a_stage_by_its_name() {
     assert!(ran.summary("job")["reason"].contains("wait: async 1, set on the command line"));
     with(&["--model", "threads"])
         .exit(2)
-        .stderr_has("no `model` of its own")
+        .stderr_has("cannot have a `model` of its own")
         .stderr_has("--set stages.say.model=");
     with(&["-j", "2"]).exit(2).stderr_has("--set stages.say.limits.concurrency=");
     with(&["--set", "stages.wiat.model=async"])

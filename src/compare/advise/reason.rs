@@ -12,7 +12,7 @@ const WAITS: f64 = 0.2;
 impl Judge<'_> {
     fn model(&self, index: usize) -> String {
         let figures = &self.figures[index];
-        if self.is_sweep(index) { figures.name() } else { figures.way.name().to_owned() }
+        if self.is_sweep(index) { figures.name() } else { figures.variant.name().to_owned() }
     }
 
     /// Why this contender is recommended.
@@ -27,22 +27,22 @@ impl Judge<'_> {
         if best != fastest {
             let than = self.model(fastest);
             let ratio = self.ratio(best, fastest).map(part).unwrap_or_default();
-            let besides = match figures.way {
+            let besides = match figures.variant {
                 Variant::AsWritten => "needs no change",
                 Variant::Under(_) => "simpler",
             };
             parts.push(format!("as fast as {than} ({ratio} times its time), and {besides}"));
         } else if picks.len() == 1 {
             parts.push("the only model to choose from".into());
-        } else if figures.way == Variant::AsWritten {
+        } else if figures.variant == Variant::AsWritten {
             parts.push("the fastest, and needs no change".into());
-        } else if figures.way == Variant::Under(Model::ALL[0]) {
+        } else if figures.variant == Variant::Under(Model::ALL[0]) {
             parts.push("the fastest, and the simplest".into());
         } else {
             parts.push("the fastest".into());
         }
         if let Some(speedup) =
-            figures.speedup.filter(|_| figures.way != Variant::Under(Model::Sequential))
+            figures.speedup.filter(|_| figures.variant != Variant::Under(Model::Sequential))
         {
             parts.push(format!("{} as fast as sequential", times(speedup)));
         }
@@ -101,19 +101,22 @@ impl Judge<'_> {
         if let Some(other) = figures.same_as {
             return format!("the same as {other}: a command is a process already");
         }
-        let pick = picks.iter().copied().find(|&pick| self.figures[pick].way == figures.way);
+        let pick =
+            picks.iter().copied().find(|&pick| self.figures[pick].variant == figures.variant);
         let than = match pick {
-            Some(pick) if pick != index && figures.way != self.figures[recommended].way => pick,
+            Some(pick) if pick != index && figures.variant != self.figures[recommended].variant => {
+                pick
+            }
             _ => recommended,
         };
         let ratio = self.ratio(index, than);
         let Some(ratio) = ratio else { return "not measured in the same rounds".into() };
         let name = self.model(than);
         let span = ratio.span();
-        let is_simpler = figures.way.rank() < self.figures[than].way.rank();
+        let is_simpler = figures.variant.rank() < self.figures[than].variant.rank();
         if EQUAL.contains(span) && !is_simpler {
-            let but = match self.figures[than].way {
-                way if way == figures.way => "with a higher concurrency",
+            let but = match self.figures[than].variant {
+                variant if variant == figures.variant => "with a higher concurrency",
                 Variant::AsWritten => "a change",
                 Variant::Under(_) => "less simple",
             };

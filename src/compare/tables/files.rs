@@ -85,7 +85,7 @@ fn row(comparison: &Comparison, index: usize) -> [String; COLUMNS.len()] {
     let reason = &comparison.verdict.reasons[index];
     [
         comparison.job.clone(),
-        figures.way.name().into(),
+        figures.variant.name().into(),
         figures.concurrency.to_string(),
         figures.walls.len().to_string(),
         figures.tasks.to_string(),
@@ -150,7 +150,8 @@ impl Rounds {
     pub fn finish(self, subject: &Subject, figures: &[Figures]) -> io::Result<PathBuf> {
         let is_outlier = |contender: &Contender, run: &Run| {
             let is_its = |figures: &&Figures| {
-                (figures.way, figures.concurrency) == (contender.way, contender.concurrency())
+                (figures.variant, figures.concurrency)
+                    == (contender.variant, contender.concurrency())
             };
             figures.iter().find(is_its).is_some_and(|figures| figures.outliers.contains(&run.round))
         };
@@ -184,7 +185,7 @@ fn round(
         job.to_owned(),
         run.round.to_string(),
         run.position.to_string(),
-        contender.way.name().into(),
+        contender.variant.name().into(),
         contender.concurrency().to_string(),
         run.tasks.to_string(),
         run.ok.to_string(),

@@ -116,7 +116,7 @@ impl Comparison {
 fn cells(figures: &Figures) -> Vec<String> {
     let time = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), human);
     vec![
-        figures.way.name().to_owned(),
+        figures.variant.name().to_owned(),
         HumanCount(figures.concurrency as u64).to_string(),
         human(figures.wall.value),
         interval(figures.wall),
@@ -211,7 +211,7 @@ pub fn together(comparisons: &[Comparison]) -> String {
             .map_or_else(|| "-".to_owned(), |ratio| format!("{} times", speedup(ratio)));
         table.add_row([
             comparison.job.clone(),
-            best.way.name().to_owned(),
+            best.variant.name().to_owned(),
             HumanCount(best.concurrency as u64).to_string(),
             human(best.wall.value),
             interval(best.wall),

@@ -25,7 +25,7 @@ pub enum StageScope<'a> {
     None,
     /// The first stage, and the columns of all stages with the stages' names: it can refer to none of them.
     First(&'a [(String, String)]),
-    /// A later stage, and the columns of itself and of those behind it.
+    /// A later stage, and the columns of itself and of those after it.
     Later(&'a [(String, String)]),
 }
 
@@ -36,7 +36,7 @@ impl<'a> StageScope<'a> {
         columns.iter().find(|(column, _)| column == name).map(|(_, stage)| &stage[..])
     }
 
-    /// The placeholders that are no fields here.
+    /// The placeholders that are not fields here.
     fn built_in(self) -> &'static [&'static str] {
         match self {
             Self::None => &BUILT_IN[..4],
@@ -56,7 +56,7 @@ pub struct TemplateError {
     pub help: String,
 }
 
-/// Placeholders that are no fields; the last one only in stages.
+/// Placeholders that are not fields; the last one only in stages.
 const BUILT_IN: [&str; 5] = ["task", "attempt", "job", "slot", "payload"];
 
 pub(super) fn parse(text: &str, scope: &Scope<'_>) -> Result<Vec<Part>, TemplateError> {

@@ -41,7 +41,7 @@ impl OpenFiles {
                 };
                 Err(RunError::OpenFiles(format!(
                     "{slots} tasks at once need {needed} open files{beside}, but the limit is {limit}: lower \
-`limits.concurrency`, or raise the limit (`ulimit -n`)"
+                     `limits.concurrency`, or raise the limit (`ulimit -n`)"
                 )))
             }
             _ => Ok(reserved),

@@ -24,7 +24,7 @@ pub enum Ready {
 }
 
 impl Ready {
-    /// Where it is going to listen.
+    /// The address where it is going to listen.
     pub fn address(&self) -> Option<&Address> {
         match self {
             Self::Url(url) => Some(&url.address),
@@ -35,7 +35,7 @@ impl Ready {
 }
 
 impl fmt::Display for Ready {
-    /// What it waits for: `ready when …`.
+    /// The condition: `ready when …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AtOnce => f.write_str("it has been started"),
@@ -58,7 +58,7 @@ pub struct Address {
 impl Address {
     /// `host:port`, or `host` where there is a default port.
     fn parse(text: &str, default_port: Option<u16>) -> Result<Self, String> {
-        let bad = || format!("`{text}` is no address; write for example \"127.0.0.1:8000\"");
+        let bad = || format!("invalid address `{text}`: write for example \"127.0.0.1:8000\"");
         // The colons of an IPv6 number are within brackets.
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !port.contains(']') => {
@@ -99,11 +99,11 @@ impl fmt::Display for Address {
 /// An `http` URL, as far as asking for it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
-    /// Where to connect to.
+    /// The address to connect to.
     pub address: Address,
     /// As it was written: the header `Host`.
     pub authority: String,
-    /// What to ask for, from its `/` on.
+    /// The path and the query, from the first `/` on.
     pub target: String,
 }
 
@@ -115,7 +115,7 @@ impl FromStr for Url {
             let wrong = format!("`{text}`: a service's `https` is not asked");
             return Err(format!("{wrong}; use `tcp = \"host:port\"` or `line = \"…\"`"));
         }
-        let bad = || format!("`{text}` is no URL; write for example \"http://127.0.0.1:8000/\"");
+        let bad = || format!("invalid URL `{text}`: write for example \"http://127.0.0.1:8000/\"");
         let rest = text.strip_prefix("http://").ok_or_else(bad)?;
         let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let target = target.split('#').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Where tasks come from: every source, and what is selected of it.
+//! The sources of tasks, and the selection of inputs.
 
 use super::*;
 

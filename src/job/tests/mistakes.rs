@@ -139,7 +139,7 @@ fn mistakes() {
         ),
         ("[inputs]\nlimit = 1", &["`[inputs]` has no source"]),
         ("[inputs]\nlimit = 1\nrepaet = 2", &["unknown key `repaet`"]),
-        ("[inputs]\njob = \"x\"", &["there is no job `x` among the files"]),
+        ("[inputs]\njob = \"x\"", &["unknown job `x`: none of the files has this name"]),
         ("inputs = 3", &["`inputs` must be a table, not the integer 3"]),
         ("[inputs]\nlines = \"nowhere\"", &["failed to read `nowhere`: no such file or directory"]),
         ("[inputs]\ncsv = \".\"", &["failed to read `.`: is a directory"]),

@@ -238,7 +238,7 @@ impl Resumed<'_> {
         let Some(found) = found else {
             return Err(ReportError::refused(format!(
                 "cannot resume from `{path}`: `{state}`, which records the finished tasks, is missing or damaged; start \
-again with --fresh"
+                 again with --fresh"
             )));
         };
         let mut header = vec![0; found.length as usize];
@@ -250,13 +250,13 @@ again with --fresh"
         if header != self.header {
             return Err(ReportError::refused(format!(
                 "cannot resume from `{path}`: its columns or its dialect differ from those of the job file, which \
---accept-changes does not cover; change them back, or start again with --fresh"
+                 --accept-changes does not cover; change them back, or start again with --fresh"
             )));
         }
         if found.workload != self.job.workload && changes == Changes::Refused {
             return Err(ReportError::refused(format!(
                 "cannot resume from `{path}`: the job's workload or columns have changed since; keep the finished tasks \
-with --accept-changes, or start again with --fresh"
+                 with --accept-changes, or start again with --fresh"
             )));
         }
         Ok(found)
@@ -268,7 +268,7 @@ with --accept-changes, or start again with --fresh"
             Misfit::Io(error) => unreadable(self.path, &error),
             Misfit::Changed(row) => ReportError::refused(format!(
                 "cannot resume from `{path}`: its row {row} is not what the runner wrote; move the file away to keep it, \
-or start again with --fresh"
+                 or start again with --fresh"
             )),
             Misfit::TooMany => ReportError::refused(format!(
                 "cannot resume from `{path}`: it has more than {} rows",
