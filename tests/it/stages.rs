@@ -151,7 +151,7 @@ fn a_payload_over_its_limit_fails_the_task_that_made_it() {
     let ran = job("values = [\"1234\", \"12345\"]", &stages).run();
     ran.exit(3).rows("task,status,stage", &["1,ok,hash", "2,failed,say"]);
     let error = &ran.report().select("error")[1];
-    assert!(error.contains("`max_payload` of its stage, 4B"), "{error}");
+    assert!(error.contains("`max_payload` of its stage (4B)"), "{error}");
 }
 
 #[test]
