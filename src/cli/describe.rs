@@ -36,8 +36,8 @@ pub fn describe(job: &Job) -> Result<String, InputError> {
         let (model, concurrency) = model_of(stage);
         line("model", model);
         line("concurrency", concurrency);
-        let timeout = stage.timeout.map_or("none".into(), time);
-        line("timeout", format!("{timeout}, grace {}", time(stage.grace)));
+        let timeout = stage.limits.timeout.map_or("none".into(), time);
+        line("timeout", format!("{timeout}, grace {}", time(stage.limits.grace)));
         for (name, value) in limits(stage) {
             line(name, value);
         }
@@ -115,15 +115,16 @@ fn limits(stage: &Stage) -> Vec<(&'static str, String)> {
         format!("{} attempts, delay {delay} to {max}, on {}", retry.max_attempts, on.join(", "))
     });
     let set = [
-        ("per host", stage.per_host.map(|count| count.to_string())),
+        ("per host", stage.limits.per_host.map(|count| count.to_string())),
         (
             "group",
             stage
+                .limits
                 .group
                 .as_ref()
                 .map(|group| format!("{}, {} at once", group.name(), group.limit())),
         ),
-        ("rate", stage.pace.map(|pace| format!("{}, burst {}", pace.rate, pace.burst))),
+        ("rate", stage.limits.pace.map(|pace| format!("{}, burst {}", pace.rate, pace.burst))),
         ("retry", retry),
     ];
     set.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()

@@ -16,7 +16,7 @@ use crate::engine::run::{RunError, SharedLauncher};
 use crate::job::Job;
 use crate::report::terminal::progress::Mode;
 use crate::report::{Begin, Options, Summary};
-use crate::task::{Exit, Status};
+use crate::task::{Cause, Exit, Status};
 use crate::workload::{Workload, command};
 
 /// The figures of one run.
@@ -110,7 +110,7 @@ impl<'a> Bench<'a> {
         let summary = match self.execute(&contender.job) {
             Ok(summary) => summary,
             // How far it came until then is what there is to say about this model.
-            Err(RunError::Deadline(summary)) => *summary,
+            Err(RunError::Ended(Cause::Deadline, summary)) => *summary,
             Err(error) => {
                 let message = format!("under {}: {error}", contender.name());
                 return Err(self.stop(Stop::Failed(message, error.exit())));

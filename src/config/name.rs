@@ -16,22 +16,50 @@ impl JobName {
     }
 }
 
-impl FromStr for JobName {
-    type Err = String;
+/// Why a text cannot be a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameError {
+    /// It is the name of the report of all jobs.
+    Taken,
+    /// It has other characters than it may have, or none.
+    Characters(String),
+    /// It is too long.
+    Long,
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl NameError {
+    /// What is wrong with the name of this: a job, a stage, a service.
+    pub fn of(&self, what: &str) -> String {
+        match self {
+            Self::Taken => "`summary` is the name of the report of all jobs; choose another".into(),
+            Self::Characters(text) => {
+                format!("`{text}` is no name of a {what}: letters, digits, `_` and `-` make one")
+            }
+            Self::Long => "is longer than 200 bytes".into(),
+        }
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.of("job"))
+    }
+}
+
+impl FromStr for JobName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
         if text == "summary" {
-            return Err("`summary` is the name of the report of all jobs; choose another".into());
+            return Err(NameError::Taken);
         }
         let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
         if text.is_empty() || !text.chars().all(fits) {
-            return Err(format!(
-                "`{text}` is no name of a job: letters, digits, `_` and `-` make one"
-            ));
+            return Err(NameError::Characters(text.into()));
         }
         // Reports append `.partial` and the like to it, and file systems allow 255 bytes.
         if text.len() > 200 {
-            return Err("is longer than 200 bytes".into());
+            return Err(NameError::Long);
         }
         Ok(Self(text.into()))
     }

@@ -101,7 +101,7 @@ pub fn run(
         None => Cancel::default(),
     });
     // Before the report: a job without its inputs touches nothing that is there.
-    let reader = job.inputs.open().map_err(|error| RunError::BadInput(error.to_string(), None))?;
+    let reader = job.inputs.open().map_err(RunError::Inputs)?;
     let report = Report::create(job, options, Arc::clone(&cancel))?;
     let together =
         Together { job, report: &report, cancel: &cancel, free_memory: &free_memory, started };
@@ -139,14 +139,9 @@ pub fn run(
     let summary = finish(run, (started, took), calendar, services, left_out)?;
     pool?;
     match cancel.cause() {
-        Some(Cause::Input(message)) => {
-            Err(RunError::BadInput(message.clone(), Some(Box::new(summary))))
-        }
-        Some(Cause::Service(failure)) => Err(RunError::Service(failure.clone(), Box::new(summary))),
-        Some(Cause::Worker(message)) => Err(RunError::Worker(message.clone(), Box::new(summary))),
-        Some(Cause::Unfit(message)) => Err(RunError::Unfit(message.clone(), Box::new(summary))),
-        Some(Cause::Deadline) => Err(RunError::Deadline(Box::new(summary))),
-        _ => Ok(summary),
+        // What failures and signals come to is the exit code's to say; a report that fails is found at its end.
+        None | Some(Cause::Signal(_) | Cause::Failures(_) | Cause::Report(_)) => Ok(summary),
+        Some(cause) => Err(RunError::Ended(cause.clone(), Box::new(summary))),
     }
 }
 
@@ -180,9 +175,9 @@ impl Together<'_> {
                 slots_before: stages.iter().map(|stage: &StageRun| stage.slots).sum(),
                 feed: Arc::new(feed),
                 admission: Admission::new(
-                    stage.pace,
+                    stage.limits.pace,
                     self.free_memory.clone(),
-                    stage.group.clone(),
+                    stage.limits.group.clone(),
                 ),
                 watch: Watch::new(self.started),
                 pilot: stage::pilot(self.job, stage, slots),

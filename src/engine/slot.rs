@@ -43,8 +43,8 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         number: 1,
         slot: number,
         global_slot,
-        timeout: stage.timeout,
-        grace: stage.grace,
+        timeout: stage.limits.timeout,
+        grace: stage.limits.grace,
         cancel: &run.cancel,
     };
     let holds = worker.holds_the_loop();

@@ -211,7 +211,7 @@ async fn session(
         },
         launcher: run.launcher()?,
         log: run.log()?,
-        grace: stage.grace,
+        grace: stage.limits.grace,
         cancel: Arc::clone(&run.cancel),
     };
     match shared.role {

@@ -30,6 +30,9 @@ use crate::csv::columns::column_names;
 use crate::model::{Model, pilot};
 use crate::workload::{Column, Workload};
 
+/// TERM to KILL, unless the file says otherwise.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// A job, planned: what to do, to which inputs, how, and what comes out.
 #[derive(Debug)]
 pub struct Job {
@@ -106,7 +109,7 @@ impl Job {
 
     /// The longest grace of its stages.
     pub fn grace(&self) -> Duration {
-        self.stages.iter().map(|stage| stage.grace).max().unwrap_or_default()
+        self.stages.iter().map(|stage| stage.limits.grace).max().unwrap_or_default()
     }
 }
 
@@ -152,6 +155,27 @@ impl Next {
     }
 }
 
+/// What holds the attempts of a stage in bounds.
+#[derive(Debug)]
+pub struct StageLimits {
+    /// How long an attempt may run.
+    pub timeout: Option<Duration>,
+    /// From TERM to KILL.
+    pub grace: Duration,
+    /// How fast attempts may start.
+    pub pace: Option<Pace>,
+    /// How many attempts may run at once against one host; above 0.
+    pub per_host: Option<usize>,
+    /// With whom it shares a limit of attempts at once.
+    pub group: Option<Group>,
+}
+
+impl Default for StageLimits {
+    fn default() -> Self {
+        Self { timeout: None, grace: GRACE, pace: None, per_host: None, group: None }
+    }
+}
+
 /// One workload, the model that it runs under, and its limits.
 #[derive(Debug)]
 pub struct Stage {
@@ -165,16 +189,8 @@ pub struct Stage {
     pub concurrency: usize,
     /// If the first tasks decide what runs the others: `model` is the one that a pilot begins under.
     pub pilot: Option<pilot::Plan>,
-    /// How long an attempt may run.
-    pub timeout: Option<Duration>,
-    /// From TERM to KILL.
-    pub grace: Duration,
-    /// How fast attempts may start.
-    pub pace: Option<Pace>,
-    /// How many attempts may run at once against one host; above 0.
-    pub per_host: Option<usize>,
-    /// With whom it shares a limit of attempts at once.
-    pub group: Option<Group>,
+    /// What holds its attempts in bounds.
+    pub limits: StageLimits,
     /// Which tasks are attempted again; `None`: none.
     pub retry: Option<Retry>,
     /// The work of one task.
@@ -196,11 +212,7 @@ impl Stage {
             reason: String::new(),
             concurrency: 1,
             pilot: None,
-            timeout: None,
-            grace: stages::GRACE,
-            pace: None,
-            per_host: None,
-            group: None,
+            limits: StageLimits::default(),
             retry: None,
             workload,
             columns: Vec::new(),

@@ -51,8 +51,8 @@ pub(super) fn read(table: Option<Table<'_>>, plan: &Planner<'_>) -> Vec<Service>
     let plan = Planner::new(plan.document, job, folder, Some(Vec::new()), plan.absent);
     let mut services = Vec::new();
     for (name, mut service) in table.tables() {
-        if let Err(message) = name.get_ref().parse::<JobName>() {
-            plan.error(name.span(), message.replace("name of a job:", "name of a service:"));
+        if let Err(error) = name.get_ref().parse::<JobName>() {
+            plan.error(name.span(), error.of("service"));
         }
         services.extend(read_one(name.into_inner(), &mut service, &plan));
         service.finish();

@@ -1,7 +1,6 @@
 //! What a job does to each task: `[[stages]]`, or the short form of one stage at the top of the file.
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use toml::Spanned;
 
@@ -11,14 +10,11 @@ use crate::config::{
     Concurrency, FailureLimit, JobName, Planner, Rate, RawModel, Retry, Running, StopAfter, Table,
 };
 use crate::job::groups::Groups;
-use crate::job::{Group, JobLimits, Next, Pace, Stage};
+use crate::job::{Group, JobLimits, Next, Pace, Stage, StageLimits};
 use crate::model::guide;
 use crate::model::guide::Choice;
 use crate::workload;
 use crate::workload::{Workload, columns};
-
-/// TERM to KILL, unless the file says otherwise.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// What a stage may hand on, unless the file says otherwise.
 const MAX_PAYLOAD: ByteSize = ByteSize::new(64 << 20);
@@ -37,51 +33,47 @@ pub(super) fn read(
         let stages = tables.and_then(|tables| several(root, tables, plan, groups, tasks));
         return (stages, limits);
     }
-    let choice = model(root, plan);
-    let workload = read_workload(root, plan);
-    let kind = workload.as_ref().map(Workload::kind);
     let mut table = root.table("limits");
-    let limits = Limits::read(table.as_mut(), kind, plan, groups);
+    let stage = read_stage(root, None, table.as_mut(), &Around { plan, groups, tasks });
     let whole = job_limits(table.as_mut());
     if let Some(table) = table {
         table.finish();
     }
-    let stage = finish_stage(root, Draft { name: None, choice, workload, limits }, plan, tasks);
     (stage.map(|stage| vec![stage]), whole)
 }
 
-/// What has been read of a stage so far.
-struct Draft {
-    name: Option<String>,
-    choice: Choice,
-    workload: Option<Workload>,
-    limits: Limits,
+/// What a stage is read with, besides its table.
+struct Around<'a, 'd> {
+    plan: &'a Planner<'d>,
+    groups: &'a Groups,
+    /// How many tasks there are, if that is known.
+    tasks: Option<u64>,
 }
 
-/// Reads the rest of a stage from the table that has it.
-fn finish_stage(
+/// Reads a stage from the table that has it; `limits` is its table of limits. `None` if there was a mistake, which has
+/// been noted.
+fn read_stage(
     table: &mut Table<'_>,
-    draft: Draft,
-    plan: &Planner<'_>,
-    tasks: Option<u64>,
+    name: Option<String>,
+    limits: Option<&mut Table<'_>>,
+    around: &Around<'_, '_>,
 ) -> Option<Stage> {
-    let Draft { name, choice, workload, limits } = draft;
+    let &Around { plan, groups, tasks } = around;
+    let choice = model(table, plan);
+    let workload = read_workload(table, plan);
     let kind = workload.as_ref().map(Workload::kind);
+    let (concurrency, limits) = read_limits(limits, kind, plan, groups);
     let retry = Retry::read(table.table("retry"), kind, plan);
     let columns = columns::read(table.table("columns"), plan, workload.as_ref());
     let workload = workload?;
-    let settled = guide::settle(choice, limits.concurrency, workload.nature(), tasks);
+    let settled = guide::settle(choice, concurrency, workload.nature(), tasks);
     Some(Stage {
         name,
         model: settled.model,
         reason: settled.reason,
         concurrency: settled.concurrency,
         pilot: settled.pilot,
-        timeout: limits.timeout,
-        grace: limits.grace,
-        pace: limits.pace,
-        per_host: limits.per_host,
-        group: limits.group,
+        limits,
         retry,
         workload,
         columns,
@@ -111,25 +103,17 @@ fn several(
     let last = tables.len() - 1;
     let mut stages = Vec::new();
     for (index, (mut table, name)) in tables.into_iter().zip(names).enumerate() {
-        let choice = model(&mut table, plan);
-        let workload = read_workload(&mut table, plan);
-        let kind = workload.as_ref().map(Workload::kind);
-        let mut inner = table.table("limits");
-        let limits = Limits::read(inner.as_mut(), kind, plan, groups);
-        if let Some(inner) = inner {
-            inner.finish();
+        let mut limits = table.table("limits");
+        let around = Around { plan, groups, tasks };
+        let stage = read_stage(&mut table, name.clone(), limits.as_mut(), &around);
+        if let Some(limits) = limits {
+            limits.finish();
         }
         let max_payload = table.get::<ByteSize>("max_payload");
         if let Some(max) = max_payload.as_ref().filter(|_| index == last) {
             let help = "set it in the stage that hands on a payload";
             plan.error_with_help(max.span(), "the last stage hands nothing on", help);
         }
-        let stage = finish_stage(
-            &mut table,
-            Draft { name: name.clone(), choice, workload, limits },
-            plan,
-            tasks,
-        );
         let own = table.inner_keys("columns");
         table.finish();
         plan.next_stage(name.as_deref().unwrap_or_default(), own);
@@ -149,8 +133,8 @@ fn names(tables: &mut [Table<'_>], plan: &Planner<'_>) -> Vec<Option<String>> {
             names.push(None);
             continue;
         };
-        if let Err(message) = JobName::from_str(name.get_ref()) {
-            plan.error(name.span(), message.replace("name of a job:", "name of a stage:"));
+        if let Err(error) = JobName::from_str(name.get_ref()) {
+            plan.error(name.span(), error.of("stage"));
             names.push(None);
             continue;
         }
@@ -242,20 +226,25 @@ fn model(table: &mut Table<'_>, plan: &Planner<'_>) -> Choice {
 
 /// Reads the one workload.
 fn read_workload(root: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
-    let help = "add `[workload.command]` with `argv = [\"…\"]`, or one of `[workload.compute]`, `[workload.http]`, \
-                `[workload.python]`, `[workload.sleep]` and `[workload.worker]`";
+    let place = if plan.is_staged() { "stages.workload" } else { "workload" };
+    let (first, others) = workload::KINDS.split_first().expect("there are kinds");
+    let others: Vec<_> = others.iter().map(|kind| format!("`[{place}.{kind}]`")).collect();
+    let (last, others) = others.split_last().expect("there are others");
+    let others = others.join(", ");
+    let help =
+        format!("add `[{place}.{first}]` with `argv = [\"…\"]`, or one of {others} and {last}");
     if !root.has("workload") {
         if plan.is_staged() {
-            plan.error_with_help(root.span(), "the stage has no workload", in_a_stage(help));
+            plan.error_with_help(root.span(), "the stage has no workload", &*help);
         } else {
             let message = format!("`{}` has no workload", plan.document.name());
-            plan.document.report(Diagnostic::new(message).help(help));
+            plan.document.report(Diagnostic::new(message).help(&*help));
         }
     }
     let mut table = root.table("workload")?;
     let mut present: Vec<_> = workload::KINDS
-        .into_iter()
-        .filter_map(|kind| {
+        .iter()
+        .filter_map(|&kind| {
             let place = table.has(kind).then(|| table.span_of_key(kind));
             Some((kind, table.table(kind), place?))
         })
@@ -284,51 +273,28 @@ fn read_workload(root: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
     workload
 }
 
-/// The help of a plain job, for a stage.
-fn in_a_stage(help: &str) -> String {
-    help.replace("[workload.", "[stages.workload.")
-}
-
-/// `[limits]` of a stage, with their defaults.
-#[derive(Debug)]
-struct Limits {
-    concurrency: Option<usize>,
-    timeout: Option<Duration>,
-    grace: Duration,
-    pace: Option<Pace>,
-    per_host: Option<usize>,
-    group: Option<Group>,
-}
-
-impl Limits {
-    /// `kind` is the workload's, if that is known.
-    fn read(
-        table: Option<&mut Table<'_>>,
-        kind: Option<&str>,
-        plan: &Planner<'_>,
-        groups: &Groups,
-    ) -> Self {
-        let mut limits = Self {
-            concurrency: plan.choices.concurrency,
-            timeout: None,
-            grace: GRACE,
-            pace: None,
-            per_host: None,
-            group: None,
-        };
-        let Some(table) = table else { return limits };
-        let concurrency = table.get::<Concurrency>("concurrency");
-        let concurrency = concurrency.map(|concurrency| concurrency.into_inner().slots());
-        limits.concurrency = limits.concurrency.or(concurrency);
-        limits.per_host = per_host(table, kind, plan);
-        limits.group = group(table, plan, groups);
-        limits.pace = pace(table, plan);
-        limits.timeout = table.get::<Timeout>("timeout").map(|t| t.into_inner().duration());
-        if let Some(grace) = table.get::<Period>("grace") {
-            limits.grace = grace.into_inner().duration();
-        }
-        limits
+/// `[limits]` of a stage: how many tasks run at once, if that is said, and the others. `kind` is the workload's, if that
+/// is known.
+fn read_limits(
+    table: Option<&mut Table<'_>>,
+    kind: Option<&str>,
+    plan: &Planner<'_>,
+    groups: &Groups,
+) -> (Option<usize>, StageLimits) {
+    let Some(table) = table else { return (plan.choices.concurrency, StageLimits::default()) };
+    let concurrency = table.get::<Concurrency>("concurrency");
+    let concurrency = concurrency.map(|concurrency| concurrency.into_inner().slots());
+    let mut limits = StageLimits {
+        per_host: per_host(table, kind, plan),
+        group: group(table, plan, groups),
+        pace: pace(table, plan),
+        timeout: table.get::<Timeout>("timeout").map(|t| t.into_inner().duration()),
+        ..StageLimits::default()
+    };
+    if let Some(grace) = table.get::<Period>("grace") {
+        limits.grace = grace.into_inner().duration();
     }
+    (plan.choices.concurrency.or(concurrency), limits)
 }
 
 /// Only requests go to hosts.

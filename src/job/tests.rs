@@ -103,8 +103,8 @@ fn a_job_has_what_the_file_says() {
     assert_eq!((job.name.as_str(), job.description.as_deref()), ("j", Some("d")));
     assert_eq!(job.stages[0].model, Model::Async);
     assert_eq!(job.stages[0].concurrency, 7);
-    assert_eq!(job.stages[0].timeout, Some(Duration::from_secs(30)));
-    assert_eq!(job.stages[0].grace, Duration::from_secs(1));
+    assert_eq!(job.stages[0].limits.timeout, Some(Duration::from_secs(30)));
+    assert_eq!(job.stages[0].limits.grace, Duration::from_secs(1));
     assert_eq!(job.stages[0].columns[0].name, "loss");
     let report =
         ReportSettings { dialect: Dialect::Excel, order: Order::Completion, formula_safe: false };
@@ -122,7 +122,7 @@ fn the_command_line_changes_the_file() {
         .set("columns.n.regex=\\d+");
     let job = files.plan();
     assert_eq!(job.inputs.tasks(), Some(3));
-    assert_eq!(job.stages[0].timeout, Some(Duration::from_secs(5)));
+    assert_eq!(job.stages[0].limits.timeout, Some(Duration::from_secs(5)));
     assert_eq!((job.name.as_str(), job.description.as_deref()), ("7", Some("true")));
     assert_eq!(job.stages[0].columns[0].name, "n");
 
@@ -143,7 +143,7 @@ fn retries_and_limits_have_defaults() {
     assert_eq!(job.limits.deadline, Some(Duration::from_hours(1)));
     assert_eq!(job.limits.stop_after, StopAfter::Share { percent: 5.0, running: Running::Kill });
     assert_eq!(job.limits.min_free_memory, Some(ByteSize::new(1 << 30)));
-    let pace = job.stages[0].pace.unwrap();
+    let pace = job.stages[0].limits.pace.unwrap();
     assert_eq!((pace.rate.to_string().as_str(), pace.burst), ("100/m", 1));
     let retry = job.stages.remove(0).retry.unwrap();
     assert_eq!((retry.max_attempts, retry.max_delay), (3, Duration::from_mins(2)));
@@ -152,7 +152,7 @@ fn retries_and_limits_have_defaults() {
         ["failed", "timeout", "crashed"]
     );
     let once = Files::new(&format!("[retry]\nmax_attempts = 1\n{SLEEP}")).plan();
-    assert!(once.stages[0].retry.is_none() && once.stages[0].pace.is_none());
+    assert!(once.stages[0].retry.is_none() && once.stages[0].limits.pace.is_none());
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_job_that_waits_is_read_and_parsed_once() {
     let mut jobs = read_batch(&files.jobs, &files.overrides).unwrap();
     let job = jobs.remove(1).settle(&|_| None).unwrap();
     assert_eq!((job.name.as_str(), job.grace()), ("b", Duration::from_secs(1)));
-    assert_eq!(job.stages[0].timeout, Some(Duration::from_secs(5)));
+    assert_eq!(job.stages[0].limits.timeout, Some(Duration::from_secs(5)));
     let path = |name: &str| files.folder.path().join(name).display().to_string();
     assert_eq!(counts::read(), [path("a.toml"), path("b.toml")]);
     assert_eq!(counts::parsed(), [path("runner.toml"), path("a.toml"), path("b.toml")]);

@@ -40,6 +40,21 @@ pub enum Cause {
     Service(ServiceFailure),
 }
 
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input(message)
+            | Self::Report(message)
+            | Self::Worker(message)
+            | Self::Unfit(message)
+            | Self::Failures(message) => f.write_str(message),
+            Self::Signal(signal) => write!(f, "ended by signal {signal}"),
+            Self::Deadline => f.write_str("ended at the deadline (`limits.deadline`)"),
+            Self::Service(failure) => failure.fmt(f),
+        }
+    }
+}
+
 /// Why a job cannot continue: one of its services failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceFailure {

@@ -16,52 +16,61 @@ use crate::config::{Planner, Table};
 use crate::model::Nature;
 use crate::task::{Attempt, Outcome, Task, Values};
 
-/// The kinds, as job files call them.
-pub const KINDS: [&str; 6] = ["command", "compute", "http", "python", "sleep", "worker"];
+/// Makes [`Workload`] of the list of kinds, and what follows from it: a line is a kind, what it is planned as, and the
+/// module that owns it, which job files call it by.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident($spec:ty) in $module:ident,)*) => {
+        /// What a task does, planned.
+        #[derive(Debug)]
+        pub enum Workload {
+            $($(#[$doc])* $kind($spec),)*
+        }
 
-/// Reads the table of a workload of this kind. `None` if there was a mistake, which has been noted.
-pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
-    match kind {
-        "command" => command::read(table, plan).map(Workload::Command),
-        "compute" => compute::read(table, plan).map(Workload::Compute),
-        "http" => http::read(table, plan).map(Box::new).map(Workload::Http),
-        "python" => python::read(table, plan).map(Arc::new).map(Workload::Python),
-        "sleep" => sleep::read(table, plan).map(Workload::Sleep),
-        "worker" => worker::read(table, plan).map(Workload::Worker),
-        _ => unreachable!("only kinds of the list are read"),
-    }
+        /// The kinds, as job files call them.
+        pub const KINDS: &[&str] = &[$(stringify!($module)),*];
+
+        /// Reads the table of a workload of this kind. `None` if there was a mistake, which has been noted.
+        pub fn read(kind: &str, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Workload> {
+            $(if kind == stringify!($module) {
+                return $module::read(table, plan).map(|spec| Workload::$kind(spec.into()));
+            })*
+            unreachable!("only kinds of the list are read")
+        }
+
+        impl Workload {
+            /// The word for it in job files.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => stringify!($module),)*
+                }
+            }
+
+            /// One task as it would run, in words.
+            pub fn show(&self, values: &Values<'_>) -> String {
+                match self {
+                    $(Self::$kind(spec) => spec.show(values),)*
+                }
+            }
+        }
+    };
 }
 
-/// What a task does, planned.
-#[derive(Debug)]
-pub enum Workload {
+kinds! {
     /// Runs a program.
-    Command(command::Spec),
+    Command(command::Spec) in command,
     /// Calls one of the built-in functions.
-    Compute(compute::Spec),
+    Compute(compute::Spec) in compute,
     /// Sends a request.
-    Http(Box<http::Spec>),
+    Http(Box<http::Spec>) in http,
     /// Calls a function of Python's.
-    Python(Arc<python::Spec>),
+    Python(Arc<python::Spec>) in python,
     /// Waits: stands for waiting on something.
-    Sleep(sleep::Spec),
+    Sleep(sleep::Spec) in sleep,
     /// Gives tasks to a program that does one after another.
-    Worker(worker::Spec),
+    Worker(worker::Spec) in worker,
 }
 
 impl Workload {
-    /// The word for it in job files.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Workload::Command(_) => "command",
-            Workload::Compute(_) => "compute",
-            Workload::Http(_) => "http",
-            Workload::Python(_) => "python",
-            Workload::Sleep(_) => "sleep",
-            Workload::Worker(_) => "worker",
-        }
-    }
-
     /// What it spends its time on.
     pub fn nature(&self) -> Nature {
         match self {
@@ -86,18 +95,6 @@ impl Workload {
     /// Whether its result is a value, of which a column can take the member of its own name.
     pub fn returns_values(&self) -> bool {
         matches!(self, Workload::Python(_) | Workload::Worker(_))
-    }
-
-    /// One task as it would run, in words.
-    pub fn show(&self, values: &Values<'_>) -> String {
-        match self {
-            Workload::Command(spec) => spec.show(values),
-            Workload::Compute(spec) => spec.show(values),
-            Workload::Http(spec) => spec.show(values),
-            Workload::Python(spec) => spec.show(values),
-            Workload::Sleep(spec) => spec.show(values),
-            Workload::Worker(spec) => spec.show(values),
-        }
     }
 }
 

@@ -2,25 +2,19 @@
 
 use std::{fmt, io};
 
+use crate::job::InputError;
 use crate::report::{ReportError, Summary};
-use crate::task::Exit;
-use crate::task::ServiceFailure;
+use crate::task::{Cause, Exit, ServiceFailure};
 
 /// Why a job failed as a whole. After a bad input or a dead worker there still is a report.
 #[derive(Debug)]
 pub enum RunError {
-    /// An input turned out to be bad; the message says where.
-    BadInput(String, Option<Box<Summary>>),
-    /// The limit of open files is too low for the job.
+    /// The job was ended early, for this cause; the summary has what was done by then.
+    Ended(Cause, Box<Summary>),
+    /// The inputs could not be opened.
+    Inputs(InputError),
+    /// The limit of open files is too low for it.
     OpenFiles(String),
-    /// The program or function to run cannot work.
-    Unfit(String, Box<Summary>),
-    /// A worker could not be started.
-    Worker(String, Box<Summary>),
-    /// The job was killed at its deadline.
-    Deadline(Box<Summary>),
-    /// A service was never ready, or ended early.
-    Service(ServiceFailure, Box<Summary>),
     /// The report could not be written.
     Report(ReportError),
     /// The system cannot start threads.
@@ -33,27 +27,28 @@ impl RunError {
     /// The exit code that it leads to.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::BadInput(..)
-            | Self::OpenFiles(_)
-            | Self::Unfit(..)
-            | Self::Service(ServiceFailure::NotReady(_), _) => Exit::Usage,
-            Self::Service(ServiceFailure::Ended(_), _) => Exit::NotOk,
+            Self::Ended(cause, _) => match cause {
+                Cause::Input(_) | Cause::Unfit(_) | Cause::Service(ServiceFailure::NotReady(_)) => {
+                    Exit::Usage
+                }
+                Cause::Service(ServiceFailure::Ended(_)) | Cause::Failures(_) => Exit::NotOk,
+                Cause::Deadline => Exit::Deadline,
+                Cause::Signal(signal) => Exit::Signal(*signal),
+                Cause::Report(_) => Exit::NotWritten,
+                Cause::Worker(_) => Exit::Internal,
+            },
+            Self::Inputs(_) | Self::OpenFiles(_) => Exit::Usage,
             Self::Report(error) if error.is_refusal() => Exit::Usage,
             Self::Report(error) if error.is_write() => Exit::NotWritten,
-            Self::Deadline(_) => Exit::Deadline,
-            Self::Worker(..) | Self::Report(_) | Self::Threads(_) | Self::Panic => Exit::Internal,
+            Self::Report(_) | Self::Threads(_) | Self::Panic => Exit::Internal,
         }
     }
 
     /// The summary of what was done nevertheless.
     pub fn into_summary(self) -> Option<Summary> {
         match self {
-            Self::BadInput(_, summary) => summary.map(|summary| *summary),
-            Self::Unfit(_, summary)
-            | Self::Worker(_, summary)
-            | Self::Service(_, summary)
-            | Self::Deadline(summary) => Some(*summary),
-            Self::OpenFiles(_) | Self::Report(_) | Self::Threads(_) | Self::Panic => None,
+            Self::Ended(_, summary) => Some(*summary),
+            _ => None,
         }
     }
 }
@@ -61,12 +56,9 @@ impl RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadInput(message, _)
-            | Self::OpenFiles(message)
-            | Self::Unfit(message, _)
-            | Self::Worker(message, _) => f.write_str(message),
-            Self::Deadline(_) => f.write_str("ended at the deadline (`limits.deadline`)"),
-            Self::Service(failure, _) => failure.fmt(f),
+            Self::Ended(cause, _) => cause.fmt(f),
+            Self::Inputs(error) => error.fmt(f),
+            Self::OpenFiles(message) => f.write_str(message),
             Self::Report(error) => error.fmt(f),
             Self::Threads(error) => write!(f, "failed to start threads: {error}"),
             Self::Panic => {

@@ -72,7 +72,7 @@ pub(super) fn slots(job: &Job, stage: &Stage) -> usize {
 
 /// Keeps the tasks of each host within `limits.per_host` of the stage at `index`.
 pub(super) fn hosts(job: &Arc<Job>, index: usize) -> Option<Hosts> {
-    let limit = job.stages[index].per_host?;
+    let limit = job.stages[index].limits.per_host?;
     let job = Arc::clone(job);
     let host_of = move |task: &Task| {
         let attempt = task.attempts + 1;

@@ -104,3 +104,10 @@ fn a_default_that_is_written_changes_nothing() {
     }
     assert!(tried > 20, "{tried}");
 }
+
+#[test]
+fn the_list_names_the_kinds_of_workloads() {
+    let workload = sections().iter().find(|section| section.name == "workload").unwrap();
+    let listed: Vec<_> = workload.keys().map(|key| key.name).collect();
+    assert_eq!(listed, crate::workload::KINDS);
+}
