@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
+use runner::base::Diagnostics;
 use runner::base::diagnostic::complain;
 use runner::batch::Turn;
 use runner::cli::{self, CheckArgs, Cli, Command, RunArgs, describe};
@@ -41,6 +42,7 @@ fn run_jobs(args: &RunArgs) -> Exit {
     if args.dry_run {
         return print_plans(&jobs, describe::dry_run);
     }
+    jobs.iter().for_each(warn);
     launcher::raise_open_files();
     let control = match Control::start() {
         Ok(control) => control,
@@ -119,8 +121,13 @@ impl Runner<'_> {
         match run::run(job, &options, &self.control, &self.launcher) {
             Ok(summary) => {
                 let exit = Exit::of_tasks(&summary.totals.tally);
-                if exit == Exit::Nothing && self.control.signal().is_none() {
-                    say(format!("{}: nothing to run: the inputs are empty", job.name));
+                if exit == Exit::Nothing
+                    && self.control.signal().is_none()
+                    && !job.inputs.may_be_empty()
+                {
+                    let why =
+                        job.inputs.why_empty().unwrap_or_else(|| "the inputs are empty".into());
+                    say(format!("{}: nothing to run: {why}", job.name));
                 }
                 (Some(summary), exit)
             }
@@ -144,6 +151,13 @@ fn check(args: &CheckArgs) -> Exit {
     }
 }
 
+/// Says what is probably not meant.
+fn warn(planned: &PlannedJob) {
+    if let Ok(job) = planned.plan() {
+        job.warnings.iter().cloned().collect::<Diagnostics>().print();
+    }
+}
+
 /// Prints `describe` of each job; a bad input is an error.
 fn print_plans(
     jobs: &[PlannedJob],
@@ -151,6 +165,7 @@ fn print_plans(
 ) -> Exit {
     let mut exit = Exit::Ok;
     for planned in jobs {
+        warn(planned);
         match planned.plan().map(&describe) {
             Ok(Ok(text)) => terminal::say(&text),
             Ok(Err(error)) => {

@@ -49,6 +49,7 @@ impl Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     message: String,
+    is_warning: bool,
     places: Vec<Place>,
     helps: Vec<String>,
 }
@@ -56,7 +57,13 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A mistake with no place in a text (yet). `message` is a lower-case fragment.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), places: Vec::new(), helps: Vec::new() }
+        Self { message: message.into(), is_warning: false, places: Vec::new(), helps: Vec::new() }
+    }
+
+    /// Makes it something that may be meant, and is only told.
+    #[must_use]
+    pub fn as_warning(self) -> Self {
+        Self { is_warning: true, ..self }
     }
 
     /// The failure to read `path`.
@@ -89,7 +96,8 @@ impl Diagnostic {
     }
 
     fn render(&self, renderer: &Renderer) -> String {
-        let mut group = Group::with_title(Level::ERROR.primary_title(visible(&self.message)));
+        let level = if self.is_warning { Level::WARNING } else { Level::ERROR };
+        let mut group = Group::with_title(level.primary_title(visible(&self.message)));
         for (index, place) in self.places.iter().enumerate() {
             // Places in one text share a snippet, so that it is shown once.
             let shown = |other: &Place| Arc::ptr_eq(&other.source, &place.source);

@@ -43,10 +43,11 @@ impl Turn<'_> {
         let finished = |name: &str| self.finished.get(name);
         let job = self.job.settle(&finished)?;
         let (name, reported) = (job.name.clone(), Reported::of(&job));
+        let may_be_empty = job.inputs.may_be_empty();
         let exit = run(job);
         let reported = if exit == Exit::Nothing { reported.with_nothing() } else { reported };
         self.finished.put(name, reported);
-        Ok(exit)
+        Ok(if exit == Exit::Nothing && may_be_empty { Exit::Ok } else { exit })
     }
 }
 

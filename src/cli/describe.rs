@@ -27,7 +27,9 @@ pub fn describe(job: &Job) -> Result<String, InputError> {
         lines.push(format!("  {}", escaped(description)));
     }
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<12} {value}"));
-    line("tasks", tasks(job)?);
+    let read = read_all(job)?;
+    line("tasks", tasks(job, read.as_ref()));
+    of_the_inputs(job, read.as_ref(), &mut line);
     let mut first = first_tasks(job, 1)?.pop().unwrap_or_default().into_iter();
     for stage in &job.stages {
         if let Some(name) = &stage.name {
@@ -145,10 +147,12 @@ pub fn describe_later(name: &str, file: &Path, absences: &Diagnostics) -> String
 /// # Errors
 /// If one of their inputs is bad.
 pub fn dry_run(job: &Job) -> Result<String, InputError> {
+    let read = read_all(job)?;
     if job.inputs.are_reported() {
-        return Ok(format!("{}: tasks: {}\n", job.name, tasks(job)?));
+        return Ok(format!("{}: tasks: {}\n", job.name, tasks(job, read.as_ref())));
     }
-    let mut text = format!("{}: {} tasks, the first as they would run\n", job.name, tasks(job)?);
+    let count = tasks(job, read.as_ref());
+    let mut text = format!("{}: {count} tasks, the first as they would run\n", job.name);
     for (number, stages) in (1_u32..).zip(first_tasks(job, SHOWN)?) {
         let digits = number.to_string().len();
         for (index, (stage, task)) in job.stages.iter().zip(stages).enumerate() {
@@ -160,22 +164,101 @@ pub fn dry_run(job: &Job) -> Result<String, InputError> {
     Ok(text)
 }
 
-fn tasks(job: &Job) -> Result<String, InputError> {
+/// What reading all inputs has shown.
+struct AllInputs {
+    tasks: u64,
+    /// Those that cannot be used: how many, and the first of them.
+    unusable: u64,
+    first_unusable: Vec<String>,
+    /// The first ones that can.
+    first: Vec<Fields>,
+    notes: Vec<String>,
+}
+
+/// How many inputs are shown.
+const SHOWN_INPUTS: usize = 2;
+
+/// Reads all inputs, unless that would take what a run needs (a pipe), or there is no need to.
+fn read_all(job: &Job) -> Result<Option<AllInputs>, InputError> {
+    if job.inputs.can_block() || job.inputs.are_reported() {
+        return Ok(None);
+    }
+    let is_known = job.inputs.tasks().is_some();
+    let mut all = AllInputs {
+        tasks: 0,
+        unusable: 0,
+        first_unusable: Vec::new(),
+        first: Vec::new(),
+        notes: Vec::new(),
+    };
+    let most = if is_known { SHOWN_INPUTS } else { usize::MAX };
+    for input in job.inputs.open()?.take(most) {
+        let input = input?;
+        all.tasks += 1;
+        if let Some(cause) = input.cause() {
+            all.unusable += 1;
+            if all.first_unusable.len() < SHOWN_INPUTS {
+                all.first_unusable.push(cause.to_owned());
+            }
+        } else if all.first.len() < SHOWN_INPUTS {
+            all.first.push(input);
+        }
+    }
+    all.notes = job.inputs.notes();
+    Ok(Some(all))
+}
+
+/// How the source was understood, its first records, and what of it cannot be used.
+fn of_the_inputs(job: &Job, read: Option<&AllInputs>, line: &mut impl FnMut(&str, String)) {
+    for (what, words) in job.inputs.understood() {
+        line(what, words);
+    }
+    if !job.fields.is_empty() {
+        line("fields", escaped(&job.fields.join(", ")));
+    }
+    let Some(read) = read else { return };
+    for input in &read.first {
+        if !job.fields.is_empty() {
+            line("input", shown(job, input));
+        }
+    }
+    for cause in &read.first_unusable {
+        line("unusable", escaped(cause));
+    }
+    for note in &read.notes {
+        line("note", escaped(note));
+    }
+}
+
+/// The values of an input, with their names; long ones cut.
+fn shown(job: &Job, input: &Fields) -> String {
+    /// Characters of a value.
+    const LONGEST: usize = 40;
+    let value = |value: &[u8]| {
+        let text = String::from_utf8_lossy(value).into_owned();
+        match text.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    };
+    let values = job.fields.iter().enumerate();
+    let values = values.map(|(index, name)| format!("{name}={}", value(input.get(index))));
+    escaped(&values.collect::<Vec<_>>().join("  "))
+}
+
+fn tasks(job: &Job, read: Option<&AllInputs>) -> String {
     if let Some(tasks) = job.inputs.tasks() {
-        return Ok(HumanCount(tasks).to_string());
+        return HumanCount(tasks).to_string();
     }
     if job.inputs.are_reported() {
-        return Ok("one for each row of the report that it reads".into());
+        return "one for each row of the report that it reads".into();
     }
-    if job.inputs.can_block() {
-        return Ok("as many as the input brings".into());
+    let Some(read) = read else { return "as many as the input brings".into() };
+    let tasks = HumanCount(read.tasks);
+    match read.unusable {
+        0 => tasks.to_string(),
+        unusable => format!("{tasks}, {} of which cannot be used", HumanCount(unusable)),
     }
-    let mut tasks = 0;
-    for input in job.inputs.open()? {
-        input?;
-        tasks += 1;
-    }
-    Ok(HumanCount(tasks).to_string())
 }
 
 /// The first tasks, each in all of its stages. Columns and payloads, which only a run knows, are shown by name.
@@ -196,7 +279,13 @@ fn first_tasks(job: &Job, shown: usize) -> Result<Vec<Vec<String>>, InputError> 
     };
     (1..)
         .zip(job.inputs.open()?.take(shown))
-        .map(|(task, fields)| Ok(in_all_stages(task, fields?)))
+        .map(|(task, fields)| {
+            let fields = fields?;
+            Ok(match fields.cause() {
+                Some(cause) => vec![escaped(cause)],
+                None => in_all_stages(task, fields),
+            })
+        })
         .collect()
 }
 

@@ -30,7 +30,7 @@ impl Arguments {
                 let args = vec![ValueTemplate::Payload];
                 return Some(Self { args, kwargs: Vec::new(), not_finite });
             }
-            return Some(Self::of_fields(plan.fields(), not_finite));
+            return Some(Self::of_fields(plan.argument_fields(), not_finite));
         }
         Some(Self {
             args: if table.has("args") { args? } else { Vec::new() },

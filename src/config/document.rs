@@ -23,6 +23,8 @@ pub(crate) struct Document {
     errors: RefCell<Vec<Diagnostic>>,
     /// What is missing now, and may be there when the job's turn comes.
     absences: RefCell<Vec<Diagnostic>>,
+    /// What may be meant.
+    warnings: RefCell<Vec<Diagnostic>>,
 }
 
 impl Document {
@@ -42,6 +44,7 @@ impl Document {
             values: Vec::new(),
             errors: RefCell::default(),
             absences: RefCell::default(),
+            warnings: RefCell::default(),
         };
         for argument in arguments {
             let value = argument.value.start + end..argument.value.end + end;
@@ -122,6 +125,17 @@ impl Document {
     /// Notes that something is missing that may be there when the job's turn comes.
     pub fn report_absent(&self, diagnostic: Diagnostic) {
         self.absences.borrow_mut().push(diagnostic);
+    }
+
+    /// Notes what is probably a mistake, at its place, and the way out.
+    pub fn warn(&self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        let warning = Diagnostic::new(message).at(self.place(span)).help(help).as_warning();
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    /// What was warned of so far.
+    pub fn take_warnings(&self) -> Vec<Diagnostic> {
+        self.warnings.take()
     }
 
     /// How many mistakes have been noted, and how much is missing.

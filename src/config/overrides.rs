@@ -141,7 +141,11 @@ impl Argument {
         let last = self.path.last().expect("a key has a part");
         let mut name = String::new();
         for part in tables {
-            table = table_at(&part_at(part, start), remove_rivals(table, &name, part.get_ref()));
+            table = remove_rivals(table, &name, part.get_ref());
+            if name == "inputs" {
+                name_option(table, part.get_ref());
+            }
+            table = table_at(&part_at(part, start), table);
             if !name.is_empty() {
                 name.push('.');
             }
@@ -238,6 +242,24 @@ fn stages_help(root: &DeTable<'_>) -> String {
         _ => None,
     });
     format!("its stages are {}", names.collect::<Vec<_>>().join(", "))
+}
+
+/// A source that is written by its name alone becomes a table, since an option of it is set.
+fn name_option(table: &mut DeTable<'_>, source: &str) {
+    let key = match source {
+        "lines" | "csv" | "jsonl" | "json" | "sheet" | "blocks" => "file",
+        "glob" => "pattern",
+        _ => return,
+    };
+    let Some(value) = table.get_mut(source) else { return };
+    if value.get_ref().is_table() {
+        return;
+    }
+    let span = value.span();
+    let name = std::mem::replace(value.get_mut(), DeValue::Table(DeTable::new()));
+    if let DeValue::Table(inner) = value.get_mut() {
+        inner.insert(Spanned::new(span.clone(), Cow::Borrowed(key)), Spanned::new(span, name));
+    }
 }
 
 /// The table at `key`, which is made where there is none.

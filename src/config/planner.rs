@@ -1,12 +1,12 @@
 //! What a workload has to know about its job to read its own table.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::base::Diagnostic;
-use crate::config::Document;
-use crate::config::template::{Scope, StageScope};
+use crate::config::template::{Demand, Scope, StageScope};
+use crate::config::{Document, inside};
 use crate::model::Model;
 
 /// What one planning of a job decides, whatever the file says.
@@ -39,8 +39,23 @@ pub struct Planner<'a> {
     to_come: Vec<(String, String)>,
     /// Whether something in this stage takes its payload as a whole.
     takes_payload: Cell<bool>,
+    /// What templates of this stage need of fields.
+    demands: RefCell<Vec<Demand>>,
+    /// What the inputs are, besides their fields.
+    inputs: InputFacts,
     pub(crate) absent: Absent,
     pub(crate) choices: Choices,
+}
+
+/// What the inputs of a job are, besides their fields.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct InputFacts {
+    /// How many tasks there are, if that is known.
+    pub tasks: Option<u64>,
+    /// Whether a task takes several inputs.
+    pub is_batched: bool,
+    /// Whether an input hands something to the first stage.
+    pub has_payload: bool,
 }
 
 /// What becomes of a file or program that is not there.
@@ -82,6 +97,8 @@ impl<'a> Planner<'a> {
             passed: Vec::new(),
             to_come: Vec::new(),
             takes_payload: Cell::new(false),
+            demands: RefCell::default(),
+            inputs: InputFacts::default(),
             choices: Choices::default(),
         }
     }
@@ -89,6 +106,32 @@ impl<'a> Planner<'a> {
     /// The same plan, of which this is chosen.
     pub(crate) fn with(self, choices: Choices) -> Self {
         Self { choices, ..self }
+    }
+
+    /// What the inputs are, besides their fields.
+    pub(crate) fn set_inputs(&mut self, inputs: InputFacts) {
+        self.inputs = inputs;
+    }
+
+    /// Whether a task takes several inputs.
+    pub fn is_batched(&self) -> bool {
+        self.inputs.is_batched
+    }
+
+    /// Notes what a template needs of a field.
+    pub(crate) fn demand(&self, demands: Vec<Demand>) {
+        self.demands.borrow_mut().extend(demands);
+    }
+
+    /// What the templates of this stage need of fields; each once.
+    pub(crate) fn take_demands(&self) -> Vec<Demand> {
+        let mut demands: Vec<Demand> = Vec::new();
+        for demand in self.demands.take() {
+            if !demands.contains(&demand) {
+                demands.push(demand);
+            }
+        }
+        demands
     }
 
     /// From here on the first of `[[stages]]` is read; `columns` are those of all stages, each with its stage.
@@ -119,9 +162,9 @@ impl<'a> Planner<'a> {
         self.stage.is_some()
     }
 
-    /// Whether another stage comes before, which hands something on.
+    /// Whether another stage comes before, which hands something on, or the inputs do.
     pub fn has_payload(&self) -> bool {
-        self.stage.is_some_and(|stage| stage > 0)
+        self.stage.map_or(self.inputs.has_payload, |stage| stage > 0 || self.inputs.has_payload)
     }
 
     /// The stage before that has a column of this name.
@@ -159,6 +202,29 @@ impl<'a> Planner<'a> {
         self.document.error(&span, message);
     }
 
+    /// The fields that are arguments where the job file names none: not the size of a batch, which stands last.
+    pub fn argument_fields(&self) -> &[String] {
+        match self.fields() {
+            [fields @ .., _] if self.is_batched() && self.stage.unwrap_or(0) == 0 => fields,
+            fields => fields,
+        }
+    }
+
+    /// Whether the inputs' fields are known.
+    pub fn knows_fields(&self) -> bool {
+        self.fields.is_some()
+    }
+
+    /// Where a part of a string of the job file is: `inner` counts bytes of its `value`.
+    pub fn inside(&self, span: &Range<usize>, value: &str, inner: &Range<usize>) -> Range<usize> {
+        inside(self.document, span, value, inner)
+    }
+
+    /// Notes what is probably a mistake, at its place, and the way out.
+    pub fn warn(&self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.document.warn(span, message, help);
+    }
+
     /// Notes a mistake at its place, and the way out.
     pub fn error_with_help(
         &self,
@@ -188,10 +254,11 @@ impl<'a> Planner<'a> {
     /// What templates may refer to.
     pub fn scope(&self) -> Scope<'_> {
         let stage = match self.stage {
+            None | Some(0) if self.inputs.has_payload => StageScope::Fed(&self.to_come),
             None => StageScope::None,
             Some(0) => StageScope::First(&self.to_come),
             Some(_) => StageScope::Later(&self.to_come),
         };
-        Scope { job: &self.job, fields: self.fields.as_deref(), stage }
+        Scope { job: &self.job, fields: self.fields.as_deref(), stage, tasks: self.inputs.tasks }
     }
 }

@@ -147,6 +147,34 @@ impl<'a> Table<'a> {
         all.collect()
     }
 
+    /// The keys of this table, which the user chooses, with their places.
+    pub(crate) fn user_keys(&self) -> Vec<Spanned<String>> {
+        let keys = self.entries.keys();
+        keys.map(|key| Spanned::new(key.span(), key.get_ref().clone().into_owned())).collect()
+    }
+
+    /// The value of a key that the user chooses.
+    pub(crate) fn user_value(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.entries.get(key)
+    }
+
+    /// The table at a key that the user chooses, which has the keys of the table called `like`.
+    pub(crate) fn user_table(&self, key: &str, like: &str) -> Option<Table<'a>> {
+        let (found, value) = self.entries.get_key_value(key)?;
+        let table = self.inner(key, found.span(), value)?;
+        Some(Table { name: like.to_owned(), ..table })
+    }
+
+    /// Where the value of `inner` is in the table at `key`.
+    pub(crate) fn span_inside(&self, key: &str, inner: &str) -> Range<usize> {
+        match self.entries.get(key).map(Spanned::get_ref) {
+            Some(DeValue::Table(table)) => {
+                table.get(inner).map_or_else(|| self.span_of(key), Spanned::span)
+            }
+            _ => self.span_of(key),
+        }
+    }
+
     fn inner(
         &self,
         key: &str,
@@ -174,7 +202,27 @@ impl<'a> Table<'a> {
             self.wrong_type(key, value, "a string");
             return None;
         };
-        self.parse_template(&text, &value.span(), plan)
+        self.one_value(key, self.parse_template(&text, &value.span(), plan)?, value, plan)
+    }
+
+    /// Refuses a template that makes one value of a field, where a task has several inputs.
+    fn one_value(
+        &self,
+        key: &str,
+        template: Template,
+        value: &Spanned<DeValue<'_>>,
+        plan: &Planner<'_>,
+    ) -> Option<Template> {
+        /// What a task has one of.
+        const SINGLE: [&str; 8] =
+            ["cwd", "stdin_file", "stdout", "stderr", "url", "save", "arg", "duration"];
+        if plan.is_batched() && SINGLE.contains(&key) && template.has_field() {
+            let message = format!("`{key}` needs one value, and a task of `batch` has several");
+            let help = "leave `batch` out, or name it after the task: `{task}`";
+            self.document.error_with_help(&value.span(), message, help);
+            return None;
+        }
+        Some(template)
     }
 
     /// An array of strings with placeholders.
@@ -222,7 +270,10 @@ impl<'a> Table<'a> {
             DeValue::Integer(_) | DeValue::Float(_) => {
                 scalar_text(value.get_ref()).map(Template::constant)
             }
-            DeValue::String(text) => self.parse_template(text, &value.span(), plan),
+            DeValue::String(text) => {
+                let template = self.parse_template(text, &value.span(), plan)?;
+                self.one_value(key, template, value, plan)
+            }
             _ => {
                 self.wrong_type(key, value, "a number or a string");
                 None
@@ -341,6 +392,7 @@ impl<'a> Table<'a> {
                 if template.has_payload() {
                     plan.take_payload();
                 }
+                plan.demand(template.demands());
             })
             .map_err(|error| {
                 let place = inside(self.document, span, text, &error.span);

@@ -1,5 +1,6 @@
 //! Strings with placeholders: `convert {input} {input.stem}.png`. Parsed once, when the file is read.
 
+mod demand;
 mod parse;
 mod value;
 
@@ -7,10 +8,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+pub use demand::Demand;
+use demand::What;
 pub use parse::{Scope, StageScope, TemplateError};
 pub use value::ValueTemplate;
 
-use crate::task::{Payload, Values};
+use crate::task::{Fields, Payload, Values};
 
 /// A string with placeholders, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +29,12 @@ enum Part {
     Literal(String),
     /// The field at this index, through an operator.
     Field(usize, Operator),
-    /// The task's number.
-    Task,
+    /// The whole number in the field at this index, padded with zeros to so many characters.
+    Padded(usize, usize),
+    /// What stands at these keys in the JSON of the field at this index.
+    Pointer(usize, Vec<String>),
+    /// The task's number, padded with zeros to so many characters.
+    Task(usize),
     /// The attempt's number.
     Attempt,
     /// The slot's number.
@@ -49,6 +56,8 @@ enum Operator {
     Ext,
     /// Of a path: the folder; `.` for a bare name, so that `{input.dir}/x` stays relative.
     Dir,
+    /// Of a path: all of it without its extension.
+    Base,
     /// Percent-encoded for a part of a URL: all but RFC 3986's unreserved characters.
     Url,
 }
@@ -76,6 +85,47 @@ impl Template {
         }
     }
 
+    /// Whether it has a placeholder that only an attempt can fill.
+    pub(crate) fn needs_attempt(&self) -> bool {
+        let needs = |part: &Part| matches!(part, Part::Task(_) | Part::Attempt | Part::Slot);
+        self.parts.iter().any(needs)
+    }
+
+    /// Whether it has a field.
+    pub(crate) fn has_field(&self) -> bool {
+        self.parts.iter().any(|part| part.field().is_some())
+    }
+
+    /// What its fields have to be, so that it can be filled.
+    pub(crate) fn demands(&self) -> Vec<Demand> {
+        let demand = |part: &Part| match part {
+            Part::Padded(field, _) => Some(Demand { field: *field, what: What::WholeNumber }),
+            Part::Pointer(field, keys) => {
+                Some(Demand { field: *field, what: What::Json(keys.clone()) })
+            }
+            _ => None,
+        };
+        self.parts.iter().filter_map(demand).collect()
+    }
+
+    /// Why it cannot be filled with these fields, if it cannot.
+    pub(crate) fn unmet(&self, fields: &Fields) -> Option<String> {
+        self.demands().iter().find_map(|demand| demand.unmet(fields))
+    }
+
+    /// Of a batch, if it is a lone field: what it comes to for each input.
+    pub fn render_each(&self, values: &Values<'_>) -> Option<Vec<Vec<u8>>> {
+        let members = values.fields.members()?;
+        let [part] = &self.parts[..] else { return None };
+        let field = part.field().filter(|&field| field < members[0].len())?;
+        let one = |member: &Fields| {
+            let mut out = Vec::new();
+            part.render_field(field, member, &mut out);
+            out
+        };
+        Some(members.iter().map(one).collect())
+    }
+
     /// Whether it has `{payload}`.
     pub(crate) fn has_payload(&self) -> bool {
         self.parts.contains(&Part::Payload)
@@ -101,14 +151,17 @@ impl Template {
         }
     }
 
-    /// Appends the filled template to `out`. Values go in as they are, UTF-8 or not.
+    /// Appends the filled template to `out`. Values go in as they are, UTF-8 or not; those of a batch one a line.
     pub fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         let mut digits = itoa::Buffer::new();
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Field(index, operator) => operator.apply(values.fields.get(*index), out),
-                Part::Task => out.extend_from_slice(digits.format(values.task).as_bytes()),
+                Part::Field(field, _) | Part::Padded(field, _) | Part::Pointer(field, _) => {
+                    part.render_fields(*field, values.fields, out);
+                }
+                Part::Task(0) => out.extend_from_slice(digits.format(values.task).as_bytes()),
+                Part::Task(width) => pad(digits.format(values.task).as_bytes(), *width, out),
                 Part::Attempt => out.extend_from_slice(digits.format(values.attempt).as_bytes()),
                 Part::Slot => out.extend_from_slice(digits.format(values.slot).as_bytes()),
                 Part::Payload => {
@@ -119,9 +172,58 @@ impl Template {
     }
 }
 
+impl Part {
+    /// The field that it shows.
+    fn field(&self) -> Option<usize> {
+        match self {
+            Self::Field(field, _) | Self::Padded(field, _) | Self::Pointer(field, _) => {
+                Some(*field)
+            }
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn render_fields(&self, field: usize, fields: &Fields, out: &mut Vec<u8>) {
+        let Some(members) = fields.members().filter(|members| field < members[0].len()) else {
+            return self.render_field(field, fields, out);
+        };
+        for (index, member) in members.iter().enumerate() {
+            if index > 0 {
+                out.push(b'\n');
+            }
+            self.render_field(field, member, out);
+        }
+    }
+
+    #[inline]
+    fn render_field(&self, field: usize, fields: &Fields, out: &mut Vec<u8>) {
+        let value = fields.get(field);
+        match self {
+            Self::Field(_, operator) => operator.apply(value, out),
+            Self::Padded(_, width) => pad(value.trim_ascii(), *width, out),
+            Self::Pointer(_, keys) => out.extend(demand::at(value, keys).unwrap_or_default()),
+            _ => {}
+        }
+    }
+}
+
+/// Appends a whole number with zeros before its digits, as `printf %04d` does.
+fn pad(number: &[u8], width: usize, out: &mut Vec<u8>) {
+    let (sign, digits) = match number {
+        [b'-', digits @ ..] => (&b"-"[..], digits),
+        [b'+', digits @ ..] | digits => (&b""[..], digits),
+    };
+    out.extend_from_slice(sign);
+    let zeros = width.saturating_sub(sign.len() + digits.len());
+    out.resize(out.len() + zeros, b'0');
+    out.extend_from_slice(digits);
+}
+
 impl Operator {
     /// The operators and their names.
-    const ALL: [(&'static str, Operator); 5] = [
+    const ALL: [(&'static str, Operator); 6] = [
+        ("base", Operator::Base),
         ("stem", Operator::Stem),
         ("name", Operator::Name),
         ("ext", Operator::Ext),
@@ -134,6 +236,11 @@ impl Operator {
         let part = match self {
             Operator::Whole => return out.extend_from_slice(value),
             Operator::Url => return percent_encode(value, out),
+            Operator::Base => {
+                let ext = path.extension().map_or(0, |ext| ext.len() + 1);
+                let bare = without_slashes(value);
+                return out.extend_from_slice(&bare[..bare.len() - ext]);
+            }
             Operator::Stem => path.file_stem(),
             Operator::Name => path.file_name(),
             Operator::Ext => path.extension(),
@@ -146,6 +253,12 @@ impl Operator {
         };
         out.extend_from_slice(part.unwrap_or_default().as_bytes());
     }
+}
+
+/// A path without the `/` at its end.
+fn without_slashes(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&byte| byte != b'/').map_or(path.len(), |last| last + 1);
+    &path[..end]
 }
 
 fn percent_encode(value: &[u8], out: &mut Vec<u8>) {
@@ -180,6 +293,8 @@ mod tests {
             ("{input}", "a/b.tar.gz"),
             ("x{input.stem}.png", "xb.tar.png"),
             ("{input.name}", "b.tar.gz"),
+            ("{input.base}.png", "a/b.tar.png"),
+            ("{task:04}", "0007"),
             ("{input.ext}", "gz"),
             ("{input.dir}/c", "a/c"),
             ("{input.url}", "a%2Fb.tar.gz"),
@@ -201,6 +316,14 @@ mod tests {
             ("{input.ext}", "b", ""),
             ("{input.stem}", ".hidden", ".hidden"),
             ("{input.name}", "..", ""),
+            ("{input.base}", "a.d/b", "a.d/b"),
+            ("{input.base}", "a.d/.b", "a.d/.b"),
+            ("{input.base}", "a.d/b.c/", "a.d/b"),
+            ("{input:04}", "7", "0007"),
+            ("{input:04}", " -7 ", "-007"),
+            ("{input:02}", "12345", "12345"),
+            ("{input/a/1}", r#"{"a": [1, "x y"]}"#, "x y"),
+            ("{input/a}", r#"{"a": [1, 2.50]}"#, "[1, 2.50]"),
         ] {
             assert_eq!(render(template, input), expected.as_bytes(), "{template} of {input}");
         }

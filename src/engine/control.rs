@@ -93,6 +93,12 @@ impl Control {
         Some(self.shared.signal.load(Ordering::SeqCst)).filter(|&signal| signal != 0)
     }
 
+    /// Tells, wherever it is asked, whether a signal has come.
+    pub fn stopped(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.signal.load(Ordering::SeqCst) != 0
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Current>> {
         self.shared.lock()
     }

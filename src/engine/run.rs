@@ -25,7 +25,7 @@ use crate::engine::limits::admission::Admission;
 use crate::engine::limits::free_memory::FreeMemory;
 use crate::engine::limits::watchdog::{Failures, Watchdog};
 use crate::engine::services::Services;
-use crate::job::{InputReader, Job, Stage};
+use crate::job::{InputReader, Job, Stage, Stop};
 use crate::launcher::Launcher;
 use crate::model::Model;
 use crate::report::terminal::progress::Progress;
@@ -101,7 +101,11 @@ pub fn run(
         None => Cancel::default(),
     });
     // Before the report: a job without its inputs touches nothing that is there.
-    let reader = job.inputs.open().map_err(RunError::Inputs)?;
+    let stop = {
+        let (cancel, is_stopped) = (Arc::clone(&cancel), control.stopped());
+        Stop::when(move || cancel.level() >= Level::Drain || is_stopped())
+    };
+    let reader = job.inputs.open_until(stop).map_err(RunError::Inputs)?;
     let report = Report::create(job, options, Arc::clone(&cancel))?;
     let together =
         Together { job, report: &report, cancel: &cancel, free_memory: &free_memory, started };
@@ -229,7 +233,11 @@ fn finish(
     left_out: Option<String>,
 ) -> Result<Summary, RunError> {
     let mut reasons = Vec::new();
-    let mut notes: Vec<_> = left_out.into_iter().collect();
+    let mut notes: Vec<_> = left_out.into_iter().chain(run.job.inputs.notes()).collect();
+    let saw_a_part = matches!(run.cancel.cause(), Some(Cause::Input(_)));
+    if saw_a_part {
+        notes.push("not all inputs were read: one of them is bad".to_owned());
+    }
     let mut held_for = Duration::ZERO;
     let (mut model, mut concurrency) = (STAGED, 0);
     for (stage, live) in run.job.stages.iter().zip(&run.stages) {
@@ -252,6 +260,9 @@ fn finish(
         let about = live.watch.about().map(str::to_owned);
         reasons.extend([Some(reason), about, held.clone()].into_iter().flatten());
         notes.extend(held.map(in_stage));
+    }
+    if saw_a_part {
+        reasons.push("not all inputs were read".to_owned());
     }
     let mut busy = None;
     let meters: Vec<_> = run.stages.iter().filter_map(|live| live.meter.clone()).collect();
@@ -276,6 +287,7 @@ fn finish(
         // The peak of the process that did the work: the biggest worker's, else this one's.
         peak_rss: watches().filter_map(Watch::biggest_worker).max().or_else(memory::peak),
         notes,
+        saw_a_part,
         busy,
     };
     Ok(run.report.finish(facts)?)

@@ -65,6 +65,17 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let mut batch = VecDeque::new();
     let takes_turns = !live.admission.is_open();
     while context.handle.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
+        if index == 0 {
+            context.set_aside_unusable(&mut batch);
+        }
+        context.refuse_unmet(&mut batch);
+        if batch.is_empty() {
+            context.hand_on().await;
+            if context.buffer.is_full() {
+                context.buffer.room().await;
+            }
+            continue;
+        }
         let mut admitted = None;
         if takes_turns {
             admitted = live.admission.admit(&run.cancel).await;
@@ -227,6 +238,38 @@ impl SlotContext<'_> {
         let patience = Patience::of(self.stage);
         while let Some(task) = self.finished.pop_front() {
             next.put(task, patience).await;
+        }
+    }
+
+    /// A task whose input cannot be used has its row, and costs nothing else.
+    fn set_aside_unusable(&mut self, batch: &mut VecDeque<Task>) {
+        if batch.iter().all(|task| task.fields.cause().is_none()) {
+            return;
+        }
+        for task in std::mem::take(batch) {
+            if task.fields.cause().is_none() {
+                batch.push_back(task);
+                continue;
+            }
+            let record = Record::unusable(task, self.stage.columns.len());
+            self.end(record, None);
+        }
+    }
+
+    /// A task whose fields are not what the templates need fails before it starts.
+    fn refuse_unmet(&mut self, batch: &mut VecDeque<Task>) {
+        if self.stage.demands.is_empty() {
+            return;
+        }
+        for task in std::mem::take(batch) {
+            match self.stage.demands.iter().find_map(|demand| demand.unmet(&task.fields)) {
+                None => batch.push_back(task),
+                Some(message) => {
+                    let outcome = Outcome::not_started(message);
+                    let record = record(self.stage, self.number, task, outcome);
+                    self.end(Record { slot: None, ..record }, None);
+                }
+            }
         }
     }
 

@@ -20,12 +20,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use group::{Group, GroupPermit};
-pub use inputs::{InputError, InputReader, Inputs, Reported};
+pub use inputs::{InputError, InputReader, Inputs, Reported, Stop};
 pub use read::{PlannedJob, RawJob, read, read_batch};
 pub use services::{Address, Ready, Service};
 
 use crate::base::ByteSize;
-use crate::config::{Rate, ReportSettings, Retry, StopAfter};
+use crate::base::diagnostic::Diagnostic;
+use crate::config::{Demand, Rate, ReportSettings, Retry, StopAfter};
 use crate::csv::columns::column_names;
 use crate::model::{Model, pilot};
 use crate::workload::{Column, Workload};
@@ -46,6 +47,10 @@ pub struct Job {
     pub folder: PathBuf,
     /// The names of the inputs' fields, in order.
     pub fields: Vec<String>,
+    /// How many of them are the source's own: by those a task is known to `--resume`.
+    pub own_fields: usize,
+    /// What is probably not meant.
+    pub warnings: Vec<Diagnostic>,
     /// Where the tasks come from.
     pub inputs: Inputs,
     /// The services that run meanwhile, in the order in which they are started.
@@ -71,6 +76,8 @@ impl Job {
             file: PathBuf::new(),
             folder: folder.to_owned(),
             fields: Vec::new(),
+            own_fields: 0,
+            warnings: Vec::new(),
             inputs: Inputs::once(),
             services: Vec::new(),
             stages: vec![Stage::once(workload)],
@@ -199,6 +206,8 @@ pub struct Stage {
     pub columns: Vec<Column>,
     /// Where the task goes when it has ended.
     pub next: Next,
+    /// What its templates need of fields: a task whose fields are something else fails.
+    pub demands: Vec<Demand>,
     /// Whether what it is handed has to be in memory as a whole: a template or an argument has it.
     pub loads_payload: bool,
 }
@@ -217,6 +226,7 @@ impl Stage {
             workload,
             columns: Vec::new(),
             next: Next::End,
+            demands: Vec::new(),
             loads_payload: false,
         }
     }

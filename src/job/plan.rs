@@ -10,7 +10,7 @@ use crate::base::Diagnostic;
 use crate::base::diagnostic::Place;
 use crate::config::runner_toml::RunnerToml;
 use crate::config::{
-    Absent, Argument, Document, JobName, Planner, ReportSettings, Table, runner_toml,
+    Absent, Argument, Document, InputFacts, JobName, Planner, ReportSettings, Table, runner_toml,
 };
 use crate::config::{Choices, RawFile};
 use crate::csv::columns::field_column;
@@ -76,6 +76,7 @@ impl PlannedFile {
         let (name, mut job) = plan(file, Table::root(&document, &root), &document, setting);
         if let Some(job) = &mut job {
             job.identity = identity::of(&root);
+            job.warnings = document.take_warnings();
         }
         if job.is_none() && document.troubles() == 0 {
             // Not the user's mistake; but it must not pass for a job that was read.
@@ -104,16 +105,15 @@ fn plan(
 
     let &Setting { absent, reported, choices, .. } = setting;
     let limit = choices.limit;
-    let inputs = inputs::read(root.table("inputs"), &Around { folder, absent, reported, limit });
-    let mut plan = Planner::new(
-        document,
-        name.as_ref().map_or("", |(name, _)| name.as_str()).to_owned(),
-        folder.to_owned(),
-        inputs.fields.clone(),
-        absent,
-    )
-    .with(choices);
+    let job_name = name.as_ref().map_or("", |(name, _)| name.as_str()).to_owned();
+    let around = Around { folder, job: &job_name, absent, reported, limit };
+    let inputs = inputs::read(root.table("inputs"), root.table("fields"), &around);
+    let mut plan =
+        Planner::new(document, job_name.clone(), folder.to_owned(), inputs.fields.clone(), absent)
+            .with(choices);
     let tasks = inputs.inputs.as_ref().and_then(Inputs::tasks);
+    let (is_batched, has_payload) = (inputs.is_batched, inputs.has_payload);
+    plan.set_inputs(InputFacts { tasks, is_batched, has_payload });
     let (stages, limits) = stages::read(&mut root, &mut plan, setting.groups, tasks);
     check_fields(inputs.fields.as_deref(), &plan, &root);
     let report = ReportSettings::read(root.table("report"));
@@ -127,6 +127,8 @@ fn plan(
             file: file.to_owned(),
             folder: folder.to_owned(),
             fields: inputs.fields.unwrap_or_default(),
+            own_fields: inputs.own,
+            warnings: Vec::new(),
             inputs: inputs_,
             services,
             stages,

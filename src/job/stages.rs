@@ -78,6 +78,7 @@ fn read_stage(
         workload,
         columns,
         next: Next::End,
+        demands: plan.take_demands(),
         loads_payload: plan.takes_payload(),
     })
 }

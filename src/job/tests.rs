@@ -84,6 +84,7 @@ impl Files {
             Err(error) => return vec![error.to_string()],
         };
         let shown = |row: Result<Fields, InputError>| match row {
+            Ok(fields) if fields.cause().is_some() => format!("bad: {}", fields.cause().unwrap()),
             Ok(fields) => fields.iter().map(String::from_utf8_lossy).collect::<Vec<_>>().join("|"),
             Err(error) => error.to_string(),
         };

@@ -89,6 +89,8 @@ pub struct RunFacts {
     pub peak_rss: Option<u64>,
     /// Further notes for the terminal.
     pub notes: Vec<String>,
+    /// Whether the inputs were not read to their end, since one of them was bad.
+    pub saw_a_part: bool,
     /// Which of `[[stages]]` is the bottleneck, and how busy each was; `None` for a job without stages.
     pub busy: Option<String>,
 }
@@ -110,6 +112,8 @@ pub struct Report {
     counts: Arc<Counts>,
     kept: Option<Arc<KeptRows>>,
     origin: Origin,
+    /// Whether an earlier report may be replaced by whatever comes.
+    is_fresh: bool,
     note: Option<String>,
     /// `None` once it has been finished.
     recorder: Option<JoinHandle<Recorder>>,
@@ -125,6 +129,8 @@ struct JobFacts {
     has_attempts: bool,
     /// See `job::identity`.
     workload: [u8; 32],
+    /// How many of the fields are the source's own.
+    own_fields: usize,
 }
 
 impl JobFacts {
@@ -172,6 +178,7 @@ impl Report {
             settings: job.report,
             has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
             workload: job.identity,
+            own_fields: job.own_fields,
         };
         Self::start(facts, Layout::of(job), options, cancel)
     }
@@ -190,6 +197,7 @@ impl Report {
         }
         // Before the partial, which must not be left if something else fails.
         let printer = options.output.then(Printer::start).transpose()?;
+        let is_fresh = options.begin == Begin::Fresh;
         let mut begun = Begun::new(&job, &layout.header(), options.begin)?;
         let attempts =
             job.has_attempts.then(|| open_attempts(&job, &layout, begun.origin)).transpose();
@@ -199,13 +207,19 @@ impl Report {
         let counts = Arc::<Counts>::default();
         let kept = begun.finished.take().map(|finished| {
             let index = Arc::clone(&begun.index);
-            Arc::new(KeptRows::new(finished, Identify::new(seed), index, Arc::clone(&counts)))
+            Arc::new(KeptRows::new(
+                finished,
+                Identify::new(seed, job.own_fields),
+                index,
+                Arc::clone(&counts),
+            ))
         });
 
         let layout = Arc::new(layout);
         let shared = Arc::new(Shared {
             calendar: Calendar::now(),
             seed,
+            own_fields: job.own_fields,
             buffers: std::sync::Mutex::default(),
             full: AtomicUsize::new(0),
             wakeup: Wakeup::default(),
@@ -220,7 +234,7 @@ impl Report {
             thread::Builder::new().name("recorder".into()).spawn(|| recorder.run()).map_err(
                 |error| ReportError::internal(format!("failed to start the recorder: {error}")),
             )?;
-        Ok(Self { job, shared, counts, kept, origin, note, recorder: Some(recorder) })
+        Ok(Self { job, shared, counts, kept, origin, note, is_fresh, recorder: Some(recorder) })
     }
 
     /// A new buffer for the records of an event loop; there may be any number of them.
@@ -251,7 +265,21 @@ impl Report {
         let gone = self.kept.as_ref().map(|kept| kept.close());
         let path = self.job.report();
         let is_empty = self.kept.is_none() && lock(&recorder.index).rows() == 0;
-        if is_empty && path.exists() {
+        // A part of the inputs is no reason to lose a longer report, unless that was asked for.
+        let length = |path: &Path| fs::metadata(path).map_or(0, |data| data.len());
+        let is_shorter = facts.saw_a_part
+            && !self.is_fresh
+            && self.kept.is_none()
+            && length(recorder.partial.path()) < length(&path);
+        let mut warning = None;
+        if is_shorter {
+            warning = Some(format!(
+                "`{}` is kept, since not all inputs were read: what was done is in `{}`; --resume continues from it, \
+                 --fresh starts over",
+                path.display(),
+                recorder.partial.path().display()
+            ));
+        } else if is_empty && path.exists() {
             recorder.partial.remove(); // empty inputs are usually a mistake, and the old report may have cost much work
         } else {
             self.publish(&mut recorder, &path, facts.started.elapsed())?;
@@ -263,6 +291,7 @@ impl Report {
         if let Some(gone) = gone {
             self.tell_resumed(&mut summary, rows, gone);
         }
+        summary.warnings.extend(warning);
         summary.failures = self.shared.remarks.failures();
         summary.warnings.extend(self.shared.remarks.warning());
         if rows >= SHEET_ROWS {

@@ -54,6 +54,7 @@ impl Fixture {
             settings: ReportSettings { order: self.order, ..SETTINGS },
             has_attempts: false,
             workload: self.workload,
+            own_fields: 1,
         };
         let layout = Layout::new(&["input".into()], &[], SETTINGS);
         Report::start(job, layout, &options, Arc::clone(&self.cancel))
@@ -77,6 +78,7 @@ fn facts() -> RunFacts {
         cpu: None,
         peak_rss: None,
         notes: Vec::new(),
+        saw_a_part: false,
         busy: None,
     }
 }

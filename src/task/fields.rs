@@ -1,5 +1,11 @@
 //! The values of one input, in one buffer: a million tasks should not cost several million small allocations.
 
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::task::Payload;
+
 /// A value from a source that tells text from numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
@@ -37,9 +43,145 @@ pub struct Fields {
     ends: Vec<usize>,
     /// The kind of the last value; `None` if there is none.
     last: Option<Kind>,
+    /// Boxed, since hardly any input has it.
+    special: Option<Box<Special>>,
+}
+
+/// What an input is, if it is more than its values.
+#[derive(Clone, Debug)]
+enum Special {
+    /// A datum that cannot be used: why, and what it is known by.
+    Bad { cause: String, identity: u128 },
+    /// Several inputs as one.
+    Batch(Vec<Fields>),
+    /// A piece of a file, and what it is known by.
+    Block { payload: Option<Arc<Payload>>, identity: u128 },
+}
+
+impl PartialEq for Special {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Batch(one), Self::Batch(other)) => one == other,
+            (one, other) => one.identity().is_some() && one.identity() == other.identity(),
+        }
+    }
+}
+
+impl Eq for Special {}
+
+impl Special {
+    fn identity(&self) -> Option<u128> {
+        match self {
+            Self::Bad { identity, .. } | Self::Block { identity, .. } => Some(*identity),
+            Self::Batch(_) => None,
+        }
+    }
 }
 
 impl Fields {
+    /// A datum that cannot be used, of these bytes: it has no values, and becomes a failed row.
+    pub fn bad(cause: String, raw: &[u8]) -> Self {
+        let special = Special::Bad { cause, identity: xxh3_128(raw) };
+        Self { special: Some(Box::new(special)), ..Self::default() }
+    }
+
+    /// Why it cannot be used, if it is such a datum.
+    #[inline]
+    pub fn cause(&self) -> Option<&str> {
+        match self.special.as_deref() {
+            Some(Special::Bad { cause, .. }) => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// Makes it the input that stands for these `members`.
+    #[must_use]
+    pub fn with_members(self, members: Vec<Fields>) -> Self {
+        Self { special: Some(Box::new(Special::Batch(members))), ..self }
+    }
+
+    /// The inputs that it stands for, if it is a batch.
+    #[inline]
+    pub fn members(&self) -> Option<&[Fields]> {
+        match self.special.as_deref() {
+            Some(Special::Batch(members)) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// Makes it the input that hands `payload` to the first stage.
+    #[must_use]
+    pub fn with_payload(self, payload: Payload) -> Self {
+        let identity = xxh3_128(payload.bytes());
+        let special = Special::Block { payload: Some(Arc::new(payload)), identity };
+        Self { special: Some(Box::new(special)), ..self }
+    }
+
+    /// Takes out what it hands to the first stage, if it does.
+    #[inline]
+    pub fn take_payload(&mut self) -> Option<Arc<Payload>> {
+        match self.special.as_deref_mut() {
+            Some(Special::Block { payload, .. }) => payload.take(),
+            _ => None,
+        }
+    }
+
+    /// What it is known by, if that is not its values.
+    pub fn identity(&self) -> Option<u128> {
+        self.special.as_deref().and_then(Special::identity)
+    }
+
+    /// Appends the value of the field at `index` as text; of a batch, one value a line.
+    pub fn push_text(&self, index: usize, out: &mut Vec<u8>) {
+        let Some(members) = self.members().filter(|members| index < members[0].len()) else {
+            return out.extend_from_slice(self.get(index));
+        };
+        for (place, member) in members.iter().enumerate() {
+            if place > 0 {
+                out.push(b'\n');
+            }
+            out.extend_from_slice(member.get(index));
+        }
+    }
+
+    /// How many bytes [`Fields::push_text`] appends.
+    pub fn text_len(&self, index: usize) -> usize {
+        match self.members().filter(|members| index < members[0].len()) {
+            None => self.get(index).len(),
+            Some(members) => {
+                members.iter().map(|member| member.get(index).len() + 1).sum::<usize>() - 1
+            }
+        }
+    }
+
+    /// What tells it from others, as bytes.
+    pub fn raw(&self) -> Vec<u8> {
+        let values = self.iter().flat_map(|value| [&value.len().to_le_bytes()[..], value].concat());
+        let identity = self.identity().map(u128::to_le_bytes);
+        values.chain(identity.into_iter().flatten()).collect()
+    }
+
+    /// The values in another order: `order` has the place of each.
+    #[must_use]
+    pub fn in_order(&self, order: &[usize]) -> Self {
+        let mut ordered = Self::default();
+        for &place in order {
+            ordered.push_of(self.get(place), self.kind(place));
+        }
+        ordered
+    }
+
+    /// Values that stand one after another in `bytes`, each ending where `ends` says; all are text.
+    pub fn of_cells(bytes: &[u8], ends: &[usize]) -> Self {
+        let Some((_, before)) = ends.split_last() else { return Self::default() };
+        Self {
+            bytes: bytes.to_vec(),
+            ends: before.iter().map(|end| end << 1).collect(),
+            last: Some(Kind::Text),
+            special: None,
+        }
+    }
+
     /// The fields of an input that has a single value, a text.
     pub fn single(value: impl AsRef<[u8]>) -> Self {
         Self::single_of(value, Kind::Text)
@@ -51,7 +193,7 @@ impl Fields {
     }
 
     fn single_of(value: impl AsRef<[u8]>, kind: Kind) -> Self {
-        Self { bytes: value.as_ref().to_vec(), ends: Vec::new(), last: Some(kind) }
+        Self { bytes: value.as_ref().to_vec(), last: Some(kind), ..Self::default() }
     }
 
     /// Appends the value of the next field, a text.
@@ -71,6 +213,13 @@ impl Fields {
     pub fn pad(&mut self, count: usize) {
         while self.len() < count {
             self.push("");
+        }
+    }
+
+    /// Appends missing values until there are `count`.
+    pub fn pad_null(&mut self, count: usize) {
+        while self.len() < count {
+            self.push_of("", Kind::Bare);
         }
     }
 

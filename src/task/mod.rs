@@ -54,8 +54,13 @@ impl Task {
     }
 
     /// A task that was taken from the inputs at this moment.
-    pub fn taken_at(taken: Moment, number: u64, fields: Fields) -> Self {
-        Self { number, fields, taken, attempts: 0, is_suspect: false, earlier: None, passed: None }
+    #[inline]
+    pub fn taken_at(taken: Moment, number: u64, mut fields: Fields) -> Self {
+        // What the input hands to the first stage is like what a stage hands on.
+        let passed = fields
+            .take_payload()
+            .map(|payload| Box::new(Passed { payload: Some(payload), ..Passed::default() }));
+        Self { number, fields, taken, attempts: 0, is_suspect: false, earlier: None, passed }
     }
 
     /// The payload from the previous stage; `None` in the first one.
@@ -250,19 +255,21 @@ impl Record {
     pub fn times(&self) -> Option<(Duration, Duration)> {
         self.first_started?;
         Some(match &self.task.passed {
-            Some(passed) => (
+            Some(passed) if !passed.stages.is_empty() => (
                 passed.stages.iter().filter_map(|stage| stage.queued).sum(),
                 passed.stages.iter().filter_map(|stage| stage.run).sum(),
             ),
-            None => (self.queued.unwrap_or_default(), self.outcome.run),
+            _ => (self.queued.unwrap_or_default(), self.outcome.run),
         })
     }
 
     /// Attempts that were charged, in all stages together.
     pub fn attempts(&self) -> u32 {
         match &self.task.passed {
-            Some(passed) => passed.stages.iter().map(|stage| stage.attempts).sum(),
-            None => self.task.attempts,
+            Some(passed) if !passed.stages.is_empty() => {
+                passed.stages.iter().map(|stage| stage.attempts).sum()
+            }
+            _ => self.task.attempts,
         }
     }
 
@@ -311,10 +318,21 @@ impl Record {
         task
     }
 
+    /// The record of a task whose input cannot be used: it fails, and no attempt is charged.
+    pub fn unusable(task: Task, columns: usize) -> Self {
+        let cause = task.fields.cause().unwrap_or_default().to_owned();
+        let outcome = Outcome { error: cause, ..Outcome::not_started("") };
+        let columns = vec![None; columns];
+        Self { task, slot: None, queued: None, first_started: None, outcome, columns }
+    }
+
     /// The record of a task that does not run, or not again: it ends like its last attempt, or as cancelled.
     pub fn unrun(mut task: Task, columns: usize) -> Self {
         if let Some(earlier) = task.earlier.take() {
             return earlier.into_record(task);
+        }
+        if task.fields.cause().is_some() {
+            return Self::unusable(task, columns);
         }
         let outcome = Outcome::new(Status::Cancelled, task.taken, Duration::ZERO);
         let columns = vec![None; columns];

@@ -47,6 +47,8 @@ pub fn read_ready(line: &[u8], slots: usize) -> Result<usize, String> {
         ready: u64,
         slots: Option<u64>,
     }
+    // Some programs begin whatever they write with a byte order mark.
+    let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
     match serde_json::from_slice(line) {
         Ok(Ready { ready: VERSION, slots: Some(0) }) => {
             Err("it is ready for 0 requests at a time".into())

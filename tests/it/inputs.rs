@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use crate::support::TestJob;
+use crate::support::{TestJob, python};
 
 /// Echoes the fields, so that `result` shows what a task was given.
 fn job(inputs: &str, echo: &str) -> TestJob {
@@ -43,7 +43,12 @@ fn lines_of_a_file_and_of_standard_input() {
         .file("in.txt", "one\n two \n\nthree")
         .run()
         .exit(0)
-        .rows("result,input", &["one,one", "two, two ", ",", "three,three"]);
+        .rows("result,input", &["one,one", "two, two ", "three,three"]);
+    job("lines = { file = \"in.txt\", blank = \"keep\" }", "<{input}>")
+        .file("in.txt", "one\n\nthree")
+        .run()
+        .exit(0)
+        .rows("result", &["<one>", "<>", "<three>"]);
     job("lines = \"-\"", "{input}").stdin("a\nb\n").run().exit(0).rows("result", &["a", "b"]);
     job("lines = \"-\"\nnull = true", "{input}")
         .stdin("a\nb\0c\0")
@@ -60,19 +65,277 @@ fn a_csv_gives_a_field_per_column_and_a_bom_is_skipped() {
 }
 
 #[test]
-fn a_ragged_csv_drains_the_job_and_keeps_what_was_done() {
-    let ran = job("csv = \"in.csv\"", "{a}").file("in.csv", "a,b\n1,2\n3\n4,5\n").run();
+fn a_bad_datum_costs_one_row() {
+    let csv = "a,b\n1,2\n3\n\"x\"y,4\n5,6\n";
+    for more in
+        ["model = 'sequential'", "model = 'threads'", "model = 'processes'", "model = 'async'", ""]
+    {
+        let text = format!(
+            "{more}\n[inputs]\ncsv = \"in.csv\"\nwhere = \"a > 0\"\n[workload.command]\nargv = [\"printf\", \"%s\", \"{{a}}\"]\n"
+        );
+        let ran = TestJob::new(&text).file("in.csv", csv).run();
+        ran.exit(3).rows(
+            "task,a,status,attempts,result",
+            &["1,1,ok,1,1", "2,,failed,0,", "3,,failed,0,", "4,5,ok,1,5"],
+        );
+        let errors = ran.report().column("error");
+        assert_eq!(errors[1], "`in.csv` line 3: expected 2 columns, found 1");
+        assert!(errors[2].starts_with("`in.csv` line 4: a cell goes on"), "{errors:?}");
+    }
+    let python = "[inputs]\ncsv = \"in.csv\"\n[workload.python]\nfunction = \"builtins:len\"\nargs = [\"{a}\"]\n";
+    TestJob::new(python)
+        .file("in.csv", csv)
+        .run()
+        .exit(3)
+        .rows("status,attempts,result", &["ok,1,1", "failed,0,", "failed,0,", "ok,1,1"]);
+}
+
+#[test]
+fn a_bad_datum_stops_the_job_if_it_is_to() {
+    let ran = job("csv = \"in.csv\"\nbad_input = \"stop\"", "{a}")
+        .file("in.csv", "a,b\n1,2\n3\n4,5\n")
+        .run();
     ran.exit(2).stderr_has("in.csv").stderr_has("line 3").rows("a,status", &["1,ok"]);
 }
 
 #[test]
-fn a_csv_with_duplicate_headers_is_refused() {
-    job("csv = \"in.csv\"", "x")
-        .file("in.csv", "a,a\n1,2\n")
+fn a_bad_datum_is_known_to_resume_by_its_bytes() {
+    let ran = job("csv = \"in.csv\"", "{a}").file("in.csv", "a,b\n1,2\n3\n").run();
+    ran.exit(3);
+    let ran = TestJob::again(ran)
+        .file("in.csv", "a,b\n7,8\n3\n1,2\n")
+        .args(["job.toml", "--resume"])
+        .run();
+    ran.exit(3).rows("task,a,status", &["1,7,ok", "2,,failed", "3,1,ok"]);
+    let started = ran.report().column("started_utc");
+    assert!(!started[0].is_empty() && started[1].is_empty());
+}
+
+#[test]
+fn tables_of_spreadsheets_are_read_as_they_are() {
+    let csv = "sep=;\r\nid;Größe;Größe;\r\n1;\"3,5 kg\";x;\r\n;;;\r\n2;4;y;\r\n";
+    let encoded: Vec<u8> = csv.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf16 = [&b"\xff\xfe"[..], &encoded].concat();
+    let ran = job("csv = \"in.csv\"", "{id} {Größe} {Größe_2}").file("in.csv", utf16).run();
+    ran.exit(0)
+        .rows("id,Größe,Größe_2,column_4,result", &["1,3,5 kg,x,,1 3,5 kg x", "2,4,y,,2 4 y"]);
+    let latin = job(
+        "csv = { file = \"in.csv\", encoding = \"windows-1252\", delimiter = \"|\" }",
+        "{größe}",
+    );
+    latin.file("in.csv", b"id|gr\xf6\xdfe\n1|\x80\n").run().exit(0).rows("result", &["€"]);
+}
+
+#[test]
+fn several_files_are_one_source_and_say_which() {
+    let inputs = "csv = \"data/*.csv\"";
+    let test = || job(inputs, "{b}{a}{file}").file("data/1.csv", "a,b\n1,2\n");
+    test()
+        .file("data/2.csv", "b;a\n4;3\n")
+        .run()
+        .exit(0)
+        .rows("a,b,file,result", &["1,2,data/1.csv,21data/1.csv", "3,4,data/2.csv,43data/2.csv"]);
+    test()
+        .file("data/2.csv", "a\n3\n")
         .run()
         .exit(2)
-        .stderr_has("in.csv")
-        .stderr_has("`a`");
+        .stderr_has("data/2.csv")
+        .stderr_has("no column `b`");
+    job("lines = [\"x\", \"y\"]\nshuffle = 3", "{input}@{file}")
+        .file("x", "1\n2\n")
+        .file("y", "3\n")
+        .args(["--set", "inputs.shuffle=5"])
+        .run()
+        .exit(0)
+        .stderr_has("");
+    job("csv = \"nowhere/*.csv\"", "x").run().exit(2).stderr_has("there is no folder `nowhere`");
+}
+
+#[test]
+fn a_document_and_its_array() {
+    let json = "{\"n\": 2, \"items\": [{\"id\": 1, \"tags\": [\"a\", \"b c\"]}, {\"id\": 2, \"tags\": []}]}";
+    let ran = job("json = { file = \"in.json\", at = \"/items\" }", "{id:03} {tags/1}")
+        .file("in.json", json)
+        .run();
+    ran.exit(3).rows("id,status,result", &["1,ok,001 b c", "2,failed,"]);
+    assert!(ran.report().column("error")[1].contains("has nothing at `/1`"));
+    job("json = \"in.json\"", "x")
+        .file("in.json", json)
+        .run()
+        .exit(2)
+        .stderr_has("set `at` to \"/items\"");
+}
+
+#[test]
+fn blocks_are_whole_records_and_no_byte_is_lost() {
+    let lines = (0..5000).map(|n| format!("line {n}\n")).collect::<Vec<_>>().concat();
+    for (file, stdin) in [("in.txt", ""), ("-", &lines[..])] {
+        let text = format!(
+            "[inputs]\nblocks = {{ file = \"{file}\", size = \"10KB\" }}\n\
+             [workload.command]\nshell = 'cat > \"part$block\"'\n"
+        );
+        let ran = TestJob::new(&text).file("in.txt", &lines).stdin(stdin).run();
+        let report = ran.exit(0).report();
+        let parts =
+            (1..=report.rows.len()).map(|n| std::fs::read_to_string(ran.path(format!("part{n}"))));
+        let parts: Vec<String> = parts.map(Result::unwrap).collect();
+        assert!(parts.len() > 3 && parts.iter().all(|part| part.ends_with('\n')));
+        let lengths: Vec<String> = parts.iter().map(|part| part.len().to_string()).collect();
+        assert_eq!(report.column("length"), lengths);
+        assert!(parts.concat() == lines, "the parts are not the file");
+        assert_eq!(report.column("attempts")[0], "1");
+    }
+    job("blocks = { file = \"-\", parts = 2 }", "x").stdin("a").run().exit(2).stderr_has("`parts`");
+}
+
+#[test]
+fn a_batch_is_several_inputs() {
+    let text = "[inputs]\nlines = \"in.txt\"\nbatch = 2\n[workload.command]\nargv = [\"sh\", \"-c\", \"echo $# $*\", \"_\", \"{input.stem}\"]\n";
+    let ran = TestJob::new(text).file("in.txt", "a.x\nb c.x\nd.x\n").run();
+    ran.exit(0)
+        .rows("input,batch_size,result", &["[\"a.x\",\"b c.x\"],2,2 a b c", "[\"d.x\"],1,1 d"]);
+    let python =
+        "[inputs]\nvalues = [1, 2, 3]\nbatch = 2\n[workload.python]\nfunction = \"builtins:sum\"\n";
+    TestJob::new(python).run().exit(0).rows("result", &["3", "3"]);
+    let shell = "[inputs]\nvalues = [1, 2, 3]\nbatch = 3\n[workload.command]\nshell = 'echo \"$input\" | wc -l'\n";
+    TestJob::new(shell).run().exit(0).rows("result", &["3"]);
+    let url = "[inputs]\nvalues = [1, 2]\nbatch = 2\n[workload.http]\nurl = \"http://127.0.0.1/{input}\"\n";
+    TestJob::new(url).run().exit(2).stderr_has("`url` needs one value");
+}
+
+#[test]
+fn fields_are_made_from_fields() {
+    let text = "[inputs]\nlines = \"in.txt\"\nwhere = \"year > 2000\"\n[fields.out]\nvalue = \"{input.base}-{year}.png\"\n\
+                [fields.year]\nfrom = \"input\"\nregex = '(\\d{4})'\n[workload.command]\nargv = [\"echo\", \"{out}\"]\n";
+    let ran = TestJob::new(text).file("in.txt", "d/a1999.txt\nd/b2001.txt\nno\n").run();
+    ran.exit(0)
+        .rows("input,year,out,result", &["d/b2001.txt,2001,d/b2001-2001.png,d/b2001-2001.png"]);
+    ran.stderr_has("1 cell");
+}
+
+#[test]
+fn sources_go_into_a_matrix() {
+    let text =
+        "matrix = { lr = [0.1, 0.01], file = { glob = \"in/*\" }, user = { csv = \"users.csv\" } }";
+    let ran = job(text, "{lr} {file} {name}{id}")
+        .file("in/a", "")
+        .file("in/b", "")
+        .file("users.csv", "id,name\n1,x\n")
+        .run();
+    ran.exit(0).rows("result", &["0.1 in/a x1", "0.1 in/b x1", "0.01 in/a x1", "0.01 in/b x1"]);
+    let text = "zip = { line = { lines = \"-\" }, n = [1, 2] }";
+    job(text, "{line}{n}").stdin("a\nb\n").run().exit(0).rows("result", &["a1", "b2"]);
+    job(text, "{line}{n}")
+        .stdin("a\nb\nc\n")
+        .run()
+        .exit(2)
+        .stderr_has("not equally long")
+        .rows("result", &["a1", "b2"]);
+}
+
+#[test]
+fn a_huge_matrix_is_shuffled_at_once() {
+    let list = (0..2000).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    let text =
+        format!("matrix = {{ a = [{list}], b = [{list}], c = [{list}] }}\nshuffle = 1\nlimit = 3");
+    job(&text, "{tasks} {a}").run().exit(0).rows("status", &["ok", "ok", "ok"]);
+}
+
+#[test]
+fn a_signal_ends_a_search_that_finds_nothing() {
+    let running =
+        job("range = { from = 1, to = 1000000000000 }\nwhere = \"input < 0\"", "x").spawn();
+    running.wait_for_file("results/job.csv.partial", |_| true);
+    running.signal(15);
+    assert_eq!(running.wait().output.status.code(), Some(143));
+}
+
+#[test]
+fn a_pipe_without_a_writer_ends_with_a_signal() {
+    let test = job("lines = \"pipe\"", "{input}");
+    let path = test.folder().join("pipe");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from(0o600),
+        0,
+    )
+    .unwrap();
+    let running = test.spawn();
+    running.wait_for_file("results/job.csv.partial", |_| true);
+    running.signal(15);
+    assert_eq!(running.wait().output.status.code(), Some(143));
+}
+
+#[test]
+fn what_a_shell_does_not_name_costs_nothing() {
+    let csv = format!("id,geom\n1,{}\n2,y\n", "x".repeat(150_000));
+    let shell = |text: &str| {
+        TestJob::new(&format!("[inputs]\ncsv = \"in.csv\"\n[workload.command]\nshell = '{text}'\n"))
+            .file("in.csv", &csv)
+            .run()
+    };
+    shell("echo \"$id\"").exit(0).rows("result", &["1", "2"]);
+    let named = shell("echo \"${geom}\" | wc -c");
+    named.exit(3).rows("status", &["failed", "ok"]);
+    assert!(named.report().column("error")[0].contains("`$geom` has 150000 bytes"));
+    shell("echo \"$di\"")
+        .exit(0)
+        .stderr_has("nothing sets `$di`")
+        .stderr_has("did you mean `$id`?");
+}
+
+#[test]
+fn check_says_how_a_source_was_understood() {
+    let ran = TestJob::new(
+        "[inputs]\ncsv = \"in.csv\"\n[workload.command]\nargv = [\"echo\", \"{id}\"]\n",
+    )
+    .file("in.csv", "id;name\n1;Ann\n2\n3;Bo\n");
+    let ran = TestJob::again(ran.args(["--dry-run"]).run()).args(["check", "job.toml"]).run();
+    ran.exit(0);
+    for said in [
+        "delimiter    `;`",
+        "3, 1 of which cannot be used",
+        "id, name",
+        "id=1  name=Ann",
+        "`in.csv` line 3: expected 2 columns",
+    ] {
+        ran.stdout_has(said);
+    }
+}
+
+#[test]
+fn no_input_can_be_fine_and_says_what_came_near() {
+    job("glob = \"in/*.TXT\"", "x")
+        .file("in/a.txt", "")
+        .run()
+        .exit(4)
+        .stderr_has("but there is `in/a.txt`");
+    job("glob = \"in/*.TXT\"\nempty = \"ok\"", "x").run().exit(0);
+    job("csv = \"in.csv\"", "x")
+        .file("in.csv", "a,b\n")
+        .run()
+        .exit(4)
+        .stderr_has("`in.csv` has no record");
+}
+
+#[test]
+fn a_truncated_gzip_is_a_row_behind_those_before_it() {
+    let packed = python(
+        "import gzip, sys; open(sys.argv[1], 'wb').write(gzip.compress(b''.join(b'%d\\n' % i for i in range(20000)))[:-3000])",
+        [std::env::temp_dir().join(format!("runner-{}.gz", std::process::id()))],
+    );
+    assert_eq!(packed, "");
+    let path = std::env::temp_dir().join(format!("runner-{}.gz", std::process::id()));
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let text = "[inputs]\nlines = \"in.gz\"\n[workload.sleep]\nduration = \"0s\"\n";
+    let ran = TestJob::new(text).file("in.gz", bytes).run();
+    let report = ran.exit(3).report();
+    let (status, error) = (report.column("status"), report.column("error"));
+    assert_eq!(status.iter().filter(|status| *status != "ok").count(), 1);
+    assert!(error.last().unwrap().contains("truncated"), "{:?}", error.last());
 }
 
 #[test]
@@ -84,7 +347,11 @@ fn json_lines() {
         .exit(0)
         .rows("a,b", &["1.50,x", ",", "[1, 2],"]);
     let ran = job("jsonl = \"in.jsonl\"", "{a}").file("in.jsonl", "{\"a\": 1}\n[2]\n").run();
-    ran.exit(2).stderr_has("in.jsonl").stderr_has("line 2").rows("a,status", &["1,ok"]);
+    ran.exit(3).rows("a,status", &["1,ok", ",failed"]);
+    assert_eq!(
+        ran.report().column("error")[1],
+        "`in.jsonl` line 2: expected an object, found an array"
+    );
 }
 
 #[test]

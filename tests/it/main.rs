@@ -1,6 +1,7 @@
 //! Integration tests: each drives the real `runner`, in a folder of its own.
 
 mod support;
+mod tables;
 
 mod auto;
 mod batches;

@@ -25,10 +25,18 @@ macro_rules! keys {
 /// A list of strings with placeholders.
 const TEMPLATES: super::Kind = Array(&Template);
 
-pub(super) const SECTIONS: [Section; 23] = [
+pub(super) const SECTIONS: [Section; 31] = [
     Section { name: "", groups: &[OF_A_JOB, OF_A_STAGE] },
     Section { name: "inputs", groups: &[SOURCES, SELECTION] },
     Section { name: "inputs.range", groups: &[RANGE] },
+    Section { name: "inputs.lines", groups: &[LINES] },
+    Section { name: "inputs.csv", groups: &[CSV] },
+    Section { name: "inputs.jsonl", groups: &[JSONL] },
+    Section { name: "inputs.json", groups: &[JSON] },
+    Section { name: "inputs.sheet", groups: &[SHEET] },
+    Section { name: "inputs.glob", groups: &[GLOB] },
+    Section { name: "inputs.blocks", groups: &[BLOCKS] },
+    Section { name: "fields.*", groups: &[FIELD] },
     Section { name: "stages", groups: &[OF_A_STAGE_ALONE, OF_A_STAGE] },
     Section { name: "workload", groups: &[WORKLOAD] },
     Section { name: "workload.command", groups: &[COMMAND] },
@@ -57,6 +65,7 @@ const OF_A_JOB: &[Key] = keys! {
     needs: Array(&Text) => Is("[]"), "names of jobs that have to end ok before this one starts";
     exclusive: Boolean => Is("false"), "whether it runs alone, whatever `--jobs` says";
     inputs: Keys => Words("one task"), "where the tasks come from";
+    fields: Named, "fields that are made from fields";
     stages: Tables, "what is done to each task, one stage after another; instead of one workload";
     report: Keys, "how the report is written";
     services: Named, "programs that run while the job does";
@@ -79,28 +88,98 @@ const OF_A_STAGE_ALONE: &[Key] = keys! {
 pub(super) const SOURCES: &[Key] = keys! {
     values: Array(&Any), "scalars, or tables with the same keys";
     range: Keys, "numbers from one to another, both ends included; decimals are exact";
-    lines: Text, "a file, `\"-\"` for standard input: one task a line";
-    csv: Text, "a file with a header row: one task a row";
-    jsonl: Text, "a file with a JSON object per line; the first one names the fields";
-    glob: Text, "a pattern such as `\"photos/**/*.jpg\"`: files only, sorted, no hidden names";
-    matrix: Map(&Array(&Any)), "every combination of the values, the last key fastest";
-    zip: Map(&Array(&Any)), "the values side by side";
+    lines: Either(&[Text, Array(&Text), Keys]), "a file, `\"-\"` for standard input: one task a line; blank lines make none";
+    csv: Either(&[Text, Array(&Text), Keys]), "a table of text with a header row: one task a row";
+    jsonl: Either(&[Text, Array(&Text), Keys]), "a file with a JSON object per line: one task an object";
+    json: Either(&[Text, Array(&Text), Keys]), "one JSON document with an array: one task an element";
+    sheet: Either(&[Text, Array(&Text), Keys]), "a table in a workbook (.xlsx, .xls, .xlsb, .ods): one task a row";
+    glob: Either(&[Text, Array(&Text), Keys]), "a pattern such as `\"photos/**/*.jpg\"`: files only, sorted, no hidden names; one that ends in `/` finds folders";
+    blocks: Either(&[Text, Array(&Text), Keys]), "one big file in pieces of whole records; a piece is the payload of the first stage: standard input of a command";
+    matrix: Map(&Either(&[Array(&Any), Keys])), "every combination of arrays and sources, the last key fastest";
+    zip: Map(&Either(&[Array(&Any), Keys])), "arrays and sources side by side";
     repeat: Integer, "how many times to do the same";
     job: Text, "the name of another job: the rows of its report";
 };
 
 const SELECTION: &[Key] = keys! {
     null: Boolean => Is("false"), "whether `lines` are separated by NUL";
-    where: Text, "which inputs become tasks, as in `\"size > 100 and name != 'x'\"`";
+    where: Text, "which inputs become tasks, as in `\"size > 100 and name != 'x'\"`; a cell that is not a number satisfies no comparison with one but `!=`";
     shuffle: Integer, "a seed: a random order that the seed repeats";
     skip: Integer => Is("0"), "how many are left out first";
     limit: Integer, "how many are taken at most";
+    batch: Count, "how many inputs a task takes";
+    bad_input: OneOf(&["row", "stop"]) => Is("\"row\""), "what becomes of an input that cannot be used: a failed row, or the end of the job";
+    empty: OneOf(&["told", "ok"]) => Is("\"told\""), "whether no input at all is exit code 4 or 0";
 };
 
 const RANGE: &[Key] = keys! {
     from: Number, "the first number";
     to: Number, "where it ends; included if a step gets there";
     step: Number => Is("1"), "from each number to the next; below 0 to count down";
+};
+
+const LINES: &[Key] = keys! {
+    file: Either(&[Text, Array(&Text)]), "the file, a pattern, or several of them";
+    encoding: Text => Words("a byte order mark's, else UTF-8"), "its encoding, by a name of the WHATWG's such as `\"windows-1252\"`";
+    null: Boolean => Is("false"), "whether NUL ends an input";
+    blank: OneOf(&["skip", "keep"]) => Is("\"skip\""), "whether blank lines are inputs";
+    comments: Text, "lines that start with it are left out";
+    regex: Text, "its named groups are the fields; a line that does not match is a failed row";
+};
+
+const CSV: &[Key] = keys! {
+    file: Either(&[Text, Array(&Text)]), "the file, a pattern, or several of them";
+    encoding: Text => Words("a byte order mark's, else UTF-8"), "its encoding, by a name of the WHATWG's such as `\"windows-1252\"`";
+    delimiter: Text => Words("what splits the header"), "what stands between cells; by itself the one of comma, semicolon, tab and vertical bar, or what a first line `sep=;` says";
+    header: Either(&[Boolean, Array(&Text)]) => Is("true"), "`false`: there is none, and the fields are `column_1` and so on; an array: these are the names";
+    quotes: Boolean => Is("true"), "whether quotes stand around cells; `false`: they are characters like others";
+    escape: Text, "a character that makes the next one a plain one";
+    skip_lines: Integer => Is("0"), "how many lines come before the header";
+    comments: Text, "lines that start with it are left out";
+    trim: Boolean => Is("false"), "whether blanks around cells go";
+};
+
+const JSONL: &[Key] = keys! {
+    file: Either(&[Text, Array(&Text)]), "the file, a pattern, or several of them";
+    encoding: Text => Words("a byte order mark's, else UTF-8"), "its encoding, by a name of the WHATWG's such as `\"windows-1252\"`";
+    fields: Array(&Text) => Words("the keys of the first 1,000 objects"), "the keys that are fields; others are left out";
+};
+
+const JSON: &[Key] = keys! {
+    file: Either(&[Text, Array(&Text)]), "the file, a pattern, or several of them";
+    encoding: Text => Words("a byte order mark's, else UTF-8"), "its encoding, by a name of the WHATWG's such as `\"windows-1252\"`";
+    fields: Array(&Text) => Words("the keys of the first 1,000 objects"), "the keys that are fields; others are left out";
+    at: Text => Words("the document"), "a JSON pointer to the array, such as `\"/items\"`";
+};
+
+const SHEET: &[Key] = keys! {
+    file: Either(&[Text, Array(&Text)]), "the file, a pattern, or several of them";
+    sheet: Text => Words("the first one"), "the sheet's name";
+    header: Either(&[Boolean, Array(&Text)]) => Is("true"), "as of `csv`";
+    skip_lines: Integer => Is("0"), "how many rows come before the header";
+};
+
+const GLOB: &[Key] = keys! {
+    pattern: Either(&[Text, Array(&Text)]), "the pattern or patterns; a file that several find is found once";
+    except: Either(&[Text, Array(&Text)]), "what these patterns find is left out";
+    hidden: Boolean => Is("false"), "whether hidden names are found";
+    follow: Boolean => Is("false"), "whether links to folders are entered";
+};
+
+const BLOCKS: &[Key] = keys! {
+    file: Either(&[Text, Array(&Text)]), "the file";
+    encoding: Text => Words("a byte order mark's, else UTF-8"), "its encoding, by a name of the WHATWG's such as `\"windows-1252\"`";
+    size: Size => Is("\"1MiB\""), "bytes of a block, without the rest of its last record";
+    parts: Either(&[Count, OneOf(&["cores"])]), "instead: how many blocks; not of standard input and compressed files";
+    record_end: Text => Is("\"\\n\""), "what ends a record";
+    record_start: Text, "instead: a regular expression that finds where one starts";
+    header: Boolean => Is("false"), "whether the first line stands before every block";
+};
+
+const FIELD: &[Key] = keys! {
+    value: Template, "what it is, as in `\"out/{input.stem}.png\"`";
+    from: Text, "instead: the field that `regex` reads";
+    regex: Text, "its first group, or all of its match; no match is an empty field";
 };
 
 const WORKLOAD: &[Key] = keys! {

@@ -15,6 +15,8 @@ pub struct Scope<'a> {
     pub fields: Option<&'a [String]>,
     /// In which stage the template is.
     pub stage: StageScope<'a>,
+    /// How many tasks there are, if that is known before they are read.
+    pub tasks: Option<u64>,
 }
 
 /// What a template may refer to besides fields, by the stage that it is in.
@@ -23,6 +25,9 @@ pub enum StageScope<'a> {
     /// The job has no stages.
     #[default]
     None,
+    /// The first stage of a job whose inputs hand it something; with the columns of all stages and their stages' names,
+    /// if the job has stages.
+    Fed(&'a [(String, String)]),
     /// The first stage, and the columns of all stages with the stages' names: it can refer to none of them.
     First(&'a [(String, String)]),
     /// A later stage, and the columns of itself and of those after it.
@@ -32,7 +37,9 @@ pub enum StageScope<'a> {
 impl<'a> StageScope<'a> {
     /// The stage of the column `name`, which is not known yet.
     fn to_come(self, name: &str) -> Option<&'a str> {
-        let (Self::First(columns) | Self::Later(columns)) = self else { return None };
+        let (Self::First(columns) | Self::Later(columns) | Self::Fed(columns)) = self else {
+            return None;
+        };
         columns.iter().find(|(column, _)| column == name).map(|(_, stage)| &stage[..])
     }
 
@@ -40,7 +47,7 @@ impl<'a> StageScope<'a> {
     fn built_in(self) -> &'static [&'static str] {
         match self {
             Self::None => &BUILT_IN[..4],
-            Self::First(_) | Self::Later(_) => &BUILT_IN,
+            Self::First(_) | Self::Later(_) | Self::Fed(_) => &BUILT_IN,
         }
     }
 }
@@ -118,13 +125,13 @@ fn placeholder(name: &str, scope: &Scope<'_>) -> Result<Part, (String, String)> 
             let help = "write `{input}` for the input, or `{{}}` for braces";
             return Err(("empty placeholder".into(), help.into()));
         }
-        "task" => return Ok(Part::Task),
+        "task" => return Ok(Part::Task(0)),
         "attempt" => return Ok(Part::Attempt),
         "slot" => return Ok(Part::Slot),
         "job" => return Ok(Part::Literal(scope.job.into())),
         "payload" => match scope.stage {
             StageScope::None => {}
-            StageScope::Later(_) => return Ok(Part::Payload),
+            StageScope::Later(_) | StageScope::Fed(_) => return Ok(Part::Payload),
             StageScope::First(_) => {
                 let message = "the first stage has no `{payload}`: no stage comes before it";
                 return Err((message.into(), "an input is a field, such as `{input}`".into()));
@@ -148,6 +155,19 @@ fn placeholder(name: &str, scope: &Scope<'_>) -> Result<Part, (String, String)> 
             None => Err(unknown_operator(base, operator)),
         };
     }
+    if let Some(part) = padded(name, fields, built_in).or_else(|| pointer(name, fields, built_in)) {
+        return part;
+    }
+    if name == "tasks" {
+        return scope.tasks.map(|tasks| Part::Literal(tasks.to_string())).ok_or_else(|| {
+            let message = "the number of `{tasks}` is not known before the inputs are read";
+            (
+                message.into(),
+                "it is known of `values`, `range`, `repeat`, `matrix` and `zip`, without `where`"
+                    .into(),
+            )
+        });
+    }
     let base = name.rsplit_once('.').map_or(name, |(base, _)| base);
     if let Some(stage) = scope.stage.to_come(name).or_else(|| scope.stage.to_come(base)) {
         return Err((
@@ -156,10 +176,51 @@ fn placeholder(name: &str, scope: &Scope<'_>) -> Result<Part, (String, String)> 
         ));
     }
     if name == "payload" {
-        let help = "only a stage behind the first of `[[stages]]` is handed one";
+        let help = "only a stage after the first of `[[stages]]` is handed one, or the first of a job whose inputs are `blocks`";
         return Err(("this job has no `{payload}`".into(), help.into()));
     }
     Err(unknown_field(name, fields, built_in))
+}
+
+/// `{field:04}` and `{task:04}`.
+fn padded(
+    name: &str,
+    fields: &[String],
+    built_in: &[&str],
+) -> Option<Result<Part, (String, String)>> {
+    let (base, width) = name.rsplit_once(':')?;
+    let index = field(base, fields, built_in);
+    if index.is_none() && base != "task" {
+        return None;
+    }
+    let is_width =
+        width.len() > 1 && width.starts_with('0') && width.bytes().all(|b| b.is_ascii_digit());
+    match width.parse::<usize>() {
+        Ok(width @ 1..=99) if is_width => Some(Ok(match index {
+            Some(index) => Part::Padded(index, width),
+            None => Part::Task(width),
+        })),
+        _ => {
+            let help =
+                format!("write `{{{base}:04}}` for a whole number of four digits, with zeros");
+            Some(Err((format!("`:{width}` is not a width"), help)))
+        }
+    }
+}
+
+/// `{field/a/0}`: what stands there in the field's JSON.
+fn pointer(
+    name: &str,
+    fields: &[String],
+    built_in: &[&str],
+) -> Option<Result<Part, (String, String)>> {
+    let cuts = name.match_indices('/').map(|(at, _)| at).rev();
+    let mut bases = cuts.map(|at| (&name[..at], &name[at + 1..]));
+    bases.find_map(|(base, keys)| {
+        let index = field(base, fields, built_in)?;
+        let key = |key: &str| key.replace("~1", "/").replace("~0", "~");
+        Some(Ok(Part::Pointer(index, keys.split('/').map(key).collect())))
+    })
 }
 
 /// The index of the field that a placeholder calls `name`.
@@ -177,7 +238,13 @@ fn field(name: &str, fields: &[String], built_in: &[&str]) -> Option<usize> {
 fn unknown_operator(field: &str, operator: &str) -> (String, String) {
     let names: Vec<_> =
         Operator::ALL.iter().map(|(name, _)| format!("`{{{field}.{name}}}`")).collect();
-    (format!("unknown operator `.{operator}`"), format!("there is {}", names.join(", ")))
+    (
+        format!("unknown operator `.{operator}`"),
+        format!(
+            "there is {}; what stands in a field's JSON is `{{{field}/{operator}}}`",
+            names.join(", ")
+        ),
+    )
 }
 
 fn unknown_field(name: &str, fields: &[String], built_in: &[&str]) -> (String, String) {
@@ -262,7 +329,7 @@ mod tests {
     fn a_field_that_is_called_like_a_placeholder_is_reached_by_a_prefix() {
         let fields = names(&["a", "task", "x.stem"]);
         let scope = Scope { job: "j", fields: Some(&fields), ..Scope::default() };
-        assert_eq!(parse("{task}", &scope), Ok(vec![Part::Task]));
+        assert_eq!(parse("{task}", &scope), Ok(vec![Part::Task(0)]));
         assert_eq!(parse("{input_task}", &scope), Ok(vec![Part::Field(1, Operator::Whole)]));
         assert_eq!(parse("{input_task.url}", &scope), Ok(vec![Part::Field(1, Operator::Url)]));
         assert_eq!(parse("{x.stem}", &scope), Ok(vec![Part::Field(2, Operator::Whole)]));

@@ -34,7 +34,7 @@ impl From<Template> for ValueTemplate {
     fn from(template: Template) -> Self {
         match &template.parts[..] {
             [Part::Field(index, Operator::Whole)] => Self::Field(*index),
-            [Part::Task] => Self::Task,
+            [Part::Task(0)] => Self::Task,
             [Part::Attempt] => Self::Attempt,
             [Part::Slot] => Self::Slot,
             [Part::Payload] => Self::Payload,
@@ -73,6 +73,16 @@ impl ValueTemplate {
                 None => out.extend_from_slice(b"null"),
             },
             Self::Text(template) => {
+                if let Some(each) = template.render_each(values) {
+                    out.push(b'[');
+                    for (index, text) in each.iter().enumerate() {
+                        if index > 0 {
+                            out.push(b',');
+                        }
+                        json::write_text(text, out);
+                    }
+                    return out.push(b']');
+                }
                 let mut text = Vec::new();
                 template.render(values, &mut text);
                 json::write_text(&text, out);

@@ -1,313 +1,446 @@
-//! `csv`: a file with a header row; one input a row.
+//! `csv`: a table of text, one input a row.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+mod guess;
+mod header;
+mod parse;
 
-use ::csv::{ByteRecord, Position, Reader, ReaderBuilder};
+use std::fmt::Display;
 
+use super::InputError;
+use super::records::{Records, Stop};
+use super::text::{LONGEST, Text};
 use crate::csv::ReportReader;
-use crate::job::inputs::InputError;
-use crate::job::inputs::records::{Bytes, InputFile, Records};
 use crate::task::Fields;
+pub(super) use guess::shown as shown_delimiter;
+pub(super) use header::{names, numbered};
+use parse::{Cells, Dialect, Flaw, Step};
 
-/// A row that is longer is taken for one whose quote was left open, before it fills the memory.
-const LONGEST_ROW: usize = 64 << 20;
-
-/// The rows of a CSV file (RFC 4180), after its header.
-pub(super) struct Rows<R> {
-    file: InputFile,
-    reader: Reader<Tail<R>>,
-    header: Vec<String>,
-    record: ByteRecord,
-    /// If it is a report.
-    reading: Option<ReportReader>,
+/// What the job file says of a table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct CsvOptions {
+    /// What stands between cells; `None`: what splits the header.
+    pub delimiter: Option<u8>,
+    /// Where the names of the columns are.
+    pub header: Header,
+    /// Whether quotes are characters like others.
+    pub no_quotes: bool,
+    /// What makes the next character a plain one.
+    pub escape: Option<u8>,
+    /// How many lines come before the header.
+    pub skip_lines: u64,
+    /// What a line starts with that is a note.
+    pub comments: Option<String>,
+    /// Whether blanks around cells go.
+    pub trim: bool,
 }
 
-impl<R: Bytes> Rows<R> {
-    /// Reads the header of `reader`, which is `file`, opened.
-    pub fn new(file: InputFile, reader: R) -> Result<Self, InputError> {
-        Self::read_as(file, reader, None)
-    }
+/// Where the names of the columns are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Header {
+    /// In the first row.
+    #[default]
+    First,
+    /// Nowhere.
+    None,
+    /// In the job file.
+    Given(Vec<String>),
+}
 
-    /// Likewise, if `file` is a report that is to be read like this.
-    pub fn of_report(
-        file: InputFile,
-        reader: R,
-        reading: ReportReader,
-    ) -> Result<Self, InputError> {
-        Self::read_as(file, reader, Some(reading))
-    }
+/// The rows of a table, after its header.
+pub(super) struct Rows {
+    text: Text,
+    dialect: Dialect,
+    comments: Option<Vec<u8>>,
+    names: Vec<String>,
+    cells: Cells,
+    /// If it is a report.
+    reading: Option<ReportReader>,
+    /// How many rows have come, and how many of them had another width than the header.
+    seen: u64,
+    ragged: u64,
+    /// An error or a flaw that nothing can follow.
+    over: bool,
+}
 
-    fn read_as(
-        file: InputFile,
-        reader: R,
-        reading: Option<ReportReader>,
-    ) -> Result<Self, InputError> {
-        // Lengths are compared here, so that the message can say where in the file the row is.
-        let mut reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(reading.as_ref().map_or(b',', ReportReader::delimiter))
-            .buffer_capacity(1 << 16)
-            .from_reader(Tail::new(reader));
-        let mut record = ByteRecord::new();
-        if !read(&file, &mut reader, &mut record)? {
-            return Err(file.error("has no header row"));
+impl Rows {
+    /// Reads the header of `text`.
+    pub fn new(text: Text, options: &CsvOptions) -> Result<Self, InputError> {
+        let mut dialect = Dialect {
+            delimiter: b',',
+            quote: (!options.no_quotes).then_some(b'"'),
+            escape: options.escape,
+            trim: options.trim,
+        };
+        let comments = options.comments.clone().map(String::into_bytes);
+        let mut rows = Self::start(text, dialect.clone(), comments);
+        let said = rows.separator_line()?;
+        for _ in 0..options.skip_lines {
+            rows.skip_line()?;
         }
-        let plain = |cell| reading.as_ref().map_or(Cow::Borrowed(cell), |it| it.plain(cell));
-        let header: ByteRecord = record.iter().map(plain).collect();
-        let header = names(&header).map_err(|message| file.error_at(1, message))?;
-        Ok(Self { file, reader, header, record, reading })
+        dialect.delimiter = match options.delimiter.or(said) {
+            Some(delimiter) => delimiter,
+            None => rows.guess(&options.header)?,
+        };
+        rows.dialect = dialect;
+        rows.names = match &options.header {
+            Header::Given(names) => names.clone(),
+            Header::First => rows.header_row()?,
+            Header::None => rows.first_width()?.map(numbered).unwrap_or_default(),
+        };
+        Ok(rows)
+    }
+
+    /// The rows of a report that is to be read like this.
+    pub fn of_report(text: Text, reading: ReportReader) -> Result<Self, InputError> {
+        let mut rows = Self::start(text, Dialect::new(reading.delimiter()), None);
+        if !rows.step()? {
+            return Err(rows.text.file().error("has no header row"));
+        }
+        let plain = |cell| reading.plain(cell).into_owned();
+        let cells: Vec<Vec<u8>> = rows.cells.iter().map(plain).collect();
+        let name = |cell: &Vec<u8>| String::from_utf8_lossy(cell).into_owned();
+        rows.names = cells.iter().map(name).collect();
+        rows.reading = Some(reading);
+        Ok(rows)
+    }
+
+    fn start(text: Text, dialect: Dialect, comments: Option<Vec<u8>>) -> Self {
+        Self {
+            text,
+            dialect,
+            comments,
+            names: Vec::new(),
+            cells: Cells::default(),
+            reading: None,
+            seen: 0,
+            ragged: 0,
+            over: false,
+        }
     }
 
     /// The names of the columns.
     pub fn header(&self) -> &[String] {
-        &self.header
+        &self.names
     }
 
-    fn row(&self) -> Result<Fields, InputError> {
-        let (expected, found) = (self.header.len(), self.record.len());
-        if found == expected {
-            return Ok(match &self.reading {
-                Some(reading) => self.record.iter().map(|cell| reading.plain(cell)).collect(),
-                None => self.record.iter().collect(),
-            });
+    /// What stands between cells.
+    pub fn delimiter(&self) -> u8 {
+        self.dialect.delimiter
+    }
+
+    /// The text that it is read from.
+    pub fn text(&self) -> &Text {
+        &self.text
+    }
+
+    /// Reads the first line if it is `sep=;`, which spreadsheets write and obey.
+    fn separator_line(&mut self) -> Result<Option<u8>, InputError> {
+        while self.text.window().len() < 16 && !self.text.window().contains(&b'\n') {
+            if !self.text.more()? {
+                break;
+            }
         }
-        let line = self.record.position().map_or(0, Position::line);
-        let columns = if expected == 1 { "column" } else { "columns" };
-        Err(self.file.error_at(line, format!("expected {expected} {columns}, found {found}")))
+        let window = self.text.window();
+        let end = memchr::memchr2(b'\n', b'\r', window).unwrap_or(window.len());
+        let line = window[..end].trim_ascii_end();
+        let line =
+            line.strip_prefix(b"\"").map_or(line, |line| line.strip_suffix(b"\"").unwrap_or(line));
+        // A tab goes with the blanks at the end.
+        let is_tab = line.eq_ignore_ascii_case(b"sep=");
+        let said = match line {
+            [s, e, p, b'=', byte] if [*s, *e, *p].eq_ignore_ascii_case(b"sep") => Some(*byte),
+            _ if is_tab && window[..end].ends_with(b"\t") => Some(b'\t'),
+            _ => None,
+        };
+        if said.is_some() {
+            self.skip_line()?;
+        }
+        Ok(said)
+    }
+
+    /// Leaves out the next line.
+    fn skip_line(&mut self) -> Result<(), InputError> {
+        loop {
+            let window = self.text.window();
+            if let Some(end) = memchr::memchr2(b'\n', b'\r', window) {
+                let is_crlf = window[end] == b'\r' && window.get(end + 1) == Some(&b'\n');
+                let is_cut = window[end] == b'\r' && end + 1 == window.len();
+                if is_cut && self.text.more()? {
+                    continue;
+                }
+                self.text.consume(end + 1 + usize::from(is_crlf));
+                return Ok(());
+            }
+            self.text.consume(window.len());
+            if !self.text.more()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The delimiter of what follows, if it can be told.
+    fn guess(&mut self, header: &Header) -> Result<u8, InputError> {
+        // At least the header; of a file, as much as is there at once.
+        let is_enough = |text: &Text| {
+            text.is_at_end() || (text.file().regular && text.window().len() > 1 << 15)
+        };
+        while !is_enough(&self.text) {
+            let has_line = memchr::memchr(b'\n', self.text.window()).is_some();
+            if (has_line && !self.text.file().regular) || self.text.window().len() > LONGEST {
+                break;
+            }
+            self.text.more()?;
+        }
+        let columns = match header {
+            Header::Given(names) => Some(names.len()),
+            Header::First | Header::None => None,
+        };
+        let comments = self.comments.as_deref();
+        let is_note = |line: &[u8]| comments.is_some_and(|comments| line.starts_with(comments));
+        let (window, at_end) = (self.text.window(), self.text.is_at_end());
+        guess::delimiter(window, at_end, &self.dialect, columns, is_note)
+            .map_err(|message| self.text.file().error(message))
+    }
+
+    fn header_row(&mut self) -> Result<Vec<String>, InputError> {
+        self.skip_to_row()?;
+        let line = self.text.line(0);
+        if !self.step()? {
+            return Err(self.text.file().error("has no header row"));
+        }
+        names(self.cells.iter()).map_err(|message| self.text.file().error_at(line, message))
+    }
+
+    /// How many cells the first row has, which is not consumed.
+    fn first_width(&mut self) -> Result<Option<usize>, InputError> {
+        self.skip_to_row()?;
+        loop {
+            match self.dialect.parse(self.text.window(), self.text.is_at_end(), &mut self.cells) {
+                Step::More if self.text.window().len() <= LONGEST => {
+                    self.text.more()?;
+                }
+                Step::Row(_) if !self.text.window().is_empty() => {
+                    return Ok(Some(self.cells.ends.len()));
+                }
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// Skips notes and blank lines.
+    fn skip_to_row(&mut self) -> Result<(), InputError> {
+        loop {
+            let needed = self.comments.as_ref().map_or(1, Vec::len);
+            while self.text.window().len() < needed && self.text.more()? {}
+            let window = self.text.window();
+            let is_note = self.comments.as_ref().is_some_and(|note| window.starts_with(note));
+            match window.first() {
+                Some(b'\n' | b'\r') if !is_note => self.text.consume(1),
+                Some(_) if is_note => self.skip_line()?,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Reads the next row into the cells. False: there is none. A flaw is an error here, since the header has none.
+    fn step(&mut self) -> Result<bool, InputError> {
+        match self.next_row()? {
+            None => Ok(false),
+            Some(Ok(length)) => {
+                self.text.consume(length);
+                Ok(true)
+            }
+            Some(Err(flaw)) => Err(InputError::new(flaw.cause().unwrap_or_default().to_owned())),
+        }
+    }
+
+    /// Reads the next row into the cells and says how long it is, or gives the datum that it is if it has a flaw.
+    #[inline]
+    fn next_row(&mut self) -> Result<Option<Result<usize, Fields>>, InputError> {
+        loop {
+            if self.comments.is_some() {
+                self.skip_to_row()?;
+            }
+            let (window, at_end) = (self.text.window(), self.text.is_at_end());
+            match self.dialect.parse(window, at_end, &mut self.cells) {
+                Step::More if window.len() > LONGEST => return Ok(Some(Err(self.too_long()))),
+                Step::More => {
+                    self.text.more()?;
+                }
+                _ if window.is_empty() => {
+                    if !at_end && self.text.more()? {
+                        continue;
+                    }
+                    return Ok(self.text.breakage().is_some().then(|| Err(self.cut())));
+                }
+                // What was cut is no row, whatever it looks like.
+                Step::Row(length) | Step::Flawed(length, _)
+                    if length == window.len() && self.text.breakage().is_some() =>
+                {
+                    return Ok(Some(Err(self.cut())));
+                }
+                Step::Flawed(length, flaw) => return Ok(Some(Err(self.flawed(length, flaw)))),
+                Step::Row(length) if self.is_blank() => self.text.consume(length),
+                Step::Row(length) => return Ok(Some(Ok(length))),
+            }
+        }
+    }
+
+    /// Whether the cells are those of a blank line, or all empty.
+    fn is_blank(&self) -> bool {
+        self.cells.bytes.is_empty()
+            || (self.cells.ends.len() == 1 && self.cells.bytes.iter().all(u8::is_ascii_whitespace))
+    }
+
+    /// The datum that the next `length` bytes are.
+    fn bad(&self, line: u64, length: usize, message: impl Display) -> Fields {
+        Fields::bad(self.text.file().complaint(line, message), &self.text.window()[..length])
+    }
+
+    /// The rest of a text that breaks off.
+    fn cut(&mut self) -> Fields {
+        self.over = true;
+        let why = self.text.breakage().unwrap_or_default();
+        self.bad(self.text.line(0), self.text.window().len(), why)
+    }
+
+    fn too_long(&mut self) -> Fields {
+        self.over = true;
+        let message = "a row that starts here is longer than 64 MiB: is a quote not closed?";
+        self.bad(self.text.line(0), LONGEST, message)
+    }
+
+    fn flawed(&mut self, length: usize, flaw: Flaw) -> Fields {
+        let window = self.text.window();
+        let (at, message) = match flaw {
+            Flaw::Unclosed(at) => (at, UNCLOSED),
+            Flaw::Escape => (0, "ends with an escape"),
+            Flaw::AfterQuote(at) if window[..at].ends_with(b"\\\"") => (at, ESCAPED),
+            Flaw::AfterQuote(at) => (at, AFTER_QUOTE),
+        };
+        self.over |= matches!(flaw, Flaw::Unclosed(_));
+        let bad = self.bad(self.text.line(at), length, message);
+        self.text.consume(length);
+        bad
+    }
+
+    /// The row of so many bytes whose cells have just been read.
+    #[inline]
+    fn row(&mut self, length: usize) -> Fields {
+        let found = self.cells.ends.len();
+        self.seen += 1;
+        if let Some(message) = self.text.undecodable(&self.text.window()[..length]) {
+            let bad = self.bad(self.text.line(0), length, message);
+            self.text.consume(length);
+            return bad;
+        }
+        if found != self.names.len() {
+            return self.ragged(length);
+        }
+        if self.reading.is_some()
+            && let Some(message) = self.lost_bytes()
+        {
+            let bad = self.bad(self.text.line(0), length, message);
+            self.text.consume(length);
+            return bad;
+        }
+        self.text.consume(length);
+        match &self.reading {
+            Some(reading) => self.cells.iter().map(|cell| reading.plain(cell)).collect(),
+            None => Fields::of_cells(&self.cells.bytes, &self.cells.ends),
+        }
+    }
+
+    /// Which input of a report's row has bytes that a report cannot hold, if one has: what the first job had is not
+    /// known then.
+    fn lost_bytes(&self) -> Option<String> {
+        const REPLACED: &str = "\u{fffd}";
+        memchr::memmem::find(&self.cells.bytes, REPLACED.as_bytes())?;
+        let inputs = self.cells.iter().zip(&self.names).take_while(|(_, name)| *name != "status");
+        let mut lost =
+            inputs.filter(|(cell, _)| memchr::memmem::find(cell, REPLACED.as_bytes()).is_some());
+        let (_, name) = lost.next()?;
+        Some(format!(
+            "`{name}` has bytes that a report cannot hold, such as a file name that is not UTF-8: they are not known here"
+        ))
+    }
+
+    #[cold]
+    fn ragged(&mut self, length: usize) -> Fields {
+        let (expected, found) = (self.names.len(), self.cells.ends.len());
+        let (line, raw) = (self.text.line(0), self.text.window()[..length].to_vec());
+        self.text.consume(length);
+        self.ragged += 1;
+        let columns = |count: usize| match count {
+            1 => "1 column".to_owned(),
+            count => format!("{count} columns"),
+        };
+        let message = if self.seen > 1 && self.ragged == 1 && self.is_last() {
+            format!(
+                "the last line has {} where all others have {}: if it is a note or a total, `comments` leaves it out",
+                columns(found),
+                columns(expected)
+            )
+        } else {
+            format!("expected {}, found {found}", columns(expected))
+        };
+        Fields::bad(self.text.file().complaint(line, message), &raw)
+    }
+
+    /// Whether nothing but blank lines follows. A pipe is not waited for.
+    fn is_last(&mut self) -> bool {
+        let is_blank = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_whitespace);
+        let is_file = self.text.file().regular;
+        while is_blank(self.text.window()) {
+            if self.text.is_at_end() {
+                return true;
+            }
+            if !is_file || self.text.more().is_err() {
+                return false;
+            }
+        }
+        false
     }
 }
 
-impl<R: Bytes> Records for Rows<R> {
+const UNCLOSED: &str = "a quote opens here and is never closed, so the rest of the file is no row: \
+    `quotes = false` reads quotes as characters";
+
+const ESCAPED: &str =
+    "a cell goes on after its closing quote: where `\\` escapes quotes, set `escape = '\\'`";
+
+const AFTER_QUOTE: &str = "a cell goes on after its closing quote: quotes inside are doubled, have an `escape`, \
+    or are characters with `quotes = false`";
+
+impl Records for Rows {
     fn next_record(&mut self) -> Option<Result<Fields, InputError>> {
-        match read(&self.file, &mut self.reader, &mut self.record) {
-            Ok(true) => Some(self.row()),
-            Ok(false) => None,
-            Err(error) => Some(Err(error)),
+        if self.over {
+            return None;
+        }
+        match self.next_row() {
+            Ok(None) => None,
+            Ok(Some(Err(bad))) => Some(Ok(bad)),
+            Ok(Some(Ok(length))) => Some(Ok(self.row(length))),
+            Err(error) => {
+                self.over = true;
+                Some(Err(error))
+            }
         }
     }
 
     fn position(&self) -> u64 {
-        self.reader.position().byte()
+        self.text.position()
     }
 
     fn seek(&mut self, position: u64) -> Result<(), InputError> {
-        let mut target = Position::new();
-        target.set_byte(position);
-        self.reader.seek(target).map_err(|error| failed(&self.file, &error))
+        self.over = false;
+        self.text.seek(position)
     }
-}
 
-/// Reads the next row; false if there is none.
-fn read<R: Bytes>(
-    file: &InputFile,
-    reader: &mut Reader<Tail<R>>,
-    record: &mut ByteRecord,
-) -> Result<bool, InputError> {
-    reader.get_mut().row = 0;
-    let line = reader.position().line();
-    let there = match reader.read_byte_record(record) {
-        Ok(there) => there,
-        Err(_) if reader.get_ref().row > LONGEST_ROW => {
-            return Err(file.error_at(
-                line,
-                "a row that starts here is longer than 64 MiB: is a quote not closed?",
-            ));
-        }
-        Err(error) => return Err(failed(file, &error)),
-    };
-    if there && reader.get_ref().ended {
-        // Only an open quote keeps a row from ending with the last line.
-        let start = record.position().map_or(1, Position::line);
-        let before = record.iter().take(record.len().saturating_sub(1));
-        let lines: usize = before.map(|cell| memchr::memchr_iter(b'\n', cell).count()).sum();
-        return Err(file.error_at(start + lines as u64, "a quote opens here and is never closed"));
-    }
-    Ok(there)
-}
-
-/// What is read, and a line break behind it: whoever reads on behind that has an open quote.
-struct Tail<R> {
-    inner: R,
-    /// Whether the line break has been read.
-    broken: bool,
-    /// Whether somebody has read on.
-    ended: bool,
-    /// Bytes that were read for the current row.
-    row: usize,
-}
-
-impl<R> Tail<R> {
-    fn new(inner: R) -> Self {
-        Self { inner, broken: false, ended: false, row: 0 }
-    }
-}
-
-impl<R: Read> Read for Tail<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.row > LONGEST_ROW {
-            return Err(ErrorKind::FileTooLarge.into());
-        }
-        let mut length = if self.broken { 0 } else { self.inner.read(buffer)? };
-        if length == 0 && !self.broken && !buffer.is_empty() {
-            buffer[0] = b'\n';
-            self.broken = true;
-            length = 1;
-        } else if length == 0 {
-            self.ended = true;
-        }
-        self.row += length;
-        Ok(length)
-    }
-}
-
-impl<R: Seek> Seek for Tail<R> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        (self.broken, self.ended) = (false, false);
-        self.inner.seek(to)
-    }
-}
-
-/// The names in a header: each is there, is text, and is there once.
-fn names(record: &ByteRecord) -> Result<Vec<String>, String> {
-    let mut names: Vec<String> = Vec::with_capacity(record.len());
-    let mut places = HashMap::with_capacity(record.len());
-    for (index, name) in record.iter().enumerate() {
-        let column = index + 1;
-        let name = str::from_utf8(name)
-            .map_err(|_| format!("the name of column {column} is not UTF-8"))?;
-        if name.trim().is_empty() {
-            return Err(format!("column {column} has no name"));
-        }
-        if let Some(first) = places.insert(name, column) {
-            return Err(format!("columns {first} and {column} are both called `{name}`"));
-        }
-        names.push(name.to_owned());
-    }
-    Ok(names)
-}
-
-fn failed(file: &InputFile, error: &::csv::Error) -> InputError {
-    match error.kind() {
-        ::csv::ErrorKind::Io(error) => file.unreadable(error),
-        _ => file.error(error),
+    fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
+        self.text.make_seekable(stop)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Cursor;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::job::inputs::records::Stream;
-
-    fn open(text: &[u8]) -> Result<Rows<Cursor<Vec<u8>>>, InputError> {
-        let file = InputFile::find("-", "".as_ref()).unwrap();
-        Rows::new(file, Cursor::new(text.to_vec()))
-    }
-
-    #[test]
-    fn rows_have_the_columns_of_the_header() {
-        let rows = open("\u{feff}a,b\r\n1,\"x,\"\"y\nz\"\r\n,2\r\n".as_bytes()).unwrap();
-        assert_eq!(rows.header(), ["a", "b"]);
-        let rows: Vec<_> = Stream::new(Box::new(rows)).map(Result::unwrap).collect();
-        let expected: [Fields; 2] =
-            [["1", "x,\"y\nz"].iter().collect(), ["", "2"].iter().collect()];
-        assert_eq!(rows, expected);
-    }
-
-    #[test]
-    fn a_ragged_row_is_told_with_its_line_and_ends_it() {
-        let rows = open(b"a,b\n\"1\n\",2\n3\n4,5\n").unwrap();
-        let rows: Vec<_> = Stream::new(Box::new(rows)).collect();
-        assert_eq!(rows.len(), 2);
-        let error = rows[1].as_ref().unwrap_err().to_string();
-        assert_eq!(error, "standard input line 4: expected 2 columns, found 1");
-    }
-
-    #[test]
-    fn a_bad_header_is_told() {
-        for (text, message) in [
-            (&b""[..], "standard input: has no header row"),
-            (b"a,,b\n", "standard input line 1: column 2 has no name"),
-            (b"a,b,a\n", "standard input line 1: columns 1 and 3 are both called `a`"),
-            (b"a,\xff\n", "standard input line 1: the name of column 2 is not UTF-8"),
-        ] {
-            assert_eq!(open(text).err().unwrap().to_string(), message);
-        }
-    }
-
-    #[test]
-    fn a_quote_that_is_never_closed_is_told_with_its_line() {
-        for (text, line) in [
-            (&b"a,b\n1,2\n3,\"4\n5,6\n"[..], 3),
-            (b"a,b\n1,2\n\"3\n\",\"4\n5,6", 4),
-            (b"a,b\n1,\"", 2),
-            (b"a,b\n1,\"\"\"\n", 2),
-        ] {
-            let mut rows = Stream::new(Box::new(open(text).unwrap()));
-            let error = rows.find_map(Result::err).expect("a quote is open").to_string();
-            assert_eq!(
-                error,
-                format!("standard input line {line}: a quote opens here and is never closed")
-            );
-        }
-        let error = open(b"a,\"b\n1,2\n").err().unwrap().to_string();
-        assert_eq!(error, "standard input line 1: a quote opens here and is never closed");
-        for text in
-            [&b"a\nx\"y\n"[..], b"a\n\"x\"", b"a\n\"x\"\"\"", b"a\nx\r", b"a\n\"x\"\r\n\r\n"]
-        {
-            let rows: Vec<_> = Stream::new(Box::new(open(text).unwrap())).collect();
-            assert!(matches!(rows[..], [Ok(_)]), "{rows:?}");
-        }
-    }
-
-    #[test]
-    fn a_row_without_an_end_does_not_fill_the_memory() {
-        let mut text = b"a\n1\n\"".to_vec();
-        text.resize(LONGEST_ROW + (1 << 20), b'\n');
-        let rows: Vec<_> = Stream::new(Box::new(open(&text).unwrap())).collect();
-        let error = rows[1].as_ref().unwrap_err().to_string();
-        assert!(
-            error.starts_with("standard input line 3: a row that starts here is longer"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_row_is_found_again() {
-        let mut rows = open(b"a\n1\n22\n333\n").unwrap();
-        let mut positions = Vec::new();
-        loop {
-            positions.push(rows.position());
-            if rows.next_record().is_none() {
-                break;
-            }
-        }
-        for (index, expected) in [(2, "333"), (0, "1"), (1, "22")] {
-            rows.seek(positions[index]).unwrap();
-            assert_eq!(rows.next_record().unwrap().unwrap(), Fields::single(expected));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_the_csv_crate_writes_comes_back(
-            cells in prop::collection::vec(prop::array::uniform2("[a,\"\n\r;= ä]{0,6}"), 0..12)
-        ) {
-            let mut writer = ::csv::Writer::from_writer(Vec::new());
-            writer.write_record(["x", "y"]).unwrap();
-            for row in &cells {
-                writer.write_record(row).unwrap();
-            }
-            let rows = open(&writer.into_inner().unwrap()).unwrap();
-            let back: Vec<Fields> = Stream::new(Box::new(rows)).map(Result::unwrap).collect();
-            let expected: Vec<Fields> = cells.iter().map(|row| row.iter().collect()).collect();
-            prop_assert_eq!(back, expected);
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use super::notes::Notes;
 use crate::base::diagnostic::nearest;
 use crate::task::Fields;
 
@@ -79,15 +80,21 @@ impl Filter {
     }
 
     /// Whether an input becomes a task.
-    pub fn passes(&self, fields: &Fields) -> bool {
-        self.0.iter().all(|condition| condition.holds(fields))
+    pub fn passes(&self, fields: &Fields, notes: &Notes) -> bool {
+        self.0.iter().all(|condition| condition.holds(fields, notes))
     }
 }
 
 impl Condition {
-    fn holds(&self, fields: &Fields) -> bool {
+    /// A cell that is no number satisfies no comparison with a number but `!=`.
+    fn holds(&self, fields: &Fields, notes: &Notes) -> bool {
+        let is_number = |operand: &Operand| matches!(operand, Operand::Number(..));
         let ordering = match (self.left.number(fields), self.right.number(fields)) {
             (Some(left), Some(right)) => left.compare(right),
+            _ if is_number(&self.left) || is_number(&self.right) => {
+                notes.no_number();
+                None
+            }
             _ => Some(self.left.text(fields).cmp(self.right.text(fields))),
         };
         match self.operator {
@@ -280,7 +287,10 @@ mod tests {
             ("loss <= 0.5 and code == 1", false),
             ("name == 'abc'", true),
             ("name > \"abb\"", true),
-            ("name > 5", true),
+            ("name > 5", false),
+            ("name < 5", false),
+            ("name == 5", false),
+            ("name != 5", true),
             ("`my field` >= 1000", true),
             ("10 > code", true),
             ("code < loss", true),
@@ -288,7 +298,7 @@ mod tests {
             ("code < -1", false),
         ] {
             assert_eq!(
-                Filter::parse(text, Some(&fields())).unwrap().passes(&input),
+                Filter::parse(text, Some(&fields())).unwrap().passes(&input, &Notes::default()),
                 expected,
                 "{text}"
             );

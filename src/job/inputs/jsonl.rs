@@ -1,235 +1,169 @@
-//! `jsonl`: a file with a JSON object a line. The first one has the fields.
+//! `jsonl`: a file with a JSON object a line.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-use crate::job::inputs::InputError;
-use crate::job::inputs::records::{Bytes, InputFile, Records};
-use crate::task::{Fields, Kind, Value};
+use super::InputError;
+use super::notes::Notes;
+use super::object::{SAMPLE, SAMPLE_BYTES, Shape, Waiting};
+use super::records::{Records, Stop};
+use super::text::{LONGEST, Text};
+use crate::task::Fields;
 
 /// The objects of a JSON Lines file.
-pub(super) struct Objects<R> {
-    file: InputFile,
-    reader: BufReader<R>,
-    keys: Vec<String>,
-    /// Read to learn the keys, and not handed out yet.
-    first: Option<Fields>,
-    position: u64,
-    line_number: u64,
-    line: Vec<u8>,
+pub(super) struct Objects {
+    text: Text,
+    shape: Shape,
+    notes: Arc<Notes>,
+    over: bool,
 }
 
-impl<R: Bytes> Objects<R> {
-    /// Reads the first object of `reader`, which is `file`, opened. No object, no keys.
-    pub fn new(file: InputFile, reader: R) -> Result<Self, InputError> {
-        let reader = BufReader::with_capacity(1 << 16, reader);
-        let (keys, line) = (Vec::new(), Vec::new());
-        let mut objects =
-            Self { file, reader, keys, first: None, position: 0, line_number: 0, line };
-        if let Some(first) = objects.read().transpose()? {
-            let values = first.0.iter().map(|(_, value)| value).collect();
-            objects.keys = first.0.into_iter().map(|(key, _)| key).collect();
-            if objects.keys.iter().any(String::is_empty) {
-                return Err(objects.file.error_at(objects.line_number, "a key is empty"));
-            }
-            objects.first = Some(values);
+impl Objects {
+    /// The objects of `text`. Without a shape, the first ones tell it.
+    pub fn new(text: Text, shape: Option<Shape>, notes: Arc<Notes>) -> Result<Self, InputError> {
+        let is_known = shape.is_some();
+        let mut objects = Self { text, shape: shape.unwrap_or_default(), notes, over: false };
+        if !is_known {
+            let _waiting = Waiting::of(objects.text.file());
+            objects.learn()?;
         }
         Ok(objects)
     }
 
-    /// The fields' names; none if there is no object at all.
-    pub fn keys(&self) -> &[String] {
-        &self.keys
+    /// What the objects have in common.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
     }
 
-    /// The next line that is not blank.
-    fn read(&mut self) -> Option<Result<Object, InputError>> {
-        loop {
-            self.line.clear();
-            match self.reader.read_until(b'\n', &mut self.line) {
-                Ok(0) => return None,
-                Ok(length) => self.position += length as u64,
-                Err(error) => return Some(Err(self.file.unreadable(&error))),
+    /// The text that it is read from.
+    pub fn text(&self) -> &Text {
+        &self.text
+    }
+
+    /// Looks at the first objects, and consumes none.
+    fn learn(&mut self) -> Result<(), InputError> {
+        let (mut at, mut objects, mut seen) = (0, 0, HashSet::new());
+        let (mut wrong, mut is_right) = (None, false);
+        while objects < SAMPLE && at < SAMPLE_BYTES {
+            let rest = &self.text.window()[at..];
+            let end = memchr::memchr(b'\n', rest);
+            if end.is_none() && rest.len() < SAMPLE_BYTES && self.text.more()? {
+                continue;
             }
-            self.line_number += 1;
-            let line = self.line.trim_ascii();
-            let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+            let rest = &self.text.window()[at..];
+            if rest.is_empty() {
+                break;
+            }
+            let length = end.map_or(rest.len(), |end| end + 1);
+            let line = rest[..length].trim_ascii();
             if !line.is_empty() {
-                let object = serde_json::from_slice(line).map_err(|error| complaint(line, &error));
-                return Some(
-                    object.map_err(|message| self.file.error_at(self.line_number, message)),
-                );
+                objects += 1;
+                match self.shape.learn(line, &mut seen) {
+                    Ok(()) => is_right = true,
+                    Err(message) => wrong = wrong.or(Some((at, message))),
+                }
+            }
+            at += length;
+        }
+        match wrong {
+            // Not one object: it is something else than JSON Lines.
+            Some((at, message)) if !is_right => {
+                Err(self.text.file().error_at(self.text.line(at), message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The length of the next line with its end. `None`: there is none.
+    fn next_line(&mut self) -> Result<Option<usize>, InputError> {
+        let mut seen = 0;
+        loop {
+            let window = self.text.window();
+            if let Some(end) = memchr::memchr(b'\n', &window[seen..]) {
+                return Ok(Some(seen + end + 1));
+            }
+            seen = window.len();
+            if seen > LONGEST || !self.text.more()? {
+                return Ok(Some(seen).filter(|&length| length > 0));
             }
         }
     }
 
-    /// The values of an object in the order of the keys.
-    fn in_order(&self, object: Object) -> Result<Fields, InputError> {
-        let mut values = vec![Value::null(); self.keys.len()];
-        for (index, (key, value)) in object.0.into_iter().enumerate() {
-            // Almost always the keys stand in the same order in every line.
-            let same = self.keys.get(index).is_some_and(|known| *known == key);
-            let place =
-                if same { Some(index) } else { self.keys.iter().position(|known| *known == key) };
-            let Some(place) = place else {
-                let message = format!("the first object has no key `{key}`");
-                return Err(self.file.error_at(self.line_number, message));
-            };
-            values[place] = value;
+    fn bad(&mut self, length: usize, message: &str) -> Fields {
+        let cause = self.text.file().complaint(self.text.line(0), message);
+        let bad = Fields::bad(cause, &self.text.window()[..length]);
+        self.text.consume(length);
+        bad
+    }
+
+    /// The input of the next line; `None` if it is none.
+    fn input(&mut self, length: usize) -> Option<Fields> {
+        let is_all = length == self.text.window().len() && !self.text.window().ends_with(b"\n");
+        if length > LONGEST && is_all {
+            self.over = true;
+            return Some(self.bad(length, "a line that starts here is longer than 64 MiB"));
         }
-        Ok(values.iter().collect())
+        if is_all && let Some(why) = self.text.breakage().map(str::to_owned) {
+            self.over = true;
+            return Some(self.bad(length, &why));
+        }
+        let line = self.text.window()[..length].trim_ascii();
+        if line.is_empty() {
+            self.text.consume(length);
+            return None;
+        }
+        if let Some(message) = self.text.undecodable(line) {
+            return Some(self.bad(length, &message));
+        }
+        let text = &self.text;
+        let place = |what: &str| text.file().complaint(text.line(0), what);
+        let found = self.shape.fields(line, place, &self.notes);
+        match found {
+            Ok(fields) => {
+                self.text.consume(length);
+                fields
+            }
+            Err(message) => Some(self.bad(length, &message)),
+        }
     }
 }
 
-impl<R: Bytes> Records for Objects<R> {
+impl Records for Objects {
     fn next_record(&mut self) -> Option<Result<Fields, InputError>> {
-        if let Some(first) = self.first.take() {
-            return Some(Ok(first));
+        while !self.over {
+            match self.next_line() {
+                Ok(Some(length)) => {
+                    if let Some(fields) = self.input(length) {
+                        return Some(Ok(fields));
+                    }
+                }
+                Ok(None) => {
+                    self.over = true;
+                    let why = self.text.breakage().map(str::to_owned)?;
+                    return Some(Ok(self.bad(0, &why)));
+                }
+                Err(error) => {
+                    self.over = true;
+                    return Some(Err(error));
+                }
+            }
         }
-        let object = self.read()?;
-        Some(object.and_then(|object| self.in_order(object)))
+        None
     }
 
     fn position(&self) -> u64 {
-        if self.first.is_some() { 0 } else { self.position }
+        self.text.position()
     }
 
     fn seek(&mut self, position: u64) -> Result<(), InputError> {
-        self.first = None;
-        self.position = position;
-        let sought = self.reader.seek(SeekFrom::Start(position));
-        sought.map(drop).map_err(|error| self.file.unreadable(&error))
+        self.over = false;
+        self.text.seek(position)
     }
-}
 
-/// An object's keys and its values, in the order of the line.
-struct Object(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Object;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut entries: Vec<(String, Value)> = Vec::new();
-                let mut keys = HashSet::new();
-                while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
-                    if !keys.insert(key.clone()) {
-                        return Err(A::Error::custom(format!("has the key `{key}` twice")));
-                    }
-                    entries.push((key, value_of(value).map_err(A::Error::custom)?));
-                }
-                Ok(Object(entries))
-            }
-        }
-        deserializer.deserialize_map(Entries)
-    }
-}
-
-/// A string as it is, null as nothing, anything else as the line has it: `0.10` stays `0.10`.
-fn value_of(value: &RawValue) -> serde_json::Result<Value> {
-    Ok(match value.get() {
-        "null" => Value::null(),
-        string if string.starts_with('"') => {
-            Value { text: serde_json::from_str(string)?, kind: Kind::Text }
-        }
-        other => Value { text: other.to_owned(), kind: Kind::Bare },
-    })
-}
-
-/// What is wrong with a line.
-fn complaint(line: &[u8], error: &serde_json::Error) -> String {
-    let kind = match line[0] {
-        b'[' => Some("an array"),
-        b'"' => Some("a string"),
-        b't' | b'f' => Some("a boolean"),
-        b'n' => Some("null"),
-        b'0'..=b'9' | b'-' => Some("a number"),
-        _ => None,
-    };
-    if let (Some(kind), true) = (kind, error.is_data()) {
-        return format!("expected an object, found {kind}");
-    }
-    let message = error.to_string();
-    let message = message.split(" at line ").next().unwrap_or_default();
-    if error.is_data() {
-        message.to_owned()
-    } else {
-        format!("not JSON: {message} (column {})", error.column())
+    fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
+        self.text.make_seekable(stop)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Cursor;
-
-    use super::*;
-    use crate::job::inputs::records::Stream;
-
-    fn open(text: &str) -> Result<Objects<Cursor<Vec<u8>>>, InputError> {
-        let file = InputFile::find("-", "".as_ref()).unwrap();
-        Objects::new(file, Cursor::new(text.as_bytes().to_vec()))
-    }
-
-    /// The rows, their values joined by `|`; an error as its message.
-    fn rows(text: &str) -> Vec<String> {
-        let stream = match open(text) {
-            Ok(objects) => Stream::new(Box::new(objects)),
-            Err(error) => return vec![error.to_string()],
-        };
-        let shown = |row: Result<Fields, InputError>| match row {
-            Ok(fields) => {
-                let values: Vec<_> = fields.iter().map(String::from_utf8_lossy).collect();
-                values.join("|")
-            }
-            Err(error) => error.to_string(),
-        };
-        stream.map(shown).collect()
-    }
-
-    #[test]
-    fn values_keep_their_text() {
-        let text = "\u{feff}{\"a\": 0.10, \"b\": \"x\\n\"}\n\n\
-            {\"b\": {\"c\": [1, 2]}, \"a\": null}\n{\"a\": 123456789012345678901234567890}";
-        assert_eq!(open(text).unwrap().keys(), ["a", "b"]);
-        let expected = ["0.10|x\n", "|{\"c\": [1, 2]}", "123456789012345678901234567890|"];
-        assert_eq!(rows(text), expected);
-        assert!(open("\n").unwrap().keys().is_empty());
-    }
-
-    #[test]
-    fn a_bad_line_is_told_with_its_number() {
-        for (line, message) in [
-            ("[1]", "standard input line 3: expected an object, found an array"),
-            ("17", "standard input line 3: expected an object, found a number"),
-            ("{\"b\": 1}", "standard input line 3: the first object has no key `b`"),
-            ("{\"a\": 1, \"a\": 2}", "standard input line 3: has the key `a` twice"),
-            ("{\"a\": ]}", "standard input line 3: not JSON: expected value (column 7)"),
-        ] {
-            let rows = rows(&format!("{{\"a\": 1}}\n\n{line}\n{{\"a\": 2}}"));
-            assert_eq!(rows, ["1", message], "{line}");
-        }
-        assert_eq!(rows("nothing"), ["standard input line 1: not JSON: expected ident (column 2)"]);
-    }
-
-    #[test]
-    fn an_object_is_found_again() {
-        let mut objects = open("{\"a\": 1}\n{\"a\": 22}\n").unwrap();
-        let first = objects.position();
-        objects.next_record();
-        let second = objects.position();
-        for (position, expected) in [(second, "22"), (first, "1")] {
-            objects.seek(position).unwrap();
-            assert_eq!(objects.next_record().unwrap().unwrap(), Fields::single_number(expected));
-        }
-    }
-}
+mod tests;

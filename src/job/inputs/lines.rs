@@ -1,107 +1,171 @@
 //! `lines`: a file with one input a line, or NUL-separated.
 
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use regex::bytes::Regex;
 
-use crate::job::inputs::InputError;
-use crate::job::inputs::records::{Bytes, InputFile, Records};
+use super::InputError;
+use super::records::{Records, Stop};
+use super::text::{LONGEST, Text};
 use crate::task::Fields;
 
-/// What ends a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Separator {
-    /// LF or CRLF.
-    Newline,
-    /// NUL: names of files can have newlines.
-    Nul,
+/// What the job file says of lines.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LineOptions {
+    /// Whether NUL ends a record: names of files can have newlines.
+    pub null: bool,
+    /// Whether blank lines are inputs, too.
+    pub keep_blank: bool,
+    /// What a line starts with that is a note.
+    pub comments: Option<String>,
+    /// Finds the fields, which are its named groups.
+    pub regex: Option<Regex>,
+}
+
+impl LineOptions {
+    /// The names of the fields.
+    pub fn fields(&self) -> Vec<String> {
+        match &self.regex {
+            Some(regex) => regex.capture_names().flatten().map(str::to_owned).collect(),
+            None => vec!["input".into()],
+        }
+    }
 }
 
 /// The lines of a file. The last one needs no end.
-pub(super) struct Lines<R> {
-    file: InputFile,
-    reader: BufReader<R>,
-    separator: Separator,
-    position: u64,
-    line: Vec<u8>,
+pub(super) struct Lines {
+    text: Text,
+    options: LineOptions,
+    over: bool,
 }
 
-impl<R: Bytes> Lines<R> {
-    /// The lines of `reader`, which is `file`, opened.
-    pub fn new(file: InputFile, reader: R, separator: Separator) -> Self {
-        let reader = BufReader::with_capacity(1 << 16, reader);
-        Self { file, reader, separator, position: 0, line: Vec::new() }
+impl Lines {
+    /// The lines of `text`.
+    pub fn new(text: Text, options: LineOptions) -> Self {
+        Self { text, options, over: false }
     }
 
-    /// Reads the next line, without its end.
-    fn read(&mut self) -> Option<Result<&[u8], InputError>> {
-        let end = match self.separator {
-            Separator::Newline => b'\n',
-            Separator::Nul => 0,
-        };
-        self.line.clear();
-        match self.reader.read_until(end, &mut self.line) {
-            Ok(0) => return None,
-            Ok(length) => self.position += length as u64,
-            Err(error) => return Some(Err(self.file.unreadable(&error))),
+    /// The text that it is read from.
+    pub fn text(&self) -> &Text {
+        &self.text
+    }
+
+    /// The length of the next line with its end, and of the end. `None`: there is none.
+    fn next_line(&mut self) -> Result<Option<(usize, usize)>, InputError> {
+        let mut seen = 0;
+        loop {
+            let window = self.text.window();
+            if let Some(found) = self.end(window, seen) {
+                return Ok(Some(found));
+            }
+            seen = window.len();
+            if seen > LONGEST {
+                return Ok(Some((seen, 0)));
+            }
+            if !self.text.more()? {
+                return Ok((seen > 0).then_some((seen, 0)));
+            }
         }
-        let line = self.line.strip_suffix(&[end]).unwrap_or(&self.line);
-        Some(Ok(match self.separator {
-            Separator::Newline => line.strip_suffix(b"\r").unwrap_or(line),
-            Separator::Nul => line,
-        }))
+    }
+
+    #[inline]
+    fn end(&self, window: &[u8], seen: usize) -> Option<(usize, usize)> {
+        let end = if self.options.null { 0 } else { b'\n' };
+        let length = seen + memchr::memchr(end, &window[seen..])? + 1;
+        let is_crlf = !self.options.null && window[..length].ends_with(b"\r\n");
+        Some((length, 1 + usize::from(is_crlf)))
+    }
+
+    fn bad(&mut self, length: usize, message: &str) -> Fields {
+        let cause = self.text.file().complaint(self.text.line(0), message);
+        let bad = Fields::bad(cause, &self.text.window()[..length]);
+        self.text.consume(length);
+        bad
+    }
+
+    /// The input of the next line; `None` if it is none.
+    fn input(&mut self, length: usize, end: usize) -> Option<Fields> {
+        let is_last = end == 0;
+        if is_last && length > LONGEST {
+            self.over = true;
+            return Some(self.bad(length, "a line that starts here is longer than 64 MiB"));
+        }
+        if is_last && let Some(why) = self.text.breakage().map(str::to_owned) {
+            self.over = true;
+            return Some(self.bad(length, &why));
+        }
+        let window = self.text.window();
+        let mut line = &window[..length - end];
+        if is_last && !self.options.null {
+            line = line.strip_suffix(b"\r").unwrap_or(line);
+        }
+        // Separated by NUL, a name of blanks is a name.
+        let is_blank =
+            if self.options.null { line.is_empty() } else { line.trim_ascii().is_empty() };
+        let is_note =
+            self.options.comments.as_ref().is_some_and(|note| line.starts_with(note.as_bytes()));
+        if (is_blank && !self.options.keep_blank) || is_note {
+            self.text.consume(length);
+            return None;
+        }
+        if let Some(message) = self.text.undecodable(line) {
+            return Some(self.bad(length, &message));
+        }
+        let fields = match &self.options.regex {
+            None => Some(Fields::single(line)),
+            Some(regex) => matched(regex, line),
+        };
+        match fields {
+            Some(fields) => {
+                self.text.consume(length);
+                Some(fields)
+            }
+            None => Some(self.bad(length, "`regex` does not match the line")),
+        }
     }
 }
 
-impl<R: Bytes> Records for Lines<R> {
+/// The named groups of the match in `line`.
+fn matched(regex: &Regex, line: &[u8]) -> Option<Fields> {
+    let captures = regex.captures(line)?;
+    let names = regex.capture_names().flatten();
+    Some(names.map(|name| captures.name(name).map_or(&b""[..], |group| group.as_bytes())).collect())
+}
+
+impl Records for Lines {
     fn next_record(&mut self) -> Option<Result<Fields, InputError>> {
-        self.read().map(|line| line.map(Fields::single))
+        while !self.over {
+            match self.next_line() {
+                Ok(Some((length, end))) => {
+                    if let Some(fields) = self.input(length, end) {
+                        return Some(Ok(fields));
+                    }
+                }
+                Ok(None) => {
+                    self.over = true;
+                    let why = self.text.breakage().map(str::to_owned)?;
+                    return Some(Ok(self.bad(0, &why)));
+                }
+                Err(error) => {
+                    self.over = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
     }
 
     fn position(&self) -> u64 {
-        self.position
+        self.text.position()
     }
 
     fn seek(&mut self, position: u64) -> Result<(), InputError> {
-        self.position = position;
-        let sought = self.reader.seek(SeekFrom::Start(position));
-        sought.map(drop).map_err(|error| self.file.unreadable(&error))
+        self.over = false;
+        self.text.seek(position)
+    }
+
+    fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
+        self.text.make_seekable(stop)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Cursor;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::job::inputs::records::Stream;
-
-    fn read(text: &[u8], separator: Separator) -> Vec<Vec<u8>> {
-        let file = InputFile::find("-", "".as_ref()).unwrap();
-        let lines = Lines::new(file, Cursor::new(text.to_vec()), separator);
-        Stream::new(Box::new(lines)).map(|fields| fields.unwrap().get(0).to_vec()).collect()
-    }
-
-    #[test]
-    fn lines_end_with_lf_crlf_or_the_file() {
-        for (text, expected) in [
-            (&b"a\nb\n"[..], &["a", "b"][..]),
-            (b"a\r\nb", &["a", "b"]),
-            (b"\n a \n", &["", " a "]),
-            (b"", &[]),
-        ] {
-            let lines = read(text, Separator::Newline);
-            assert_eq!(lines, expected.iter().map(|line| line.as_bytes()).collect::<Vec<_>>());
-        }
-        assert_eq!(read(b"a\nb\0\xff\0", Separator::Nul), [&b"a\nb"[..], b"\xff"]);
-    }
-
-    proptest! {
-        #[test]
-        fn nul_separated_inputs_come_back(inputs in prop::collection::vec("[a-z\n\r ]{0,8}", 0..20)) {
-            let text = inputs.iter().flat_map(|input| [input, "\0"]).collect::<String>();
-            let back = read(text.as_bytes(), Separator::Nul);
-            prop_assert_eq!(back, inputs.iter().map(|i| i.as_bytes().to_vec()).collect::<Vec<_>>());
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Inputs that stand in the job file itself: `values`, `matrix`, `zip`.
+//! Inputs that stand in the job file itself: `values`, and the lists of `matrix` and `zip`.
 
 use std::ops::Range;
 
@@ -9,9 +9,6 @@ use crate::base::diagnostic::nearest;
 use crate::config::table::described;
 use crate::config::{Document, Table, table};
 use crate::task::{Fields, Value};
-
-/// The names of some lists, and each with its place and its values.
-type Lists = (Vec<String>, Vec<Spanned<Vec<Value>>>);
 
 /// Rows and the names of their fields.
 type Rows = (Vec<String>, Vec<Fields>);
@@ -71,82 +68,10 @@ fn records(array: &DeArray<'_>, document: &Document) -> Option<Rows> {
     Some((names, rows))
 }
 
-/// Every combination of some lists, the last one fastest. Only the lists are held.
-#[derive(Debug)]
-pub(super) struct Matrix {
-    lists: Vec<Vec<Value>>,
-    /// How many combinations there are.
-    pub count: u64,
-}
-
-impl Matrix {
-    /// Reads `matrix`.
-    pub fn read(table: &mut Table<'_>) -> Option<(Vec<String>, Self)> {
-        let (names, lists) = lists(table, "matrix")?;
-        let lists: Vec<Vec<Value>> = lists.into_iter().map(Spanned::into_inner).collect();
-        let count = lists.iter().try_fold(1_u64, |n, list| n.checked_mul(list.len() as u64));
-        if count.is_none() {
-            table.document().error(&table.span_of_key("matrix"), "there are too many combinations");
-        }
-        Some((names, Self { lists, count: count? }))
-    }
-
-    /// The combination at `index`, which is below the count.
-    pub fn at(&self, mut index: u64) -> Fields {
-        let mut chosen = vec![0; self.lists.len()];
-        for (slot, list) in chosen.iter_mut().zip(&self.lists).rev() {
-            *slot = (index % list.len() as u64) as usize;
-            index /= list.len() as u64;
-        }
-        self.lists.iter().zip(chosen).map(|(list, at)| &list[at]).collect()
-    }
-}
-
-/// Reads `zip`: lists side by side.
-pub(super) fn zip(table: &mut Table<'_>) -> Option<Rows> {
-    let (names, lists) = lists(table, "zip")?;
-    let length = lists.first().map_or(0, |list| list.get_ref().len());
-    let mut equal = true;
-    for (name, list) in names.iter().zip(&lists) {
-        let own = list.get_ref().len();
-        if own != length {
-            equal = false;
-            let message = format!("`{name}` has {own} values, `{}` has {length}", names[0]);
-            table.document().error_with_help(
-                &list.span(),
-                message,
-                "the lists of `zip` are equally long",
-            );
-        }
-    }
-    let row = |index: usize| lists.iter().map(|list| &list.get_ref()[index]).collect();
-    equal.then(|| (names, (0..length).map(row).collect()))
-}
-
-/// A table of lists: their names and their values.
-fn lists(table: &mut Table<'_>, key: &'static str) -> Option<Lists> {
-    let value = table.raw(key)?;
-    let Some(entries) = value.get_ref().as_table() else {
-        table.wrong_type(key, value, "a table of arrays");
-        return None;
-    };
-    let document = table.document();
-    if entries.is_empty() {
-        document.error(&table.span_of_key(key), format!("`{key}` has no lists"));
-        return None;
-    }
-    let named = check_names(entries, document);
-    let lists = collect(entries.iter().map(|(name, value)| {
-        let Some(array) = value.get_ref().as_array() else {
-            table.wrong_type(name.get_ref(), value, "an array");
-            return None;
-        };
-        let values =
-            collect(array.iter().map(|element| scalar(name.get_ref(), element, document)))?;
-        Some(Spanned::new(value.span(), values))
-    }));
-    named?;
-    Some((entries.keys().map(|key| key.get_ref().to_string()).collect(), lists?))
+/// A list of `matrix` or `zip`: one field called `name`.
+pub(super) fn list(name: &str, array: &DeArray<'_>, document: &Document) -> Option<Vec<Fields>> {
+    let values = collect(array.iter().map(|element| scalar(name, element, document)))?;
+    Some(values.iter().map(|value| [value].into_iter().collect()).collect())
 }
 
 fn scalar(name: &str, value: &Spanned<DeValue<'_>>, document: &Document) -> Option<Value> {
@@ -160,7 +85,7 @@ fn scalar(name: &str, value: &Spanned<DeValue<'_>>, document: &Document) -> Opti
     scalar
 }
 
-fn check_names(entries: &DeTable<'_>, document: &Document) -> Option<()> {
+pub(super) fn check_names(entries: &DeTable<'_>, document: &Document) -> Option<()> {
     let span: Option<Range<usize>> =
         entries.keys().find(|key| key.get_ref().is_empty()).map(Spanned::span);
     match span {
@@ -173,30 +98,6 @@ fn check_names(entries: &DeTable<'_>, document: &Document) -> Option<()> {
 }
 
 /// Collects after all have been looked at, so that all mistakes are reported.
-fn collect<T, I: Iterator<Item = Option<T>>>(items: I) -> Option<Vec<T>> {
+pub(super) fn collect<T, I: Iterator<Item = Option<T>>>(items: I) -> Option<Vec<T>> {
     items.collect::<Vec<_>>().into_iter().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::task::Kind;
-
-    #[test]
-    fn the_last_list_is_the_fastest() {
-        let number = |text: &&str| Value { text: (*text).to_owned(), kind: Kind::Bare };
-        let lists = [&["0.1", "0.01"][..], &["1", "2", "3"]];
-        let lists = lists.iter().map(|list| list.iter().map(number).collect()).collect();
-        let matrix = Matrix { lists, count: 6 };
-        let rows: Vec<String> = (0..matrix.count)
-            .map(|index| {
-                let row = matrix.at(index);
-                row.iter()
-                    .map(|v| String::from_utf8_lossy(v).into_owned())
-                    .collect::<Vec<_>>()
-                    .join("/")
-            })
-            .collect();
-        assert_eq!(rows, ["0.1/1", "0.1/2", "0.1/3", "0.01/1", "0.01/2", "0.01/3"]);
-    }
 }

@@ -1,32 +1,48 @@
 //! Where tasks come from: always lazily and in bounded memory.
 //!
 //! A [`Source`] yields inputs, [`Selection`] says which of them become tasks. Both are settled when the job is
-//! planned; nothing but headers is read before [`Inputs::open`].
+//! planned; nothing but headers and samples is read before [`Inputs::open`].
 
+mod blocks;
 mod csv;
+mod derived;
+mod files;
 mod filter;
 mod glob;
+mod json;
 mod jsonl;
 mod lines;
 mod listed;
+mod notes;
+mod object;
+mod options;
 mod plan;
+mod product;
 mod range;
 mod records;
 mod reported;
 mod select;
+mod sheet;
+mod shuffle;
+mod text;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use filter::Filter;
-use glob::Glob;
-use lines::{Lines, Separator};
-use listed::Matrix;
+use blocks::Blocks;
+use files::Files;
+use glob::Globs;
+use notes::Notes;
+use product::{Matrix, Product};
 use range::Range;
-use records::{InputFile, Kept, Records, Stream};
-use select::{Select, Shuffled};
+use records::{InputFile, Stream};
+use select::Selection;
+use shuffle::{Permutation, Shuffled};
+use text::{Text, TextOptions};
 
 pub(super) use plan::{Around, read};
+pub use records::Stop;
 pub use reported::Reported;
 
 use crate::csv::ReportReader;
@@ -37,6 +53,8 @@ use crate::task::Fields;
 pub struct Inputs {
     source: Source,
     selection: Selection,
+    notes: Arc<Notes>,
+    empty: Empty,
 }
 
 /// A job's inputs while they are read. After an error there is none.
@@ -60,15 +78,41 @@ impl fmt::Display for InputError {
 
 impl std::error::Error for InputError {}
 
+/// What becomes of a datum that cannot be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BadInput {
+    /// A row that says why; the rest goes on.
+    #[default]
+    Row,
+    /// The job is drained.
+    Stop,
+}
+
+/// What no input at all means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Empty {
+    /// The job had nothing to do, which its exit code says.
+    #[default]
+    Told,
+    /// That is as good as any number.
+    Ok,
+}
+
 /// What yields the inputs.
 #[derive(Debug)]
 enum Source {
     /// Inputs that can be had by their number.
     Counted(Arc<Counted>),
-    /// The records of a file.
-    File { file: InputFile, format: Format, kept: Kept },
-    /// The files of a pattern.
-    Glob(Glob),
+    /// The records of files.
+    Files(Arc<Files>),
+    /// The report of a job that this one needs.
+    Report(InputFile, ReportReader),
+    /// The files of patterns.
+    Glob(Globs),
+    /// A big file in pieces.
+    Blocks(Blocks),
+    /// Sources and lists that go together.
+    Product(Product),
 }
 
 /// Inputs of which each can be had by its number, from 0.
@@ -81,60 +125,53 @@ enum Counted {
     Rows(Vec<Fields>),
 }
 
-/// How a file holds its records.
-#[derive(Clone, Debug)]
-enum Format {
-    Lines(Separator),
-    /// With the header that was there when the job was planned.
-    Csv(Vec<String>),
-    /// With the keys of the first object, likewise.
-    Jsonl(Vec<String>),
-    /// The report of a job that this one needs.
-    Report(ReportReader),
-}
-
-/// Which inputs become tasks; applied in this order.
-#[derive(Clone, Debug, Default)]
-struct Selection {
-    filter: Option<Arc<Filter>>,
-    shuffle: Option<u64>,
-    skip: u64,
-    limit: Option<u64>,
-}
-
 impl Inputs {
     /// One task that has no fields.
     pub(super) fn once() -> Self {
-        plan::once(Selection::default())
+        let (selection, notes) = (Selection::default(), Arc::default());
+        Self { source: plan::once(), selection, notes, empty: Empty::Told }
     }
 
     /// The number of tasks, if it is known without reading anything.
     pub fn tasks(&self) -> Option<u64> {
         let Source::Counted(counted) = &self.source else { return None };
-        if self.selection.filter.is_some() {
-            return None;
-        }
-        let left = counted.count().saturating_sub(self.selection.skip);
-        Some(self.selection.limit.map_or(left, |limit| left.min(limit)))
+        self.selection.count(counted.count())
     }
 
     /// Whether the next input can be as long in coming as somebody else likes (a pipe, a terminal): such inputs are
     /// read by a thread of their own.
     pub fn can_block(&self) -> bool {
-        match &self.source {
-            Source::File { file, .. } => file.can_block(),
-            Source::Counted(_) | Source::Glob(_) => false,
-        }
+        self.source.can_block()
     }
 
     /// Whether they are the rows of a report, which is there only when the job that makes it has ended.
     pub fn are_reported(&self) -> bool {
-        matches!(&self.source, Source::File { format: Format::Report(_), .. })
+        matches!(&self.source, Source::Report(..))
+    }
+
+    /// Whether no input at all is as good as any number.
+    pub fn may_be_empty(&self) -> bool {
+        self.empty == Empty::Ok
+    }
+
+    /// What an empty source is called, and what came near; to be said when there was no task.
+    pub fn why_empty(&self) -> Option<String> {
+        self.source.why_empty()
+    }
+
+    /// What was noticed while they were read and cost no row.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.words()
+    }
+
+    /// How the source was understood: what, and in words.
+    pub fn understood(&self) -> Vec<(&'static str, String)> {
+        self.source.understood()
     }
 
     /// Whether standard input is read.
     pub(super) fn reads_stdin(&self) -> bool {
-        matches!(&self.source, Source::File { file, .. } if file.is_stdin())
+        self.source.reads_stdin()
     }
 
     /// Starts reading. What was read from a pipe cannot be read again.
@@ -142,42 +179,145 @@ impl Inputs {
     /// # Errors
     /// A file that cannot be read (any more).
     pub fn open(&self) -> Result<InputReader, InputError> {
-        let Selection { filter, shuffle, skip, limit } = self.selection.clone();
-        if let Some(seed) = shuffle {
-            let shuffled = self.shuffled(seed, filter.as_deref())?;
-            return Ok(Box::new(Select::new(shuffled, None, skip, limit)));
-        }
-        match &self.source {
-            Source::Counted(counted) => {
-                let counted = Arc::clone(counted);
-                let count = counted.count();
-                if filter.is_none() {
-                    // Straight to the first one: a skip of a billion should not count to it.
-                    let first = skip.min(count);
-                    let end = limit.map_or(count, |limit| count.min(first.saturating_add(limit)));
-                    return Ok(Box::new((first..end).map(move |index| Ok(counted.at(index)))));
-                }
-                let all = (0..count).map(move |index| Ok(counted.at(index)));
-                Ok(Box::new(Select::new(all, filter, skip, limit)))
+        self.open_until(Stop::default())
+    }
+
+    /// Starts reading, which `stop` can end at any time.
+    ///
+    /// # Errors
+    /// A file that cannot be read (any more).
+    pub fn open_until(&self, stop: Stop) -> Result<InputReader, InputError> {
+        let mut skipped = 0;
+        let inputs = match (self.selection.shuffle, &self.source) {
+            (Some(seed), source) => shuffled(source, seed, &stop)?,
+            // Straight to the first one: a skip of a billion should not count to it.
+            (None, Source::Counted(counted)) if self.selection.filter.is_none() => {
+                skipped = self.selection.skip;
+                counted.from(skipped)
             }
-            Source::File { file, format, kept } => {
-                let records = open_file(file, format, kept)?;
-                Ok(Box::new(Select::new(Stream::new(records), filter, skip, limit)))
+            (None, source) => source.open(&stop)?,
+        };
+        Ok(self.selection.of(inputs, skipped, Arc::clone(&self.notes), stop))
+    }
+}
+
+impl Source {
+    fn open(&self, stop: &Stop) -> Result<InputReader, InputError> {
+        Ok(match self {
+            Source::Counted(counted) => counted.from(0),
+            Source::Files(files) if files.once().is_some_and(|file| !file.is_stdin()) => {
+                let (files, stop) = (Arc::clone(files), stop.clone());
+                lazily(move || Ok(Box::new(Stream::new(files.open(&stop)?))))
             }
-            Source::Glob(glob) => Ok(Box::new(Select::new(glob.open(), filter, skip, limit))),
+            Source::Files(files) => Box::new(Stream::new(files.open(stop)?)),
+            Source::Report(file, reading) => {
+                Box::new(Stream::new(open_report(file, reading, stop)?))
+            }
+            Source::Glob(globs) => globs.open(),
+            Source::Blocks(blocks) => blocks.open(stop)?,
+            Source::Product(product) => product.open(stop)?,
+        })
+    }
+
+    fn can_block(&self) -> bool {
+        match self {
+            Source::Files(files) => files.all.iter().any(InputFile::can_block),
+            Source::Blocks(blocks) => blocks.file.can_block(),
+            Source::Product(product) => product.first.can_block(),
+            Source::Counted(_) | Source::Glob(_) | Source::Report(..) => false,
         }
     }
 
-    fn shuffled(&self, seed: u64, filter: Option<&Filter>) -> Result<Shuffled, InputError> {
-        let passes = |fields: &Fields| filter.is_none_or(|filter| filter.passes(fields));
-        match &self.source {
-            Source::Counted(counted) => Ok(Shuffled::of_counted(counted, seed, passes)),
-            Source::File { file, format, kept } => {
-                Shuffled::of_records(open_file(file, format, kept)?, seed, passes)
-            }
-            Source::Glob(glob) => Shuffled::of_paths(glob.open(), seed, passes),
+    fn reads_stdin(&self) -> bool {
+        match self {
+            Source::Files(files) => files.all.iter().any(InputFile::is_stdin),
+            Source::Blocks(blocks) => blocks.file.is_stdin(),
+            Source::Product(product) => product.first.reads_stdin(),
+            Source::Counted(_) | Source::Glob(_) | Source::Report(..) => false,
         }
     }
+
+    /// What can be read only once, if it has that.
+    fn once(&self) -> Option<&InputFile> {
+        match self {
+            Source::Files(files) => files.once(),
+            Source::Blocks(blocks) => Some(&blocks.file).filter(|file| !file.regular),
+            Source::Product(product) => product.first.once(),
+            Source::Counted(_) | Source::Glob(_) | Source::Report(..) => None,
+        }
+    }
+
+    fn why_empty(&self) -> Option<String> {
+        match self {
+            Source::Files(files) => match &files.all[..] {
+                [file] => Some(format!("{file} has no record")),
+                [first, .., last] => Some(format!(
+                    "none of {} files has a record, from {first} to {last}",
+                    files.all.len()
+                )),
+                [] => None,
+            },
+            Source::Glob(globs) => Some(globs.near()),
+            Source::Blocks(blocks) => Some(format!("{} is empty", blocks.file)),
+            Source::Product(product) => product.first.why_empty(),
+            Source::Counted(_) | Source::Report(..) => None,
+        }
+    }
+
+    fn understood(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Source::Files(files) => files.learned().understood.clone(),
+            Source::Product(product) => product.first.understood(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Inputs that are opened when the first one is asked for, since opening them can take as long as somebody else likes.
+fn lazily(open: impl FnOnce() -> Result<InputReader, InputError> + Send + 'static) -> InputReader {
+    let mut open = Some(open);
+    let mut inputs: Option<InputReader> = None;
+    Box::new(std::iter::from_fn(move || {
+        if let Some(open) = open.take() {
+            match open() {
+                Ok(opened) => inputs = Some(opened),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        inputs.as_mut()?.next()
+    }))
+}
+
+fn shuffled(source: &Source, seed: u64, stop: &Stop) -> Result<InputReader, InputError> {
+    let by_number = |counted: Arc<Counted>| -> InputReader {
+        let permutation = Permutation::new(counted.count(), seed);
+        Box::new((0..counted.count()).map(move |place| Ok(counted.at(permutation.at(place)))))
+    };
+    Ok(match source {
+        Source::Counted(counted) => by_number(Arc::clone(counted)),
+        Source::Product(product) => by_number(Arc::new(Counted::Rows(product.hold(stop)?))),
+        Source::Files(files) => Box::new(Shuffled::of_records(files.open(stop)?, seed, stop)?),
+        Source::Report(file, reading) => {
+            Box::new(Shuffled::of_records(open_report(file, reading, stop)?, seed, stop)?)
+        }
+        Source::Glob(globs) => Box::new(Shuffled::of_paths(globs.open(), seed, stop)?),
+        Source::Blocks(blocks) => {
+            Box::new(Shuffled::of_records(blocks.records(stop)?, seed, stop)?)
+        }
+    })
+}
+
+fn open_report(
+    file: &InputFile,
+    reading: &ReportReader,
+    stop: &Stop,
+) -> Result<Box<dyn records::Records>, InputError> {
+    let text = Text::open(file, TextOptions { has_nuls: true, ..TextOptions::default() }, stop)?;
+    let rows = csv::Rows::of_report(text, reading.clone())?;
+    if rows.header() == reading.columns() {
+        return Ok(Box::new(rows));
+    }
+    Err(file.error("has other fields now than when the job was planned"))
 }
 
 impl Counted {
@@ -191,43 +331,23 @@ impl Counted {
     }
 
     fn at(&self, index: u64) -> Fields {
-        match self {
-            Counted::Repeat(_) => Fields::single_number(itoa::Buffer::new().format(index + 1)),
-            Counted::Range(range) => range.at(index),
-            Counted::Matrix(matrix) => matrix.at(index),
-            Counted::Rows(rows) => rows[index as usize].clone(),
-        }
+        self.get(index).into_owned()
     }
-}
 
-/// The records of a file: those that were kept when the job was planned, else from the start.
-fn open_file(
-    file: &InputFile,
-    format: &Format,
-    kept: &Kept,
-) -> Result<Box<dyn Records>, InputError> {
-    if let Some(records) = kept.take() {
-        return Ok(records);
+    fn get(&self, index: u64) -> Cow<'_, Fields> {
+        match self {
+            Counted::Repeat(_) => {
+                Cow::Owned(Fields::single_number(itoa::Buffer::new().format(index + 1)))
+            }
+            Counted::Range(range) => Cow::Owned(range.at(index)),
+            Counted::Matrix(matrix) => Cow::Owned(matrix.at(index)),
+            Counted::Rows(rows) => Cow::Borrowed(&rows[index as usize]),
+        }
     }
-    if !file.regular && !matches!(format, Format::Lines(_)) {
-        return Err(file.error("can be read only once"));
-    }
-    let reader = file.open().map_err(|error| file.unreadable(&error))?;
-    let file = file.clone();
-    let changed = || file.error("has other fields now than when the job was planned");
-    match format {
-        Format::Lines(separator) => Ok(Box::new(Lines::new(file, reader, *separator))),
-        Format::Csv(header) => {
-            let rows = csv::Rows::new(file.clone(), reader)?;
-            if rows.header() == header { Ok(Box::new(rows)) } else { Err(changed()) }
-        }
-        Format::Report(reading) => {
-            let rows = csv::Rows::of_report(file.clone(), reader, reading.clone())?;
-            if rows.header() == reading.columns() { Ok(Box::new(rows)) } else { Err(changed()) }
-        }
-        Format::Jsonl(keys) => {
-            let objects = jsonl::Objects::new(file.clone(), reader)?;
-            if objects.keys() == keys { Ok(Box::new(objects)) } else { Err(changed()) }
-        }
+
+    /// All from the one at `first` on.
+    fn from(self: &Arc<Self>, first: u64) -> InputReader {
+        let counted = Arc::clone(self);
+        Box::new((first..counted.count().max(first)).map(move |index| Ok(counted.at(index))))
     }
 }

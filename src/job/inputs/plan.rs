@@ -5,22 +5,39 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
+use super::blocks::Blocks;
+use super::csv::CsvOptions;
+use super::derived::Derived;
+use super::files::{Files, Format};
 use super::filter::Filter;
-use super::glob::Glob;
-use super::lines::Separator;
-use super::listed::Matrix;
+use super::glob::{GlobOptions, Globs};
+use super::lines::LineOptions;
+use super::notes::Notes;
+use super::options::{BlockSize, Named};
+use super::product::{Matrix, Product, Together};
 use super::range::Range;
-use super::records::{InputFile, Kept};
-use super::{Counted, Format, InputError, Inputs, Reported, Selection, Source, csv, jsonl, listed};
+use super::records::{InputFile, Stop};
+use super::select::Selection;
+use super::sheet::SheetOptions;
+use super::text::{Text, TextOptions};
+use super::{
+    BadInput, Counted, Empty, Inputs, Reported, Source, blocks, files, listed, options, product,
+};
 use crate::base::Diagnostic;
 use crate::config::schema;
 use crate::config::{Absent, Table, inside};
 use crate::task::Fields;
 
+/// Those that can be a list of `matrix` or `zip`.
+const INNER: [&str; 9] =
+    ["lines", "csv", "jsonl", "json", "sheet", "glob", "range", "repeat", "values"];
+
 /// What `[inputs]` has to know of the rest of the world.
 pub(in crate::job) struct Around<'a> {
     /// Relative paths start here.
     pub folder: &'a Path,
+    /// The job's name.
+    pub job: &'a str,
     /// What becomes of a file that is not there.
     pub absent: Absent,
     /// What the job of this name leaves; `None` while that is not known.
@@ -29,11 +46,17 @@ pub(in crate::job) struct Around<'a> {
     pub limit: Option<u64>,
 }
 
-/// What `[inputs]` came to.
+/// What `[inputs]` and `[fields]` came to.
 #[derive(Debug)]
 pub(in crate::job) struct Planned {
     /// `None` if the fields cannot be told.
     pub fields: Option<Vec<String>>,
+    /// How many of them are the source's own, by which a task is known.
+    pub own: usize,
+    /// Whether a task takes several inputs.
+    pub is_batched: bool,
+    /// Whether an input hands something to the first stage.
+    pub has_payload: bool,
     /// `None` if there was a mistake, which has been noted.
     pub inputs: Option<Inputs>,
 }
@@ -41,16 +64,24 @@ pub(in crate::job) struct Planned {
 /// A source and the names of its fields. No names: there is no input that could tell.
 type Found = (Option<Vec<String>>, Source);
 
-/// Reads `[inputs]`.
-pub(in crate::job) fn read(table: Option<Table<'_>>, around: &Around<'_>) -> Planned {
+/// Reads `[inputs]` and `[fields]`.
+pub(in crate::job) fn read(
+    table: Option<Table<'_>>,
+    derived: Option<Table<'_>>,
+    around: &Around<'_>,
+) -> Planned {
+    let notes = Arc::<Notes>::default();
     let Some(mut table) = table else {
         let selection = Selection { limit: around.limit, ..Selection::default() };
-        return Planned { fields: Some(Vec::new()), inputs: Some(once(selection)) };
+        let derived = Derived::read(derived, Some(&[]), around.job);
+        let found = Some((Some(Vec::new()), once()));
+        return planned(found, derived, selection, Empty::Told, notes);
     };
     let before = table.document().troubles();
     let present = mark_sources(&mut table);
+    let reader = Reader { around, notes: Arc::clone(&notes) };
     let found = match present[..] {
-        [source] => source_of(source, &mut table, around),
+        [source] => reader.source_of(source, &mut table),
         [] => no_source(&table),
         [first, second, ..] => {
             two_sources(first, second, &table);
@@ -63,22 +94,58 @@ pub(in crate::job) fn read(table: Option<Table<'_>>, around: &Around<'_>) -> Pla
     {
         table.document().error(&null.span(), "`null` goes with `lines` only");
     }
-    let fields = found.as_ref().and_then(|(fields, _)| fields.clone());
-    let selection =
-        selection(&mut table, fields.as_deref(), found.as_ref().map(|(_, source)| source));
+    let own = found.as_ref().and_then(|(fields, _)| fields.clone());
+    let derived = Derived::read(derived, own.as_deref(), around.job);
+    let all =
+        own.map(|own| [own, derived.as_ref().map_or(Vec::new(), |it| it.names.clone())].concat());
+    let source = found.as_ref().map(|(_, source)| source);
+    let selection = selection(&mut table, all.as_deref(), source);
+    let empty = match word(&mut table, "empty", ["ok", "told"]) {
+        Some("ok") => Empty::Ok,
+        _ => Empty::Told,
+    };
     let document = table.document();
     table.finish();
     let limit = around.limit.or(selection.limit);
     let selection = Selection { limit, ..selection };
-    let inputs = found
-        .filter(|_| document.troubles() == before)
-        .map(|(_, source)| Inputs { source, selection });
-    Planned { fields, inputs }
+    let found = if document.troubles() == before {
+        found
+    } else {
+        found.map(|(fields, _)| (fields, once()))
+    };
+    let is_sound = document.troubles() == before;
+    let mut planned = planned(found, derived, selection, empty, notes);
+    planned.inputs = planned.inputs.filter(|_| is_sound);
+    planned
 }
 
+fn planned(
+    found: Option<Found>,
+    derived: Option<Derived>,
+    mut selection: Selection,
+    empty: Empty,
+    notes: Arc<Notes>,
+) -> Planned {
+    let names = found.as_ref().and_then(|(fields, _)| fields.clone());
+    let own = names.as_ref().map_or(0, Vec::len);
+    let made = derived.as_ref().map_or(Vec::new(), |derived| derived.names.clone());
+    let is_batched = selection.batch.is_some();
+    let fields = names.map(|names| {
+        let size = is_batched.then(|| BATCH_SIZE.to_owned());
+        names.into_iter().chain(made).chain(size).collect()
+    });
+    selection.derived = derived.map(Arc::new);
+    let has_payload = matches!(found, Some((_, Source::Blocks(_))));
+    let inputs = found.map(|(_, source)| Inputs { source, selection, notes, empty });
+    Planned { fields, own, is_batched, has_payload, inputs }
+}
+
+/// The field that says how many inputs a batch has.
+const BATCH_SIZE: &str = "batch_size";
+
 /// One task that has no fields.
-pub(super) fn once(selection: Selection) -> Inputs {
-    Inputs { source: counted(Counted::Rows(vec![Fields::default()])), selection }
+pub(super) fn once() -> Source {
+    counted(Counted::Rows(vec![Fields::default()]))
 }
 
 pub(super) fn counted(counted: Counted) -> Source {
@@ -96,7 +163,7 @@ fn mark_sources(table: &mut Table<'_>) -> Vec<&'static str> {
 /// A table that the command line made, for a limit alone, needs no source.
 fn no_source(table: &Table<'_>) -> Option<Found> {
     if table.document().is_argument(&table.span()) {
-        return Some((Some(Vec::new()), counted(Counted::Rows(vec![Fields::default()]))));
+        return Some((Some(Vec::new()), once()));
     }
     // If there is one of a later day, or one that is misspelt, that is said of it.
     if !table.has_unknown() {
@@ -118,92 +185,389 @@ fn two_sources(first: &str, second: &str, table: &Table<'_>) {
     );
 }
 
-fn source_of(source: &'static str, table: &mut Table<'_>, around: &Around<'_>) -> Option<Found> {
-    let input = || Some(vec!["input".to_owned()]);
-    match source {
-        "values" => {
-            let (fields, rows) = listed::values(table)?;
-            Some((Some(fields), counted(Counted::Rows(rows))))
+/// Reads sources.
+struct Reader<'a> {
+    around: &'a Around<'a>,
+    notes: Arc<Notes>,
+}
+
+impl Reader<'_> {
+    fn source_of(&self, source: &'static str, table: &mut Table<'_>) -> Option<Found> {
+        let input = || Some(vec!["input".to_owned()]);
+        match source {
+            "values" => {
+                let (fields, rows) = listed::values(table)?;
+                Some((Some(fields), counted(Counted::Rows(rows))))
+            }
+            "zip" => self.together(table, "zip", Together::Zip),
+            "matrix" => self.together(table, "matrix", Together::Matrix),
+            "range" => {
+                let range = Range::read(table.table("range")?)?;
+                Some((input(), counted(Counted::Range(range))))
+            }
+            "repeat" => {
+                let count = table.get::<u64>("repeat")?.into_inner();
+                Some((input(), counted(Counted::Repeat(count))))
+            }
+            "glob" => self.glob(table).map(|globs| (input(), Source::Glob(globs))),
+            "blocks" => {
+                let fields = blocks::FIELDS.map(str::to_owned).to_vec();
+                self.blocks(table).map(|blocks| (Some(fields), Source::Blocks(blocks)))
+            }
+            "job" => self.report(table),
+            _ => self.files(source, table),
         }
-        "zip" => {
-            let (fields, rows) = listed::zip(table)?;
-            Some((Some(fields), counted(Counted::Rows(rows))))
+    }
+
+    fn glob(&self, table: &mut Table<'_>) -> Option<Globs> {
+        let mut named = Named::read(table, "glob", "pattern")?;
+        let options = named.options.as_mut().map(options::glob).unwrap_or_default();
+        let patterns: Vec<_> = named.names.iter().map(|name| name.get_ref().as_str()).collect();
+        let globs = Globs::new(&patterns, &options, self.around.folder);
+        let span = named.names[0].span();
+        let globs = globs.map_err(|message| table.document().error(&span, message)).ok();
+        named.finish();
+        globs
+    }
+
+    /// `job`: a name that no job has is said where the order of the jobs is made.
+    fn report(&self, table: &mut Table<'_>) -> Option<Found> {
+        let name = table.get::<String>("job")?;
+        let Some(reported) = (self.around.reported)(name.get_ref()) else {
+            let message = format!("what `{}` reports is not known yet", name.get_ref());
+            let place = table.document().place(&name.span());
+            table.document().report_absent(Diagnostic::new(message).at(place));
+            return None;
+        };
+        Some((Some(reported.fields()), reported.source()))
+    }
+
+    /// `lines`, `csv`, `jsonl`, `json`, `sheet`.
+    fn files(&self, source: &'static str, table: &mut Table<'_>) -> Option<Found> {
+        let mut named = Named::read(table, source, "file")?;
+        let before = table.document().errors();
+        let (mut format, mut text) = match &mut named.options {
+            Some(options) => format_of(source, options),
+            None => (default_format(source), TextOptions::default()),
+        };
+        if let Format::Lines(lines) = &mut format {
+            lines.null |= table.get::<bool>("null").is_some_and(Spanned::into_inner);
+            text.has_nuls = lines.null;
         }
-        "matrix" => {
-            let (fields, matrix) = Matrix::read(table)?;
-            Some((Some(fields), counted(Counted::Matrix(matrix))))
+        let place = named.names[0].span();
+        let (found, is_plural) = self.find(&named, table)?;
+        named.finish();
+        if table.document().errors() != before {
+            return None;
         }
-        "range" => {
-            let range = Range::read(table.table("range")?)?;
-            Some((input(), counted(Counted::Range(range))))
+        if found.is_empty() {
+            return Some((None, counted(Counted::Rows(Vec::new()))));
         }
-        "repeat" => {
-            let count = table.get::<u64>("repeat")?.into_inner();
-            Some((input(), counted(Counted::Repeat(count))))
+        let files = Files::learn(found, format, text, is_plural, Arc::clone(&self.notes));
+        let files = files.map_err(|error| self.wrong(table, &place, error.0)).ok()?;
+        Some((files.fields(), Source::Files(Arc::new(files))))
+    }
+
+    /// The files that a source names, and whether it can name several.
+    fn find(&self, named: &Named<'_>, table: &Table<'_>) -> Option<(Vec<InputFile>, bool)> {
+        let (mut all, mut is_plural, mut is_sound) = (Vec::new(), named.is_array, true);
+        for name in &named.names {
+            match files::find(name.get_ref(), self.around.folder) {
+                Ok((found, is_pattern)) => {
+                    is_plural |= is_pattern;
+                    if found.is_empty() {
+                        let near = Globs::new(
+                            &[name.get_ref()],
+                            &GlobOptions::default(),
+                            self.around.folder,
+                        );
+                        let near = near.map_or_else(|error| error, |globs| globs.near());
+                        self.wrong(table, &name.span(), near);
+                        is_sound = false;
+                    }
+                    all.extend(found);
+                }
+                Err(message) => {
+                    self.wrong(table, &name.span(), message);
+                    is_sound = false;
+                }
+            }
         }
-        "glob" => {
-            let pattern = table.get::<String>("glob")?;
-            let glob = Glob::new(pattern.get_ref(), around.folder);
-            let glob =
-                glob.map_err(|message| table.document().error(&pattern.span(), message)).ok()?;
-            Some((input(), Source::Glob(glob)))
+        let stdins = all.iter().filter(|file| file.is_stdin()).count();
+        if stdins > 0 && all.len() > 1 {
+            let message = "standard input cannot be one of several files";
+            table.document().error(&named.names[0].span(), message);
+            return None;
         }
-        "job" => report_source(table, around),
-        _ => file_source(source, table, around),
+        is_sound.then_some((all, is_plural))
+    }
+
+    /// Notes what is wrong with a file, which a needed job may yet make.
+    fn wrong(&self, table: &Table<'_>, span: &std::ops::Range<usize>, message: String) {
+        let document = table.document();
+        self.around.absent.note(document, Diagnostic::new(message).at(document.place(span)));
+    }
+
+    fn blocks(&self, table: &mut Table<'_>) -> Option<Blocks> {
+        let mut named = Named::read(table, "blocks", "file")?;
+        let mut text = TextOptions { has_nuls: true, ..TextOptions::default() };
+        let read = match &mut named.options {
+            Some(table) => {
+                text.encoding = options::encoding(table);
+                options::blocks(table)
+            }
+            None => Some((BlockSize::Bytes(1 << 20), blocks::Cut::End(b"\n".to_vec()), false)),
+        };
+        let name = named.names[0].clone();
+        if named.names.len() > 1 {
+            let message =
+                "`blocks` cuts one file: several are inputs of their own, for example by `glob`";
+            table.document().error(&named.names[1].span(), message);
+            return None;
+        }
+        named.finish();
+        let (size, cut, header) = read?;
+        let file = InputFile::find(name.get_ref(), self.around.folder);
+        let file = file.map_err(|message| self.wrong(table, &name.span(), message)).ok()?;
+        let size = match size {
+            BlockSize::Bytes(size) => size,
+            BlockSize::Parts(parts) => {
+                let length = self.length_of(&file, text, &parts, table)?;
+                length.div_ceil(*parts.get_ref()).max(1)
+            }
+        };
+        Some(Blocks { file, size, cut, header, text })
+    }
+
+    /// The length of a file that is to be cut into parts.
+    fn length_of(
+        &self,
+        file: &InputFile,
+        text: TextOptions,
+        parts: &Spanned<u64>,
+        table: &Table<'_>,
+    ) -> Option<u64> {
+        let cannot = |why: &str| {
+            let message = format!("{file} cannot be cut into `parts`: {why}");
+            table.document().error_with_help(&parts.span(), message, "set `size` instead");
+        };
+        if !file.regular {
+            cannot("its length is not known before it is read");
+            return None;
+        }
+        let opened = Text::open(file, text, &Stop::default());
+        let opened = opened.map_err(|error| self.wrong(table, &parts.span(), error.0)).ok()?;
+        if opened.is_converted() {
+            cannot("its length is not known before it is decompressed or decoded");
+            return None;
+        }
+        std::fs::metadata(file.path()).map(|data| data.len()).ok()
+    }
+
+    /// `matrix` and `zip`: lists and sources.
+    fn together(
+        &self,
+        table: &mut Table<'_>,
+        key: &'static str,
+        together: Together,
+    ) -> Option<Found> {
+        let value = table.raw(key)?;
+        let Some(entries) = value.get_ref().as_table() else {
+            table.wrong_type(key, value, "a table of arrays");
+            return None;
+        };
+        let document = table.document();
+        if entries.is_empty() {
+            document.error(&table.span_of_key(key), format!("`{key}` has no lists"));
+            return None;
+        }
+        let are_named = listed::check_names(entries, document);
+        let mut inner = table.table(key)?;
+        let keys = inner.user_keys();
+        let lists = listed::collect(keys.iter().map(|name| self.list(&mut inner, name)));
+        are_named?;
+        let lists = lists?;
+        let names: Vec<String> = keys.iter().map(|name| name.get_ref().clone()).collect();
+        let mut fields: Vec<String> = Vec::new();
+        for (name, (own, _)) in keys.iter().zip(&lists) {
+            let own = match own.as_deref() {
+                Some([_]) | None => vec![name.get_ref().clone()],
+                Some(own) => own.to_vec(),
+            };
+            for field in own {
+                if fields.contains(&field) {
+                    document.error(&name.span(), format!("`{key}` has the field `{field}` twice"));
+                    return None;
+                }
+                fields.push(field);
+            }
+        }
+        let is_known = lists.iter().all(|(own, _)| own.is_some());
+        let sources: Vec<Source> = lists.into_iter().map(|(_, source)| source).collect();
+        if let Some((name, _)) =
+            keys.iter().zip(&sources).skip(1).find(|(_, source)| source.once().is_some())
+        {
+            let message = format!(
+                "`{}` can be read only once: only the first source of `{key}` can be such",
+                name.get_ref()
+            );
+            document.error(&name.span(), message);
+            return None;
+        }
+        let source = self.joined(together, names, sources, &keys, table)?;
+        Some((is_known.then_some(fields), source))
+    }
+
+    /// A list of `matrix` or `zip`, or a source: a table with the key of one.
+    fn list(&self, table: &mut Table<'_>, name: &Spanned<String>) -> Option<Found> {
+        let document = table.document();
+        let value = table.user_value(name.get_ref())?;
+        if let Some(array) = value.get_ref().as_array() {
+            let rows = listed::list(name.get_ref(), array, document)?;
+            return Some((Some(vec![name.get_ref().clone()]), counted(Counted::Rows(rows))));
+        }
+        if !value.get_ref().is_table() {
+            table.wrong_type(name.get_ref(), value, "an array");
+            return None;
+        }
+        let mut inner = table.user_table(name.get_ref(), "inputs")?;
+        let present: Vec<_> =
+            INNER.into_iter().filter(|source| inner.raw(source).is_some()).collect();
+        inner.raw("null");
+        let found = match present[..] {
+            [source] => self.source_of(source, &mut inner),
+            [] => {
+                let names: Vec<_> = INNER.iter().map(|source| format!("`{source}`")).collect();
+                let help = format!("a source is a table with one of {}", names.join(", "));
+                let message = format!("`{}` has no source", name.get_ref());
+                document.error_with_help(&value.span(), message, help);
+                return None;
+            }
+            [_, second, ..] => {
+                let message = format!("`{}` has two sources", name.get_ref());
+                document.error(&inner.span_of_key(second), message);
+                return None;
+            }
+        };
+        inner.finish();
+        found
+    }
+
+    /// What can be had by its number is; else the first one is read as a stream, and the others before it.
+    fn joined(
+        &self,
+        together: Together,
+        names: Vec<String>,
+        sources: Vec<Source>,
+        keys: &[Spanned<String>],
+        table: &Table<'_>,
+    ) -> Option<Source> {
+        let key = if together == Together::Matrix { "matrix" } else { "zip" };
+        let is_listed = |source: &Source| matches!(source, Source::Counted(_));
+        if together == Together::Zip && sources.iter().all(is_listed) {
+            return zip(&sources, keys, table);
+        }
+        if !is_listed(&sources[0]) {
+            let mut sources = sources.into_iter();
+            let first = Box::new(sources.next()?);
+            let others = sources.collect();
+            return Some(Source::Product(Product { together, names, first, others }));
+        }
+        let stop = Stop::default();
+        let held = |(source, name): (&Source, &Spanned<String>)| {
+            // A list of the job file may be empty: that is no mistake of a source.
+            let together = if is_listed(source) { Together::Zip } else { together };
+            let held = product::hold(source, name.get_ref(), together, &stop);
+            held.map_err(|error| self.wrong(table, &name.span(), error.0)).ok()
+        };
+        let held = listed::collect(sources.iter().zip(keys).map(held))?;
+        if together == Together::Zip {
+            let others = held.into_iter().map(Source::Counted).collect::<Vec<_>>();
+            return zip(&others, keys, table);
+        }
+        let matrix = Matrix::new(held);
+        if matrix.is_none() {
+            table.document().error(&table.span_of_key(key), "there are too many combinations");
+        }
+        Some(counted(Counted::Matrix(matrix?)))
     }
 }
 
-/// `job`: a name that no job has is said where the order of the jobs is made.
-fn report_source(table: &mut Table<'_>, around: &Around<'_>) -> Option<Found> {
-    let name = table.get::<String>("job")?;
-    let Some(reported) = (around.reported)(name.get_ref()) else {
-        let message = format!("what `{}` reports is not known yet", name.get_ref());
-        let place = table.document().place(&name.span());
-        table.document().report_absent(Diagnostic::new(message).at(place));
+/// Lists side by side.
+fn zip(lists: &[Source], keys: &[Spanned<String>], table: &Table<'_>) -> Option<Source> {
+    let count = |source: &Source| match source {
+        Source::Counted(counted) => counted.count(),
+        _ => 0,
+    };
+    let length = lists.first().map_or(0, count);
+    let mut equal = true;
+    for (name, list) in keys.iter().zip(lists) {
+        if count(list) != length {
+            equal = false;
+            let (name, first) = (name.get_ref(), keys[0].get_ref());
+            let message = format!("`{name}` has {} values, `{first}` has {length}", count(list));
+            let span = table.span_inside("zip", name);
+            table.document().error_with_help(&span, message, "the lists of `zip` are equally long");
+        }
+    }
+    if !equal {
         return None;
+    }
+    let names = keys.iter().map(|key| key.get_ref().clone()).collect();
+    let mut lists = lists.iter().filter_map(|list| match list {
+        Source::Counted(counted) => Some(Source::Counted(Arc::clone(counted))),
+        _ => None,
+    });
+    let first = Box::new(lists.next()?);
+    let product = Product { together: Together::Zip, names, first, others: lists.collect() };
+    let rows = product.hold(&Stop::default());
+    rows.map(|rows| counted(Counted::Rows(rows)))
+        .map_err(|error| {
+            table.document().error(&table.span_of_key("zip"), error.0);
+        })
+        .ok()
+}
+
+fn default_format(source: &str) -> Format {
+    match source {
+        "lines" => Format::Lines(LineOptions::default()),
+        "csv" => Format::Csv(CsvOptions::default()),
+        "jsonl" => Format::Jsonl(None),
+        "json" => Format::Json(None, String::new()),
+        _ => Format::Sheet(SheetOptions::default()),
+    }
+}
+
+fn format_of(source: &str, table: &mut Table<'_>) -> (Format, TextOptions) {
+    let encoding = if source == "sheet" { None } else { options::encoding(table) };
+    let format = match source {
+        "lines" => Format::Lines(options::lines(table)),
+        "csv" => Format::Csv(options::csv(table)),
+        "jsonl" => Format::Jsonl(options::json_fields(table)),
+        "json" => Format::Json(options::json_fields(table), options::pointer(table)),
+        _ => Format::Sheet(options::sheet(table)),
     };
-    Some((Some(reported.fields()), reported.source()))
+    (format, TextOptions { encoding, has_nuls: false })
 }
 
-/// `lines`, `csv`, `jsonl`.
-fn file_source(source: &'static str, table: &mut Table<'_>, around: &Around<'_>) -> Option<Found> {
-    let name: Spanned<String> = table.get(source)?;
-    let document = table.document();
-    let place = || document.place(&name.span());
-    let wrong =
-        |message: String| around.absent.note(document, Diagnostic::new(message).at(place()));
-    let file = InputFile::find(name.get_ref(), around.folder).map_err(wrong).ok()?;
-    let (fields, format, kept) = match source {
-        "lines" => {
-            let null = table.get::<bool>("null").is_some_and(Spanned::into_inner);
-            let separator = if null { Separator::Nul } else { Separator::Newline };
-            (Some(vec!["input".into()]), Format::Lines(separator), Kept::default())
-        }
-        "csv" => {
-            let (header, kept) = read_header(&file).map_err(|error| wrong(error.0)).ok()?;
-            (Some(header.clone()), Format::Csv(header), kept)
-        }
-        _ => {
-            let (keys, kept) = read_keys(&file).map_err(|error| wrong(error.0)).ok()?;
-            // An empty file says nothing of its fields, and has no input that would need them.
-            (Some(keys.clone()).filter(|keys| !keys.is_empty()), Format::Jsonl(keys), kept)
-        }
-    };
-    Some((fields, Source::File { file, format, kept }))
-}
-
-fn read_header(file: &InputFile) -> Result<(Vec<String>, Kept), InputError> {
-    let reader = file.open().map_err(|error| file.unreadable(&error))?;
-    let rows = csv::Rows::new(file.clone(), reader)?;
-    let header = rows.header().to_vec();
-    Ok((header, if file.regular { Kept::default() } else { Kept::new(Box::new(rows)) }))
-}
-
-fn read_keys(file: &InputFile) -> Result<(Vec<String>, Kept), InputError> {
-    let reader = file.open().map_err(|error| file.unreadable(&error))?;
-    let objects = jsonl::Objects::new(file.clone(), reader)?;
-    let keys = objects.keys().to_vec();
-    Ok((keys, if file.regular { Kept::default() } else { Kept::new(Box::new(objects)) }))
+/// A key that is one of these words.
+fn word(
+    table: &mut Table<'_>,
+    key: &'static str,
+    words: [&'static str; 2],
+) -> Option<&'static str> {
+    let value = table.get::<String>(key)?;
+    let found = words.into_iter().find(|word| word == value.get_ref());
+    if found.is_none() {
+        let message = format!(
+            "`{key}` must be \"{}\" or \"{}\", not \"{}\"",
+            words[0],
+            words[1],
+            value.get_ref()
+        );
+        table.document().error(&value.span(), message);
+    }
+    found
 }
 
 fn selection(
@@ -222,17 +586,37 @@ fn selection(
             .ok()
     });
     let shuffle = table.get::<u64>("shuffle");
-    if let (Some(seed), Some(Source::File { file, .. })) = (&shuffle, source)
-        && !file.regular
-    {
+    if let (Some(seed), Some(file)) = (&shuffle, source.and_then(Source::once)) {
         let message = format!("{file} cannot be shuffled: it can be read only once");
         let help = "write it to a file first, or leave `shuffle` out";
         table.document().error_with_help(&seed.span(), message, help);
     }
+    let batch = table.get::<u64>("batch");
+    if let Some(batch) = &batch {
+        let document = table.document();
+        if *batch.get_ref() == 0 {
+            document.error(&batch.span(), "`batch` must be above 0");
+        } else if matches!(source, Some(Source::Blocks(_))) {
+            let help = "a larger `size` has more of the file in a task";
+            document.error_with_help(&batch.span(), "`blocks` are not batched", help);
+        } else if fields.is_some_and(|fields| fields.iter().any(|field| field == BATCH_SIZE)) {
+            let message = "the inputs have a field `batch_size`, which is what `batch` calls the number of inputs";
+            document.error(&batch.span(), message);
+        } else if fields.is_some_and(<[_]>::is_empty) {
+            document.error(&batch.span(), "`batch` needs inputs that have a field");
+        }
+    }
+    let bad_input = match word(table, "bad_input", ["row", "stop"]) {
+        Some("stop") => BadInput::Stop,
+        _ => BadInput::Row,
+    };
     Selection {
+        derived: None,
         filter: filter.map(Arc::new),
         shuffle: shuffle.map(Spanned::into_inner),
         skip: table.get::<u64>("skip").map_or(0, Spanned::into_inner),
         limit: table.get::<u64>("limit").map(Spanned::into_inner),
+        batch: batch.map(Spanned::into_inner).filter(|&size| size > 0),
+        bad_input,
     }
 }

@@ -1,22 +1,59 @@
 //! What is common to files of inputs: where they are, how they are opened, and reading them record by record.
 
-use std::fmt;
-use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek};
+use std::ffi::OsStr;
+use std::fs::{File, Metadata, OpenOptions};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use std::{fmt, io};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 
 use crate::base::diagnostic::reason;
 use crate::job::inputs::InputError;
 use crate::task::Fields;
 
+/// Says whether reading is to end at once, since the run was stopped.
+#[derive(Clone, Default)]
+pub struct Stop(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+
+impl Stop {
+    /// Ends reading as soon as `is_raised` says so.
+    pub fn when(is_raised: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(is_raised)))
+    }
+
+    /// Whether reading is to end.
+    pub fn is_raised(&self) -> bool {
+        self.0.as_ref().is_some_and(|is_raised| is_raised())
+    }
+
+    /// An error if it is.
+    pub(super) fn check(&self) -> Result<(), InputError> {
+        if self.is_raised() {
+            return Err(InputError::new("stopped while the inputs were being read".into()));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stop")
+    }
+}
+
 /// A file of inputs, as the job file names it.
 #[derive(Clone, Debug)]
 pub(super) struct InputFile {
     path: PathBuf,
-    /// As the user wrote it; for messages.
+    /// As the job file or a pattern has it.
+    name: Vec<u8>,
+    /// Likewise; for messages.
     shown: String,
     /// Whether it is a regular file, which can be read more than once and from anywhere.
     pub regular: bool,
@@ -26,11 +63,7 @@ impl InputFile {
     /// The file called `name` as seen from `folder`, or why there is none. `-` is standard input.
     pub fn find(name: &str, folder: &Path) -> Result<Self, String> {
         if name == "-" {
-            return Ok(Self {
-                path: PathBuf::new(),
-                shown: "standard input".into(),
-                regular: false,
-            });
+            return Ok(Self::stdin());
         }
         let path = folder.join(name);
         let failed = |error: &io::Error| format!("failed to read `{name}`: {}", reason(error));
@@ -42,12 +75,48 @@ impl InputFile {
         if metadata.is_file() {
             File::open(&path).map_err(|error| failed(&error))?;
         }
-        Ok(Self { path, shown: format!("`{name}`"), regular: metadata.is_file() })
+        Ok(Self {
+            path,
+            name: name.into(),
+            shown: format!("`{name}`"),
+            regular: metadata.is_file(),
+        })
+    }
+
+    /// The file that a pattern has found at `name` as seen from `folder`, or why it cannot be read.
+    pub fn found(name: &[u8], folder: &Path) -> Result<Self, String> {
+        let path = folder.join(OsStr::from_bytes(name));
+        let shown = format!("`{}`", String::from_utf8_lossy(name));
+        let opened = File::open(&path).and_then(|file| file.metadata());
+        let metadata =
+            opened.map_err(|error| format!("failed to read {shown}: {}", reason(&error)))?;
+        Ok(Self { path, name: name.to_vec(), shown, regular: metadata.is_file() })
+    }
+
+    /// Standard input.
+    pub fn stdin() -> Self {
+        Self {
+            path: PathBuf::new(),
+            name: b"-".to_vec(),
+            shown: "standard input".into(),
+            regular: false,
+        }
     }
 
     /// A report that is going to be at `path`.
     pub fn report(path: PathBuf) -> Self {
-        Self { shown: format!("`{}`", path.display()), path, regular: true }
+        let name = path.as_os_str().as_bytes().to_vec();
+        Self { name, shown: format!("`{}`", path.display()), path, regular: true }
+    }
+
+    /// Where it is; empty for standard input.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its name as the job file or the pattern has it.
+    pub fn name_bytes(&self) -> &[u8] {
+        &self.name
     }
 
     /// Whether it is the runner's standard input.
@@ -62,17 +131,27 @@ impl InputFile {
             kind.is_fifo() || kind.is_char_device() || kind.is_socket() || kind.is_block_device()
         };
         if self.is_stdin() {
-            return self.open().and_then(|file| file.metadata()).is_ok_and(|data| blocks(&data));
+            return stdin().and_then(|file| file.metadata()).is_ok_and(|data| blocks(&data));
         }
         !self.regular
     }
 
-    /// Opens it.
-    pub fn open(&self) -> io::Result<File> {
+    /// Opens it. For the writer of a named pipe it waits, unless it is stopped.
+    pub fn open(&self, stop: &Stop) -> io::Result<File> {
         if self.is_stdin() {
-            return Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?));
+            return stdin();
         }
-        File::open(&self.path)
+        let is_pipe = || std::fs::metadata(&self.path).is_ok_and(|data| data.file_type().is_fifo());
+        if self.regular || !is_pipe() {
+            return File::open(&self.path);
+        }
+        let mut options = OpenOptions::new();
+        let pipe =
+            options.read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(&self.path)?;
+        wait_for_writer(&pipe, stop)?;
+        let flags = rustix::fs::fcntl_getfl(&pipe)?;
+        rustix::fs::fcntl_setfl(&pipe, flags - OFlags::NONBLOCK)?;
+        Ok(pipe)
     }
 
     /// An error about all of it.
@@ -80,9 +159,14 @@ impl InputFile {
         InputError::new(format!("{}: {message}", self.shown))
     }
 
+    /// What is wrong in one line of it.
+    pub fn complaint(&self, line: u64, message: impl fmt::Display) -> String {
+        format!("{} line {line}: {message}", self.shown)
+    }
+
     /// An error in one line of it.
     pub fn error_at(&self, line: u64, message: impl fmt::Display) -> InputError {
-        InputError::new(format!("{} line {line}: {message}", self.shown))
+        InputError::new(self.complaint(line, message))
     }
 
     /// An error of the operating system about it.
@@ -97,21 +181,39 @@ impl fmt::Display for InputFile {
     }
 }
 
-/// What records are read from. A pipe fails to seek, and is never asked to.
-pub(super) trait Bytes: Read + Seek + Send {}
+fn stdin() -> io::Result<File> {
+    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
 
-impl<T: Read + Seek + Send> Bytes for T {}
+/// Waits until somebody has opened the other end, or has gone already.
+fn wait_for_writer(pipe: &File, stop: &Stop) -> io::Result<()> {
+    let patience = Timespec::try_from(Duration::from_millis(100)).map_err(io::Error::other)?;
+    loop {
+        let mut fds = [PollFd::new(pipe, PollFlags::IN)];
+        match poll(&mut fds, Some(&patience)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        if stop.is_raised() {
+            return Err(io::Error::other("stopped while it had no writer"));
+        }
+    }
+}
 
 /// A file of inputs while it is read.
 pub(super) trait Records: Send {
-    /// The next record; after an error there is none.
+    /// The next record, which may be one that cannot be used; after an error there is none.
     fn next_record(&mut self) -> Option<Result<Fields, InputError>>;
 
-    /// The byte at which the next record starts, for `seek`.
+    /// Where the next record starts, for `seek`.
     fn position(&self) -> u64;
 
     /// Makes the record at `position` the next one.
     fn seek(&mut self, position: u64) -> Result<(), InputError>;
+
+    /// Makes it one that can be read from anywhere; to be called before the first record is read.
+    fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError>;
 }
 
 /// Records as an iterator, which ends with the first error.
@@ -138,7 +240,7 @@ impl Iterator for Stream {
     }
 }
 
-/// Records that had to be opened when the job was planned, since their header can be read only once.
+/// Records that had to be opened when the job was planned, since their start can be read only once.
 #[derive(Default)]
 pub(super) struct Kept(Mutex<Option<Box<dyn Records>>>);
 

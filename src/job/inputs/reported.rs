@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::records::{InputFile, Kept};
-use super::{Counted, Format, Source};
+use super::records::InputFile;
+use super::{Counted, Source};
 use crate::csv::columns::is_report_column;
 use crate::csv::{ReportReader, Writer};
 use crate::job::Job;
@@ -47,7 +47,6 @@ impl Reported {
         if self.nothing {
             return super::plan::counted(Counted::Rows(Vec::new()));
         }
-        let file = InputFile::report(self.path);
-        Source::File { file, format: Format::Report(self.reading), kept: Kept::default() }
+        Source::Report(InputFile::report(self.path), self.reading)
     }
 }

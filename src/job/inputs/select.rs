@@ -1,170 +1,231 @@
-//! Which inputs become tasks: `where`, then `shuffle`, `skip`, `limit`.
+//! Which inputs become tasks: `where`, then `skip` and `limit`; and several as one, `batch`.
 
 use std::sync::Arc;
 
-use super::glob::Paths;
-use super::records::Records;
-use super::{Counted, Filter, InputError};
-use crate::task::Fields;
+use super::derived::Derived;
+use super::filter::Filter;
+use super::notes::Notes;
+use super::records::Stop;
+use super::{BadInput, InputError, InputReader};
+use crate::base::json;
+use crate::base::json::NotFinite;
+use crate::task::{Fields, Kind};
 
-/// Applies `where`, `skip` and `limit` to inputs.
-pub(super) struct Select<I> {
-    inputs: I,
-    filter: Option<Arc<Filter>>,
-    skip: u64,
-    /// How many more there may be.
-    left: Option<u64>,
+/// How many inputs in a row may be left out before it is asked whether the run was stopped.
+const UNASKED: u64 = 1 << 12;
+
+/// What is done to inputs before they become tasks, in this order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Selection {
+    /// Fields that are made from fields.
+    pub derived: Option<Arc<Derived>>,
+    pub filter: Option<Arc<Filter>>,
+    pub shuffle: Option<u64>,
+    pub skip: u64,
+    pub limit: Option<u64>,
+    pub batch: Option<u64>,
+    pub bad_input: BadInput,
 }
 
-impl<I> Select<I> {
-    /// Of `inputs`, those that pass `filter`, without the first `skip`, at most `limit`.
-    pub fn new(inputs: I, filter: Option<Arc<Filter>>, skip: u64, limit: Option<u64>) -> Self {
-        Self { inputs, filter, skip, left: limit }
+impl Selection {
+    /// How many tasks come of so many inputs, if that can be told.
+    pub fn count(&self, inputs: u64) -> Option<u64> {
+        if self.filter.is_some() {
+            return None;
+        }
+        let left = inputs.saturating_sub(self.skip);
+        let left = self.limit.map_or(left, |limit| left.min(limit));
+        Some(self.batch.map_or(left, |size| left.div_ceil(size)))
+    }
+
+    /// The tasks that come of `inputs`, which are in their final order. `skipped` of them have been left out already.
+    pub fn of(
+        &self,
+        inputs: InputReader,
+        skipped: u64,
+        notes: Arc<Notes>,
+        stop: Stop,
+    ) -> InputReader {
+        let select = Select {
+            inputs,
+            selection: self.clone(),
+            skip: self.skip - skipped,
+            left: self.limit,
+            notes,
+            stop,
+        };
+        match self.batch {
+            Some(size) => Box::new(Batches { inputs: Some(select), size, waiting: None }),
+            None => Box::new(select),
+        }
     }
 }
 
-impl<I: Iterator<Item = Result<Fields, InputError>>> Iterator for Select<I> {
+/// Applies a selection to inputs.
+struct Select {
+    inputs: InputReader,
+    selection: Selection,
+    skip: u64,
+    /// How many more there may be.
+    left: Option<u64>,
+    notes: Arc<Notes>,
+    stop: Stop,
+}
+
+impl Select {
+    /// An input as it passes; `None` if it does not.
+    #[inline]
+    fn pass(&self, fields: Fields) -> Result<Option<Fields>, InputError> {
+        let fields = match &self.selection.derived {
+            Some(derived) if fields.cause().is_none() => derived.apply(fields),
+            _ => fields,
+        };
+        if let Some(cause) = fields.cause() {
+            if self.selection.bad_input == BadInput::Stop {
+                return Err(InputError::new(cause.to_owned()));
+            }
+            self.notes.bad();
+            return Ok(Some(fields));
+        }
+        let filter = self.selection.filter.as_ref();
+        let passes = filter.is_none_or(|filter| filter.passes(&fields, &self.notes));
+        Ok(passes.then_some(fields))
+    }
+}
+
+impl Iterator for Select {
     type Item = Result<Fields, InputError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // Asked first: a pipe must not be waited for once the limit is reached.
-        if self.left == Some(0) {
-            return None;
-        }
+        let mut left_out = 0;
         loop {
-            let fields = match self.inputs.next()? {
-                Ok(fields) => fields,
+            // Asked first: a pipe must not be waited for once the limit is reached.
+            if self.left == Some(0) {
+                return None;
+            }
+            left_out += 1;
+            if left_out % UNASKED == 0 && self.stop.is_raised() {
+                self.left = Some(0);
+                return None;
+            }
+            match self.inputs.next()?.and_then(|fields| self.pass(fields)) {
+                Ok(None) => {}
+                Ok(Some(_)) if self.skip > 0 => self.skip -= 1,
+                Ok(Some(fields)) => {
+                    if let Some(left) = &mut self.left {
+                        *left -= 1;
+                    }
+                    return Some(Ok(fields));
+                }
                 Err(error) => {
                     self.left = Some(0);
                     return Some(Err(error));
                 }
-            };
-            if self.filter.as_ref().is_some_and(|filter| !filter.passes(&fields)) {
-                continue;
-            }
-            if self.skip > 0 {
-                self.skip -= 1;
-                continue;
-            }
-            if let Some(left) = &mut self.left {
-                *left -= 1;
-            }
-            return Some(Ok(fields));
-        }
-    }
-}
-
-/// Inputs in the random order of a seed. Holds 8 bytes for each, and reads each again when it is due.
-pub(super) struct Shuffled {
-    positions: std::vec::IntoIter<u64>,
-    source: Seekable,
-}
-
-/// What can be read at any position.
-enum Seekable {
-    Counted(Arc<Counted>),
-    Records(Box<dyn Records>),
-    /// A walk cannot be started in the middle, so the paths are held.
-    Paths(Paths),
-}
-
-impl Shuffled {
-    fn new(mut positions: Vec<u64>, source: Seekable, seed: u64) -> Self {
-        fastrand::Rng::with_seed(seed).shuffle(&mut positions);
-        Self { positions: positions.into_iter(), source }
-    }
-
-    /// Counted inputs, those that pass.
-    pub fn of_counted(counted: &Arc<Counted>, seed: u64, passes: impl Fn(&Fields) -> bool) -> Self {
-        let positions = (0..counted.count()).filter(|&index| passes(&counted.at(index)));
-        Self::new(positions.collect(), Seekable::Counted(Arc::clone(counted)), seed)
-    }
-
-    /// The records of a file, those that pass. Reads all of it.
-    pub fn of_records(
-        mut records: Box<dyn Records>,
-        seed: u64,
-        passes: impl Fn(&Fields) -> bool,
-    ) -> Result<Self, InputError> {
-        let mut positions = Vec::new();
-        loop {
-            let position = records.position();
-            match records.next_record() {
-                Some(fields) => {
-                    if passes(&fields?) {
-                        positions.push(position);
-                    }
-                }
-                None => return Ok(Self::new(positions, Seekable::Records(records), seed)),
             }
         }
     }
-
-    /// The paths that pass. Walks to the end.
-    pub fn of_paths(
-        found: impl Iterator<Item = Result<Fields, InputError>>,
-        seed: u64,
-        passes: impl Fn(&Fields) -> bool,
-    ) -> Result<Self, InputError> {
-        let (mut positions, mut paths) = (Vec::new(), Paths::default());
-        for fields in found {
-            let fields = fields?;
-            if passes(&fields) {
-                positions.push(paths.push(fields.get(0)));
-            }
-        }
-        Ok(Self::new(positions, Seekable::Paths(paths), seed))
-    }
 }
 
-impl Iterator for Shuffled {
+/// Several inputs as one. A bad one is a task of its own.
+struct Batches {
+    inputs: Option<Select>,
+    size: u64,
+    /// Comes after the batch that it has cut short.
+    waiting: Option<Result<Fields, InputError>>,
+}
+
+impl Iterator for Batches {
     type Item = Result<Fields, InputError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let position = self.positions.next()?;
-        match &mut self.source {
-            Seekable::Counted(counted) => Some(Ok(counted.at(position))),
-            Seekable::Paths(paths) => Some(Ok(Fields::single(paths.at(position)))),
-            Seekable::Records(records) => match records.seek(position) {
-                Ok(()) => records.next_record(),
-                Err(error) => Some(Err(error)),
-            },
+        if let Some(waiting) = self.waiting.take() {
+            return Some(waiting);
         }
+        let mut members = Vec::new();
+        while (members.len() as u64) < self.size {
+            match self.inputs.as_mut().and_then(Iterator::next) {
+                Some(Ok(fields)) if fields.cause().is_none() => members.push(fields),
+                None => {
+                    self.inputs = None;
+                    break;
+                }
+                other if members.is_empty() => return other,
+                other => {
+                    self.waiting = other;
+                    break;
+                }
+            }
+        }
+        (!members.is_empty()).then(|| Ok(batch(members)))
     }
+}
+
+/// The input that stands for all of `members`: each field is an array, and the last one is how many there are.
+fn batch(members: Vec<Fields>) -> Fields {
+    let mut fields = Fields::default();
+    let mut array = Vec::new();
+    for index in 0..members.first().map_or(0, Fields::len) {
+        array.clear();
+        array.push(b'[');
+        for (place, member) in members.iter().enumerate() {
+            if place > 0 {
+                array.push(b',');
+            }
+            match member.kind(index) {
+                Kind::Bare => json::write_bare(member.get(index), NotFinite::Text, &mut array),
+                Kind::Text => json::write_text(member.get(index), &mut array),
+            }
+        }
+        array.push(b']');
+        fields.push_of(&array, Kind::Bare);
+    }
+    fields.push_of(members.len().to_string(), Kind::Bare);
+    fields.with_members(members)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn numbers(count: u64) -> Arc<Counted> {
-        Arc::new(Counted::Repeat(count))
+    fn select(inputs: Vec<Result<Fields, InputError>>, selection: &Selection) -> Vec<String> {
+        let notes = Arc::default();
+        let tasks = selection.of(Box::new(inputs.into_iter()), 0, notes, Stop::default());
+        let shown = |fields: Fields| match fields.cause() {
+            Some(cause) => format!("bad: {cause}"),
+            None => fields.iter().map(String::from_utf8_lossy).collect::<Vec<_>>().join("|"),
+        };
+        tasks.map(|task| task.map_or_else(|error| format!("error: {error}"), shown)).collect()
     }
 
-    fn texts(inputs: impl Iterator<Item = Result<Fields, InputError>>) -> Vec<String> {
-        inputs.map(|fields| String::from_utf8(fields.unwrap().get(0).to_vec()).unwrap()).collect()
+    fn inputs() -> Vec<Result<Fields, InputError>> {
+        let bad = Ok(Fields::bad("torn".into(), b"x"));
+        let number = |n: u32| Ok(Fields::single_number(n.to_string()));
+        vec![number(1), number(2), bad, Ok(Fields::single("c\"")), number(4)]
     }
 
     #[test]
-    fn a_shuffle_keeps_every_input_and_depends_on_its_seed_alone() {
-        let shuffled = |seed| texts(Shuffled::of_counted(&numbers(100), seed, |_| true));
-        let mut sorted = shuffled(1);
-        assert_eq!(sorted, shuffled(1));
-        assert_ne!(sorted, shuffled(2));
-        sorted.sort_by_key(|text| text.parse::<u64>().unwrap());
-        assert_eq!(sorted, (1..=100).map(|n| n.to_string()).collect::<Vec<_>>());
+    fn a_bad_input_counts_and_is_never_batched() {
+        let all = Selection::default();
+        assert_eq!(select(inputs(), &all), ["1", "2", "bad: torn", "c\"", "4"]);
+        let some = Selection { skip: 1, limit: Some(2), ..Selection::default() };
+        assert_eq!(select(inputs(), &some), ["2", "bad: torn"]);
+        let batches = Selection { batch: Some(3), ..Selection::default() };
+        assert_eq!(select(inputs(), &batches), ["[1,2]|2", "bad: torn", "[\"c\\\"\",4]|2"]);
+        let stopped = Selection { bad_input: BadInput::Stop, ..batches };
+        assert_eq!(select(inputs(), &stopped), ["[1,2]|2", "error: torn"]);
+        assert_eq!(stopped.count(7), Some(3));
     }
 
     #[test]
-    fn skip_counts_what_passes_and_the_limit_reads_no_further() {
-        let fields = ["input".to_owned()];
-        let filter = Arc::new(Filter::parse("input > 2", Some(&fields)).unwrap());
-        let mut reads = 0;
-        let inputs = (1..).map(|n: u64| {
-            reads += 1;
-            Ok(Fields::single(n.to_string()))
-        });
-        assert_eq!(texts(Select::new(inputs, Some(filter), 1, Some(2))), ["4", "5"]);
-        assert_eq!(reads, 5);
+    fn nothing_is_asked_for_once_the_limit_is_reached() {
+        struct Never;
+        impl Iterator for Never {
+            type Item = Result<Fields, InputError>;
+            fn next(&mut self) -> Option<Self::Item> {
+                panic!("not asked for")
+            }
+        }
+        let none = Selection { limit: Some(0), ..Selection::default() };
+        assert!(none.of(Box::new(Never), 0, Arc::default(), Stop::default()).next().is_none());
     }
 }

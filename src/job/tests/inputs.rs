@@ -74,9 +74,9 @@ fn every_source_can_be_shuffled() {
 #[test]
 fn a_file_that_is_bad_while_running_says_where() {
     let files = Files::inputs("csv = \"d.csv\"").file("d.csv", "x,y\n1,2\n3\n4,5\n");
-    assert_eq!(files.rows(), ["1|2", "`d.csv` line 3: expected 2 columns, found 1"]);
+    assert_eq!(files.rows(), ["1|2", "bad: `d.csv` line 3: expected 2 columns, found 1", "4|5"]);
     let files = Files::inputs("jsonl = \"d.jsonl\"").file("d.jsonl", "{\"a\": 1}\n7\n");
-    assert_eq!(files.rows(), ["1", "`d.jsonl` line 2: expected an object, found a number"]);
+    assert_eq!(files.rows(), ["1", "bad: `d.jsonl` line 2: expected an object, found a number"]);
 }
 
 #[test]

@@ -143,7 +143,6 @@ fn mistakes() {
         ("inputs = 3", &["`inputs` must be a table, not the integer 3"]),
         ("[inputs]\nlines = \"nowhere\"", &["failed to read `nowhere`: no such file or directory"]),
         ("[inputs]\ncsv = \".\"", &["failed to read `.`: is a directory"]),
-        ("[inputs]\ncsv = \"two.csv\"", &["`two.csv` line 1: columns 1 and 2 are both called `x`"]),
         (
             "[inputs]\njsonl = \"two.csv\"",
             &["`two.csv` line 1: not JSON: expected value (column 1)"],
@@ -153,7 +152,10 @@ fn mistakes() {
             &["standard input cannot be shuffled: it can be read only once"],
         ),
         ("[inputs]\nrepeat = 1\nnull = true", &["`null` goes with `lines` only"]),
-        ("[inputs]\nglob = \"a[\"", &["`a[` is no pattern: unclosed character class; missing ']'"]),
+        (
+            "[inputs]\nglob = \"a[\"",
+            &["`a[` is not a pattern: unclosed character class; missing ']'"],
+        ),
         ("[inputs]\nrange = { from = 1 }", &["`[inputs.range]` has no `to`"]),
         ("[inputs]\nrange = { from = 1, to = 2, step = 0 }", &["a step of 0 never gets there"]),
         ("[inputs]\nrange = { from = 1, to = inf }", &["`to` must be a finite number, not inf"]),
@@ -214,6 +216,38 @@ fn mistakes() {
         let (top, rest) =
             text.split_at(if text.starts_with("inputs") { text.len() } else { tables });
         let files = Files::new(&format!("{top}\n{rest}\n{SLEEP}")).file("two.csv", "x,x\n");
+        assert_eq!(files.messages(), messages, "{text}");
+    }
+}
+
+#[test]
+fn mistakes_in_sources() {
+    for (text, messages) in [
+        (
+            "[inputs]\ncsv = { file = \"two.csv\", delimiter = \";;\" }",
+            &["`delimiter` must be one ASCII character, not the string \";;\""][..],
+        ),
+        (
+            "[inputs]\ncsv = { file = \"two.csv\", encoding = \"utf-9\" }",
+            &["`utf-9` is not a known encoding"],
+        ),
+        (
+            "[inputs]\nlines = { file = \"two.csv\", regex = \"x\" }",
+            &["`regex` has no named group"],
+        ),
+        (
+            "[inputs]\nsheet = \"two.csv\"",
+            &["`two.csv`: is not a workbook: `csv` reads tables of text"],
+        ),
+        ("[inputs]\nrepeat = 3\nbatch = 0", &["`batch` must be above 0"]),
+        ("[inputs]\nrepeat = 3\n[fields.x]\nvalue = \"{x}\"", &["the field `x` needs itself"]),
+        (
+            "[inputs]\nmatrix = { a = [1], b = { lines = \"empty\" } }",
+            &["`b` is empty, so there is no combination"],
+        ),
+    ] {
+        let files =
+            Files::new(&format!("{text}\n{SLEEP}")).file("two.csv", "x,x\n").file("empty", "");
         assert_eq!(files.messages(), messages, "{text}");
     }
 }

@@ -30,22 +30,27 @@ pub(in crate::report) const ENTRY: usize = 32;
 #[derive(Clone, Debug)]
 pub(in crate::report) struct Identify {
     seed: u64,
+    /// How many fields are the source's own; what is made from them says nothing more.
+    own: usize,
     scratch: Vec<u8>,
 }
 
 impl Identify {
-    pub(in crate::report) fn new(seed: u64) -> Self {
-        Self { seed, scratch: Vec::new() }
+    pub(in crate::report) fn new(seed: u64, own: usize) -> Self {
+        Self { seed, own, scratch: Vec::new() }
     }
 
     /// The identity of an input with these values.
     pub(in crate::report) fn of(&mut self, fields: &Fields) -> u128 {
-        if fields.len() == 1 {
+        if let Some(identity) = fields.identity() {
+            return xxh3_128_with_seed(&identity.to_le_bytes(), self.seed ^ 1);
+        }
+        if fields.len().min(self.own) == 1 {
             return xxh3_128_with_seed(fields.get(0), self.seed);
         }
         // Lengths keep ("ab", "c") apart from ("a", "bc").
         self.scratch.clear();
-        for value in fields.iter() {
+        for value in fields.iter().take(self.own) {
             self.scratch.extend_from_slice(&(value.len() as u64).to_le_bytes());
             self.scratch.extend_from_slice(value);
         }
@@ -315,12 +320,12 @@ mod tests {
 
     #[test]
     fn inputs_are_told_apart_by_their_content() {
-        let mut identify = Identify::new(1);
+        let mut identify = Identify::new(1, usize::MAX);
         let mut of = |values: &[&str]| identify.of(&values.iter().collect());
         assert_eq!(of(&["ab", "c"]), of(&["ab", "c"]));
         assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
         assert_ne!(of(&["a", ""]), of(&["a"]));
-        assert_ne!(Identify::new(2).of(&Fields::single("a")), of(&["a"]));
+        assert_ne!(Identify::new(2, usize::MAX).of(&Fields::single("a")), of(&["a"]));
     }
 
     #[test]

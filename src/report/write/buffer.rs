@@ -57,7 +57,7 @@ impl RowBuffer {
         shared.full.store((ALL_FULL / buffers.len()).min(FULL), Ordering::Relaxed);
         drop(buffers);
         let encoder = Encoder::new(Arc::clone(&shared.layout), shared.calendar);
-        let identify = Identify::new(shared.seed);
+        let identify = Identify::new(shared.seed, shared.own_fields);
         Self {
             shared,
             rows,
@@ -146,6 +146,8 @@ pub(in crate::report) struct Shared {
     pub(in crate::report) calendar: Calendar,
     /// The seed for identities of inputs.
     pub(in crate::report) seed: u64,
+    /// How many fields count for them.
+    pub(in crate::report) own_fields: usize,
     pub(in crate::report) buffers: Mutex<Vec<Arc<PendingRows>>>,
     /// The number of bytes at which a buffer is full.
     pub(in crate::report) full: AtomicUsize,

@@ -7,6 +7,7 @@
 mod ends;
 mod outcome;
 mod plan;
+mod shell_names;
 mod stream;
 #[cfg(test)]
 mod tests;

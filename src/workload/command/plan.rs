@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Spec;
-use super::variables::variables;
+use super::shell_names;
+use super::variables::{room, variables};
 use crate::base::ByteSize;
+use crate::base::diagnostic::nearest;
 use crate::config::program;
 use crate::config::program::{Folder, StartedFor, c_path};
 use crate::config::program::{Places, Unusable};
@@ -44,6 +46,8 @@ pub struct Plan {
     pub success_codes: Vec<i32>,
     /// How many bytes of standard output are kept.
     pub capture: usize,
+    /// How many bytes of environment there is room for.
+    pub room: usize,
 }
 
 /// What is run.
@@ -70,7 +74,12 @@ pub enum Variable {
     /// From `env`.
     Template(Template),
     /// A field of the input.
-    Field(usize),
+    Field {
+        /// Which.
+        index: usize,
+        /// Whether the shell's text names it: if not, it is left out where it cannot be one.
+        is_named: bool,
+    },
     /// The task's number.
     Task,
     /// The attempt's number.
@@ -110,6 +119,7 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let places = program::places(&env, plan);
     let program = find_program(&action, &places, table, plan)?;
     let variables = variables(env, &action, plan.fields(), |name| std::env::var_os(name).is_some());
+    warn_of_names(&action, &variables, table, plan);
     let (cwd, stdin, success_codes) = (cwd?, stdin?, success_codes?);
     let capture = usize::try_from(capture.bytes()).unwrap_or(usize::MAX);
     Some(Spec(Arc::new(Plan {
@@ -125,6 +135,7 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
         stderr,
         success_codes,
         capture,
+        room: room(),
     })))
 }
 
@@ -149,6 +160,7 @@ pub fn shell(text: &str, job: &str, folder: &Path) -> Result<Spec, Unusable> {
         stderr: None,
         success_codes: vec![0],
         capture: CAPTURE.bytes() as usize,
+        room: room(),
     })))
 }
 
@@ -183,6 +195,38 @@ fn read_action(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Action> {
         return None;
     }
     Some(Action::Shell(text))
+}
+
+/// A `$name` in a shell's text that is neither a field nor any other variable is probably misspelt.
+fn warn_of_names(
+    action: &Action,
+    variables: &[(String, Variable)],
+    table: &Table<'_>,
+    plan: &Planner<'_>,
+) {
+    let Action::Shell(text) = action else { return };
+    if !plan.knows_fields() {
+        return;
+    }
+    let names = || variables.iter().map(|(name, _)| name.as_str());
+    let is_set =
+        |name: &str| names().any(|known| known == name) || std::env::var_os(name).is_some();
+    for named in shell_names::unset(text, is_set) {
+        let place = plan.inside(&table.span_of("shell"), text, &named.span);
+        let help = if let Some(near) = nearest(&named.name, names()) {
+            format!("did you mean `${near}`?")
+        } else {
+            let fields = names().filter(|name| !name.starts_with("RUNNER_"));
+            let fields: Vec<_> = fields.map(|name| format!("`${name}`")).collect();
+            if fields.is_empty() {
+                "the inputs have no fields".into()
+            } else {
+                format!("there is {}", fields.join(", "))
+            }
+        };
+        let message = format!("nothing sets `${}`: it will be empty", named.name);
+        plan.warn(&place, message, help);
+    }
 }
 
 fn read_stdin(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Input> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::plan::{Action, Variable};
+use super::shell_names::named;
 use crate::config::Template;
 
 /// The environment: `env`, what the runner says of the task, and for a shell the fields. A field whose name is taken
@@ -13,6 +14,10 @@ pub(super) fn variables(
     fields: &[String],
     is_inherited: impl Fn(&str) -> bool,
 ) -> Vec<(String, Variable)> {
+    let named: BTreeSet<String> = match action {
+        Action::Shell(text) => named(text).into_iter().map(|named| named.name).collect(),
+        Action::Argv(_) => BTreeSet::new(),
+    };
     let mut variables: Vec<_> =
         env.into_iter().map(|(name, value)| (name, Variable::Template(value))).collect();
     let mut taken: BTreeSet<String> = variables.iter().map(|(name, _)| name.clone()).collect();
@@ -34,10 +39,24 @@ pub(super) fn variables(
                 name.insert_str(0, "input_");
             }
             taken.insert(name.clone());
-            variables.push((name, Variable::Field(index)));
+            let is_named = named.contains(&name);
+            variables.push((name, Variable::Field { index, is_named }));
         }
     }
+    // Those that the text names come first: there may not be room for all.
+    variables.sort_by_key(|(_, value)| matches!(value, Variable::Field { is_named: false, .. }));
     variables
+}
+
+/// How many bytes of arguments and environment a program can be given here, without what it inherits: a quarter of the
+/// limit of the stack, at most 6 MiB (execve(2)).
+pub(super) fn room() -> usize {
+    /// For the arguments, the program's name and what a wrapper may add.
+    const SPARE: usize = 64 << 10;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
+    let room = limit.map_or(6 << 20, |limit| (limit / 4).clamp(128 << 10, 6 << 20)) as usize;
+    let own = std::env::vars_os().map(|(name, value)| name.len() + value.len() + 10);
+    room.saturating_sub(own.sum::<usize>() + SPARE)
 }
 
 /// Whether a shell or the loader of programs acts on a variable of this name: an input must not steer them, whatever

@@ -28,6 +28,9 @@ const LEFT_OPEN: Duration = Duration::from_millis(200);
 /// How long a killed child may take to end: it may hang in the kernel, on a dead disk for example.
 const DYING: Duration = Duration::from_secs(10);
 
+/// The longest string that a program can be given, `MAX_ARG_STRLEN` (execve(2)), with its NUL.
+const LONGEST_VARIABLE: usize = 128 << 10;
+
 const LEFT_OPEN_NOTE: &str =
     "stopped reading the output: a process that the command has left behind held it open";
 
@@ -301,6 +304,12 @@ impl Command {
         match &plan.action {
             Action::Argv(argv) => {
                 for (index, argument) in argv.iter().enumerate() {
+                    if let Some(each) = argument.render_each(values) {
+                        for value in each {
+                            self.argv.push(value).map_err(|_| nul(index))?;
+                        }
+                        continue;
+                    }
                     self.argv
                         .push_with(|bytes| argument.render(values, bytes))
                         .map_err(|_| nul(index))?;
@@ -318,13 +327,29 @@ impl Command {
     fn render_environment(&mut self, plan: &Plan, values: &Values<'_>) -> Result<(), String> {
         self.set.clear();
         let mut digits = itoa::Buffer::new();
+        let mut room = plan.room;
         for (name, value) in &plan.variables {
+            if let Variable::Field { index, is_named } = value {
+                let size = name.len() + values.fields.text_len(*index) + 2;
+                let fits = size <= LONGEST_VARIABLE && size + size_of::<usize>() <= room;
+                if !fits && *is_named {
+                    return Err(format!(
+                        "the field of `${name}` has {} bytes, which is more than a variable of the environment can \
+                         have here: hand it over by `stdin`, or by `argv` of a program that reads a file",
+                        values.fields.text_len(*index)
+                    ));
+                }
+                if !fits {
+                    continue;
+                }
+                room -= size + size_of::<usize>();
+            }
             let pushed = self.set.push_with(|bytes| {
                 bytes.extend_from_slice(name.as_bytes());
                 bytes.push(b'=');
                 match value {
                     Variable::Template(template) => template.render(values, bytes),
-                    Variable::Field(index) => bytes.extend_from_slice(values.fields.get(*index)),
+                    Variable::Field { index, .. } => values.fields.push_text(*index, bytes),
                     Variable::Task => {
                         bytes.extend_from_slice(digits.format(values.task).as_bytes());
                     }
@@ -337,6 +362,9 @@ impl Command {
                     Variable::Job => bytes.extend_from_slice(plan.job.as_bytes()),
                 }
             });
+            if let Variable::Field { is_named: false, .. } = value {
+                continue; // one that has a NUL is left out
+            }
             pushed.map_err(|_| {
                 format!("the value of `{name}` contains a NUL, which no environment can have")
             })?;

@@ -1,0 +1,417 @@
+//! Sources that are files: one or several, each read record by record.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::csv::CsvOptions;
+use super::json::Elements;
+use super::jsonl::Objects;
+use super::lines::{LineOptions, Lines};
+use super::notes::Notes;
+use super::object::Shape;
+use super::records::{InputFile, Kept, Records, Stop};
+use super::sheet::SheetOptions;
+use super::text::{Text, TextOptions};
+use super::{InputError, csv, sheet};
+use crate::task::Fields;
+
+/// How files hold their records.
+#[derive(Clone, Debug)]
+pub(super) enum Format {
+    Lines(LineOptions),
+    Csv(CsvOptions),
+    /// With the fields that the job file names.
+    Jsonl(Option<Vec<String>>),
+    /// Likewise, and where in the document the array is.
+    Json(Option<Vec<String>>, String),
+    Sheet(SheetOptions),
+}
+
+/// Files, planned.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub all: Vec<InputFile>,
+    pub format: Format,
+    pub text: TextOptions,
+    /// Whether the field `file` says which one an input is from.
+    pub says_file: bool,
+    pub notes: Arc<Notes>,
+    learned: Learned,
+    /// What was opened when the job was planned and can be read only once.
+    kept: Kept,
+}
+
+/// What looking at the files has shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Learned {
+    /// The names of the fields, without `file`; `None` if no record could tell.
+    pub names: Option<Vec<String>>,
+    shape: Shape,
+    /// How the first file was understood: what, and in words.
+    pub understood: Vec<(&'static str, String)>,
+}
+
+/// How many files are looked at when the job is planned; the others when their turn comes.
+const LOOKED_AT: usize = 1_000;
+
+/// The field that says which file an input is from.
+pub(super) const FILE: &str = "file";
+
+impl Files {
+    /// Looks at `files`, of which there is at least one.
+    pub fn learn(
+        files: Vec<InputFile>,
+        format: Format,
+        text: TextOptions,
+        is_plural: bool,
+        notes: Arc<Notes>,
+    ) -> Result<Self, InputError> {
+        let mut looked = Self {
+            all: files,
+            format,
+            text,
+            says_file: is_plural,
+            notes,
+            learned: Learned::default(),
+            kept: Kept::default(),
+        };
+        looked.look()?;
+        let names = looked.learned.names.as_deref().unwrap_or_default();
+        looked.says_file &= !names.iter().any(|name| name == FILE);
+        Ok(looked)
+    }
+
+    /// What looking at them has shown.
+    pub fn learned(&self) -> &Learned {
+        &self.learned
+    }
+
+    /// The names of the fields; `None` if no record could tell.
+    pub fn fields(&self) -> Option<Vec<String>> {
+        let mut names = self.learned.names.clone()?;
+        if self.says_file {
+            names.push(FILE.into());
+        }
+        Some(names)
+    }
+
+    /// The first file, if any, that can be read only once.
+    pub fn once(&self) -> Option<&InputFile> {
+        self.all.iter().find(|file| !file.regular)
+    }
+
+    fn look(&mut self) -> Result<(), InputError> {
+        let stop = Stop::default();
+        if let Format::Lines(options) = &self.format {
+            self.learned.names = Some(options.fields());
+            // A pipe says what it is when it is read.
+            for file in self.all.iter().filter(|file| file.regular).take(LOOKED_AT) {
+                let text = Text::open(file, self.text, &stop)?;
+                if self.learned.understood.is_empty() {
+                    self.learned.understood.push(("encoding", text.found().words()));
+                }
+            }
+            return Ok(());
+        }
+        for index in 0..self.all.len().min(LOOKED_AT) {
+            let file = self.all[index].clone();
+            let opened = open(&file, &self.format, self.text, None, &self.notes, &stop)?;
+            self.take_in(index, &file, &opened)?;
+            if !file.regular {
+                if self.all.len() > 1 {
+                    return Err(
+                        file.error("cannot be one of several files: it can be read only once")
+                    );
+                }
+                self.kept = Kept::new(opened.into_records());
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in(
+        &mut self,
+        index: usize,
+        file: &InputFile,
+        opened: &Opened,
+    ) -> Result<(), InputError> {
+        if index == 0 {
+            self.learned.understood = opened.understood();
+        }
+        match opened {
+            Opened::Objects(objects) => self.learned.widen(objects.shape()),
+            Opened::Elements(elements) => self.learned.widen(elements.shape()),
+            Opened::Lines(_) => {}
+            Opened::Rows(rows) => self.match_names(file, rows.header())?,
+            Opened::Sheet(rows) => self.match_names(file, rows.header())?,
+        }
+        Ok(())
+    }
+
+    /// Whether a table has the columns of the first one.
+    fn match_names(&mut self, file: &InputFile, names: &[String]) -> Result<(), InputError> {
+        let Some(first) = &self.learned.names else {
+            self.learned.names = Some(names.to_vec());
+            return Ok(());
+        };
+        let first_file = &self.all[0];
+        let lacks = first.iter().find(|name| !names.contains(name));
+        let adds = names.iter().find(|name| !first.contains(name));
+        match (lacks, adds) {
+            (Some(name), _) => {
+                Err(file.error(format!("has no column `{name}`, which {first_file} has")))
+            }
+            (None, Some(name)) => {
+                Err(file.error(format!("has a column `{name}`, which {first_file} does not have")))
+            }
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// The records, one file after another.
+    pub fn open(self: &Arc<Self>, stop: &Stop) -> Result<Box<dyn Records>, InputError> {
+        if let Some(records) = self.kept.take() {
+            return Ok(records);
+        }
+        if let [file] = &self.all[..]
+            && !self.says_file
+        {
+            if !file.regular && !matches!(self.format, Format::Lines(_)) {
+                return Err(file.error("can be read only once"));
+            }
+            return self.open_one(file, stop);
+        }
+        let mut all = OneByOne {
+            files: Arc::clone(self),
+            index: 0,
+            current: None,
+            stop: stop.clone(),
+            is_seekable: false,
+        };
+        all.enter(0)?;
+        Ok(Box::new(all))
+    }
+
+    fn open_one(&self, file: &InputFile, stop: &Stop) -> Result<Box<dyn Records>, InputError> {
+        let shape = Some(self.learned.shape.clone());
+        let opened = open(file, &self.format, self.text, shape, &self.notes, stop)?;
+        let found = match &opened {
+            Opened::Rows(rows) => rows.header().to_vec(),
+            Opened::Sheet(rows) => rows.header().to_vec(),
+            _ => return Ok(opened.into_records()),
+        };
+        let known = self.learned.names.as_deref().unwrap_or_default();
+        if found == known {
+            return Ok(opened.into_records());
+        }
+        let order: Option<Vec<usize>> =
+            known.iter().map(|name| found.iter().position(|other| other == name)).collect();
+        match order.filter(|_| found.len() == known.len()) {
+            Some(order) => Ok(Box::new(Reordered { records: opened.into_records(), order })),
+            None if self.all.len() > 1 => {
+                let first = &self.all[0];
+                Err(file
+                    .error(format!("has other columns than {first}: {}", differing(&found, known))))
+            }
+            None => Err(file.error("has other fields now than when the job was planned")),
+        }
+    }
+}
+
+/// The first name that only one of two headers has.
+fn differing(found: &[String], known: &[String]) -> String {
+    let lacks = known.iter().find(|name| !found.contains(name));
+    let adds = found.iter().find(|name| !known.contains(name));
+    match (lacks, adds) {
+        (Some(name), _) => format!("it has no `{name}`"),
+        (None, Some(name)) => format!("it has `{name}`, too"),
+        (None, None) => "a column is there twice".into(),
+    }
+}
+
+impl Learned {
+    fn widen(&mut self, shape: &Shape) {
+        let Some(names) = &mut self.names else {
+            self.shape = shape.clone();
+            // A file without a record says nothing of its fields, and has no input that would need them.
+            self.names = Some(shape.names.clone()).filter(|names| !names.is_empty());
+            return;
+        };
+        names.extend(shape.names.iter().filter(|name| !self.shape.names.contains(name)).cloned());
+        self.shape.names = names.clone();
+    }
+}
+
+/// A file that has been opened.
+enum Opened {
+    Lines(Lines),
+    Rows(csv::Rows),
+    Objects(Objects),
+    Elements(Elements),
+    Sheet(sheet::Rows),
+}
+
+impl Opened {
+    fn into_records(self) -> Box<dyn Records> {
+        match self {
+            Self::Lines(lines) => Box::new(lines),
+            Self::Rows(rows) => Box::new(rows),
+            Self::Objects(objects) => Box::new(objects),
+            Self::Elements(elements) => Box::new(elements),
+            Self::Sheet(rows) => Box::new(rows),
+        }
+    }
+
+    fn understood(&self) -> Vec<(&'static str, String)> {
+        let text = match self {
+            Self::Lines(lines) => lines.text(),
+            Self::Rows(rows) => {
+                let delimiter = ("delimiter", csv::shown_delimiter(rows.delimiter()));
+                return vec![delimiter, ("encoding", rows.text().found().words())];
+            }
+            Self::Objects(objects) => objects.text(),
+            Self::Elements(elements) => elements.text(),
+            Self::Sheet(rows) => return vec![("sheet", rows.sheet().to_owned())],
+        };
+        vec![("encoding", text.found().words())]
+    }
+}
+
+fn open(
+    file: &InputFile,
+    format: &Format,
+    text: TextOptions,
+    shape: Option<Shape>,
+    notes: &Arc<Notes>,
+    stop: &Stop,
+) -> Result<Opened, InputError> {
+    let notes = || Arc::clone(notes);
+    if let Format::Sheet(options) = format {
+        return sheet::Rows::open(file, options).map(Opened::Sheet);
+    }
+    let text = Text::open(file, text, stop)?;
+    let given = |names: &Option<Vec<String>>| names.clone().map(Shape::given);
+    Ok(match format {
+        Format::Lines(options) => Opened::Lines(Lines::new(text, options.clone())),
+        Format::Csv(options) => Opened::Rows(csv::Rows::new(text, options)?),
+        Format::Jsonl(fields) => {
+            Opened::Objects(Objects::new(text, shape.or_else(|| given(fields)), notes())?)
+        }
+        Format::Json(fields, at) => {
+            Opened::Elements(Elements::new(text, at, shape.or_else(|| given(fields)), notes())?)
+        }
+        Format::Sheet(_) => unreachable!("it is no text"),
+    })
+}
+
+/// The columns of a table in another order than they stand in.
+struct Reordered {
+    records: Box<dyn Records>,
+    order: Vec<usize>,
+}
+
+impl Records for Reordered {
+    fn next_record(&mut self) -> Option<Result<Fields, InputError>> {
+        let record = self.records.next_record()?;
+        Some(record.map(|fields| match fields.cause() {
+            Some(_) => fields,
+            None => fields.in_order(&self.order),
+        }))
+    }
+
+    fn position(&self) -> u64 {
+        self.records.position()
+    }
+
+    fn seek(&mut self, position: u64) -> Result<(), InputError> {
+        self.records.seek(position)
+    }
+
+    fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
+        self.records.make_seekable(stop)
+    }
+}
+
+/// Several files, opened as their turn comes.
+struct OneByOne {
+    files: Arc<Files>,
+    index: usize,
+    current: Option<Box<dyn Records>>,
+    stop: Stop,
+    is_seekable: bool,
+}
+
+/// Bits of a position that are the place in its file: a TiB.
+const PLACE_BITS: u32 = 40;
+
+impl OneByOne {
+    fn enter(&mut self, index: usize) -> Result<(), InputError> {
+        self.index = index;
+        self.current = None;
+        let mut records = self.files.open_one(&self.files.all[index], &self.stop)?;
+        if self.is_seekable {
+            records.make_seekable(&self.stop)?;
+        }
+        self.current = Some(records);
+        Ok(())
+    }
+}
+
+impl Records for OneByOne {
+    fn next_record(&mut self) -> Option<Result<Fields, InputError>> {
+        loop {
+            let record = self.current.as_mut()?.next_record();
+            match record {
+                Some(Ok(mut fields)) => {
+                    if self.files.says_file && fields.cause().is_none() {
+                        fields.push(self.files.all[self.index].name_bytes());
+                    }
+                    return Some(Ok(fields));
+                }
+                Some(Err(error)) => return Some(Err(error)),
+                None if self.index + 1 == self.files.all.len() => return None,
+                None => {
+                    if let Err(error) = self.enter(self.index + 1) {
+                        return Some(Err(error));
+                    }
+                }
+            }
+        }
+    }
+
+    fn position(&self) -> u64 {
+        let place = self.current.as_ref().map_or(0, |records| records.position());
+        (self.index as u64) << PLACE_BITS | place
+    }
+
+    fn seek(&mut self, position: u64) -> Result<(), InputError> {
+        let index = (position >> PLACE_BITS) as usize;
+        if index != self.index || self.current.is_none() {
+            self.enter(index)?;
+        }
+        let place = position & ((1 << PLACE_BITS) - 1);
+        self.current.as_mut().map_or(Ok(()), |records| records.seek(place))
+    }
+
+    fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
+        self.is_seekable = true;
+        self.current.as_mut().map_or(Ok(()), |records| records.make_seekable(stop))
+    }
+}
+
+/// The files that `names` name as seen from `folder`: a name that is a file, or a pattern. Also whether more than one
+/// could have been meant.
+pub(super) fn find(name: &str, folder: &Path) -> Result<(VecDeque<InputFile>, bool), String> {
+    let is_pattern = name.contains(['*', '?', '[']);
+    if name == "-" || !is_pattern || folder.join(name).exists() {
+        return InputFile::find(name, folder).map(|file| ([file].into(), false));
+    }
+    let pattern = super::glob::Glob::new(name, folder)?;
+    let mut files = VecDeque::new();
+    for path in pattern.open() {
+        let path = path.map_err(|error| error.to_string())?;
+        files.push_back(InputFile::found(path.get(0), folder)?);
+    }
+    Ok((files, true))
+}

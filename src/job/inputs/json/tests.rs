@@ -1,0 +1,86 @@
+use super::*;
+use crate::job::inputs::records::Stream;
+use crate::job::inputs::text::TextOptions;
+use crate::job::inputs::text::tests::text;
+
+/// The fields' names and the rows, values joined by `|`; what is wrong in words.
+fn rows(json: &str, at: &str) -> Vec<String> {
+    let text = text(json.as_bytes(), TextOptions::default()).unwrap();
+    let elements = match Elements::new(text, at, None, Arc::default()) {
+        Ok(elements) => elements,
+        Err(error) => return vec![error.to_string()],
+    };
+    let names = elements.shape().names.join("|");
+    let shown = |row: Result<Fields, InputError>| {
+        let row = row.unwrap();
+        let values: Vec<_> = row.iter().map(String::from_utf8_lossy).collect();
+        row.cause().map_or(values.join("|"), str::to_owned)
+    };
+    [names].into_iter().chain(Stream::new(Box::new(elements)).map(shown)).collect()
+}
+
+#[test]
+fn the_elements_of_an_array_are_inputs() {
+    for (json, at, expected) in [
+        (
+            "[{\"a\": 1, \"b\": \"]x\\\"\"},\n {\"a\": [1, {}], \"c\": null}, {}]",
+            "",
+            &["a|b|c", "1|]x\"|", "[1, {}]||"][..],
+        ),
+        ("{\"n\": 2, \"items\": [{\"a\": 1}], \"more\": [\"[\"]}\n", "/items", &["a", "1"]),
+        (
+            "{\"d\": [[], {\"x/y\": [1, \"b\", true, [2]]}]}",
+            "/d/1/x~1y",
+            &["input", "1", "b", "true", "[2]"],
+        ),
+        ("[ ]", "", &[""]),
+        (
+            "[1,2",
+            "",
+            &["input", "1", "standard input line 1: an element starts here and never ends"],
+        ),
+        (
+            "{\"items\": [{\"a\": 1}]",
+            "/items",
+            &[
+                "a",
+                "1",
+                "standard input line 1: the document ends after the array, before it is closed",
+            ],
+        ),
+        (
+            "[{\"a\": 1}, 7, {\"a\": 2}]",
+            "",
+            &["a", "1", "standard input line 1: expected an object, found a number", "2"],
+        ),
+        (
+            "[{\"a\": 1}]\n[{\"a\": 2}]",
+            "",
+            &[
+                "a",
+                "1",
+                "standard input line 2: more follows the document: a file with a value a line is read by `jsonl`",
+            ],
+        ),
+    ] {
+        assert_eq!(rows(json, at), expected, "{json}");
+    }
+}
+
+#[test]
+fn what_is_not_an_array_is_told() {
+    for (json, at, said) in [
+        (
+            "{\"items\": [], \"n\": 1}",
+            "",
+            "the document is an object, not an array: set `at` to \"/items\"",
+        ),
+        ("{\"items\": 5}", "/items", "`/items` is a number, not an array"),
+        ("{\"a\": {\"b\": []}}", "/a/c", "/a has no `c`, which `at = \"/a/c\"` names"),
+        ("", "", "has no document"),
+        ("nonsense", "", "null"),
+    ] {
+        let rows = rows(json, at);
+        assert!(rows[0].contains(said), "{rows:?}");
+    }
+}

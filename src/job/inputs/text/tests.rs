@@ -1,0 +1,121 @@
+use std::io::{Seek, Write};
+
+use super::*;
+
+/// A text of these bytes, as if they were a file; its name in messages is "standard input".
+pub(in crate::job::inputs) fn text(bytes: &[u8], options: TextOptions) -> Result<Text, InputError> {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file.rewind().unwrap();
+    let mut named = InputFile::stdin();
+    named.regular = true;
+    Text::of(&named, file, options)
+}
+
+/// All of it.
+fn read(bytes: &[u8], encoding: Option<&str>) -> Result<Vec<u8>, String> {
+    let encoding = encoding.map(|name| Encoding::for_label(name.as_bytes()).unwrap());
+    let text = text(bytes, TextOptions { encoding, has_nuls: false });
+    let mut text = text.map_err(|error| error.to_string())?;
+    while text.more().map_err(|error| error.to_string())? {}
+    Ok(text.window().to_vec())
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+fn utf16(text: &str, encode: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    text.encode_utf16().flat_map(encode).collect()
+}
+
+#[test]
+fn marks_encodings_and_compression_are_seen_through() {
+    let plain = "id;größe\n1;x\n";
+    let (le, be) = (u16::to_le_bytes, u16::to_be_bytes);
+    let marked = format!("\u{feff}{plain}");
+    for (bytes, encoding) in [
+        (plain.as_bytes().to_vec(), None),
+        (marked.clone().into_bytes(), None),
+        (utf16(&marked, le), None),
+        (utf16(&marked, be), None),
+        (utf16(&marked, be), Some("windows-1252")),
+        (utf16(plain, le), Some("utf-16le")),
+        (b"id;gr\xf6\xdfe\n1;x\n".to_vec(), Some("latin1")),
+        (gzip(plain.as_bytes()), None),
+        (gzip(&utf16(&marked, le)), None),
+        ([gzip(b"id;gr"), gzip("öße\n1;x\n".as_bytes())].concat(), None),
+        (zstd::encode_all(plain.as_bytes(), 1).unwrap(), None),
+    ] {
+        let read = read(&bytes, encoding).unwrap();
+        assert_eq!(String::from_utf8_lossy(&read), plain, "{bytes:?}");
+    }
+    assert_eq!(read(b"gr\xf6\n", None).unwrap(), b"gr\xf6\n");
+    assert_eq!(read(b"", None).unwrap(), b"");
+}
+
+#[test]
+fn what_is_no_text_is_told() {
+    let (le, be) =
+        (utf16("id,name\n1,x\n", u16::to_le_bytes), utf16("id,name\n", u16::to_be_bytes));
+    let greek = utf16("αβγ\nδεζ\nηθ\n", u16::to_le_bytes);
+    for (bytes, said) in [
+        (&le[..], "`encoding = \"utf-16le\"`"),
+        (&be, "`encoding = \"utf-16be\"`"),
+        (&greek, "`encoding = \"utf-16le\"`"),
+        (b"BZh91AY&SY\x82", "bzip2"),
+        (b"\xfd7zXZ\0\0", "xz"),
+        (b"PK\x03\x04\x0a\0x.csv", "zip"),
+        (b"PK\x03\x04\x14\0[Content_Types].xml", "`sheet`"),
+        (b"\xff\xfe\0\0i\0\0\0", "UTF-32"),
+        (b"PAR1\x15", "Parquet"),
+    ] {
+        let error = read(bytes, None).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    }
+    for bytes in [&b"id,note\n1,a\0b\n2,y\n"[..], b"BZhello\n", b"P", b"\xff\xff\n"] {
+        assert_eq!(read(bytes, None).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn what_cannot_be_decoded_is_marked() {
+    let mut text = text(b"\xff\xfea\0\x00\xd8b\0\n\0", TextOptions::default()).unwrap();
+    while text.more().unwrap() {}
+    assert!(text.undecodable(text.window()).unwrap().contains("UTF-16LE"));
+    let mut plain = self::text(b"a\xff", TextOptions::default()).unwrap();
+    while plain.more().unwrap() {}
+    assert_eq!(plain.undecodable(plain.window()), None);
+}
+
+#[test]
+fn a_text_that_breaks_off_says_so_after_what_came_before() {
+    let whole: Vec<u8> = (0..100_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+    let packed = gzip(&whole);
+    let mut text = text(&packed[..packed.len() / 2], TextOptions::default()).unwrap();
+    while text.more().unwrap() {}
+    assert!(whole.starts_with(text.window()) && text.window().len() > 1000);
+    assert!(text.breakage().unwrap().contains("truncated"), "{:?}", text.breakage());
+}
+
+#[test]
+fn a_long_text_is_found_again_and_its_lines_are_counted() {
+    let whole: Vec<u8> = (0..200_000).flat_map(|n| format!("{n:06}\n").into_bytes()).collect();
+    for bytes in [whole.clone(), gzip(&whole)] {
+        let mut text = text(&bytes, TextOptions::default()).unwrap();
+        text.make_seekable(&Stop::default()).unwrap();
+        for line in [150_000_u64, 3, 199_999, 0] {
+            text.seek(line * 7).unwrap();
+            while text.window().len() < 7 && text.more().unwrap() {}
+            assert_eq!(&text.window()[..7], format!("{line:06}\n").as_bytes());
+        }
+    }
+    let mut counted = text(&whole, TextOptions::default()).unwrap();
+    for _ in 0..100_000 {
+        while counted.window().len() < 7 && counted.more().unwrap() {}
+        counted.consume(7);
+    }
+    assert_eq!((counted.line(0), counted.position()), (100_001, 700_000));
+}
