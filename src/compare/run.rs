@@ -109,7 +109,7 @@ impl<'a> Bench<'a> {
         self.prepare(&contender.job)?;
         let summary = match self.execute(&contender.job) {
             Ok(summary) => summary,
-            // How far it came until then is what there is to say about this model.
+            // What it has done until then is the result for this model.
             Err(RunError::Ended(Cause::Deadline, summary)) => *summary,
             Err(error) => {
                 let message = format!("under {}: {error}", contender.name());

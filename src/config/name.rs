@@ -21,19 +21,19 @@ impl JobName {
 pub enum NameError {
     /// It is the name of the report of all jobs.
     Taken,
-    /// It has other characters than it may have, or none.
+    /// It has invalid characters, or none at all.
     Characters(String),
     /// It is too long.
     Long,
 }
 
 impl NameError {
-    /// What is wrong with the name of this: a job, a stage, a service.
+    /// The message for the name of a job, a stage or a service.
     pub fn of(&self, what: &str) -> String {
         match self {
             Self::Taken => "`summary` is the name of the report of all jobs; choose another".into(),
             Self::Characters(text) => {
-                format!("`{text}` is no name of a {what}: letters, digits, `_` and `-` make one")
+                format!("invalid {what} name `{text}`: use letters, digits, `_` and `-`")
             }
             Self::Long => "is longer than 200 bytes".into(),
         }

@@ -16,7 +16,7 @@ use crate::model::guide::Choice;
 use crate::workload;
 use crate::workload::{Workload, columns};
 
-/// What a stage may hand on, unless the file says otherwise.
+/// The default limit of a payload.
 const MAX_PAYLOAD: ByteSize = ByteSize::new(64 << 20);
 
 /// Reads the stages of the job at `root`, and the limits of the whole job. `plan` has the fields of the inputs, of which

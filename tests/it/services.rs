@@ -190,7 +190,7 @@ fn mistakes_are_told_at_their_places() {
     let ran = TestJob::new(job).run();
     ran.exit(2);
     for text in [
-        "`a b` is no name of a service",
+        "invalid service name `a b`",
         "input",
         "exactly one of `url`, `tcp` and `line`, not 2",
         "not to a task",

@@ -295,7 +295,7 @@ fn mistakes_are_told_at_their_places() {
         ),
         (SAY.replace("name = \"say\"\n", ""), &["`[stages]` has no `name`"]),
         (SAY.replace("\"say\"", "\"summary\""), &["`summary` is the name of the report"]),
-        (SAY.replace("\"say\"", "\"a b\""), &["`a b` is no name of a stage"]),
+        (SAY.replace("\"say\"", "\"a b\""), &["invalid stage name `a b`"]),
         (SAY.replace("argv", "args"), &["unknown key `args`"]),
         (SAY.replace("name =", "grace = \"1s\"\nname ="), &["unknown key `grace`"]),
         (

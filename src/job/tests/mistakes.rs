@@ -202,10 +202,7 @@ fn mistakes() {
             "[report]\ndialect = \"tsv\"",
             &["`dialect` must be `csv`, `excel` or `excel-semicolon`, not `tsv`"],
         ),
-        (
-            "name = \"a b\"",
-            &["`name`: `a b` is no name of a job: letters, digits, `_` and `-` make one"],
-        ),
+        ("name = \"a b\"", &["`name`: invalid job name `a b`: use letters, digits, `_` and `-`"]),
         (
             "name = \"summary\"",
             &["`name`: `summary` is the name of the report of all jobs; choose another"],
