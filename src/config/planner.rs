@@ -58,7 +58,7 @@ pub(crate) struct InputFacts {
     pub has_payload: bool,
 }
 
-/// What becomes of a file or program that is not there.
+/// How a missing file or program is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absent {
     /// It is a mistake.

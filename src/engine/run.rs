@@ -100,7 +100,7 @@ pub fn run(
         Some(_) => Cancel::with_evictions(Evictions::new(slots.iter().sum())),
         None => Cancel::default(),
     });
-    // Before the report: a job without its inputs touches nothing that is there.
+    // Before the report: a job whose inputs are missing changes no existing file.
     let stop = {
         let (cancel, is_stopped) = (Arc::clone(&cancel), control.stopped());
         Stop::when(move || cancel.level() >= Level::Drain || is_stopped())

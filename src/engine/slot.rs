@@ -273,7 +273,7 @@ impl SlotContext<'_> {
         }
     }
 
-    /// Loads what the tasks were handed; a task whose payload is lost fails.
+    /// Loads the payloads of the tasks; a task whose payload is lost fails.
     fn load_payloads(&mut self, batch: &mut VecDeque<Task>) {
         for mut task in std::mem::take(batch) {
             match task.payload_mut().map_or(Ok(()), Payload::load) {

@@ -51,7 +51,7 @@ pub struct Job {
     pub own_fields: usize,
     /// What is probably not meant.
     pub warnings: Vec<Diagnostic>,
-    /// Where the tasks come from.
+    /// The inputs of its tasks.
     pub inputs: Inputs,
     /// The services that run meanwhile, in the order in which they are started.
     pub services: Vec<Service>,

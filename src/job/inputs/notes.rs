@@ -45,7 +45,7 @@ impl Notes {
                 rows => format!("{rows} objects have"),
             };
             words.push(format!(
-                "{first} is no field, since the first objects do not have it: {rows} such keys, which `fields` can name"
+                "{first} is not a field, since the first objects do not have it: {rows} such keys, which `fields` can name"
             ));
         }
         match count(&self.no_numbers) {

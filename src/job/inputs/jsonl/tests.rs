@@ -51,7 +51,10 @@ fn a_key_that_comes_late_is_said_once() {
     assert_eq!(Stream::new(Box::new(objects)).count(), SAMPLE + 2);
     let said = notes.words();
     assert_eq!(said.len(), 1);
-    assert!(said[0].starts_with("standard input line 1001: the key `b` is no field"), "{said:?}");
+    assert!(
+        said[0].starts_with("standard input line 1001: the key `b` is not a field"),
+        "{said:?}"
+    );
     assert!(said[0].contains("2 objects have"), "{said:?}");
 }
 
