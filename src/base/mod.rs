@@ -4,6 +4,7 @@ mod count;
 pub mod diagnostic;
 mod duration;
 pub mod json;
+pub mod mask;
 pub(crate) mod setting;
 mod size;
 pub mod text;

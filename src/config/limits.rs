@@ -16,6 +16,35 @@ pub enum Concurrency {
     Count(NonZeroUsize),
     /// As many as there are cores for this process.
     Cores,
+    /// As many as each host bears, within these bounds.
+    Adaptive(Bounds),
+}
+
+/// The range of a limit that finds itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// At least 1.
+    pub min: usize,
+    /// At least `min`.
+    pub max: usize,
+}
+
+impl Bounds {
+    /// What `"adaptive"` means.
+    const USUAL: Self = Self { min: 1, max: 200 };
+
+    fn read(text: &str) -> Option<Result<Self, String>> {
+        let (min, max) = text.split_once("..")?;
+        let number = |text: &str| {
+            let number = text.trim().parse().ok();
+            number.filter(|&number| (1..=Concurrency::MOST).contains(&number))
+        };
+        Some(match (number(min), number(max)) {
+            (Some(min), Some(max)) if min <= max => Ok(Self { min, max }),
+            (Some(min), Some(max)) => Err(format!("`{text}` goes down: write `\"{max}..{min}\"`")),
+            _ => Err(format!("`{text}` is not a range such as \"4..200\"")),
+        })
+    }
 }
 
 impl Concurrency {
@@ -26,11 +55,20 @@ impl Concurrency {
         NonZeroUsize::new(slots).filter(|_| slots <= Self::MOST).map(Self::Count)
     }
 
+    /// The range, if it finds itself.
+    pub fn bounds(self) -> Option<Bounds> {
+        match self {
+            Concurrency::Adaptive(bounds) => Some(bounds),
+            Concurrency::Count(_) | Concurrency::Cores => None,
+        }
+    }
+
     /// The number of slots. `"cores"` honours affinity and the cgroup's quota.
     pub fn slots(self) -> usize {
         match self {
             Concurrency::Count(count) => count.get(),
             Concurrency::Cores => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            Concurrency::Adaptive(bounds) => bounds.max,
         }
     }
 }
@@ -41,6 +79,12 @@ impl FromStr for Concurrency {
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "cores" {
             return Ok(Concurrency::Cores);
+        }
+        if text == "adaptive" {
+            return Ok(Concurrency::Adaptive(Bounds::USUAL));
+        }
+        if let Some(bounds) = Bounds::read(text) {
+            return bounds.map(Concurrency::Adaptive);
         }
         let bad =
             || format!("must be an integer above 0 (at most a million) or \"cores\", not `{text}`");
@@ -81,6 +125,7 @@ impl fmt::Display for Concurrency {
         match self {
             Concurrency::Count(count) => count.fmt(f),
             Concurrency::Cores => f.write_str("cores"),
+            Concurrency::Adaptive(bounds) => write!(f, "{}..{}", bounds.min, bounds.max),
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::base::Diagnostic;
+use crate::config::secrets::Secret;
 use crate::config::template::{Demand, Scope, StageScope};
 use crate::config::{Document, inside};
 use crate::model::Model;
@@ -45,6 +47,8 @@ pub struct Planner<'a> {
     inputs: InputFacts,
     pub(crate) absent: Absent,
     pub(crate) choices: Choices,
+    /// The job's `[secrets]`.
+    pub(crate) secrets: Vec<Arc<Secret>>,
 }
 
 /// What the inputs of a job are, besides their fields.
@@ -92,6 +96,7 @@ impl<'a> Planner<'a> {
             folder,
             fields,
             absent,
+            secrets: Vec::new(),
             stages: Vec::new(),
             stage: None,
             passed: Vec::new(),
@@ -259,6 +264,12 @@ impl<'a> Planner<'a> {
             Some(0) => StageScope::First(&self.to_come),
             Some(_) => StageScope::Later(&self.to_come),
         };
-        Scope { job: &self.job, fields: self.fields.as_deref(), stage, tasks: self.inputs.tasks }
+        Scope {
+            job: &self.job,
+            fields: self.fields.as_deref(),
+            stage,
+            tasks: self.inputs.tasks,
+            secrets: &self.secrets,
+        }
     }
 }

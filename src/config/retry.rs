@@ -31,6 +31,8 @@ pub struct Retry {
     pub max_delay: Duration,
     /// The outcomes that are worth another attempt; not empty.
     pub on: Vec<RetryOn>,
+    /// What is not, even if `on` has it.
+    pub never: Vec<RetryOn>,
 }
 
 impl Retry {
@@ -51,7 +53,8 @@ impl Retry {
             let delay = humantime::format_duration(delay);
             plan.error(max.span(), format!("`max_delay` must not be below `delay`, {delay}"));
         }
-        let on = RetryOn::read(&mut table, kind, plan);
+        let on = RetryOn::read(&mut table, "on", kind, plan);
+        let never = RetryOn::read(&mut table, "never", kind, plan);
         table.finish();
         let max_attempts = max_attempts?.into_inner().get();
         (max_attempts > 1).then(|| Self {
@@ -59,20 +62,28 @@ impl Retry {
             delay,
             max_delay: max_delay.map_or(MAX_DELAY.max(delay), |max| max.into_inner().duration()),
             on: on.unwrap_or_else(|| RetryOn::USUAL.to_vec()),
+            never: never.unwrap_or_default(),
         })
     }
 
     /// Whether a task whose attempt number `attempts` came to `outcome` is attempted again.
     pub fn wants(&self, attempts: u32, outcome: &Outcome) -> bool {
-        attempts < self.max_attempts && self.on.iter().any(|on| on.matches(outcome))
+        attempts < self.max_attempts
+            && self.on.iter().any(|on| on.matches(outcome))
+            && !self.never.iter().any(|never| never.matches(outcome))
+    }
+
+    /// Whether it looks into what a failed request was answered.
+    pub fn reads_answers(&self) -> bool {
+        self.on.iter().chain(&self.never).any(|rule| matches!(rule, RetryOn::Json { .. }))
     }
 
     /// The pause after attempt number `attempts`: uniform in [d/2, d], where d doubles from `delay` on with each
     /// attempt, up to `max_delay`; `random` is uniform in [0, 1). A server's `Retry-After` counts if it is longer, even
     /// beyond `max_delay`, but only up to an hour.
     pub fn pause(&self, attempts: u32, retry_after: Option<Duration>, random: f64) -> Duration {
-        let doubled = 2_u32.checked_pow(attempts.saturating_sub(1));
-        let backoff = doubled.map_or(self.max_delay, |factor| self.delay.saturating_mul(factor));
+        let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
+        let backoff = self.delay.saturating_mul(doubled);
         let pause = backoff.min(self.max_delay).mul_f64(f64::midpoint(1.0, random));
         let asked = retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER.max(self.max_delay)));
         pause.max(asked.unwrap_or_default())
@@ -80,7 +91,7 @@ impl Retry {
 }
 
 /// What is worth another attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RetryOn {
     /// A task that ended like this: failed, timeout or crashed.
     Status(Status),
@@ -90,6 +101,13 @@ pub enum RetryOn {
     Http(u16),
     /// A response with a status that starts with this digit, unless it is expected.
     HttpClass(u8),
+    /// A failed request whose answer is JSON with this value at this pointer.
+    Json {
+        /// RFC 6901.
+        pointer: String,
+        /// A text, or the JSON of another value.
+        value: String,
+    },
 }
 
 impl RetryOn {
@@ -100,9 +118,14 @@ impl RetryOn {
         RetryOn::Status(Status::Crashed),
     ];
 
-    fn read(table: &mut Table<'_>, kind: Option<&str>, plan: &Planner<'_>) -> Option<Vec<Self>> {
-        let on = table.get::<Vec<Spanned<Self>>>("on")?;
-        if on.get_ref().is_empty() {
+    fn read(
+        table: &mut Table<'_>,
+        key: &'static str,
+        kind: Option<&str>,
+        plan: &Planner<'_>,
+    ) -> Option<Vec<Self>> {
+        let on = table.get::<Vec<Spanned<Self>>>(key)?;
+        if on.get_ref().is_empty() && key == "on" {
             let help = "leave it out for all of `failed`, `timeout` and `crashed`";
             plan.error_with_help(on.span(), "`on` names nothing to retry", help);
         }
@@ -118,25 +141,39 @@ impl RetryOn {
         Some(on.into_iter().map(Spanned::into_inner).collect())
     }
 
-    fn matches(self, outcome: &Outcome) -> bool {
+    /// Whether `outcome` is one of those.
+    pub fn matches(&self, outcome: &Outcome) -> bool {
         let failed_with = |fits: &dyn Fn(i32) -> bool| {
             outcome.status == Status::Failed && outcome.code.is_some_and(fits)
         };
         match self {
-            RetryOn::Status(status) => outcome.status == status,
-            RetryOn::Exit(exit) => failed_with(&|code| code == i32::from(exit)),
-            RetryOn::Http(status) => failed_with(&|code| code == i32::from(status)),
-            RetryOn::HttpClass(class) => failed_with(&|code| code / 100 == i32::from(class)),
+            RetryOn::Status(status) => outcome.status == *status,
+            RetryOn::Exit(exit) => failed_with(&|code| code == i32::from(*exit)),
+            RetryOn::Http(status) => failed_with(&|code| code == i32::from(*status)),
+            RetryOn::HttpClass(class) => failed_with(&|code| code / 100 == i32::from(*class)),
+            RetryOn::Json { pointer, value } => {
+                outcome.status == Status::Failed && has_value(outcome.readable(), pointer, value)
+            }
         }
     }
 
     /// Whether it can happen to a workload of this kind.
-    fn fits(self, kind: &str) -> bool {
+    fn fits(&self, kind: &str) -> bool {
         match self {
             RetryOn::Status(_) => true,
             RetryOn::Exit(_) => kind == "command",
-            RetryOn::Http(_) | RetryOn::HttpClass(_) => kind == "http",
+            RetryOn::Http(_) | RetryOn::HttpClass(_) | RetryOn::Json { .. } => kind == "http",
         }
+    }
+}
+
+/// Whether `answer` is JSON with this value at `pointer`.
+fn has_value(answer: &[u8], pointer: &str, value: &str) -> bool {
+    let Ok(document) = serde_json::from_slice::<serde_json::Value>(answer) else { return false };
+    match document.pointer(pointer) {
+        Some(serde_json::Value::String(text)) => text == value,
+        Some(other) => serde_json::to_string(other).is_ok_and(|json| json == value),
+        None => false,
     }
 }
 
@@ -154,6 +191,18 @@ impl FromStr for RetryOn {
         }
         if let Some(code) = text.strip_prefix("exit:") {
             return code.parse().map(RetryOn::Exit).map_err(|_| bad());
+        }
+        if let Some(rule) = text.strip_prefix("json:") {
+            let (pointer, value) = rule.split_once('=').ok_or_else(|| {
+                format!("`{text}` has no value: write `json:/error/code=insufficient_quota`")
+            })?;
+            if !pointer.is_empty() && !pointer.starts_with('/') {
+                return Err(format!(
+                    "`{pointer}` is not a JSON pointer: write `json:/{pointer}={value}`"
+                ));
+            }
+            let (pointer, value) = (pointer.to_owned(), value.to_owned());
+            return Ok(RetryOn::Json { pointer, value });
         }
         let status = text.strip_prefix("http:").ok_or_else(bad)?;
         if let Some(class) = status.strip_suffix("xx") {
@@ -174,6 +223,7 @@ impl fmt::Display for RetryOn {
             RetryOn::Exit(code) => write!(f, "exit:{code}"),
             RetryOn::Http(status) => write!(f, "http:{status}"),
             RetryOn::HttpClass(class) => write!(f, "http:{class}xx"),
+            RetryOn::Json { pointer, value } => write!(f, "json:{pointer}={value}"),
         }
     }
 }
@@ -191,6 +241,7 @@ mod tests {
             delay: Duration::from_millis(delay),
             max_delay: Duration::from_millis(max_delay),
             on: RetryOn::USUAL.to_vec(),
+            never: Vec::new(),
         }
     }
 
@@ -200,7 +251,16 @@ mod tests {
 
     #[test]
     fn words_read_back() {
-        for text in ["failed", "timeout", "crashed", "exit:75", "exit:0", "http:429", "http:5xx"] {
+        for text in [
+            "failed",
+            "timeout",
+            "crashed",
+            "exit:75",
+            "exit:0",
+            "http:429",
+            "http:5xx",
+            "json:/error/code=x=y",
+        ] {
             assert_eq!(text.parse::<RetryOn>().unwrap().to_string(), text);
         }
         for text in
@@ -231,6 +291,20 @@ mod tests {
         ] {
             let retry = Retry { on: vec![on.parse().unwrap()], ..retry(1, 1) };
             assert_eq!(retry.wants(1, &outcome(status, code)), wanted, "{on} {status:?} {code:?}");
+        }
+        let quota = Outcome {
+            output: br#"{"error": {"code": "insufficient_quota", "n": 3}}"#.to_vec(),
+            ..outcome(Status::Failed, Some(429))
+        };
+        for (never, wanted) in [
+            ("json:/error/code=insufficient_quota", false),
+            ("json:/error/n=3", false),
+            ("json:/error/code=rate_limit", true),
+            ("json:/code=insufficient_quota", true),
+            ("http:4xx", false),
+        ] {
+            let retry = Retry { never: vec![never.parse().unwrap()], ..retry(1, 1) };
+            assert_eq!(retry.wants(1, &quota), wanted, "{never}");
         }
         let failed = outcome(Status::Failed, None);
         assert!(retry(1, 1).wants(2, &failed) && !retry(1, 1).wants(3, &failed));

@@ -114,7 +114,7 @@ impl<'a> Table<'a> {
     }
 
     /// The keys of the table at `key`, in order; none if it is no table.
-    pub(crate) fn inner_keys(&self, key: &str) -> Vec<String> {
+    pub fn inner_keys(&self, key: &str) -> Vec<String> {
         match self.entries.get(key).map(Spanned::get_ref) {
             Some(DeValue::Table(inner)) => {
                 inner.keys().map(|key| key.get_ref().clone().into_owned()).collect()
@@ -124,7 +124,7 @@ impl<'a> Table<'a> {
     }
 
     /// The text at `key`, if it is one; nothing is asked for or reported.
-    pub(crate) fn text(&self, key: &str) -> Option<String> {
+    pub fn text(&self, key: &str) -> Option<String> {
         match self.entries.get(key)?.get_ref() {
             DeValue::String(text) => Some(text.clone().into_owned()),
             _ => None,
@@ -202,7 +202,7 @@ impl<'a> Table<'a> {
             self.wrong_type(key, value, "a string");
             return None;
         };
-        self.one_value(key, self.parse_template(&text, &value.span(), plan)?, value, plan)
+        self.one_value(key, self.parse_template(key, &text, &value.span(), plan)?, value, plan)
     }
 
     /// Refuses a template that makes one value of a field, where a task has several inputs.
@@ -239,7 +239,7 @@ impl<'a> Table<'a> {
                     self.wrong_type(key, element, "an array of strings");
                     return None;
                 };
-                self.parse_template(text, &element.span(), plan)
+                self.parse_template(key, text, &element.span(), plan)
             })
             .collect();
         templates.into_iter().collect()
@@ -257,7 +257,7 @@ impl<'a> Table<'a> {
                 self.wrong_type(name.get_ref(), value, "a string");
                 return None;
             };
-            let template = self.parse_template(&text, &value.span(), plan)?;
+            let template = self.parse_template(key, &text, &value.span(), plan)?;
             Some((name.get_ref().clone().into_owned(), template))
         });
         templates.collect()
@@ -271,7 +271,7 @@ impl<'a> Table<'a> {
                 scalar_text(value.get_ref()).map(Template::constant)
             }
             DeValue::String(text) => {
-                let template = self.parse_template(text, &value.span(), plan)?;
+                let template = self.parse_template(key, text, &value.span(), plan)?;
                 self.one_value(key, template, value, plan)
             }
             _ => {
@@ -279,6 +279,27 @@ impl<'a> Table<'a> {
                 None
             }
         }
+    }
+
+    /// Whether the value of `key`, which the user has chosen, is a table.
+    pub fn is_table(&self, key: &str) -> bool {
+        matches!(self.entries.get(key).map(Spanned::get_ref), Some(DeValue::Table(_)))
+    }
+
+    /// The table at `key`, which the user has chosen.
+    pub fn inner_table(&self, key: &str) -> Option<Table<'a>> {
+        let (found, value) = self.entries.get_key_value(key)?;
+        self.inner(key, found.span(), value)
+    }
+
+    /// A string with placeholders at `key`, which the user has chosen; a number or a boolean is taken as its text.
+    pub fn named_template(&self, key: &str, plan: &Planner<'_>) -> Option<Template> {
+        let value = self.entries.get(key)?;
+        let Some(text) = scalar_text(value.get_ref()) else {
+            self.wrong_type(key, value, "a string");
+            return None;
+        };
+        self.parse_template(key, &text, &value.span(), plan)
     }
 
     /// Where the table is: its key, as in its header.
@@ -381,14 +402,27 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whether a secret may stand at `key`: not where others could see it.
+    fn takes_secrets(&self, key: &str) -> bool {
+        let is_request = self.name.contains("workload.http") && key != "save";
+        is_request || ["env", "stdin"].contains(&key)
+    }
+
     fn parse_template(
         &self,
+        key: &str,
         text: &str,
         span: &Range<usize>,
         plan: &Planner<'_>,
     ) -> Option<Template> {
         Template::parse(text, &plan.scope())
             .inspect(|template| {
+                if template.has_secret() && !self.takes_secrets(key) {
+                    let message =
+                        format!("a secret cannot stand in `{key}`, where others would see it");
+                    let help = "secrets may stand in `[workload.http]`, in `env` and in `stdin`";
+                    self.document.error_with_help(span, message, help);
+                }
                 if template.has_payload() {
                     plan.take_payload();
                 }

@@ -7,12 +7,15 @@ mod value;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 pub use demand::Demand;
 use demand::What;
 pub use parse::{Scope, StageScope, TemplateError};
 pub use value::ValueTemplate;
 
+use crate::base::mask::MASK;
+use crate::config::secrets::Secret;
 use crate::task::{Fields, Payload, Values};
 
 /// A string with placeholders, parsed.
@@ -41,6 +44,8 @@ enum Part {
     Slot,
     /// What the stage before has handed on.
     Payload,
+    /// The value of a secret; masked as long as no run has started.
+    Secret(Arc<Secret>),
 }
 
 /// What is taken of a field.
@@ -74,6 +79,16 @@ impl Template {
     /// A template without placeholders.
     pub fn constant(text: impl Into<String>) -> Self {
         Self { parts: vec![Part::Literal(text.into())] }
+    }
+
+    /// This template with `text` before it.
+    #[must_use]
+    pub fn after(mut self, text: &str) -> Self {
+        match self.parts.first_mut() {
+            Some(Part::Literal(first)) => first.insert_str(0, text),
+            _ => self.parts.insert(0, Part::Literal(text.to_owned())),
+        }
+        self
     }
 
     /// The text, if it is the same for every task; `{job}` is.
@@ -131,9 +146,15 @@ impl Template {
         self.parts.contains(&Part::Payload)
     }
 
+    /// Whether it has a secret.
+    pub fn has_secret(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Secret(_)))
+    }
+
     /// Whether it differs from task to task, or from attempt to attempt; `{slot}` alone does not.
     pub fn is_per_task(&self) -> bool {
-        let is_per_task = |part: &Part| !matches!(part, Part::Literal(_) | Part::Slot);
+        let is_per_task =
+            |part: &Part| !matches!(part, Part::Literal(_) | Part::Slot | Part::Secret(_));
         self.parts.iter().any(is_per_task)
     }
 
@@ -167,6 +188,7 @@ impl Template {
                 Part::Payload => {
                     out.extend_from_slice(values.payload.map(Payload::bytes).unwrap_or_default());
                 }
+                Part::Secret(secret) => out.extend_from_slice(secret.value().unwrap_or(MASK)),
             }
         }
     }

@@ -14,6 +14,7 @@ mod source;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_channel::Receiver;
@@ -22,8 +23,8 @@ use tokio::sync::Notify;
 use crate::job::{InputError, InputReader, Inputs};
 use crate::report::KeptRows;
 use crate::task::{Cancel, Cause, Level, Moment, Task, clock};
-use hosts::HostName;
-pub use hosts::{HostOf, Hosts};
+use hosts::{Admitted, HostName};
+pub use hosts::{HostLimit, HostOf, Hosts, LimitChange, Reply};
 pub use queue::Patience;
 use retries::Retries;
 use source::{Numbered, Source};
@@ -42,6 +43,8 @@ pub struct Feed {
     room: Notify,
     /// Whether another stage fills it.
     is_between: bool,
+    /// The end of every attempt has to be told.
+    listens: AtomicBool,
     cancel: Arc<Cancel>,
 }
 
@@ -59,6 +62,8 @@ struct State {
     timed: bool,
     /// The number of waiting slots that do not check the source because too many tasks wait.
     shut_out: usize,
+    /// Something has begun to wait, perhaps for less long than what the time is kept for.
+    is_sooner: bool,
 }
 
 enum Taken {
@@ -102,13 +107,16 @@ impl Feed {
             out: 0,
             timed: false,
             shut_out: 0,
+            is_sooner: false,
         };
+        let listens = state.hosts.as_ref().is_some_and(Hosts::listens);
         Self {
             state: Mutex::new(state),
             changed: Notify::new(),
             sooner: Notify::new(),
             room: Notify::new(),
             is_between,
+            listens: AtomicBool::new(listens),
             cancel,
         }
     }
@@ -136,6 +144,16 @@ impl Feed {
         }
     }
 
+    /// What limits that find themselves came to.
+    pub fn found(&self) -> Option<(String, Vec<LimitChange>)> {
+        self.lock().hosts.as_ref()?.found()
+    }
+
+    /// How often hosts have refused, being too busy.
+    pub fn refusals(&self) -> u64 {
+        self.lock().hosts.as_ref().map_or(0, Hosts::refusals)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no slot panics while it holds the feed")
     }
@@ -158,6 +176,9 @@ impl Feed {
                 }
                 None => break,
             }
+        }
+        if std::mem::take(&mut state.is_sooner) && state.timed {
+            self.sooner.notify_one();
         }
         held.tasks = batch.len();
         state.out += held.tasks;
@@ -283,19 +304,33 @@ impl State {
     /// The next task that may run now, if there is one. Tasks that have to wait for their host are parked on the way.
     #[inline]
     fn next(&mut self, now: Moment, held: &mut Vec<HostName>) -> Option<Result<Task, InputError>> {
-        if let Some(hosts) = &mut self.hosts
-            && let Some(task) = hosts.pop_free(held)
-        {
-            return Some(Ok(task));
-        }
         loop {
+            if let Some(hosts) = &mut self.hosts
+                && let Some(task) = hosts.pop_free(held)
+            {
+                // Its host may have asked to be left alone since it was parked.
+                match hosts.paused(&task, now) {
+                    None => return Some(Ok(task)),
+                    Some(until) => {
+                        held.pop().into_iter().for_each(|host| hosts.release(host));
+                        self.retries.push(task, until);
+                        self.is_sooner = true;
+                        continue;
+                    }
+                }
+            }
             let task = match self.candidate(now)? {
                 Ok(task) => task,
                 Err(error) => return Some(Err(error)),
             };
             let Some(hosts) = &mut self.hosts else { return Some(Ok(task)) };
-            if let Some(task) = hosts.admit(task, held) {
-                return Some(Ok(task));
+            match hosts.admit(task, now, held) {
+                Admitted::Yes(task) => return Some(Ok(task)),
+                Admitted::Parked => {}
+                Admitted::Later(task, until) => {
+                    self.retries.push(task, until);
+                    self.is_sooner = true;
+                }
             }
         }
     }
@@ -382,6 +417,27 @@ impl FeedHandle {
     pub fn give_back(&self, task: Task) {
         self.feed.lock().returned.push_back(task);
         self.feed.changed.notify_waiters();
+    }
+
+    /// An attempt at a task that goes to a host has ended. Says until when the host is left alone, if it is.
+    pub fn ended(&self, task: &Task, started: Moment, reply: Reply) -> Option<Moment> {
+        let feed = &self.feed;
+        if reply == Reply::Answered && !feed.listens.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut state = feed.lock();
+        let hosts = state.hosts.as_mut()?;
+        let until = hosts.ended(task, started, Moment::now(), reply);
+        feed.listens.store(hosts.listens(), Ordering::Relaxed);
+        if hosts.has_free() {
+            feed.changed.notify_one();
+        }
+        until
+    }
+
+    /// Whether limits find themselves.
+    pub fn is_adaptive(&self) -> bool {
+        self.feed.lock().hosts.as_ref().is_some_and(Hosts::is_adaptive)
     }
 
     /// Queues a task for its next attempt, due at `due`.

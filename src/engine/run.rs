@@ -2,6 +2,7 @@
 
 mod error;
 mod launch;
+mod limit_history;
 mod log;
 mod open_files;
 mod pilot;
@@ -90,6 +91,9 @@ pub fn run(
     control: &Control,
     launcher: &SharedLauncher,
 ) -> Result<Summary, RunError> {
+    for secret in &job.secrets {
+        secret.resolve().map_err(RunError::Secret)?;
+    }
     let started = Moment::now();
     memory::reset_peak();
     let calendar = Calendar::now();
@@ -138,6 +142,7 @@ pub fn run(
     drop(services);
     let services = ServiceTimes { start: services_start, end: tasks_ended.elapsed() };
     let left_out = report_unrun(&run);
+    limit_history::write(&run, &options.results);
     drop(attached);
     let run = Arc::into_inner(run).expect("every slot has ended, and none keeps the run");
     let summary = finish(run, (started, took), calendar, services, left_out)?;
@@ -218,6 +223,7 @@ fn report_unrun(run: &Run) -> Option<String> {
             if run.job.is_staged() {
                 record.in_all_stages(run.job.fields.len());
             }
+            record.mask_columns();
             buffer.put(record);
             buffer.wait_for_room();
         }
@@ -258,7 +264,9 @@ fn finish(
             None => held,
         };
         let about = live.watch.about().map(str::to_owned);
-        reasons.extend([Some(reason), about, held.clone()].into_iter().flatten());
+        let found = live.feed.found().map(|(found, _)| found);
+        notes.extend(limit_history::refusals(live));
+        reasons.extend([Some(reason), about, held.clone(), found].into_iter().flatten());
         notes.extend(held.map(in_stage));
     }
     if saw_a_part {

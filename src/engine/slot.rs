@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::config::Retry;
-use crate::engine::feed::{Feed, FeedHandle, Patience};
+use crate::engine::feed::{Feed, FeedHandle, Patience, Reply};
 use crate::engine::run::{Held, Run, StageRun};
 use crate::engine::slot_worker::{Shared, SlotWorker};
 use crate::job::Stage;
@@ -16,7 +16,11 @@ use crate::task::{
 };
 use crate::worker::internal::Verdict;
 use crate::workload::Workload;
+use crate::workload::columns::Column;
 use crate::workload::command::Keep;
+
+/// So often a host may refuse a task that is not charged for it, while the limit of requests is being found.
+const MOST_REFUSALS: u8 = 10;
 
 /// Runs the slot with this number, from 1, of the stage at `index` until there is nothing left to take.
 pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
@@ -166,6 +170,14 @@ impl SlotContext<'_> {
         {
             meter.busy(outcome.run);
         }
+        if let Some(until) = self.told(&task, &outcome)
+            && self.stage.limits.adaptive.is_some()
+            && task.refusals < MOST_REFUSALS
+            && self.run.cancel.level() == Level::Run
+        {
+            task.refusals += 1;
+            return self.handle.retry(task, until); // it costs the task nothing that the limit is being found
+        }
         let payload = self.payload(&task, &mut outcome);
         task.attempts += 1;
         let mut record = record(self.stage, self.number, task, outcome);
@@ -178,6 +190,15 @@ impl SlotContext<'_> {
             self.buffer.note_attempt(&record.task, &record.outcome); // like the stages with retries
         }
         self.end(record, payload);
+    }
+
+    /// Tells the feed what a host made of a request. Says until when the host is left alone, if it has refused.
+    fn told(&self, task: &Task, outcome: &Outcome) -> Option<Moment> {
+        let Workload::Http(_) = self.stage.workload else { return None };
+        let code = outcome.code?;
+        let is_refusal = outcome.status == Status::Failed && [429, 503].contains(&code);
+        let reply = if is_refusal { Reply::Refused(outcome.retry_after) } else { Reply::Answered };
+        self.handle.ended(task, outcome.started, reply)
     }
 
     /// A task has had its last attempt in this stage.
@@ -201,6 +222,7 @@ impl SlotContext<'_> {
         if let Some(failures) = &self.run.failures {
             failures.count(self.number, record.outcome.status, &self.run.cancel);
         }
+        record.mask_columns();
         self.buffer.put(record);
     }
 
@@ -325,9 +347,8 @@ fn quarantine(retry: &Retry, outcome: &mut Outcome) {
 }
 
 fn record(stage: &Stage, slot: usize, mut task: Task, mut outcome: Outcome) -> Record {
-    let output = if outcome.output.is_empty() { &outcome.result } else { &outcome.output };
-    let columns =
-        stage.columns.iter().map(|column| column.extract(output, &outcome.headers)).collect();
+    let columns = Column::extract_all(&stage.columns, outcome.readable(), &outcome.headers);
+    outcome.mask();
     let (first_started, queued) = match task.earlier.take() {
         Some(earlier) => {
             outcome.workers_lost += earlier.outcome.workers_lost;

@@ -58,8 +58,8 @@ impl Shared {
     }
 
     /// The loop's HTTP client: connections that one slot leaves open are there for the others.
-    fn client(&self, plan: &http::Plan) -> http::Client {
-        self.client.get_or_init(|| http::Client::new(plan.http2)).clone()
+    fn client(&self, spec: &http::Spec) -> http::Client {
+        self.client.get_or_init(|| spec.client()).clone()
     }
 
     /// The interpreter of one slot: under `processes` one of its own, else the loop's.
@@ -121,7 +121,7 @@ impl SlotWorker {
             Workload::Compute(spec) => Worker::Compute(compute::Worker::new(spec, &run.job.folder)),
             Workload::Http(spec) => {
                 let spec = kept(spec);
-                let client = shared.client(&spec.plan);
+                let client = shared.client(&spec);
                 Worker::Http(Box::new(http::Worker::new(spec, &run.job.folder, client)))
             }
             Workload::Python(_) | Workload::Worker(_) => unreachable!("they have returned above"),

@@ -17,6 +17,7 @@ mod stages;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use group::{Group, GroupPermit};
@@ -26,7 +27,7 @@ pub use services::{Address, Ready, Service};
 
 use crate::base::ByteSize;
 use crate::base::diagnostic::Diagnostic;
-use crate::config::{Demand, Rate, ReportSettings, Retry, StopAfter};
+use crate::config::{Bounds, Demand, Rate, ReportSettings, Retry, Secret, StopAfter};
 use crate::csv::columns::column_names;
 use crate::model::{Model, pilot};
 use crate::workload::{Column, Workload};
@@ -55,6 +56,8 @@ pub struct Job {
     pub inputs: Inputs,
     /// The services that run meanwhile, in the order in which they are started.
     pub services: Vec<Service>,
+    /// What is used and never shown.
+    pub secrets: Vec<Arc<Secret>>,
     /// What is done to each, in this order; at least one.
     pub stages: Vec<Stage>,
     /// The limits that end the job early or pause it as a whole.
@@ -80,6 +83,7 @@ impl Job {
             warnings: Vec::new(),
             inputs: Inputs::once(),
             services: Vec::new(),
+            secrets: Vec::new(),
             stages: vec![Stage::once(workload)],
             limits: JobLimits::default(),
             report: ReportSettings::default(),
@@ -173,13 +177,22 @@ pub struct StageLimits {
     pub pace: Option<Pace>,
     /// How many attempts may run at once against one host; above 0.
     pub per_host: Option<usize>,
+    /// If the number of requests at once finds itself, for each host: its range.
+    pub adaptive: Option<Bounds>,
     /// With whom it shares a limit of attempts at once.
     pub group: Option<Group>,
 }
 
 impl Default for StageLimits {
     fn default() -> Self {
-        Self { timeout: None, grace: GRACE, pace: None, per_host: None, group: None }
+        Self {
+            timeout: None,
+            grace: GRACE,
+            pace: None,
+            per_host: None,
+            adaptive: None,
+            group: None,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use toml::Spanned;
 use crate::base::Diagnostic;
 use crate::base::diagnostic::Place;
 use crate::config::runner_toml::RunnerToml;
+use crate::config::secrets;
 use crate::config::{
     Absent, Argument, Document, InputFacts, JobName, Planner, ReportSettings, Table, runner_toml,
 };
@@ -111,6 +112,7 @@ fn plan(
     let mut plan =
         Planner::new(document, job_name.clone(), folder.to_owned(), inputs.fields.clone(), absent)
             .with(choices);
+    plan.secrets = secrets::read(root.table("secrets"), &plan);
     let tasks = inputs.inputs.as_ref().and_then(Inputs::tasks);
     let (is_batched, has_payload) = (inputs.is_batched, inputs.has_payload);
     plan.set_inputs(InputFacts { tasks, is_batched, has_payload });
@@ -134,6 +136,7 @@ fn plan(
             stages,
             limits,
             report,
+            secrets: std::mem::take(&mut plan.secrets),
             results: setting.results.to_owned(),
             identity: [0; 32], // settled by the caller, who has the whole file
         });

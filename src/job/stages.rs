@@ -7,7 +7,8 @@ use toml::Spanned;
 use crate::base::{ByteSize, Count, Diagnostic, Period, Timeout};
 use crate::config::schema;
 use crate::config::{
-    Concurrency, FailureLimit, JobName, Planner, Rate, RawModel, Retry, Running, StopAfter, Table,
+    Bounds, Concurrency, FailureLimit, JobName, Planner, Rate, RawModel, Retry, Running, StopAfter,
+    Table,
 };
 use crate::job::groups::Groups;
 use crate::job::{Group, JobLimits, Next, Pace, Stage, StageLimits};
@@ -65,7 +66,10 @@ fn read_stage(
     let (concurrency, limits) = read_limits(limits, kind, plan, groups);
     let retry = Retry::read(table.table("retry"), kind, plan);
     let columns = columns::read(table.table("columns"), plan, workload.as_ref());
-    let workload = workload?;
+    let mut workload = workload?;
+    if let (Workload::Http(spec), Some(retry)) = (&mut workload, &retry) {
+        spec.read_answers(retry.reads_answers());
+    }
     let settled = guide::settle(choice, concurrency, workload.nature(), tasks);
     Some(Stage {
         name,
@@ -284,9 +288,11 @@ fn read_limits(
 ) -> (Option<usize>, StageLimits) {
     let Some(table) = table else { return (plan.choices.concurrency, StageLimits::default()) };
     let concurrency = table.get::<Concurrency>("concurrency");
+    let adaptive = concurrency.as_ref().and_then(|found| adaptive(found, kind, plan));
     let concurrency = concurrency.map(|concurrency| concurrency.into_inner().slots());
     let mut limits = StageLimits {
         per_host: per_host(table, kind, plan),
+        adaptive: adaptive.filter(|_| plan.choices.concurrency.is_none()),
         group: group(table, plan, groups),
         pace: pace(table, plan),
         timeout: table.get::<Timeout>("timeout").map(|t| t.into_inner().duration()),
@@ -296,6 +302,21 @@ fn read_limits(
         limits.grace = grace.into_inner().duration();
     }
     (plan.choices.concurrency.or(concurrency), limits)
+}
+
+/// The range of a concurrency that finds itself: only servers say when it is too much.
+fn adaptive(
+    concurrency: &Spanned<Concurrency>,
+    kind: Option<&str>,
+    plan: &Planner<'_>,
+) -> Option<Bounds> {
+    let bounds = concurrency.get_ref().bounds()?;
+    if let Some(kind) = kind.filter(|&kind| kind != "http") {
+        let message =
+            format!("a range of `concurrency` is for `http`, and the workload is `{kind}`");
+        plan.error_with_help(concurrency.span(), message, "write a number, or \"cores\"");
+    }
+    Some(bounds)
 }
 
 /// Only requests go to hosts.

@@ -21,10 +21,12 @@ pub use payload::{NoPayload, Payload, PayloadKind};
 pub use tally::Tally;
 pub use values::Values;
 
+use std::any::Any;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::mask;
 use crate::sys::CpuTime;
 
 /// One unit of work: an input of the job, numbered.
@@ -38,6 +40,8 @@ pub struct Task {
     pub taken: Moment,
     /// The attempts charged to it so far in this stage.
     pub attempts: u32,
+    /// How often its host has refused it while the limit of requests was being found: that is not charged.
+    pub refusals: u8,
     /// Whether a worker died while running this task among others, so that it may be the cause: it runs alone from now
     /// on.
     pub is_suspect: bool,
@@ -60,7 +64,16 @@ impl Task {
         let passed = fields
             .take_payload()
             .map(|payload| Box::new(Passed { payload: Some(payload), ..Passed::default() }));
-        Self { number, fields, taken, attempts: 0, is_suspect: false, earlier: None, passed }
+        Self {
+            number,
+            fields,
+            taken,
+            attempts: 0,
+            refusals: 0,
+            is_suspect: false,
+            earlier: None,
+            passed,
+        }
     }
 
     /// The payload from the previous stage; `None` in the first one.
@@ -177,6 +190,8 @@ pub struct Outcome {
     pub result_kind: PayloadKind,
     /// The captured output, which `[columns]` read. Empty if it is the same as `result`.
     pub output: Vec<u8>,
+    /// The output as UTF-8 for `[columns]`, where that is something else than `output`.
+    pub text: Option<Vec<u8>>,
     /// The response headers that `[columns]` read. Empty except for http.
     pub headers: Box<[(String, Vec<u8>)]>,
     /// The whole output, if it is to be printed and is longer than `output`.
@@ -191,6 +206,8 @@ pub struct Outcome {
     pub retry_after: Option<Duration>,
     /// How many worker processes it has killed, in this attempt and earlier ones.
     pub workers_lost: u32,
+    /// What the next attempt can go on from; only its workload knows what it is.
+    pub left: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Outcome {
@@ -207,6 +224,7 @@ impl Outcome {
             result: Vec::new(),
             result_kind: PayloadKind::Bytes,
             output: Vec::new(),
+            text: None,
             headers: Box::default(),
             whole_output: None,
             payload: None,
@@ -214,7 +232,24 @@ impl Outcome {
             error: String::new(),
             retry_after: None,
             workers_lost: 0,
+            left: None,
         }
+    }
+
+    /// What `[columns]` and rules read: the output as text.
+    pub fn readable(&self) -> &[u8] {
+        let kept = if self.output.is_empty() { &self.result } else { &self.output };
+        self.text.as_ref().unwrap_or(kept)
+    }
+
+    /// Keeps secrets out of everything that is written down.
+    pub fn mask(&mut self) {
+        if !mask::is_in_use() {
+            return;
+        }
+        mask::apply_to_string(&mut self.error);
+        mask::apply_to(&mut self.result);
+        mask::apply_to(&mut self.output);
     }
 
     /// Turns it into a failure because there is no payload for the next stage.
@@ -270,6 +305,13 @@ impl Record {
                 passed.stages.iter().map(|stage| stage.attempts).sum()
             }
             _ => self.task.attempts,
+        }
+    }
+
+    /// Keeps secrets out of the columns; the outcome has been masked before.
+    pub fn mask_columns(&mut self) {
+        if mask::is_in_use() {
+            self.columns.iter_mut().flatten().for_each(mask::apply_to);
         }
     }
 

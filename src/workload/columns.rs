@@ -1,8 +1,12 @@
 //! `[columns.NAME]`: report columns that are taken from a task's output, or from the headers that came with it.
 
+mod page_text;
+
+use std::cell::LazyCell;
 use std::collections::HashSet;
 
 use regex::bytes::Regex;
+use scraper::{Html, Selector};
 use serde_json::Value;
 use toml::Spanned;
 
@@ -27,6 +31,8 @@ enum Rule {
     Json(String),
     /// A header of the response, lower-case.
     Header(String),
+    /// The text of the first element of a page that this selector finds.
+    Html(Box<Selector>),
 }
 
 impl Column {
@@ -34,8 +40,24 @@ impl Column {
     pub fn header(&self) -> Option<&str> {
         match &self.rule {
             Rule::Header(name) => Some(name),
-            Rule::Regex(_) | Rule::Json(_) => None,
+            Rule::Regex(_) | Rule::Json(_) | Rule::Html(_) => None,
         }
+    }
+
+    /// The values of `columns` in `output` or `headers`; `None` where they have none. A page is parsed once for all.
+    pub fn extract_all(
+        columns: &[Self],
+        output: &[u8],
+        headers: &[(String, Vec<u8>)],
+    ) -> Vec<Option<Vec<u8>>> {
+        let page = LazyCell::new(|| Html::parse_document(&String::from_utf8_lossy(output)));
+        let value = |column: &Self| match &column.rule {
+            Rule::Html(selector) => {
+                page.select(selector).next().map(|found| page_text::of(found).into_bytes())
+            }
+            _ => column.extract(output, headers),
+        };
+        columns.iter().map(value).collect()
     }
 
     /// The value in `output` or `headers`; `None` if they have none.
@@ -57,6 +79,11 @@ impl Column {
             Rule::Header(name) => {
                 headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.clone())
             }
+            Rule::Html(selector) => {
+                let page = Html::parse_document(&String::from_utf8_lossy(output));
+                let found = page.select(selector).next()?;
+                Some(page_text::of(found).into_bytes())
+            }
         }
     }
 
@@ -70,15 +97,16 @@ impl Column {
             ("regex", table.get::<String>("regex")),
             ("json", table.get::<String>("json")),
             ("header", table.get::<String>("header")),
+            ("html", table.get::<String>("html")),
         ];
         let mut given = rules.into_iter().filter_map(|(key, value)| Some((key, value?)));
         let Some((key, value)) = given.next() else {
             // Not if it has one that was wrong.
-            if !["regex", "json", "header"].iter().any(|key| table.has(key)) {
+            if !["regex", "json", "header", "html"].iter().any(|key| table.has(key)) {
                 if workload.is_some_and(Workload::returns_values) {
                     return Some(Self { name: name.to_owned(), rule: Rule::Json(member(name)) });
                 }
-                let help = "say where its value is: `regex = \"…\"`, `json = \"/pointer\"` or `header = \"…\"`";
+                let help = "say where its value is: `regex = \"…\"`, `json = \"/pointer\"`, `html = \"selector\"` or `header = \"…\"`";
                 plan.error_with_help(table.span(), format!("column `{name}` has no rule"), help);
             }
             return None;
@@ -90,8 +118,17 @@ impl Column {
         let rule = match key {
             "regex" => regex_rule(&value, plan)?,
             "json" => json_rule(&value, plan)?,
+            "html" => html_rule(&value, plan)?,
             _ => header_rule(&value, plan, workload)?,
         };
+        if key != "header"
+            && let Some(Workload::Http(spec)) = workload
+            && spec.reads_no_body()
+        {
+            let message =
+                format!("`max_body = \"0B\"` reads no body, so column `{name}` would be empty");
+            plan.error(value.span(), message);
+        }
         Some(Self { name: name.to_owned(), rule })
     }
 }
@@ -124,6 +161,19 @@ fn json_rule(pointer: &Spanned<String>, plan: &Planner<'_>) -> Option<Rule> {
     );
     plan.error_with_help(pointer.span(), format!("`{text}` is not a JSON pointer"), help);
     None
+}
+
+fn html_rule(selector: &Spanned<String>, plan: &Planner<'_>) -> Option<Rule> {
+    match Selector::parse(selector.get_ref()) {
+        Ok(parsed) => Some(Rule::Html(Box::new(parsed))),
+        Err(error) => {
+            let text = selector.get_ref();
+            let message = format!("`{text}` is not a CSS selector: {error}");
+            let help = "such as `title`, `#price` or `div.author > a`";
+            plan.error_with_help(selector.span(), message, help);
+            None
+        }
+    }
 }
 
 fn header_rule(
@@ -210,6 +260,20 @@ mod tests {
         let headers = [("server".to_owned(), b"nginx".to_vec())];
         assert_eq!(server.extract(b"", &headers).as_deref(), Some(&b"nginx"[..]));
         assert_eq!(server.extract(b"server: nginx", &[]), None);
+        let html = |selector: &str| Column {
+            name: "x".into(),
+            rule: Rule::Html(Box::new(Selector::parse(selector).unwrap())),
+        };
+        let page = "<TITLE>\n A &amp; B &#8211;\tC\n</TITLE><p class=x>one <b>two</b><br>three<pre>a\n  b</pre>";
+        for (selector, expected) in [
+            ("title", Some("A & B \u{2013} C")),
+            ("p.x", Some("one two three")),
+            ("pre", Some("a\n  b")),
+            ("h1", None),
+        ] {
+            let expected = vec![expected.map(|text| text.as_bytes().to_vec())];
+            assert_eq!(Column::extract_all(&[html(selector)], page.as_bytes(), &[]), expected);
+        }
         assert_eq!(regex("a((?-u:.*))").extract(b"a\xff", &[]).as_deref(), Some(&b"\xff"[..]));
     }
 }

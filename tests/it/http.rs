@@ -1,5 +1,8 @@
 //! `[workload.http]`, against a server of the tests' own that does what servers should not.
 
+mod answers;
+mod apis;
+pub mod raw;
 pub mod server;
 
 use std::fs;
@@ -277,10 +280,9 @@ fn a_request_that_does_something_is_not_sent_twice() {
 #[test]
 fn a_hundred_mebibytes_take_no_memory() {
     let server = Server::start();
-    let keys = "save = \"big\"\nmax_body = \"1KiB\"\n[columns.start]\nregex = \"^(...)\"\n[columns.end]\nregex = \"(end)$\"";
-    let ran = job(&server, &["/huge"], keys).run();
+    let ran = job(&server, &["/huge"], "save = \"big\"\nmax_body = \"1KiB\"").run();
     let huge = (100_u64 << 20).to_string();
-    ran.exit(0).rows("status,output_bytes,start,end", &[&format!("ok,{huge},000,")]);
+    ran.exit(0).rows("status,output_bytes", &[&format!("ok,{huge}")]);
     assert_eq!(fs::metadata(ran.path("big")).unwrap().len(), 100 << 20);
     let peak: u64 = ran.summary("job")["peak_rss_bytes"].parse().unwrap();
     assert!(peak < 64 << 20, "{peak}");

@@ -25,7 +25,7 @@ macro_rules! keys {
 /// A list of strings with placeholders.
 const TEMPLATES: super::Kind = Array(&Template);
 
-pub(super) const SECTIONS: [Section; 31] = [
+pub(super) const SECTIONS: [Section; 35] = [
     Section { name: "", groups: &[OF_A_JOB, OF_A_STAGE] },
     Section { name: "inputs", groups: &[SOURCES, SELECTION] },
     Section { name: "inputs.range", groups: &[RANGE] },
@@ -41,6 +41,9 @@ pub(super) const SECTIONS: [Section; 31] = [
     Section { name: "workload", groups: &[WORKLOAD] },
     Section { name: "workload.command", groups: &[COMMAND] },
     Section { name: "workload.http", groups: &[HTTP] },
+    Section { name: "workload.http.auth", groups: &[AUTH] },
+    Section { name: "workload.http.tls", groups: &[TLS] },
+    Section { name: "workload.http.multipart.*", groups: &[MULTIPART] },
     Section { name: "workload.compute", groups: &[COMPUTE] },
     Section { name: "workload.python", groups: &[PYTHON] },
     Section { name: "workload.sleep", groups: &[SLEEP] },
@@ -50,6 +53,7 @@ pub(super) const SECTIONS: [Section; 31] = [
     Section { name: "retry", groups: &[RETRY] },
     Section { name: "columns.*", groups: &[COLUMN] },
     Section { name: "report", groups: &[REPORT] },
+    Section { name: "secrets.*", groups: &[SECRET] },
     Section { name: "services.*", groups: &[SERVICE] },
     Section { name: "services.*.ready", groups: &[READY] },
     Section { name: RUNNER_TOML, groups: &[SETTINGS] },
@@ -69,6 +73,7 @@ const OF_A_JOB: &[Key] = keys! {
     stages: Tables, "what is done to each task, one stage after another; instead of one workload";
     report: Keys, "how the report is written";
     services: Named, "programs that run while the job does";
+    secrets: Named, "values that are used and never shown";
 };
 
 /// What `[[stages]]` have, and a job without them.
@@ -206,14 +211,50 @@ const COMMAND: &[Key] = keys! {
 
 const HTTP: &[Key] = keys! {
     url: Template, "where the request goes; `{field.url}` encodes a part of it";
-    method: Template => Is("\"GET\""), "the method of the request";
+    method: Template => Words("`\"GET\"`; `\"POST\"` with `json`, `form`, `multipart`, `body_file`"), "the method of the request";
+    query: Map(&Template), "pairs that are appended to the URL, encoded";
     headers: Map(&Template), "headers of the request";
     body: Template, "the body of the request";
+    json: Any, "instead of `body`: JSON, with templates in its strings";
+    form: Map(&Template), "instead of `body`: a form, as HTML sends it";
+    multipart: Map(&Any), "instead of `body`: a form with files";
+    body_file: Template, "instead of `body`: the path of a file, read while it is sent";
+    auth: Keys, "who asks: a user and a password, or a token";
     expect_status: Array(&Either(&[Integer, Text])) => Is("[\"2xx\"]"), "codes and classes that count as ok";
     save: Template, "a file for the body; it appears whole or not at all, and only for an expected status";
     redirects: Integer => Is("10"), "how many are followed";
-    max_body: Size => Is("\"1MiB\""), "how much of a body is kept for `[columns]`; the rest is counted";
+    max_body: Size => Is("\"1MiB\""), "the longest body that `[columns]` read; `\"0B\"` reads none at all";
+    decode: Boolean => Is("true"), "whether content codings are undone";
+    stall: Duration, "ends an attempt during which nothing comes for this long";
+    fallback: Text, "the method of a second request if the first is refused";
+    cookies: Either(&[Boolean, OneOf(&["job"])]) => Is("true"), "keeps cookies along redirects, or for all tasks together";
+    tls: Keys, "how certificates are checked and shown";
     http2: Boolean => Is("false"), "whether to speak HTTP/2 instead of HTTP/1.1";
+};
+
+const AUTH: &[Key] = keys! {
+    bearer: Template, "a token";
+    user: Template, "a name";
+    password: Template => Is("\"\""), "its password";
+};
+
+const TLS: &[Key] = keys! {
+    ca: Text => Words("the system's"), "a PEM file of authorities that are trusted";
+    cert: Text, "a PEM file with the client's certificate";
+    key: Text => Words("`cert`"), "a PEM file with its key";
+    verify: Boolean => Is("true"), "whether certificates are checked";
+};
+
+const MULTIPART: &[Key] = keys! {
+    path: Template, "the file";
+    filename: Text => Words("its own"), "what the server is told that it is called";
+    type: Text => Words("by its extension"), "its content type";
+};
+
+const SECRET: &[Key] = keys! {
+    env: Text, "the environment variable that has the value";
+    file: Text, "the file that has it; a line break at its end does not count";
+    command: Array(&Text), "a program that prints it";
 };
 
 const COMPUTE: &[Key] = keys! {
@@ -246,7 +287,7 @@ const WORKER: &[Key] = keys! {
 };
 
 pub(super) const LIMITS_OF_A_STAGE: &[Key] = keys! {
-    concurrency: Either(&[Count, OneOf(&["cores"])]) => Words("what fits the model and the kind of work"), "how many tasks at once";
+    concurrency: Either(&[Count, OneOf(&["cores", "adaptive"]), Text]) => Words("what fits the model and the kind of work"), "how many tasks at once";
     timeout: Duration, "for an attempt, from the moment it starts: waiting never counts";
     grace: Duration => Is("\"10s\""), "from TERM to KILL";
     rate: Text, "how many attempts may start: `\"50/s\"`, `\"100/m\"`, `\"0.5/h\"`";
@@ -267,12 +308,14 @@ const RETRY: &[Key] = keys! {
     delay: Duration => Is("\"1s\""), "before the second attempt; doubles with every further one";
     max_delay: Duration => Is("\"1m\""), "the longest such pause";
     on: Array(&Text) => Is("[\"failed\", \"timeout\", \"crashed\"]"), "what is tried again; also `\"exit:75\"`, `\"http:5xx\"` and the like";
+    never: Array(&Text), "what is not tried again, even if `on` has it";
 };
 
 const COLUMN: &[Key] = keys! {
     regex: Text, "the first group (or the whole match) of the first match in the output";
     json: Text, "a pointer such as `\"/metrics/loss\"` into an output that is JSON";
     header: Text, "a header of the answer; only for `http`";
+    html: Text, "a CSS selector: the text of the first element that it finds";
 };
 
 const REPORT: &[Key] = keys! {

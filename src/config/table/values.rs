@@ -24,7 +24,7 @@ impl Table<'_> {
             self.wrong_type(key, value, "an array");
             return None;
         };
-        self.all(array.iter(), not_finite, plan)
+        self.all(key, array.iter(), not_finite, plan)
     }
 
     /// A table of values of any type, with templates in their strings. `None` if there is none, or a mistake in it,
@@ -36,16 +36,29 @@ impl Table<'_> {
         plan: &Planner<'_>,
     ) -> Option<Vec<(String, ValueTemplate)>> {
         let table = self.table(key)?;
-        self.named_values(table.entries, not_finite, plan)
+        self.named_values(key, table.entries, not_finite, plan)
+    }
+
+    /// A value of any type, with templates in its strings. `None` if there is none, or a mistake in it, which has been
+    /// noted.
+    pub fn any_template(
+        &mut self,
+        key: &'static str,
+        not_finite: NotFinite,
+        plan: &Planner<'_>,
+    ) -> Option<ValueTemplate> {
+        let value = self.raw(key)?;
+        self.value_template(key, value, not_finite, plan)
     }
 
     fn named_values(
         &self,
+        key: &str,
         entries: &DeTable<'_>,
         not_finite: NotFinite,
         plan: &Planner<'_>,
     ) -> Option<Vec<(String, ValueTemplate)>> {
-        let values = self.all(entries.values(), not_finite, plan)?;
+        let values = self.all(key, entries.values(), not_finite, plan)?;
         let names = entries.keys().map(|name| name.get_ref().clone().into_owned());
         Some(names.zip(values).collect())
     }
@@ -53,30 +66,32 @@ impl Table<'_> {
     /// All are looked at, so that every mistake is told.
     fn all<'v>(
         &self,
+        key: &str,
         values: impl Iterator<Item = &'v Spanned<DeValue<'v>>>,
         not_finite: NotFinite,
         plan: &Planner<'_>,
     ) -> Option<Vec<ValueTemplate>> {
         let read: Vec<_> =
-            values.map(|value| self.value_template(value, not_finite, plan)).collect();
+            values.map(|value| self.value_template(key, value, not_finite, plan)).collect();
         read.into_iter().collect()
     }
 
     fn value_template(
         &self,
+        key: &str,
         value: &Spanned<DeValue<'_>>,
         not_finite: NotFinite,
         plan: &Planner<'_>,
     ) -> Option<ValueTemplate> {
         match value.get_ref() {
             DeValue::String(text) => {
-                self.parse_template(text, &value.span(), plan).map(ValueTemplate::from)
+                self.parse_template(key, text, &value.span(), plan).map(ValueTemplate::from)
             }
             DeValue::Array(array) => {
-                self.all(array.iter(), not_finite, plan).map(ValueTemplate::Array)
+                self.all(key, array.iter(), not_finite, plan).map(ValueTemplate::Array)
             }
             DeValue::Table(entries) => {
-                self.named_values(entries, not_finite, plan).map(ValueTemplate::Object)
+                self.named_values(key, entries, not_finite, plan).map(ValueTemplate::Object)
             }
             single => {
                 let single = scalar(single)?;

@@ -1,9 +1,11 @@
 //! The parser of templates. Its errors say where in the template, and what could have been meant.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{Operator, Part};
 use crate::base::diagnostic::nearest;
+use crate::config::secrets::Secret;
 
 /// What a template may refer to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +19,8 @@ pub struct Scope<'a> {
     pub stage: StageScope<'a>,
     /// How many tasks there are, if that is known before they are read.
     pub tasks: Option<u64>,
+    /// The job's `[secrets]`.
+    pub secrets: &'a [Arc<Secret>],
 }
 
 /// What a template may refer to besides fields, by the stage that it is in.
@@ -155,6 +159,9 @@ fn placeholder(name: &str, scope: &Scope<'_>) -> Result<Part, (String, String)> 
             None => Err(unknown_operator(base, operator)),
         };
     }
+    if let Some(found) = named_elsewhere(name, scope) {
+        return found;
+    }
     if let Some(part) = padded(name, fields, built_in).or_else(|| pointer(name, fields, built_in)) {
         return part;
     }
@@ -221,6 +228,31 @@ fn pointer(
         let key = |key: &str| key.replace("~1", "/").replace("~0", "~");
         Some(Ok(Part::Pointer(index, keys.split('/').map(key).collect())))
     })
+}
+
+/// `{secret.name}` and `{env.NAME}`, where no field has that name.
+fn named_elsewhere(name: &str, scope: &Scope<'_>) -> Option<Result<Part, (String, String)>> {
+    if let Some(secret) = name.strip_prefix("secret.") {
+        let found = scope.secrets.iter().find(|known| known.name() == secret);
+        return Some(found.map(|found| Part::Secret(Arc::clone(found))).ok_or_else(|| {
+            let near = nearest(secret, scope.secrets.iter().map(|known| known.name()));
+            let help = match near {
+                Some(near) => format!("did you mean `{{secret.{near}}}`?"),
+                None => format!("write `[secrets]` with `{secret} = {{ env = \"…\" }}`"),
+            };
+            (format!("unknown secret `{secret}`"), help)
+        }));
+    }
+    let variable = name.strip_prefix("env.")?;
+    let value = std::env::var(variable).map(Part::Literal);
+    Some(value.map_err(|error| {
+        let why = match error {
+            std::env::VarError::NotPresent => "is not set",
+            std::env::VarError::NotUnicode(_) => "is not UTF-8",
+        };
+        let help = format!("set it: `{variable}=… runner …`");
+        (format!("the environment variable `{variable}` {why}"), help)
+    }))
 }
 
 /// The index of the field that a placeholder calls `name`.

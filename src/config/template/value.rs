@@ -51,6 +51,16 @@ impl From<Template> for ValueTemplate {
 }
 
 impl ValueTemplate {
+    /// Whether it has a secret.
+    pub fn has_secret(&self) -> bool {
+        match self {
+            Self::Text(template) => template.has_secret(),
+            Self::Array(elements) => elements.iter().any(Self::has_secret),
+            Self::Object(entries) => entries.iter().any(|(_, value)| value.has_secret()),
+            _ => false,
+        }
+    }
+
     /// Appends the value as JSON to `out`, on one line.
     pub fn render(&self, values: &Values<'_>, not_finite: NotFinite, out: &mut Vec<u8>) {
         let mut digits = itoa::Buffer::new();

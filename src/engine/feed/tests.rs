@@ -166,7 +166,7 @@ fn a_wait_for_a_retry_ends_with_the_job() {
 #[test]
 fn a_busy_host_holds_back_only_its_own_tasks() {
     let host_of = |task: &Task| Some(String::from_utf8_lossy(task.fields.get(0)).into_owned());
-    let hosts = Hosts::new(1, Box::new(host_of));
+    let hosts = Hosts::new(HostLimit::Fixed(1), Box::new(host_of));
     let feed = feed("values = [\"slow\", \"slow\", \"slow\", \"fast\", \"fast\"]", Some(hosts));
     let (mut one, mut two) = (feed.handle(Patience::None), feed.handle(Patience::None));
     assert_eq!(take(&mut one).unwrap().number, 1);
@@ -184,7 +184,7 @@ fn a_busy_host_holds_back_only_its_own_tasks() {
 #[test]
 fn parked_tasks_are_bounded_and_none_is_lost() {
     let host_of = |_: &Task| Some("slow".to_owned());
-    let feed = feed("repeat = 1000", Some(Hosts::new(1, Box::new(host_of))));
+    let feed = feed("repeat = 1000", Some(Hosts::new(HostLimit::Fixed(1), Box::new(host_of))));
     let (mut one, mut two) = (feed.handle(Patience::None), feed.handle(Patience::None));
     assert_eq!(take(&mut one).unwrap().number, 1);
     assert!(take(&mut two).is_none());

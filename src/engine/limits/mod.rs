@@ -1,5 +1,6 @@
 //! What an attempt waits for before it starts, and what ends a job early: rate, memory, groups, deadline, failures.
 
+pub mod adaptive;
 pub mod admission;
 pub mod free_memory;
 pub mod rate;

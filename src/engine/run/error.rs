@@ -13,6 +13,8 @@ pub enum RunError {
     Ended(Cause, Box<Summary>),
     /// The inputs could not be opened.
     Inputs(InputError),
+    /// A secret is not there; in words.
+    Secret(String),
     /// The limit of open files is too low for it.
     OpenFiles(String),
     /// The report could not be written.
@@ -37,7 +39,7 @@ impl RunError {
                 Cause::Report(_) => Exit::NotWritten,
                 Cause::Worker(_) => Exit::Internal,
             },
-            Self::Inputs(_) | Self::OpenFiles(_) => Exit::Usage,
+            Self::Inputs(_) | Self::Secret(_) | Self::OpenFiles(_) => Exit::Usage,
             Self::Report(error) if error.is_refusal() => Exit::Usage,
             Self::Report(error) if error.is_write() => Exit::NotWritten,
             Self::Report(_) | Self::Threads(_) | Self::Panic => Exit::Internal,
@@ -58,7 +60,7 @@ impl fmt::Display for RunError {
         match self {
             Self::Ended(cause, _) => cause.fmt(f),
             Self::Inputs(error) => error.fmt(f),
-            Self::OpenFiles(message) => f.write_str(message),
+            Self::Secret(message) | Self::OpenFiles(message) => f.write_str(message),
             Self::Report(error) => error.fmt(f),
             Self::Threads(error) => write!(f, "failed to start threads: {error}"),
             Self::Panic => {

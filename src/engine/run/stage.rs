@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::engine::feed::{Feed, Hosts};
+use crate::config::Bounds;
+use crate::engine::feed::{Feed, HostLimit, Hosts};
 use crate::engine::limits::admission::Admission;
 use crate::engine::run::pilot::Pilot;
 use crate::engine::run::{Watch, open_files};
 use crate::job::{Job, Stage};
 use crate::model::{Model, cores, pilot};
 use crate::task::{Meter, Task, Values};
+use crate::workload::Workload;
 
 /// A running stage.
 pub struct StageRun {
@@ -72,7 +74,16 @@ pub(super) fn slots(job: &Job, stage: &Stage) -> usize {
 
 /// Keeps the tasks of each host within `limits.per_host` of the stage at `index`.
 pub(super) fn hosts(job: &Arc<Job>, index: usize) -> Option<Hosts> {
-    let limit = job.stages[index].limits.per_host?;
+    let stage = &job.stages[index];
+    let limit = match (&stage.workload, stage.limits.adaptive, stage.limits.per_host) {
+        (Workload::Http(_), Some(bounds), most) => {
+            let most = most.unwrap_or(bounds.max);
+            HostLimit::Adaptive(Bounds { min: bounds.min.min(most), max: bounds.max.min(most) })
+        }
+        (Workload::Http(_), None, Some(limit)) => HostLimit::Fixed(limit),
+        (Workload::Http(_), None, None) => HostLimit::None,
+        _ => return None,
+    };
     let job = Arc::clone(job);
     let host_of = move |task: &Task| {
         let attempt = task.attempts + 1;

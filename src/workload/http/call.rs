@@ -1,17 +1,21 @@
 //! One request, ready to be sent: what the templates of a task came to, checked.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use base64::Engine;
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, RANGE, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, IF_RANGE, RANGE, USER_AGENT,
+};
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use url::Url;
 
-use super::plan::Plan;
+use super::body::{Content, Part, Sending};
+use super::plan::{BodyKind, Plan};
 use super::save::Place;
+use super::{multipart, redirect};
 use crate::workload::http::text_buffer::TextBuffer;
 
 /// Says who asks, as good manners have it.
@@ -25,7 +29,9 @@ pub struct Call {
     /// Absolute, without user and password.
     pub uri: Uri,
     headers: HeaderMap,
-    body: Bytes,
+    content: Content,
+    /// Whether something in the URL or the content is a secret.
+    has_secret: bool,
     /// Where the body of the answer is saved.
     pub save: Option<Place>,
 }
@@ -41,11 +47,18 @@ impl Call {
         let method = method(next())?;
         let url = next();
         let (uri, credentials) = uri(url)?;
-        let body = if plan.has_body { Bytes::copy_from_slice(next()) } else { Bytes::new() };
+        let (content, content_type) = content(plan, &mut next, folder)?;
         let save = plan.save.as_ref().map(|save| save.place(folder, next())).transpose()?;
-        let mut headers = HeaderMap::with_capacity(plan.headers.len() + 4);
-        for name in &plan.headers {
-            headers.append(header_name(name)?, header_value(name, next())?);
+        let mut headers = HeaderMap::with_capacity(plan.headers.len() + 5);
+        for header in &plan.headers {
+            let mut value = header_value(&header.name, next())?;
+            value.set_sensitive(header.is_secret);
+            headers.append(header_name(&header.name)?, value);
+        }
+        if let Some(content_type) = content_type {
+            headers
+                .entry(CONTENT_TYPE)
+                .or_insert(header_value("content-type", content_type.as_bytes())?);
         }
         if let Some(credentials) = credentials {
             headers.entry(AUTHORIZATION).or_insert(credentials);
@@ -56,20 +69,114 @@ impl Call {
         }
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
-        if !headers.contains_key(RANGE) {
-            headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, deflate"));
+        if plan.decode && !headers.contains_key(RANGE) {
+            headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static(CODINGS));
         }
-        Ok(Self { method, uri, headers, body, save })
+        Ok(Self { method, uri, headers, content, has_secret: plan.has_secret, save })
     }
 
     /// The request, to be sent. It may be asked for again.
-    pub fn request(&self) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(self.body.clone()));
+    pub fn request(&self) -> Request<Sending> {
+        let mut request = Request::new(self.content.sending());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
         request
     }
+
+    /// The headers, to be changed.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// This call by another method, without its body.
+    pub fn by(&self, method: Method) -> Self {
+        let mut call = self.clone();
+        call.method = method;
+        call.content = Content::none();
+        redirect::drop_body_headers(&mut call.headers);
+        call
+    }
+
+    /// Whether a part of the answer is asked for by the job file itself.
+    pub fn is_range(&self) -> bool {
+        self.headers.contains_key(RANGE)
+    }
+
+    /// This call, for what comes after `start` bytes, as long as `validator` still fits; else for everything.
+    pub fn after(&self, start: u64, validator: &HeaderValue) -> Self {
+        let mut call = self.clone();
+        if let Ok(range) = HeaderValue::try_from(format!("bytes={start}-")) {
+            call.headers.insert(RANGE, range);
+            call.headers.insert(IF_RANGE, validator.clone());
+        }
+        call
+    }
+
+    /// The call that an answer of `status` sends one on to.
+    ///
+    /// # Errors
+    /// In words, if it leads nowhere, or would tell a secret to another host.
+    pub fn redirected(&self, status: StatusCode, location: &[u8]) -> Result<Self, String> {
+        let uri = redirect::target(&self.uri, location)?;
+        let method = redirect::method(status, &self.method);
+        let keeps_body = method == self.method;
+        let mut call = if keeps_body { self.clone() } else { self.by(method) };
+        if !redirect::same_origin(&self.uri, &uri) {
+            if keeps_body && self.has_secret && self.sends_something() {
+                let host = uri.host().unwrap_or_default();
+                return Err(format!(
+                    "redirected to another host, `{host}`, which is not sent the secrets of the body"
+                ));
+            }
+            redirect::drop_secrets(&mut call.headers);
+        }
+        call.uri = uri;
+        Ok(call)
+    }
+
+    fn sends_something(&self) -> bool {
+        !matches!(&self.content, Content::Bytes(bytes) if bytes.is_empty())
+    }
+}
+
+/// The codings that are undone, as `curl --compressed` has them.
+const CODINGS: &str = "gzip, deflate, br, zstd";
+
+/// What is sent, and its content type where that is no matter of the job file's.
+fn content<'a>(
+    plan: &Plan,
+    next: &mut impl FnMut() -> &'a [u8],
+    folder: &Path,
+) -> Result<(Content, Option<String>), String> {
+    Ok(match &plan.body {
+        BodyKind::None => (Content::none(), None),
+        BodyKind::Text => (Content::Bytes(Bytes::copy_from_slice(next())), None),
+        BodyKind::File => {
+            let file = Part::file(&folder.join(super::path(next())))?;
+            (Content::Parts([file].into()), None)
+        }
+        BodyKind::Multipart(fields) => {
+            let (content, kind) = multipart::content(fields, next, folder)?;
+            (content, Some(kind))
+        }
+    })
+}
+
+/// A text as UTF-8: bytes that are none are percent-encoded one by one, as curl and browsers do in URLs.
+pub(super) fn as_text(text: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut encoded = String::with_capacity(text.len() + 16);
+    for &byte in text {
+        if byte.is_ascii() {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(percent_encoding::percent_encode_byte(byte));
+        }
+    }
+    Cow::Owned(encoded)
 }
 
 /// Reads a method; `get` is taken for `GET`.
@@ -105,8 +212,7 @@ pub(super) fn uri(text: &[u8]) -> Result<(Uri, Option<HeaderValue>), String> {
     {
         return Ok((uri, None));
     }
-    let text = std::str::from_utf8(text).map_err(|_| bad("it is not UTF-8"))?;
-    let mut url = Url::parse(text).map_err(|error| match error {
+    let mut url = Url::parse(&as_text(text)).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase => bad("it has to start with http:// or https://"),
         error => bad(&error.to_string()),
     })?;
@@ -186,7 +292,8 @@ mod tests {
             let expected = expected.map(str::to_owned).map_err(str::to_owned);
             assert_eq!(found, expected, "{text}");
         }
-        assert!(uri(b"http://a/\xff").is_err());
+        let (latin, _) = uri(b"http://a/gr\xf6\xdfe").unwrap();
+        assert_eq!(latin, "http://a/gr%F6%DFe");
     }
 
     #[test]

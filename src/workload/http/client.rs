@@ -1,37 +1,39 @@
-//! The client of a loop: hyper-util's pool of connections, redirects after it where there are any.
+//! The client of a loop: hyper-util's pool of connections, and redirects where there are any.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
-use std::future::Future;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{HOST, LOCATION, PROXY_AUTHORIZATION};
-use http::{Request, Response, StatusCode, Uri};
-use http_body_util::Full;
+use http::Response;
+use http::header::PROXY_AUTHORIZATION;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tower_http::follow_redirect::FollowRedirect;
-use tower_http::follow_redirect::policy::{Action, Attempt, FilterCredentials, Policy};
-use tower_service::Service;
 
+use super::body::Sending;
 use super::call::Call;
-use super::connect::{Connector, Gone};
+use super::connect::{Connector, Gone, LeftOut};
+use super::cookies::{Cookies, Jar};
+use super::download::Download;
+use super::plan::Plan;
+use super::redirect;
 use crate::workload::http::errors;
 
 /// A connection that nobody has used for this long is closed: a list of links has many hosts.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// So many header lines may an answer have: 100 are not enough for some pages' policies and cookies.
+const MOST_HEADERS: usize = 1000;
+
 /// A pool of connections, shared by the slots of a loop.
 #[derive(Clone, Debug)]
 pub struct Client {
-    hyper: legacy::Client<Connector, Full<Bytes>>,
+    hyper: legacy::Client<Connector, Sending>,
     connector: Connector,
+    /// The cookies of all tasks, where they share them.
+    jar: Option<Jar>,
+    keeps_cookies: bool,
 }
 
 /// How far an exchange has come: for whoever ends it.
@@ -46,8 +48,16 @@ pub struct Progress {
     pub retry_after: Cell<Option<Duration>>,
     /// Whether the answer itself has started.
     pub answered: Cell<bool>,
-    /// Size of the body so far, decompressed.
+    /// Size of the body so far, decoded.
     pub bytes: Cell<u64>,
+    /// Whether the body was not read to its end, so that nobody knows its size.
+    pub is_unread: Cell<bool>,
+    /// What had to be left out of the answer, in words.
+    pub left_out: RefCell<Option<String>>,
+    /// Whether it was ended since nothing came.
+    pub stalled: Cell<bool>,
+    /// The file that the body goes to, until it is whole; before, what an earlier attempt has left of it.
+    pub(super) download: RefCell<Option<Download>>,
 }
 
 impl Progress {
@@ -73,14 +83,19 @@ impl Progress {
 pub struct Failure(pub String);
 
 impl Client {
-    /// A client without connections yet; must be used on one runtime.
-    pub fn new(http2: bool) -> Self {
-        let connector = Connector::new(http2);
+    /// A client without connections yet; must be used on one runtime. `jar` has the cookies of the job.
+    pub fn new(plan: &Plan, jar: &Jar) -> Self {
+        let connector = Connector::new(plan.http2, plan.tls.clone());
         let hyper = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
+            .http1_max_headers(MOST_HEADERS)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
             .build(connector.clone());
-        Self { hyper, connector }
+        let jar = (plan.cookies == Cookies::Job).then(|| jar.clone());
+        Self { hyper, connector, jar, keeps_cookies: plan.cookies != Cookies::None }
     }
 
     /// Sends a request and returns the answer once its headers are there, after at most `redirects` redirects.
@@ -93,12 +108,25 @@ impl Client {
         redirects: usize,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Failure> {
-        let response = self.hop(&|| call.request(), progress).await?;
-        let response = if redirects > 0 && is_redirect(&response) {
-            self.follow(response, call.request(), redirects, progress).await?
-        } else {
-            response
-        };
+        let mut jar = self.jar.clone();
+        let mut response = self.hop(call, jar.as_ref(), progress).await?;
+        let mut onward: Option<Call> = None;
+        let mut left = redirects;
+        while redirects > 0
+            && let Some(location) = redirect::location(response.status(), response.headers())
+        {
+            if left == 0 {
+                return Err(Failure(format!("too many redirects ({redirects})")));
+            }
+            left -= 1;
+            let from = onward.as_ref().unwrap_or(call);
+            if self.keeps_cookies && self.jar.is_none() {
+                jar.get_or_insert_default().keep(&from.uri, response.headers());
+            }
+            let next = from.redirected(response.status(), location).map_err(Failure)?;
+            response = self.hop(&next, jar.as_ref(), progress).await?;
+            onward = Some(next);
+        }
         progress.answered.set(true);
         Ok(response)
     }
@@ -106,12 +134,16 @@ impl Client {
     /// Sends one request. One that came too late for a kept-alive connection is sent once more, if that does no harm.
     async fn hop(
         &self,
-        request: &dyn Fn() -> Request<Full<Bytes>>,
+        call: &Call,
+        jar: Option<&Jar>,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Failure> {
         let mut again = true;
         loop {
-            let mut request = request();
+            let mut request = call.request();
+            if let Some(jar) = jar {
+                jar.send(&call.uri, request.headers_mut());
+            }
             if let Some(proxy) = self.connector.forwards(request.uri())
                 && let Some(auth) = proxy.basic_auth()
             {
@@ -124,45 +156,23 @@ impl Client {
             match self.hyper.request(request).await {
                 Ok(response) => {
                     progress.status.set(Some(response.status().as_u16()));
+                    if let Some(jar) = &self.jar {
+                        jar.keep(&call.uri, response.headers());
+                    }
+                    let left_out = response.extensions().get::<LeftOut>();
+                    *progress.left_out.borrow_mut() = left_out.and_then(LeftOut::take);
                     return Ok(response);
                 }
                 Err(error) if again && came_too_late(&error) => again = false,
-                Err(error) => return Err(Failure(errors::no_answer(&error))),
+                Err(error) => {
+                    return Err(Failure(errors::no_answer(
+                        &error,
+                        call.uri.host().unwrap_or_default(),
+                    )));
+                }
             }
         }
     }
-
-    /// Follows redirects, from an answer that is one.
-    ///
-    /// The middleware copies every request that it might have to send again; so it is asked only now, and given the
-    /// first answer as if it had just come.
-    async fn follow(
-        &self,
-        first: Response<Incoming>,
-        request: Request<Full<Bytes>>,
-        redirects: usize,
-        progress: &Progress,
-    ) -> Result<Response<Incoming>, Failure> {
-        let hops = Hops { client: self, progress, first: Rc::new(Cell::new(Some(first))) };
-        let limit = Limit {
-            max: redirects,
-            left: redirects,
-            leaves_host: false,
-            credentials: FilterCredentials::new().keep_all_extensions(),
-        };
-        FollowRedirect::with_policy(hops, limit).call(request).await
-    }
-}
-
-fn is_redirect(response: &Response<Incoming>) -> bool {
-    matches!(
-        response.status(),
-        StatusCode::MOVED_PERMANENTLY
-            | StatusCode::FOUND
-            | StatusCode::SEE_OTHER
-            | StatusCode::TEMPORARY_REDIRECT
-            | StatusCode::PERMANENT_REDIRECT
-    ) && response.headers().contains_key(LOCATION)
 }
 
 fn came_too_late(error: &legacy::Error) -> bool {
@@ -174,71 +184,4 @@ fn came_too_late(error: &legacy::Error) -> bool {
         source = error.source();
     }
     false
-}
-
-/// The requests that a chain of redirects consists of.
-#[derive(Clone)]
-struct Hops<'a> {
-    client: &'a Client,
-    progress: &'a Progress,
-    first: Rc<Cell<Option<Response<Incoming>>>>,
-}
-
-impl<'a> Service<Request<Full<Bytes>>> for Hops<'a> {
-    type Response = Response<Incoming>;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Failure>> + 'a>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
-        let (client, progress, first) = (self.client, self.progress, self.first.take());
-        Box::pin(async move {
-            match first {
-                Some(response) => Ok(response),
-                None => client.hop(&|| request.clone(), progress).await,
-            }
-        })
-    }
-}
-
-/// How many redirects are followed, and what is not told to another host.
-#[derive(Clone)]
-struct Limit {
-    max: usize,
-    left: usize,
-    leaves_host: bool,
-    credentials: FilterCredentials,
-}
-
-impl Policy<Full<Bytes>, Failure> for Limit {
-    fn redirect(&mut self, attempt: &Attempt<'_>) -> Result<Action, Failure> {
-        if self.left == 0 {
-            return Err(Failure(format!("too many redirects ({})", self.max)));
-        }
-        self.left -= 1;
-        let location = attempt.location();
-        if !matches!(location.scheme_str(), Some("http" | "https")) || location.host().is_none() {
-            return Err(Failure(format!("redirected to `{location}`, which is not HTTP")));
-        }
-        self.leaves_host = authority(location) != authority(attempt.previous());
-        Policy::<Full<Bytes>, Failure>::redirect(&mut self.credentials, attempt)
-    }
-
-    fn on_request(&mut self, request: &mut Request<Full<Bytes>>) {
-        if self.leaves_host {
-            request.headers_mut().remove(HOST);
-        }
-        Policy::<Full<Bytes>, Failure>::on_request(&mut self.credentials, request);
-    }
-
-    fn clone_body(&self, body: &Full<Bytes>) -> Option<Full<Bytes>> {
-        Some(body.clone())
-    }
-}
-
-fn authority(uri: &Uri) -> Option<&str> {
-    uri.authority().map(http::uri::Authority::as_str)
 }

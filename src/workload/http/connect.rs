@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
@@ -20,6 +20,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
+use super::head::Head;
+use super::plan::Tls;
 use super::tls;
 
 /// Makes the connections of a client.
@@ -32,17 +34,18 @@ struct Shared {
     proxies: Option<Matcher>,
     /// Whether HTTP/2 is wanted: by ALPN where there is TLS, else by prior knowledge.
     http2: bool,
+    checks: Tls,
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
 }
 
 impl Connector {
     /// A connector that goes through the proxies that the environment names.
-    pub fn new(http2: bool) -> Self {
+    pub fn new(http2: bool, checks: Tls) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         let proxies = names_a_proxy().then(Matcher::from_env);
-        Self(Arc::new(Shared { tcp, proxies, http2, tls: OnceLock::new() }))
+        Self(Arc::new(Shared { tcp, proxies, http2, checks, tls: OnceLock::new() }))
     }
 
     /// The proxy that requests to `uri` are handed to as they are; TLS and SOCKS go through one unseen.
@@ -87,7 +90,7 @@ impl Shared {
         if !secure {
             return Ok(Stream::new(Transport::Plain(stream), language));
         }
-        let config = self.tls.get_or_init(|| tls::config(self.http2)).clone()?;
+        let config = self.tls.get_or_init(|| tls::config(self.http2, &self.checks)).clone()?;
         let stream = tls::connect(config, uri.host().unwrap_or_default(), stream).await?;
         let language = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Language::Http2,
@@ -244,6 +247,24 @@ pub struct Stream {
     transport: Transport,
     language: Language,
     usage: Usage,
+    /// The head of the answer that is coming in.
+    head: Head,
+    left_out: LeftOut,
+}
+
+/// What was left out of the head of the last answer of a connection, in words: it comes with the response.
+#[derive(Clone, Debug, Default)]
+pub struct LeftOut(Arc<Mutex<Option<String>>>);
+
+impl LeftOut {
+    /// Takes it, if there was anything.
+    pub fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put(&self, words: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+    }
 }
 
 /// What is spoken over a connection.
@@ -289,7 +310,13 @@ impl Error for Gone {}
 
 impl Stream {
     fn new(transport: Transport, language: Language) -> Self {
-        Self { transport, language, usage: Usage::Fresh }
+        Self {
+            transport,
+            language,
+            usage: Usage::Fresh,
+            head: Head::default(),
+            left_out: LeftOut::default(),
+        }
     }
 
     /// Whether a request that was written is the next to be answered, and not the first. HTTP/1 writes a request after
@@ -314,8 +341,8 @@ impl Stream {
 impl Connection for Stream {
     fn connected(&self) -> Connected {
         match self.language {
-            Language::Http1 => Connected::new(),
-            Language::Http1Proxy => Connected::new().proxy(true),
+            Language::Http1 => Connected::new().extra(self.left_out.clone()),
+            Language::Http1Proxy => Connected::new().proxy(true).extra(self.left_out.clone()),
             Language::Http2 => Connected::new().negotiated_h2(),
         }
     }
@@ -337,7 +364,16 @@ impl AsyncRead for Stream {
             return Poll::Ready(Err(io::Error::other(Gone)));
         }
         if some {
-            self.usage = Usage::Answered;
+            let this = &mut *self;
+            if this.usage != Usage::Answered {
+                this.usage = Usage::Answered;
+                this.head.begin();
+            }
+            if this.language != Language::Http2
+                && let Some(left_out) = this.head.see(&buffer.filled()[before..])
+            {
+                this.left_out.put(left_out);
+            }
         }
         Poll::Ready(read)
     }

@@ -6,9 +6,10 @@ use std::io;
 use hyper_util::client::legacy;
 
 use super::connect::{ConnectError, Gone};
+use super::tls;
 
 /// Why there is no answer at all.
-pub(super) fn no_answer(error: &legacy::Error) -> String {
+pub(super) fn no_answer(error: &legacy::Error, host: &str) -> String {
     let mut source = error.source();
     let mut last = None;
     while let Some(error) = source {
@@ -24,6 +25,9 @@ pub(super) fn no_answer(error: &legacy::Error) -> String {
             }
         }
         if let Some(error) = error.downcast_ref::<io::Error>() {
+            if error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>) {
+                return format!("TLS: {}", tls::words(error, host));
+            }
             return connection_lost(error).unwrap_or_else(|| error.to_string());
         }
         last = Some(error);
@@ -43,27 +47,18 @@ fn connection_lost(error: &io::Error) -> Option<String> {
 }
 
 /// Why a body ended after `read` of `length` bytes. `error` is what reading it came to.
-pub(super) fn broken_body(
-    error: &(dyn Error + 'static),
-    read: u64,
-    length: Option<u64>,
-    encoding: Option<&str>,
-) -> String {
+pub(super) fn broken_body(error: &(dyn Error + 'static), read: u64, length: Option<u64>) -> String {
     let of = length.map_or(String::new(), |length| format!(" of {length}"));
     let cut = format!("body cut short after {read}{of} bytes");
-    let mut source = Some(error);
-    let (mut received, mut last) = (false, error);
+    let (mut source, mut last) = (Some(error), error);
     while let Some(error) = source {
         last = error;
-        if let Some(error) = error.downcast_ref::<hyper::Error>() {
-            received = true;
-            if error.is_incomplete_message() {
-                return cut;
-            }
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
+            return cut;
         }
         if let Some(io) = error.downcast_ref::<io::Error>() {
             match io.kind() {
-                io::ErrorKind::UnexpectedEof if received || encoding.is_some() => return cut,
+                io::ErrorKind::UnexpectedEof => return cut,
                 io::ErrorKind::ConnectionReset => {
                     return format!("{cut}: the server reset the connection");
                 }
@@ -77,8 +72,5 @@ pub(super) fn broken_body(
         }
         source = error.source();
     }
-    match encoding {
-        Some(encoding) if !received => format!("the body is not {encoding}: {last}"),
-        _ => format!("{cut}: {last}"),
-    }
+    format!("{cut}: {last}")
 }

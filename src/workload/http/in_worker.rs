@@ -3,6 +3,7 @@
 //! The runner fills the templates and sends the texts; the worker answers what the private protocol has no field for
 //! (status, sizes, headers, body) as texts in the place of a result.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -13,8 +14,11 @@ use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
 
+use super::Left;
 use super::call::Call;
 use super::client::Client;
+use super::cookies::Jar;
+use super::download::Download;
 use super::plan::Plan;
 use crate::base::ByteSize;
 use crate::task::{NoPayload, Outcome, PayloadKind, Status, payload};
@@ -26,7 +30,12 @@ pub struct Server {
     plan: Plan,
     runtime: Runtime,
     client: Client,
+    /// What broken downloads have left, by the texts of their requests, the latest last.
+    left: RefCell<Vec<(TextBuffer, Download)>>,
 }
+
+/// Broken downloads that are kept for their next attempt, which may come to another process.
+const MOST_LEFT: usize = 16;
 
 impl Server {
     /// A server for requests of this plan.
@@ -35,8 +44,8 @@ impl Server {
     /// If the system gives no event loop.
     pub fn new(plan: Plan) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let client = Client::new(plan.http2);
-        Ok(Self { plan, runtime, client })
+        let client = Client::new(&plan, &Jar::default());
+        Ok(Self { plan, runtime, client, left: RefCell::default() })
     }
 
     /// Sends the request that `arg` describes, and waits for the answer.
@@ -51,8 +60,26 @@ impl Server {
             Err(error) => return Outcome::not_started(error),
         };
         let stopped = std::future::pending(); // nothing stops it but the end of the process
-        let attempt = super::attempt(&self.client, &self.plan, &call, None, stopped);
-        pack(self.runtime.block_on(attempt))
+        let left = self.take_left(&texts);
+        let attempt = super::attempt(&self.client, &self.plan, &call, left, None, stopped);
+        let outcome = self.runtime.block_on(attempt);
+        self.keep_left(texts, &outcome);
+        pack(outcome)
+    }
+
+    fn take_left(&self, texts: &TextBuffer) -> Option<Download> {
+        let mut left = self.left.borrow_mut();
+        let at = left.iter().position(|(known, _)| known == texts)?;
+        Some(left.remove(at).1)
+    }
+
+    fn keep_left(&self, texts: TextBuffer, outcome: &Outcome) {
+        let Some(download) = Left::take(outcome) else { return };
+        let mut left = self.left.borrow_mut();
+        if left.len() >= MOST_LEFT {
+            left.remove(0);
+        }
+        left.push((texts, download));
     }
 }
 
@@ -61,12 +88,15 @@ fn pack(mut outcome: Outcome) -> Outcome {
     let mut texts = TextBuffer::default();
     texts.push(outcome.code.map_or(String::new(), |code| code.to_string()));
     texts.push(outcome.output_bytes.map_or(String::new(), |bytes| bytes.to_string()));
-    texts.push(outcome.retry_after.map_or(String::new(), |pause| pause.as_secs().to_string()));
+    texts.push(outcome.retry_after.map_or(String::new(), |pause| pause.as_millis().to_string()));
     texts.push(std::mem::take(&mut outcome.output));
     let payload = take_payload(&mut outcome);
     texts.push(if payload.is_some() { "1" } else { "" });
     texts.push(payload.unwrap_or_default());
     texts.push(leave_whole_output(&mut outcome).as_os_str().as_bytes());
+    let text = outcome.text.take();
+    texts.push(if text.is_some() { "1" } else { "" });
+    texts.push(text.unwrap_or_default());
     for (name, value) in std::mem::take(&mut outcome.headers) {
         texts.push(name);
         texts.push(value);
@@ -127,7 +157,7 @@ pub fn unpack(mut outcome: Outcome) -> Outcome {
     let mut number = || std::str::from_utf8(texts.next().unwrap_or_default()).unwrap_or_default();
     outcome.code = number().parse().ok();
     outcome.output_bytes = number().parse().ok();
-    outcome.retry_after = number().parse().ok().map(Duration::from_secs);
+    outcome.retry_after = number().parse().ok().map(Duration::from_millis);
     outcome.output = texts.next().unwrap_or_default().to_vec();
     let has_payload = texts.next().is_some_and(|text| !text.is_empty());
     let payload = texts.next().unwrap_or_default();
@@ -138,6 +168,9 @@ pub fn unpack(mut outcome: Outcome) -> Outcome {
         }
     }
     take_whole_output(&mut outcome, texts.next().unwrap_or_default());
+    let has_text = texts.next().is_some_and(|text| !text.is_empty());
+    let text = texts.next().unwrap_or_default();
+    outcome.text = has_text.then(|| text.to_vec());
     let mut headers = Vec::new();
     while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
         headers.push((String::from_utf8_lossy(name).into_owned(), value.to_vec()));
@@ -160,6 +193,7 @@ mod tests {
         outcome.retry_after = Some(Duration::from_secs(30));
         outcome.output = b"not\nfound\xff".to_vec();
         outcome.headers = [("server".into(), b"x".to_vec())].into();
+        outcome.text = Some("not\nfound".into());
         outcome.error = "status 404".into();
         let back = unpack(pack(outcome.clone()));
         assert_eq!(format!("{back:?}"), format!("{outcome:?}"));

@@ -4,32 +4,48 @@
 //! ([`texts`]), which become a request ([`call`]) where it is sent: here, or in a worker process ([`away`]).
 //! [`client`] sends it and follows redirects, [`connect`] makes connections, [`exchange`] reads the answer.
 
+mod body;
 mod call;
+mod charset;
 mod client;
 mod connect;
+mod cookies;
+mod decode;
+mod download;
 mod errors;
 mod exchange;
 mod expect;
+mod head;
 mod in_worker;
+mod multipart;
+mod parts;
 mod plan;
 mod read;
+mod redirect;
 mod retry_after;
 mod save;
+mod sink;
 mod text_buffer;
 mod tls;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use client::Client;
 pub use in_worker::{Server, unpack};
+use plan::BodyKind;
 pub use plan::Plan;
 pub use read::read;
 
 use call::Call;
 use client::{Failure, Progress};
+use cookies::Jar;
+use download::Download;
 use exchange::Answer;
+use parts::{BodyPart, Text};
 use text_buffer::TextBuffer;
 
 use crate::base::ByteSize;
@@ -44,12 +60,15 @@ pub struct Spec {
     pub plan: Plan,
     method: Template,
     url: Template,
-    body: Option<Template>,
+    query: Vec<(String, Template)>,
+    body: Vec<BodyPart>,
     save: Option<Template>,
     /// In the order of the plan's names.
-    headers: Vec<Template>,
+    headers: Vec<Text>,
     /// How much of a body is kept if something reads it, in bytes.
     max_body: u64,
+    /// The cookies of the job, where its tasks share them.
+    jar: Jar,
 }
 
 impl Spec {
@@ -61,18 +80,61 @@ impl Spec {
         let reads_body = columns.iter().any(|column| column.header().is_none());
         spec.plan.keep.whole = whole;
         spec.plan.keep.payload = max_payload.map(ByteSize::bytes);
-        spec.plan.keep.body = if whole || reads_body { self.max_body } else { 0 };
+        let is_kept = whole || reads_body || spec.plan.keep.answers;
+        spec.plan.keep.body = if is_kept { self.max_body } else { 0 };
+        spec.plan.keep.text = reads_body.then_some(self.max_body);
+        spec.plan.keep.nothing = self.max_body == 0;
         spec.plan.keep.headers =
             columns.iter().filter_map(Column::header).map(str::to_owned).collect();
         spec
     }
 
+    /// Whether the answers to requests that fail are kept, for rules that look into them.
+    pub fn read_answers(&mut self, read: bool) {
+        self.plan.keep.answers = read;
+    }
+
     fn texts(&self, values: &Values<'_>, texts: &mut TextBuffer) {
         texts.clear();
-        let all = [&self.method, &self.url].into_iter();
-        for template in all.chain(&self.body).chain(&self.save).chain(&self.headers) {
-            texts.push_with(|bytes| template.render(values, bytes));
+        texts.push_with(|bytes| self.method.render(values, bytes));
+        texts.push_with(|bytes| self.render_url(values, bytes));
+        parts::push(&self.body, values, texts);
+        if let Some(save) = &self.save {
+            texts.push_with(|bytes| save.render(values, bytes));
         }
+        for header in &self.headers {
+            texts.push_with(|bytes| header.render(values, bytes));
+        }
+    }
+
+    /// The URL with its query, whose pairs come after those that it has already.
+    fn render_url(&self, values: &Values<'_>, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.url.render(values, out);
+        if self.query.is_empty() {
+            return;
+        }
+        let url = &out[start..];
+        let fragment = memchr::memchr(b'#', url).unwrap_or(url.len());
+        let question = memchr::memchr(b'?', &url[..fragment]);
+        let joint: &[u8] = match question {
+            None => b"?",
+            Some(at) if at + 1 == fragment || url[fragment - 1] == b'&' => b"",
+            Some(_) => b"&",
+        };
+        out.truncate(start + fragment); // a fragment is not sent
+        out.extend_from_slice(joint);
+        parts::render_pairs(&self.query, values, out);
+    }
+
+    /// Whether no body is read at all.
+    pub fn reads_no_body(&self) -> bool {
+        self.max_body == 0
+    }
+
+    /// The cookies that the tasks share.
+    pub fn client(&self) -> Client {
+        Client::new(&self.plan, &self.jar)
     }
 
     /// Appends what a worker process has to know of one task.
@@ -89,18 +151,40 @@ impl Spec {
         call::host_of(&url)
     }
 
-    /// One task as it would run, in words.
+    /// One task as it would run, in words: the request, its headers and its body, with secrets masked.
     pub fn show(&self, values: &Values<'_>) -> String {
         let mut text = Vec::new();
         self.method.render(values, &mut text);
         text.make_ascii_uppercase();
         text.push(b' ');
-        self.url.render(values, &mut text);
+        self.render_url(values, &mut text);
+        for (header, value) in self.plan.headers.iter().zip(&self.headers) {
+            text.extend_from_slice(format!("\n  {}: ", header.name).as_bytes());
+            value.show(values, &mut text);
+        }
+        match &self.plan.body {
+            BodyKind::None => {}
+            BodyKind::Text => self.show_body("\n\n  ", values, &mut text),
+            BodyKind::File => self.show_body("\n\n  < ", values, &mut text),
+            BodyKind::Multipart(fields) => {
+                text.push(b'\n');
+                for (field, part) in fields.iter().zip(&self.body) {
+                    let sign = if field.is_file { "@" } else { "" };
+                    text.extend_from_slice(format!("\n  {}={sign}", field.name).as_bytes());
+                    part.render(values, &mut text);
+                }
+            }
+        }
         if let Some(save) = &self.save {
             text.extend_from_slice(b" > ");
             save.render(values, &mut text);
         }
-        String::from_utf8_lossy(&text).into_owned()
+        String::from_utf8_lossy(&crate::base::mask::apply(&text)).into_owned()
+    }
+
+    fn show_body(&self, before: &str, values: &Values<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(before.as_bytes());
+        self.body.iter().for_each(|part| part.render(values, out));
     }
 }
 
@@ -133,20 +217,40 @@ impl Worker {
         let Some((_, call)) = &self.last else { unreachable!("it was just made") };
         let started = Moment::now();
         let stopped = attempt.stopped(started);
-        self::attempt(&self.client, &self.spec.plan, call, attempt.timeout, stopped).await
+        let left = task.earlier.as_ref().and_then(|earlier| Left::take(&earlier.outcome));
+        self::attempt(&self.client, &self.spec.plan, call, left, attempt.timeout, stopped).await
     }
 }
 
-/// Sends one request and reads the answer, unless `stopped` comes first; `timeout` is for its words.
+/// What a broken download has left, for the next attempt: in the outcome of the last one.
+struct Left(Mutex<Option<Download>>);
+
+impl Left {
+    /// Takes it out of an outcome, if it has one.
+    fn take(outcome: &Outcome) -> Option<Download> {
+        let left = outcome.left.as_ref()?.downcast_ref::<Self>()?;
+        left.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A path as a template has rendered it.
+fn path(text: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(text))
+}
+
+/// Sends one request and reads the answer, unless `stopped` comes first; `timeout` is for its words. `left` is what an
+/// earlier attempt has left of the same download.
 async fn attempt(
     client: &Client,
     plan: &Plan,
     call: &Call,
+    left: Option<Download>,
     timeout: Option<Duration>,
     stopped: impl Future<Output = Stop>,
 ) -> Outcome {
     let started = Moment::now();
-    let progress = Progress::new(timeout.is_some());
+    let progress = Progress::new(timeout.is_some() || plan.stall.is_some());
+    progress.download.replace(left);
     let ended = tokio::select! {
         biased;
         answer = exchange::exchange(client, plan, call, &progress) => Ok(answer),
@@ -155,11 +259,12 @@ async fn attempt(
     let mut outcome = Outcome::new(Status::Ok, started, started.elapsed());
     outcome.code = progress.status.get().map(i32::from);
     outcome.retry_after = progress.retry_after.get();
-    outcome.output_bytes = progress.answered.get().then(|| progress.bytes.get());
+    let is_known = progress.answered.get() && !progress.is_unread.get();
+    outcome.output_bytes = is_known.then(|| progress.bytes.get());
     match ended {
         Ok(Ok(answer)) => fill(&mut outcome, answer),
         Ok(Err(Failure(words))) => {
-            outcome.status = Status::Failed;
+            outcome.status = if progress.stalled.get() { Status::Timeout } else { Status::Failed };
             outcome.error = words;
         }
         Err(stop) => {
@@ -167,11 +272,21 @@ async fn attempt(
             outcome.error = stop_words(stop, timeout, &progress);
         }
     }
+    if outcome.error.is_empty()
+        && let Some(left_out) = progress.left_out.take()
+    {
+        outcome.error = left_out;
+    }
+    let download = progress.download.take().filter(|download| download.validator().is_some());
+    if let Some(download) = download.filter(|_| outcome.status != Status::Ok) {
+        outcome.left = Some(Arc::new(Left(Mutex::new(Some(download)))));
+    }
     outcome
 }
 
 fn fill(outcome: &mut Outcome, answer: Answer) {
     outcome.output = answer.body;
+    outcome.text = answer.text;
     outcome.whole_output = answer.whole.map(Arc::new);
     outcome.headers = answer.headers.into();
     match answer.payload {

@@ -1,17 +1,22 @@
 //! What is the same for every request of a job. It is sent to worker processes as it is.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
+use super::cookies::Cookies;
 use super::expect::Expected;
+use super::multipart::Field;
 use super::save::Folder;
 
 /// What is the same for every request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Names of the headers whose values the texts of a request end with.
-    pub headers: Vec<String>,
-    /// Whether the texts have a body.
-    pub has_body: bool,
+    /// The headers whose values the texts of a request end with.
+    pub headers: Vec<Header>,
+    /// What the texts have of a body.
+    pub body: BodyKind,
     /// Whether the texts have a path to save to, and the folder that it may not leave.
     pub save: Option<Folder>,
     /// Statuses that are a success.
@@ -20,8 +25,53 @@ pub struct Plan {
     pub redirects: usize,
     /// Whether HTTP/2 is spoken where the server does.
     pub http2: bool,
+    /// Whether content codings are undone.
+    pub decode: bool,
+    /// How long a server may send nothing.
+    pub stall: Option<Duration>,
+    /// How long cookies are kept.
+    pub cookies: Cookies,
+    /// The method of a second request, if the first one is refused.
+    pub fallback: Option<String>,
+    /// How certificates are checked and shown.
+    pub tls: Tls,
+    /// Whether the URL or the body has a secret, which other hosts are not told.
+    pub has_secret: bool,
     /// What is kept of an answer.
     pub keep: Keep,
+}
+
+/// A header of every request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Its name.
+    pub name: String,
+    /// Whether another host must not be told its value.
+    pub is_secret: bool,
+}
+
+/// What the texts of a request have of its body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BodyKind {
+    /// Nothing.
+    None,
+    /// All of it.
+    Text,
+    /// The path of a file.
+    File,
+    /// A text for each of these fields.
+    Multipart(Vec<Field>),
+}
+
+/// How certificates are checked and shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// Authorities that are trusted instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// The client's certificate and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// Whether certificates are not checked.
+    pub unverified: bool,
 }
 
 /// What is kept of an answer, for `[columns]` and for whoever prints it.
@@ -29,6 +79,15 @@ pub struct Plan {
 pub struct Keep {
     /// This much of the body, in bytes; what is beyond is counted.
     pub body: u64,
+    /// The most that a body may have that is read as a text, in bytes; `None` if nothing reads it.
+    #[serde(default)]
+    pub text: Option<u64>,
+    /// Whether the body of an answer that is not what was expected is kept, up to `body`.
+    #[serde(default)]
+    pub answers: bool,
+    /// No body is read at all.
+    #[serde(default)]
+    pub nothing: bool,
     /// Whether a longer body is kept too, in a file without a name.
     pub whole: bool,
     /// For the next stage, up to this many bytes of the body are collected; `None` if there is none.
@@ -36,4 +95,11 @@ pub struct Keep {
     pub payload: Option<u64>,
     /// The values of these headers.
     pub headers: Vec<String>,
+}
+
+impl Keep {
+    /// Whether somebody wants the body itself.
+    pub fn wants_body(&self) -> bool {
+        self.text.is_some() || self.whole || self.payload.is_some()
+    }
 }

@@ -8,14 +8,20 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, linkat};
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempPath};
 
+use super::body::in_words;
 use crate::sys;
+
+/// Of one part of a path, on the file systems that there are.
+const LONGEST_NAME: usize = 255;
+/// Of a whole path, for Linux.
+const LONGEST_PATH: usize = 4096;
 
 /// The folder that the job file names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +104,47 @@ pub struct Place {
 }
 
 impl Place {
+    /// Whether a file could be made there, without making anything: a name that cannot be is found before a transfer.
+    ///
+    /// # Errors
+    /// In words, if it could not.
+    pub fn check(&self) -> Result<(), String> {
+        let path = self.folder.join(&self.name);
+        self.try_out(&path).map_err(|why| format!("failed to save `{}`: {why}", path.display()))
+    }
+
+    fn try_out(&self, path: &Path) -> Result<(), String> {
+        let longest = path.components().map(|part| part.as_os_str().len()).max().unwrap_or(0);
+        if longest > LONGEST_NAME {
+            return Err(format!(
+                "a name in it has {longest} bytes, and {LONGEST_NAME} is the most"
+            ));
+        }
+        if path.as_os_str().len() >= LONGEST_PATH {
+            return Err(format!("the path has more than {LONGEST_PATH} bytes"));
+        }
+        if path.as_os_str().as_bytes().contains(&0) {
+            return Err("it has a NUL byte".into());
+        }
+        match fs::symlink_metadata(path) {
+            Ok(about) if about.is_dir() => return Err("it is a folder".into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(in_words(&error)),
+            Ok(_) => {}
+        }
+        let existing = self.folder.ancestors().find(|folder| fs::symlink_metadata(folder).is_ok());
+        let Some(existing) = existing else { return Ok(()) };
+        let folder = existing.canonicalize().map_err(|error| in_words(&error))?;
+        if !folder.is_dir() {
+            return Err(format!("`{}` is not a folder", existing.display()));
+        }
+        if self.root.exists() {
+            self.check_inside(&folder).map_err(|error| in_words(&error))?;
+        }
+        rustix::fs::access(&folder, Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|error| format!("`{}`: {}", existing.display(), in_words(&error.into())))
+    }
+
     /// A file for it, with its folders made.
     ///
     /// # Errors
@@ -107,6 +154,11 @@ impl Place {
         let draft = self.make_folder().and_then(|()| Draft::new(&path));
         let draft = draft.map_err(|error| failed(&path, &error))?;
         Ok(Unfinished { draft, path })
+    }
+
+    /// The name of the file.
+    pub fn name(&self) -> &OsStr {
+        &self.name
     }
 
     /// Makes the folders that are missing, without leaving the root through a symbolic link.
@@ -150,7 +202,7 @@ enum Draft {
 impl Draft {
     fn new(path: &Path) -> io::Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
-        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         // The umask takes its part of the mode, as for any new file.
         match rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666)) {
             Ok(file) => Ok(Self::Nameless(file.into())),
@@ -194,6 +246,28 @@ impl Unfinished {
         self.draft.file().write_all(bytes).map_err(|error| failed(&self.path, &error))
     }
 
+    /// Reads what was written so far, block by block; what is written next comes after it.
+    ///
+    /// # Errors
+    /// In words, or as `take` says.
+    pub fn read_back(
+        &mut self,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut block = vec![0; 64 << 10];
+        let mut at = 0;
+        loop {
+            let read = self.draft.file().read_at(&mut block, at);
+            match read.map_err(|error| failed(&self.path, &error))? {
+                0 => return Ok(()),
+                length => {
+                    take(&block[..length])?;
+                    at += length as u64;
+                }
+            }
+        }
+    }
+
     /// Gives it its name, in place of what had it before.
     ///
     /// # Errors
@@ -206,7 +280,7 @@ impl Unfinished {
 }
 
 fn failed(path: &Path, error: &io::Error) -> String {
-    format!("failed to save `{}`: {error}", path.display())
+    format!("failed to save `{}`: {}", path.display(), in_words(error))
 }
 
 #[cfg(test)]

@@ -1,0 +1,146 @@
+//! What must not be written down: the values of secrets, also percent-encoded, in base64 and in JSON. Everything that is
+//! shown or kept passes through here; where there are no secrets, that costs a look at a flag.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// What stands in the place of a secret.
+pub const MASK: &[u8] = b"***";
+
+static IN_USE: AtomicBool = AtomicBool::new(false);
+static MASKED: RwLock<Masked> = RwLock::new(Masked { forms: Vec::new(), finder: None });
+
+struct Masked {
+    forms: Vec<Vec<u8>>,
+    finder: Option<AhoCorasick>,
+}
+
+/// From here on this value is masked.
+pub fn add(value: &[u8]) {
+    let mut masked = MASKED.write().unwrap_or_else(PoisonError::into_inner);
+    for form in forms(value) {
+        if form.len() >= 4 && !masked.forms.contains(&form) {
+            masked.forms.push(form);
+        }
+    }
+    let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&masked.forms);
+    masked.finder = built.ok();
+    IN_USE.store(true, Ordering::Release);
+}
+
+/// Whether there is anything to mask.
+pub fn is_in_use() -> bool {
+    IN_USE.load(Ordering::Acquire)
+}
+
+/// `text` with every secret replaced.
+pub fn apply(text: &[u8]) -> Cow<'_, [u8]> {
+    if !is_in_use() || text.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let masked = MASKED.read().unwrap_or_else(PoisonError::into_inner);
+    let Some(finder) = &masked.finder else { return Cow::Borrowed(text) };
+    if finder.find(text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut end) = (Vec::with_capacity(text.len()), 0);
+    for found in finder.find_iter(text) {
+        out.extend_from_slice(&text[end..found.start()]);
+        out.extend_from_slice(MASK);
+        end = found.end();
+    }
+    out.extend_from_slice(&text[end..]);
+    Cow::Owned(out)
+}
+
+/// Replaces every secret in `text`.
+pub fn apply_to(text: &mut Vec<u8>) {
+    if let Cow::Owned(masked) = apply(text) {
+        *text = masked;
+    }
+}
+
+/// Replaces every secret in a string.
+pub fn apply_to_string(text: &mut String) {
+    if let Cow::Owned(masked) = apply(text.as_bytes()) {
+        *text = String::from_utf8_lossy(&masked).into_owned();
+    }
+}
+
+/// The forms in which a value may turn up.
+fn forms(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut forms = vec![value.to_vec()];
+    let encoded = |keep: &dyn Fn(u8) -> bool, space: &str, upper: bool| {
+        let mut out = Vec::new();
+        for &byte in value {
+            match byte {
+                b' ' => out.extend_from_slice(space.as_bytes()),
+                byte if keep(byte) => out.push(byte),
+                byte if upper => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+                byte => out.extend_from_slice(format!("%{byte:02x}").as_bytes()),
+            }
+        }
+        out
+    };
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let form_data = |byte: u8| byte.is_ascii_alphanumeric() || b"-._*".contains(&byte);
+    let in_url = |byte: u8| byte.is_ascii_graphic() && !b"\"<>`{}#".contains(&byte);
+    for upper in [true, false] {
+        forms.push(encoded(&unreserved, "%20", upper));
+        forms.push(encoded(&form_data, "+", upper));
+        forms.push(encoded(&in_url, "%20", upper));
+    }
+    let mut json = Vec::new();
+    crate::base::json::write_text(value, &mut json);
+    forms.push(json[1..json.len() - 1].to_vec());
+    // Base64 of something that has the value in it: what does not depend on the bytes around it, at each offset.
+    for offset in 0..3 {
+        let mut padded = vec![0; offset];
+        padded.extend_from_slice(value);
+        let skip = [0, 2, 3][offset];
+        let whole = padded.len() / 3 * 4;
+        for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+            let text = engine.encode(&padded);
+            if let Some(part) = text.as_bytes().get(skip..whole.min(text.len())) {
+                forms.push(part.to_vec());
+            }
+        }
+        if offset == 0 {
+            forms.push(STANDARD_NO_PAD.encode(value).into_bytes());
+        }
+    }
+    forms.sort();
+    forms.dedup();
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masked(text: &str) -> String {
+        String::from_utf8_lossy(&apply(text.as_bytes())).into_owned()
+    }
+
+    #[test]
+    fn a_secret_is_masked_in_every_form() {
+        add(b"s3cr3t/k y\"+");
+        assert_eq!(masked("a s3cr3t/k y\"+ b"), "a *** b");
+        assert_eq!(masked("?k=s3cr3t%2Fk%20y%22%2B&"), "?k=***&");
+        assert_eq!(masked("?k=s3cr3t%2fk%20y%22%2b&"), "?k=***&");
+        assert_eq!(masked("k=s3cr3t%2Fk+y%22%2B"), "k=***");
+        assert_eq!(masked(r#"{"k":"s3cr3t/k y\"+"}"#), r#"{"k":"***"}"#);
+        for user in ["u:", "us:", "use:", ""] {
+            let text =
+                base64::engine::general_purpose::STANDARD.encode(format!("{user}s3cr3t/k y\"+"));
+            let found = masked(&format!("Basic {text}"));
+            assert!(found.contains("***") && found.len() < 24, "{text}: {found}");
+        }
+        assert_eq!(masked("nothing here"), "nothing here");
+    }
+}

@@ -1,0 +1,154 @@
+//! What a request sends: bytes, or files between them that are read as they are sent.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+
+/// This much of a file is read at once, in bytes.
+const BLOCK: usize = 256 << 10;
+
+/// The body of a request, which may be sent more than once.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Bytes, perhaps none.
+    Bytes(Bytes),
+    /// Bytes and files, one after another.
+    Parts(Arc<[Part]>),
+}
+
+/// A piece of a body.
+#[derive(Debug)]
+pub enum Part {
+    /// Bytes.
+    Bytes(Bytes),
+    /// A file of this length, in bytes.
+    File(PathBuf, u64),
+}
+
+impl Part {
+    /// A file as it is now.
+    ///
+    /// # Errors
+    /// In words, if it is not there, or is no file.
+    pub fn file(path: &Path) -> Result<Self, String> {
+        let failed =
+            |why: &dyn std::fmt::Display| format!("failed to read `{}`: {why}", path.display());
+        let about = std::fs::metadata(path).map_err(|error| failed(&in_words(&error)))?;
+        if !about.is_file() {
+            return Err(failed(&"it is not a regular file"));
+        }
+        File::open(path).map_err(|error| failed(&in_words(&error)))?;
+        Ok(Self::File(path.to_owned(), about.len()))
+    }
+
+    fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(_, length) => *length,
+        }
+    }
+}
+
+/// Why something could not be done to a file, without the number of the error.
+pub(super) fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_lowercase(),
+        None => text,
+    }
+}
+
+impl Content {
+    /// No body.
+    pub fn none() -> Self {
+        Self::Bytes(Bytes::new())
+    }
+
+    /// This content, on its way.
+    pub fn sending(&self) -> Sending {
+        let state = match self {
+            Self::Bytes(bytes) => State::Bytes(bytes.clone()),
+            Self::Parts(parts) => State::Parts { parts: Arc::clone(parts), next: 0, file: None },
+        };
+        let left = match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Parts(parts) => parts.iter().map(Part::length).sum(),
+        };
+        Sending { state, left }
+    }
+}
+
+/// A body on its way.
+#[derive(Debug)]
+pub struct Sending {
+    state: State,
+    left: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Bytes(Bytes),
+    Parts { parts: Arc<[Part]>, next: usize, file: Option<(File, u64)> },
+}
+
+impl Sending {
+    /// The next block. Reading a file comes from the page cache, mostly, which costs less than asking another thread.
+    fn block(&mut self) -> io::Result<Option<Bytes>> {
+        let State::Parts { parts, next, file } = &mut self.state else {
+            let State::Bytes(bytes) = &mut self.state else { return Ok(None) };
+            return Ok(Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()));
+        };
+        loop {
+            if let Some((open, left)) = file
+                && *left > 0
+            {
+                let mut block = vec![0; BLOCK.min(usize::try_from(*left).unwrap_or(BLOCK))];
+                let read = open.read(&mut block)?;
+                if read == 0 {
+                    return Err(io::Error::other("a file became shorter while it was sent"));
+                }
+                block.truncate(read);
+                *left -= read as u64;
+                return Ok(Some(block.into()));
+            }
+            *file = None;
+            let Some(part) = parts.get(*next) else { return Ok(None) };
+            *next += 1;
+            match part {
+                Part::Bytes(bytes) if bytes.is_empty() => {}
+                Part::Bytes(bytes) => return Ok(Some(bytes.clone())),
+                Part::File(path, length) => *file = Some((File::open(path)?, *length)),
+            }
+        }
+    }
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let block = self.block().transpose();
+        if let Some(Ok(block)) = &block {
+            self.left = self.left.saturating_sub(block.len() as u64);
+        }
+        Poll::Ready(block.map(|block| block.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

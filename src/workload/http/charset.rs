@@ -1,0 +1,191 @@
+//! The text of a body as UTF-8, as a browser finds its charset: the byte order mark, then the header, then the page.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
+use regex::bytes::Regex;
+
+/// A page says its charset near its start, or not at all. Browsers look at 1,024 bytes at least.
+const PRESCAN: usize = 16 << 10;
+
+/// What a body is, as far as its charset goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Page,
+    Xml,
+    Json,
+    Text,
+    /// An image, an archive: it has no charset.
+    Bytes,
+}
+
+/// `body` as UTF-8; `None` if it is that already, or is no text. `content_type` is the header of that name.
+pub(super) fn to_utf8(content_type: Option<&[u8]>, body: &[u8]) -> Option<Vec<u8>> {
+    if let Some((encoding, length)) = Encoding::for_bom(body) {
+        return Some(decode(encoding, &body[length..]).into_owned());
+    }
+    let header = content_type.map(String::from_utf8_lossy).unwrap_or_default();
+    let kind = kind(&header, body);
+    let named = named_in_header(&header).or_else(|| match kind {
+        Kind::Page => named_in(&PAGE, body),
+        Kind::Xml => named_in(&XML, body),
+        Kind::Json => wide_json(body),
+        Kind::Text | Kind::Bytes => None,
+    });
+    if named.is_none_or(|encoding| encoding == UTF_8) && std::str::from_utf8(body).is_ok() {
+        return None;
+    }
+    let encoding = match (named, kind) {
+        (Some(encoding), _) => encoding,
+        // What browsers take it for. JSON is always Unicode, and other bytes stay what they are.
+        (None, Kind::Page | Kind::Xml | Kind::Text) => WINDOWS_1252,
+        (None, Kind::Json | Kind::Bytes) => return None,
+    };
+    match decode(encoding, body) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(text) => Some(text),
+    }
+}
+
+fn decode<'a>(encoding: &'static Encoding, body: &'a [u8]) -> Cow<'a, [u8]> {
+    match encoding.decode_without_bom_handling(body).0 {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
+}
+
+/// The value of a header as UTF-8: what is no UTF-8 is Latin-1, as RFC 9110 has it from its forerunners.
+pub(super) fn header_to_utf8(value: &[u8]) -> Vec<u8> {
+    match std::str::from_utf8(value) {
+        Ok(_) => value.to_vec(),
+        Err(_) => value.iter().map(|&byte| char::from(byte)).collect::<String>().into_bytes(),
+    }
+}
+
+fn kind(header: &str, body: &[u8]) -> Kind {
+    let essence = header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match &essence[..] {
+        "text/html" | "application/xhtml+xml" => Kind::Page,
+        "text/xml" | "application/xml" => Kind::Xml,
+        "application/json" | "text/json" => Kind::Json,
+        _ if essence.ends_with("+xml") => Kind::Xml,
+        _ if essence.ends_with("+json") || essence.ends_with("ndjson") => Kind::Json,
+        _ if essence.starts_with("text/") || essence.ends_with("javascript") => Kind::Text,
+        "" => match body.trim_ascii_start() {
+            [b'<', b'?', b'x', b'm', b'l', ..] => Kind::Xml,
+            [b'<', ..] => Kind::Page,
+            [b'{' | b'[', ..] => Kind::Json,
+            _ => Kind::Bytes,
+        },
+        _ => Kind::Bytes,
+    }
+}
+
+/// `charset=` of a Content-Type; a name that nobody knows is none, as for browsers.
+fn named_in_header(header: &str) -> Option<&'static Encoding> {
+    header.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        known(value.as_bytes()).filter(|_| name.trim().eq_ignore_ascii_case("charset"))
+    })
+}
+
+fn known(label: &[u8]) -> Option<&'static Encoding> {
+    Encoding::for_label(label).filter(|&encoding| encoding != REPLACEMENT)
+}
+
+/// A comment, or a `meta` that names a charset.
+static PAGE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"(?is-u)<!--.*?-->|<meta\s[^>]*?charset\s*=\s*["']?\s*([^\s"'/>;]+)"#)
+        .expect("it is a valid regex")
+});
+
+static XML: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"(?is-u)^\s*<\?xml\s[^>]*?encoding\s*=\s*["']([^"']+)"#)
+        .expect("it is a valid regex")
+});
+
+/// The charset that the text itself names.
+fn named_in(pattern: &Regex, body: &[u8]) -> Option<&'static Encoding> {
+    let start = &body[..body.len().min(PRESCAN)];
+    let mut names = pattern.captures_iter(start).filter_map(|found| Some(found.get(1)?.as_bytes()));
+    let found = names.find_map(known)?;
+    Some(match found {
+        // A name that was read as ASCII cannot be right.
+        _ if found == UTF_16LE || found == UTF_16BE => UTF_8,
+        _ if found == X_USER_DEFINED => WINDOWS_1252,
+        _ => found,
+    })
+}
+
+/// JSON in UTF-16 starts with an ASCII character, of which one byte is zero.
+fn wide_json(body: &[u8]) -> Option<&'static Encoding> {
+    match body {
+        [0, _, 0, _, ..] => Some(UTF_16BE),
+        [_, 0, _, 0, ..] => Some(UTF_16LE),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(content_type: &str, body: &[u8]) -> String {
+        let content_type = Some(content_type.as_bytes()).filter(|header| !header.is_empty());
+        let text = to_utf8(content_type, body).unwrap_or_else(|| body.to_vec());
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    #[test]
+    fn a_charset_is_found_where_browsers_find_it() {
+        for (content_type, body, expected) in [
+            ("text/html; charset=Shift_JIS", &b"\x93\xfa\x96{"[..], "日本"),
+            ("text/html; Charset=\"gbk\"", b"\xd6\xd0\xce\xc4", "中文"),
+            ("text/html; charset=iso-8859-1", b"Gr\xf6\xdfe \x80", "Größe €"),
+            ("text/html; charset=utf-16", b"\xff\xfea\0b\0", "ab"),
+            ("text/html; charset=latin1", b"\xef\xbb\xbfGr\xc3\xb6", "Grö"), // the mark wins
+            (
+                "text/html",
+                b"<meta charset=\"windows-1251\">\xcf\xf0\xe8",
+                "<meta charset=\"windows-1251\">При",
+            ),
+            (
+                "text/html",
+                b"<META http-equiv=x content='text/html; charset=koi8-r'>\xf0\xd2\xc9",
+                "<META http-equiv=x content='text/html; charset=koi8-r'>При",
+            ),
+            ("", b"<!-- <meta charset=gbk> --><p>\xf6", "<!-- <meta charset=gbk> --><p>ö"),
+            ("text/html; charset=nonsense", b"<p>\xf6", "<p>ö"),
+            ("text/html", "<p>ö".as_bytes(), "<p>ö"),
+            ("text/plain", b"Gr\xf6\xdfe", "Größe"),
+            (
+                "application/xml",
+                b"<?xml version='1.0' encoding='iso-8859-2'?>\xb1",
+                "<?xml version='1.0' encoding='iso-8859-2'?>ą",
+            ),
+            ("application/json; charset=iso-8859-1", b"{\"n\":\"\xf6\"}", "{\"n\":\"ö\"}"),
+            ("application/json", b"\xef\xbb\xbf{}", "{}"),
+            ("application/json", b"{\0}\0", "{}"),
+            ("application/json", b"\0{\0}", "{}"),
+            ("text/html; charset=utf-8", b"a\xffb", "a\u{fffd}b"),
+            ("", b"", ""),
+        ] {
+            assert_eq!(text(content_type, body), expected, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn other_bytes_stay_what_they_are() {
+        for content_type in ["image/png", "application/octet-stream", ""] {
+            assert_eq!(to_utf8(Some(content_type.as_bytes()), b"\x89PNG\xff"), None);
+        }
+    }
+
+    #[test]
+    fn headers_are_latin_1_where_they_are_no_utf8() {
+        assert_eq!(header_to_utf8(b"Gr\xf6\xdfe"), "Größe".as_bytes());
+        assert_eq!(header_to_utf8("Größe".as_bytes()), "Größe".as_bytes());
+    }
+}
