@@ -11,7 +11,7 @@ mod stage;
 mod watch;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use error::RunError;
@@ -28,7 +28,7 @@ use crate::engine::limits::watchdog::{Failures, Watchdog};
 use crate::engine::services::Services;
 use crate::job::{InputReader, Job, Stage, Stop};
 use crate::launcher::Launcher;
-use crate::model::Model;
+use crate::model::{Model, Nature};
 use crate::report::terminal::progress::Progress;
 use crate::report::{Options, Report, RunFacts, STAGED, ServiceTimes, Summary};
 use crate::sys::memory;
@@ -61,6 +61,17 @@ impl Run {
     /// The stage at `index`: as planned, and as it runs.
     pub fn stage(&self, index: usize) -> (&Stage, &StageRun) {
         (&self.job.stages[index], &self.stages[index])
+    }
+
+    /// How many slots of the other stages have programs that compute by themselves, beside those of the stage at `index`.
+    pub fn hosted_beside(&self, index: usize) -> usize {
+        let stages = self.job.stages.iter().zip(&self.stages);
+        stages
+            .filter(|(stage, live)| {
+                live.index != index && stage.workload.nature() == Nature::Hosted
+            })
+            .map(|(stage, live)| live.settled(stage).1.min(live.slots))
+            .sum()
     }
 
     /// The launcher, which is started when the first child is.
@@ -190,6 +201,7 @@ impl Together<'_> {
                 ),
                 watch: Watch::new(self.started),
                 pilot: stage::pilot(self.job, stage, slots),
+                forks: Mutex::default(),
                 meter: stage.name.as_deref().map(|name| Arc::new(Meter::new(name, slots))),
                 shares_loops: StageRun::shares_loops(stage, slots),
             });
@@ -259,15 +271,16 @@ fn finish(
             Some(name) => format!("{name}: {settled} {}, {reason}", slots.min(live.slots)),
             None => reason,
         };
-        let in_stage = |held: String| match &stage.name {
-            Some(name) => format!("{name}: {held}"),
-            None => held,
+        let in_stage = |note: String| match &stage.name {
+            Some(name) => format!("{name}: {note}"),
+            None => note,
         };
         let about = live.watch.about().map(str::to_owned);
         let found = live.feed.found().map(|(found, _)| found);
         notes.extend(limit_history::refusals(live));
         reasons.extend([Some(reason), about, held.clone(), found].into_iter().flatten());
         notes.extend(held.map(in_stage));
+        notes.extend(live.watch.formless_note().map(in_stage));
     }
     if saw_a_part {
         reasons.push("not all inputs were read".to_owned());

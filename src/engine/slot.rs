@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use crate::config::Retry;
 use crate::engine::feed::{Feed, FeedHandle, Patience, Reply};
 use crate::engine::run::{Held, Run, StageRun};
@@ -28,7 +31,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let began = Moment::now();
     let started = tokio::select! {
         biased;
-        started = SlotWorker::start(run, stage, shared, number) => started,
+        started = SlotWorker::start(run, index, shared, number) => started,
         // What is not there by then is not needed any more; it may never be, such as an import that hangs.
         () = run.cancel.draining() => return,
     };
@@ -179,6 +182,12 @@ impl SlotContext<'_> {
             return self.handle.retry(task, until); // it costs the task nothing that the limit is being found
         }
         let payload = self.payload(&task, &mut outcome);
+        if outcome.result_kind == PayloadKind::Binary {
+            outcome.result = BASE64_STANDARD.encode(&outcome.result).into_bytes();
+        }
+        if let Some(note) = outcome.note.take() {
+            self.live.watch.note(&note);
+        }
         task.attempts += 1;
         let mut record = record(self.stage, self.number, task, outcome);
         if let Some(retry) = &self.stage.retry {
@@ -243,7 +252,7 @@ impl SlotContext<'_> {
         }
         let value = match outcome.result_kind {
             PayloadKind::Json if outcome.result.is_empty() => b"null".to_vec(),
-            PayloadKind::Json | PayloadKind::Bytes => outcome.result.clone(),
+            _ => outcome.result.clone(),
         };
         match payload::of_bytes(outcome.result_kind, value, max_payload) {
             Ok(payload) => Some(Arc::new(payload)),

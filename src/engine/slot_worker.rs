@@ -6,12 +6,12 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::engine::run::Run;
+use crate::engine::run::{Run, StageRun};
 use crate::job::Stage;
 use crate::model::{Model, Nature};
 use crate::task::{Attempt, Task};
 use crate::worker::external::{Pool, Session, Settings};
-use crate::worker::internal::{Interpreter, Remote, Verdict};
+use crate::worker::internal::{Boot, ForkServer, Interpreter, Remote, Verdict};
 use crate::workload::command::Keep;
 use crate::workload::{Worker, Workload, command, compute, http, python, sleep, worker};
 
@@ -62,15 +62,36 @@ impl Shared {
         self.client.get_or_init(|| spec.client()).clone()
     }
 
-    /// The interpreter of one slot: under `processes` one of its own, else the loop's.
-    fn interpreter(&self, run: &Run, spec: &python::Spec) -> io::Result<Rc<Interpreter>> {
+    /// The interpreter of the slot with this number, from 1: under `processes` one of its own, else the loop's.
+    fn interpreter(
+        &self,
+        run: &Run,
+        live: &StageRun,
+        spec: &python::Spec,
+        slot: usize,
+    ) -> io::Result<Rc<Interpreter>> {
         let mode = match self.role {
             Role::Pilot => python::Mode::Pilot,
             Role::Of(model) => python::Mode::of(model),
         };
-        let new = || {
-            Interpreter::new(run.launcher()?, spec, mode, self.peers, run.log()?.path())
-                .map(Rc::new)
+        let is_own =
+            matches!(self.role, Role::Pilot | Role::Of(Model::Sequential | Model::Processes));
+        let beside = run.hosted_beside(live.index) + self.peers;
+        let new = || -> io::Result<Rc<Interpreter>> {
+            let (launcher, log) = (run.launcher()?, run.log()?);
+            let slot = is_own.then_some(slot);
+            let boot = Boot::new(spec, mode, beside, slot, log.path())?;
+            let is_one_of_many =
+                self.peers > 1 && matches!(mode, python::Mode::Alone | python::Mode::Pilot);
+            let server = if is_one_of_many || spec.is_renewed() {
+                Some(live.fork_server(|| {
+                    let boot = Boot::new(spec, python::Mode::Server, beside, None, log.path())?;
+                    Ok(ForkServer::new(Arc::clone(&launcher), boot))
+                })?)
+            } else {
+                None
+            };
+            Ok(Rc::new(Interpreter::new(launcher, boot, mode, server)))
         };
         if self.role == Role::Of(Model::Processes) {
             return new();
@@ -87,15 +108,17 @@ impl SlotWorker {
     ///
     /// # Errors
     /// If a process for it cannot be started.
-    pub async fn start(run: &Run, stage: &Stage, shared: &Shared, slot: usize) -> io::Result<Self> {
+    pub async fn start(run: &Run, index: usize, shared: &Shared, slot: usize) -> io::Result<Self> {
+        let (stage, live) = run.stage(index);
         match &stage.workload {
             Workload::Python(spec) => {
-                let remote = Box::pin(Remote::python(shared.interpreter(run, spec)?, spec));
+                let interpreter = shared.interpreter(run, live, spec, slot)?;
+                let remote = Box::pin(Remote::python(interpreter, spec));
                 let remote = remote.await?;
                 return Ok(Self::Away(Box::new(remote)));
             }
             Workload::Worker(spec) => {
-                return Box::pin(session(run, stage, shared, spec, slot)).await.map(Self::Seated);
+                return Box::pin(session(run, live, shared, spec, slot)).await.map(Self::Seated);
             }
             _ => {}
         }
@@ -198,7 +221,7 @@ impl SlotWorker {
 /// A seat in a worker program: one that the slots of the loop share, or one of the slot's own.
 async fn session(
     run: &Run,
-    stage: &Stage,
+    live: &StageRun,
     shared: &Shared,
     spec: &worker::Spec,
     slot: usize,
@@ -211,7 +234,8 @@ async fn session(
         },
         launcher: run.launcher()?,
         log: run.log()?,
-        grace: stage.limits.grace,
+        slots: run.hosted_beside(live.index) + shared.peers,
+        grace: run.stage(live.index).0.limits.grace,
         cancel: Arc::clone(&run.cancel),
     };
     match shared.role {

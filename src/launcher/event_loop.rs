@@ -13,7 +13,9 @@ use std::sync::atomic::Ordering;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{Pid, Signal, getpid, kill_process_group};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, kill_process_group, pidfd_open, waitid,
+};
 
 use crate::launcher::message::{
     Answer, Control, MAX_DESCRIPTORS, MAX_INLINE, Request, StartRequest,
@@ -171,6 +173,10 @@ impl EventLoop {
                 Ok(Request::Signal(signal)) => port.signal(signal),
                 Ok(Request::When) => port.say_when(),
                 Ok(Request::OwnGroup) => port.own_group(),
+                Ok(Request::Adopt(pid)) => {
+                    let child = self.starter.adopt(pid);
+                    self.watch(index, Moment::now(), child);
+                }
                 Err(_) => self.close(index),
             },
             Ok(None) => self.close(index),
@@ -201,6 +207,7 @@ impl EventLoop {
                 std::thread::yield_now();
                 port.reap();
             }
+            self.starter.common.adopted.remove(pid);
         }
     }
 
@@ -219,6 +226,7 @@ impl EventLoop {
     fn reap(&mut self, index: usize) {
         let Some(Some(port)) = self.slots.get_mut(index) else { return };
         if let Some(child) = port.reap() {
+            self.starter.common.adopted.remove(child.pid);
             // Before it is closed: while another thread starts a child, that has a copy of it, which would keep it here.
             let _ = epoll::delete(&self.events, &child.pidfd);
             if port.socket.is_none() {
@@ -262,7 +270,8 @@ impl Port {
 
     fn say_when(&self) {
         if let Some(child) = &self.child {
-            self.answer(Answer::Running(child.started));
+            let pid = child.pid.as_raw_nonzero().get();
+            self.answer(Answer::Running(child.started, pid));
         }
     }
 
@@ -289,7 +298,6 @@ impl Port {
 
 /// Whether the child is only waiting to be reaped.
 fn has_ended(child: &Child) -> bool {
-    use rustix::process::{WaitId, WaitIdOptions, waitid};
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     matches!(waitid(WaitId::PidFd(child.pidfd.as_fd()), options), Ok(Some(_)))
 }
@@ -349,6 +357,24 @@ impl Starter {
         });
         descriptors.clear();
         started
+    }
+
+    /// Takes an orphan that this process has inherited for a child that was started here.
+    fn adopt(&mut self, pid: i32) -> Result<(Pid, OwnedFd), Failure> {
+        let gone = |error: Errno| Failure { step: Step::Prepare, error: error.into() };
+        let pid = Pid::from_raw(pid).filter(|_| pid > 0).ok_or(gone(Errno::SRCH))?;
+        // From here on nobody else reaps it.
+        self.common.adopted.insert(pid);
+        let adopted = pidfd_open(pid, PidfdFlags::empty()).and_then(|pidfd| {
+            // Fails if it is not a child.
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            waitid(WaitId::PidFd(pidfd.as_fd()), options)?;
+            Ok((pid, pidfd))
+        });
+        adopted.map_err(|error| {
+            self.common.adopted.remove(pid);
+            gone(error)
+        })
     }
 
     /// The same, with the request in the last descriptor.

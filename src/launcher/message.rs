@@ -90,6 +90,8 @@ pub enum Request<'a> {
     When,
     /// When the running child ends, kill what is left of its group; not answered.
     OwnGroup,
+    /// A process that the launcher has inherited is this port's running child from now on; answered as a start is.
+    Adopt(i32),
 }
 
 /// A program to start.
@@ -131,6 +133,7 @@ const START_IN_MEMORY: u32 = 2;
 const SIGNAL: u32 = 3;
 const WHEN: u32 = 4;
 const OWN_GROUP: u32 = 5;
+const ADOPT: u32 = 6;
 
 /// The kind, the ends, whether there is a folder, and the numbers of arguments and of changes to the environment.
 const START_HEADER: usize = 6 * 4;
@@ -147,6 +150,7 @@ impl<'a> Request<'a> {
             SIGNAL => Ok(Self::Signal(number(message, 1)? as i32)),
             WHEN => Ok(Self::When),
             OWN_GROUP => Ok(Self::OwnGroup),
+            ADOPT => Ok(Self::Adopt(number(message, 1)? as i32)),
             _ => Err(malformed()),
         }
     }
@@ -212,6 +216,14 @@ pub fn signal(signal: i32) -> [u8; 8] {
     message
 }
 
+/// The message that has the launcher take this process for the port's child.
+pub fn adopt(pid: i32) -> [u8; 8] {
+    let mut message = [0; 8];
+    message[..4].copy_from_slice(&ADOPT.to_ne_bytes());
+    message[4..].copy_from_slice(&pid.to_ne_bytes());
+    message
+}
+
 /// The message that asks when the child was started.
 pub fn when() -> [u8; 4] {
     WHEN.to_ne_bytes()
@@ -264,8 +276,8 @@ fn malformed() -> io::Error {
 /// The launcher's answer to a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The child is running since.
-    Running(Moment),
+    /// The child is running since, and this is its process.
+    Running(Moment, i32),
     /// The child has been started and has ended.
     Ended { started: Moment, ended: Moment, reaped: Reaped },
     /// There was no child: what failed, and the system's error number.
@@ -279,7 +291,7 @@ impl Answer {
     /// Its bytes.
     pub fn encode(self) -> [u8; ANSWER_BYTES] {
         let words = match self {
-            Self::Running(since) => [0, since.as_nanos(), 0, 0, 0, 0, 0, 0],
+            Self::Running(since, pid) => [0, since.as_nanos(), pid as u64, 0, 0, 0, 0, 0],
             Self::Ended { started, ended, reaped } => [
                 1,
                 started.as_nanos(),
@@ -315,7 +327,7 @@ impl Answer {
         let moment = |index| Moment::from_nanos(word(index));
         let time = |index| std::time::Duration::from_nanos(word(index));
         match word(0) {
-            0 => Ok(Self::Running(moment(1))),
+            0 => Ok(Self::Running(moment(1), word(2) as i32)),
             1 => {
                 let cpu = CpuTime { user: time(4), system: time(5) };
                 let reaped = Reaped { status: word(3) as i32, cpu, peak_rss: word(6) };
@@ -379,7 +391,7 @@ mod tests {
         let [started, ended] = [Moment::from_nanos(5), Moment::from_nanos(7)];
         let cpu = CpuTime { user: Duration::from_micros(3), system: Duration::ZERO };
         for answer in [
-            Answer::Running(started),
+            Answer::Running(started, 77),
             Answer::Ended { started, ended, reaped: Reaped { status: 256, cpu, peak_rss: 4096 } },
             Answer::NotStarted { at: started, step: Step::Folder, errno: 2 },
         ] {

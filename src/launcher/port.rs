@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
+use rustix::process::Pid;
 use tokio::io::unix::AsyncFd;
 
 use crate::launcher::message::{
@@ -125,6 +126,18 @@ impl Port {
         Ok(())
     }
 
+    /// Takes a process for its child that a child of the launcher's has left behind; [`Port::ended`] tells of its end, or
+    /// that it is not there.
+    ///
+    /// # Errors
+    /// If the launcher has died.
+    pub fn adopt(&mut self, pid: i32) -> io::Result<()> {
+        assert!(!self.is_running.load(Ordering::Relaxed), "one child at a time");
+        self.send(&message::adopt(pid), &[])?;
+        self.is_running.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Waits for the end of the child that was started last. Loses nothing if it is dropped before it is ready.
     ///
     /// # Errors
@@ -145,9 +158,21 @@ impl Port {
     /// # Errors
     /// If the launcher has died.
     pub async fn started(&self) -> io::Result<Option<Moment>> {
+        Ok(self.running().await?.map(|(since, _)| since))
+    }
+
+    /// The process of the child that runs; `None` if it has ended by now.
+    ///
+    /// # Errors
+    /// If the launcher has died.
+    pub async fn pid(&self) -> io::Result<Option<Pid>> {
+        Ok(self.running().await?.and_then(|(_, pid)| Pid::from_raw(pid)))
+    }
+
+    async fn running(&self) -> io::Result<Option<(Moment, i32)>> {
         self.send(&message::when(), &[])?;
-        let since = self.hear().await?;
-        Ok(since.filter(|_| self.kept().is_none()))
+        let running = self.hear().await?;
+        Ok(running.filter(|_| self.kept().is_none()))
     }
 
     /// Sends a signal to the group of the running child, unless it has ended. If the signal ends it, what is left of
@@ -181,15 +206,15 @@ impl Port {
         io::Error::new(io::ErrorKind::BrokenPipe, "the launcher of commands has died")
     }
 
-    /// Hears one answer: keeps a child's end, returns since when one runs.
-    async fn hear(&self) -> io::Result<Option<Moment>> {
+    /// Hears one answer: keeps a child's end, returns since when one runs, and as which process.
+    async fn hear(&self) -> io::Result<Option<(Moment, i32)>> {
         let mut bytes = [0; ANSWER_BYTES];
         loop {
             let mut ready = self.socket.readable().await?;
             match recv(self.socket.get_ref(), &mut bytes, RecvFlags::DONTWAIT) {
                 Ok((_, 0)) | Err(Errno::CONNRESET) => return Err(self.gone()),
                 Ok((_, length)) => match Answer::decode(&bytes[..length])? {
-                    Answer::Running(since) => return Ok(Some(since)),
+                    Answer::Running(since, pid) => return Ok(Some((since, pid))),
                     answer => {
                         // Nothing follows an end, which saves the call that would find nothing.
                         ready.clear_ready();
@@ -209,7 +234,7 @@ impl Ended {
     /// `None` if the answer is not an end.
     fn of(answer: Answer) -> Option<Self> {
         match answer {
-            Answer::Running(_) => None,
+            Answer::Running(..) => None,
             Answer::Ended { started, ended, reaped } => {
                 let status = ExitStatus::from_raw(reaped.status);
                 let exit = match status.code() {

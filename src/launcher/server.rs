@@ -5,26 +5,27 @@
 //! them among threads that do the work ([`EventLoop`]), reaps orphans, and kills everything that is left when the
 //! runner has ended.
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::io::{self, Stdin};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::process::exit;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{env, thread};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::process::{Resource, getpid, getrlimit, set_child_subreaper};
+use rustix::process::{Pid, Resource, getpid, getrlimit, set_child_subreaper};
 use rustix::thread::set_name;
 
 use crate::launcher::event_loop::EventLoop;
 use crate::launcher::message::Control;
 use crate::launcher::{socket, tree};
 use crate::sys;
-use crate::sys::{Of, SignalMask, memory};
+use crate::sys::{SignalMask, memory};
 
 /// The only argument of a process that is the launcher.
 pub const LAUNCH_ARG: &str = "--start-commands-for-the-runner";
@@ -47,6 +48,38 @@ pub struct Common {
     pub open_files: Option<(u64, u64)>,
     /// Whether the runner has ended, so that nothing is started any more.
     pub leaving: AtomicBool,
+    /// Orphans that a port has taken for its child.
+    pub adopted: Adopted,
+}
+
+/// Processes that this one has inherited and whose end a port waits for.
+#[derive(Debug, Default)]
+pub struct Adopted(Mutex<HashSet<Pid>>);
+
+impl Adopted {
+    /// A port waits for this one.
+    pub fn insert(&self, pid: Pid) {
+        self.lock().insert(pid);
+    }
+
+    /// It has been reaped.
+    pub fn remove(&self, pid: Pid) {
+        self.lock().remove(&pid);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<Pid>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reaps orphans that have ended, until one of them is somebody's.
+    fn sweep(&self) {
+        while let Some(pid) = sys::ended_orphan() {
+            if self.lock().contains(&pid) {
+                return; // its port is about to reap it
+            }
+            let _ = sys::reap(pid);
+        }
+    }
 }
 
 /// Runs the launcher, from its start to its end.
@@ -73,11 +106,12 @@ fn serve(control: &Stdin, mask: SignalMask) -> io::Result<()> {
         null: null_above_the_childs_ends()?,
         open_files: open_files(first_packet(control)?),
         leaving: AtomicBool::new(false),
+        adopted: Adopted::default(),
     };
     let common = Arc::new(common);
     let mut threads = Threads { common: Arc::clone(&common), inboxes: Vec::new(), next: 0 };
     let mut ports = Vec::new();
-    while wait_and_sweep(control)? {
+    while wait_and_sweep(control, &common.adopted)? {
         let mut packet = [0; 8];
         let Some(length) = socket::receive(control, &mut packet, &mut ports)? else { break };
         match Control::decode(&packet[..length]) {
@@ -92,11 +126,11 @@ fn serve(control: &Stdin, mask: SignalMask) -> io::Result<()> {
 
 /// Waits for news on the control socket, and reaps orphans meanwhile: they are adopted by this thread, the first one,
 /// and each child of a port is the child of its port's thread. Always true, so that it can be a condition.
-fn wait_and_sweep(control: &Stdin) -> io::Result<bool> {
+fn wait_and_sweep(control: &Stdin, adopted: &Adopted) -> io::Result<bool> {
     let pause = Timespec { tv_sec: 0, tv_nsec: i64::from(SWEEP.subsec_nanos()) };
     let mut watched = [PollFd::new(control, PollFlags::IN)];
     while rustix::io::retry_on_intr(|| poll(&mut watched, Some(&pause)))? == 0 {
-        sys::reap_all(Of::Thread);
+        adopted.sweep();
     }
     Ok(true)
 }
@@ -104,7 +138,7 @@ fn wait_and_sweep(control: &Stdin) -> io::Result<bool> {
 /// Receives the first packet: the soft limit of open files that the runner was started with, or 0 if it has not changed
 /// it.
 fn first_packet(control: &Stdin) -> io::Result<u64> {
-    wait_and_sweep(control)?;
+    wait_and_sweep(control, &Adopted::default())?;
     let mut limit = [0; 8];
     socket::receive(control, &mut limit, &mut Vec::new())?;
     Ok(u64::from_ne_bytes(limit))

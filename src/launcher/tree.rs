@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::sys::{self, Left, Of, descendants};
+use crate::sys::{self, Left, descendants};
 
 /// How long to keep trying. What is left then cannot be killed: it has changed its user, or hangs in the kernel.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ pub fn kill_descendants() {
             // A process that has ended since it was listed does no harm: its number is not reused that soon.
             let _ = kill_process(pid, Signal::KILL);
         }
-        if sys::reap_all(Of::Process) == Left::Nothing || start.elapsed() > LIMIT {
+        if sys::reap_all() == Left::Nothing || start.elapsed() > LIMIT {
             return;
         }
         thread::sleep(pause);

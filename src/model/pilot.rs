@@ -2,8 +2,8 @@
 //!
 //! A pilot only ever grows. Commands begin in one slot per core, which suits computing; if they turn out to wait, more
 //! slots join. A hosted program (a Python interpreter, a worker) begins with one slot, since what suits computing (more
-//! programs) wastes start-up on work that waits, and what suits waiting (more threads or coroutines in the same program)
-//! is bound by the GIL; then either joins, and the pilot's own slot goes on as one of them. So the tasks of the pilot
+//! programs) wastes start-up on work that waits, and what suits waiting (more coroutines, or where the author allows it
+//! threads, in the same program) is bound by the GIL; then either joins, and the pilot's own slot goes on as one of them. So the tasks of the pilot
 //! count, nothing runs twice, nothing waits for a switch, and the price of not knowing is the time until there is
 //! evidence: a few tasks have ended, or one has run for [`LOOK`] and its process has been looked at.
 //!
@@ -50,6 +50,8 @@ const CONTENTION: f64 = 1.1;
 /// The number of processes for work that waits, in all and per core; the larger one counts.
 const PROCESSES: usize = 16;
 const PROCESSES_A_CORE: usize = 4;
+/// Interpreters are forked, and so cheaper: as many as there would be threads.
+const INTERPRETERS: usize = WAITING_IN_THREADS;
 
 /// The kind of tasks that a pilot runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub enum Work {
         gil: bool,
         /// Whether it is an `async def`.
         coroutine: bool,
+        /// Whether its author says that threads may run it at once. What else shares an interpreter might change results.
+        thread_safe: bool,
     },
 }
 
@@ -166,8 +170,9 @@ impl Evidence {
             Work::Command => (Model::Threads, self.commands(share)),
             Work::Program | Work::Function { .. } => self.program(share)?,
         };
-        // The tasks of a program cannot be moved out of it; more processes can always be added.
-        let is_final = self.work.takes_in(model) || self.ended > 0;
+        // The tasks of a program cannot be moved out of it; more processes can always be added. How many is worth another
+        // look where nobody knew how many tasks would come.
+        let is_final = self.work.takes_in(model) || (self.ended > 0 && self.left.is_some());
         Some(Decision { model, concurrency, reason: self.reason(model, ""), is_final })
     }
 
@@ -241,7 +246,11 @@ impl Evidence {
 
     /// The number of processes that keeps all cores busy.
     fn filling(&self, share: f64) -> usize {
-        let most = PROCESSES.max(PROCESSES_A_CORE * self.cores).min(self.most);
+        let processes = match self.work {
+            Work::Function { .. } => INTERPRETERS,
+            Work::Program | Work::Command => PROCESSES,
+        };
+        let most = processes.max(PROCESSES_A_CORE * self.cores).min(self.most);
         let wanted = (self.cores as f64 / share.max(0.01)).ceil() as usize;
         let fit = wanted.min(most).min(self.room.unwrap_or(usize::MAX));
         self.at_most_left(fit.max(self.cores))
@@ -266,7 +275,8 @@ impl Evidence {
         // Tasks are indivisible: the last round takes as long as any other.
         let in_slots = |slots: usize| (self.left() / slots as f64).ceil() * task;
         let mut options: Vec<(Model, usize, f64)> = Vec::new();
-        if let Work::Function { gil, coroutine } = self.work
+        if let Work::Function { gil, coroutine, thread_safe } = self.work
+            && (coroutine || thread_safe)
             && !(gil && share >= COMPUTES)
         {
             let (model, slots) = if coroutine {
@@ -283,12 +293,17 @@ impl Evidence {
             options.push((model, slots, JOIN * slots as f64 + in_slots(slots).max(bound)));
         }
         let computes = share >= COMPUTES || task < SHORT.as_secs_f64();
-        let slots = if computes { self.cores } else { self.filling(share) };
-        let slots = self.at_most_left(self.set.unwrap_or(slots));
-        let startup = self.startup.as_secs_f64() * (slots as f64 / cores).max(1.0);
-        let rest = (alone - startup).max(0.0) / alone;
-        let together = in_slots(slots).max(alone * share / cores);
-        options.push((Model::Processes, slots, startup + rest * together));
+        let most = if computes { self.cores } else { self.filling(share) };
+        let most = self.at_most_left(self.set.unwrap_or(most));
+        // Each has to start, so fewer may be done earlier.
+        let least = if self.set.is_some() { most } else { most.min(self.cores) };
+        let counts = std::iter::successors(Some(most), |slots| Some(slots / 2));
+        for slots in counts.take_while(|&slots| slots >= least.max(1)) {
+            let startup = self.startup.as_secs_f64() * (slots as f64 / cores).max(1.0);
+            let rest = (alone - startup).max(0.0) / alone;
+            let together = in_slots(slots).max(alone * share / cores);
+            options.push((Model::Processes, slots, startup + rest * together));
+        }
 
         let (model, slots, time) =
             options.into_iter().min_by(|one, other| one.2.total_cmp(&other.2))?;

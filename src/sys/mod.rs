@@ -124,15 +124,6 @@ fn duration(time: libc::timeval) -> Duration {
     Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
 }
 
-/// Whose ended children are reaped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
-    /// This thread's: what it started, and if it is the first thread, the orphans that the process has adopted.
-    Thread,
-    /// All of the process's.
-    Process,
-}
-
 /// What is left after reaping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
@@ -143,11 +134,8 @@ pub enum Left {
 }
 
 /// Reaps all children that have ended.
-pub fn reap_all(of: Of) -> Left {
-    let flags = match of {
-        Of::Thread => libc::WNOHANG | libc::__WALL | libc::__WNOTHREAD,
-        Of::Process => libc::WNOHANG | libc::__WALL,
-    };
+pub fn reap_all() -> Left {
+    let flags = libc::WNOHANG | libc::__WALL;
     loop {
         // SAFETY: null is allowed for both places.
         match unsafe { libc::wait4(-1, ptr::null_mut(), flags, ptr::null_mut()) } {
@@ -156,6 +144,21 @@ pub fn reap_all(of: Of) -> Left {
             _ => return Left::Nothing,
         }
     }
+}
+
+/// A child of this thread that has ended and waits to be reaped, if there is one.
+pub fn ended_orphan() -> Option<Pid> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL | libc::__WNOTHREAD;
+    // SAFETY: the place is valid for writes, and all zero is a valid value, which stays if there is no such child. The
+    // pid is what `waitid` fills in.
+    let pid = unsafe {
+        if libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) < 0 {
+            return None;
+        }
+        info.assume_init().si_pid()
+    };
+    Pid::from_raw(pid).filter(|_| pid > 0)
 }
 
 /// Gives this thread a table of descriptors of its own, a copy of the process's, where the kernel can (Linux 5.9).

@@ -202,6 +202,8 @@ pub struct Outcome {
     pub output_bytes: Option<u64>,
     /// The cause of a failure, then the end of standard error. Empty if there is nothing to report.
     pub error: String,
+    /// What is to be said of its result, once for all like it.
+    pub note: Option<Box<str>>,
     /// How long to wait before the next attempt, if a server has asked for that.
     pub retry_after: Option<Duration>,
     /// How many worker processes it has killed, in this attempt and earlier ones.
@@ -230,6 +232,7 @@ impl Outcome {
             payload: None,
             output_bytes: None,
             error: String::new(),
+            note: None,
             retry_after: None,
             workers_lost: 0,
             left: None,

@@ -19,6 +19,8 @@ pub enum PayloadKind {
     /// Bytes, which are text if they are UTF-8: an output, a body, the value of a computation.
     #[default]
     Bytes,
+    /// Bytes that a value was, and that are no text: a report shows them in base64.
+    Binary,
     /// The JSON of a value that is neither text nor bytes.
     Json,
 }
@@ -109,7 +111,9 @@ impl Payload {
         let bytes = self.bytes();
         match self.kind {
             PayloadKind::Json => View::Json(bytes),
-            PayloadKind::Bytes => std::str::from_utf8(bytes).map_or(View::Bytes(bytes), View::Text),
+            PayloadKind::Bytes | PayloadKind::Binary => {
+                std::str::from_utf8(bytes).map_or(View::Bytes(bytes), View::Text)
+            }
         }
     }
 

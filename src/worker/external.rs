@@ -40,6 +40,8 @@ pub struct Settings {
     pub launcher: Arc<Launcher>,
     /// The log for its standard error.
     pub log: Arc<Log>,
+    /// How many slots run at once that have programs of their own, or parts of one.
+    pub slots: usize,
     /// How long it may take to end.
     pub grace: Duration,
     /// How the job is stopped.
@@ -170,7 +172,7 @@ impl Program {
             if process.is_open() {
                 return Ok(Some(Rc::clone(process)));
             }
-            process.ended().await;
+            process.renewed(self.settings.grace).await;
             let process = state.process.take();
             state.record_end(process.as_ref());
             if let Some(words) = &state.unfit {

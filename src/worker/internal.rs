@@ -4,7 +4,9 @@
 //! worker shares with the runner is polled, so that a long task delays neither the answers before it nor the tasks
 //! after it, a timeout costs one task, and a worker's death costs no more than what it was running.
 
+mod boot;
 mod child;
+mod fork_server;
 mod in_flight;
 mod interpreter;
 mod poll;
@@ -25,7 +27,9 @@ use crate::worker::private_protocol::Work;
 use crate::workload::python::Facts;
 use crate::workload::{Workload, http, python};
 
+pub use boot::Boot;
 use child::Program;
+pub use fork_server::ForkServer;
 use in_flight::{Flight, Pace, Settle};
 pub use interpreter::Interpreter;
 use interpreter::Member;
@@ -58,8 +62,8 @@ pub struct Remote {
     flight: Flight,
     pace: Pace,
     starts: u32,
-    /// Whether a task was settled since the process started.
-    fruitful: bool,
+    /// Whether its process takes nothing more, by its own word.
+    is_leaving: bool,
     /// Deaths in a row of processes that were not.
     barren: u32,
     /// The sequence number below which nothing may start any more, and since when.
@@ -139,7 +143,7 @@ impl Remote {
             flight: Flight::new(),
             pace: Pace::new(),
             starts: 0,
-            fruitful: false,
+            is_leaving: false,
             barren: 0,
             barrier: None,
             asked: None,
@@ -223,6 +227,9 @@ impl Remote {
         attempt: &Attempt<'_>,
         settle: &mut Settle<'_>,
     ) -> io::Result<()> {
+        if self.is_leaving {
+            self.let_leave(attempt).await;
+        }
         if self.process.as_ref().is_some_and(|process| process.life.has_ended()) {
             self.process = None; // it died without a task of this slot
         }
@@ -271,7 +278,7 @@ impl Remote {
     async fn start_process(&mut self) -> io::Result<()> {
         self.barrier = None;
         self.asked = None;
-        self.fruitful = false;
+        self.is_leaving = false;
         let (launcher, program, work) = match &self.source {
             Source::Own { launcher, program, work } => (launcher, program, work),
             Source::Python(member) => {
@@ -294,6 +301,25 @@ impl Remote {
                     }
                 }
             }
+        }
+    }
+
+    /// Waits for the end of a process that is about to be renewed; one that does not come to it is ended.
+    async fn let_leave(&mut self, attempt: &Attempt<'_>) {
+        let Some(process) = &self.process else { return };
+        let life = Rc::clone(&process.life);
+        tokio::select! {
+            biased;
+            (_, peak_rss) = life.ended() => {
+                self.peak_rss = self.peak_rss.max(*peak_rss);
+                self.interpreter().inspect(|interpreter| interpreter.died(*peak_rss));
+            }
+            () = attempt.cancel.killing() => {}
+            () = tokio::time::sleep(interpreter::LEAVE) => {}
+        }
+        if !life.has_ended() {
+            life.kill();
+            life.ended().await;
         }
     }
 

@@ -14,6 +14,10 @@
 //! are nanoseconds. A result that is not a string counts as its JSON text, null as empty. `[9,2]` says that nothing
 //! from 9 to the end of its line was run, since it was taken back (see [`crate::worker::shared_page`]).
 //!
+//! A Python worker says more: that a result is bytes that are no text, in base64 (4); that a result has no JSON of its own,
+//! where `error` then names its class (5); `[9,6]` that it leaves, to be renewed; and behind the error, the bytes by which
+//! the interpreter has grown.
+//!
 //! A Python worker (`worker.py`) is greeted in its own way, its arguments are any JSON, and one with an event loop may
 //! be asked to give up what it runs: `{"cancel":7}`.
 //!
@@ -26,6 +30,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -210,6 +216,8 @@ pub enum Reply {
     Cancelled(u64, Outcome),
     /// Nothing from this sequence number to the end of its line was run.
     TakenBack(u64),
+    /// The worker takes nothing more, and is about to end.
+    Leaving,
 }
 
 /// The codes for how a task ended, and for "taken back".
@@ -217,6 +225,11 @@ const OK: u64 = 0;
 const FAILED: u64 = 1;
 const TAKEN_BACK: u64 = 2;
 const CANCELLED: u64 = 3;
+/// Ok, and the result is bytes, in base64.
+const BINARY: u64 = 4;
+/// Ok, and the error is something to be said of the result.
+const NOTED: u64 = 5;
+const LEAVING: u64 = 6;
 
 /// Appends the answer for a task that was run. Only what a worker knows about an outcome is passed on: whether it is ok
 /// or failed, times, result and error.
@@ -265,6 +278,8 @@ struct Numbers {
     cpu: Option<(u64, u64)>,
     started: u64,
     run: u64,
+    /// The bytes by which the worker has grown, if it says so.
+    grown: Option<u64>,
 }
 
 fn reply(
@@ -274,7 +289,7 @@ fn reply(
     error: &[u8],
 ) -> Option<Reply> {
     let status = match numbers.status {
-        OK => Status::Ok,
+        OK | BINARY | NOTED => Status::Ok,
         FAILED => Status::Failed,
         CANCELLED => Status::Cancelled,
         _ => return None,
@@ -288,9 +303,17 @@ fn reply(
         user: Duration::from_nanos(user),
         system: Duration::from_nanos(system),
     });
-    outcome.result = result;
-    outcome.result_kind = kind;
-    outcome.error = String::from_utf8_lossy(error).into_owned();
+    outcome.peak_rss = numbers.grown;
+    (outcome.result, outcome.result_kind) = match numbers.status {
+        BINARY => (BASE64_STANDARD.decode(&result).ok()?, PayloadKind::Binary),
+        _ => (result, kind),
+    };
+    let words = String::from_utf8_lossy(error).into_owned();
+    if numbers.status == NOTED {
+        outcome.note = Some(words.into());
+    } else {
+        outcome.error = words;
+    }
     Some(if status == Status::Cancelled {
         Reply::Cancelled(seq, outcome)
     } else {
@@ -303,8 +326,9 @@ fn read_dense(line: &[u8]) -> Option<Reply> {
     cursor.eat(b"[")?;
     let seq = cursor.number()?;
     let status = cursor.next_number()?;
-    if status == TAKEN_BACK {
-        return cursor.is_at(b"]").then_some(Reply::TakenBack(seq));
+    if status == TAKEN_BACK || status == LEAVING {
+        let reply = if status == LEAVING { Reply::Leaving } else { Reply::TakenBack(seq) };
+        return cursor.is_at(b"]").then_some(reply);
     }
     let cpu = if cursor.is_at(b",null,null") {
         cursor.eat(b",null,null")?;
@@ -318,8 +342,9 @@ fn read_dense(line: &[u8]) -> Option<Reply> {
     let result = (cursor.value()?, kind);
     cursor.eat(b",")?;
     let error = cursor.text()?;
+    let grown = if cursor.is_at(b",") { Some(cursor.next_number()?) } else { None };
     cursor.eat(b"]")?;
-    reply(seq, &Numbers { status, cpu, started, run }, result, &error)
+    reply(seq, &Numbers { status, cpu, started, run, grown }, result, &error)
 }
 
 /// The kind of a result.
@@ -330,15 +355,23 @@ fn kind(is_text: bool) -> PayloadKind {
 /// Reads an answer in any other form of JSON, such as results that are not strings.
 fn read_any(line: &[u8]) -> Option<Reply> {
     type Fields<'a> = (u64, u64, Option<u64>, Option<u64>, u64, u64, &'a RawValue, Text);
-    let (seq, status, user, system, started, run, result, error) =
-        serde_json::from_slice::<Fields<'_>>(line).ok()?;
+    /// The same, and the bytes by which the worker has grown.
+    type More<'a> = (u64, u64, Option<u64>, Option<u64>, u64, u64, &'a RawValue, Text, u64);
+    let (fields, grown): (Fields<'_>, _) = if line.trim_ascii_end().ends_with(b"\"]") {
+        (serde_json::from_slice(line).ok()?, None)
+    } else {
+        let (seq, status, user, system, started, run, result, error, grown): More<'_> =
+            serde_json::from_slice(line).ok()?;
+        ((seq, status, user, system, started, run, result, error), Some(grown))
+    };
+    let (seq, status, user, system, started, run, result, error) = fields;
     let kind = kind(result.get().starts_with('"'));
     let result = match result.get() {
         "null" => Vec::new(),
         text if text.starts_with('"') => unescape(text.as_bytes())?,
         json => json.as_bytes().to_vec(),
     };
-    let numbers = Numbers { status, cpu: user.zip(system), started, run };
+    let numbers = Numbers { status, cpu: user.zip(system), started, run, grown };
     reply(seq, &numbers, (result, kind), &error.0)
 }
 

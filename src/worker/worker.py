@@ -1,22 +1,22 @@
 """The Python side of `[workload.python]`: an interpreter that calls one function as the runner asks.
 
-Descriptor 0 is the control socket. The runner's first packet there says what to call; every further one brings a lane:
-the pipe of its requests, the pipe of its answers and its page. A lane runs its requests one after another: in the main
-thread, in a thread of its own, or as a coroutine. Lines and page are those of the runner's own workers (protocol.rs and
-page.rs say how they work). The end of the control socket is the end of the runner.
+Descriptor 0 is the control socket. The runner's first packet there is this program, in parts; the second says what to
+call; every further one brings a lane: the pipe of its requests, the pipe of its answers and its page. A lane runs its
+requests one after another: in the main thread, in a thread of its own, or as a coroutine. Lines and page are those of
+the runner's own workers (protocol.rs and page.rs say how they work). The end of the control socket is the end of the
+runner. Parts are compiled when they are first needed: compiling takes longer than most of them run.
 """
-# An interpreter is started for every slot: what takes long to import is imported where it is needed.
+# What takes long to import is imported where it is needed.
 import array
-import faulthandler
 import importlib
 import json
 import mmap
 import os
 import resource
 import sys
-from _thread import _local
+from _thread import RLock
+from importlib.machinery import PathFinder
 from json.encoder import encode_basestring, encode_basestring_ascii as quote
-from types import CoroutineType as Coroutine
 from time import perf_counter_ns as now  # CLOCK_MONOTONIC on Linux, as the runner's
 from time import thread_time_ns
 
@@ -34,31 +34,85 @@ BLOCK = 1_000_000  # nanoseconds that an answer waits for others at most
 # of a longer call, what lies between the last answer of the kernel and its start counts as used by this worker.
 SHORT = 20_000
 ANCHOR = 200_000
+# A call of at least this long is asked about more: the memory by which the interpreter has grown, threads of libraries.
+LONG = 1_000_000
 LARGE = 10 ** 18  # a smaller integer is formatted without much ado
-TAIL = 1500  # characters of a traceback that go into the report
+MOST = 256 << 20  # bytes of a result that go into a report
+# How a call ends; see protocol.rs.
+OK, FAILED, TAKEN_BACK, CANCELLED, BINARY, NOTED, LEAVING = range(7)
+
+PARTS = dict(part.split("\n", 1) for part in PARTS[1:])  # noqa: F821 (the runner's, in the order in which it sent them)
+
+
+def part(name):
+    """Makes the functions of a part available."""
+    if name not in PARTS:
+        return
+    with _compiling:
+        source = PARTS.get(name)
+        if source is not None:
+            exec(compile(source, f"runner-worker-{name}.py", "exec"), globals())
+            del PARTS[name]
+
+
+_compiling = RLock()  # parts need parts
+
+
+def delay(name):
+    """Makes a part available, which is not the time of the call that needs it; how long it took."""
+    start = now()
+    part(name)
+    return now() - start
+
+
+def late(name, function):
+    """A function of a part that is made available when it is first called."""
+
+    def call(*args, **kwargs):
+        part(name)
+        return globals()[function](*args, **kwargs)
+
+    return call
+
+
+whole = late("values", "whole")
+describe = late("errors", "describe")
+describe_import = late("errors", "describe_import")
+find = late("find", "find")
+explain_call = late("find", "explain_call")
+finish = late("loop", "finish")
+serve_in_threads = late("threads", "serve_in_threads")
+serve_on_loop = late("loop", "serve_on_loop")
+close_loop = late("loop", "close_loop")
+
+
+class Unfit(Exception):
+    """The job cannot work, and why."""
+
+
+class Special:
+    """A result that is more than its JSON: how the call ended, the JSON, and what is to be said of it."""
+
+    __slots__ = ("ended", "text", "note")
+
+    def __init__(self, ended, text, note):
+        self.ended, self.text, self.note = ended, text, note
 
 
 # Values become JSON.
 
-def _other(value):
-    """What JSON has no form for: a number of numpy's as a number, a path or a time as text, anything else its repr."""
-    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
-        return value.item()
-    name = type(value).__module__.partition(".")[0]
-    if name == "datetime" or (name == "pathlib" and hasattr(value, "__fspath__")):
-        return str(value)
-    return repr(value)
+SCALARS = frozenset((int, str, float, bool, type(None)))
 
 
 def _encoder():
     encoder = json.JSONEncoder(
-        ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"), default=_other
+        ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
     )
     try:
         # JSONEncoder.encode makes its C encoder anew at each call.
         from _json import make_encoder
 
-        encode = make_encoder(None, _other, encode_basestring, None, ":", ",", False, False, False)
+        encode = make_encoder(None, encoder.default, encode_basestring, None, ":", ",", False, False, False)
         text = "".join(encode([None, {"a": 1.5}], 0))
         if text != '[null,{"a":1.5}]':
             raise ValueError(text)
@@ -70,76 +124,20 @@ def _encoder():
 _dumps = _encoder()
 
 
-def _plain(value, depth=0):
-    """The value as JSON can have it: no NaN, no odd keys, nothing too deep or within itself."""
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        if value != value:
-            return None
-        return value if value not in (float("inf"), float("-inf")) else str(value)
-    if depth < 100:
-        if isinstance(value, dict):
-            return {k if isinstance(k, str) else str(k): _plain(v, depth + 1) for k, v in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [_plain(item, depth + 1) for item in value]
-        other = _other(value)
-        if not isinstance(other, str):
-            return _plain(other, depth + 1)
-        return other
-    return repr(value)
-
-
 def encode(value):
-    """The value as JSON, in bytes."""
+    """The JSON, in bytes, of a value that is made of what JSON has, NaN and infinity besides."""
     try:
         text = _dumps(value)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        text = _dumps(_plain(value))
+    except (ValueError, OverflowError):
+        part("values")
+        text = _dumps(finite(value))  # noqa: F821
+    if len(text) > MOST:
+        part("values")
+        too_large(len(text))  # noqa: F821
     try:
         return text.encode()
     except UnicodeEncodeError:  # half a surrogate pair
         return json.dumps(json.loads(text)).encode()
-
-
-# What went wrong becomes text.
-
-def _headline(error):
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
-    try:
-        message = str(error)
-    except BaseException:
-        message = "<it cannot be printed>"
-    return f"{name}: {message}" if message else name
-
-
-def _skip_our_own(error):
-    frame = error.__traceback__
-    while frame is not None and frame.tb_frame.f_globals is globals():
-        frame = frame.tb_next
-    return frame
-
-
-def _without_marks(frame):
-    """Without the lines of `^` and `~`, which mean little in a cell."""
-    return "".join(line for line in frame.splitlines(True) if line.strip(" ^~\n"))
-
-
-def describe(error):
-    """The exception, its message, and the end of its traceback; all of it goes to the log if that is longer."""
-    headline = _headline(error)
-    try:
-        import traceback
-
-        frames = [_without_marks(frame) for frame in traceback.format_tb(_skip_our_own(error))]
-        tail = "".join(frames[-3:]).rstrip("\n")
-        if len(frames) > 3 or len(tail) > TAIL or error.__cause__ or error.__context__:
-            traceback.print_exception(type(error), error, error.__traceback__)
-        tail = tail[-TAIL:]
-    except BaseException:
-        tail = ""
-    return f"{headline}\n{tail}" if tail else headline
 
 
 def write_all(descriptor, data):
@@ -156,12 +154,13 @@ class Lane:
         self.requests, self.answers, page = descriptors
         self.memory = mmap.mmap(page, 0)
         os.close(page)
+        _ours.discard(page)
         view = memoryview(self.memory)
         self.words = view[:JOURNAL_START].cast("Q")
         self.journal = view[JOURNAL_START:]
         self.length = 0
         self.flushed = now()
-        self.rest = b""
+        self.rest = []
         self.ended = False
 
     def lines(self):
@@ -170,8 +169,14 @@ class Lane:
         if not data:
             self.ended = True
             return ()
-        lines = (self.rest + data).split(b"\n") if self.rest else data.split(b"\n")
-        self.rest = lines.pop()
+        lines = data.split(b"\n")
+        if len(lines) == 1:
+            self.rest.append(data)
+            return ()
+        if self.rest:
+            lines[0] = b"".join(self.rest) + lines[0]
+        last = lines.pop()
+        self.rest = [last] if last else []
         return lines
 
     def record(self, answer):
@@ -182,7 +187,7 @@ class Lane:
             self.flush()
             start, end = 0, len(answer)
             if end > len(self.journal):
-                write_all(self.answers, answer)
+                write_all(self.answers, memoryview(answer))
                 return
         self.journal[start:end] = answer
         self.words[LENGTH] = self.length = end
@@ -196,34 +201,56 @@ class Lane:
             words[GENERATION] += 1
         self.flushed = now()
 
+    def leave(self, seq, is_last):
+        """Takes back what follows `seq` in its line, and says that nothing more is taken."""
+        if not is_last:
+            self.record(b"[%d,%d]\n" % (seq + 1, TAKEN_BACK))
+        self.record(b"[%d,%d]\n" % (seq, LEAVING))
+        self.words[CURRENT] = 0
+        self.flush()
 
-def answer(seq, user, system, since, run, value):
-    """The line of a call that came back."""
-    if value is None:
-        return b'[%d,0,%d,%d,%d,%d,null,""]\n' % (seq, user, system, since, run)
+
+def answer(seq, user, system, since, run, value, grown=b""):
+    """The line of a call that came back with something that JSON has."""
     kind = type(value)
-    if kind is int and -LARGE < value < LARGE:
-        return b'[%d,0,%d,%d,%d,%d,%d,""]\n' % (seq, user, system, since, run, value)
-    text = quote(value).encode() if kind is str else encode(value)
-    return b'[%d,0,%d,%d,%d,%d,%b,""]\n' % (seq, user, system, since, run, text)
+    ended, note = OK, b'""'
+    if value is None:
+        text = b"null"
+    elif kind is int and -LARGE < value < LARGE:
+        text = b"%d" % value
+    elif kind is str and len(value) <= MOST:
+        text = quote(value).encode()
+    elif kind is Special:
+        ended, text, note = value.ended, value.text, quote(value.note).encode()
+    else:
+        text = encode(value)
+    return b"[%d,%d,%d,%d,%d,%d,%b,%b%b]\n" % (seq, ended, user, system, since, run, text, note, grown)
 
 
-def failure(seq, user, system, since, run, error):
+def failure(seq, user, system, since, run, error, grown=b""):
     """The line of a call that raised something."""
-    return b'[%d,1,%d,%d,%d,%d,null,%b]\n' % (seq, user, system, since, run, quote(describe(error)).encode())
+    words = quote(describe(error)).encode()
+    return b"[%d,%d,%d,%d,%d,%d,null,%b%b]\n" % (seq, FAILED, user, system, since, run, words, grown)
 
 
 class Cpu:
-    """Processor time of this thread between calls, asked for as rarely as it goes."""
+    """Processor time of this interpreter between calls, its threads and the children that it has waited for included,
+    asked for as rarely as it goes; and the memory by which it grows."""
 
-    __slots__ = ("at", "total", "system")
+    __slots__ = ("at", "total", "system", "peak", "resident", "statm", "page")
 
     def __init__(self):
+        self.page = resource.getpagesize()
+        self.statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self.anchor(now())
+        self.resident = self.memory()
 
     def anchor(self, at):
-        self.at, self.total = at, thread_time_ns()
-        self.system = resource.getrusage(resource.RUSAGE_THREAD).ru_stime
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.at, self.peak = at, own.ru_maxrss
+        self.system = own.ru_stime + children.ru_stime
+        self.total = own.ru_utime + children.ru_utime + self.system
 
     def took(self, start, end):
         """User and system nanoseconds of the stretch from `start` to `end`, which is the last one since the anchor."""
@@ -232,35 +259,57 @@ class Cpu:
             return run, 0
         at, total, system = self.at, self.total, self.system
         self.anchor(end)
-        total = min(max(self.total - total - max(start - at, 0), 0), run)
+        total = max(int((self.total - total) * 1e9) - max(start - at, 0), 0)
         # The kernel counts this part by its ticks.
         system = min(max(int((self.system - system) * 1e9), 0), total)
         return total - system, system
 
+    def memory(self):
+        """Resident bytes."""
+        return int(os.pread(self.statm, 99, 0).split()[1]) * self.page
 
-def finish(value):
-    """Runs a coroutine to its end, where the model has no event loop of its own."""
-    loop = _loops.__dict__.get("loop")
-    if loop is None:
-        import asyncio
-
-        loop = _loops.loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
-    return loop.run_until_complete(value)
-
-
-_loops = _local()
+    def grown(self, peak):
+        """The bytes by which it has grown since it was last asked, at the highest; `peak` is what the peak was then."""
+        before, self.resident = self.resident, self.memory()
+        highest = self.peak * 1024 if self.peak > peak else self.resident
+        return b",%d" % max(highest - before, 0)
 
 
-def serve(lane, call):
-    """Calls the function for each request of the lane, one after another, in this thread."""
+class Renewal:
+    """When this interpreter is to leave, so that a fresh one takes its place."""
+
+    __slots__ = ("tasks", "memory", "ended")
+
+    def __init__(self, hello):
+        self.tasks, self.memory, self.ended = hello.get("max_tasks"), hello.get("max_memory"), 0
+
+    def __bool__(self):
+        return self.tasks is not None or self.memory is not None
+
+    def is_due(self):
+        """Counts a call that has ended."""
+        self.ended += 1
+        if self.tasks is not None and self.ended >= self.tasks:
+            return True
+        if self.memory is None:
+            return False
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize() > self.memory
+
+
+def serve(lane, call, renewal):
+    """Calls the function for each request of the lane, one after another, in this thread, which is the main one."""
     words, loads, record = lane.words, json.loads, lane.record
-    cpu = Cpu()
+    cpu, renews = Cpu(), bool(renewal)
     while True:
         for line in lane.lines():
             seq, items = loads(line)
+            if "asyncio" in sys.modules:
+                part("loop")
+                present_loop()  # noqa: F821
             end = now()
             cpu.anchor(end)
+            last = seq + len(items) - 1
             for item in items:
                 start = now()
                 if start - cpu.at > ANCHOR:
@@ -270,18 +319,23 @@ def serve(lane, call):
                 if words[BARRIER] > seq:
                     record(b"[%d,2]\n" % seq)
                     break
+                peak = cpu.peak
                 try:
                     value = call(item)
-                    if value.__class__ is Coroutine:
-                        value = finish(value)
+                    kind = type(value)
+                    if kind is not int and kind not in SCALARS:
+                        if "values" in PARTS:
+                            start += delay("values")
+                        value = whole(value)
                     end = now()
                     run = end - start
-                    if run < SHORT and value.__class__ is int and -LARGE < value < LARGE:
+                    if run < SHORT and kind is int and -LARGE < value < LARGE:
                         # What `took` and `answer` come to, without the calls: they would be a third of a short task.
                         data = b'[%d,0,%d,0,%d,%d,%d,""]\n' % (seq, run, start, run, value)
                     else:
                         user, system = cpu.took(start, end)
-                        data = answer(seq, user, system, start, run, value)
+                        grown = cpu.grown(peak) if run >= LONG else b""
+                        data = answer(seq, user, system, start, run, value, grown)
                 except BaseException as error:
                     end = now()
                     user, system = cpu.took(start, end)
@@ -289,6 +343,8 @@ def serve(lane, call):
                     cpu.anchor(now())
                 value = None
                 record(data)
+                if renews and renewal.is_due():
+                    return lane.leave(seq, seq == last)
                 seq += 1
                 if end - lane.flushed > BLOCK:
                     lane.flush()
@@ -298,174 +354,12 @@ def serve(lane, call):
             return
 
 
-def serve_in_threads(control, call):
-    """Serves lanes as they come, each in a thread of its own, until the control socket ends."""
-    import threading
-
-    while True:
-        lane = receive_lane(control)
-        if lane is None:
-            return
-        # No daemon, as in Python's own pools: the threads that the function starts are not, either, then.
-        threading.Thread(target=serve, args=(Lane(lane), call)).start()
-
-
-# Many calls in flight on one event loop.
-
-class Steps:
-    """Awaits a coroutine, and adds up the processor time of its steps alone."""
-
-    __slots__ = ("coroutine", "cpu", "user", "system")
-
-    def __init__(self, coroutine, cpu):
-        self.coroutine, self.cpu, self.user, self.system = coroutine, cpu, 0, 0
-
-    def __await__(self):
-        send, cpu, error = self.coroutine.send, self.cpu, None
-        while True:
-            start = now()
-            if start - cpu.at > ANCHOR:
-                cpu.anchor(start)
-            try:
-                waits_for = send(None) if error is None else self.coroutine.throw(error)
-            except StopIteration as end:
-                self.add(start)
-                return end.value
-            except BaseException:
-                self.add(start)
-                raise
-            self.add(start)
-            error = None
-            try:
-                yield waits_for
-            except GeneratorExit:
-                self.coroutine.close()
-                raise
-            except BaseException as thrown:
-                error = thrown
-
-    def add(self, start):
-        user, system = self.cpu.took(start, now())
-        self.user += user
-        self.system += system
-
-
-class AsyncLane(Lane):
-    """A lane whose requests are awaited, beside those of the others."""
-
-    def __init__(self, descriptors, loop):
-        super().__init__(descriptors)
-        self.loop, self.waiting, self.batches, self.current, self.cancelling = loop, None, [], 0, 0
-        self.task = None
-        loop.add_reader(self.requests, self.readable)
-
-    def readable(self):
-        for line in self.lines():
-            if line.startswith(b"{"):
-                seq = json.loads(line)["cancel"]
-                if seq == self.current:
-                    self.cancelling = seq
-                    self.task.cancel()
-            else:
-                self.batches.append(line)
-        if self.ended:
-            self.loop.remove_reader(self.requests)
-        if self.waiting and not self.waiting.done():
-            self.waiting.set_result(None)
-
-    async def next(self):
-        while not self.batches:
-            if self.ended:
-                return None
-            self.waiting = self.loop.create_future()
-            await self.waiting
-        return self.batches.pop(0)
-
-    async def serve(self, call, cpu):
-        import asyncio
-
-        words, loads, record = self.words, json.loads, self.record
-        pause = asyncio.sleep
-        while True:
-            line = await self.next()
-            if line is None:
-                return
-            seq, items = loads(line)
-            for item in items:
-                start = now()
-                words[SINCE] = start
-                words[CURRENT] = self.current = seq
-                if words[BARRIER] > seq:
-                    record(b"[%d,2]\n" % seq)
-                    break
-                steps = None
-                try:
-                    if start - cpu.at > ANCHOR:
-                        cpu.anchor(start)
-                    value = call(item)
-                    if value.__class__ is Coroutine:
-                        steps = Steps(value, cpu)
-                        value = await steps
-                        end = now()
-                        user, system = steps.user, steps.system
-                    else:
-                        end = now()
-                        user, system = cpu.took(start, end)
-                    data = answer(seq, user, system, start, end - start, value)
-                except BaseException as error:
-                    end = now()
-                    user, system = (steps.user, steps.system) if steps else cpu.took(start, end)
-                    if self.cancelling == seq and isinstance(error, asyncio.CancelledError):
-                        if hasattr(self.task, "uncancel"):
-                            self.task.uncancel()
-                        data = b'[%d,3,%d,%d,%d,%d,null,""]\n' % (seq, user, system, start, end - start)
-                    else:
-                        data = failure(seq, user, system, start, end - start, error)
-                value = steps = None
-                self.current = 0
-                record(data)
-                seq += 1
-                if end - self.flushed > BLOCK:
-                    self.flush()
-                    await pause(0)  # the others have their turn
-            self.flush()
-            words[CURRENT] = 0
-
-
-async def serve_all(control, call):
-    """Serves lanes as they come, until the control socket ends."""
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-    cpu = Cpu()
-    tasks = set()
-
-    def offered():
-        try:
-            descriptors = receive_lane(control)
-        except BlockingIOError:
-            return
-        if descriptors is None:
-            loop.remove_reader(control.fileno())
-            if not done.done():
-                done.set_result(None)
-            return
-        lane = AsyncLane(descriptors, loop)
-        lane.task = loop.create_task(lane.serve(call, cpu))
-        tasks.add(lane.task)
-
-    control.setblocking(False)
-    loop.add_reader(control.fileno(), offered)
-    await done
-
-
 # The beginning and the end.
 
-def receive_lane(control):
-    """The three descriptors of the next lane; None: there will be no more."""
+def receive(control, count):
+    """A packet, and the descriptors that came with it; None at the end."""
     size = array.array("i").itemsize
-    data, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(3 * size))
+    data, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(count * size))
     if not data:
         return None
     received = array.array("i")
@@ -474,7 +368,13 @@ def receive_lane(control):
             received.frombytes(content[: len(content) - len(content) % size])
     for descriptor in received:
         os.set_inheritable(descriptor, False)
-        _ours.add(descriptor)
+    return received
+
+
+def receive_lane(control):
+    """The three descriptors of the next lane; None: there will be no more."""
+    received = receive(control, 3)
+    _ours.update(received or ())
     return received
 
 
@@ -490,51 +390,8 @@ def forget_in_child():
             pass
 
 
-class Unfit(Exception):
-    """The job cannot work, and why."""
-
-
-def find(name):
-    """The object that `module:name` stands for."""
-    module, _, path = name.partition(":")
-    try:
-        target = importlib.import_module(module)
-    except BaseException as error:
-        raise Unfit(f"failed to import `{module}`: {describe_import(error)}") from None
-    for part in path.split("."):
-        try:
-            target = getattr(target, part)
-        except AttributeError:
-            import difflib
-
-            near = difflib.get_close_matches(part, dir(target), 1)
-            hint = f"; did you mean `{near[0]}`?" if near else ""
-            raise Unfit(f"`{module}` has no `{path}`{hint}") from None
-    if not callable(target):
-        raise Unfit(f"`{name}` cannot be called: it is of type {type(target).__name__}")
-    return target
-
-
-def describe_import(error):
-    """What went wrong, and where in the user's files."""
-    import traceback
-
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename != __file__ and not frame.filename.startswith("<frozen")
-        and os.path.dirname(frame.filename) != os.path.dirname(importlib.__file__)
-    ]
-    text = _headline(error)
-    if isinstance(error, SyntaxError):
-        return "".join(traceback.format_exception_only(type(error), error)).strip()
-    if frames:
-        text += "\n" + "".join(traceback.format_list(frames[-2:])).rstrip()
-    return text
-
-
 # As `inspect` has them.
-_VARARGS, _COROUTINE = 0x04, 0x80
+_VARARGS, _COROUTINE, _ASYNC_GENERATOR = 0x04, 0x80, 0x200
 
 
 def _code(function):
@@ -546,11 +403,14 @@ def _code(function):
 
 
 def is_coroutine_function(function):
-    """Whether it is an `async def`, also with some arguments bound by `functools.partial`."""
+    """Whether it is an `async def`, also with some arguments bound by `functools.partial`, or as the `__call__` of an
+    object."""
     while hasattr(function, "func") and hasattr(function, "keywords"):
         function = function.func
+    if not hasattr(function, "__code__") and not hasattr(function, "__func__") and not isinstance(function, type):
+        function = getattr(type(function), "__call__", function)
     code = getattr(getattr(function, "__func__", function), "__code__", None)
-    return code is not None and bool(code.co_flags & _COROUTINE)
+    return code is not None and bool(code.co_flags & (_COROUTINE | _ASYNC_GENERATOR))
 
 
 def _takes(function, args):
@@ -561,25 +421,6 @@ def _takes(function, args):
     given = args + (getattr(function, "__self__", None) is not None)
     least = code.co_argcount - len(function.__defaults__ or ())
     return least <= given and (given <= code.co_argcount or bool(code.co_flags & _VARARGS))
-
-
-def check_call(function, name, hello):
-    """Whether the function can be called with so many arguments, and these keyword arguments."""
-    if not hello["kwargs"] and _takes(function, hello["args"]):
-        return
-    import inspect
-
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return  # some built-in functions have none
-    args, kwargs = hello["args"], hello["kwargs"]
-    try:
-        signature.bind(*([None] * args), **{key: None for key in kwargs})
-    except TypeError as error:
-        given = ([f"{args} argument" + "s" * (args != 1)] if args else []) + [f"`{key}`" for key in kwargs]
-        given = ", ".join(given) or "no arguments"
-        raise Unfit(f"`{name}{signature}` cannot be called with {given}: {error}") from None
 
 
 def to_bytes(value):
@@ -620,11 +461,14 @@ def make_call(function, hello):
     return lambda item: function(*item[0], **item[1])
 
 
-def prepare(hello):
-    """Makes ready what the runner asks for."""
+def furnish(hello):
+    """Makes the interpreter what user code expects: where modules are found, where output goes."""
     if sys.version_info < (3, 8):
         raise Unfit("Python %d.%d is too old: 3.8 or later is needed" % sys.version_info[:2])
-    sys.path[:0] = hello["path"]
+    os.environ.update(hello["env"])
+    install_path(hello["path"])
+    import faulthandler
+
     # What the interpreter says of a fault goes where the runner looks for it, and not among what others print.
     faults = os.dup(2)
     _ours.add(faults)
@@ -639,63 +483,117 @@ def prepare(hello):
     sys.argv = ["runner"]
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(0)  # a factorial is whole
+
+
+class StandardFirst:
+    """Finds modules of the standard library for everybody but the user's own code: a file beside the job that bears
+    the name of one is the user's own affair, and nobody else's."""
+
+    def __init__(self, user, path):
+        self.user, self.path = [os.path.join(os.path.abspath(folder), "") for folder in user], path
+        self.names = getattr(sys, "stdlib_module_names", None)
+
+    def is_standard(self, name):
+        if self.names is not None:
+            return name in self.names
+        folder = os.path.dirname(os.__file__)
+        return os.path.exists(os.path.join(folder, name)) or os.path.exists(os.path.join(folder, name + ".py"))
+
+    def is_of_user(self, file):
+        """Whether a file is below the user's folders, and not below an environment that lies in them."""
+        lies_in = [folder for folder in self.user if file.startswith(folder)]
+        others = [folder for folder in self.path if folder and file.startswith(os.path.join(folder, ""))]
+        return bool(lies_in) and max(map(len, lies_in)) > max(map(len, others), default=0)
+
+    def find_spec(self, name, path=None, target=None):
+        if path is not None or not self.is_standard(name):
+            return None
+        frame = sys._getframe(1)
+        while frame is not None and "importlib" in frame.f_code.co_filename:
+            frame = frame.f_back
+        if frame is not None and self.is_of_user(os.path.abspath(frame.f_code.co_filename)):
+            return None
+        return PathFinder.find_spec(name, self.path)
+
+
+def install_path(folders):
+    """Has modules looked for in these folders before all others."""
+    global _finder
+    if _finder is not None:
+        return
+    _finder = StandardFirst(folders, list(sys.path))
+    sys.meta_path.insert(0, _finder)
+    sys.path[:0] = folders
+
+
+_finder = None
+
+
+def start(hello):
+    """Makes ready what the runner asks for: the function."""
+    if not hello.get("is_furnished"):
+        furnish(hello)
+        if hello["preload"]:
+            part("find")
+            preload(hello["preload"])  # noqa: F821
     if hello["init"]:
-        init = find(hello["init"])
-        try:
-            init()
-        except BaseException as error:
-            raise Unfit(f"`{hello['init']}` failed: {describe_import(error)}") from None
+        part("find")
+        initialize(hello["init"])  # noqa: F821
     function = find(hello["function"])
-    check_call(function, hello["function"], hello)
+    if hello["kwargs"] or not _takes(function, hello["args"]):
+        explain_call(function, hello)
     return function
 
 
-def main():
-    """An interpreter of the runner from its first packet to its end."""
-    control = socket.socket(fileno=os.dup(0))
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.close(null)
+_endings = []  # what is to be run at the end, the last one first
+
+
+def interpret(control, hello):
+    """An interpreter, from the packet that says what to call to its end."""
     _ours.add(control.fileno())
     os.register_at_fork(after_in_child=forget_in_child)
-    hello = json.loads(control.recv(1 << 20))
     try:
-        function = prepare(hello)
+        function = start(hello)
     except Unfit as unfit:
-        control.send(json.dumps({"unfit": str(unfit)}).encode()[: 60 << 10])
+        control.send(json.dumps({"unfit": str(unfit)[-20_000:]}).encode()[: 60 << 10])
         return
     is_gil_on = getattr(sys, "_is_gil_enabled", lambda: True)()
+    is_coroutine = is_coroutine_function(function)
     ready = {
         "ready": VERSION,
         "version": "%d.%d.%d" % sys.version_info[:3],
         "gil": is_gil_on,
-        "coroutine": is_coroutine_function(function),
+        "coroutine": is_coroutine,
         "pid": os.getpid(),
     }
     control.send(json.dumps(ready).encode())
-    call = make_call(function, hello)
-    mode = hello["mode"]
-    if mode == "async" or (mode == "pilot" and ready["coroutine"]):
-        import asyncio
-
-        asyncio.run(serve_all(control, call))
-    elif mode == "threads":
-        serve_in_threads(control, call)
-    elif mode == "pilot":
-        lane = receive_lane(control)
-        if lane is not None:
-            # The first lane is the only one, should this come to be an interpreter among others: then its function
-            # finds itself in the main thread, as in theirs.
-            import threading
-
-            others = threading.Thread(target=serve_in_threads, args=(control, call))
-            others.start()
-            serve(Lane(lane), call)
-            others.join()
+    call, mode, renewal = make_call(function, hello), hello["mode"], Renewal(hello)
+    if mode == "async" or is_coroutine:
+        serve_on_loop(control, call, renewal)
+    elif mode == "threads" or (mode == "pilot" and hello["thread_safe"]):
+        serve_in_threads(control, call, renewal, mode == "pilot")
     else:
         lane = receive_lane(control)
         if lane is not None:
-            serve(Lane(lane), call)
+            serve(Lane(lane), call, renewal)
+    while _endings:
+        _endings.pop()()
+    close_loop() if "loop" not in PARTS else None
+
+
+def main():
+    """An interpreter of the runner, or the one that others are forked from."""
+    control = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.close(null)
+    hello = json.loads(control.recv(1 << 20))
+    if hello["mode"] == "server":
+        part("fork")
+        control, hello = serve_forks(control, hello)  # noqa: F821
+        if control is None:
+            return
+    interpret(control, hello)
 
 
 def leave():

@@ -96,6 +96,11 @@ impl Workload {
     pub fn returns_values(&self) -> bool {
         matches!(self, Workload::Python(_) | Workload::Worker(_))
     }
+
+    /// Whether its author says that threads of one program may run its tasks at once.
+    pub fn is_thread_safe(&self) -> bool {
+        matches!(self, Workload::Python(spec) if spec.thread_safe)
+    }
 }
 
 /// Does the tasks of one slot in the runner's own process. One door: [`Worker::run`].

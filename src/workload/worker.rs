@@ -5,12 +5,15 @@ use std::ffi::CString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::Timeout;
+use toml::Spanned;
+
 use crate::base::json::NotFinite;
+use crate::base::{ByteSize, Count, Timeout};
 use crate::config::program::{Folder, Program, StartedFor};
 use crate::config::{Arguments, Planner, Table, Template};
 use crate::launcher::Strings;
 use crate::task::{Fields, Values};
+use crate::workload::python::inner_pools;
 
 /// How long a program may take to say that it is ready, if the file does not say.
 const READY: Duration = Duration::from_secs(30);
@@ -30,6 +33,8 @@ struct Plan {
     cwd: CString,
     arguments: Arguments,
     ready_timeout: Duration,
+    max_tasks: Option<Count>,
+    max_memory: Option<ByteSize>,
 }
 
 impl Spec {
@@ -54,12 +59,15 @@ impl Spec {
     }
 
     /// What its environment has besides the runner's own: `NAME=value` each.
-    pub fn environment(&self, slot: usize) -> Strings {
-        strings(self.0.env.iter().map(|(name, value)| {
+    /// Libraries that compute in threads of their own get a share of the cores, where so many slots run at once.
+    pub fn environment(&self, slot: usize, slots: usize) -> Strings {
+        let own = self.0.env.iter().map(|(name, value)| {
             let mut variable = format!("{name}=").into_bytes();
             variable.append(&mut render(value, slot));
             variable
-        }))
+        });
+        let is_set = |name: &str| self.0.env.iter().any(|(set, _)| set == name);
+        strings(own.chain(inner_pools(slots, is_set).into_iter().map(String::into_bytes)))
     }
 
     /// What each task is.
@@ -70,6 +78,16 @@ impl Spec {
     /// How long it may take to be ready.
     pub fn ready_timeout(&self) -> Duration {
         self.0.ready_timeout
+    }
+
+    /// After so many requests, a program is renewed.
+    pub fn max_tasks(&self) -> Option<u64> {
+        self.0.max_tasks.map(|count| u64::from(count.get()))
+    }
+
+    /// A program that has more memory than this, in bytes, is renewed.
+    pub fn max_memory(&self) -> Option<u64> {
+        self.0.max_memory.map(ByteSize::bytes)
     }
 
     /// One task for people.
@@ -98,6 +116,8 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let program = Program::read(table, StartedFor::Slot, plan);
     let arguments = Arguments::read(table, NotFinite::Text, plan);
     let ready_timeout = table.get::<Timeout>("ready_timeout").map(|t| t.into_inner().duration());
+    let max_tasks = table.get::<Count>("max_tasks").map(Spanned::into_inner);
+    let max_memory = table.get::<ByteSize>("max_memory").map(Spanned::into_inner);
     let Program { path, argv, mut env, cwd } = program?;
     let Folder::Same(cwd) = cwd else { unreachable!("a slot's program has one folder") };
     for (name, value) in [("RUNNER_JOB", "{job}"), ("RUNNER_SLOT", "{slot}")] {
@@ -117,5 +137,7 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
         cwd,
         arguments: arguments?,
         ready_timeout: ready_timeout.unwrap_or(READY),
+        max_tasks,
+        max_memory,
     })))
 }

@@ -125,13 +125,20 @@ fn a_function_that_computes_gets_processes() {
 }
 
 #[test]
-fn a_function_that_waits_gets_threads_and_a_coroutine_the_event_loop() {
+fn a_function_that_waits_gets_interpreters_threads_where_they_may_and_a_coroutine_the_event_loop() {
     decides(
         || python("nap", 40, ""),
         40,
         |model, slots, reason| {
-            let explains = reason.contains(", GIL o") && reason.contains(" cores: threads");
-            (model, slots) == ("threads", 32) && explains
+            let explains = reason.contains(", GIL o") && reason.contains(" cores: processes");
+            model == "processes" && slots > 4 && explains
+        },
+    );
+    decides(
+        || python("nap", 40, "thread_safe = true"),
+        40,
+        |model, slots, reason| {
+            (model, slots) == ("threads", 32) && reason.contains(" cores: threads")
         },
     );
     decides(
@@ -139,6 +146,45 @@ fn a_function_that_waits_gets_threads_and_a_coroutine_the_event_loop() {
         40,
         |model, slots, reason| model == "async" && slots > 32 && reason.contains(", coroutines, "),
     );
+}
+
+/// What a script may do that has the process to itself; each result tells whether something else came between.
+const ALONE: &str = "
+import contextlib, io, os, random, signal, threading, time
+BASE = os.getcwd()
+current = None
+def late(*_): raise TimeoutError
+def work(x):
+    global current
+    here = f'{BASE}/w{x}'
+    os.makedirs(here)
+    os.chdir(here)
+    current = os.environ['WHO'] = str(x)
+    random.seed(x)
+    signal.signal(signal.SIGALRM, late)
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        print('first', x)
+        time.sleep(0.05)
+        print('second', x)
+    open('x', 'w').close()
+    os.chdir(BASE)
+    with open('ran', 'a') as file: file.write(f'{x}\\n')
+    main = threading.current_thread() is threading.main_thread()
+    return [main, current, os.environ['WHO'], random.random() == random.Random(x).random(), out.getvalue()]";
+
+#[test]
+fn what_is_picked_keeps_what_a_function_has_to_itself() {
+    let text = "[inputs]\nrange = { from = 1, to = 40 }\n[workload.python]\nfunction = 'mine:work'";
+    for model in ["auto", "processes", "sequential"] {
+        let job = TestJob::new(text).file("mine.py", ALONE).args(["--model", model]);
+        let ran = job.run();
+        let expected: Vec<_> = (1..=40)
+            .map(|x| format!(r#"[true,"{x}","{x}",true,"first {x}\nsecond {x}\n"]"#))
+            .collect();
+        assert_eq!(ran.exit(0).report().column("result"), expected, "{model}");
+        ran_once(&ran, 40);
+        assert!((1..=40).all(|x| ran.path(format!("w{x}/x")).exists()), "{model}");
+    }
 }
 
 #[test]
@@ -156,7 +202,7 @@ fn few_short_tasks_are_done_before_anything_else_would_help() {
 #[test]
 fn a_concurrency_that_is_set_is_kept() {
     let limits = "[limits]\nconcurrency = 3";
-    decides(|| python("nap", 12, limits), 12, |model, slots, _| (model, slots) == ("threads", 3));
+    decides(|| python("nap", 12, limits), 12, |model, slots, _| (model, slots) == ("processes", 3));
     let ran = decides(
         || python("burn", 12, limits),
         12,
@@ -206,7 +252,7 @@ fn the_number_of_tasks_need_not_be_known() {
     let text = "[inputs]\nlines = '-'\n[workload.python]\nfunction = 'mine:nap'";
     let lines = (1..=40).map(|line| line.to_string()).collect::<Vec<_>>().join("\n");
     let job = || TestJob::new(text).file("mine.py", MODULE).stdin(&lines);
-    decides(job, 40, |model, _, _| model == "threads");
+    decides(job, 40, |model, _, _| model == "processes");
 }
 
 #[test]
@@ -217,7 +263,7 @@ fn tasks_that_fail_tell_as_much() {
         ran_once(&ran, 30);
         ran
     };
-    until(run, |model, _, _| model == "threads");
+    until(run, |model, _, _| model == "processes");
 }
 
 #[test]
@@ -264,7 +310,7 @@ fn what_an_earlier_run_has_done_is_not_done_again() {
         decided(&again, 40);
         again
     };
-    until(run, |model, _, _| model == "threads");
+    until(run, |model, _, _| model == "processes");
 }
 
 #[test]
@@ -322,6 +368,6 @@ fn each_stage_has_a_pilot_of_its_own() {
         ran
     };
     until(run, |_, _, reason| {
-        reason.contains("nap: threads 32, auto: cpu ") && reason.contains("shout: threads ")
+        reason.contains("nap: processes ") && reason.contains("shout: threads ")
     });
 }

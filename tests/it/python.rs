@@ -1,7 +1,10 @@
 //! `[workload.python]`: functions of Python's, under every model.
 
 mod dying;
+mod finding;
+mod renewing;
 mod values;
+mod waiting;
 
 use crate::support::{MODELS, TestJob, free_port};
 
@@ -128,12 +131,13 @@ def work(x):
     test.run().exit(0).rows("result", &[r#"[1,"yes","3"]"#; 4]);
     let module = "import os\ndef work(x): return os.environ.get('OMP_NUM_THREADS')";
     let rest = "[inputs]\nrepeat = 2\n[limits]\nconcurrency = 1000";
-    let limited = job(module, &rest.replace("1000", "2")).args(["--model", "processes"]);
-    let results = limited.run().exit(0).report().column("result");
-    assert!(std::env::var_os("OMP_NUM_THREADS").is_some() || !results[0].is_empty(), "{results:?}");
-    let free = job(module, rest).args(["--model", "threads"]).run();
-    let own = std::env::var("OMP_NUM_THREADS").unwrap_or_default();
-    free.exit(0).rows("result", &[&own[..]; 2]);
+    // Libraries share the cores under every model that runs tasks at once.
+    for model in ["processes", "threads", "async", "sequential"] {
+        let ran = job(module, rest).args(["--model", model]).run();
+        let own = std::env::var("OMP_NUM_THREADS");
+        let share = if model == "sequential" { "" } else { "1" };
+        ran.exit(0).rows("result", &[own.as_deref().unwrap_or(share); 2]);
+    }
 }
 
 #[test]
@@ -233,7 +237,11 @@ fn mistakes_in_the_job_file_are_told_at_their_place() {
         ),
         ("function = 'a:b'\npath = 'nowhere'", "there is no folder `nowhere`", "job.toml:3:8"),
         ("function = 'a:b'\nargs = ['{x}']", "unknown field `x`", "job.toml:3:10"),
-        ("function = 'a:b'\nenv = { A = '{task}' }", "the same for all tasks", "job.toml:3:7"),
+        (
+            "function = 'a:b'\nenv = { A = '{task}' }",
+            "the same for all tasks of an interpreter",
+            "job.toml:3:7",
+        ),
         ("args = []", "`[workload.python]` has no `function`", "job.toml:1:11"),
         ("funktion = 'a:b'", "did you mean `function`?", "job.toml:2:1"),
     ] {

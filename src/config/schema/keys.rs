@@ -263,13 +263,18 @@ const COMPUTE: &[Key] = keys! {
 };
 
 const PYTHON: &[Key] = keys! {
-    function: Text, "what is called: `\"module:name\"`; plain or `async def`";
+    function: Text, "what is called: `\"module:name\"` or `\"FILE.py:name\"`; plain or `async def`";
     path: Either(&[Text, Array(&Text)]), "folders in which modules are looked for besides the job file's own";
-    interpreter: Text => Words("`python3` in the `PATH`"), "a Python: a name, a path, or the folder of a venv";
+    interpreter: Either(&[Text, Array(&Text)]) => Words("`python3` in the `PATH`"), "a Python: a name, a path, the folder of an environment, or a command such as `\"uv run python\"`";
     init: Text, "`\"module:name\"` of a function that is called once in every interpreter before it is ready";
+    preload: Text, "a module, or `\"module:name\"` of a function: loaded once, before interpreters are forked";
+    thread_safe: Boolean => Is("false"), "whether `auto` may run the function in threads of one interpreter";
+    max_tasks: Count, "an interpreter is renewed after this many tasks";
+    max_memory: Size, "an interpreter that has more memory than this is renewed, between two tasks";
+    ready_timeout: Duration => Is("\"10m\""), "how long an interpreter may take to be ready";
     args: Array(&Any) => Words("the input, if it is a single one"), "what the function is called with";
     kwargs: Map(&Any) => Words("the fields of a record, by name"), "what it is called with by name";
-    env: Map(&Text), "variables of the interpreters";
+    env: Map(&Template), "variables of the interpreters; `{slot}` and `{job}` may stand in them";
     as_bytes: Boolean => Is("false"), "whether text arrives as `bytes`";
 };
 
@@ -284,6 +289,8 @@ const WORKER: &[Key] = keys! {
     env: Map(&Template), "environment variables, the same for all tasks";
     cwd: Template => Words("the job file's folder"), "the folder to run in, the same for all tasks";
     ready_timeout: Duration => Is("\"30s\""), "how long it may take to be ready";
+    max_tasks: Count, "a program is renewed after this many tasks";
+    max_memory: Size, "a program that has more memory than this is renewed, between two tasks";
 };
 
 pub(super) const LIMITS_OF_A_STAGE: &[Key] = keys! {

@@ -204,7 +204,11 @@ impl Pilot {
         let mut tally = self.lock();
         let work = match (&tally.facts, nature) {
             (_, Nature::Process) => Work::Command,
-            (Some(facts), _) => Work::Function { gil: facts.gil, coroutine: facts.coroutine },
+            (Some(facts), _) => Work::Function {
+                gil: facts.gil,
+                coroutine: facts.coroutine,
+                thread_safe: run.job.stages[index].workload.is_thread_safe(),
+            },
             (None, _) => Work::Program,
         };
         let (look, resident) = self.look(run, work, &mut tally).unzip();

@@ -1,6 +1,7 @@
 //! A running stage: what its slots share.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Bounds;
 use crate::engine::feed::{Feed, HostLimit, Hosts};
@@ -10,6 +11,7 @@ use crate::engine::run::{Watch, open_files};
 use crate::job::{Job, Stage};
 use crate::model::{Model, cores, pilot};
 use crate::task::{Meter, Task, Values};
+use crate::worker::internal::ForkServer;
 use crate::workload::Workload;
 
 /// A running stage.
@@ -28,6 +30,8 @@ pub struct StageRun {
     pub watch: Watch,
     /// The pilot, if the first tasks decide how the others run.
     pub pilot: Option<Pilot>,
+    /// Where its interpreters are forked, once there is one.
+    pub(super) forks: Mutex<Option<Arc<ForkServer>>>,
     /// How busy it is; only in a job with `[[stages]]`, since somebody has to keep count.
     pub meter: Option<Arc<Meter>>,
     /// Whether an event loop has more than one slot.
@@ -38,6 +42,21 @@ impl StageRun {
     /// Whether the slots of this stage share an event loop.
     pub(super) fn shares_loops(stage: &Stage, slots: usize) -> bool {
         stage.model == Model::Async && slots > 1
+    }
+
+    /// Where its interpreters are forked, made by `new` if there is none yet.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn fork_server(
+        &self,
+        new: impl FnOnce() -> io::Result<ForkServer>,
+    ) -> io::Result<Arc<ForkServer>> {
+        let mut forks = self.forks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = &*forks {
+            return Ok(Arc::clone(server));
+        }
+        Ok(Arc::clone(forks.insert(Arc::new(new()?))))
     }
 
     /// Who runs its slots, how many there are, and why: as it is planned, or as the pilot has decided.

@@ -1,7 +1,8 @@
 //! What is observed of a stage in addition to the records of its tasks.
 
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::task::Moment;
@@ -14,6 +15,8 @@ pub struct Watch {
     longest_nanos: AtomicU64,
     worker_peak_bytes: AtomicU64,
     about: OnceLock<Option<String>>,
+    /// Classes of results that have no form of their own.
+    formless: Mutex<BTreeSet<String>>,
 }
 
 /// How long the tasks of a slot have held its event loop. Each slot counts for itself: a cache line that many threads
@@ -43,6 +46,7 @@ impl Watch {
             longest_nanos: zero(),
             worker_peak_bytes: zero(),
             about: OnceLock::new(),
+            formless: Mutex::default(),
         }
     }
 
@@ -60,6 +64,24 @@ impl Watch {
     /// The recorded facts.
     pub fn about(&self) -> Option<&str> {
         self.about.get().and_then(Option::as_deref)
+    }
+
+    /// A result was of these classes, which have no form in a report.
+    pub fn note(&self, classes: &str) {
+        let mut formless = self.formless.lock().unwrap_or_else(PoisonError::into_inner);
+        formless.extend(classes.split(", ").map(str::to_owned));
+    }
+
+    /// What is to be said about results that have no form.
+    pub(super) fn formless_note(&self) -> Option<String> {
+        let formless = self.formless.lock().unwrap_or_else(PoisonError::into_inner);
+        let classes: Vec<_> = formless.iter().map(|class| format!("`{class}`")).collect();
+        (!classes.is_empty()).then(|| {
+            format!(
+                "results of the class {} have no form in a report, which has their `repr`: return what JSON has, a dataclass or a dict",
+                classes.join(", ")
+            )
+        })
     }
 
     /// The tasks of a slot have held its loop for so long.

@@ -2,7 +2,10 @@
 
 use super::*;
 
-const FUNCTION: Work = Work::Function { gil: true, coroutine: false };
+const FUNCTION: Work = Work::Function { gil: true, coroutine: false, thread_safe: true };
+
+/// One whose author says nothing of threads.
+const PLAIN: Work = Work::Function { gil: true, coroutine: false, thread_safe: false };
 
 fn ms(millis: f64) -> Duration {
     Duration::from_secs_f64(millis / 1e3)
@@ -49,16 +52,33 @@ fn functions() {
     assert_eq!(seen(0.001, 1.0, Some(20)), None);
     assert_eq!(seen(1.0, 1.0, Some(20)), None);
     assert_eq!(seen(1.0, 1.0, Some(2000)), Some((Model::Processes, 2)));
-    let coroutine = Work::Function { gil: true, coroutine: true };
+    let coroutine = Work::Function { gil: true, coroutine: true, thread_safe: false };
     let seen = |run, share, left| decided(&evidence(coroutine, (3, run, share), left));
     assert_eq!(seen(50.0, 0.01, Some(1000)), Some((Model::Async, 100)));
     assert_eq!(seen(50.0, 0.99, Some(1000)), Some((Model::Processes, 2)));
     // What looks as if it waited a little does not wait enough for threads under the GIL.
     let few = Evidence { startup: ms(300.0), ..looked(FUNCTION, 0.86, 32.0, Some(6)) };
     assert_eq!(decided(&few), None);
-    let free = Work::Function { gil: false, coroutine: false };
+    let free = Work::Function { gil: false, coroutine: false, thread_safe: true };
     let free = evidence(free, (3, 41.0, 0.97), Some(40));
     assert_eq!(decided(&free).map(|(model, _)| model), Some(Model::Threads));
+}
+
+#[test]
+fn plain_functions_have_their_interpreter_to_themselves() {
+    let seen = |startup, run, share, left| {
+        let evidence = evidence(PLAIN, (3, run, share), left);
+        decided(&Evidence { startup: ms(startup), ..evidence })
+    };
+    assert_eq!(seen(3.0, 50.0, 0.01, Some(60)), Some((Model::Processes, 32)));
+    assert_eq!(seen(3.0, 50.0, 0.01, Some(4)), Some((Model::Processes, 4)));
+    // Those that take long to start are fewer.
+    assert_eq!(seen(30.0, 50.0, 0.01, Some(60)), Some((Model::Processes, 16)));
+    assert_eq!(seen(30.0, 41.0, 0.97, Some(40)), Some((Model::Processes, 2)));
+    // Without a GIL, the working folder is still everybody's.
+    let free = Work::Function { gil: false, coroutine: false, thread_safe: false };
+    let free = evidence(free, (3, 41.0, 0.97), Some(40));
+    assert_eq!(decided(&free).map(|(model, _)| model), Some(Model::Processes));
 }
 
 #[test]

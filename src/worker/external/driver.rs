@@ -5,10 +5,13 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use rustix::process::Pid;
+
 use super::Settings;
 use super::process::{Order, Process, Unready};
 use crate::launcher::patiently;
 use crate::launcher::{Ended, Exit, Port, Start, Strings};
+use crate::sys::usage;
 use crate::task::Moment;
 use crate::worker::pipes::{Incoming, Outgoing};
 use crate::worker::public_protocol;
@@ -35,6 +38,9 @@ pub(super) struct Driver {
     sent: usize,
     /// The log's length when the process was started.
     pub(super) log_start: u64,
+    /// A process that has more memory than this is renewed, in bytes; and which one that is, once it is known.
+    max_memory: Option<u64>,
+    pid: Option<Pid>,
 }
 
 /// An event of a process.
@@ -59,8 +65,11 @@ impl Driver {
             out: Vec::new(),
             sent: 0,
             log_start: settings.log.length(),
+            max_memory: settings.spec.max_memory(),
+            pid: None,
         };
-        let (argv, set) = (settings.spec.argv(slot), settings.spec.environment(slot));
+        let (argv, set) =
+            (settings.spec.argv(slot), settings.spec.environment(slot, settings.slots));
         let start = Start {
             program: settings.spec.program(),
             argv: &argv,
@@ -87,6 +96,9 @@ impl Driver {
         loop {
             let event = self.next().await;
             if let Some(line) = self.next_line() {
+                if self.max_memory.is_some() {
+                    self.pid = self.port.pid().await?;
+                }
                 let ready = public_protocol::read_ready(&self.stdout.bytes[line], slots);
                 self.forget_lines();
                 return ready.map_err(|said| {
@@ -182,6 +194,11 @@ impl Driver {
         self.forget_lines();
         if self.stdout.bytes.len() > MAX_LINE {
             return Err(too_long());
+        }
+        if let (Some(most), Some(pid)) = (self.max_memory, self.pid)
+            && usage::of_tree(pid).resident > most
+        {
+            process.let_leave();
         }
         result
     }

@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::driver::Driver;
-use crate::launcher::Ended;
+use crate::launcher::{Ended, Exit};
 use crate::task::Moment;
 use crate::worker::public_protocol::Answer;
 use crate::workload::command::{cause_and_tail, how_it_ended};
@@ -23,6 +24,8 @@ use crate::workload::command::{cause_and_tail, how_it_ended};
 #[derive(Debug)]
 pub struct Process {
     state: RefCell<State>,
+    /// After this many requests it is renewed.
+    max_tasks: Option<u64>,
     /// Notified when there is something to write, or an order.
     wake: Notify,
     /// Cancelled when it has ended and every request that was in flight has been told.
@@ -36,6 +39,8 @@ struct State {
     flight: HashMap<u64, oneshot::Sender<Ending>>,
     /// The number of the last request.
     last: u64,
+    /// How many have been answered.
+    answered: u64,
     order: Order,
     /// Whether it takes no more requests.
     closed: bool,
@@ -73,6 +78,8 @@ pub enum Death {
     OfThis(String),
     /// It died, and it is unknown because of which request.
     OfOne,
+    /// It has left of its own accord, with exit code 0, when it had answered others: between two answers, so to speak.
+    Left,
 }
 
 /// Why a process did not become ready.
@@ -112,6 +119,7 @@ impl Process {
         let slots = ready?;
         let process = Rc::new(Self {
             state: RefCell::default(),
+            max_tasks: settings.spec.max_tasks(),
             wake: Notify::new(),
             over: CancellationToken::new(),
         });
@@ -131,7 +139,10 @@ impl Process {
                 };
                 cause_and_tail(cause, None, &log.tail(log_start))
             };
-            shared.end(&words(&exit), fault.as_ref(), exit.ok().map(|ended| ended.peak_rss));
+            let is_clean =
+                fault.is_none() && matches!(&exit, Ok(Ended { exit: Exit::Code(0), .. }));
+            let peak_rss = exit.as_ref().ok().map(|ended| ended.peak_rss);
+            shared.end(&words(&exit), is_clean, fault.as_ref(), peak_rss);
         });
         Ok((process, slots))
     }
@@ -147,6 +158,10 @@ impl Process {
         write(id, &mut state.out);
         let (sender, ending) = oneshot::channel();
         state.flight.insert(id, sender);
+        if self.max_tasks == Some(id) {
+            state.order = state.order.max(Order::Leave);
+            state.closed = true;
+        }
         drop(state);
         self.wake.notify_one();
         Some(InFlight { process: self, id, ending, sent: Moment::now() })
@@ -155,6 +170,24 @@ impl Process {
     /// Whether it takes requests.
     pub fn is_open(&self) -> bool {
         !self.state().closed
+    }
+
+    /// Waits for the end of one that takes no more; one that does not leave in time, when all has been answered, is ended.
+    pub async fn renewed(&self, grace: Duration) {
+        let is_idle = || self.state().flight.is_empty();
+        let overdue = async {
+            loop {
+                tokio::time::sleep(grace).await;
+                if is_idle() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = self.ended() => {}
+            () = overdue => self.kill(),
+        }
+        self.ended().await;
     }
 
     /// Ready when it has ended.
@@ -191,6 +224,7 @@ impl Process {
         let mut state = self.state();
         let id = answer.id;
         if let Some(request) = state.flight.remove(&id) {
+            state.answered += 1;
             let _ = request.send(Ending::Answered(answer, now)); // its slot may not wait for it any more
             return Ok(());
         }
@@ -226,12 +260,13 @@ impl Process {
     }
 
     /// Records its end, and tells all requests that are in flight.
-    fn end(&self, words: &str, fault: Option<&String>, peak_rss: Option<u64>) {
+    fn end(&self, words: &str, is_clean: bool, fault: Option<&String>, peak_rss: Option<u64>) {
         let mut state = self.state();
         state.closed = true;
         state.peak_rss = peak_rss;
         let death = match (state.order, state.flight.len()) {
             (Order::Kill, _) => Death::Ended,
+            (Order::Serve, _) if is_clean && state.answered > 0 => Death::Left,
             (_, 1) => Death::OfThis(words.to_owned()),
             _ => Death::OfOne,
         };

@@ -111,7 +111,7 @@ impl Session {
             Ending::Died(_) if attempt.cancel.level() >= Level::Kill => {
                 Verdict::Done(stopped(Stop::Killed, sent, attempt))
             }
-            Ending::Died(Death::Ended) => Verdict::Requeue,
+            Ending::Died(Death::Ended | Death::Left) => Verdict::Requeue,
             Ending::Died(Death::OfOne) => {
                 task.is_suspect = true;
                 Verdict::Requeue

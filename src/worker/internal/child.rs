@@ -17,6 +17,7 @@ use crate::launcher::{Ended, Exit, HasNul, Launcher, Port, Start, Strings};
 use crate::sys::THIS_PROGRAM;
 use crate::sys::signal_name;
 use crate::worker::serve::SERVE_ARG;
+use crate::workload::command::how_it_ended;
 
 /// What is shown of a dead worker's standard error.
 const TAIL_BYTES: u64 = 4096;
@@ -72,13 +73,15 @@ pub struct WorkerEnds {
     pub stdin: OwnedFd,
     /// Descriptor 1; `None` for the null device.
     pub stdout: Option<OwnedFd>,
-    /// Descriptor 3.
-    pub extra: OwnedFd,
+    /// Descriptor 3, if it gets one.
+    pub extra: Option<OwnedFd>,
 }
 
 /// A worker's process. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Life {
+    /// Its program, for messages.
+    name: String,
     /// Of its own: if the launcher dies, a new process gets a new one.
     port: Port,
     /// Its standard error: a file in memory, which does not have to be read meanwhile.
@@ -86,6 +89,7 @@ pub struct Life {
     ended: OnceCell<(String, Option<u64>)>,
     was_killed: Cell<bool>,
     has_closed: Cell<bool>,
+    settled: Cell<bool>,
     /// Who was running what when it ended.
     pub death_report: DeathReport,
 }
@@ -111,17 +115,49 @@ impl Life {
             stdin: Some(ends.stdin.as_fd()),
             stdout: ends.stdout.as_ref().map(AsFd::as_fd),
             stderr: Some(stderr.as_fd()),
-            extra: Some(ends.extra.as_fd()),
+            extra: ends.extra.as_ref().map(AsFd::as_fd),
         };
         patiently(|| port.start(&start)).await?;
-        Ok(Self {
+        let name = program.path.to_string_lossy().into_owned();
+        Ok(Self::of(name, port, stderr.into()))
+    }
+
+    /// Takes over a process that another one has forked, with its standard error.
+    ///
+    /// # Errors
+    /// If the launcher has died and no other can be started.
+    pub fn adopt(launcher: &Launcher, pid: i32, stderr: File) -> io::Result<Self> {
+        let mut port = launcher.port()?;
+        port.adopt(pid)?;
+        Ok(Self::of(format!("process {pid}"), port, stderr))
+    }
+
+    fn of(name: String, port: Port, stderr: File) -> Self {
+        Self {
+            name,
             port,
-            stderr: stderr.into(),
+            stderr,
             ended: OnceCell::new(),
             was_killed: Cell::default(),
             has_closed: Cell::default(),
+            settled: Cell::default(),
             death_report: DeathReport::default(),
-        })
+        }
+    }
+
+    /// What is left of it for who only holds it: it is killed when the port is dropped.
+    pub fn into_parts(self) -> (Port, File) {
+        (self.port, self.stderr)
+    }
+
+    /// A task was settled by an answer of this process.
+    pub fn has_settled(&self) {
+        self.settled.set(true);
+    }
+
+    /// Whether anything has come of it so far.
+    pub fn is_fruitful(&self) -> bool {
+        self.settled.get()
     }
 
     /// Waits for its end: a description of it, and its peak resident memory in bytes, if that could be measured.
@@ -130,7 +166,7 @@ impl Life {
         self.ended
             .get_or_init(async || {
                 let ended = self.port.ended().await;
-                (describe(&ended), ended.ok().map(|ended| ended.peak_rss))
+                (describe(&ended, &self.name), ended.ok().map(|ended| ended.peak_rss))
             })
             .await
     }
@@ -183,13 +219,11 @@ impl Life {
 }
 
 /// How a worker ended, in words.
-fn describe(ended: &io::Result<Ended>) -> String {
+fn describe(ended: &io::Result<Ended>, name: &str) -> String {
     match ended {
         Ok(Ended { exit: Exit::Code(code), .. }) => format!("exit code {code}"),
         Ok(Ended { exit: Exit::Signal(signal), .. }) => signal_name(*signal),
-        Ok(Ended { exit: Exit::NotStarted(step, error), .. }) => {
-            format!("it could not be started ({step:?}): {error}")
-        }
+        Ok(Ended { exit, .. }) => how_it_ended(exit, name),
         Err(error) => error.to_string(),
     }
 }

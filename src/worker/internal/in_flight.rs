@@ -64,6 +64,7 @@ impl Flight {
                 self.finish(seq, outcome, settle);
                 None
             }
+            Reply::Leaving => None,
             Reply::TakenBack(seq) => {
                 // No batch is sent while tasks are in doubt: if this one is, all tasks after it belong to the same
                 // batch.

@@ -1,44 +1,29 @@
 //! A Python interpreter and the lanes to it: one for a slot of its own, or one that the slots of a loop share.
 //!
-//! `worker.py` is the other end. The interpreter gets the program as descriptor 3 and a control socket as descriptor 0;
-//! a greeting there says what it is to call, and a packet with three descriptors opens a lane.
+//! `worker.py` is the other end. A packet with three descriptors on its control socket opens a lane.
 
 use std::cell::{Cell, OnceCell};
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::io;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use rustix::fs::{MemfdFlags, memfd_create};
 use serde::Deserialize;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, RwLock};
 
 use crate::launcher::patiently;
 use crate::launcher::{Launcher, socket};
-use crate::sys;
 use crate::task::Moment;
-use crate::worker::internal::child::{Life, Program, WorkerEnds};
+use crate::worker::internal::boot::{Boot, Control, MAX_UNREADY, unfit};
+use crate::worker::internal::child::Life;
+use crate::worker::internal::fork_server::ForkServer;
 use crate::worker::internal::process::{Lane, Process};
-use crate::workload::python::{Facts, Mode, Spec};
+use crate::workload::python::{Facts, Mode};
 
-const WORKER: &str = include_str!("../worker.py");
-
-/// Reads [`WORKER`] from descriptor 3 and runs it, outside the module that the user's own code may look into.
-const BOOT: &str = "import sys\n\
-    exec(compile(open('/proc/self/fd/3', encoding='utf-8').read(), 'runner-worker.py', 'exec'), \
-    {'__name__': 'runner_worker', '__file__': 'runner-worker.py'})";
-
-/// Interpreters that end this often in a row before they are ready will not do better.
-const MAX_UNREADY: u32 = 3;
 /// How long an interpreter may take to leave: what the user has registered for its end runs then.
-const LEAVE: Duration = Duration::from_secs(5);
-/// The longest packet that an interpreter sends.
-const PACKET_BYTES: usize = 64 << 10;
+pub(super) const LEAVE: Duration = Duration::from_secs(5);
 
 /// What an interpreter says of itself when it has been greeted.
 #[derive(Debug, Deserialize)]
@@ -52,8 +37,9 @@ enum Said {
 #[derive(Debug)]
 pub struct Interpreter {
     launcher: Arc<Launcher>,
-    program: Program,
-    greeting: Vec<u8>,
+    boot: Boot,
+    /// Where it is forked, if it is.
+    server: Option<Arc<ForkServer>>,
     mode: Mode,
     current: Mutex<Option<Running>>,
     facts: OnceCell<Facts>,
@@ -102,29 +88,22 @@ impl Drop for Member {
 #[derive(Debug)]
 struct Running {
     life: Rc<Life>,
-    control: AsyncFd<OwnedFd>,
+    control: Control,
 }
 
 impl Interpreter {
-    /// The interpreter for `spec`, under `mode`, with what it prints in the file `log`. It is started with the first
-    /// lane.
-    ///
-    /// # Errors
-    /// If there is no such interpreter, or it cannot be given what it needs.
+    /// An interpreter that comes up as `boot` says, for slots under `mode`; it is forked from `server`, if there is one.
+    /// It is started with the first lane.
     pub fn new(
         launcher: Arc<Launcher>,
-        spec: &Spec,
+        boot: Boot,
         mode: Mode,
-        slots: usize,
-        log: &Path,
-    ) -> io::Result<Self> {
-        let argv = [spec.executable()?.as_os_str().as_encoded_bytes(), b"-c", BOOT.as_bytes()];
-        let program =
-            Program::new(spec.executable()?, &argv, &spec.environment(mode, slots), &spec.folder)?;
-        Ok(Self {
+        server: Option<Arc<ForkServer>>,
+    ) -> Self {
+        Self {
             launcher,
-            program,
-            greeting: spec.greeting(mode, log),
+            boot,
+            server,
             mode,
             current: Mutex::default(),
             facts: OnceCell::new(),
@@ -134,7 +113,7 @@ impl Interpreter {
             starts: Cell::default(),
             startup: Cell::default(),
             peak_rss: Cell::default(),
-        })
+        }
     }
 
     /// What is known of it; nothing before the first lane.
@@ -149,8 +128,7 @@ impl Interpreter {
 
     /// Whether a task that runs can be given up without ending the interpreter.
     pub fn can_cancel(&self) -> bool {
-        let has_a_loop = matches!(self.mode, Mode::Async | Mode::Pilot);
-        has_a_loop && self.facts().is_some_and(|facts| facts.coroutine)
+        self.facts().is_some_and(|facts| facts.coroutine)
     }
 
     /// Whether a task that runs holds the event loop of the others.
@@ -183,8 +161,7 @@ impl Interpreter {
                 Err(error) => error,
             };
             if unready == MAX_UNREADY {
-                let message = format!("{MAX_UNREADY} in a row, {error}");
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+                return Err(unfit(format!("{MAX_UNREADY} in a row, {error}")));
             }
             if error.kind() == io::ErrorKind::BrokenPipe {
                 *current = None; // it has just died
@@ -199,30 +176,28 @@ impl Interpreter {
     }
 
     async fn start(&self) -> io::Result<Running> {
-        let began = Moment::now();
         self.starts.update(|starts| starts + 1);
-        let mut worker = File::from(memfd_create("runner-worker.py", MemfdFlags::CLOEXEC)?);
-        worker.write_all(WORKER.as_bytes())?;
-        let (control, theirs) = socket::pair()?;
-        let ends = WorkerEnds { stdin: theirs, stdout: None, extra: worker.into() };
-        let life = Rc::new(Life::start(&self.launcher, &self.program, ends).await?);
-        life.own_group();
-        let running = Running { life, control: sys::watch(control)? };
-        let sent = patiently(|| socket::send(running.control.get_ref(), &self.greeting, &[])).await;
-        // Why it is not there any more, its end tells.
-        if let Err(error) = sent
-            && error.kind() != io::ErrorKind::BrokenPipe
-        {
-            return Err(error);
-        }
-        match running.hear().await? {
+        let forked = match &self.server {
+            Some(server) => server.fork().await?,
+            None => None,
+        };
+        // What it takes to make the first one is done once.
+        let began = Moment::now();
+        let (life, control) = match forked {
+            Some((life, control)) => {
+                control.send(&self.boot.greeting).await?;
+                (life, control)
+            }
+            None => self.boot.start(&self.launcher).await?,
+        };
+        match self.boot.ready(&life, &control).await? {
             Said::Ready(facts) => {
                 self.startup.set(began.elapsed());
                 self.pid.store(facts.pid, Ordering::Relaxed);
                 let _ = self.facts.set(facts);
-                Ok(running)
+                Ok(Running { life: Rc::new(life), control })
             }
-            Said::Unfit { unfit } => Err(io::Error::new(io::ErrorKind::InvalidInput, unfit)),
+            Said::Unfit { unfit: words } => Err(unfit(words)),
         }
     }
 
@@ -245,43 +220,11 @@ impl Interpreter {
 }
 
 impl Running {
-    /// Hears the answer to the greeting.
-    async fn hear(&self) -> io::Result<Said> {
-        let mut packet = vec![0; PACKET_BYTES];
-        let mut descriptors = Vec::new();
-        loop {
-            let mut ready = tokio::select! {
-                biased;
-                ready = self.control.readable() => ready?,
-                error = self.too_early() => return Err(error),
-            };
-            match socket::receive(self.control.get_ref(), &mut packet, &mut descriptors) {
-                Ok(Some(length)) => {
-                    let said = serde_json::from_slice(&packet[..length]);
-                    return said.map_err(|_| {
-                        let said = String::from_utf8_lossy(&packet[..length.min(200)]);
-                        io::Error::other(format!("Python said `{said}` instead of being ready"))
-                    });
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-                // It is about to end; how is worth more than that.
-                Ok(None) | Err(_) => return Err(self.too_early().await),
-            }
-        }
-    }
-
-    /// Waits for its end, which comes too early.
-    async fn too_early(&self) -> io::Error {
-        let (how, _) = self.life.ended().await;
-        let obituary = self.life.obituary(how);
-        io::Error::other(format!("Python ended before it was ready: {obituary}"))
-    }
-
     /// Opens a lane. An error of the kind `BrokenPipe` says that it has died.
     async fn open(&self) -> io::Result<Process> {
         let (lane, ends) = Lane::create()?;
         let ends = [ends[0].as_fd(), ends[1].as_fd(), ends[2].as_fd()];
-        patiently(|| socket::send(self.control.get_ref(), b"lane", &ends)).await?;
+        patiently(|| socket::send(self.control.socket(), b"lane", &ends)).await?;
         Ok(Process::new(lane, Rc::clone(&self.life)))
     }
 }

@@ -26,6 +26,8 @@ pub struct Process {
     requests: Outgoing,
     /// Whole lines, followed by the beginning of one.
     answers: Incoming,
+    /// Up to here, the last line of the answers has been looked through for its end.
+    searched: usize,
     /// Requests, written to the pipe as far as `sent`.
     lines: RequestLines,
     sent: usize,
@@ -70,7 +72,7 @@ impl Process {
     /// standard error.
     pub async fn start(launcher: &Launcher, program: &Program, work: &Work) -> io::Result<Self> {
         let (lane, [stdin, stdout, extra]) = Lane::create()?;
-        let ends = WorkerEnds { stdin, stdout: Some(stdout), extra };
+        let ends = WorkerEnds { stdin, stdout: Some(stdout), extra: Some(extra) };
         let life = Life::start(launcher, program, ends).await?;
         let mut process = Self::new(lane, Rc::new(life));
         process.greet(work).await?;
@@ -80,7 +82,7 @@ impl Process {
     /// A slot's connection to a worker that is ready.
     pub fn new(lane: Lane, life: Rc<Life>) -> Self {
         let Lane { page, requests, answers } = lane;
-        Self { page, life, requests, answers, lines: RequestLines::default(), sent: 0 }
+        Self { page, life, requests, answers, searched: 0, lines: RequestLines::default(), sent: 0 }
     }
 
     async fn greet(&mut self, work: &Work) -> io::Result<()> {
@@ -152,12 +154,15 @@ impl Process {
     ) -> Result<(), E> {
         let received = &mut self.answers.bytes;
         let mut start = 0;
-        while let Some(length) = memchr::memchr(b'\n', &received[start..]) {
-            let line = &received[start..start + length];
-            start += length + 1;
+        while let Some(length) = memchr::memchr(b'\n', &received[self.searched..]) {
+            let end = self.searched + length;
+            let line = &received[start..end];
+            start = end + 1;
+            self.searched = start;
             each(line)?;
         }
         received.drain(..start);
+        self.searched = received.len();
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Settling tasks: by the answers that arrive, and by what a dead process leaves.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::{MAX_BARREN, Remote, Why};
@@ -18,11 +19,13 @@ impl Remote {
         settle: &mut Settle<'_>,
     ) -> Result<(), String> {
         let Some(process) = &mut self.process else { return Ok(()) };
+        let life = Rc::clone(&process.life);
         process.drain_lines(|line| {
             let reply = read_reply(line, attempt)?;
+            self.is_leaving |= matches!(reply, Reply::Leaving);
             if let Some(run) = self.flight.accept(reply, settle) {
                 self.pace.took(run);
-                self.fruitful = true;
+                life.has_settled();
             }
             Ok(())
         })
@@ -39,9 +42,10 @@ impl Remote {
         process.page.read_journal(&mut self.journal);
         for line in self.journal.split_inclusive(|&byte| byte == b'\n') {
             let reply = read_reply(line, attempt)?;
+            self.is_leaving |= matches!(reply, Reply::Leaving);
             if let Some(run) = self.flight.accept(reply, settle) {
                 self.pace.took(run);
-                self.fruitful = true;
+                process.life.has_settled();
             }
         }
         Ok(())
@@ -69,12 +73,13 @@ impl Remote {
         let all = process.life.death_report.report(running.is_some()).await;
         if let Some(running) = running {
             if why.is_some() || (all == 1 && !process.life.was_killed()) {
+                process.life.has_settled();
                 self.settle_running(running, why, &obituary, attempt, settle);
             } else if !process.life.was_killed() {
                 self.flight.suspect(running.seq);
             }
         }
-        if self.fruitful || all > 0 || matches!(why, Some(Why::Stop(..))) {
+        if process.life.is_fruitful() || all > 0 || matches!(why, Some(Why::Stop(..))) {
             self.barren = 0;
         } else {
             self.barren += 1;
@@ -111,7 +116,6 @@ impl Remote {
                 Outcome { workers_lost: 1, ..crashed(Some(running), obituary) }
             }
         };
-        self.fruitful = true;
         self.flight.finish(running.seq, outcome, settle);
     }
 }

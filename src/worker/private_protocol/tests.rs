@@ -71,8 +71,19 @@ fn results_that_are_not_strings_are_their_json() {
 }
 
 #[test]
+fn what_a_python_worker_says_besides() {
+    let (seq, outcome) = done("[3,4,0,1,2,5,\"/wA=\",\"\"]");
+    assert_eq!((seq, outcome.status, &outcome.result[..]), (3, Status::Ok, &b"\xff\0"[..]));
+    assert_eq!(outcome.result_kind, PayloadKind::Binary);
+    let (_, outcome) = done("[3,5,0,1,2,5,[\"<x>\"],\"mine.X\",4096]");
+    assert_eq!((outcome.status, &outcome.error[..]), (Status::Ok, ""));
+    assert_eq!((outcome.note.as_deref(), outcome.peak_rss), (Some("mine.X"), Some(4096)));
+    assert!(matches!(read_reply(b"[3,6]"), Ok(Reply::Leaving)));
+}
+
+#[test]
 fn malformed_lines_are_errors() {
-    for line in ["", "hello", "[", "[1", "[1,7]", "[1,4,0,0,0,0,\"\",\"\"]", "[1,0,0,0,0,0,\"\"]"] {
+    for line in ["", "hello", "[", "[1", "[1,7]", "[1,9,0,0,0,0,\"\",\"\"]", "[1,0,0,0,0,0,\"\"]"] {
         let error = read_reply(line.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), format!("`{line}` is not a line of the protocol"));
     }

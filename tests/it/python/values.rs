@@ -82,19 +82,15 @@ def work(n): return VALUES[n - 1]";
                 "a/b",
                 "2026-01-02 03:04:05",
                 "2026-01-02",
-                "{1}",
-                "b'x'",
-                "Decimal('1.10')",
+                "[1]",
+                "x",
+                "1.10",
                 "{\"when\":\"2026-01-02\"}",
             ],
             "{model}"
         );
         assert_eq!(results[22], "{\"(1, 2)\":3}");
-        assert!(
-            results[23].starts_with("[["),
-            "something within itself ends: {}",
-            results[23].len()
-        );
+        assert_eq!(results[23], "[[...]]", "something within itself ends");
     }
 }
 
@@ -173,4 +169,131 @@ def use(d): return d['n'] + d['big']";
     let ran = TestJob::new(text).file("mine.py", module).run();
     let big = |n| format!("100000000000000000000000000000{n}");
     ran.exit(0).rows("result", &[&big(1), &big(2)]);
+}
+
+const RECORDS: &str = r#"
+import array, collections, dataclasses, datetime, decimal, enum, fractions, ipaddress, pathlib, types, typing, uuid
+@dataclasses.dataclass
+class Row: m: float; ok: bool
+class Named(typing.NamedTuple): m: float; ok: bool
+class Color(enum.Enum): RED = 'red'; BLUE = 2
+class Level(enum.IntEnum): LOW = 1
+class Text(str): pass
+class Own(collections.UserDict): pass
+VALUES = [
+    (Row(1.5, True), '{"m":1.5,"ok":true}'),
+    ([Row(1.5, True)], '[{"m":1.5,"ok":true}]'),
+    (Named(1.5, True), '{"m":1.5,"ok":true}'),
+    ({'rows': [Named(1, None)]}, '{"rows":[{"m":1,"ok":null}]}'),
+    (types.SimpleNamespace(m=1), '{"m":1}'),
+    (Own(m=1), '{"m":1}'),
+    (types.MappingProxyType({'m': 1}), '{"m":1}'),
+    (collections.Counter('aab'), '{"a":2,"b":1}'),
+    (Color.RED, 'red'),
+    (Level.LOW, '1'),
+    ([Color.BLUE, Level.LOW], '[2,1]'),
+    (decimal.Decimal('1.50'), '1.50'),
+    ({'m': decimal.Decimal('1.50')}, '{"m":"1.50"}'),
+    (fractions.Fraction(1, 3), '1/3'),
+    (uuid.UUID(int=1), '00000000-0000-0000-0000-000000000001'),
+    (ipaddress.ip_address('10.0.0.1'), '10.0.0.1'),
+    (datetime.timedelta(days=1, seconds=5), '1 day, 0:00:05'),
+    (datetime.time(1, 2), '01:02:00'),
+    (range(3), '[0,1,2]'),
+    ({3, 1, 2}, '[1,2,3]'),
+    (frozenset(['b', 'a']), '["a","b"]'),
+    (collections.deque([1]), '[1]'),
+    (array.array('d', [1.5]), '[1.5]'),
+    ({'a': 1}.keys(), '["a"]'),
+    (map(str, [1]), '["1"]'),
+    (b'abc', 'abc'),
+    (bytearray(b'abc'), 'abc'),
+    (b'\xff\xfe', '//4='),
+    ({'m': b'\xff'}, '{"m":"/w=="}'),
+    (Text('x'), 'x'),
+    ({1: 'a', None: 'b', True: 'c'}, '{"1":"c","null":"b"}'),
+    ({1: 'a', '1': 'b'}, '[["1","a"],["1","b"]]'),
+    ({Color.RED: 1}, '{"red":1}'),
+    ([float('nan'), float('inf'), 1.0], '[null,"inf",1.0]'),
+    (pathlib.PurePosixPath('a/b'), 'a/b'),
+    (1 + 2j, '(1+2j)'),
+]
+"#;
+
+#[test]
+fn records_collections_and_numbers_are_values_under_every_model() {
+    let module = format!("{RECORDS}\ndef work(n): return VALUES[n - 1][0]");
+    let check = format!("{RECORDS}\ndef work(n): return VALUES[n - 1][1]");
+    let inputs = "[inputs]\nrepeat = 36";
+    let expected = job(&check, inputs).args(["--model", "sequential"]).run();
+    let expected = expected.exit(0).report().column("result");
+    for model in MODELS {
+        let ran = job(&module, inputs).args(["--model", model]).run();
+        assert_eq!(ran.exit(0).report().column("result"), expected, "{model}");
+    }
+}
+
+#[test]
+fn what_has_no_form_is_its_repr_and_that_is_said_once() {
+    let module = "
+class Plain:
+    def __repr__(self): return 'a plain thing'
+class Broken:
+    def __repr__(self): raise ValueError('no words')
+around = {'me': None}
+around['me'] = around
+def work(n): return [Plain(), [Plain(), 1], around, Broken(), print, Plain][n - 1]";
+    for model in MODELS {
+        let rest = format!("model = '{model}'\n[inputs]\nrepeat = 6\n[limits]\nconcurrency = 3");
+        let ran = job(module, &rest).run();
+        let report = ran.exit(3).report();
+        let results = report.column("result");
+        assert_eq!(results[0], "a plain thing");
+        assert_eq!(results[1], r#"["a plain thing",1]"#);
+        assert_eq!(results[2], "{'me': {...}}");
+        assert_eq!(results[4], "<built-in function print>");
+        assert_eq!(report.column("status"), ["ok", "ok", "ok", "failed", "ok", "ok"]);
+        let error = &report.column("error")[3];
+        assert!(error.contains("a mine.Broken, whose repr raised ValueError"), "{error}");
+        ran.stderr_has("`mine.Plain`")
+            .stderr_has("`dict that refers to itself`")
+            .stderr_has("`repr`");
+        assert_eq!(ran.stderr().matches("`mine.Plain`").count(), 1, "{}", ran.stderr());
+    }
+}
+
+#[test]
+fn what_is_too_large_for_a_report_fails_with_the_way_out() {
+    let module = "
+def work(n):
+    return ['x' * (300 << 20), b'x' * (300 << 20), [1] * (160 << 20), 'short'][n - 1]";
+    let ran = job(module, "[inputs]\nrepeat = 4").args(["--model", "sequential"]).run();
+    ran.exit(3).rows("status", &["failed", "failed", "failed", "ok"]);
+    for error in &ran.report().column("error")[..3] {
+        assert!(error.contains("fit a report: write it to a file"), "{error}");
+    }
+}
+
+#[test]
+fn bytes_go_to_the_next_stage_as_they_are() {
+    let module = "
+def make(n): return [b'abc', b'\\xff\\x00\\xfe', bytearray(b'x'), 'text'][n - 1]
+def use(data): return [type(data).__name__, len(data)]";
+    let stages = |last: &str| {
+        format!(
+            "inputs.repeat = 4\n[[stages]]\nname = 'make'\n[stages.workload.python]\nfunction = 'mine:make'\n\
+             args = ['{{input}}']\n[[stages]]\nname = 'use'\n{last}"
+        )
+    };
+    for model in MODELS {
+        let text = stages("[stages.workload.python]\nfunction = 'mine:use'");
+        let sets = ["make", "use"].map(|stage| format!("stages.{stage}.model={model}"));
+        let job = TestJob::new(&text).file("mine.py", module);
+        let ran = job.args(["--set", &sets[0], "--set", &sets[1]]).run();
+        ran.exit(0)
+            .rows("result", &[r#"["str",3]"#, r#"["bytes",3]"#, r#"["str",1]"#, r#"["str",4]"#]);
+    }
+    let text = stages("[stages.workload.command]\nargv = ['sh', '-c', 'od -An -tx1']");
+    let ran = TestJob::new(&text).file("mine.py", module).run();
+    ran.exit(0).rows("result", &["61 62 63", "ff 00 fe", "78", "74 65 78 74"]);
 }

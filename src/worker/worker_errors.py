@@ -1,0 +1,72 @@
+# What went wrong becomes text. A part of worker.py.
+TAIL = 1500  # characters of a traceback that go into the report
+MESSAGE = 16_000  # characters of a message that do
+
+
+def headline(error):
+    """The class and the message of an exception, and the notes that were added to it."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str.__str__(str(error))
+    except BaseException:
+        message = "<it cannot be printed>"
+    try:
+        message = "\n".join([message, *map(str, getattr(error, "__notes__", ()))])
+    except BaseException:
+        pass
+    if len(message) > MESSAGE:
+        message = message[: MESSAGE // 4] + " […] " + message[-MESSAGE // 4 * 3:]
+    return f"{name}: {message}" if message else name
+
+
+def skip_our_own(error):
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_globals is globals():
+        frame = frame.tb_next
+    return frame
+
+
+def without_marks(frame):
+    """Without the lines of `^` and `~`, which mean little in a cell."""
+    return "".join(line for line in frame.splitlines(True) if line.strip(" ^~\n"))
+
+
+def describe(error):
+    """The exception, its message, and the end of its traceback; all of it goes to the log if that is longer."""
+    count = None
+    if type(error).__name__ == "Half" and type(error).__init__.__globals__ is globals():
+        error, count = error.cause, error.count
+    text = headline(error)
+    if count is not None:
+        text += f" (raised after {count} value{'s' * (count != 1)} of an iterator)"
+    tail = ""
+    try:
+        import traceback
+
+        frames = [without_marks(frame) for frame in traceback.format_tb(skip_our_own(error))]
+        tail = "".join(frames[-3:]).rstrip("\n")
+        if len(frames) > 3 or len(tail) > TAIL or error.__cause__ or error.__context__:
+            traceback.print_exception(type(error), error, error.__traceback__)
+        tail = tail[-TAIL:]
+    except BaseException:
+        pass
+    return f"{text}\n{tail}" if tail else text
+
+
+def describe_import(error):
+    """What went wrong, and where in the user's files."""
+    import traceback
+
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(("<frozen", "runner-worker"))
+        and os.path.dirname(frame.filename) != os.path.dirname(importlib.__file__)
+    ]
+    text = headline(error)
+    if isinstance(error, SyntaxError):
+        return "".join(traceback.format_exception_only(type(error), error)).strip()
+    if frames:
+        text += "\n" + "".join(traceback.format_list(frames[-2:])).rstrip()
+    return text

@@ -1,0 +1,148 @@
+# Names become functions: importing, and the mistakes that show then. A part of worker.py.
+
+
+def imported(name):
+    """The module of this name, or in the file of this path; a failure in words for the job's author."""
+    try:
+        return load(name)
+    except SystemExit as error:
+        words = (
+            f"`{shown_name(name)}` ended Python while it was imported (SystemExit: {error}): what a script does belongs "
+            "under `if __name__ == \"__main__\":`"
+        )
+        place = describe_import(error).partition("\n")[2]
+        raise Unfit(f"{words}\n{place}".rstrip()) from None
+    except BaseException as error:
+        raise Unfit(f"failed to import `{shown_name(name)}`: {describe_import(error)}") from None
+
+
+def load(name):
+    if name.endswith(".py"):
+        folder, file = os.path.split(name)
+        if folder not in sys.path:
+            # As for a script, which finds its own modules in its folder.
+            sys.path.insert(0, folder)
+            _finder.user.append(os.path.join(folder, ""))
+        return load_file(file[:-3], name)
+    if "." not in name and _finder.is_standard(name):
+        # Whoever names a file beside the job means that.
+        spec = PathFinder.find_spec(name, _finder.user)
+        if spec is not None and spec.origin is not None:
+            return load_file(name, spec.origin, spec.submodule_search_locations)
+    return importlib.import_module(name)
+
+
+def load_file(name, path, folders=None):
+    """The module in a file. Its name may be that of one which is needed as it is."""
+    import importlib.util
+
+    loaded = _files.get(path)
+    if loaded is not None:
+        return loaded
+    if name in sys.modules:
+        name += " of the job"
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=folders)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = _files[path] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name], _files[path]
+        raise
+    return module
+
+
+_files = {}
+
+
+def shown_name(name):
+    """A file as the job's author would name it."""
+    return os.path.relpath(name) if os.path.isabs(name) else name
+
+
+def find(name):
+    """The object that `module:name` stands for."""
+    module, _, path = name.rpartition(":")
+    target = imported(module)
+    for step in path.split("."):
+        try:
+            target = getattr(target, step)
+        except AttributeError:
+            import difflib
+
+            near = difflib.get_close_matches(step, dir(target), 1)
+            hint = f"; did you mean `{near[0]}`?" if near else ""
+            raise Unfit(f"`{shown_name(module)}` has no `{path}`{hint}") from None
+        except BaseException as error:
+            raise Unfit(f"`{shown_name(module)}` did not give its `{path}`: {describe_import(error)}") from None
+    if not callable(target):
+        raise Unfit(f"`{shown_name(module)}:{path}` cannot be called: it is of type {type(target).__name__}")
+    return target
+
+
+def initialize(name):
+    """Calls `init`: a function, a coroutine, or a generator whose rest is run at the end."""
+    init = find(name)
+    try:
+        value = init()
+        kind = type(value)
+        if hasattr(kind, "__next__") and not hasattr(kind, "__await__"):
+            next(value, None)
+            _endings.append(lambda: end_of(name, lambda: next(value, None)))
+        elif hasattr(kind, "__anext__"):
+            finish(next_of(value))
+            _endings.append(lambda: end_of(name, lambda: finish(next_of(value))))
+        elif kind not in SCALARS:
+            part("values")
+            if is_awaitable(value):  # noqa: F821
+                finish(value)
+    except BaseException as error:
+        raise Unfit(f"`{shown_name(name)}` failed: {describe_import(error)}") from None
+
+
+async def next_of(generator):
+    try:
+        await generator.__anext__()
+    except StopAsyncIteration:
+        pass
+
+
+def end_of(name, run):
+    """Runs the rest of `init`; a failure there is in the log, since no task has it."""
+    try:
+        run()
+    except BaseException:
+        import traceback
+
+        print(f"the rest of `{shown_name(name)}` failed:", file=sys.stderr)
+        traceback.print_exc()
+
+
+def preload(name):
+    """Runs what is to be there before interpreters are forked: a function, or a module."""
+    if ":" not in name:
+        imported(name)
+        return
+    function = find(name)
+    try:
+        function()
+    except BaseException as error:
+        raise Unfit(f"`{shown_name(name)}` failed: {describe_import(error)}") from None
+
+
+def explain_call(function, hello):
+    """Raises why the function cannot be called with so many arguments, and these keyword arguments, if that is so."""
+    import inspect
+
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # some built-in functions have none
+    args, kwargs = hello["args"], hello["kwargs"]
+    try:
+        signature.bind(*([None] * args), **{key: None for key in kwargs})
+    except TypeError as error:
+        given = ([f"{args} argument" + "s" * (args != 1)] if args else []) + [f"`{key}`" for key in kwargs]
+        given = ", ".join(given) or "no arguments"
+        name = shown_name(hello["function"])
+        raise Unfit(f"`{name}{signature}` cannot be called with {given}: {error}") from None

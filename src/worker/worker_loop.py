@@ -1,0 +1,325 @@
+# The event loop of an interpreter, of which there is one from `init` to the last task. A part of worker.py.
+part("values")
+part("cpu")
+_loop = None
+_runs_aside = None  # the thread that runs it, where lanes are threads
+
+
+def loop():
+    """The interpreter's event loop: the one that the user's modules have found while they were imported, if they have."""
+    global _loop
+    if _loop is None:
+        import asyncio
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                _loop = asyncio.get_event_loop()
+            except RuntimeError:
+                _loop = asyncio.new_event_loop()
+        if _loop.is_closed():
+            _loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(_loop)
+    return _loop
+
+
+def present_loop():
+    """Has this thread find the loop where it looks for one; `asyncio.run` leaves none."""
+    import asyncio
+
+    asyncio.set_event_loop(loop())
+
+
+async def result_of(value):
+    """What comes of a value that can be awaited, of whatever class, or iterated so."""
+    kind = type(value)
+    if hasattr(kind, "__anext__"):
+        items = []
+        try:
+            async for item in value:
+                items.append(item)
+                if len(items) == MOST_VALUES:  # noqa: F821
+                    raise ValueError(f"a {name_of(kind)} had not ended after {MOST_VALUES:,} values")  # noqa: F821
+        except BaseException as error:
+            raise Half(error, len(items)) from None  # noqa: F821
+        return items
+    if is_future(value):  # noqa: F821
+        import asyncio
+
+        if hasattr(value, "add_done_callback"):
+            return await asyncio.wrap_future(value)
+        return await asyncio.get_running_loop().run_in_executor(None, value.get)
+    return await value
+
+
+def finish(value):
+    """Waits for a value that can be awaited, where no loop runs in this thread."""
+    global _loop
+    import asyncio
+
+    if is_future(value):  # noqa: F821
+        return value.result() if hasattr(value, "result") else value.get()
+    own = value.get_loop() if asyncio.isfuture(value) and hasattr(value, "get_loop") else loop()
+    if _loop is None:
+        _loop = own  # the function has found or made it, and may have bound others to it
+    if _is_threaded and own is _loop:
+        run_aside()
+    if not own.is_running():
+        return own.run_until_complete(result_of(value))
+    return asyncio.run_coroutine_threadsafe(result_of(value), own).result()
+
+
+_is_threaded = False
+
+
+def run_aside():
+    """Runs the loop in a thread of its own, if it does not run yet."""
+    global _runs_aside
+    if _runs_aside is not None:
+        return
+    import threading
+
+    with _aside:
+        if _runs_aside is None:
+            started = threading.Event()
+            loop().call_soon(started.set)
+            thread = threading.Thread(target=loop().run_forever, name="runner-loop", daemon=True)
+            thread.start()
+            started.wait()
+            _runs_aside = thread
+
+
+def thread_lanes():
+    """From now on, several threads may wait for the loop."""
+    global _is_threaded, _aside
+    import threading
+
+    _is_threaded, _aside = True, threading.Lock()
+
+
+def close_loop():
+    """Ends what is left on the loop, as `asyncio.run` does."""
+    global _loop
+    if _loop is None or _loop.is_closed():
+        return
+    import asyncio
+
+    if _runs_aside is not None:
+        _loop.call_soon_threadsafe(_loop.stop)
+        _runs_aside.join()
+    tasks = asyncio.all_tasks(_loop)
+    for task in tasks:
+        task.cancel()
+    try:
+        if tasks:
+            _loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        _loop.run_until_complete(_loop.shutdown_asyncgens())
+        if hasattr(_loop, "shutdown_default_executor"):
+            _loop.run_until_complete(_loop.shutdown_default_executor())
+    except Exception as error:
+        print(describe(error), file=sys.stderr)
+
+
+# Many calls in flight on the loop.
+
+class Steps:
+    """Awaits a coroutine, and adds up the processor time of its steps alone."""
+
+    __slots__ = ("coroutine", "cpu", "user", "system")
+
+    def __init__(self, coroutine, cpu):
+        self.coroutine, self.cpu, self.user, self.system = coroutine, cpu, 0, 0
+
+    def __await__(self):
+        send, cpu, error = self.coroutine.send, self.cpu, None
+        while True:
+            start = now()
+            if start - cpu.at > ANCHOR:
+                cpu.anchor(start)
+            try:
+                waits_for = send(None) if error is None else self.coroutine.throw(error)
+            except StopIteration as end:
+                self.add(start)
+                return end.value
+            except BaseException:
+                self.add(start)
+                raise
+            self.add(start)
+            error = None
+            try:
+                yield waits_for
+            except GeneratorExit:
+                self.coroutine.close()
+                raise
+            except BaseException as thrown:
+                error = thrown
+
+    def add(self, start):
+        user, system = self.cpu.took(start, now())
+        self.user += user
+        self.system += system
+
+
+async def whole_of(value):
+    """The value as JSON can have it; what is awaited in it is run to its end, beside the other lanes."""
+    steps = unfold(value)  # noqa: F821
+    try:
+        awaited = next(steps)
+        while True:
+            try:
+                result = await result_of(awaited)
+            except BaseException as error:
+                awaited = steps.throw(error)
+            else:
+                awaited = steps.send(result)
+    except StopIteration as end:
+        return end.value
+
+
+class AsyncLane(Lane):
+    """A lane whose requests are awaited, beside those of the others."""
+
+    def __init__(self, descriptors, pool):
+        super().__init__(descriptors)
+        self.loop, self.pool = loop(), pool
+        self.waiting, self.batches, self.current, self.cancelling = None, [], 0, 0
+        self.task = None
+        self.loop.add_reader(self.requests, self.readable)
+
+    def readable(self):
+        for line in self.lines():
+            if line.startswith(b"{"):
+                seq = json.loads(line)["cancel"]
+                if seq == self.current:
+                    self.cancelling = seq
+                    self.task.cancel()
+            else:
+                self.batches.append(line)
+        if self.ended:
+            self.loop.remove_reader(self.requests)
+        if self.waiting and not self.waiting.done():
+            self.waiting.set_result(None)
+
+    async def next(self):
+        while not self.batches:
+            if self.ended:
+                return None
+            self.waiting = self.loop.create_future()
+            await self.waiting
+        return self.batches.pop(0)
+
+    async def serve(self, call, cpu, loose):
+        import asyncio
+
+        words, loads, record, pool = self.words, json.loads, self.record, self.pool
+        pause = asyncio.sleep
+        while True:
+            line = await self.next()
+            if line is None:
+                return
+            seq, items = loads(line)
+            last = seq + len(items) - 1
+            for item in items:
+                if pool.is_leaving:
+                    self.leave(seq - 1, False)
+                    return
+                start = now()
+                words[SINCE] = start
+                words[CURRENT] = self.current = seq
+                if words[BARRIER] > seq:
+                    record(b"[%d,2]\n" % seq)
+                    break
+                steps = None
+                level = loose.begin(self, start)
+                try:
+                    if start - cpu.at > ANCHOR:
+                        cpu.anchor(start)
+                    value = call(item)
+                    kind = type(value)
+                    if kind is CoroutineType:  # noqa: F821
+                        steps = Steps(value, cpu)
+                        value = await steps
+                        if type(value) not in SCALARS:
+                            steps.coroutine = whole_of(value)
+                            value = await steps
+                    elif kind not in SCALARS:
+                        steps = Steps(whole_of(value), cpu)
+                        steps.add(start)
+                        value = await steps
+                    end = now()
+                    user, system = (steps.user, steps.system) if steps else cpu.took(start, end)
+                    user += loose.end(self, level, end - start)
+                    data = answer(seq, user, system, start, end - start, value)
+                except BaseException as error:
+                    end = now()
+                    user, system = (steps.user, steps.system) if steps else cpu.took(start, end)
+                    user += loose.end(self, level, end - start)
+                    if self.cancelling == seq and isinstance(error, asyncio.CancelledError):
+                        if hasattr(self.task, "uncancel"):
+                            self.task.uncancel()
+                        data = b'[%d,3,%d,%d,%d,%d,null,""]\n' % (seq, user, system, start, end - start)
+                    else:
+                        data = failure(seq, user, system, start, end - start, error)
+                value = steps = None
+                self.current = 0
+                record(data)
+                if pool.renewal and pool.renewal.is_due():
+                    pool.is_leaving = True
+                if pool.is_leaving:
+                    self.leave(seq, seq == last)
+                    return
+                seq += 1
+                if end - self.flushed > BLOCK:
+                    self.flush()
+                    await pause(0)  # the others have their turn
+            self.flush()
+            words[CURRENT] = 0
+
+
+class LoopPool:
+    """The lanes of a loop: they are served until the control socket ends, or until the interpreter is to be renewed and
+    none of them runs anything."""
+
+    def __init__(self, control, call, renewal):
+        self.control, self.call, self.renewal = control, call, renewal
+        self.is_leaving = False
+        self.lanes = set()
+        self.cpu, self.loose = ThreadCpu(), Loose()
+        self.loose.join()
+
+    async def serve(self):
+        self.done = loop().create_future()
+        self.control.setblocking(False)
+        loop().add_reader(self.control.fileno(), self.offered)
+        await self.done
+
+    def offered(self):
+        try:
+            descriptors = receive_lane(self.control)
+        except BlockingIOError:
+            return
+        if descriptors is None:
+            loop().remove_reader(self.control.fileno())
+            return self.end()
+        lane = AsyncLane(descriptors, self)
+        lane.task = loop().create_task(lane.serve(self.call, self.cpu, self.loose))
+        self.lanes.add(lane)
+        lane.task.add_done_callback(lambda _: self.ended(lane))
+
+    def ended(self, lane):
+        self.lanes.discard(lane)
+        error = None if lane.task.cancelled() else lane.task.exception()
+        if error is not None and not self.done.done():
+            self.done.set_exception(error)  # without its lane, a slot would wait for ever
+        if self.is_leaving and not any(lane.current or lane.batches for lane in self.lanes):
+            self.end()
+
+    def end(self):
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+def serve_on_loop(control, call, renewal):
+    """Serves lanes as they come, as coroutines of the interpreter's loop."""
+    loop().run_until_complete(LoopPool(control, call, renewal).serve())

@@ -1,0 +1,135 @@
+# Lanes in threads. A part of worker.py.
+part("loop")
+
+
+class ThreadPool:
+    """The lanes of an interpreter, each in a thread of its own, until the control socket ends, or until the interpreter
+    is to be renewed and none of them runs anything."""
+
+    def __init__(self, control, call, renewal):
+        import threading
+
+        thread_lanes()  # noqa: F821
+        self.control, self.call, self.renewal = control, call, renewal
+        self.loose = Loose()  # noqa: F821
+        self.lock = threading.Lock()
+        self.running, self.is_leaving = 0, False
+        self.wake = socket.socketpair() if renewal else None
+
+    def serve(self, takes_first):
+        """Serves lanes as they come; the first one in this thread, if it `takes_first`."""
+        import threading
+
+        if takes_first:
+            lane = receive_lane(self.control)
+            if lane is None:
+                return
+            others = threading.Thread(target=self.serve_others)
+            others.start()
+            self.serve_lane(lane)
+            others.join()
+        else:
+            self.serve_others()
+
+    def serve_others(self):
+        import threading
+
+        while self.waits_for_lane():
+            lane = receive_lane(self.control)
+            if lane is None:
+                return
+            # No daemon, as in Python's own pools: the threads that the function starts are not, either, then. An
+            # interpreter that is renewed does not wait for lanes that have nothing to do.
+            thread = threading.Thread(target=self.serve_lane, args=(lane,), daemon=bool(self.renewal))
+            thread.start()
+
+    def waits_for_lane(self):
+        """Waits for news; false: the interpreter is to leave."""
+        if self.wake is None:
+            return True
+        import select
+
+        ready, _, _ = select.select([self.control, self.wake[0]], [], [])
+        return self.wake[0] not in ready
+
+    def begins(self):
+        """Whether another task may start."""
+        with self.lock:
+            if self.is_leaving:
+                return False
+            self.running += 1
+            return True
+
+    def ended(self):
+        """A task has ended. Whether the lane is to go on."""
+        with self.lock:
+            self.running -= 1
+            self.is_leaving = self.is_leaving or self.renewal.is_due()
+            return not self.is_leaving
+
+    def left(self):
+        """A lane has said that it leaves."""
+        with self.lock:
+            if self.running == 0:
+                self.wake[1].send(b"x")
+
+    def serve_lane(self, descriptors):
+        clock = self.loose.join()
+        if "asyncio" in sys.modules:
+            present_loop()  # noqa: F821
+        try:
+            self.serve_requests(Lane(descriptors))
+        finally:
+            self.loose.part(clock)
+
+    def serve_requests(self, lane):
+        words, loads, record, call, loose = lane.words, json.loads, lane.record, self.call, self.loose
+        cpu, renews = ThreadCpu(), bool(self.renewal)  # noqa: F821
+        while not lane.ended:
+            for line in lane.lines():
+                seq, items = loads(line)
+                end = now()
+                cpu.anchor(end)
+                last = seq + len(items) - 1
+                for item in items:
+                    if renews and not self.begins():
+                        lane.leave(seq - 1, False)
+                        return self.left()
+                    start = now()
+                    if start - cpu.at > ANCHOR:
+                        cpu.anchor(start)
+                    words[SINCE] = start
+                    words[CURRENT] = seq
+                    if words[BARRIER] > seq:
+                        record(b"[%d,2]\n" % seq)
+                        break
+                    level = loose.begin(lane, start)
+                    try:
+                        value = call(item)
+                        if type(value) not in SCALARS:
+                            value = whole(value)
+                        end = now()
+                        user, system = cpu.took(start, end)
+                        user += loose.end(lane, level, end - start)
+                        data = answer(seq, user, system, start, end - start, value)
+                    except BaseException as error:
+                        end = now()
+                        user, system = cpu.took(start, end)
+                        user += loose.end(lane, level, end - start)
+                        data = failure(seq, user, system, start, end - start, error)
+                        cpu.anchor(now())
+                    value = None
+                    record(data)
+                    if renews and not self.ended():
+                        lane.leave(seq, seq == last)
+                        return self.left()
+                    seq += 1
+                    if end - lane.flushed > BLOCK:
+                        lane.flush()
+                lane.flush()
+                words[CURRENT] = 0
+
+
+def serve_in_threads(control, call, renewal, takes_first):
+    """Serves lanes as they come, each in a thread of its own."""
+    ThreadPool(control, call, renewal).serve(takes_first)

@@ -1,0 +1,391 @@
+# Values of every class become what JSON has. A part of worker.py.
+from collections import deque
+from collections.abc import ItemsView, KeysView, Mapping, Set, ValuesView
+from itertools import islice
+from types import CoroutineType, GeneratorType
+
+DEEPEST = 100  # levels of a value; readers of JSON have limits of their own
+MOST_VALUES = 1 << 25  # of an iterator, which might never end
+_ITERABLE_COROUTINE = 0x100  # as `inspect` has it
+_TEXT = frozenset((str,))
+
+
+class Half(Exception):
+    """An iterator has raised something when it had yielded some values."""
+
+    def __init__(self, cause, count):
+        self.cause, self.count = cause, count
+
+
+class Formless(Exception):
+    """A value that JSON has no form for as a whole, and why."""
+
+
+class Hole:
+    """Stands in a value for what is awaited."""
+
+    __slots__ = ("awaitable", "is_filled", "value")
+
+    def __init__(self, awaitable):
+        self.awaitable, self.is_filled, self.value = awaitable, False, None
+
+
+class Cleaning:
+    """What is known while a value is taken apart: what it lies in, what is awaited, what has no form."""
+
+    __slots__ = ("path", "holes", "formless")
+
+    def __init__(self):
+        self.path, self.holes, self.formless = set(), [], []
+
+
+_said = set()  # the classes that have been said to have no form
+
+
+def is_awaitable(value):
+    """Whether it is to be awaited, whatever its class."""
+    kind = type(value)
+    if kind is CoroutineType:
+        return True
+    if kind is GeneratorType:
+        return bool(value.gi_code.co_flags & _ITERABLE_COROUTINE)
+    if isinstance(value, type) or hasattr(kind, "readline"):
+        return False
+    return hasattr(kind, "__await__") or hasattr(kind, "__anext__") or is_future(value)
+
+
+def is_future(value):
+    """Whether it is a result of `concurrent.futures`, or of a pool of `multiprocessing`."""
+    futures = sys.modules.get("concurrent.futures._base")
+    if futures is not None and isinstance(value, futures.Future):
+        return True
+    pools = sys.modules.get("multiprocessing.pool")
+    return pools is not None and isinstance(value, pools.AsyncResult)
+
+
+def whole(value):
+    """The value as JSON can have it; what is awaited in it is run to its end."""
+    steps = unfold(value)
+    try:
+        awaited = next(steps)
+        while True:
+            try:
+                result = finish(awaited)
+            except BaseException as error:
+                awaited = steps.throw(error)
+            else:
+                awaited = steps.send(result)
+    except StopIteration as end:
+        return end.value
+
+
+def unfold(value):
+    """Yields what is to be awaited, and is sent what came of it; returns the value as JSON can have it."""
+    while is_awaitable(value):
+        value = yield value
+    cleaning = Cleaning()
+    kind = type(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return binary(bytes(value))
+    try:
+        plain = clean(value, cleaning)
+        while cleaning.holes:
+            holes, cleaning.holes = cleaning.holes, []
+            for hole in holes:
+                hole.value = yield hole.awaitable
+                while is_awaitable(hole.value):
+                    hole.value = yield hole.value
+                hole.is_filled = True
+            plain = clean(plain, cleaning)
+    except Formless as why:
+        cleaning.formless = [f"{name_of(kind)} {why}"]
+        plain = shown(value)
+    new = [name for name in dict.fromkeys(cleaning.formless) if name not in _said]
+    if not new:
+        return plain
+    _said.update(new)
+    return Special(NOTED, encode(plain), ", ".join(new))
+
+
+def binary(data):
+    """Bytes: as text, if they are that."""
+    if len(data) > MOST:
+        too_large(len(data))
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        import binascii
+
+        return Special(BINARY, b'"' + binascii.b2a_base64(data, newline=False) + b'"', "")
+
+
+def text_of(data):
+    """Bytes inside of another value: their text, else base64."""
+    plain = binary(data)
+    return plain.text[1:-1].decode() if type(plain) is Special else plain
+
+
+def too_large(size):
+    raise ValueError(
+        f"the result takes {size / (1 << 20):.0f} MiB, and {MOST >> 20} MiB fit a report: write it to a file, "
+        "and return the file's name"
+    )
+
+
+def clean(value, cleaning):
+    """The value, made of nothing but what JSON has; the same object, where it is that already."""
+    kind = type(value)
+    if kind in SCALARS:
+        return value
+    if (kind is list or kind is tuple or kind is dict) and len(value) > MOST // 2:
+        too_large(len(value) * 2)  # at the least: no need to write it to see that
+    if kind is list or kind is tuple:
+        if SCALARS.issuperset(map(type, value)):
+            return value
+        return inside(value, cleaning, lambda: [clean(item, cleaning) for item in value])
+    if kind is dict:
+        if _TEXT.issuperset(map(type, value)) and SCALARS.issuperset(map(type, value.values())):
+            return value
+        return inside(value, cleaning, lambda: table(value.items(), cleaning))
+    if kind is Hole:
+        return clean(value.value, cleaning) if value.is_filled else value
+    return inside(value, cleaning, lambda: other(value, kind, cleaning))
+
+
+def inside(value, cleaning, make):
+    """What `make` makes of the parts of a value, which must not lie in itself."""
+    path, ident = cleaning.path, id(value)
+    if ident in path:
+        raise Formless("that refers to itself")
+    if len(path) > DEEPEST:
+        raise Formless(f"of more than {DEEPEST} levels")
+    path.add(ident)
+    try:
+        return make()
+    finally:
+        path.discard(ident)
+
+
+def table(items, cleaning):
+    """An object, from pairs; where different keys are the same as text, the pairs."""
+    items = [(key(name), clean(item, cleaning)) for name, item in items]
+    made = dict(items)
+    return made if len(made) == len(items) else [list(pair) for pair in items]
+
+
+def key(name):
+    """A key as text, as `json` has it where that has one."""
+    kind = type(name)
+    if kind is str:
+        return name
+    plain = clean(name, Cleaning())
+    if type(plain) is str:
+        return plain
+    if type(plain) in SCALARS:
+        return _dumps(finite(plain))
+    return str(name)
+
+
+def other(value, kind, cleaning):
+    """What a value of a class is that JSON knows nothing of."""
+    enum = sys.modules.get("enum")
+    if enum is not None and isinstance(value, enum.Enum):
+        return clean(value.value, cleaning)
+    if isinstance(value, (int, str, float)):
+        base = next(base for base in (int, str, float) if isinstance(value, base))
+        return getattr(base, f"__{base.__name__}__")(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return text_of(bytes(value))
+    if is_awaitable(value):
+        hole = Hole(value)
+        cleaning.holes.append(hole)
+        return hole
+    for form in FORMS:
+        made = form(value, kind)
+        if made is not NotImplemented:
+            return table(made, cleaning) if type(made) is Pairs else clean(made, cleaning)
+    cleaning.formless.append(name_of(kind))
+    return shown(value)
+
+
+class Pairs(list):
+    """The members of a record, by name."""
+
+
+def of_arrays(value, kind):
+    """Arrays, and their scalars, of NumPy and those that follow it."""
+    if not hasattr(kind, "dtype") or not hasattr(kind, "tolist") or isinstance(value, type):
+        return NotImplemented
+    if getattr(value, "nbytes", 0) > MOST:
+        too_large(value.nbytes)
+    dtype = value.dtype
+    letter = getattr(dtype, "kind", "")
+    names = getattr(dtype, "names", None)
+    if letter == "M" and hasattr(value, "astype"):
+        return moments(sys.modules["numpy"].datetime_as_string(value).tolist())
+    if letter == "m" and hasattr(value, "astype"):
+        return value.astype("timedelta64[us]").tolist()
+    if names:
+        if getattr(value, "ndim", 0) == 0:
+            return Pairs((name, value[name]) for name in names)
+        return list(value)
+    if not letter and hasattr(value, "detach"):
+        value = value.detach()
+    return value.tolist()
+
+
+def moments(value):
+    """Times as text as Python has it; those that are none are None."""
+    if isinstance(value, list):
+        return [moments(item) for item in value]
+    return None if value == "NaT" else value.replace("T", " ")
+
+
+def of_pandas(value, kind):
+    """Tables and columns of pandas, whole: with their index, unless that only counts."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None or kind.__module__.partition(".")[0] != "pandas":
+        return NotImplemented
+    if value is pandas.NA or value is pandas.NaT:
+        return None
+    if isinstance(value, pandas.Series):
+        if counts(value.index):
+            return list(value.array)
+        return Pairs(zip(value.index, value.array))
+    if isinstance(value, pandas.DataFrame):
+        if not counts(value.index):
+            value = value.reset_index(allow_duplicates=True) if value.index.names else value
+        names = unique([key(name) for name in value.columns])
+        columns = [value.iloc[:, place].array for place in range(len(names))]
+        if not columns:
+            return [{} for _ in range(len(value))]
+        return [dict(zip(names, row)) for row in zip(*columns)]
+    if isinstance(value, pandas.Index):
+        return list(value)
+    if isinstance(value, (pandas.Timestamp, pandas.Timedelta, pandas.Period, pandas.Interval)):
+        return str(value)
+    return list(value) if isinstance(value, pandas.api.extensions.ExtensionArray) else NotImplemented
+
+
+def counts(index):
+    """Whether an index is 0, 1, 2 and so on."""
+    pandas = sys.modules["pandas"]
+    return isinstance(index, pandas.RangeIndex) and index.start == 0 and index.step == 1 and index.name is None
+
+
+def unique(names):
+    """The names, a second `a` as `a_2`."""
+    seen = {}
+    made = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        made.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return made
+
+
+def of_frames(value, kind):
+    """Tables of polars and Arrow."""
+    for method in ("to_pylist", "to_dicts", "to_list"):
+        if hasattr(kind, method) and not isinstance(value, type):
+            return getattr(value, method)()
+    return NotImplemented
+
+
+def of_texts(value, kind):
+    """What is best known by its text."""
+    module = kind.__module__.partition(".")[0]
+    if module in ("datetime", "decimal", "_decimal", "_pydecimal", "fractions", "uuid", "ipaddress", "zoneinfo"):
+        return str(value)
+    if isinstance(value, complex):
+        return str(value)
+    if hasattr(kind, "__fspath__"):
+        return os.fspath(value)
+    return of_texts(value, kind.__base__) if module != "builtins" and kind.__base__ is not object else NotImplemented
+
+
+def of_records(value, kind):
+    """Objects that are made of members with names."""
+    if isinstance(value, type):
+        return NotImplemented
+    if hasattr(kind, "__dataclass_fields__"):
+        return members(value, kind.__dataclass_fields__)
+    if hasattr(kind, "__attrs_attrs__"):
+        return members(value, [attribute.name for attribute in kind.__attrs_attrs__])
+    if hasattr(kind, "model_dump") and hasattr(kind, "model_fields"):
+        return value.model_dump()
+    if hasattr(kind, "__fields__") and callable(getattr(kind, "dict", None)):
+        return value.dict()  # of the first pydantic
+    if hasattr(kind, "__struct_fields__"):
+        return members(value, kind.__struct_fields__)
+    if isinstance(value, tuple) and isinstance(getattr(value, "_fields", None), (tuple, list)):
+        return Pairs(zip(value._fields, value))
+    if kind.__module__ == "types" and kind.__name__ == "SimpleNamespace":
+        return Pairs(vars(value).items())
+    sqlite3 = sys.modules.get("sqlite3")
+    if sqlite3 is not None and isinstance(value, sqlite3.Row):
+        return Pairs(zip(value.keys(), value))
+    return NotImplemented
+
+
+def members(value, names):
+    return Pairs((name, getattr(value, name)) for name in names if hasattr(value, name))
+
+
+def of_collections(value, kind):
+    """What holds other values in an order, or by a key."""
+    if isinstance(value, type):
+        return NotImplemented
+    if isinstance(value, Mapping):
+        return Pairs(value.items())
+    if isinstance(value, (list, tuple, deque, range, array.array, KeysView, ValuesView, ItemsView)):
+        return list(value)
+    if isinstance(value, Set):
+        try:
+            return sorted(value)  # in an order that is the same in every interpreter
+        except TypeError:
+            return sorted(value, key=repr)
+    return NotImplemented
+
+
+def of_iterators(value, kind):
+    """What yields values: all of them."""
+    if not hasattr(kind, "__next__") or not hasattr(kind, "__iter__") or hasattr(kind, "readline"):
+        return NotImplemented
+    items = []
+    try:
+        items.extend(islice(value, MOST_VALUES))
+    except BaseException as error:
+        raise Half(error, len(items)) from None
+    if len(items) == MOST_VALUES:
+        raise ValueError(f"a {name_of(kind)} had not ended after {MOST_VALUES:,} values")
+    return items
+
+
+FORMS = (of_pandas, of_arrays, of_texts, of_records, of_collections, of_iterators, of_frames)
+
+
+def name_of(kind):
+    """A class for people."""
+    return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def shown(value):
+    """The `repr` of what has no other form. One that raises is no result."""
+    try:
+        return str.__str__(repr(value))
+    except Exception as error:
+        name = name_of(type(value))
+        raise ValueError(f"the result is a {name}, whose repr raised {type(error).__name__}") from error
+
+
+def finite(value):
+    """The value without what JSON has no word for: NaN is None, infinity a text."""
+    if type(value) is float:
+        if value != value:
+            return None
+        return value if value not in (float("inf"), float("-inf")) else str(value)
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    if isinstance(value, dict):
+        return {name: finite(item) for name, item in value.items()}
+    return value

@@ -1,0 +1,135 @@
+//! How functions, modules and interpreters are found, and what is said if they are not.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::{MODELS, job};
+use crate::support::TestJob;
+
+fn calling(function: &str) -> TestJob {
+    TestJob::new(&format!("[inputs]\nvalues = [1, 2]\n[workload.python]\nfunction = '{function}'"))
+}
+
+#[test]
+fn a_function_is_named_by_file_or_by_any_name_that_importlib_takes() {
+    let module = "import helper\ndef main(x): return [helper.A, __name__, x]";
+    for (function, name) in [
+        ("scripts/01_clean.py:main", "01_clean"),
+        ("./scripts/01_clean.py:main", "01_clean"),
+        ("my-mod:main", "my-mod"),
+        ("3d.deep:main", "3d.deep"),
+    ] {
+        let test = calling(function)
+            .file("scripts/01_clean.py", module)
+            .file("scripts/helper.py", "A = 'beside the script'")
+            .file("helper.py", "A = 'beside the job'")
+            .file("my-mod.py", module)
+            .file("3d/__init__.py", "")
+            .file("3d/deep.py", module);
+        let here = if name == "01_clean" { "script" } else { "job" };
+        let result = |x| format!(r#"["beside the {here}","{name}",{x}]"#);
+        test.run().exit(0).rows("result", &[&result(1), &result(2)]);
+    }
+    let ran = calling("scripts/none.py:main").run();
+    ran.exit(2).stderr_has("there is no file `scripts/none.py`");
+}
+
+#[test]
+fn files_that_are_called_like_standard_modules_break_nothing() {
+    let module = "
+import asyncio, inspect, json, logging
+async def later(x):
+    await asyncio.sleep(0)
+    return json.dumps({'x': x})
+def work(x, *, y=0): return later(x)";
+    let names =
+        ["json", "types", "socket", "selectors", "random", "inspect", "traceback", "enum", "queue"];
+    for model in MODELS {
+        let rest = format!("model = '{model}'\n[inputs]\nvalues = [1]");
+        // The module itself sees its neighbours as a script would: it has none of these.
+        let mut test = job(module, &rest);
+        for name in names.iter().filter(|name| !["json", "inspect"].contains(name)) {
+            test = test.file(format!("{name}.py"), "raise RuntimeError('not this one')");
+        }
+        test.run().exit(0).rows("result", &[r#"{"x": 1}"#]);
+    }
+    // One that is named is the one beside the job.
+    let own = "def work(x): return ['own', x]";
+    calling("statistics:work")
+        .file("statistics.py", own)
+        .run()
+        .exit(0)
+        .rows("result", &[r#"["own",1]"#, r#"["own",2]"#]);
+    calling("json:work")
+        .file("json.py", own)
+        .run()
+        .exit(0)
+        .rows("result", &[r#"["own",1]"#, r#"["own",2]"#]);
+}
+
+#[test]
+fn a_script_that_leaves_while_it_is_imported_is_explained() {
+    for model in ["sequential", "processes", "threads", "auto"] {
+        let module = "import sys\nprint('all done')\nsys.exit(2)\ndef work(x): return x";
+        let ran = job(module, "[inputs]\nrepeat = 2").args(["--model", model]).run();
+        ran.exit(2).stderr_has("`mine` ended Python while it was imported (SystemExit: 2)");
+        ran.stderr_has("`if __name__ == \"__main__\":`").stderr_has("mine.py\", line 3");
+        let log = std::fs::read_to_string(ran.path("results/job.log")).unwrap();
+        assert!(log.contains("all done"), "{log}");
+    }
+}
+
+/// A wrapper in the job's folder, with this line before Python.
+fn wrapped(interpreter: &str, script: &str) -> TestJob {
+    let module =
+        "import os, sys\ndef work(x): return [os.environ.get('WRAPPED'), sys.flags.optimize]";
+    let toml = format!(
+        "[inputs]\nrepeat = 4\n[workload.python]\nfunction = 'mine:work'\ninterpreter = {interpreter}"
+    );
+    let test =
+        TestJob::new(&toml).file("mine.py", module).file("a tool", script).file("tool", script);
+    for name in ["a tool", "tool"] {
+        let path = test.folder().join(name);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    test
+}
+
+#[test]
+fn a_wrapper_is_used_as_it_is() {
+    let script =
+        "#!/bin/sh\n[ \"$1\" = run ] && shift\nexport WRAPPED=yes\nexec 3>&- 4>&-\n\"$@\"\n";
+    let flags = "#!/bin/sh\nexport WRAPPED=yes\nexec python3 -O \"$@\"\n";
+    for (interpreter, script, result) in [
+        ("'./tool run python3'", script, r#"["yes",0]"#),
+        ("['./tool', 'run', 'python3', '-O']", script, r#"["yes",1]"#),
+        ("'./tool'", flags, r#"["yes",1]"#),
+        ("'./a tool'", flags, r#"["yes",1]"#),
+        ("'python3 -O'", flags, "[null,1]"),
+    ] {
+        for model in ["sequential", "processes"] {
+            let ran = wrapped(interpreter, script).args(["--model", model]).run();
+            ran.exit(0).rows("result", &[result; 4]);
+        }
+    }
+}
+
+#[test]
+fn a_wrapper_that_does_not_do_is_said_in_words() {
+    let deaf = "#!/bin/sh\nexec python3 \"$@\" < /dev/null\n";
+    wrapped("'./tool'", deaf).run().exit(2).stderr_has("does not pass it on");
+    let broken = "#!/nowhere/sh\n";
+    let ran = wrapped("'./tool'", broken).run();
+    ran.exit(2).stderr_has("failed to run").stderr_has("no such file or directory");
+    assert!(!ran.stderr().contains("(Execute)"), "{}", ran.stderr());
+    wrapped("'no-such-tool run python3'", deaf)
+        .run()
+        .exit(2)
+        .stderr_has("there is no program `no-such-tool`");
+    wrapped("[]", deaf).run().exit(2).stderr_has("`interpreter` is empty");
+    let slow = "import time\ntime.sleep(300)\ndef work(x): return x";
+    for model in ["sequential", "processes"] {
+        let test = job(slow, "[inputs]\nrepeat = 2").args(["--model", model]);
+        let ran = test.args(["--set", "workload.python.ready_timeout=1s"]).run();
+        ran.exit(2).stderr_has("was not ready within 1s");
+    }
+}

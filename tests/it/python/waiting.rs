@@ -1,0 +1,193 @@
+//! What is awaited, and the event loop that there is one of.
+
+use super::{MODELS, job};
+
+/// One function for every class of what people return where a script would `await` or iterate.
+const KINDS: &str = "
+import asyncio, concurrent.futures, types
+def note(): open('ran', 'a').write('x')
+def gen(n):
+    note()
+    yield from range(n)
+async def agen(n):
+    note()
+    for i in range(n): yield i
+async def co(n):
+    note()
+    return n
+class Query:
+    def __init__(self, n): self.n = n
+    def __await__(self):
+        note()
+        yield from asyncio.sleep(0).__await__()
+        return self.n
+class Called:
+    async def __call__(self, n):
+        note()
+        return n
+called = Called()
+@types.coroutine
+def old(n):
+    note()
+    yield
+    return n
+pool = concurrent.futures.ThreadPoolExecutor(1)
+def submitted(n): return pool.submit(lambda: note() or n)
+def query(n): return Query(n)
+def wrapped(n): return co(n)
+def gathered(n): return asyncio.gather(co(n), co(n))
+def task(n): return asyncio.ensure_future(co(n))
+def inner(n): return {'rows': gen(n), 'when': co(n), 'all': [co(1), agen(2)]}
+async def late(n): return gen(n)
+";
+
+#[test]
+fn whatever_can_be_awaited_or_iterated_is_run_to_its_end_under_every_model() {
+    let kinds = [
+        ("gen", "[0,1,2]"),
+        ("agen", "[0,1,2]"),
+        ("co", "3"),
+        ("query", "3"),
+        ("called", "3"),
+        ("old", "3"),
+        ("submitted", "3"),
+        ("wrapped", "3"),
+        ("gathered", "[3,3]"),
+        ("task", "3"),
+        ("inner", r#"{"rows":[0,1,2],"when":3,"all":[1,[0,1]]}"#),
+        ("late", "[0,1,2]"),
+    ];
+    let module = format!("{KINDS}\ndef work(kind, n): return globals()[kind](n)");
+    let names: Vec<_> = kinds.iter().map(|(kind, _)| format!("'{kind}'")).collect();
+    let inputs = format!("[inputs]\nmatrix = {{ kind = [{}], n = [3] }}", names.join(", "));
+    for model in MODELS {
+        let rest = format!("model = '{model}'\n{inputs}");
+        let ran = job(&module, &rest).run();
+        let expected: Vec<_> = kinds.iter().map(|(_, result)| *result).collect();
+        assert_eq!(ran.exit(0).report().column("result"), expected, "{model}");
+        assert!(ran.path("ran").exists());
+    }
+    for kind in ["agen", "co", "called"] {
+        let module = format!("{KINDS}\nwork = {kind}");
+        let ran = job(&module, "[inputs]\nvalues = [3]").args(["--model", "processes"]).run();
+        let expected = kinds.iter().find(|(name, _)| *name == kind).unwrap().1;
+        ran.exit(0).rows("result", &[expected]);
+    }
+}
+
+#[test]
+fn one_loop_serves_from_init_to_the_last_task() {
+    let module = "
+import asyncio
+lock = None
+async def prepare():
+    global lock, loop
+    lock, loop = asyncio.Lock(), asyncio.get_running_loop()
+    async with lock:
+        pass
+async def work(x):
+    assert asyncio.get_running_loop() is loop
+    async with lock:
+        await asyncio.sleep(0.01)
+    return x";
+    for model in MODELS {
+        let rest = format!(
+            "model = '{model}'\n[limits]\nconcurrency = 4\n[inputs]\nrange = {{ from = 1, to = 8 }}"
+        );
+        let ran = job(module, &rest).args(["--set", "workload.python.init=mine:prepare"]).run();
+        ran.exit(0).rows("status", &["ok"; 8]);
+        // What each awaits by itself is on that loop, too.
+        let plain = module
+            .replace("async def work(x):", "def work(x): return inner(x)\nasync def inner(x):");
+        let ran = job(&plain, &rest).args(["--set", "workload.python.init=mine:prepare"]).run();
+        ran.exit(0).rows("status", &["ok"; 8]);
+    }
+}
+
+#[test]
+fn a_lock_of_the_module_is_shared_by_all_who_wait_for_it() {
+    let module = "
+import asyncio
+lock = asyncio.Lock()
+async def inner(x):
+    async with lock:
+        await asyncio.sleep(0.01)
+    return x
+def work(x): return inner(x)";
+    for model in MODELS {
+        let rest = format!(
+            "model = '{model}'\n[limits]\nconcurrency = 4\n[inputs]\nrange = {{ from = 1, to = 8 }}"
+        );
+        job(module, &rest).run().exit(0).rows("status", &["ok"; 8]);
+    }
+}
+
+#[test]
+fn a_function_may_have_loops_of_its_own() {
+    let module = "
+import asyncio
+async def inner(x):
+    await asyncio.sleep(0)
+    return x
+def work(x):
+    if x % 2: return asyncio.run(inner(x))
+    own = asyncio.new_event_loop()
+    return own.create_task(inner(x))";
+    for model in ["sequential", "threads", "processes", "auto"] {
+        let rest = "[inputs]\nrange = { from = 1, to = 4 }";
+        job(module, rest)
+            .args(["--model", model])
+            .run()
+            .exit(0)
+            .rows("result", &["1", "2", "3", "4"]);
+    }
+}
+
+#[test]
+fn the_rest_of_init_is_run_at_the_end() {
+    let module = "
+import os
+def prepare():
+    open(f'{os.getpid()}.begun', 'w').close()
+    yield
+    open(f'{os.getpid()}.ended', 'w').close()
+async def prepare_later():
+    open(f'{os.getpid()}.begun', 'w').close()
+    yield
+    open(f'{os.getpid()}.ended', 'w').close()
+def work(x): return os.getpid()";
+    for init in ["prepare", "prepare_later"] {
+        for model in MODELS {
+            let rest =
+                format!("model = '{model}'\n[limits]\nconcurrency = 2\n[inputs]\nrepeat = 4");
+            let set = format!("workload.python.init=mine:{init}");
+            let ran = job(module, &rest).args(["--set", &set]).run();
+            for pid in ran.exit(0).report().column("result") {
+                for what in ["begun", "ended"] {
+                    assert!(ran.path(format!("{pid}.{what}")).exists(), "{init} {model} {what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_iterator_that_raises_says_how_far_it_came() {
+    let module = "
+def halves(n):
+    for i in range(n): yield i / 2
+    raise ValueError('no more')
+async def later(n):
+    for i in range(n): yield i / 2
+    raise ValueError('no more')
+def work(n): return (halves if n % 2 else later)(n)";
+    for model in MODELS {
+        let rest = format!("model = '{model}'\n[inputs]\nvalues = [1, 2, 3]");
+        let ran = job(module, &rest).run();
+        let errors = ran.exit(3).report().column("error");
+        for (count, error) in ["1 value ", "2 values ", "3 values "].iter().zip(&errors) {
+            let start = format!("ValueError: no more (raised after {count}of an iterator)");
+            assert!(error.starts_with(&start), "{model}: {error}");
+        }
+    }
+}
