@@ -235,7 +235,7 @@ const HTTP: &[Key] = keys! {
 const AUTH: &[Key] = keys! {
     bearer: Template, "a token";
     user: Template, "a name";
-    password: Template => Is("\"\""), "its password";
+    password: Template => Words("`\"\"`"), "its password";
 };
 
 const TLS: &[Key] = keys! {

@@ -108,7 +108,7 @@ mod tests {
                 "xyz",
                 "retry",
                 "unknown key `xyz`",
-                Some("`[retry]` has `max_attempts`, `delay`, `max_delay`, `on`"),
+                Some("`[retry]` has `max_attempts`, `delay`, `max_delay`, `on`, `never`"),
             ),
         ] {
             let expected = (message.to_owned(), help.map(str::to_owned));
