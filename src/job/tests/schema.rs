@@ -1,7 +1,7 @@
 //! The list of all keys, and what reads them.
 
 use super::*;
-use crate::config::schema::{Default, Section, sections};
+use crate::config::schema::{Default, Kind, Section, sections};
 use crate::config::table::ASKED;
 
 /// A job file that has the table of this section, with these lines in it.
@@ -14,8 +14,6 @@ fn job(section: &Section, lines: &str) -> Option<String> {
     // What is given takes the place of what is needed.
     let needed = match section.name {
         "inputs.range" => "from = 1\nto = 2\n",
-        "inputs.glob" => "pattern = '*.csv'\n",
-        name if name.starts_with("inputs.") => "file = 'a.csv'\n",
         "workload.http.auth" => "user = 'u'\n",
         "workload.http.multipart.*" => "path = 'a.csv'\n",
         "secrets.*" => "env = 'PATH'\n",
@@ -43,6 +41,10 @@ fn job(section: &Section, lines: &str) -> Option<String> {
         "stages" => format!("[[stages]]\n{lines}{}", stage("b")),
         "stages.limits" => format!("{}[stages.limits]\n{lines}", stage("a")),
         name if name.starts_with("runner.toml") => return None,
+        // Their readers look into files: see the tests of the inputs.
+        name if name == "fields.*" || (name.starts_with("inputs.") && name != "inputs.range") => {
+            return None;
+        }
         name if name.starts_with("workload") => format!("[{name}]\n{lines}"),
         name => format!("[{name}]\n{lines}{command}"),
     })
@@ -64,7 +66,8 @@ fn every_key_of_the_list_is_read() {
                 "[{name}] {}: nobody reads it; {messages:?}",
                 key.name
             );
-            assert!(messages != ["nothing is wrong"], "[{name}] {} takes a date", key.name);
+            let is_wrong = messages != ["nothing is wrong"];
+            assert!(is_wrong || key.kind == Kind::Any, "[{name}] {} takes a date", key.name);
         }
     }
 }
