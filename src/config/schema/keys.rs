@@ -95,8 +95,8 @@ pub(super) const SOURCES: &[Key] = keys! {
     range: Keys, "numbers from one to another, both ends included; decimals are exact";
     lines: Either(&[Text, Array(&Text), Keys]), "a file, `\"-\"` for standard input: one task a line; blank lines make none";
     csv: Either(&[Text, Array(&Text), Keys]), "a table of text with a header row: one task a row";
-    jsonl: Either(&[Text, Array(&Text), Keys]), "a file with a JSON object per line: one task an object";
     json: Either(&[Text, Array(&Text), Keys]), "one JSON document with an array: one task an element";
+    jsonl: Either(&[Text, Array(&Text), Keys]), "a file with a JSON object per line: one task an object";
     sheet: Either(&[Text, Array(&Text), Keys]), "a table in a workbook (.xlsx, .xls, .xlsb, .ods): one task a row";
     glob: Either(&[Text, Array(&Text), Keys]), "a pattern such as `\"photos/**/*.jpg\"`: files only, sorted, no hidden names; one that ends in `/` finds folders";
     blocks: Either(&[Text, Array(&Text), Keys]), "one big file in pieces of whole records; a piece is the payload of the first stage: standard input of a command";

@@ -255,8 +255,9 @@ impl Reader<'_> {
             text.has_nuls = lines.null;
         }
         let place = named.names[0].span();
-        let (found, is_plural) = self.find(&named, table)?;
+        let found = self.find(&named, table);
         named.finish();
+        let (found, is_plural) = found?;
         if table.document().errors() != before {
             return None;
         }
@@ -318,14 +319,14 @@ impl Reader<'_> {
             }
             None => Some((BlockSize::Bytes(1 << 20), blocks::Cut::End(b"\n".to_vec()), false)),
         };
-        let name = named.names[0].clone();
-        if named.names.len() > 1 {
+        let (name, second) = (named.names[0].clone(), named.names.get(1).cloned());
+        named.finish();
+        if let Some(second) = second {
             let message =
                 "`blocks` cuts one file: several are inputs of their own, for example by `glob`";
-            table.document().error(&named.names[1].span(), message);
+            table.document().error(&second.span(), message);
             return None;
         }
-        named.finish();
         let (size, cut, header) = read?;
         let file = InputFile::find(name.get_ref(), self.around.folder);
         let file = file.map_err(|message| self.wrong(table, &name.span(), message)).ok()?;

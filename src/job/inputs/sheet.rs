@@ -5,8 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 
 use calamine::{
-    CellErrorType, Data, DataRef, ExcelDateTime, Ods, Reader, Sheets, Xls, Xlsb, Xlsx,
-    open_workbook_from_rs,
+    Data, DataRef, ExcelDateTime, Ods, Reader, Sheets, Xls, Xlsb, Xlsx, open_workbook_from_rs,
 };
 
 use super::InputError;
@@ -47,8 +46,13 @@ struct Row {
 /// The value of a cell.
 enum Cell {
     Value(String, Kind),
-    Error(CellErrorType),
+    /// None that could be used: why.
+    None(String),
 }
+
+/// Why the value of a formula is not there: the program that has written it did not calculate.
+const UNCALCULATED: &str =
+    "has a formula and no value: open and save the workbook in a spreadsheet program";
 
 /// A sheet with more bytes of cells than this is refused, before it fills the memory.
 const LARGEST: usize = 1 << 30;
@@ -114,9 +118,9 @@ impl Rows {
             let name = column_name(column);
             let (text, kind) = match cell {
                 Cell::Value(text, kind) => (text, *kind),
-                Cell::Error(error) => {
+                Cell::None(why) => {
                     return Fields::bad(
-                        place(format!("cell {name}{} is the error {error}", row.number)),
+                        place(format!("cell {name}{} {why}", row.number)),
                         raw.as_bytes(),
                     );
                 }
@@ -206,10 +210,15 @@ fn read(
     if let Sheets::Xlsx(book) = book {
         let mut cells =
             book.worksheet_cells_reader(sheet).map_err(|error| failed(error.to_string()))?;
-        while let Some(cell) = cells.next_cell().map_err(|error| failed(error.to_string()))? {
-            let (row, column) = cell.get_position();
-            rows.add(row, column, value_ref(cell.get_value()))
-                .map_err(|message| file.error(message))?;
+        loop {
+            let cell = cells.next_cell_with_formula_metadata();
+            let Some(cell) = cell.map_err(|error| failed(error.to_string()))? else { break };
+            let value = match (&cell.value, &cell.formula) {
+                (DataRef::Empty, Some(_)) => Some(Cell::None(UNCALCULATED.into())),
+                (value, _) => value_ref(value),
+            };
+            let added = rows.add(cell.pos.0, cell.pos.1, value);
+            added.map_err(|message| file.error(message))?;
         }
         return Ok(rows.in_order());
     }
@@ -265,7 +274,7 @@ fn value(data: &Data) -> Option<Cell> {
         Data::String(text) | Data::DurationIso(text) => Cell::Value(text.clone(), Kind::Text),
         Data::DateTimeIso(text) => Cell::Value(text.replacen('T', " ", 1), Kind::Text),
         Data::DateTime(time) => Cell::Value(date(time), Kind::Text),
-        Data::Error(error) => Cell::Error(error.clone()),
+        Data::Error(error) => Cell::None(format!("is the error {error}")),
     })
 }
 

@@ -17,6 +17,8 @@ fn job(section: &Section, lines: &str) -> Option<String> {
         "workload.http.auth" => "user = 'u'\n",
         "workload.http.multipart.*" => "path = 'a.csv'\n",
         "secrets.*" => "env = 'PATH'\n",
+        "inputs.glob" => "pattern = '*'\n",
+        name if name.starts_with("inputs.") => "file = 'a.csv'\n",
         "stages" => "name = 'a'\nworkload = { sleep = { duration = '1s' } }\n",
         "workload.http" => "url = 'http://127.0.0.1/'\n",
         "workload.compute" => "function = 'factorial'\narg = 5\n",
@@ -31,6 +33,7 @@ fn job(section: &Section, lines: &str) -> Option<String> {
     Some(match section.name {
         "" => format!("{lines}{command}"),
         "columns.*" => format!("[columns.c]\n{lines}{command}"),
+        "fields.*" => format!("[fields.s]\n{lines}{command}"),
         "services.*" => format!("[services.s]\n{lines}{command}"),
         "secrets.*" => format!("[secrets.s]\n{lines}{command}"),
         name if name.starts_with("workload.http.") => {
@@ -103,6 +106,9 @@ fn a_default_that_is_written_changes_nothing() {
     for section in sections() {
         for key in section.keys() {
             let Default::Is(default) = key.default else { continue };
+            if section.name == "inputs.sheet" {
+                continue; // there is no workbook here
+            }
             let rest = match (section.name, key.name) {
                 ("inputs", "null") => "lines = 'a.csv'\n",
                 ("inputs", _) => "repeat = 3\n",
