@@ -205,7 +205,7 @@ impl Source {
     fn open(&self, stop: &Stop) -> Result<InputReader, InputError> {
         Ok(match self {
             Source::Counted(counted) => counted.from(0),
-            Source::Files(files) if files.once().is_some_and(|file| !file.is_stdin()) => {
+            Source::Files(files) if files.once().is_some() => {
                 let (files, stop) = (Arc::clone(files), stop.clone());
                 lazily(move || Ok(Box::new(Stream::new(files.open(&stop)?))))
             }
