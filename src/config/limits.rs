@@ -16,6 +16,8 @@ pub enum Concurrency {
     Count(NonZeroUsize),
     /// As many as there are cores for this process.
     Cores,
+    /// This part of them, in hundredths; at least one.
+    Percent(NonZeroUsize),
 }
 
 impl Concurrency {
@@ -30,9 +32,14 @@ impl Concurrency {
     pub fn slots(self) -> usize {
         match self {
             Concurrency::Count(count) => count.get(),
-            Concurrency::Cores => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            Concurrency::Cores => cores(),
+            Concurrency::Percent(percent) => (cores() * percent.get() / 100).max(1),
         }
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 impl FromStr for Concurrency {
@@ -41,6 +48,14 @@ impl FromStr for Concurrency {
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "cores" {
             return Ok(Concurrency::Cores);
+        }
+        if let Some(percent) = text.strip_suffix('%') {
+            let percent = percent
+                .parse()
+                .ok()
+                .filter(|&percent| percent <= NonZeroUsize::MIN.saturating_add(9_999));
+            let bad = || format!("must be from \"1%\" to \"10000%\" of the cores, not `{text}`");
+            return percent.map(Concurrency::Percent).ok_or_else(bad);
         }
         let bad =
             || format!("must be an integer above 0 (at most a million) or \"cores\", not `{text}`");
@@ -81,6 +96,7 @@ impl fmt::Display for Concurrency {
         match self {
             Concurrency::Count(count) => count.fmt(f),
             Concurrency::Cores => f.write_str("cores"),
+            Concurrency::Percent(percent) => write!(f, "{percent}%"),
         }
     }
 }
@@ -135,6 +151,12 @@ mod tests {
         assert_eq!("4".parse(), Ok(Concurrency::Count(NonZeroUsize::new(4).unwrap())));
         assert_eq!("cores".parse(), Ok(Concurrency::Cores));
         assert!(Concurrency::Cores.slots() > 0);
+        let part: Concurrency = "50%".parse().unwrap();
+        assert_eq!(part.slots(), (Concurrency::Cores.slots() / 2).max(1));
+        assert_eq!(part.to_string(), "50%");
+        for text in ["0%", "%", "1.5%", "10001%"] {
+            assert!(text.parse::<Concurrency>().is_err(), "{text}");
+        }
         for text in ["0", "-1", "1.5", "many", ""] {
             assert!(text.parse::<Concurrency>().is_err(), "{text}");
         }

@@ -29,7 +29,7 @@ pub(crate) use overrides::Argument;
 pub use overrides::Overrides;
 pub(crate) use planner::Absent;
 pub(crate) use planner::InputFacts;
-pub use planner::{Choices, Planner};
+pub use planner::{AboutInputs, Choices, Planner};
 pub use rate::Rate;
 pub(crate) use raw::RawFile;
 pub use report::{Order, ReportSettings};

@@ -45,6 +45,19 @@ pub struct Planner<'a> {
     inputs: InputFacts,
     pub(crate) absent: Absent,
     pub(crate) choices: Choices,
+    /// What is known of the inputs besides their fields.
+    pub(crate) about_inputs: AboutInputs,
+}
+
+/// What outputs must know of a job's inputs.
+#[derive(Clone, Debug, Default)]
+pub struct AboutInputs {
+    /// How many tasks there are, if that is known.
+    pub tasks: Option<u64>,
+    /// The files that are read.
+    pub sources: Vec<PathBuf>,
+    /// The folders that a pattern names.
+    pub folders: Vec<PathBuf>,
 }
 
 /// What the inputs of a job are, besides their fields.
@@ -100,6 +113,7 @@ impl<'a> Planner<'a> {
             demands: RefCell::default(),
             inputs: InputFacts::default(),
             choices: Choices::default(),
+            about_inputs: AboutInputs::default(),
         }
     }
 
@@ -190,6 +204,21 @@ impl<'a> Planner<'a> {
     /// The folder of the job file, absolute.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// How many tasks there are, if that is known.
+    pub fn tasks(&self) -> Option<u64> {
+        self.inputs.tasks
+    }
+
+    /// The files that the job reads: its own, and its inputs'.
+    pub fn sources(&self) -> &[PathBuf] {
+        &self.about_inputs.sources
+    }
+
+    /// The folders that the pattern of the inputs names.
+    pub fn input_folders(&self) -> &[PathBuf] {
+        &self.about_inputs.folders
     }
 
     /// The names of the inputs' fields.

@@ -24,7 +24,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let began = Moment::now();
     let started = tokio::select! {
         biased;
-        started = SlotWorker::start(run, stage, shared, number) => started,
+        started = SlotWorker::start(run, index, shared, number) => started,
         // What is not there by then is not needed any more; it may never be, such as an import that hangs.
         () = run.cancel.draining() => return,
     };
@@ -325,9 +325,10 @@ fn quarantine(retry: &Retry, outcome: &mut Outcome) {
 }
 
 fn record(stage: &Stage, slot: usize, mut task: Task, mut outcome: Outcome) -> Record {
-    let output = if outcome.output.is_empty() { &outcome.result } else { &outcome.output };
-    let columns =
-        stage.columns.iter().map(|column| column.extract(output, &outcome.headers)).collect();
+    let columns = outcome.columns.take().unwrap_or_else(|| {
+        let output = if outcome.output.is_empty() { &outcome.result } else { &outcome.output };
+        stage.columns.iter().map(|column| column.extract(output, &outcome.headers)).collect()
+    });
     let (first_started, queued) = match task.earlier.take() {
         Some(earlier) => {
             outcome.workers_lost += earlier.outcome.workers_lost;

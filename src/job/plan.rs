@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use crate::base::Diagnostic;
 use crate::base::diagnostic::Place;
+use crate::config::AboutInputs;
 use crate::config::runner_toml::RunnerToml;
 use crate::config::{
     Absent, Argument, Document, InputFacts, JobName, Planner, ReportSettings, Table, runner_toml,
@@ -114,6 +115,7 @@ fn plan(
     let tasks = inputs.inputs.as_ref().and_then(Inputs::tasks);
     let (is_batched, has_payload) = (inputs.is_batched, inputs.has_payload);
     plan.set_inputs(InputFacts { tasks, is_batched, has_payload });
+    plan.about_inputs = about_inputs(inputs.inputs.as_ref(), file);
     let (stages, limits) = stages::read(&mut root, &mut plan, setting.groups, tasks);
     check_fields(inputs.fields.as_deref(), &plan, &root);
     let report = ReportSettings::read(root.table("report"));
@@ -138,6 +140,17 @@ fn plan(
             identity: [0; 32], // settled by the caller, who has the whole file
         });
     (name, job)
+}
+
+/// What outputs must know of the inputs. The job file itself is read, too.
+fn about_inputs(inputs: Option<&Inputs>, file: &Path) -> AboutInputs {
+    let mut about = AboutInputs { sources: vec![file.to_owned()], ..AboutInputs::default() };
+    if let Some(inputs) = inputs {
+        about.tasks = inputs.tasks();
+        about.sources.extend(inputs.files());
+        about.folders = inputs.folders();
+    }
+    about
 }
 
 /// The job's name: as the file says, else the file's stem.

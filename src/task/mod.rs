@@ -177,6 +177,8 @@ pub struct Outcome {
     pub result_kind: PayloadKind,
     /// The captured output, which `[columns]` read. Empty if it is the same as `result`.
     pub output: Vec<u8>,
+    /// The values of `[columns]`, if whoever made this outcome has found them; else they are found in the output.
+    pub columns: Option<Vec<Option<Vec<u8>>>>,
     /// The response headers that `[columns]` read. Empty except for http.
     pub headers: Box<[(String, Vec<u8>)]>,
     /// The whole output, if it is to be printed and is longer than `output`.
@@ -207,6 +209,7 @@ impl Outcome {
             result: Vec::new(),
             result_kind: PayloadKind::Bytes,
             output: Vec::new(),
+            columns: None,
             headers: Box::default(),
             whole_output: None,
             payload: None,
@@ -224,6 +227,30 @@ impl Outcome {
             self.error = why.to_string();
         }
         self.payload = None;
+    }
+
+    /// Makes it a failure for this reason; of one that is no success, it is noted.
+    pub fn fail(&mut self, reason: &str) {
+        if self.status == Status::Ok {
+            self.status = Status::Failed;
+        }
+        self.note(reason);
+    }
+
+    /// Adds to the end of what there is to say.
+    pub fn append(&mut self, note: &str) {
+        if !self.error.is_empty() {
+            self.error.push_str("; ");
+        }
+        self.error.push_str(note);
+    }
+
+    /// Adds to the start of what there is to say.
+    pub fn note(&mut self, note: &str) {
+        if !self.error.is_empty() {
+            self.error.insert_str(0, "; ");
+        }
+        self.error.insert_str(0, note);
     }
 
     /// A failure that happened before the work could start.

@@ -17,9 +17,10 @@ use crate::launcher::{Ended, Exit, HasNul, Launcher, Port, Start, Strings};
 use crate::sys::THIS_PROGRAM;
 use crate::sys::signal_name;
 use crate::worker::serve::SERVE_ARG;
+use crate::workload::command::cause_and_tail;
 
 /// What is shown of a dead worker's standard error.
-const TAIL_BYTES: u64 = 4096;
+const TAIL_BYTES: u64 = 32 << 10;
 
 /// The program that is started as a worker, and its folder.
 #[derive(Debug)]
@@ -164,11 +165,8 @@ impl Life {
 
     /// The message on how it ended, with the end of its standard error.
     pub fn obituary(&self, ended: &str) -> String {
-        let tail = self.stderr_tail();
-        let tail = String::from_utf8_lossy(&tail);
-        let tail = tail.trim();
         let ended = if self.has_closed.get() { "it closed its pipes" } else { ended };
-        if tail.is_empty() { ended.to_owned() } else { format!("{ended}: {tail}") }
+        cause_and_tail(ended.to_owned(), None, &self.stderr_tail())
     }
 
     fn stderr_tail(&self) -> Vec<u8> {
@@ -187,6 +185,9 @@ fn describe(ended: &io::Result<Ended>) -> String {
     match ended {
         Ok(Ended { exit: Exit::Code(code), .. }) => format!("exit code {code}"),
         Ok(Ended { exit: Exit::Signal(signal), .. }) => signal_name(*signal),
+        Ok(Ended { exit: Exit::Stopped(signal), .. }) => {
+            format!("stopped by {}, which nothing would have ended", signal_name(*signal))
+        }
         Ok(Ended { exit: Exit::NotStarted(step, error), .. }) => {
             format!("it could not be started ({step:?}): {error}")
         }
