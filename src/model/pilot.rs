@@ -43,6 +43,8 @@ const SHORT: Duration = Duration::from_millis(5);
 const WORTH: f64 = 0.05;
 /// If less than this part of the machine is idle, more slots are of no use.
 const IDLE: f64 = 0.1;
+/// Even on a busy machine, work that computes gets more than this share of a processor.
+const LEAST: f64 = 0.1;
 /// The time in seconds that a slot takes to join a program.
 const JOIN: f64 = 2e-4;
 /// The factor on processor time that threads lose to contention for the GIL.
@@ -212,13 +214,26 @@ impl Evidence {
         let have_ended = self.ended >= enough && self.run >= ENOUGH_RUN;
         let have_ended = have_ended || (self.work == Work::Command && self.run >= LOOK_AT_COMMAND);
         match (of_look, self.of_ended()) {
-            // This includes what an interpreter does beside its tasks, and not what others took from it.
-            (Some(look), Some(_)) => Some(look),
+            (Some(look), Some(share)) => Some(self.weigh(look, share)),
             (_, Some(share)) if have_ended => Some(share),
             (Some(look), _) if !(WAITS..COMPUTES).contains(&look) => Some(look),
             (Some(look), None) if self.ended > 0 => Some(look),
             _ => None,
         }
+    }
+
+    /// Settles between what a look at the process has shown and what tasks that have ended have used. The look includes
+    /// what an interpreter does beside its tasks, which matters if they are short, and what others took from it, which
+    /// matters on a busy machine; but also what it does only once, at its first tasks.
+    fn weigh(&self, look: f64, ended: f64) -> f64 {
+        let is_short = self.task() < SHORT.as_secs_f64();
+        let is_starved = self.is_busy() && ended >= LEAST;
+        if is_short || is_starved { look } else { look.min(ended) }
+    }
+
+    /// Whether the machine has nothing to spare.
+    fn is_busy(&self) -> bool {
+        self.idle.is_some_and(|idle| idle < IDLE)
     }
 
     fn of_ended(&self) -> Option<f64> {
@@ -263,7 +278,7 @@ impl Evidence {
     fn commands(&self, share: f64) -> usize {
         let is_short = self.task() < SHORT.as_secs_f64();
         // On a busy machine, work that computes gets less processor time and looks as if it waited.
-        let is_crowded = share >= WAITS && self.idle.is_some_and(|idle| idle < IDLE);
+        let is_crowded = share >= WAITS && self.is_busy();
         let computes = is_short || is_crowded || share >= COMPUTES;
         if computes { self.slots } else { self.filling(share).max(self.slots) }
     }

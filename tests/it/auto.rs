@@ -125,7 +125,7 @@ fn a_function_that_computes_gets_processes() {
 }
 
 #[test]
-fn a_function_that_waits_gets_many_slots_under_a_model_that_keeps_its_answer() {
+fn a_function_that_waits_gets_interpreters_threads_where_they_may_and_a_coroutine_the_event_loop() {
     decides(
         || python("nap", 40, ""),
         40,
@@ -138,19 +138,13 @@ fn a_function_that_waits_gets_many_slots_under_a_model_that_keeps_its_answer() {
         || python("nap", 40, "thread_safe = true"),
         40,
         |model, slots, reason| {
-            // Either keeps the answer; which one depends on what the start of an interpreter took of the pilot's look.
-            let allowed = ["threads", "processes"].contains(&model) && slots > 4;
-            allowed && reason.contains(&format!(" cores: {model}"))
+            (model, slots) == ("threads", 32) && reason.contains(" cores: threads")
         },
     );
     decides(
         || python("wait", 40, ""),
         40,
-        |model, slots, reason| {
-            ["async", "processes"].contains(&model)
-                && slots > 4
-                && reason.contains(", coroutines, ")
-        },
+        |model, slots, reason| model == "async" && slots > 32 && reason.contains(", coroutines, "),
     );
 }
 

@@ -42,6 +42,30 @@ fn looked(work: Work, share: f64, busy: f64, left: Option<u64>) -> Evidence {
 }
 
 #[test]
+fn what_an_interpreter_does_once_is_not_taken_for_its_tasks() {
+    let seen = |(ended, run, share), look, idle| {
+        let look = Some(Look { share: look, busy: ms(50.0) });
+        decided(&Evidence {
+            look,
+            idle: Some(idle),
+            ..evidence(FUNCTION, (ended, run, share), Some(60))
+        })
+    };
+    assert_eq!(seen((1, 50.0, 0.002), 0.3, 0.8), Some((Model::Threads, 32)));
+    assert_eq!(
+        seen((1, 50.0, 0.002), 0.4, 0.0),
+        Some((Model::Threads, 32)),
+        "on a busy machine, too"
+    );
+    assert_eq!(
+        seen((1, 50.0, 0.5), 0.99, 0.0),
+        Some((Model::Processes, 2)),
+        "others took its processor"
+    );
+    assert_eq!(seen((9, 1.0, 0.2), 0.99, 0.8), Some((Model::Processes, 2)), "tasks are short");
+}
+
+#[test]
 fn functions() {
     let seen = |run, share, left| decided(&evidence(FUNCTION, (3, run, share), left));
     assert_eq!(seen(41.0, 0.97, Some(40)), Some((Model::Processes, 2)));
