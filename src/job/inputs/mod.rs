@@ -24,6 +24,7 @@ mod reported;
 mod select;
 mod sheet;
 mod shuffle;
+mod sources;
 mod text;
 
 use std::borrow::Cow;

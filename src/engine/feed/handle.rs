@@ -1,0 +1,94 @@
+//! A slot's end of the feed.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Feed, Held, Hosts, Patience, Reply, Taken};
+use crate::task::{Moment, Task};
+
+/// A slot's handle to the feed. It holds what the slot has taken until it takes again.
+pub struct FeedHandle {
+    pub(super) feed: Arc<Feed>,
+    pub(super) held: Held,
+    pub(super) patience: Patience,
+}
+
+impl FeedHandle {
+    /// Settles what was taken before and waits for up to `want` tasks, at least one. Returns false if there will be
+    /// none.
+    pub async fn take(&mut self, want: usize, batch: &mut VecDeque<Task>) -> bool {
+        let feed = &self.feed;
+        let mut taken = feed.try_take(&mut self.held, want, batch);
+        if matches!(taken, Taken::Wait) && feed.is_between {
+            self.patience.exhaust(|| {
+                taken = feed.try_take(&mut self.held, want, batch);
+                !matches!(taken, Taken::Wait)
+            });
+        }
+        while matches!(taken, Taken::Wait) {
+            // Registered before the second check, so that nothing is missed between the check and the wait.
+            let mut changed = pin!(feed.changed.notified());
+            changed.as_mut().enable();
+            taken = feed.try_take(&mut self.held, want, batch);
+            if matches!(taken, Taken::Wait) {
+                feed.arrival(changed).await;
+                taken = feed.try_take(&mut self.held, want, batch);
+            }
+        }
+        matches!(taken, Taken::Some)
+    }
+
+    /// Requeues a task, uncharged, for the first slot that is free.
+    pub fn give_back(&self, task: Task) {
+        self.feed.lock().returned.push_back(task);
+        self.feed.changed.notify_waiters();
+    }
+
+    /// An attempt at a task that goes to a host has ended. Says until when the host is left alone, if it is.
+    pub fn ended(&self, task: &Task, started: Moment, reply: Reply) -> Option<Moment> {
+        let feed = &self.feed;
+        if reply == Reply::Answered && !feed.listens.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut state = feed.lock();
+        let hosts = state.hosts.as_mut()?;
+        let until = hosts.ended(task, started, Moment::now(), reply);
+        feed.listens.store(hosts.listens(), Ordering::Relaxed);
+        if hosts.has_free() {
+            feed.changed.notify_one();
+        }
+        until
+    }
+
+    /// Whether limits find themselves.
+    pub fn is_adaptive(&self) -> bool {
+        self.feed.lock().hosts.as_ref().is_some_and(Hosts::is_adaptive)
+    }
+
+    /// Queues a task for its next attempt, due at `due`.
+    pub fn retry(&self, task: Task, due: Moment) {
+        let mut state = self.feed.lock();
+        let is_sooner = state.retries.next_due().is_none_or(|first| due < first);
+        state.retries.push(task, due);
+        if !state.timed {
+            self.feed.changed.notify_one();
+        } else if is_sooner {
+            self.feed.sooner.notify_one();
+        }
+    }
+}
+
+impl Drop for FeedHandle {
+    /// A slot that ends early settles what it holds; otherwise the others would wait forever.
+    fn drop(&mut self) {
+        let mut state = self.feed.lock();
+        state.settle(&mut self.held);
+        let wakes = state.out == 0 || state.has_more();
+        drop(state);
+        if wakes {
+            self.feed.changed.notify_waiters();
+        }
+    }
+}
