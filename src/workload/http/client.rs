@@ -2,6 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Response;
@@ -23,13 +25,18 @@ use crate::workload::http::errors;
 /// A connection that nobody has used for this long is closed: a list of links has many hosts.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// So many header lines may an answer have: 100 are not enough for some pages' policies and cookies.
+/// The most header lines of an answer. 100 are hyper's own limit and cost no allocation, but are not enough for some
+/// pages' policies and cookies.
 const MOST_HEADERS: usize = 1000;
 
 /// A pool of connections, shared by the slots of a loop.
 #[derive(Clone, Debug)]
 pub struct Client {
-    hyper: legacy::Client<Connector, Sending>,
+    /// For up to 100 header lines.
+    usual: legacy::Client<Connector, Sending>,
+    /// For up to [`MOST_HEADERS`]: what cannot be sent twice, and all once an answer had more than 100.
+    many_headers: legacy::Client<Connector, Sending>,
+    expects_many: Arc<AtomicBool>,
     connector: Connector,
     /// The cookies of all tasks, where they share them.
     jar: Option<Jar>,
@@ -86,16 +93,18 @@ impl Client {
     /// A client without connections yet; must be used on one runtime. `jar` has the cookies of the job.
     pub fn new(plan: &Plan, jar: &Jar) -> Self {
         let connector = Connector::new(plan.http2, plan.tls.clone());
-        let hyper = legacy::Client::builder(TokioExecutor::new())
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .http1_max_headers(MOST_HEADERS)
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
-            .http1_ignore_invalid_headers_in_responses(true)
-            .build(connector.clone());
+            .http1_ignore_invalid_headers_in_responses(true);
+        let usual = builder.build(connector.clone());
+        let many_headers = builder.http1_max_headers(MOST_HEADERS).build(connector.clone());
         let jar = (plan.cookies == Cookies::Job).then(|| jar.clone());
-        Self { hyper, connector, jar, keeps_cookies: plan.cookies != Cookies::None }
+        let keeps_cookies = plan.cookies != Cookies::None;
+        Self { usual, many_headers, expects_many: Arc::default(), connector, jar, keeps_cookies }
     }
 
     /// Sends a request and returns the answer once its headers are there, after at most `redirects` redirects.
@@ -149,11 +158,14 @@ impl Client {
             {
                 request.headers_mut().insert(PROXY_AUTHORIZATION, auth.clone());
             }
-            again &= request.method().is_idempotent();
+            let is_idempotent = request.method().is_idempotent();
+            again &= is_idempotent;
+            let expects_many = !is_idempotent || self.expects_many.load(Ordering::Relaxed);
+            let hyper = if expects_many { &self.many_headers } else { &self.usual };
             if progress.timed {
                 *progress.connection.borrow_mut() = Some(capture_connection(&mut request));
             }
-            match self.hyper.request(request).await {
+            match hyper.request(request).await {
                 Ok(response) => {
                     progress.status.set(Some(response.status().as_u16()));
                     if let Some(jar) = &self.jar {
@@ -164,6 +176,9 @@ impl Client {
                     return Ok(response);
                 }
                 Err(error) if again && came_too_late(&error) => again = false,
+                Err(error) if !expects_many && has_too_many_headers(&error) => {
+                    self.expects_many.store(true, Ordering::Relaxed);
+                }
                 Err(error) => {
                     return Err(Failure(errors::no_answer(
                         &error,
@@ -173,6 +188,11 @@ impl Client {
             }
         }
     }
+}
+
+fn has_too_many_headers(error: &legacy::Error) -> bool {
+    let source = error.source().and_then(<dyn Error>::downcast_ref::<hyper::Error>);
+    source.is_some_and(hyper::Error::is_parse_too_large)
 }
 
 fn came_too_late(error: &legacy::Error) -> bool {
