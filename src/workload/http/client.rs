@@ -192,7 +192,8 @@ impl Client {
 
 fn has_too_many_headers(error: &legacy::Error) -> bool {
     let source = error.source().and_then(<dyn Error>::downcast_ref::<hyper::Error>);
-    source.is_some_and(hyper::Error::is_parse_too_large)
+    // hyper has a name for this error for servers only.
+    source.is_some_and(|error| error.is_parse() && error.to_string().contains("head is too large"))
 }
 
 fn came_too_late(error: &legacy::Error) -> bool {
