@@ -25,8 +25,10 @@ use crate::model::Nature;
 
 /// A task that has run for this long is evidence before it ends.
 const LOOK: Duration = Duration::from_millis(15);
-/// A coroutine is declared to wait, so less evidence is enough.
+/// A coroutine is declared to wait, so less evidence is enough that it does, and more is needed that it does not: what
+/// an interpreter does once, at its first coroutine, computes.
 const LOOK_AT_COROUTINE: Duration = Duration::from_millis(5);
+const LOOK_AT_BUSY_COROUTINE: Duration = Duration::from_millis(50);
 /// Commands take longer: many read and wait before they compute.
 const LOOK_AT_COMMAND: Duration = Duration::from_millis(50);
 /// After this time, all cores are used even without evidence for a model.
@@ -216,10 +218,19 @@ impl Evidence {
         match (of_look, self.of_ended()) {
             (Some(look), Some(share)) => Some(self.weigh(look, share)),
             (_, Some(share)) if have_ended => Some(share),
-            (Some(look), _) if !(WAITS..COMPUTES).contains(&look) => Some(look),
+            (Some(share), _) if share < WAITS || (share >= COMPUTES && self.may_compute()) => {
+                Some(share)
+            }
             (Some(look), None) if self.ended > 0 => Some(look),
             _ => None,
         }
+    }
+
+    /// Whether a task that is on a processor all the time has been so for long enough to tell.
+    fn may_compute(&self) -> bool {
+        let declares_to_wait = matches!(self.work, Work::Function { coroutine: true, .. });
+        let least = if declares_to_wait { LOOK_AT_BUSY_COROUTINE } else { self.work.look() };
+        self.look.is_some_and(|look| look.busy >= least)
     }
 
     /// Settles between what a look at the process has shown and what tasks that have ended have used. The look includes

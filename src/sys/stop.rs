@@ -8,7 +8,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::{io, ptr};
 
-use rustix::process::{getpgrp, getpid, getppid};
 use tokio::io::unix::AsyncFd;
 
 /// SIGTSTP, blocked in the thread that created this and in all threads that it starts.
@@ -90,11 +89,17 @@ fn is_waiting() -> bool {
 
 /// Whether the parent is of the same session but of another process group, as a shell with job control is: then the
 /// kernel obeys SIGTSTP.
+///
+/// In a container, the session and the group can be those of a process outside, whose number is 0 here; a safe type
+/// for the number of a process does not hold that.
 fn is_job_of_a_shell() -> bool {
-    let Some(parent) = getppid() else { return false };
-    let session = |pid| rustix::process::getsid(Some(pid)).ok();
-    let group = rustix::process::getpgid(Some(parent)).ok();
-    session(parent).is_some() && session(parent) == session(getpid()) && group != Some(getpgrp())
+    // SAFETY: none of the calls takes a pointer; each fails with -1, and `getppid` and `getpgrp` never do.
+    let (parent, session, group, own_session, own_group) = unsafe {
+        let parent = libc::getppid();
+        let (session, group) = (libc::getsid(parent), libc::getpgid(parent));
+        (parent, session, group, libc::getsid(0), libc::getpgrp())
+    };
+    parent != 0 && session != -1 && session == own_session && group != own_group
 }
 
 fn only_stop() -> libc::sigset_t {

@@ -559,6 +559,17 @@ def interpret(control, hello):
         return
     is_gil_on = getattr(sys, "_is_gil_enabled", lambda: True)()
     is_coroutine = is_coroutine_function(function)
+    call, mode, renewal = make_call(function, hello), hello["mode"], Renewal(hello)
+    is_loop = mode == "async" or is_coroutine
+    is_threads = not is_loop and (mode == "threads" or (mode == "pilot" and hello["thread_safe"]))
+    # Before it says that it is ready: what it does once is no part of its first task.
+    if is_loop:
+        part("loop")
+        loop()  # noqa: F821
+    elif is_threads:
+        import threading  # noqa: F401
+
+        part("threads")
     ready = {
         "ready": VERSION,
         "version": "%d.%d.%d" % sys.version_info[:3],
@@ -567,10 +578,9 @@ def interpret(control, hello):
         "pid": os.getpid(),
     }
     control.send(json.dumps(ready).encode())
-    call, mode, renewal = make_call(function, hello), hello["mode"], Renewal(hello)
-    if mode == "async" or is_coroutine:
+    if is_loop:
         serve_on_loop(control, call, renewal)
-    elif mode == "threads" or (mode == "pilot" and hello["thread_safe"]):
+    elif is_threads:
         serve_in_threads(control, call, renewal, mode == "pilot")
     else:
         lane = receive_lane(control)

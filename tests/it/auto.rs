@@ -130,16 +130,14 @@ fn a_function_that_waits_gets_interpreters_threads_where_they_may_and_a_coroutin
         || python("nap", 40, ""),
         40,
         |model, slots, reason| {
-            let explains = reason.contains(", GIL o") && reason.contains(" cores: processes");
+            let explains = reason.contains(", GIL o") && reason.contains(": processes");
             model == "processes" && slots > 4 && explains
         },
     );
     decides(
         || python("nap", 40, "thread_safe = true"),
         40,
-        |model, slots, reason| {
-            (model, slots) == ("threads", 32) && reason.contains(" cores: threads")
-        },
+        |model, slots, reason| (model, slots) == ("threads", 32) && reason.contains(": threads"),
     );
     decides(
         || python("wait", 40, ""),

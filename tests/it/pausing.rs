@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::models::children;
-use crate::support::{MODELS, Report, Running, TestJob, wait_until};
+use crate::support::{MODELS, Report, Running, TestJob, send, skip, wait_until};
 
 /// A second's work in small steps, so that what a pause takes away shows.
 const STEPS: &str =
@@ -123,6 +123,39 @@ fn a_pause_that_is_taken_back_at_once_is_none() {
         }
         running.wait().exit(0).rows("status", &["ok"; 12]);
     }
+}
+
+/// In a container, the session and the process group may be those of a process outside, which has no number there.
+#[test]
+fn a_pause_in_a_container() {
+    const CONTAINER: &[&str] = &[
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "sh",
+        "-c",
+        "\"$@\"; exit $?",
+        "sh",
+    ];
+    let mut may = Command::new(CONTAINER[0]);
+    let may = may.args(&CONTAINER[1..]).arg("true").output();
+    if !may.is_ok_and(|output| output.status.success()) {
+        return skip("it needs unshare and the right to make namespaces");
+    }
+    let running = TestJob::new(GATED).under(CONTAINER).spawn();
+    running.wait_for_file("started-1", |_| true);
+    let shell = children(running.pid())[0];
+    let runner = children(shell)[0];
+    send(runner, libc::SIGTSTP);
+    wait_until_stopped(runner);
+    send(runner, libc::SIGCONT);
+    for task in 1..=12 {
+        std::fs::write(running.folder().join(format!("go-{task}")), "").unwrap();
+    }
+    running.wait().exit(0).rows("status", &["ok"; 12]);
 }
 
 /// A shell with job control in a terminal of its own: it runs its arguments as a job, in which Ctrl-Z is typed when

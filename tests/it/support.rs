@@ -44,6 +44,7 @@ pub struct TestJob {
     args: Vec<String>,
     env: Vec<(String, String)>,
     stdin: Vec<u8>,
+    wrapper: &'static [&'static str],
 }
 
 impl TestJob {
@@ -55,12 +56,12 @@ impl TestJob {
     /// No job file yet.
     pub fn empty() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        Self { folder, args: Vec::new(), env: Vec::new(), stdin: Vec::new() }
+        Self { folder, args: Vec::new(), env: Vec::new(), stdin: Vec::new(), wrapper: &[] }
     }
 
     /// One more run in the folder of an earlier one.
     pub fn again(earlier: Ran) -> Self {
-        Self { folder: earlier.folder, args: Vec::new(), stdin: Vec::new(), env: Vec::new() }
+        Self { folder: earlier.folder, ..Self::empty() }
     }
 
     /// One more file, its folder made where needed.
@@ -100,12 +101,24 @@ impl TestJob {
         self
     }
 
+    /// Has this program start the runner.
+    pub fn under(mut self, wrapper: &'static [&'static str]) -> Self {
+        self.wrapper = wrapper;
+        self
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     fn command(&self) -> Command {
         let mut command = runner();
+        if let [program, args @ ..] = self.wrapper {
+            let runner = command;
+            command = Command::new(program);
+            command.args(args).arg(runner.get_program());
+            command.env_remove("NO_COLOR").env("LC_ALL", "C");
+        }
         command.args(&self.args).current_dir(self.folder.path());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         // As a shell does it: what is sent to its group is not sent to the tests.
@@ -153,9 +166,7 @@ impl Running {
 
     /// Sends a signal to the runner, and to nothing else.
     pub fn signal(&self, signal: i32) {
-        let pid = rustix::process::Pid::from_raw(self.pid()).unwrap();
-        let signal = rustix::process::Signal::from_named_raw(signal).unwrap();
-        rustix::process::kill_process(pid, signal).expect("the runner is there");
+        send(self.pid(), signal);
     }
 
     /// Waits until `path`, below the job's folder, satisfies `enough`.
@@ -202,6 +213,13 @@ fn read_aside(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<V
         pipe.read_to_end(&mut bytes).unwrap();
         bytes
     })
+}
+
+/// Sends a signal to a process that is there.
+pub fn send(pid: i32, signal: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    let signal = rustix::process::Signal::from_named_raw(signal).unwrap();
+    rustix::process::kill_process(pid, signal).expect("the process is there");
 }
 
 /// Looks again and again until there is something to see.

@@ -66,6 +66,15 @@ fn what_an_interpreter_does_once_is_not_taken_for_its_tasks() {
 }
 
 #[test]
+fn what_a_first_coroutine_does_once_is_not_taken_for_computing() {
+    let coroutine = Work::Function { gil: true, coroutine: true, thread_safe: false };
+    let seen = |share, busy| decided(&looked(coroutine, share, busy, Some(40)));
+    assert_eq!(seen(0.9, 6.0), None);
+    assert_eq!(seen(0.1, 6.0), Some((Model::Async, 40)));
+    assert_eq!(seen(0.9, 60.0), Some((Model::Processes, 2)));
+}
+
+#[test]
 fn functions() {
     let seen = |run, share, left| decided(&evidence(FUNCTION, (3, run, share), left));
     assert_eq!(seen(41.0, 0.97, Some(40)), Some((Model::Processes, 2)));
