@@ -14,6 +14,7 @@ use runner::job::{Job, PlannedJob};
 use runner::report::terminal::progress;
 use runner::report::{Summary, terminal};
 use runner::task::Exit;
+use runner::workload::claims::Claims;
 use runner::{batch, compare, job, launcher, report};
 
 fn main() -> ExitCode {
@@ -51,8 +52,13 @@ fn run_jobs(args: &RunArgs) -> Exit {
             return Exit::Internal;
         }
     };
-    let runner =
-        Runner { args, control, launcher: SharedLauncher::default(), summaries: Mutex::default() };
+    let runner = Runner {
+        args,
+        control,
+        launcher: SharedLauncher::default(),
+        claims: Arc::default(),
+        summaries: Mutex::default(),
+    };
     let mut exits = batch::run(jobs, args.at_once, &runner);
     let Runner { control, launcher, summaries, .. } = runner;
     drop(launcher);
@@ -62,7 +68,7 @@ fn run_jobs(args: &RunArgs) -> Exit {
     if args.quiet {
         terminal::explain(&summaries);
     } else {
-        terminal::print(&summaries);
+        terminal::print(&summaries, args.prints_outputs());
     }
     exits.extend(control.signal().map(Exit::Signal));
     Exit::of_jobs(&exits)
@@ -73,6 +79,8 @@ struct Runner<'a> {
     args: &'a RunArgs,
     control: Control,
     launcher: SharedLauncher,
+    /// The files that tasks write.
+    claims: Arc<Claims>,
     /// The summaries, each with the job's index in the batch.
     summaries: Mutex<Vec<(usize, Summary)>>,
 }
@@ -116,7 +124,7 @@ impl batch::Runner for Runner<'_> {
 
 impl Runner<'_> {
     fn run_job(&self, job: &Arc<Job>) -> (Option<Summary>, Exit) {
-        let options = self.args.options(&job.results);
+        let options = self.args.options(&job.results, &self.claims);
         let say = |message: String| progress::aside(|| complain(message));
         match run::run(job, &options, &self.control, &self.launcher) {
             Ok(summary) => {

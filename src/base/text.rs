@@ -1,17 +1,43 @@
-//! Output as text for one cell: a single line without control characters.
+//! Output as text for one cell: a single line without control characters, as a terminal would show it at last.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
+use crate::base::screen::plain;
+
 /// Appends `bytes` to `out`, trimmed: line breaks as `\n`, other control characters, and bytes that are not UTF-8, as
-/// `\xNN`. At most `limit` characters, of which none is cut in two.
+/// `\xNN`; of a line that was written over, what came last; no colours. At most `limit` characters, the first ones, of
+/// which none is cut in two.
 pub fn write_clean(bytes: &[u8], limit: usize, out: &mut String) {
     let mut left = limit;
+    write_pieces(bytes, out, |piece| {
+        let count = piece.chars().count();
+        let fits = count <= left;
+        left = left.saturating_sub(count);
+        fits
+    });
+}
+
+/// The same, but the last characters, since the cause of a failure stands at the end. What was left out shows as `…`.
+pub fn write_clean_tail(bytes: &[u8], limit: usize, out: &mut String) {
+    let mut text = String::with_capacity(bytes.len());
+    write_pieces(bytes, &mut text, |_| true);
+    let surplus = text.chars().count().saturating_sub(limit);
+    if surplus == 0 {
+        return out.push_str(&text);
+    }
+    out.push('…');
+    let from = text.char_indices().nth(surplus + 1).map_or(text.len(), |(at, _)| at);
+    out.push_str(&text[from..]);
+}
+
+/// Appends the pieces of `bytes` for as long as `wanted` says so.
+fn write_pieces(bytes: &[u8], out: &mut String, mut wanted: impl FnMut(&str) -> bool) {
+    let bytes: Cow<'_, [u8]> = plain(bytes);
     let mut clean = String::with_capacity(4);
-    let mut chars = Pieces(bytes.trim_ascii()).peekable();
-    while let Some(piece) = chars.next() {
+    for piece in Pieces(bytes.trim_ascii()) {
         clean.clear();
         match piece {
-            Piece::Char('\r') if chars.peek() == Some(&Piece::Char('\n')) => continue,
             Piece::Char('\n') => clean.push_str("\\n"),
             Piece::Char(c) if !c.is_control() => clean.push(c),
             Piece::Char(c) => {
@@ -21,11 +47,9 @@ pub fn write_clean(bytes: &[u8], limit: usize, out: &mut String) {
                 let _ = write!(clean, "\\x{byte:02x}");
             }
         }
-        let count = clean.chars().count();
-        if count > left {
+        if !wanted(&clean) {
             return;
         }
-        left -= count;
         out.push_str(&clean);
     }
 }
@@ -75,12 +99,19 @@ mod tests {
         out
     }
 
+    fn clean_tail(bytes: &[u8], limit: usize) -> String {
+        let mut out = String::new();
+        write_clean_tail(bytes, limit, &mut out);
+        out
+    }
+
     #[test]
     fn output_becomes_one_line() {
         for (bytes, expected) in [
             (&b" a\nb\tc\x01 \n"[..], r"a\nb\x09c\x01"),
             (b"dos\r\nline\r\n", r"dos\nline"),
-            (b"50%\r100%", r"50%\x0d100%"),
+            (b"50%\r100%", "100%"),
+            (b"a 1%\ra 100%\n\x1b[32mdone\x1b[0m\n", r"a 100%\ndone"),
             ("grün \u{85} ü".as_bytes(), r"grün \x85 ü"),
             (b"lat\xedn \xff", r"lat\xedn \xff"),
             (b"cut \xe2\x82", r"cut \xe2\x82"),
@@ -97,11 +128,19 @@ mod tests {
         assert_eq!(clean("x".repeat(501).as_bytes(), 500).len(), 500);
     }
 
+    #[test]
+    fn the_tail_is_the_end_and_says_that_it_was_cut() {
+        assert_eq!(clean_tail("äöü".as_bytes(), 3), "äöü");
+        assert_eq!(clean_tail("äöüß".as_bytes(), 3), "…üß");
+        assert_eq!(clean_tail(b"a\nb\n", 9), r"a\nb");
+    }
+
     proptest::proptest! {
         #[test]
         fn nothing_is_longer_or_wilder_than_said(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..80)) {
-            let text = clean(&bytes, 40);
-            assert!(text.chars().count() <= 40 && !text.chars().any(char::is_control));
+            for text in [clean(&bytes, 40), clean_tail(&bytes, 40)] {
+                assert!(text.chars().count() <= 40 && !text.chars().any(char::is_control));
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ pub use role::take_role;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -15,6 +16,7 @@ use crate::compare::CompareArgs;
 use crate::config::Overrides;
 use crate::report::terminal::progress::Mode;
 use crate::report::{Begin, Changes, Options, Rerun, Resume};
+use crate::workload::claims::Claims;
 
 /// Runs the tasks of job files in bounded pools and writes CSV reports.
 ///
@@ -54,7 +56,7 @@ pub struct JobArgs {
     /// Run under this model: sequential, threads, processes, async or auto.
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// How many tasks at once: an integer above 0, or `cores`.
+    /// How many tasks at once: an integer above 0, `cores`, or a part of them such as `50%`.
     #[arg(short = 'j', long, value_name = "N")]
     concurrency: Option<String>,
     /// Set any key of the files, e.g. `--set limits.timeout=5s`.
@@ -136,17 +138,23 @@ pub struct RunArgs {
 
 impl RunArgs {
     /// The options for reports in the folder `results`, and for what is shown meanwhile.
-    pub fn options(&self, results: &Path) -> Options {
+    pub fn options(&self, results: &Path, claims: &Arc<Claims>) -> Options {
         Options {
             results: results.to_owned(),
             begin: self.begin(),
             output: self.output,
             progress: if self.quiet || self.no_progress { Mode::Off } else { Mode::Auto },
+            claims: Arc::clone(claims),
         }
     }
 }
 
 impl RunArgs {
+    /// Whether the outputs of tasks go to standard output.
+    pub fn prints_outputs(&self) -> bool {
+        self.output
+    }
+
     fn begin(&self) -> Begin {
         let changes = if self.accept_changes { Changes::Accepted } else { Changes::Refused };
         match self.resume {

@@ -154,6 +154,7 @@ impl<'a> Bench<'a> {
             begin: Begin::Fresh,
             output: false,
             progress: Mode::Off,
+            claims: Arc::default(),
         };
         run::run(job, &options, self.control, &self.launcher)
     }

@@ -16,6 +16,8 @@ pub enum Concurrency {
     Count(NonZeroUsize),
     /// As many as there are cores for this process.
     Cores,
+    /// This part of them, in hundredths; at least one.
+    Percent(NonZeroUsize),
     /// As many as each host bears, within these bounds.
     Adaptive(Bounds),
 }
@@ -59,7 +61,7 @@ impl Concurrency {
     pub fn bounds(self) -> Option<Bounds> {
         match self {
             Concurrency::Adaptive(bounds) => Some(bounds),
-            Concurrency::Count(_) | Concurrency::Cores => None,
+            Concurrency::Count(_) | Concurrency::Cores | Concurrency::Percent(_) => None,
         }
     }
 
@@ -67,10 +69,15 @@ impl Concurrency {
     pub fn slots(self) -> usize {
         match self {
             Concurrency::Count(count) => count.get(),
-            Concurrency::Cores => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            Concurrency::Cores => cores(),
+            Concurrency::Percent(percent) => (cores() * percent.get() / 100).max(1),
             Concurrency::Adaptive(bounds) => bounds.max,
         }
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 impl FromStr for Concurrency {
@@ -85,6 +92,14 @@ impl FromStr for Concurrency {
         }
         if let Some(bounds) = Bounds::read(text) {
             return bounds.map(Concurrency::Adaptive);
+        }
+        if let Some(percent) = text.strip_suffix('%') {
+            let percent = percent
+                .parse()
+                .ok()
+                .filter(|&percent| percent <= NonZeroUsize::MIN.saturating_add(9_999));
+            let bad = || format!("must be from \"1%\" to \"10000%\" of the cores, not `{text}`");
+            return percent.map(Concurrency::Percent).ok_or_else(bad);
         }
         let bad =
             || format!("must be an integer above 0 (at most a million) or \"cores\", not `{text}`");
@@ -126,6 +141,7 @@ impl fmt::Display for Concurrency {
             Concurrency::Count(count) => count.fmt(f),
             Concurrency::Cores => f.write_str("cores"),
             Concurrency::Adaptive(bounds) => write!(f, "{}..{}", bounds.min, bounds.max),
+            Concurrency::Percent(percent) => write!(f, "{percent}%"),
         }
     }
 }
@@ -180,6 +196,12 @@ mod tests {
         assert_eq!("4".parse(), Ok(Concurrency::Count(NonZeroUsize::new(4).unwrap())));
         assert_eq!("cores".parse(), Ok(Concurrency::Cores));
         assert!(Concurrency::Cores.slots() > 0);
+        let part: Concurrency = "50%".parse().unwrap();
+        assert_eq!(part.slots(), (Concurrency::Cores.slots() / 2).max(1));
+        assert_eq!(part.to_string(), "50%");
+        for text in ["0%", "%", "1.5%", "10001%"] {
+            assert!(text.parse::<Concurrency>().is_err(), "{text}");
+        }
         for text in ["0", "-1", "1.5", "many", ""] {
             assert!(text.parse::<Concurrency>().is_err(), "{text}");
         }

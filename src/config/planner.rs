@@ -52,7 +52,7 @@ pub struct Planner<'a> {
 }
 
 /// What the inputs of a job are, besides their fields.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct InputFacts {
     /// How many tasks there are, if that is known.
     pub tasks: Option<u64>,
@@ -60,6 +60,10 @@ pub(crate) struct InputFacts {
     pub is_batched: bool,
     /// Whether an input hands something to the first stage.
     pub has_payload: bool,
+    /// The files that the job reads: its own, and its inputs'. Nothing may be written over them.
+    pub sources: Vec<PathBuf>,
+    /// The folders that a pattern of the inputs names.
+    pub folders: Vec<PathBuf>,
 }
 
 /// How a missing file or program is treated.
@@ -195,6 +199,21 @@ impl<'a> Planner<'a> {
     /// The folder of the job file, absolute.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// How many tasks there are, if that is known.
+    pub fn tasks(&self) -> Option<u64> {
+        self.inputs.tasks
+    }
+
+    /// The files that the job reads: its own, and its inputs'.
+    pub fn sources(&self) -> &[PathBuf] {
+        &self.inputs.sources
+    }
+
+    /// The folders that the pattern of the inputs names.
+    pub fn input_folders(&self) -> &[PathBuf] {
+        &self.inputs.folders
     }
 
     /// The names of the inputs' fields.

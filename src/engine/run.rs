@@ -11,6 +11,8 @@ mod stage;
 mod watch;
 
 use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,6 +37,7 @@ use crate::sys::memory;
 use crate::task::eviction::Evictions;
 use crate::task::{Calendar, Cancel, Cause, Level, Meter, Moment, Record, meter};
 use crate::worker::Log;
+use crate::workload::claims::Claims;
 use crate::workload::command::Keep;
 
 /// A running job: what all of its slots share.
@@ -53,6 +56,12 @@ pub struct Run {
     pub keep: Keep,
     /// Whether every attempt gets a row of its own.
     pub has_attempts: bool,
+    /// The files that tasks of this call write.
+    pub claims: Arc<Claims>,
+    /// The files of the report, which no task may write.
+    pub reserved: Arc<[PathBuf]>,
+    /// How many processes could not be ended and still run.
+    pub still_running: Arc<AtomicUsize>,
     launcher: SharedLauncher,
     log: log::SharedLog,
 }
@@ -122,6 +131,7 @@ pub fn run(
     };
     let reader = job.inputs.open_until(stop).map_err(RunError::Inputs)?;
     let report = Report::create(job, options, Arc::clone(&cancel))?;
+    let reserved = report.files().into();
     let together =
         Together { job, report: &report, cancel: &cancel, free_memory: &free_memory, started };
     let stages = together.stages(reader, &slots).map_err(RunError::Threads)?;
@@ -138,6 +148,9 @@ pub fn run(
         cancel: Arc::clone(&cancel),
         failures: Failures::new(job.limits.stop_after, slots.iter().sum()),
         keep: if options.output { Keep::Everything } else { Keep::Capture },
+        claims: Arc::clone(&options.claims),
+        reserved,
+        still_running: Arc::default(),
         has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
         launcher: launcher.clone(),
         log: log::SharedLog::default(),
@@ -252,6 +265,12 @@ fn finish(
 ) -> Result<Summary, RunError> {
     let mut reasons = Vec::new();
     let mut notes: Vec<_> = left_out.into_iter().chain(run.job.inputs.notes()).collect();
+    match run.still_running.load(Ordering::Relaxed) {
+        0 => {}
+        count => notes.push(format!(
+            "{count} processes of another user (set-user-ID) could not be ended and still run"
+        )),
+    }
     let saw_a_part = matches!(run.cancel.cause(), Some(Cause::Input(_)));
     if saw_a_part {
         notes.push("not all inputs were read: one of them is bad".to_owned());

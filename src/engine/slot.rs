@@ -356,7 +356,9 @@ fn quarantine(retry: &Retry, outcome: &mut Outcome) {
 }
 
 fn record(stage: &Stage, slot: usize, mut task: Task, mut outcome: Outcome) -> Record {
-    let columns = Column::extract_all(&stage.columns, outcome.readable(), &outcome.headers);
+    let columns = outcome.columns.take().unwrap_or_else(|| {
+        Column::extract_all(&stage.columns, outcome.readable(), &outcome.headers)
+    });
     outcome.mask();
     let (first_started, queued) = match task.earlier.take() {
         Some(earlier) => {

@@ -104,7 +104,7 @@ impl Shared {
 }
 
 impl SlotWorker {
-    /// Makes the worker of one slot of `stage`; must run on the slot's loop, with what that shares.
+    /// Makes the worker of one slot of the stage at `index`; must run on the slot's loop, with what that shares.
     ///
     /// # Errors
     /// If a process for it cannot be started.
@@ -138,8 +138,7 @@ impl SlotWorker {
             Workload::Command(spec) => Worker::Command(Box::new(command::Worker::new(
                 spec,
                 run.launcher()?,
-                run.keep,
-                max_payload,
+                &setup(run, index, stage),
             )?)),
             Workload::Compute(spec) => Worker::Compute(compute::Worker::new(spec, &run.job.folder)),
             Workload::Http(spec) => {
@@ -215,6 +214,20 @@ impl SlotWorker {
             Self::Away(remote) => Box::pin(remote.stop()).await,
             Self::Seated(session) => Box::pin(session.stop()).await,
         }
+    }
+}
+
+/// What the commands of a stage have to know besides themselves.
+fn setup(run: &Run, index: usize, stage: &Stage) -> command::Setup {
+    command::Setup {
+        keep: run.keep,
+        max_payload: stage.next.max_payload(),
+        columns: stage.columns.clone(),
+        job: run.job.name.clone(),
+        stage: index,
+        claims: Arc::clone(&run.claims),
+        reserved: Arc::clone(&run.reserved),
+        still_running: Arc::clone(&run.still_running),
     }
 }
 

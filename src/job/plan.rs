@@ -115,7 +115,10 @@ fn plan(
     plan.secrets = secrets::read(root.table("secrets"), &plan);
     let tasks = inputs.inputs.as_ref().and_then(Inputs::tasks);
     let (is_batched, has_payload) = (inputs.is_batched, inputs.has_payload);
-    plan.set_inputs(InputFacts { tasks, is_batched, has_payload });
+    let mut sources = vec![file.to_owned()];
+    sources.extend(inputs.inputs.iter().flat_map(Inputs::files));
+    let folders = inputs.inputs.as_ref().map(Inputs::folders).unwrap_or_default();
+    plan.set_inputs(InputFacts { tasks, is_batched, has_payload, sources, folders });
     let (stages, limits) = stages::read(&mut root, &mut plan, setting.groups, tasks);
     check_fields(inputs.fields.as_deref(), &plan, &root);
     let report = ReportSettings::read(root.table("report"));

@@ -9,22 +9,30 @@ use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
-use rustix::event::epoll;
+use rustix::event::{Timespec, epoll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, kill_process_group, pidfd_open, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, kill_process_group, pidfd_open,
+    test_kill_process_group, waitid,
 };
 
 use crate::launcher::message::{
-    Answer, Control, MAX_DESCRIPTORS, MAX_INLINE, Request, StartRequest,
+    Answer, Control, Fate, MAX_DESCRIPTORS, MAX_INLINE, Request, StartRequest,
 };
 use crate::launcher::server::Common;
 use crate::launcher::socket;
 use crate::sys;
 use crate::sys::{Failure, PointerBuffer, Program, Spawner, Step};
 use crate::task::Moment;
+
+/// How often it is looked for children that are stopped.
+const STOP_CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+
+/// How long a child may be stopped: there are tools that stop a process for moments to slow it down.
+const STOPPED: Duration = Duration::from_secs(1);
 
 /// The ports of one thread.
 pub struct EventLoop {
@@ -33,6 +41,8 @@ pub struct EventLoop {
     slots: Vec<Option<Port>>,
     /// Whether the runner is paused, and with it the children.
     is_paused: bool,
+    /// When it was looked for stopped children last.
+    checked: Moment,
     starter: Starter,
     /// Buffers that are reused for every packet.
     packet: Vec<u8>,
@@ -53,6 +63,9 @@ struct Child {
     /// Whether what is left of its group when it ends is killed: it has been sent a signal that ends it, or the slot
     /// has requested that.
     ending: bool,
+    /// Since when it is stopped, and by which signal; it is not the runner that has stopped it.
+    stopped: Option<(Moment, i32)>,
+    fate: Fate,
 }
 
 /// The source of an event.
@@ -96,7 +109,16 @@ impl EventLoop {
         let packet = vec![0; MAX_INLINE];
         let descriptors = Vec::with_capacity(MAX_DESCRIPTORS);
         let slots = Vec::new();
-        Ok(Self { events, inbox, slots, is_paused: false, starter, packet, descriptors })
+        Ok(Self {
+            events,
+            inbox,
+            slots,
+            is_paused: false,
+            checked: Moment::now(),
+            starter,
+            packet,
+            descriptors,
+        })
     }
 
     /// Serves the ports until the process ends.
@@ -107,7 +129,14 @@ impl EventLoop {
         let mut events = Vec::with_capacity(64);
         loop {
             events.clear();
-            retry_on_intr(|| epoll::wait(&self.events, spare_capacity(&mut events), None))?;
+            let patience = self.slots.iter().flatten().any(|port| port.child.is_some());
+            let patience = patience.then_some(&STOP_CHECK);
+            retry_on_intr(|| epoll::wait(&self.events, spare_capacity(&mut events), patience))?;
+            if !self.is_paused
+                && self.checked.elapsed() >= Duration::from_nanos(STOP_CHECK.tv_nsec as u64)
+            {
+                self.end_stopped();
+            }
             for event in &events {
                 // Events are hints: one may belong to a port that an earlier event has closed. Nothing here blocks.
                 match Source::of(event.data) {
@@ -115,6 +144,27 @@ impl EventLoop {
                     Source::Socket(index) => self.receive_request(index),
                     Source::Child(index) => self.reap(index),
                 }
+            }
+        }
+    }
+
+    /// Ends the children that have been stopped for too long: nothing would resume them.
+    fn end_stopped(&mut self) {
+        self.checked = Moment::now();
+        for port in self.slots.iter_mut().flatten() {
+            let Some(child) = &mut port.child else { continue };
+            // The signal comes once per stop, so one that is resumed in between starts anew.
+            match new_state(child) {
+                State::Stopped(signal) => child.stopped = Some((self.checked, signal)),
+                State::Continued => child.stopped = None,
+                State::Unchanged => {}
+            }
+            if let Some((since, signal)) = child.stopped
+                && since.elapsed() >= STOPPED
+            {
+                child.fate.stopped = Some(signal);
+                child.stopped = None;
+                port.signal(Signal::KILL.as_raw());
             }
         }
     }
@@ -134,8 +184,9 @@ impl EventLoop {
     fn pause(&mut self, is_paused: bool) {
         self.is_paused = is_paused;
         let signal = if is_paused { Signal::STOP } else { Signal::CONT };
-        for child in self.slots.iter().flatten().filter_map(|port| port.child.as_ref()) {
+        for child in self.slots.iter_mut().flatten().filter_map(|port| port.child.as_mut()) {
             let _ = kill_process_group(child.pid, signal);
+            child.stopped = None;
         }
     }
 
@@ -196,7 +247,8 @@ impl EventLoop {
         };
         let watched =
             epoll::add(&self.events, &pidfd, Source::Child(index).data(), epoll::EventFlags::IN);
-        port.child = Some(Child { pid, pidfd, started, ending: false });
+        let fate = Fate::default();
+        port.child = Some(Child { pid, pidfd, started, ending: false, stopped: None, fate });
         if self.is_paused {
             let _ = kill_process_group(pid, Signal::STOP);
         }
@@ -255,10 +307,13 @@ impl Port {
         };
         child.ending |= matches!(signal, Signal::TERM | Signal::KILL | Signal::INT | Signal::HUP);
         // The child has not been reaped, so the group is its own, even if it has ended.
-        let _ = kill_process_group(child.pid, signal);
+        let is_denied = kill_process_group(child.pid, signal) == Err(Errno::PERM);
         if signal != Signal::KILL {
             // A stopped group would not react to it.
             let _ = kill_process_group(child.pid, Signal::CONT);
+        }
+        if is_denied {
+            self.answer(Answer::Denied);
         }
     }
 
@@ -277,22 +332,43 @@ impl Port {
 
     /// Reaps the child and answers, if it has ended.
     fn reap(&mut self) -> Option<Child> {
-        let child = self.child.as_ref()?;
+        let child = self.child.as_mut()?;
         let ended = Moment::now();
         if child.ending && has_ended(child) {
             // Kills members of its group that ignore TERM. Only now is it certain that the group's number has not been
             // reused.
             let _ = kill_process_group(child.pid, Signal::KILL);
         }
-        match sys::reap(child.pid) {
+        let (pid, started, mut fate, ending) = (child.pid, child.started, child.fate, child.ending);
+        match sys::reap(pid) {
             Ok(None) => return None,
             Ok(Some(reaped)) => {
-                self.answer(Answer::Ended { started: child.started, ended, reaped });
+                fate.left_behind = ending && test_kill_process_group(pid) == Err(Errno::PERM);
+                self.answer(Answer::Ended { started, ended, reaped, fate });
             }
             // Everything below the launcher is being killed and reaped: it is about to exit.
             Err(_) => {}
         }
         self.child.take()
+    }
+}
+
+/// What a child has done since it was last asked.
+enum State {
+    Stopped(i32),
+    Continued,
+    Unchanged,
+}
+
+fn new_state(child: &Child) -> State {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
+    match waitid(WaitId::PidFd(child.pidfd.as_fd()), options) {
+        Ok(Some(status)) if status.stopped() => {
+            State::Stopped(status.stopping_signal().unwrap_or(0))
+        }
+        Ok(Some(status)) if status.continued() => State::Continued,
+        _ => State::Unchanged,
     }
 }
 

@@ -279,9 +279,31 @@ pub enum Answer {
     /// The child is running since, and this is its process.
     Running(Moment, i32),
     /// The child has been started and has ended.
-    Ended { started: Moment, ended: Moment, reaped: Reaped },
+    Ended { started: Moment, ended: Moment, reaped: Reaped, fate: Fate },
     /// There was no child: what failed, and the system's error number.
     NotStarted { at: Moment, step: Step, errno: i32 },
+    /// The child could not be sent a signal: it runs as another user.
+    Denied,
+}
+
+/// What has happened to a child besides its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fate {
+    /// It was stopped by this signal, stayed so, and was ended for it.
+    pub stopped: Option<i32>,
+    /// Something of its group is left, which could not be sent a signal.
+    pub left_behind: bool,
+}
+
+impl Fate {
+    fn encode(self) -> u64 {
+        self.stopped.unwrap_or(0) as u64 | u64::from(self.left_behind) << 32
+    }
+
+    fn decode(word: u64) -> Self {
+        let stopped = Some(word as u32 as i32).filter(|&signal| signal != 0);
+        Self { stopped, left_behind: word >> 32 != 0 }
+    }
 }
 
 /// The size of an encoded answer.
@@ -292,7 +314,7 @@ impl Answer {
     pub fn encode(self) -> [u8; ANSWER_BYTES] {
         let words = match self {
             Self::Running(since, pid) => [0, since.as_nanos(), pid as u64, 0, 0, 0, 0, 0],
-            Self::Ended { started, ended, reaped } => [
+            Self::Ended { started, ended, reaped, fate } => [
                 1,
                 started.as_nanos(),
                 ended.as_nanos(),
@@ -300,8 +322,9 @@ impl Answer {
                 reaped.cpu.user.as_nanos() as u64,
                 reaped.cpu.system.as_nanos() as u64,
                 reaped.peak_rss,
-                0,
+                fate.encode(),
             ],
+            Self::Denied => [3, 0, 0, 0, 0, 0, 0, 0],
             Self::NotStarted { at, step, errno } => {
                 [2, at.as_nanos(), step as u64, errno as u64, 0, 0, 0, 0]
             }
@@ -331,7 +354,8 @@ impl Answer {
             1 => {
                 let cpu = CpuTime { user: time(4), system: time(5) };
                 let reaped = Reaped { status: word(3) as i32, cpu, peak_rss: word(6) };
-                Ok(Self::Ended { started: moment(1), ended: moment(2), reaped })
+                let fate = Fate::decode(word(7));
+                Ok(Self::Ended { started: moment(1), ended: moment(2), reaped, fate })
             }
             2 => {
                 let steps = [Step::Clone, Step::Prepare, Step::Folder, Step::Execute];
@@ -339,6 +363,7 @@ impl Answer {
                     steps.into_iter().find(|&step| step as u64 == word(2)).ok_or_else(malformed)?;
                 Ok(Self::NotStarted { at: moment(1), step, errno: word(3) as i32 })
             }
+            3 => Ok(Self::Denied),
             _ => Err(malformed()),
         }
     }
@@ -392,7 +417,19 @@ mod tests {
         let cpu = CpuTime { user: Duration::from_micros(3), system: Duration::ZERO };
         for answer in [
             Answer::Running(started, 77),
-            Answer::Ended { started, ended, reaped: Reaped { status: 256, cpu, peak_rss: 4096 } },
+            Answer::Ended {
+                started,
+                ended,
+                reaped: Reaped { status: 256, cpu, peak_rss: 4096 },
+                fate: Fate { stopped: Some(19), left_behind: true },
+            },
+            Answer::Ended {
+                started,
+                ended,
+                reaped: Reaped { status: 0, cpu, peak_rss: 0 },
+                fate: Fate::default(),
+            },
+            Answer::Denied,
             Answer::NotStarted { at: started, step: Step::Folder, errno: 2 },
         ] {
             assert_eq!(Answer::decode(&answer.encode()).unwrap(), answer);

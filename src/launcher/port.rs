@@ -59,6 +59,8 @@ pub struct Ended {
     pub cpu: CpuTime,
     /// Peak resident memory of the largest of them, in bytes.
     pub peak_rss: u64,
+    /// Something of its group could not be ended: it runs as another user.
+    pub left_behind: bool,
 }
 
 /// How a child ended.
@@ -68,6 +70,8 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(i32),
+    /// It was stopped by this signal and stayed so; it was ended then.
+    Stopped(i32),
     /// It never ran: what failed, and why.
     NotStarted(Step, io::Error),
 }
@@ -79,6 +83,8 @@ pub struct Port {
     /// Set when the launcher seems to have died, for its owner.
     is_suspect: Arc<AtomicBool>,
     is_running: AtomicBool,
+    /// The running child could not be sent a signal.
+    is_denied: AtomicBool,
     /// The answer, if it came when something else was asked for.
     ended: Mutex<Option<Ended>>,
     /// A buffer that is reused from start to start.
@@ -92,6 +98,7 @@ impl Port {
             socket,
             is_suspect,
             is_running: AtomicBool::new(false),
+            is_denied: AtomicBool::new(false),
             ended: Mutex::default(),
             message: Vec::new(),
         })
@@ -123,6 +130,7 @@ impl Port {
             self.send(&message::start_in_memory(), &descriptors[..=count])?;
         }
         self.is_running.store(true, Ordering::Relaxed);
+        self.is_denied.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -184,6 +192,11 @@ impl Port {
         self.send(&message::signal(signal), &[])
     }
 
+    /// Whether a signal could not be sent, since the running child is another user's (set-user-ID).
+    pub fn is_denied(&self) -> bool {
+        self.is_denied.load(Ordering::Relaxed)
+    }
+
     /// When the running child ends, however it does, what is left of its group is killed.
     ///
     /// # Errors
@@ -215,6 +228,7 @@ impl Port {
                 Ok((_, 0)) | Err(Errno::CONNRESET) => return Err(self.gone()),
                 Ok((_, length)) => match Answer::decode(&bytes[..length])? {
                     Answer::Running(since, pid) => return Ok(Some((since, pid))),
+                    Answer::Denied => self.is_denied.store(true, Ordering::Relaxed),
                     answer => {
                         // Nothing follows an end, which saves the call that would find nothing.
                         ready.clear_ready();
@@ -234,18 +248,27 @@ impl Ended {
     /// `None` if the answer is not an end.
     fn of(answer: Answer) -> Option<Self> {
         match answer {
-            Answer::Running(..) => None,
-            Answer::Ended { started, ended, reaped } => {
+            Answer::Running(..) | Answer::Denied => None,
+            Answer::Ended { started, ended, reaped, fate } => {
                 let status = ExitStatus::from_raw(reaped.status);
-                let exit = match status.code() {
-                    Some(code) => Exit::Code(code),
-                    None => Exit::Signal(status.signal().unwrap_or(0)),
+                let exit = match (fate.stopped, status.code()) {
+                    (Some(signal), _) => Exit::Stopped(signal),
+                    (None, Some(code)) => Exit::Code(code),
+                    (None, None) => Exit::Signal(status.signal().unwrap_or(0)),
                 };
-                Some(Self { exit, started, ended, cpu: reaped.cpu, peak_rss: reaped.peak_rss })
+                let (cpu, peak_rss, left_behind) = (reaped.cpu, reaped.peak_rss, fate.left_behind);
+                Some(Self { exit, started, ended, cpu, peak_rss, left_behind })
             }
             Answer::NotStarted { at, step, errno } => {
                 let exit = Exit::NotStarted(step, io::Error::from_raw_os_error(errno));
-                Some(Self { exit, started: at, ended: at, cpu: CpuTime::default(), peak_rss: 0 })
+                Some(Self {
+                    exit,
+                    started: at,
+                    ended: at,
+                    cpu: CpuTime::default(),
+                    peak_rss: 0,
+                    left_behind: false,
+                })
             }
         }
     }

@@ -45,6 +45,8 @@ use write::attempts::Attempts;
 use write::buffer::{Remarks, Shared, Wakeup, lock};
 use write::recorder::Recorder;
 
+use crate::workload::claims::Claims;
+
 /// The model in the reports of a job with `[[stages]]`, each of which has a model of its own.
 pub const STAGED: &str = "staged";
 
@@ -62,6 +64,8 @@ pub struct Options {
     pub output: bool,
     /// How progress is shown.
     pub progress: terminal::progress::Mode,
+    /// The files that tasks of this call write.
+    pub claims: Arc<Claims>,
 }
 
 /// Facts about a run that the report cannot know by itself.
@@ -152,6 +156,26 @@ impl JobFacts {
 }
 
 impl Report {
+    /// The files that the report is made of, absolute.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let JobFacts { name, results, .. } = &self.job;
+        let beside = |name: String| results.join(name);
+        let files = [
+            self.job.report(),
+            self.job.partial(),
+            self.job.attempts(),
+            self.job.state(),
+            beside(format!("{name}.log")),
+            beside("summary.csv".into()),
+        ];
+        let absolute = |path: PathBuf| {
+            let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+            let name = path.file_name().unwrap_or_default();
+            folder.map_or_else(|| path.clone(), |folder| folder.join(name))
+        };
+        files.into_iter().map(absolute).collect()
+    }
+
     /// Opens the job's log, which is resumed if the report is.
     ///
     /// # Errors

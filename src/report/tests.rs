@@ -47,6 +47,7 @@ impl Fixture {
             begin: self.begin,
             output: false,
             progress: terminal::progress::Mode::Off,
+            claims: Arc::default(),
         };
         let job = JobFacts {
             name: "a".into(),

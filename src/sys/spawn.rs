@@ -41,7 +41,7 @@ pub struct Program<'a> {
 pub enum Step {
     /// Making a process.
     Clone,
-    /// Setting its process group, its descriptors and its limits.
+    /// Setting its session, its descriptors and its limits.
     Prepare,
     /// Changing to its folder.
     Folder,
@@ -98,7 +98,7 @@ impl Spawner {
         Ok(Self { stack })
     }
 
-    /// Starts `program` in a process group of its own; returns it with a pidfd. Every signal must be blocked in this
+    /// Starts `program` in a session and a process group of its own; returns it with a pidfd. Every signal must be blocked in this
     /// thread (see [`SignalMask::block_all`]): while the child shares its memory, no handler may run there.
     ///
     /// # Errors
@@ -156,7 +156,8 @@ extern "C" fn child(context: *mut c_void) -> c_int {
 fn prepare(program: &Program<'_>) -> Step {
     // SAFETY: plain system calls on values and on strings that end with a NUL (arrays: with a null).
     unsafe {
-        if libc::setpgid(0, 0) < 0 || libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
+        // Without a terminal: who wants one is told so at once, instead of being stopped.
+        if libc::setsid() < 0 || libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
             return Step::Prepare;
         }
         if libc::getppid() != program.parent.as_raw_nonzero().get() {

@@ -192,6 +192,8 @@ pub struct Outcome {
     pub output: Vec<u8>,
     /// The output as UTF-8 for `[columns]`, where that is something else than `output`.
     pub text: Option<Vec<u8>>,
+    /// The values of `[columns]`, if whoever made this outcome has found them; else they are found in the output.
+    pub columns: Option<Vec<Option<Vec<u8>>>>,
     /// The response headers that `[columns]` read. Empty except for http.
     pub headers: Box<[(String, Vec<u8>)]>,
     /// The whole output, if it is to be printed and is longer than `output`.
@@ -227,6 +229,7 @@ impl Outcome {
             result_kind: PayloadKind::Bytes,
             output: Vec::new(),
             text: None,
+            columns: None,
             headers: Box::default(),
             whole_output: None,
             payload: None,
@@ -262,6 +265,30 @@ impl Outcome {
             self.error = why.to_string();
         }
         self.payload = None;
+    }
+
+    /// Makes it a failure for this reason; of one that is no success, it is noted.
+    pub fn fail(&mut self, reason: &str) {
+        if self.status == Status::Ok {
+            self.status = Status::Failed;
+        }
+        self.note(reason);
+    }
+
+    /// Adds to the end of what there is to say.
+    pub fn append(&mut self, note: &str) {
+        if !self.error.is_empty() {
+            self.error.push_str("; ");
+        }
+        self.error.push_str(note);
+    }
+
+    /// Adds to the start of what there is to say.
+    pub fn note(&mut self, note: &str) {
+        if !self.error.is_empty() {
+            self.error.insert_str(0, "; ");
+        }
+        self.error.insert_str(0, note);
     }
 
     /// A failure that happened before the work could start.

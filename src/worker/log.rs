@@ -6,8 +6,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// How much of its end is shown.
-const TAIL_BYTES: u64 = 4096;
+/// How much of its end is read to be shown, in bytes: more than is shown, since progress and colours go.
+const TAIL_BYTES: u64 = 32 << 10;
 
 /// The log of a job. Workers inherit its file, which is opened for appending, as their standard error.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::base::text::write_clean;
+use crate::base::text::{write_clean, write_clean_tail};
 use crate::config::Arguments;
 use crate::sys::CpuTime;
 use crate::task::{PayloadKind, Values};
@@ -175,7 +175,9 @@ fn cell(json: &str) -> Vec<u8> {
 /// `ValueError: bad digit`, then the end of the traceback. A string instead of an object is the message.
 fn fault_in_words(json: &[u8]) -> Option<String> {
     if json.starts_with(b"\"") {
-        return Some(clean(&unescape(json)?, MESSAGE));
+        let mut words = String::new();
+        write_clean_tail(&unescape(json)?, MESSAGE, &mut words);
+        return Some(words);
     }
     let fault: Fault = serde_json::from_slice(json).ok()?;
     let text = |text: Option<Text>| text.map(|text| text.0).unwrap_or_default();
@@ -184,7 +186,7 @@ fn fault_in_words(json: &[u8]) -> Option<String> {
     if !words.is_empty() && !message.is_empty() {
         words.push_str(": ");
     }
-    write_clean(&message, MESSAGE, &mut words);
+    write_clean_tail(&message, MESSAGE, &mut words);
     if words.is_empty() {
         words.push_str("failed without a message");
     }

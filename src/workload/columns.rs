@@ -4,29 +4,73 @@ mod page_text;
 
 use std::cell::LazyCell;
 use std::collections::HashSet;
+use std::str::FromStr;
 
-use regex::bytes::Regex;
 use scraper::{Html, Selector};
 use serde_json::Value;
 use toml::Spanned;
 
+use crate::base::setting::{choose, deserialize_from_str};
+use crate::base::{Pattern, Take};
 use crate::config::{Planner, Table};
 use crate::csv::columns::{field_column, is_column_of};
 use crate::workload::Workload;
 
 /// A report column that is taken from the output.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Column {
     /// Its name in the report.
     pub name: String,
     rule: Rule,
+    /// Where a command writes what it is read from.
+    pub stream: StreamName,
 }
 
+/// A stream of a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamName {
+    /// Standard output.
+    #[default]
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl StreamName {
+    /// What it is called in messages.
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::Stdout => "the output",
+            Self::Stderr => "standard error",
+        }
+    }
+}
+
+impl FromStr for StreamName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        choose(text, &[("stdout", Self::Stdout), ("stderr", Self::Stderr)])
+    }
+}
+
+deserialize_from_str!(StreamName, "a string: `stdout` or `stderr`");
+
+impl FromStr for Take {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        choose(text, &[("first", Self::First), ("last", Self::Last)])
+    }
+}
+
+deserialize_from_str!(Take, "a string: `first` or `last`");
+
 /// How the value is found in the output.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Rule {
-    /// The first group of the first match, or the whole match.
-    Regex(Regex),
+    /// The first group of the first or last match, or the whole match.
+    Regex(Pattern),
     /// A JSON pointer (RFC 6901) into the output.
     Json(String),
     /// A header of the response, lower-case.
@@ -60,16 +104,20 @@ impl Column {
         columns.iter().map(value).collect()
     }
 
+    /// The expression that finds it, if that is its rule.
+    pub fn pattern(&self) -> Option<&Pattern> {
+        match &self.rule {
+            Rule::Regex(pattern) => Some(pattern),
+            Rule::Json(_) | Rule::Header(_) | Rule::Html(_) => None,
+        }
+    }
+
     /// The value in `output` or `headers`; `None` if they have none.
     pub fn extract(&self, output: &[u8], headers: &[(String, Vec<u8>)]) -> Option<Vec<u8>> {
         match &self.rule {
-            Rule::Regex(regex) => {
-                let captures = regex.captures(output)?;
-                let group = captures.get(usize::from(regex.captures_len() > 1))?;
-                Some(group.as_bytes().to_vec())
-            }
+            Rule::Regex(pattern) => pattern.find(without_mark(output)),
             Rule::Json(pointer) => {
-                let value: Value = serde_json::from_slice(output).ok()?;
+                let value: Value = serde_json::from_slice(without_mark(output)).ok()?;
                 match value.pointer(pointer)? {
                     Value::Null => None,
                     Value::String(text) => Some(text.as_bytes().to_vec()),
@@ -99,12 +147,15 @@ impl Column {
             ("header", table.get::<String>("header")),
             ("html", table.get::<String>("html")),
         ];
+        let take = table.get::<Take>("take");
+        let stream = read_stream(table, plan, workload);
         let mut given = rules.into_iter().filter_map(|(key, value)| Some((key, value?)));
         let Some((key, value)) = given.next() else {
             // Not if it has one that was wrong.
             if !["regex", "json", "header", "html"].iter().any(|key| table.has(key)) {
                 if workload.is_some_and(Workload::returns_values) {
-                    return Some(Self { name: name.to_owned(), rule: Rule::Json(member(name)) });
+                    let rule = Rule::Json(member(name));
+                    return Some(Self { name: name.to_owned(), rule, stream });
                 }
                 let help = "say where its value is: `regex = \"…\"`, `json = \"/pointer\"`, `html = \"selector\"` or `header = \"…\"`";
                 plan.error_with_help(table.span(), format!("column `{name}` has no rule"), help);
@@ -115,8 +166,15 @@ impl Column {
             plan.error(value.span(), format!("column `{name}` has both `{key}` and `{other}`"));
             return None;
         }
+        if let Some(take) = take.as_ref().filter(|_| key != "regex") {
+            let message = format!(
+                "column `{name}`: `take` chooses among the matches of a `regex`, which `{key}` has none of"
+            );
+            plan.error_with_help(take.span(), message, "leave `take` out, or write a `regex`");
+            return None;
+        }
         let rule = match key {
-            "regex" => regex_rule(&value, plan)?,
+            "regex" => regex_rule(&value, take.map(Spanned::into_inner).unwrap_or_default(), plan)?,
             "json" => json_rule(&value, plan)?,
             "html" => html_rule(&value, plan)?,
             _ => header_rule(&value, plan, workload)?,
@@ -129,8 +187,27 @@ impl Column {
                 format!("`max_body = \"0B\"` reads no body, so column `{name}` would be empty");
             plan.error(value.span(), message);
         }
-        Some(Self { name: name.to_owned(), rule })
+        Some(Self { name: name.to_owned(), rule, stream })
     }
+}
+
+/// `stream`, which only a command has two of.
+fn read_stream(
+    table: &mut Table<'_>,
+    plan: &Planner<'_>,
+    workload: Option<&Workload>,
+) -> StreamName {
+    let Some(stream) = table.get::<StreamName>("stream") else { return StreamName::default() };
+    if let Some(kind) = workload.map(Workload::kind).filter(|kind| *kind != "command") {
+        let message = format!("`{kind}` has no streams to choose from, only `command` has");
+        plan.error_with_help(stream.span(), message, "leave `stream` out");
+    }
+    stream.into_inner()
+}
+
+/// Without the byte order mark that a UTF-8 text may start with: it is no part of what is written.
+fn without_mark(output: &[u8]) -> &[u8] {
+    output.strip_prefix(b"\xef\xbb\xbf").unwrap_or(output)
 }
 
 /// The pointer to the member of an object that is called `name`.
@@ -138,14 +215,9 @@ fn member(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-fn regex_rule(regex: &Spanned<String>, plan: &Planner<'_>) -> Option<Rule> {
-    Regex::new(regex.get_ref())
-        .map_err(|error| {
-            // Its last line is the reason; the others draw the place, which the diagnostic does.
-            let text = error.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            plan.error(regex.span(), format!("regex does not compile: {reason}"));
-        })
+fn regex_rule(regex: &Spanned<String>, take: Take, plan: &Planner<'_>) -> Option<Rule> {
+    Pattern::new(regex.get_ref(), take)
+        .map_err(|reason| plan.error(regex.span(), format!("regex does not compile: {reason}")))
         .map(Rule::Regex)
         .ok()
 }
@@ -231,11 +303,15 @@ mod tests {
     use super::*;
 
     fn regex(pattern: &str) -> Column {
-        Column { name: "x".into(), rule: Rule::Regex(Regex::new(pattern).unwrap()) }
+        Column {
+            name: "x".into(),
+            rule: Rule::Regex(Pattern::new(pattern, Take::First).unwrap()),
+            stream: StreamName::Stdout,
+        }
     }
 
     fn json(pointer: &str) -> Column {
-        Column { name: "x".into(), rule: Rule::Json(pointer.into()) }
+        Column { name: "x".into(), rule: Rule::Json(pointer.into()), stream: StreamName::Stdout }
     }
 
     #[test]
@@ -252,16 +328,20 @@ mod tests {
             (json("/b"), r#"{"a": 1}"#, None),
             (json("/b"), "no json", None),
             (json(""), " 12\n", Some("12")),
+            (json("/a"), "\u{feff}{\"a\": 1}", Some("1")),
+            (regex("^a"), "\u{feff}a", Some("a")),
         ] {
             let found = column.extract(output.as_bytes(), &[]);
             assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{column:?} of {output}");
         }
-        let server = Column { name: "x".into(), rule: Rule::Header("server".into()) };
+        let rule = Rule::Header("server".into());
+        let server = Column { name: "x".into(), rule, stream: StreamName::Stdout };
         let headers = [("server".to_owned(), b"nginx".to_vec())];
         assert_eq!(server.extract(b"", &headers).as_deref(), Some(&b"nginx"[..]));
         assert_eq!(server.extract(b"server: nginx", &[]), None);
         let html = |selector: &str| Column {
             name: "x".into(),
+            stream: StreamName::default(),
             rule: Rule::Html(Box::new(Selector::parse(selector).unwrap())),
         };
         let page = "<TITLE>\n A &amp; B &#8211;\tC\n</TITLE><p class=x>one <b>two</b><br>three<pre>a\n  b</pre>";

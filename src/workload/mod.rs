@@ -1,9 +1,11 @@
 //! What one task does. Every kind is named here; one file per kind owns its raw table, its spec and its worker.
 
+pub mod claims;
 pub mod columns;
 pub mod command;
 pub mod compute;
 pub mod http;
+pub mod output_file;
 pub mod python;
 pub mod sleep;
 pub mod worker;

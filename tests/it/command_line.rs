@@ -62,13 +62,13 @@ fn every_kind_prints_its_output_under_every_model() {
     let sequence = sequence.join(" ") + "\n";
     let worker = "import json, sys\nsys.stdin.readline()\nprint('{\"ready\":1}', flush=True)\nfor line in sys.stdin:\n    id = json.loads(line)['id']\n    print(json.dumps({'id': id, 'ok': {'result': [1, 'a']}}), flush=True)\n";
     for (workload, printed) in [
-        ("command]\nargv = ['printf', 'a\\nb\\377']".to_owned(), &b"a\nb\xff\n"[..]),
+        ("command]\nargv = ['printf', 'a\\nb\\377']".to_owned(), &b"a\nb\xff"[..]),
         (
             "command]\nargv = ['seq', '-s', ' ', '9999']\ncapture = '1B'".to_owned(),
             sequence.as_bytes(),
         ),
-        (format!("http]\nurl = '{}'", server.url("/hello")), b"hello\n"),
-        (format!("http]\nurl = '{}'\nmax_body = '1B'", server.url("/hello")), b"hello\n"),
+        (format!("http]\nurl = '{}'", server.url("/hello")), b"hello"),
+        (format!("http]\nurl = '{}'\nmax_body = '1B'", server.url("/hello")), b"hello"),
         ("compute]\nfunction = 'count_primes'\narg = 20".to_owned(), b"8\n"),
         ("python]\nfunction = 'mine:work'\nargs = []".to_owned(), b"[1,\"a\"]\n"),
         ("worker]\nargv = ['python3', 'worker.py']".to_owned(), b"[1, \"a\"]\n"),

@@ -236,3 +236,42 @@ fn children_have_default_signals_and_no_stray_descriptors() {
     // ls has 0, 1, 2 and the folder that it reads.
     ran.exit(0).rows("result", &["0000000000000000 0000000000000000 4"]);
 }
+
+#[test]
+fn a_program_that_wants_the_terminal_is_told_so_at_once() {
+    // As with `sudo`, `ssh` or `getpass`: in a session of its own there is none, whatever the runner has.
+    let ran = shell("cat < /dev/tty", "").run();
+    ran.exit(3).rows("status", &["failed"]);
+    let sessions = shell("ps -o sid= -p $$ | tr -d ' '; echo $$", "").run();
+    let result = &sessions.exit(0).report().column("result")[0];
+    let (session, own) = result.split_once("\\n").unwrap();
+    assert_eq!(session, own);
+}
+
+#[test]
+fn a_stopped_child_is_a_row_that_says_so() {
+    let ran = shell("kill -STOP $$; echo resumed", "").run();
+    ran.exit(3).rows("status", &["crashed"]);
+    let error = &ran.report().column("error")[0];
+    assert!(error.contains("stopped by signal 19 (SIGSTOP)"), "{error}");
+    // One that is resumed in time goes on.
+    shell("(sleep 0.3; kill -CONT $$) & kill -STOP $$; echo resumed", "")
+        .run()
+        .exit(0)
+        .rows("result", &["resumed"]);
+}
+
+#[test]
+fn another_shell_runs_the_text() {
+    shell("false; echo on", "shell_with = [\"sh\", \"-e\", \"-c\"]").run().exit(3);
+    shell("echo \"$0 $input\"", "shell_with = [\"sh\", \"-ec\"]").run().exit(0);
+    shell("true", "shell_with = [\"no-such-shell\", \"-c\"]")
+        .run()
+        .exit(2)
+        .stderr_has("no-such-shell");
+    shell("true", "shell_with = []").run().exit(2).stderr_has("`shell_with` needs a program");
+    TestJob::new("[workload.command]\nargv = [\"true\"]\nshell_with = [\"sh\", \"-c\"]\n")
+        .run()
+        .exit(2)
+        .stderr_has("there is none");
+}

@@ -199,6 +199,7 @@ const WORKLOAD: &[Key] = keys! {
 const COMMAND: &[Key] = keys! {
     argv: TEMPLATES, "program and arguments; no shell, nothing is split or expanded";
     shell: Text, "instead of `argv`: a text for `sh -c`, with the fields as environment variables";
+    shell_with: Array(&Text) => Is("[\"sh\", \"-c\"]"), "what runs `shell`";
     env: Map(&Template), "environment variables";
     cwd: Template => Words("the job file's folder"), "the folder to run in";
     stdin: Template => Words("no input"), "a text for standard input";
@@ -206,7 +207,9 @@ const COMMAND: &[Key] = keys! {
     stdout: Template, "a file for standard output; then nothing of it is in the report";
     stderr: Template, "a file for standard error";
     success_codes: Array(&Integer) => Is("[0]"), "exit codes that count as ok";
-    capture: Size => Is("\"64KiB\""), "how much of the output is kept; the rest is counted";
+    capture: Size => Is("\"1MiB\""), "how much of the output is kept; the rest is counted, and searched for columns line by line";
+    encoding: Text => Is("\"utf-8\""), "how the output is written, by a name that browsers know";
+    result: OneOf(&["head", "tail"]) => Is("\"head\""), "which end of the output is the result";
 };
 
 const HTTP: &[Key] = keys! {
@@ -320,6 +323,8 @@ const RETRY: &[Key] = keys! {
 
 const COLUMN: &[Key] = keys! {
     regex: Text, "the first group (or the whole match) of the first match in the output";
+    take: OneOf(&["first", "last"]) => Is("\"first\""), "which match of the `regex` counts";
+    stream: OneOf(&["stdout", "stderr"]) => Is("\"stdout\""), "what a column of a command is read from";
     json: Text, "a pointer such as `\"/metrics/loss\"` into an output that is JSON";
     header: Text, "a header of the answer; only for `http`";
     html: Text, "a CSS selector: the text of the first element that it finds";

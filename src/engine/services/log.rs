@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use regex::bytes::Regex;
 
 use crate::base::diagnostic::reason;
+use crate::base::screen::plain;
 
 /// How much of a line is kept until its end arrives.
 const MAX_LINE: usize = 64 << 10;
 const READ_BYTES: usize = 64 << 10;
 /// How much of the end is shown.
-const TAIL_BYTES: u64 = 4096;
+const TAIL_BYTES: u64 = 32 << 10;
 const TAIL_LINES: usize = 10;
 
 /// The log of a service.
@@ -73,7 +74,7 @@ impl Log {
         let start = size.saturating_sub(TAIL_BYTES);
         let mut bytes = vec![0; (size - start) as usize];
         let count = self.file.read_at(&mut bytes, start).unwrap_or(0);
-        let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
+        let text = String::from_utf8_lossy(&plain(&bytes[..count])).into_owned();
         if text.trim().is_empty() {
             return String::new();
         }

@@ -32,6 +32,11 @@ pub(super) struct Globs {
 }
 
 impl Globs {
+    /// The folders that the patterns start with.
+    pub fn roots(&self) -> Vec<PathBuf> {
+        self.patterns.iter().map(|glob| glob.root.clone()).collect()
+    }
+
     /// What `patterns` find as seen from `folder`; or which of them is no pattern, and why.
     pub fn new(patterns: &[&str], options: &GlobOptions, folder: &Path) -> Result<Self, String> {
         let glob = |pattern: &&str| {

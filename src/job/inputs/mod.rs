@@ -29,6 +29,7 @@ mod text;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use blocks::Blocks;
@@ -137,6 +138,25 @@ impl Inputs {
     pub fn tasks(&self) -> Option<u64> {
         let Source::Counted(counted) = &self.source else { return None };
         self.selection.count(counted.count())
+    }
+
+    /// The files that are read, as far as they have names.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let files = match &self.source {
+            Source::Files(files) => &files.all[..],
+            Source::Blocks(blocks) => std::slice::from_ref(&blocks.file),
+            Source::Report(file, _) => std::slice::from_ref(file),
+            _ => &[],
+        };
+        files.iter().filter(|file| file.regular).map(|file| file.path().to_owned()).collect()
+    }
+
+    /// The folders that a pattern names: what is found there may be written beside.
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        match &self.source {
+            Source::Glob(globs) => globs.roots(),
+            _ => Vec::new(),
+        }
     }
 
     /// Whether the next input can be as long in coming as somebody else likes (a pipe, a terminal): such inputs are

@@ -18,12 +18,19 @@ use crate::task::Status;
 /// The number of characters of an error that fit into a few lines of a terminal.
 const ERROR_CHARS: usize = 300;
 
+/// So long may the cause of an error be.
+const CAUSE_CHARS: usize = 100;
+
 /// Prints failures, notes, the table and the paths for these jobs.
-pub fn print(summaries: &[Summary]) {
+///
+/// The table and the paths go to standard output, or to standard error, if the tasks' outputs have the former.
+pub fn print(summaries: &[Summary], has_outputs: bool) {
     explain(summaries);
-    if !summaries.is_empty() {
-        say(&format!("{}\n{}{}", table(summaries), stages(summaries), paths(summaries)));
+    if summaries.is_empty() {
+        return;
     }
+    let text = format!("{}\n{}{}", table(summaries), stages(summaries), paths(summaries));
+    if has_outputs { note(&text) } else { say(&text) }
 }
 
 /// Prints failures, notes and warnings to standard error.
@@ -181,12 +188,29 @@ fn three_digits(value: f64) -> String {
     if decimals == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
 }
 
-/// The start of an error, on one line.
+/// An error on one line. Of one that is too long, what matters most: the cause, then the last line, where the reason
+/// stands.
 fn one_line(error: &str) -> String {
     let error = error.trim_end();
-    match error.char_indices().nth(ERROR_CHARS) {
-        Some((at, _)) => format!("{}…", escaped(&error[..at])),
-        None => escaped(error),
+    if error.chars().count() <= ERROR_CHARS {
+        return escaped(error);
+    }
+    let (cause, said) = match error.split_once(": ") {
+        Some((cause, said)) if cause.chars().count() <= CAUSE_CHARS => (cause, said),
+        _ => ("", error),
+    };
+    let last =
+        [r"\n", "\n"].iter().filter_map(|&end| said.rfind(end).map(|at| at + end.len())).max();
+    let colon = if cause.is_empty() { "" } else { ": " };
+    let shown = end_of(&said[last.unwrap_or(0)..], ERROR_CHARS - CAUSE_CHARS);
+    format!("{}{colon}{}", escaped(cause), escaped(&shown))
+}
+
+/// The last characters of `text`, up to `limit`, with a mark where something was left out.
+fn end_of(text: &str, limit: usize) -> String {
+    match text.chars().count().saturating_sub(limit) {
+        0 => text.to_owned(),
+        surplus => format!("…{}", text.chars().skip(surplus + 1).collect::<String>()),
     }
 }
 
@@ -249,6 +273,28 @@ results/summary.csv
 
 "]]
         );
+    }
+
+    #[test]
+    fn a_long_error_shows_its_last_line() {
+        let warnings = r"warning: a value is missing\n".repeat(20);
+        for (error, shown) in [
+            (
+                format!("exit code 1: {warnings}FATAL: the disk is full"),
+                "exit code 1: FATAL: the disk is full",
+            ),
+            (
+                format!("exit code 1: {warnings}").replace(r"\n", "\n") + "FATAL",
+                "exit code 1: FATAL",
+            ),
+            ("short: a".into(), "short: a"),
+        ] {
+            assert_eq!(one_line(&error), shown);
+        }
+        let long = format!("ValueError: start {} end", "x".repeat(500));
+        let shown = one_line(&long);
+        assert!(shown.starts_with("ValueError: …xx") && shown.ends_with("x end"), "{shown}");
+        assert!(shown.chars().count() <= ERROR_CHARS);
     }
 
     #[test]

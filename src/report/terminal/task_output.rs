@@ -4,7 +4,7 @@
 //! it between tasks.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -69,7 +69,7 @@ impl Printer {
     pub(in crate::report) fn print(&self, outcome: &Outcome) {
         match &outcome.whole_output {
             Some(file) => self.queue.put_file(Arc::clone(file)),
-            None if outcome.output.is_empty() => self.queue.put(&outcome.result),
+            None if outcome.output.is_empty() => self.queue.put_value(&outcome.result),
             None => self.queue.put(&outcome.output),
         }
     }
@@ -120,13 +120,16 @@ impl Queue {
             waiting.outputs.push(Output::Bytes(Vec::new()));
         }
         let Some(Output::Bytes(bytes)) = waiting.outputs.last_mut() else { return };
-        let before = bytes.len();
         bytes.extend_from_slice(output);
-        if !output.ends_with(b"\n") {
-            bytes.push(b'\n'); // the next task's output starts a line of its own
-        }
-        self.bytes.fetch_add(bytes.len() - before, Ordering::SeqCst);
+        self.bytes.fetch_add(output.len(), Ordering::SeqCst);
         self.more.notify_one();
+    }
+
+    /// A value has no line break of its own: each gets a line.
+    fn put_value(&self, value: &[u8]) {
+        if !value.is_empty() {
+            self.put(&[value, b"\n"].concat());
+        }
     }
 
     fn put_file(&self, file: Arc<File>) {
@@ -177,12 +180,7 @@ impl Output {
             Self::Bytes(bytes) => out.write_all(bytes),
             Self::File(file) => {
                 let mut file: &File = file;
-                io::copy(&mut file, out)?;
-                let mut last = *b"\n";
-                if file.seek(SeekFrom::End(-1)).is_ok() {
-                    file.read_exact(&mut last)?;
-                }
-                if last == *b"\n" { Ok(()) } else { out.write_all(b"\n") }
+                io::copy(&mut file, out).map(drop)
             }
         }
     }
@@ -202,10 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn outputs_are_whole_and_end_their_line() {
+    fn outputs_are_printed_byte_by_byte() {
         let mut out = Vec::new();
         printed(&[b"a\nb\n", b"", b"\xff"], &mut out);
-        assert_eq!(out, b"a\nb\n\xff\n");
+        assert_eq!(out, b"a\nb\n\xff");
     }
 
     #[test]

@@ -32,8 +32,8 @@ const ALL_FULL: usize = 64 << 20;
 /// How many different errors are shown on the terminal.
 const FAILURES: usize = 3;
 
-/// The number of bytes that are stored of an error for the terminal.
-const FAILURE_BYTES: usize = 2_000;
+/// The number of bytes that are stored of an error for the terminal: usually all, since its end matters most.
+const FAILURE_BYTES: usize = 64 << 10;
 
 /// Takes the records of the slots of one event loop.
 #[derive(Debug)]

@@ -17,10 +17,10 @@ use crate::launcher::{Ended, Exit, HasNul, Launcher, Port, Start, Strings};
 use crate::sys::THIS_PROGRAM;
 use crate::sys::signal_name;
 use crate::worker::serve::SERVE_ARG;
-use crate::workload::command::how_it_ended;
+use crate::workload::command::{cause_and_tail, how_it_ended};
 
 /// What is shown of a dead worker's standard error.
-const TAIL_BYTES: u64 = 4096;
+const TAIL_BYTES: u64 = 32 << 10;
 
 /// The program that is started as a worker, and its folder.
 #[derive(Debug)]
@@ -200,11 +200,8 @@ impl Life {
 
     /// The message on how it ended, with the end of its standard error.
     pub fn obituary(&self, ended: &str) -> String {
-        let tail = self.stderr_tail();
-        let tail = String::from_utf8_lossy(&tail);
-        let tail = tail.trim();
         let ended = if self.has_closed.get() { "it closed its pipes" } else { ended };
-        if tail.is_empty() { ended.to_owned() } else { format!("{ended}: {tail}") }
+        cause_and_tail(ended.to_owned(), None, &self.stderr_tail())
     }
 
     fn stderr_tail(&self) -> Vec<u8> {

@@ -8,11 +8,13 @@ use std::path::Path;
 
 use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
 
+use super::Setup;
 use super::plan::{Input, Plan};
 use super::stream::Stream;
 use crate::base::diagnostic::reason;
 use crate::config::Template;
 use crate::task::Values;
+use crate::workload::output_file::{Output, OutputPath, Target};
 
 /// What a child is given.
 #[derive(Debug)]
@@ -27,8 +29,8 @@ pub struct Ends {
 enum End {
     /// To the runner; the runner's copy, until the child has it.
     Pipe(Option<OwnedFd>),
-    /// To a file.
-    File(File),
+    /// To a file or a device; `None` once it has its name.
+    File(Option<Output>),
     /// Where standard output goes.
     WithOutput,
 }
@@ -41,20 +43,41 @@ impl Ends {
     pub fn open(
         plan: &Plan,
         values: &Values<'_>,
+        setup: &Setup,
         [stdout, stderr]: [&mut Stream; 2],
     ) -> Result<Self, String> {
         let stdin = open_input(plan, values)?;
-        let output = plan.stdout.as_ref().map(|path| rendered(path, values));
-        let errors = plan.stderr.as_ref().map(|path| rendered(path, values));
-        let shared = output.is_some() && output == errors;
-        let stdout = open_output(plan, output.as_deref(), stdout)?;
+        let output = plan.stdout.as_ref().map(|path| target(path, plan, values)).transpose()?;
+        let errors = plan.stderr.as_ref().map(|path| target(path, plan, values)).transpose()?;
+        let shared = output.as_ref().zip(errors.as_ref()).is_some_and(|(a, b)| a.path == b.path);
+        setup.claim(output.as_ref(), values, 0)?;
+        if !shared {
+            setup.claim(errors.as_ref(), values, 1)?;
+        }
+        let stdout = open_output(output, stdout)?;
         let stderr = if shared {
             stderr.clear();
             End::WithOutput
         } else {
-            open_output(plan, errors.as_deref(), stderr)?
+            open_output(errors, stderr)?
         };
         Ok(Self { stdin, stdout, stderr })
+    }
+
+    /// Gives the files their names: those of an ok task, or of a failure.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn finish(&mut self, is_ok: bool) -> Result<(), String> {
+        let mut finished = Ok(());
+        for end in [&mut self.stdout, &mut self.stderr] {
+            if let End::File(output) = end
+                && let Some(output) = output.take()
+            {
+                finished = finished.and(output.finish(is_ok));
+            }
+        }
+        finished
     }
 
     /// The child's standard input; `None` for null.
@@ -66,7 +89,7 @@ impl Ends {
     pub fn stdout(&self) -> Option<BorrowedFd<'_>> {
         match &self.stdout {
             End::Pipe(pipe) => pipe.as_ref().map(AsFd::as_fd),
-            End::File(file) => Some(file.as_fd()),
+            End::File(output) => output.as_ref().map(|output| output.file().as_fd()),
             End::WithOutput => None,
         }
     }
@@ -75,7 +98,7 @@ impl Ends {
     pub fn stderr(&self) -> Option<BorrowedFd<'_>> {
         match &self.stderr {
             End::Pipe(pipe) => pipe.as_ref().map(AsFd::as_fd),
-            End::File(file) => Some(file.as_fd()),
+            End::File(output) => output.as_ref().map(|output| output.file().as_fd()),
             End::WithOutput => self.stdout(),
         }
     }
@@ -90,14 +113,43 @@ impl Ends {
         }
     }
 
+    /// Reads what has gone to files into the streams that are searched for columns.
+    ///
+    /// # Errors
+    /// In words, if one cannot be read.
+    pub fn read_back(&self, [stdout, stderr]: [&mut Stream; 2]) -> Result<(), String> {
+        self.stdout.read_back(stdout)?;
+        match &self.stderr {
+            End::WithOutput => self.stdout.read_back(stderr),
+            end => end.read_back(stderr),
+        }
+    }
+
     /// How much has been written to standard output; `captured` if it was read, `None` if that cannot be known.
     pub fn output_bytes(&self, captured: u64) -> Option<u64> {
         match &self.stdout {
-            End::File(file) => {
-                file.metadata().ok().filter(std::fs::Metadata::is_file).map(|data| data.len())
+            End::File(Some(output)) => {
+                let metadata = output.file().metadata();
+                metadata.ok().filter(std::fs::Metadata::is_file).map(|data| data.len())
             }
             _ => Some(captured),
         }
+    }
+}
+
+impl End {
+    fn read_back(&self, stream: &mut Stream) -> Result<(), String> {
+        let Self::File(Some(output)) = self else { return Ok(()) };
+        if !stream.is_searched() {
+            return Ok(());
+        }
+        let read = match output {
+            Output::Direct(_) => Err(std::io::Error::other("it went to a device or a pipe")),
+            Output::Staged(_) => stream.read_file(output.file()),
+        };
+        read.map_err(|error| {
+            format!("cannot read the output again for its columns: {}", reason(&error))
+        })
     }
 }
 
@@ -139,15 +191,41 @@ fn in_memory(text: &[u8]) -> Result<OwnedFd, String> {
     Ok(memory.into())
 }
 
-fn open_output(plan: &Plan, path: Option<&[u8]>, stream: &mut Stream) -> Result<End, String> {
-    let Some(path) = path else {
+fn open_output(target: Option<Target>, stream: &mut Stream) -> Result<End, String> {
+    let Some(target) = target else {
         let pipe =
             stream.open().map_err(|error| format!("failed to make a pipe: {}", reason(&error)))?;
         return Ok(End::Pipe(Some(pipe)));
     };
     stream.clear();
-    let path = plan.resolve(path);
-    open(&path, OpenOptions::new().write(true).create(true).truncate(true), "write").map(End::File)
+    target.open().map(Some).map(End::File)
+}
+
+/// Where an output goes: never over what the task reads.
+fn target(path: &OutputPath, plan: &Plan, values: &Values<'_>) -> Result<Target, String> {
+    let target = path.place(values)?;
+    if target.is_device || !target.path.exists() {
+        return Ok(target);
+    }
+    let stdin = match &plan.stdin {
+        Input::File(path) => Some(plan.resolve(&rendered(path, values))),
+        _ => None,
+    };
+    let is_read = stdin.iter().any(|path| target.is(path));
+    let is_input = || values.fields.iter().any(|value| names(plan, value, &target));
+    if is_read || is_input() {
+        return Err(format!("cannot write `{}`: it is the task's own input", target.shown));
+    }
+    if plan.sources.iter().any(|source| target.is(source)) {
+        return Err(format!("cannot write `{}`: the job reads it", target.shown));
+    }
+    Ok(target)
+}
+
+/// Whether the value of a field is the path of `target`.
+fn names(plan: &Plan, value: &[u8], target: &Target) -> bool {
+    let may_be_a_path = !value.is_empty() && value.len() < 4096 && !value.contains(&0);
+    may_be_a_path && target.is(&plan.resolve(value))
 }
 
 /// Opens a file without waiting for the other end, if it is a named pipe.

@@ -7,6 +7,7 @@
 mod ends;
 mod outcome;
 mod plan;
+mod search;
 mod shell_names;
 mod stream;
 #[cfg(test)]
@@ -14,13 +15,19 @@ mod tests;
 mod variables;
 mod worker;
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 pub(crate) use outcome::{error as cause_and_tail, how_it_ended};
 pub use plan::{read, shell};
 pub use worker::Worker;
 
+use crate::base::ByteSize;
 use crate::task::Values;
+use crate::workload::claims::{Claims, Writer};
+use crate::workload::columns::Column;
+use crate::workload::output_file::Target;
 
 /// A command, planned; cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,6 +37,49 @@ impl Spec {
     /// The command of one task for people: its arguments, quoted where a shell would need it.
     pub fn show(&self, values: &Values<'_>) -> String {
         self.0.show(values)
+    }
+}
+
+/// What the worker of a slot has to know besides its command.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// How much of the output is kept.
+    pub keep: Keep,
+    /// How much may go to the next stage, if there is one.
+    pub max_payload: Option<ByteSize>,
+    /// The columns that are taken from the output.
+    pub columns: Vec<Column>,
+    /// The job's name.
+    pub job: String,
+    /// The stage's index.
+    pub stage: usize,
+    /// The files that tasks of this call write.
+    pub claims: Arc<Claims>,
+    /// The job's report, and what lies beside it: all that starts with one of these is the runner's.
+    pub reserved: Arc<[PathBuf]>,
+    /// How many processes of the job could not be ended and still run.
+    pub still_running: Arc<AtomicUsize>,
+}
+
+impl Setup {
+    /// Claims the file at `target` for a task, as the output with this number.
+    ///
+    /// # Errors
+    /// In words, if it is another task's, or the runner's own.
+    fn claim(
+        &self,
+        target: Option<&Target>,
+        values: &Values<'_>,
+        number: u32,
+    ) -> Result<(), String> {
+        let Some(target) = target.filter(|target| !target.is_device) else { return Ok(()) };
+        let fail = |why: &str| format!("cannot write `{}`: {why}", target.shown);
+        if self.reserved.contains(&target.path) {
+            return Err(fail("it is a file of the job's report"));
+        }
+        let place = self.stage as u32 * 64 + number;
+        let writer = Writer { job: &self.job, task: values.task, place };
+        self.claims.claim(&target.path, writer).map_err(|why| fail(&why))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::io;
 
+use super::plan::ResultEnd;
 use crate::base::diagnostic::reason;
-use crate::base::text::write_clean;
+use crate::base::text::{write_clean, write_clean_tail};
 use crate::launcher::Exit;
 use crate::sys::{Step, signal_name};
 use crate::task::Status;
@@ -11,13 +12,16 @@ use crate::task::Status;
 /// How many characters of standard output a row shows.
 const RESULT: usize = 500;
 
-/// How many characters of standard error an error shows.
+/// How many characters of what was said last an error shows.
 const ERROR_TAIL: usize = 4 << 10;
 
 /// The cell `result`.
-pub fn result(output: &[u8]) -> Vec<u8> {
+pub fn result(output: &[u8], end: ResultEnd) -> Vec<u8> {
     let mut text = String::new();
-    write_clean(output, RESULT, &mut text);
+    match end {
+        ResultEnd::Head => write_clean(output, RESULT, &mut text),
+        ResultEnd::Tail => write_clean_tail(output, RESULT, &mut text),
+    }
     text.into_bytes()
 }
 
@@ -28,7 +32,7 @@ pub fn verdict(exit: &Exit, program: &str, success_codes: &[i32]) -> (Status, Op
             (Status::Ok, Some(*code), String::new())
         }
         Exit::Code(code) => (Status::Failed, Some(*code), how_it_ended(exit, program)),
-        Exit::Signal(_) => (Status::Crashed, None, how_it_ended(exit, program)),
+        Exit::Signal(_) | Exit::Stopped(_) => (Status::Crashed, None, how_it_ended(exit, program)),
         Exit::NotStarted(..) => (Status::Failed, None, how_it_ended(exit, program)),
     }
 }
@@ -38,6 +42,10 @@ pub fn how_it_ended(exit: &Exit, program: &str) -> String {
     match exit {
         Exit::Code(code) => format!("exit code {code}"),
         Exit::Signal(signal) => format!("killed by signal {signal} ({})", signal_name(*signal)),
+        Exit::Stopped(signal) => format!(
+            "stopped by signal {signal} ({}), which nothing would have ended, so it was killed",
+            signal_name(*signal)
+        ),
         Exit::NotStarted(step, error) => not_started(*step, error, program),
     }
 }
@@ -64,8 +72,8 @@ fn not_started(step: Step, error: &io::Error, program: &str) -> String {
     }
 }
 
-/// The cell `error`: the cause, then what the child said last.
-pub fn error(cause: String, note: Option<&str>, stderr: &[u8]) -> String {
+/// The cell `error`: the cause, then the end of what the child has said, where the reason stands.
+pub fn error(cause: String, note: Option<&str>, said: &[u8]) -> String {
     let mut text = cause;
     if let Some(note) = note {
         if !text.is_empty() {
@@ -73,23 +81,11 @@ pub fn error(cause: String, note: Option<&str>, stderr: &[u8]) -> String {
         }
         text.push_str(note);
     }
-    if !text.is_empty() && !stderr.trim_ascii().is_empty() {
+    if !text.is_empty() && !said.trim_ascii().is_empty() {
         text.push_str(": ");
-        write_clean(tail(stderr), ERROR_TAIL, &mut text);
+        write_clean_tail(said, ERROR_TAIL, &mut text);
     }
     text
-}
-
-/// The last bytes, from the start of a character.
-fn tail(bytes: &[u8]) -> &[u8] {
-    let tail = &bytes[bytes.len().saturating_sub(ERROR_TAIL)..];
-    let within = |&byte: &u8| byte & 0b1100_0000 == 0b1000_0000;
-    let cut = if tail.len() < bytes.len() {
-        tail.iter().take(3).take_while(|byte| within(byte)).count()
-    } else {
-        0
-    };
-    &tail[cut..]
 }
 
 #[cfg(test)]
@@ -120,8 +116,10 @@ mod tests {
         assert_eq!(error(String::new(), None, b"a warning"), "");
         assert_eq!(error("exit code 1".into(), None, b"it\nbroke\n"), r"exit code 1: it\nbroke");
         assert_eq!(error("exit code 1".into(), Some("note"), b""), "exit code 1; note");
-        let long = "ü".repeat(ERROR_TAIL);
-        let text = error("exit code 1".into(), None, format!("x{long}").as_bytes());
-        assert!(text.ends_with('ü') && !text.contains("\\x"), "{text}");
+        let long = format!("{}\nFATAL: the disk is full", "ü".repeat(ERROR_TAIL));
+        let text = error("exit code 1".into(), None, long.as_bytes());
+        assert!(text.starts_with("exit code 1: …ü"), "{text}");
+        assert!(text.ends_with(r"ü\nFATAL: the disk is full"), "{text}");
+        assert_eq!(text.chars().count(), "exit code 1: ".len() + ERROR_TAIL);
     }
 }

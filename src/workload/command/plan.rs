@@ -3,21 +3,26 @@
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
+
+use encoding_rs::Encoding;
 
 use super::Spec;
 use super::shell_names;
 use super::variables::{room, variables};
 use crate::base::ByteSize;
 use crate::base::diagnostic::nearest;
+use crate::base::setting::{choose, deserialize_from_str};
 use crate::config::program;
 use crate::config::program::{Folder, StartedFor, c_path};
 use crate::config::program::{Places, Unusable};
 use crate::config::{Planner, Table, Template};
 use crate::task::Values;
+use crate::workload::output_file::OutputPath;
 
 /// How much of standard output is kept, if the file does not say.
-const CAPTURE: ByteSize = ByteSize::new(64 << 10);
+const CAPTURE: ByteSize = ByteSize::new(1 << 20);
 
 /// A command, planned.
 #[derive(Debug)]
@@ -39,24 +44,50 @@ pub struct Plan {
     /// What it reads.
     pub stdin: Input,
     /// The file for standard output, instead of capturing it.
-    pub stdout: Option<Template>,
+    pub stdout: Option<OutputPath>,
     /// The file for standard error.
-    pub stderr: Option<Template>,
+    pub stderr: Option<OutputPath>,
+    /// The files that the job reads: nothing is written over them.
+    pub sources: Vec<PathBuf>,
     /// The exit codes that are a success.
     pub success_codes: Vec<i32>,
     /// How many bytes of standard output are kept.
     pub capture: usize,
     /// How many bytes of environment there is room for.
     pub room: usize,
+    /// How its text is written, if that is not UTF-8.
+    pub encoding: Option<&'static Encoding>,
+    /// Which end of the output is the result.
+    pub result: ResultEnd,
 }
+
+/// Which end of an output is the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResultEnd {
+    /// Its beginning.
+    #[default]
+    Head,
+    /// Its end.
+    Tail,
+}
+
+impl FromStr for ResultEnd {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        choose(text, &[("head", Self::Head), ("tail", Self::Tail)])
+    }
+}
+
+deserialize_from_str!(ResultEnd, "a string: `head` or `tail`");
 
 /// What is run.
 #[derive(Debug)]
 pub enum Action {
     /// A program with its arguments, of which it is the first.
     Argv(Vec<Template>),
-    /// This text, by `sh -c`.
-    Shell(String),
+    /// These words, of which the last is the text: a shell runs it.
+    Shell(Vec<String>),
 }
 
 /// Where a program is.
@@ -110,16 +141,19 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let env = program::env(table, StartedFor::Task, plan);
     let cwd = program::cwd(table, StartedFor::Task, plan);
     let stdin = read_stdin(table, plan);
-    let stdout = table.template("stdout", plan);
-    let stderr = table.template("stderr", plan);
+    let stdout = read_output("stdout", table, plan);
+    let stderr = read_output("stderr", table, plan);
     let success_codes = read_success_codes(table, plan);
     let capture = table.get("capture").map_or(CAPTURE, toml::Spanned::into_inner);
+    let encoding = read_encoding(table, plan);
+    let result = table.get("result").map_or(ResultEnd::Head, toml::Spanned::into_inner);
 
     let (action, env) = (action?, env?);
     let places = program::places(&env, plan);
     let program = find_program(&action, &places, table, plan)?;
     let variables = variables(env, &action, plan.fields(), |name| std::env::var_os(name).is_some());
     warn_of_names(&action, &variables, table, plan);
+    let (Ok(stdout), Ok(stderr), Ok(encoding)) = (stdout, stderr, encoding) else { return None };
     let (cwd, stdin, success_codes) = (cwd?, stdin?, success_codes?);
     let capture = usize::try_from(capture.bytes()).unwrap_or(usize::MAX);
     Some(Spec(Arc::new(Plan {
@@ -133,9 +167,12 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
         stdin,
         stdout,
         stderr,
+        sources: plan.sources().to_vec(),
         success_codes,
         capture,
         room: room(),
+        encoding,
+        result,
     })))
 }
 
@@ -144,7 +181,7 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
 /// # Errors
 /// If there is no `sh`.
 pub fn shell(text: &str, job: &str, folder: &Path) -> Result<Spec, Unusable> {
-    let action = Action::Shell(text.to_owned());
+    let action = Action::Shell(vec!["sh".into(), "-c".into(), text.to_owned()]);
     let places = Places::new(std::env::var_os("PATH").unwrap_or_default(), folder);
     let program = c_path(places.find(b"sh")?).ok_or(Unusable::Missing)?;
     Ok(Spec(Arc::new(Plan {
@@ -158,15 +195,19 @@ pub fn shell(text: &str, job: &str, folder: &Path) -> Result<Spec, Unusable> {
         stdin: Input::Null,
         stdout: None,
         stderr: None,
+        sources: Vec::new(),
         success_codes: vec![0],
         capture: CAPTURE.bytes() as usize,
         room: room(),
+        encoding: None,
+        result: ResultEnd::Head,
     })))
 }
 
 fn read_action(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Action> {
     let argv = program::argv(table, StartedFor::Task, plan);
     let shell = table.get::<String>("shell");
+    let shell_with = read_shell_with(table, plan);
     match (table.has("argv"), table.has("shell")) {
         (true, true) => {
             plan.error_with_help(
@@ -194,7 +235,29 @@ fn read_action(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Action> {
         plan.error(table.span_of("shell"), "`shell` contains a NUL, which no program can be given");
         return None;
     }
-    Some(Action::Shell(text))
+    let mut words = shell_with?;
+    words.push(text);
+    Some(Action::Shell(words))
+}
+
+/// `shell_with`: the words before the text of `shell`.
+fn read_shell_with(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<String>> {
+    let Some(words) = table.get::<Vec<String>>("shell_with") else {
+        return (!table.has("shell_with")).then(|| vec!["sh".into(), "-c".into()]);
+    };
+    let span = words.span();
+    if !table.has("shell") {
+        let help = "`argv` runs its program itself; write the text as `shell`";
+        plan.error_with_help(span, "`shell_with` says what runs `shell`, and there is none", help);
+        return None;
+    }
+    let words = words.into_inner();
+    if words.is_empty() || words.iter().any(|word| word.contains('\0')) {
+        let help = "for example `shell_with = [\"bash\", \"-euo\", \"pipefail\", \"-c\"]`";
+        plan.error_with_help(span, "`shell_with` needs a program, and no NUL", help);
+        return None;
+    }
+    Some(words)
 }
 
 /// A `$name` in a shell's text that is neither a field nor any other variable is probably misspelt.
@@ -204,7 +267,8 @@ fn warn_of_names(
     table: &Table<'_>,
     plan: &Planner<'_>,
 ) {
-    let Action::Shell(text) = action else { return };
+    let Action::Shell(words) = action else { return };
+    let Some(text) = words.last() else { return };
     if !plan.knows_fields() {
         return;
     }
@@ -265,6 +329,48 @@ fn read_success_codes(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<i
     Some(codes)
 }
 
+/// A mistake in a value, which has been noted.
+struct Wrong;
+
+/// A file to write to. What is wrong with it for every task is said here.
+fn read_output(
+    key: &'static str,
+    table: &mut Table<'_>,
+    plan: &Planner<'_>,
+) -> Result<Option<OutputPath>, Wrong> {
+    let Some(template) = table.template(key, plan) else {
+        return if table.has(key) { Err(Wrong) } else { Ok(None) };
+    };
+    let output = OutputPath::new(template, plan.folder(), plan.input_folders());
+    match output.mistake(plan.tasks(), plan.sources()) {
+        None => Ok(Some(output)),
+        Some((message, help)) => {
+            match help {
+                Some(help) => plan.error_with_help(table.span_of(key), message, help),
+                None => plan.error(table.span_of(key), message),
+            }
+            Err(Wrong)
+        }
+    }
+}
+
+/// `encoding`: a name of the WHATWG's list. UTF-8 needs no decoding.
+fn read_encoding(
+    table: &mut Table<'_>,
+    plan: &Planner<'_>,
+) -> Result<Option<&'static Encoding>, Wrong> {
+    let Some(label) = table.get::<String>("encoding") else {
+        return if table.has("encoding") { Err(Wrong) } else { Ok(None) };
+    };
+    if let Some(encoding) = Encoding::for_label(label.get_ref().as_bytes()) {
+        return Ok(Some(encoding).filter(|&encoding| encoding != encoding_rs::UTF_8));
+    }
+    let message = format!("unknown encoding `{}`", label.get_ref());
+    let help = "for example \"windows-1252\", \"shift_jis\" or \"utf-16le\"";
+    plan.error_with_help(label.span(), message, help);
+    Err(Wrong)
+}
+
 /// A path without placeholders must be there when the job is planned.
 fn is_file(path: &Template, table: &Table<'_>, plan: &Planner<'_>) -> bool {
     let is_file = |path: &Path| !path.is_dir();
@@ -280,7 +386,10 @@ fn find_program(
 ) -> Option<Program> {
     let (name, key) = match action {
         Action::Argv(argv) => (argv[0].literal(), "argv"),
-        Action::Shell(_) => (Some("sh"), "shell"),
+        Action::Shell(words) => {
+            let key = if table.has("shell_with") { "shell_with" } else { "shell" };
+            (words.first().map(String::as_str), key)
+        }
     };
     let Some(name) = name else { return Some(Program::Each) };
     program::find(name, key, places, table, plan).map(Program::Same)
@@ -296,7 +405,7 @@ impl Plan {
     pub fn show(&self, values: &Values<'_>) -> String {
         let mut words = Vec::new();
         match &self.action {
-            Action::Shell(text) => words.extend(["sh", "-c", text].map(quoted)),
+            Action::Shell(shell) => words.extend(shell.iter().map(|word| quoted(word))),
             Action::Argv(argv) => {
                 for argument in argv {
                     let mut word = Vec::new();

@@ -1,17 +1,20 @@
 //! One stream of a child, standard output or error: read as it comes, kept up to a limit, counted beyond.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::unix::AsyncFd;
 
-use super::Keep;
+use super::search::{Found, Search};
 use crate::base::ByteSize;
+use crate::base::screen::forget_overwritten;
 use crate::sys;
 use crate::task::payload::Collector;
 use crate::task::{NoPayload, Payload};
@@ -22,8 +25,11 @@ const BLOCK: usize = 64 << 10;
 /// Blocks that are read at once before others have their turn.
 const BLOCKS_AT_ONCE: usize = 16;
 
-/// The end of a stream that says what went wrong, in bytes.
-const TAIL: usize = 4 << 10;
+/// The end of a stream, which says what went wrong, in bytes: more than an error shows, since colours go.
+const TAIL: usize = 16 << 10;
+
+/// A slot that has had a long output does not keep the memory for it.
+const SPARE: usize = 64 << 10;
 
 thread_local! {
     /// Where streams are read into: one block per loop, since a slot may be one of ten thousand.
@@ -62,27 +68,26 @@ pub enum Progress {
 /// What has been read.
 #[derive(Debug)]
 pub struct Kept {
-    bytes: Vec<u8>,
+    /// The first bytes.
+    head: Vec<u8>,
+    /// How many of them are kept.
+    limit: usize,
+    /// The last [`TAIL`] bytes, or up to twice as many, of those behind the head.
+    tail: Vec<u8>,
     total: u64,
-    policy: Policy,
+    /// Whether all bytes are kept, in a file if there are more than the head's.
+    spills: bool,
     whole: Option<io::Result<File>>,
     /// For the next stage, if there is one.
     payload: Option<Collector>,
-}
-
-/// Which part is kept.
-#[derive(Clone, Copy, Debug)]
-enum Policy {
-    /// The first bytes, and with `Keep::Everything` all of them in a file, if there are more.
-    Head(usize, Keep),
-    /// The last [`TAIL`] bytes, or up to twice as many.
-    Tail,
+    /// For the columns, if there are any.
+    search: Option<Search>,
 }
 
 impl Stream {
-    /// Keeps the first `capture` bytes.
-    pub fn head(capture: usize, keep: Keep) -> Self {
-        Self::new(Policy::Head(capture, keep))
+    /// Keeps the first `limit` bytes, and the last ones; with `spills` all of them in a file, if there are more.
+    pub fn new(limit: usize, spills: bool) -> Self {
+        Self { pipe: Pipe::Closed, kept: Kept::new(limit, spills) }
     }
 
     /// The same, and all bytes are collected for the next stage, if there is one, which takes up to `max_payload`.
@@ -91,21 +96,48 @@ impl Stream {
         self
     }
 
+    /// The same, and all bytes are searched for columns.
+    pub fn searching(mut self, search: Option<Search>) -> Self {
+        self.kept.search = search;
+        self
+    }
+
+    /// The values of the columns, at the end of the stream.
+    pub fn find(&mut self) -> Found {
+        let Kept { search, head, total, .. } = &mut self.kept;
+        search.as_mut().map(|search| search.finish(head, *total)).unwrap_or_default()
+    }
+
+    /// Whether it is searched for columns.
+    pub fn is_searched(&self) -> bool {
+        self.kept.search.is_some()
+    }
+
+    /// Reads a file to its end, as if it had come through the pipe.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_file(&mut self, file: &File) -> io::Result<()> {
+        self.clear();
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut at = 0;
+            loop {
+                match file.read_at(&mut scratch[..], at) {
+                    Ok(0) => return Ok(()),
+                    Ok(count) => {
+                        at += count as u64;
+                        self.kept.add(&scratch[..count]);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        })
+    }
+
     /// What was collected for the next stage, if there is one.
     pub fn take_payload(&mut self) -> Option<Result<Payload, NoPayload>> {
         self.kept.payload.as_mut().map(Collector::finish)
-    }
-
-    /// Keeps the last bytes.
-    pub fn tail() -> Self {
-        Self::new(Policy::Tail)
-    }
-
-    fn new(policy: Policy) -> Self {
-        Self {
-            pipe: Pipe::Closed,
-            kept: Kept { bytes: Vec::new(), total: 0, policy, whole: None, payload: None },
-        }
     }
 
     /// Forgets what was read, and opens a new pipe; returns the end that the child writes to.
@@ -124,10 +156,7 @@ impl Stream {
     /// Forgets what was read, and what there is to read.
     pub fn clear(&mut self) {
         self.pipe = Pipe::Closed;
-        self.kept.bytes.clear();
-        self.kept.total = 0;
-        self.kept.whole = None;
-        self.kept.payload.as_mut().map(Collector::clear);
+        self.kept.clear();
     }
 
     /// Stops reading.
@@ -145,7 +174,7 @@ impl Stream {
         &self.kept
     }
 
-    /// The file of all bytes, from its start, if they were to be kept and are more than [`Kept::bytes`]; or why it could
+    /// The file of all bytes, from its start, if they were to be kept and are more than [`Kept::head`]; or why it could
     /// not be written.
     pub fn take_whole(&mut self) -> Option<io::Result<File>> {
         let rewound = |mut file: File| file.rewind().map(|()| file);
@@ -196,9 +225,33 @@ impl Stream {
 }
 
 impl Kept {
-    /// The bytes that were kept.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    fn new(limit: usize, spills: bool) -> Self {
+        let (head, tail) = (Vec::new(), Vec::new());
+        Self { head, limit, tail, total: 0, spills, whole: None, payload: None, search: None }
+    }
+
+    fn clear(&mut self) {
+        self.head.clear();
+        self.head.shrink_to(SPARE);
+        self.tail.clear();
+        self.total = 0;
+        self.whole = None;
+        self.payload.as_mut().map(Collector::clear);
+        self.search.as_mut().map(Search::clear);
+    }
+
+    /// The first bytes.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// The last bytes, at least as many as are shown.
+    pub fn tail(&self) -> Cow<'_, [u8]> {
+        if self.tail.len() >= TAIL || self.head.is_empty() {
+            return Cow::Borrowed(&self.tail);
+        }
+        let head = &self.head[self.head.len().saturating_sub(2 * TAIL)..];
+        if self.tail.is_empty() { Cow::Borrowed(head) } else { [head, &self.tail].concat().into() }
     }
 
     /// How many bytes there were.
@@ -226,20 +279,37 @@ impl Kept {
         if let Some(payload) = &mut self.payload {
             payload.add(block);
         }
-        match self.policy {
-            Policy::Tail => {
-                self.bytes.extend_from_slice(&block[block.len().saturating_sub(TAIL)..]);
-                if self.bytes.len() > 2 * TAIL {
-                    self.bytes.drain(..self.bytes.len() - TAIL);
-                }
+        let room = self.limit - self.head.len();
+        let rest = block.get(room..).unwrap_or_default();
+        if !rest.is_empty() {
+            if self.spills {
+                self.spill(block);
             }
-            Policy::Head(limit, keep) => {
-                let room = limit - self.bytes.len();
-                if keep == Keep::Everything && block.len() > room {
-                    self.spill(block);
-                }
-                self.bytes.extend_from_slice(&block[..block.len().min(room)]);
+            if self.search.is_some() {
+                self.search_rest(block, room);
             }
+            self.add_to_tail(rest);
+        }
+        self.head.extend_from_slice(&block[..block.len() - rest.len()]);
+    }
+
+    #[cold]
+    fn search_rest(&mut self, block: &[u8], room: usize) {
+        // What still goes to the head is searched with it.
+        self.head.extend_from_slice(&block[..room]);
+        if let Some(search) = &mut self.search {
+            search.add(&self.head, &block[room..]);
+        }
+        self.head.truncate(self.head.len() - room);
+    }
+
+    fn add_to_tail(&mut self, rest: &[u8]) {
+        self.tail.extend_from_slice(&rest[rest.len().saturating_sub(2 * TAIL)..]);
+        if self.tail.len() > 2 * TAIL {
+            forget_overwritten(&mut self.tail);
+        }
+        if self.tail.len() > 2 * TAIL {
+            self.tail.drain(..self.tail.len() - TAIL);
         }
     }
 
@@ -247,7 +317,7 @@ impl Kept {
     fn spill(&mut self, block: &[u8]) {
         let begin = || {
             let mut file = tempfile::tempfile()?;
-            file.write_all(&self.bytes)?;
+            file.write_all(&self.head)?;
             Ok(file)
         };
         let whole = self.whole.get_or_insert_with(begin);
@@ -274,40 +344,49 @@ mod tests {
 
     #[test]
     fn the_head_is_kept_and_the_rest_is_counted() {
-        let mut stream = fed(Stream::head(5, Keep::Capture), &[b"abc", b"defg", b"h"]);
-        assert_eq!((stream.kept().bytes(), stream.kept().total()), (&b"abcde"[..], 8));
+        let mut stream = fed(Stream::new(5, false), &[b"abc", b"defg", b"h"]);
+        assert_eq!((stream.kept().head(), stream.kept().total()), (&b"abcde"[..], 8));
         assert!(stream.take_whole().is_none());
     }
 
     #[test]
     fn everything_is_kept_in_a_file_once_it_is_too_much() {
-        let mut stream = fed(Stream::head(5, Keep::Everything), &[b"abc", b"defg", b"h"]);
-        assert_eq!(stream.kept().bytes(), b"abcde");
+        let mut stream = fed(Stream::new(5, true), &[b"abc", b"defg", b"h"]);
+        assert_eq!(stream.kept().head(), b"abcde");
         let mut text = String::new();
         stream.take_whole().unwrap().unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "abcdefgh");
-        let mut stream = fed(Stream::head(5, Keep::Everything), &[b"abcde"]);
+        let mut stream = fed(Stream::new(5, true), &[b"abcde"]);
         assert!(stream.take_whole().is_none());
     }
 
     #[test]
     fn the_tail_is_kept() {
         let block = [b'x'; TAIL];
-        let stream = fed(Stream::tail(), &[&block, &block, &block, b"end"]);
-        let kept = stream.kept();
-        assert!(kept.bytes().ends_with(b"xend") && (TAIL..=2 * TAIL).contains(&kept.bytes().len()));
-        assert_eq!(kept.total(), 3 * TAIL as u64 + 3);
+        let stream = fed(Stream::new(0, false), &[&block, &block, &block, b"end"]);
+        let tail = stream.kept().tail();
+        assert!(tail.ends_with(b"xend") && (TAIL..=2 * TAIL).contains(&tail.len()));
+        assert_eq!(stream.kept().total(), 3 * TAIL as u64 + 3);
+        let stream = fed(Stream::new(5, false), &[b"abc", b"defg", b"h"]);
+        assert_eq!(&*stream.kept().tail(), b"abcdefgh");
+    }
+
+    #[test]
+    fn a_progress_bar_does_not_push_the_cause_out() {
+        let bar = b"\r 50% of it all".repeat(TAIL);
+        let stream = fed(Stream::new(0, false), &[b"error: no such file\n", &bar, &bar]);
+        assert!(stream.kept().tail().starts_with(b"error: no such file\n"));
     }
 
     #[test]
     fn a_pipe_is_read_until_its_end() {
-        let mut stream = Stream::head(100, Keep::Capture);
+        let mut stream = Stream::new(100, false);
         let pipe = stream.open().unwrap();
         assert_eq!(stream.read(), Progress::Empty);
         rustix::io::write(&pipe, b"text").unwrap();
         assert_eq!(stream.read(), Progress::Empty);
         drop(pipe);
         assert_eq!(stream.read(), Progress::Ended);
-        assert!(!stream.is_open() && stream.kept().bytes() == b"text");
+        assert!(!stream.is_open() && stream.kept().head() == b"text");
     }
 }

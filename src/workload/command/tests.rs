@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Keep, Spec, Worker};
+use super::{Keep, Setup, Spec, Worker};
 use crate::config::Overrides;
 use crate::job;
 use crate::launcher::testing::{launcher, runtime};
@@ -72,7 +72,9 @@ impl Job {
         let spec = self.plan().unwrap();
         let launcher = Arc::new(launcher());
         runtime().block_on(async {
-            let mut worker = Worker::new(&spec, launcher, self.keep, None).unwrap();
+            let mut worker =
+                Worker::new(&spec, launcher, &Setup { keep: self.keep, ..Setup::default() })
+                    .unwrap();
             let mut outcomes = Vec::new();
             for (number, input) in (1..).zip(inputs) {
                 let task = Task::new(number, Fields::single(input));
@@ -106,7 +108,6 @@ fn arguments_are_filled_and_never_split() {
     let first = &outcomes[0];
     assert_eq!((first.status, first.code, first.output_bytes), (Status::Ok, Some(0), Some(10)));
     assert!(first.cpu.is_some() && first.peak_rss > Some(100_000) && first.error.is_empty());
-    assert_eq!(first.output, b"1:a b:1:7\n");
 }
 
 #[test]
@@ -150,8 +151,8 @@ fn output_goes_to_files() {
         (result(&outcome), outcome.output_bytes, outcome.error.as_str()),
         ("", Some(4), "exit code 1")
     );
-    assert_eq!(fs::read_to_string(job.path("x.out")).unwrap(), "out\n");
-    assert_eq!(fs::read_to_string(job.path("x.err")).unwrap(), "err\n");
+    assert_eq!(fs::read_to_string(job.path("x.out.failed")).unwrap(), "out\n");
+    assert_eq!(fs::read_to_string(job.path("x.err.failed")).unwrap(), "err\n");
 }
 
 #[test]
@@ -167,7 +168,7 @@ fn big_output_is_counted_not_kept_and_never_deadlocks() {
         "yes err | head -c 300000 >&2; yes out | head -c 500000; yes err | head -c 300000 >&2";
     let outcome = job(&format!("shell = '{script}'\ncapture = \"1KiB\"")).run();
     assert_eq!((outcome.status, outcome.output_bytes), (Status::Ok, Some(500_000)));
-    assert_eq!((outcome.output.len(), result(&outcome).len()), (1024, 500));
+    assert_eq!((outcome.output.len(), result(&outcome).len()), (0, 500));
 }
 
 #[test]
@@ -197,9 +198,9 @@ fn a_timeout_ends_the_group_first_gently() {
         shell("trap 'echo bye; exit 5' TERM; echo hi; sleep 300 & wait").timeout(100, 10_000).run();
     assert_eq!((outcome.status, outcome.code), (Status::Timeout, None));
     assert_eq!((result(&outcome), outcome.error.as_str()), (r"hi\nbye", "timed out after 100ms"));
-    let outcome = shell("trap '' TERM; while :; do sleep 0.05; done").timeout(50, 100).run();
+    let outcome = shell("trap '' TERM; while :; do sleep 0.05; done").timeout(1000, 100).run();
     assert_eq!((outcome.status, outcome.code), (Status::Timeout, None));
-    assert!(outcome.run > Duration::from_millis(150), "{:?}", outcome.run);
+    assert!(outcome.run > Duration::from_millis(1100), "{:?}", outcome.run);
 }
 
 #[test]

@@ -15,7 +15,10 @@ pub(super) fn variables(
     is_inherited: impl Fn(&str) -> bool,
 ) -> Vec<(String, Variable)> {
     let named: BTreeSet<String> = match action {
-        Action::Shell(text) => named(text).into_iter().map(|named| named.name).collect(),
+        Action::Shell(words) => {
+            let text = words.last().map(String::as_str).unwrap_or_default();
+            named(text).into_iter().map(|named| named.name).collect()
+        }
         Action::Argv(_) => BTreeSet::new(),
     };
     let mut variables: Vec<_> =
@@ -119,7 +122,7 @@ mod tests {
     fn names(env: &[&str], fields: &[&str], inherited: &[&str]) -> Vec<String> {
         let env = env.iter().map(|&name| (name.to_owned(), Template::constant(""))).collect();
         let fields: Vec<String> = fields.iter().map(|&field| field.to_owned()).collect();
-        let shell = Action::Shell(String::new());
+        let shell = Action::Shell(Vec::new());
         let variables = variables(env, &shell, &fields, |name| inherited.contains(&name));
         variables
             .into_iter()

@@ -5,18 +5,20 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::ends::Ends;
-use super::plan::{Action, Plan, Program, Variable};
+use super::plan::{Action, Plan, Program, ResultEnd, Variable};
+use super::search::{Search, decoded};
 use super::stream::{Progress, Stream};
-use super::{Keep, Spec, outcome};
-use crate::base::ByteSize;
+use super::{Keep, Setup, Spec, outcome};
 use crate::base::diagnostic::reason;
 use crate::config::program::{Folder, c_path};
 use crate::launcher::patiently;
 use crate::launcher::{Ended, Exit, Launcher, Port, Start, Strings};
 use crate::task::{Attempt, Moment, Outcome, Status, Stop, Task, Values, clock};
+use crate::workload::columns::StreamName;
 
 /// How long a child may run before its output is watched: most end before it would have paid. Short enough that one
 /// that fills a pipe is not held up for long.
@@ -27,6 +29,8 @@ const LEFT_OPEN: Duration = Duration::from_millis(200);
 
 /// How long a killed child may take to end: it may hang in the kernel, on a dead disk for example.
 const DYING: Duration = Duration::from_secs(10);
+
+const DENIED: &str = "it is another user's (set-user-ID), so it could not be sent a signal";
 
 /// The longest string that a program can be given, `MAX_ARG_STRLEN` (execve(2)), with its NUL.
 const LONGEST_VARIABLE: usize = 128 << 10;
@@ -43,6 +47,7 @@ pub struct Worker {
     command: Command,
     stdout: Stream,
     stderr: Stream,
+    setup: Setup,
 }
 
 /// How the wait for a child ended, and what was done to end it.
@@ -52,24 +57,31 @@ struct Finish {
 }
 
 impl Worker {
-    /// A worker for one slot; must be made on the slot's loop. If another stage follows, all of standard output is kept
-    /// for it, up to `max_payload`.
+    /// A worker for one slot; must be made on the slot's loop.
     ///
     /// # Errors
     /// If there are no descriptors left, or the launcher has died and no other can be started.
-    pub fn new(
-        spec: &Spec,
-        launcher: Arc<Launcher>,
-        keep: Keep,
-        max_payload: Option<ByteSize>,
-    ) -> io::Result<Self> {
+    pub fn new(spec: &Spec, launcher: Arc<Launcher>, setup: &Setup) -> io::Result<Self> {
         let plan = Arc::clone(&spec.0);
+        let of = |stream: StreamName| {
+            let columns = setup.columns.iter().cloned().enumerate();
+            Search::new(
+                columns.filter(|(_, column)| column.stream == stream).collect(),
+                plan.encoding,
+            )
+        };
+        let stderr = of(StreamName::Stderr);
+        let kept_errors = if stderr.is_some() { plan.capture } else { 0 };
+        let spills = setup.keep == Keep::Everything;
         Ok(Self {
             port: Some(launcher.port()?),
             launcher,
             command: Command::default(),
-            stdout: Stream::head(plan.capture, keep).collecting(max_payload),
-            stderr: Stream::tail(),
+            stdout: Stream::new(plan.capture, spills)
+                .collecting(setup.max_payload)
+                .searching(of(StreamName::Stdout)),
+            stderr: Stream::new(kept_errors, false).searching(stderr),
+            setup: setup.clone(),
             plan,
         })
     }
@@ -89,7 +101,10 @@ impl Worker {
         attempt: &Attempt<'_>,
     ) -> Result<Outcome, String> {
         self.command.render(&self.plan, values)?;
-        let mut ends = Ends::open(&self.plan, values, [&mut self.stdout, &mut self.stderr])?;
+        let mut ends = {
+            let streams = [&mut self.stdout, &mut self.stderr];
+            Ends::open(&self.plan, values, &self.setup, streams)?
+        };
         let asked = Moment::now();
         let mut port = self.start(&ends).await.map_err(|error| {
             format!("failed to start `{}`: {}", self.command.name(), reason(&error))
@@ -100,9 +115,20 @@ impl Worker {
             Ok(ended) => ended,
             Err(error) => return Ok(lost(asked, finish.stop, &error)),
         };
+        let is_denied = port.is_denied();
         self.port = Some(port);
         let is_whole = self.read_rest(ended.ended).await;
         let mut outcome = self.outcome(&ended, finish.stop, attempt.timeout, is_whole);
+        if is_denied {
+            outcome.append(&format!("it ran on to its own end: {DENIED}"));
+        }
+        if ended.left_behind {
+            self.setup.still_running.fetch_add(1, Ordering::Relaxed);
+            outcome.append(&format!("a process of it still runs: {DENIED}"));
+        }
+        let output_bytes = ends.output_bytes(self.stdout.kept().total());
+        outcome.output_bytes = output_bytes.filter(|_| outcome.cpu.is_some());
+        self.find_columns(&ends, &mut outcome);
         match self.stdout.take_whole() {
             Some(Ok(file)) => outcome.whole_output = Some(Arc::new(file)),
             Some(Err(error)) => {
@@ -116,8 +142,11 @@ impl Worker {
             Some(Err(no_payload)) => outcome.withhold(&no_payload),
             None => {}
         }
-        outcome.output_bytes =
-            ends.output_bytes(self.stdout.kept().total()).filter(|_| outcome.cpu.is_some());
+        if outcome.has_run
+            && let Err(error) = ends.finish(outcome.status == Status::Ok)
+        {
+            outcome.fail(&error);
+        }
         Ok(outcome)
     }
 
@@ -165,15 +194,18 @@ impl Worker {
                 () = self.stderr.fill() => {}
             }
         };
-        Finish { ended: self.end(port, attempt.grace).await, stop: Some(stop) }
+        Finish { ended: self.end(port, attempt).await, stop: Some(stop) }
     }
 
     /// Ends the child: TERM to its group, KILL after `grace`. Its output is read meanwhile.
-    async fn end(&mut self, port: &mut Port, grace: Duration) -> io::Result<Ended> {
+    async fn end(&mut self, port: &mut Port, attempt: &Attempt<'_>) -> io::Result<Ended> {
+        let grace = attempt.grace;
         let gently = if grace.is_zero() { None } else { Some((libc::SIGTERM, grace)) };
         for (signal, patience) in gently.into_iter().chain([(libc::SIGKILL, DYING)]) {
             // An error is the launcher's death, of which `ended` tells.
             let _ = port.signal(signal);
+            // Who cannot be sent a signal need not be waited for either.
+            let patience = if port.is_denied() { Duration::from_millis(200) } else { patience };
             let mut patience = pin!(clock::sleep_until(Moment::now() + patience));
             loop {
                 tokio::select! {
@@ -185,7 +217,27 @@ impl Worker {
                 }
             }
         }
-        Err(io::Error::new(io::ErrorKind::TimedOut, "it does not end, although it was killed"))
+        self.outlast(port, attempt).await
+    }
+
+    /// Waits for a child that cannot be ended, so that its slot takes no other, until the job is killed.
+    async fn outlast(&mut self, port: &mut Port, attempt: &Attempt<'_>) -> io::Result<Ended> {
+        let does_not_end = |why: &str| Err(io::Error::new(io::ErrorKind::TimedOut, why.to_owned()));
+        if !port.is_denied() {
+            return does_not_end("it does not end, although it was killed");
+        }
+        let mut killing = pin!(attempt.cancel.killing());
+        loop {
+            tokio::select! {
+                biased;
+                ended = port.ended() => return ended,
+                () = &mut killing => break,
+                () = self.stdout.fill() => {}
+                () = self.stderr.fill() => {}
+            }
+        }
+        self.setup.still_running.fetch_add(1, Ordering::Relaxed);
+        does_not_end(&format!("it still runs: {DENIED}"))
     }
 
     /// Reads what is left in the pipes of a child that has gone at `ended`; says whether that was all.
@@ -223,17 +275,66 @@ impl Worker {
         }
         let note = (!is_whole).then_some(LEFT_OPEN_NOTE);
         let has_run = !matches!(ended.exit, Exit::NotStarted(..));
-        let output = self.stdout.kept().bytes();
-        let result = outcome::result(output);
+        let output = self.stdout.kept().head();
+        let result = self.result();
+        let keeps_output = self.setup.keep == Keep::Everything;
         Outcome {
             code,
             cpu: has_run.then_some(ended.cpu),
             peak_rss: has_run.then_some(ended.peak_rss),
-            output: if result == output { Vec::new() } else { output.to_vec() },
-            result,
+            output: if keeps_output { output.to_vec() } else { Vec::new() },
             has_run,
-            error: outcome::error(cause, note, self.stderr.kept().bytes()),
+            error: outcome::error(cause, note, &self.last_words(&result)),
+            result,
             ..Outcome::new(status, ended.started, ended.ended.since(ended.started))
+        }
+    }
+
+    fn result(&self) -> Vec<u8> {
+        let kept = self.stdout.kept();
+        match self.plan.result {
+            ResultEnd::Head => {
+                outcome::result(&decoded(kept.head(), self.plan.encoding), ResultEnd::Head)
+            }
+            ResultEnd::Tail => {
+                outcome::result(&decoded(&kept.tail(), self.plan.encoding), ResultEnd::Tail)
+            }
+        }
+    }
+
+    /// The end of standard error. If nothing is there, that of standard output, where many programs say what went wrong:
+    /// unless the result has it all.
+    fn last_words(&self, result: &[u8]) -> Vec<u8> {
+        let errors = self.stderr.kept().tail();
+        let output = self.stdout.kept();
+        if !errors.trim_ascii().is_empty() {
+            return decoded(&errors, self.plan.encoding).into_owned();
+        }
+        let is_shown =
+            self.plan.result == ResultEnd::Tail || output.total() <= result.len() as u64 + 1;
+        if is_shown { Vec::new() } else { decoded(&output.tail(), self.plan.encoding).into_owned() }
+    }
+
+    /// Finds the values of the columns; one that cannot be looked for fails the task.
+    fn find_columns(&mut self, ends: &Ends, outcome: &mut Outcome) {
+        if self.setup.columns.is_empty() || !outcome.has_run {
+            return;
+        }
+        let mut values = vec![None; self.setup.columns.len()];
+        let mut error = None;
+        if let Err(reason) = ends.read_back([&mut self.stdout, &mut self.stderr]) {
+            error = Some(reason);
+        }
+        for stream in [&mut self.stdout, &mut self.stderr] {
+            let found = stream.find();
+            error = error.or(found.error);
+            for (place, value) in found.values {
+                values[place] = value;
+            }
+        }
+        outcome.columns = Some(values);
+        if let Some(error) = error {
+            outcome.fail(&error);
         }
     }
 }
@@ -266,7 +367,8 @@ fn read_what_is_there(stream: &mut Stream) -> bool {
 /// The outcome of a child that nothing is known of any more.
 fn lost(asked: Moment, stop: Option<Stop>, error: &io::Error) -> Outcome {
     let status = stop.map_or(Status::Crashed, Stop::status);
-    Outcome { error: error.to_string(), ..Outcome::new(status, asked, asked.elapsed()) }
+    let cause = stop.map(|stop| format!("{}; ", stop.words(None))).unwrap_or_default();
+    Outcome { error: format!("{cause}{error}"), ..Outcome::new(status, asked, asked.elapsed()) }
 }
 
 /// The strings of a start.
@@ -315,8 +417,8 @@ impl Command {
                         .map_err(|_| nul(index))?;
                 }
             }
-            Action::Shell(text) => {
-                for (index, argument) in ["sh", "-c", text].into_iter().enumerate() {
+            Action::Shell(words) => {
+                for (index, argument) in words.iter().enumerate() {
                     self.argv.push(argument).map_err(|_| nul(index))?;
                 }
             }

@@ -1,0 +1,162 @@
+//! The columns of one stream: over its text as a whole while that is kept, line by line over a longer one.
+
+use std::borrow::Cow;
+
+use encoding_rs::{Decoder, Encoding};
+use indicatif::HumanBytes;
+
+use crate::base::screen::{forget_overwritten, plain};
+use crate::base::{LineSearch, Pattern};
+use crate::workload::columns::Column;
+
+/// Finds the values of columns in a stream that comes in blocks.
+#[derive(Debug)]
+pub struct Search {
+    /// Each with its place among all columns of the command.
+    columns: Vec<(usize, Column)>,
+    encoding: Option<&'static Encoding>,
+    /// Begun as soon as there is more than is kept.
+    lines: Option<Lines>,
+}
+
+struct Lines {
+    search: LineSearch,
+    decoder: Option<Decoder>,
+    /// Kept from block to block.
+    text: String,
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.search.fmt(f)
+    }
+}
+
+/// What has been found, each with its place among all columns; or why something could not be looked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    pub values: Vec<(usize, Option<Vec<u8>>)>,
+    pub error: Option<String>,
+}
+
+impl Search {
+    /// For these columns, in a stream of this encoding, if it is not UTF-8. `None` if there are none.
+    pub fn new(columns: Vec<(usize, Column)>, encoding: Option<&'static Encoding>) -> Option<Self> {
+        (!columns.is_empty()).then_some(Self { columns, encoding, lines: None })
+    }
+
+    /// Forgets what has been found.
+    pub fn clear(&mut self) {
+        self.lines = None;
+    }
+
+    /// Searches a block behind what is kept, which is `head` and is searched first.
+    pub fn add(&mut self, head: &[u8], block: &[u8]) {
+        let Self { columns, encoding, lines } = self;
+        let patterns = patterns(columns);
+        let lines = lines.get_or_insert_with(|| {
+            let mut lines = Lines::new(patterns.len(), *encoding);
+            lines.add(head, &patterns);
+            lines
+        });
+        lines.add(block, &patterns);
+    }
+
+    /// The values, at the end of a stream of which `head` was kept; `total` is its size.
+    pub fn finish(&mut self, head: &[u8], total: u64) -> Found {
+        match self.lines.take() {
+            None => self.in_whole(head),
+            Some(lines) => self.in_lines(lines, head.len(), total),
+        }
+    }
+
+    fn in_whole(&self, head: &[u8]) -> Found {
+        let text = decoded(head, self.encoding);
+        let shown = plain(&text);
+        let find = |(place, column): &(usize, Column)| {
+            let as_it_came =
+                column.pattern().is_none().then(|| column.extract(&text, &[])).flatten();
+            (*place, as_it_came.or_else(|| column.extract(&shown, &[])))
+        };
+        Found { values: self.columns.iter().map(find).collect(), error: None }
+    }
+
+    fn in_lines(&self, mut lines: Lines, kept: usize, total: u64) -> Found {
+        let patterns = patterns(&self.columns);
+        lines.end(&patterns);
+        let values = lines.search.finish(&patterns, plain);
+        let (size, kept) = (HumanBytes(total), HumanBytes(kept as u64));
+        let (mut found, mut next) = (Found::default(), 0);
+        for (place, column) in &self.columns {
+            let stream = column.stream.what();
+            let reason = match column.pattern() {
+                None => Some(format!(
+                    "its JSON cannot be read: {stream} has {size}, of which `capture` keeps {kept}; raise `capture`"
+                )),
+                Some(pattern) if pattern.crosses_lines() => Some(format!(
+                    "its regex can match a line break, and {stream} has {size}, of which `capture` keeps {kept}; \
+                     raise `capture`, or write `[^\\n…]` and `[ \\t]` for what is to stay within a line"
+                )),
+                Some(_) if values.is_none() => {
+                    Some(format!("{stream} has a line of more than 64 MiB"))
+                }
+                Some(_) => None,
+            };
+            let value = column.pattern().and_then(|_| {
+                next += 1;
+                values.as_ref()?.get(next - 1)?.clone()
+            });
+            if let Some(reason) = reason {
+                let reason = format!("column `{}`: {reason}", column.name);
+                found.error.get_or_insert(reason);
+                found.values.push((*place, None));
+            } else {
+                found.values.push((*place, value));
+            }
+        }
+        found
+    }
+}
+
+impl Lines {
+    fn new(patterns: usize, encoding: Option<&'static Encoding>) -> Self {
+        let decoder = encoding.map(Encoding::new_decoder_with_bom_removal);
+        Self { search: LineSearch::new(patterns), decoder, text: String::new() }
+    }
+
+    fn add(&mut self, block: &[u8], patterns: &[&Pattern]) {
+        match &mut self.decoder {
+            None => self.search.add(block, patterns, plain, forget_overwritten),
+            Some(_) => self.decode(block, false, patterns),
+        }
+    }
+
+    fn end(&mut self, patterns: &[&Pattern]) {
+        if self.decoder.is_some() {
+            self.decode(b"", true, patterns);
+        }
+    }
+
+    fn decode(&mut self, block: &[u8], is_last: bool, patterns: &[&Pattern]) {
+        let Some(decoder) = &mut self.decoder else { return };
+        self.text.clear();
+        self.text.reserve(decoder.max_utf8_buffer_length(block.len()).unwrap_or(block.len()));
+        let _ = decoder.decode_to_string(block, &mut self.text, is_last); // there is room for all of it
+        self.search.add(self.text.as_bytes(), patterns, plain, forget_overwritten);
+    }
+}
+
+fn patterns(columns: &[(usize, Column)]) -> Vec<&Pattern> {
+    columns.iter().filter_map(|(_, column)| column.pattern()).collect()
+}
+
+/// `bytes` as UTF-8, if they are in another encoding.
+pub fn decoded<'a>(bytes: &'a [u8], encoding: Option<&'static Encoding>) -> Cow<'a, [u8]> {
+    match encoding {
+        None => Cow::Borrowed(bytes),
+        Some(encoding) => match encoding.decode_with_bom_removal(bytes).0 {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        },
+    }
+}

@@ -1,0 +1,383 @@
+//! A file that a task writes: where it may be, and that it appears whole or not at all.
+//!
+//! What stands before the first placeholder of a path is the job file's own word, and may be anywhere. What an input
+//! makes of the rest stays below that folder, or below one that the inputs' pattern names, and passes no symbolic link
+//! that leads out. The file has its name only when the task is ok; of one that is not, the file is `NAME.failed`.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fcntl_setfl, linkat};
+use tempfile::{NamedTempFile, TempPath};
+
+use crate::base::diagnostic::reason;
+use crate::config::Template;
+use crate::sys;
+use crate::task::Values;
+
+/// The longest name of a file, in bytes, on every usual file system.
+const MAX_NAME: usize = 255;
+
+/// The longest path, in bytes.
+const MAX_PATH: usize = 4095;
+
+/// A path of the job file that tasks write to.
+#[derive(Clone, Debug)]
+pub struct OutputPath {
+    template: Template,
+    /// What stands before the first placeholder, up to its last `/`; empty for the job's folder.
+    literal: String,
+    /// The job's.
+    folder: PathBuf,
+    /// Folders that the pattern of the inputs names: paths below them are the job file's word, too.
+    input_folders: Vec<PathBuf>,
+}
+
+/// Where a file of one task goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Absolute; links have been followed.
+    pub path: PathBuf,
+    /// As the job file and the inputs have it, for messages.
+    pub shown: String,
+    /// Something that is there and no regular file: it is written to directly.
+    pub is_device: bool,
+}
+
+impl OutputPath {
+    /// The path of `template`, for a job in `folder` whose inputs are found in `input_folders`.
+    pub fn new(template: Template, folder: &Path, input_folders: &[PathBuf]) -> Self {
+        let prefix = template.prefix();
+        let literal = prefix[..prefix.rfind('/').map_or(0, |slash| slash + 1)].to_owned();
+        Self { template, literal, folder: folder.to_owned(), input_folders: input_folders.to_vec() }
+    }
+
+    /// The template.
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// The path as written, if every task has the same.
+    pub fn literal(&self) -> Option<&str> {
+        self.template.literal()
+    }
+
+    /// What is wrong with it for every task of a job that has `tasks`, if that is known, and reads `sources`; and the way
+    /// out, if there is one.
+    pub fn mistake(
+        &self,
+        tasks: Option<u64>,
+        sources: &[PathBuf],
+    ) -> Option<(String, Option<String>)> {
+        let path = self.literal()?;
+        if let Err(message) = check_name(path.as_bytes(), path) {
+            return Some((message, None));
+        }
+        let place = self.folder.join(path);
+        let Ok(found) = fs::metadata(&place) else {
+            return shared(path, tasks);
+        };
+        if found.is_dir() {
+            return Some((format!("cannot write `{path}`: it is a folder"), None));
+        }
+        let is_source = |source: &&PathBuf| {
+            fs::metadata(source)
+                .is_ok_and(|source| (source.dev(), source.ino()) == (found.dev(), found.ino()))
+        };
+        if found.is_file() && sources.iter().any(|source| is_source(&source)) {
+            let message = format!("cannot write `{path}`: the job reads it");
+            return Some((message, Some("give the output another name".into())));
+        }
+        if found.is_file() { shared(path, tasks) } else { None }
+    }
+
+    /// The rendered path, for a comparison.
+    pub fn render(&self, values: &Values<'_>) -> Vec<u8> {
+        let mut path = Vec::new();
+        self.template.render(values, &mut path);
+        path
+    }
+
+    /// Where the file of one task goes; its folders are made.
+    ///
+    /// # Errors
+    /// In words, if an input leads out, or the path cannot be that of a file.
+    pub fn place(&self, values: &Values<'_>) -> Result<Target, String> {
+        let path = self.render(values);
+        let shown = String::from_utf8_lossy(&path).into_owned();
+        let (root, path) = self.inside(&path, &shown)?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        self.make_folder(&root, folder, &shown)?;
+        let Ok(found) = fs::symlink_metadata(&path) else {
+            return Ok(Target { path, shown, is_device: false });
+        };
+        let (path, found) =
+            if found.is_symlink() { self.follow(&root, &path, &shown)? } else { (path, found) };
+        if found.is_dir() {
+            return Err(format!("cannot write `{shown}`: it is a folder"));
+        }
+        Ok(Target { path, shown, is_device: !found.is_file() })
+    }
+
+    /// The folder that the path may not leave, and the path, absolute.
+    fn inside(&self, path: &[u8], shown: &str) -> Result<(PathBuf, PathBuf), String> {
+        check_name(path, shown)?;
+        let rest = path.strip_prefix(self.literal.as_bytes()).unwrap_or(path);
+        let base = self.folder.join(&self.literal);
+        let is_absolute = self.literal.is_empty() && rest.starts_with(b"/");
+        let below = beneath(Path::new(OsStr::from_bytes(rest))).filter(|_| !is_absolute);
+        if let Some(below) = below {
+            return Ok((base.clone(), base.join(below)));
+        }
+        let whole = beneath(&self.folder.join(OsStr::from_bytes(path)));
+        let whole = whole.map(|path| Path::new("/").join(path));
+        let input = self.input_folders.iter().filter_map(|folder| {
+            let folder = Path::new("/").join(beneath(folder)?);
+            let path = whole.as_ref().filter(|path| path.starts_with(&folder))?;
+            Some((folder, path.clone()))
+        });
+        input.into_iter().next().ok_or_else(|| {
+            let folder = if self.literal.is_empty() { "the job's folder" } else { &self.literal };
+            format!("cannot write `{shown}`: it leads out of {}", quoted(folder))
+        })
+    }
+
+    /// Makes the folders that are missing, without passing a link that leads out.
+    fn make_folder(&self, root: &Path, folder: &Path, shown: &str) -> Result<(), String> {
+        if let Ok(folder) = folder.canonicalize() {
+            return self.check_inside(root, &folder, shown);
+        }
+        let fail =
+            |error: &io::Error| format!("cannot make the folder of `{shown}`: {}", reason(error));
+        if !root.exists() {
+            fs::create_dir_all(root).map_err(|error| fail(&error))?;
+        }
+        let existing = folder.ancestors().find_map(|folder| folder.canonicalize().ok());
+        self.check_inside(root, &existing.unwrap_or_default(), shown)?;
+        fs::create_dir_all(folder).map_err(|error| fail(&error))
+    }
+
+    fn check_inside(&self, root: &Path, folder: &Path, shown: &str) -> Result<(), String> {
+        let is_inside =
+            |root: &Path| root.canonicalize().is_ok_and(|root| folder.starts_with(root));
+        if is_inside(root) || (!self.literal.starts_with('/') && is_inside(&self.folder)) {
+            return Ok(());
+        }
+        Err(format!("cannot write `{shown}`: a link leads out of `{}`", root.display()))
+    }
+
+    /// Where the link at `path` leads, which is a file then.
+    fn follow(&self, root: &Path, path: &Path, shown: &str) -> Result<(PathBuf, Metadata), String> {
+        let fail = |error: io::Error| {
+            format!("cannot write `{shown}`, which is a link: {}", reason(&error))
+        };
+        let end = path.canonicalize().map_err(fail)?;
+        let found = fs::metadata(&end).map_err(fail)?;
+        if self.literal().is_none() {
+            self.check_inside(root, end.parent().unwrap_or(Path::new("/")), shown)?;
+        }
+        Ok((end, found))
+    }
+}
+
+/// What is wrong with one file for several tasks.
+fn shared(path: &str, tasks: Option<u64>) -> Option<(String, Option<String>)> {
+    tasks.filter(|&tasks| tasks > 1).map(|tasks| {
+        let message = format!("all {tasks} tasks would write to `{path}`");
+        (message, Some("name a field in it, or the task's number: `{task}`".into()))
+    })
+}
+
+fn quoted(folder: &str) -> String {
+    if folder.ends_with('/') { format!("`{folder}`") } else { folder.to_owned() }
+}
+
+/// Whether a path can be that of a file.
+///
+/// # Errors
+/// Why not, in words.
+pub fn check_name(path: &[u8], shown: &str) -> Result<(), String> {
+    let last = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    if last.is_empty() || last == b"." || last == b".." {
+        if path.is_empty() {
+            return Err("cannot write to a file without a name".into());
+        }
+        return Err(format!("cannot write `{shown}`: that names a folder, not a file"));
+    }
+    if path.contains(&0) {
+        return Err(format!("cannot write `{}`: the name contains a NUL", shown.escape_default()));
+    }
+    let longest = path.split(|&byte| byte == b'/').map(<[u8]>::len).max().unwrap_or(0);
+    if longest > MAX_NAME || path.len() > MAX_PATH {
+        let (length, most, what) = if longest > MAX_NAME {
+            (longest, MAX_NAME, "name")
+        } else {
+            (path.len(), MAX_PATH, "path")
+        };
+        let start: String = shown.chars().take(60).collect();
+        return Err(format!(
+            "cannot write `{start}…`: the {what} has {length} bytes, and the system takes {most}"
+        ));
+    }
+    Ok(())
+}
+
+/// `path` without `.` and `..`, relative; `None` if it leads out of where it starts.
+fn beneath(path: &Path) -> Option<PathBuf> {
+    let mut inside = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => inside.push(name),
+            Component::ParentDir => {
+                if !inside.pop() {
+                    return None;
+                }
+            }
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    Some(inside)
+}
+
+impl Target {
+    /// Whether it is the file that `other` names, which may be a link.
+    pub fn is(&self, other: &Path) -> bool {
+        if self.path == other {
+            return true;
+        }
+        match (fs::metadata(&self.path), fs::metadata(other)) {
+            (Ok(ours), Ok(theirs)) => (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()),
+            _ => false,
+        }
+    }
+
+    /// Opens it to be written: beside its place, unless it is a device or a pipe.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn open(self) -> Result<Output, String> {
+        let fail = |error: io::Error| format!("cannot write `{}`: {}", self.shown, reason(&error));
+        if self.is_device {
+            return Ok(Output::Direct(open_device(&self.path).map_err(fail)?));
+        }
+        let draft = Draft::new(&self.path).map_err(fail)?;
+        Ok(Output::Staged(Staged { draft, target: self }))
+    }
+
+    /// The name that the file of a task has that is not ok.
+    pub fn failed(&self) -> PathBuf {
+        let mut name = self.path.file_name().map_or_else(OsString::new, OsStr::to_owned);
+        name.push(".failed");
+        self.path.with_file_name(name)
+    }
+}
+
+/// Opens a device or a named pipe without waiting for its other end.
+fn open_device(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    fcntl_setfl(&file, OFlags::empty())?;
+    Ok(file)
+}
+
+/// Where a task writes.
+#[derive(Debug)]
+pub enum Output {
+    /// To a device or a pipe.
+    Direct(File),
+    /// To a file that gets its name when the task is ok.
+    Staged(Staged),
+}
+
+/// A file without its name.
+#[derive(Debug)]
+pub struct Staged {
+    draft: Draft,
+    target: Target,
+}
+
+impl Output {
+    /// The open file.
+    pub fn file(&self) -> &File {
+        match self {
+            Self::Direct(file) => file,
+            Self::Staged(staged) => staged.draft.file(),
+        }
+    }
+
+    /// Gives it its name, if the task `is_ok`, else that of a failure.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn finish(self, is_ok: bool) -> Result<(), String> {
+        let Self::Staged(Staged { draft, target }) = self else { return Ok(()) };
+        let fail =
+            |error: io::Error| format!("cannot write `{}`: {}", target.shown, reason(&error));
+        if !is_ok {
+            return draft.persist(&target.failed()).map_err(fail);
+        }
+        if let Ok(earlier) = fs::metadata(&target.path) {
+            let _ = draft.file().set_permissions(earlier.permissions()); // it may be another user's
+        }
+        draft.persist(&target.path).map_err(fail)?;
+        let _ = fs::remove_file(target.failed()); // of an earlier attempt, if there was one
+        Ok(())
+    }
+}
+
+/// A file before it has its name.
+#[derive(Debug)]
+enum Draft {
+    /// Nothing is left of it even if this process is killed.
+    Nameless(File),
+    /// Where the file system knows no files without names.
+    Named(NamedTempFile),
+}
+
+impl Draft {
+    fn new(path: &Path) -> io::Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        // The umask takes its part of the mode, as for any new file.
+        match rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666)) {
+            Ok(file) => Ok(Self::Nameless(file.into())),
+            Err(_) => temporary().tempfile_in(folder).map(Self::Named),
+        }
+    }
+
+    fn file(&self) -> &File {
+        match self {
+            Self::Nameless(file) => file,
+            Self::Named(file) => file.as_file(),
+        }
+    }
+
+    /// Gives it the name `path`, in place of what is there.
+    fn persist(self, path: &Path) -> io::Result<()> {
+        self.named(path)?.persist(path).map_err(|error| error.error)
+    }
+
+    /// Gives it a temporary name beside `path`.
+    fn named(self, path: &Path) -> io::Result<TempPath> {
+        let file = match self {
+            Self::Nameless(file) => file,
+            Self::Named(file) => return Ok(file.into_temp_path()),
+        };
+        let open = sys::fd_path(file.as_fd());
+        let link = |name: &Path| Ok(linkat(CWD, &open, CWD, name, AtFlags::SYMLINK_FOLLOW)?);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        temporary().make_in(folder, link).map(NamedTempFile::into_temp_path)
+    }
+}
+
+/// Temporary names.
+fn temporary() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(".part").permissions(Permissions::from_mode(0o666));
+    builder
+}

@@ -1,0 +1,142 @@
+//! Columns of commands see all output; results and errors have what a terminal would show at last.
+
+use crate::support::{Ran, TestJob};
+
+fn shell(script: &str, more: &str) -> Ran {
+    let text = format!("[inputs]\nrepeat = 1\n[workload.command]\nshell = '''{script}'''\n{more}");
+    TestJob::new(&text).run()
+}
+
+#[test]
+fn a_column_sees_the_end_of_a_long_output() {
+    let long = "seq 1 400000; echo accuracy=0.93";
+    let columns = "[columns.acc]\nregex = 'accuracy=([0-9.]+)'\n[columns.first]\nregex = '^([0-9]+)'\n\
+                   [columns.last]\nregex = '(?m)^([0-9]+)$'\ntake = \"last\"";
+    shell(long, columns).exit(0).rows("acc,first,last", &["0.93,1,400000"]);
+    shell("echo a=1; echo a=2", "[columns.a]\nregex = 'a=(.)'\ntake = \"last\"")
+        .exit(0)
+        .rows("a", &["2"]);
+}
+
+#[test]
+fn a_number_is_never_cut_in_two() {
+    let ran = shell(
+        "head -c 65521 /dev/zero | tr '\\0' x; echo ' total=123456789 end'",
+        "capture = \"64KiB\"\n[columns.total]\nregex = 'total=([0-9]+)'",
+    );
+    ran.exit(0).rows("total", &["123456789"]);
+}
+
+#[test]
+fn what_needs_the_whole_output_fails_without_it() {
+    let json = r#"printf '{"loss": 0.5, "all": ['; seq -s, 1 1000; echo ']}'"#;
+    shell(json, "[columns.loss]\njson = \"/loss\"").exit(0).rows("loss", &["0.5"]);
+    let ran = shell(json, "capture = \"1KiB\"\n[columns.loss]\njson = \"/loss\"");
+    ran.exit(3).rows("status,loss", &["failed,"]);
+    let error = &ran.report().column("error")[0];
+    assert!(
+        error.contains("column `loss`: its JSON cannot be read") && error.contains("3.8"),
+        "{error}"
+    );
+    let ran = shell("seq 1 1000", "capture = \"1KiB\"\n[columns.x]\nregex = '(?s)1.*9'");
+    ran.exit(3);
+    assert!(ran.report().column("error")[0].contains("can match a line break"));
+}
+
+#[test]
+fn a_column_reads_standard_error_and_files() {
+    let column = "[columns.speed]\nregex = 'speed=([0-9.]+)'";
+    shell("echo speed=5.6 >&2", &format!("{column}\nstream = \"stderr\""))
+        .exit(0)
+        .rows("speed,result", &["5.6,"]);
+    shell("echo speed=5.6 >&2; exit 1", &format!("{column}\nstream = \"stderr\""))
+        .exit(3)
+        .rows("speed", &["5.6"]);
+    shell("echo speed=5.6", &format!("stdout = \"out.txt\"\n{column}"))
+        .exit(0)
+        .rows("speed,result", &["5.6,"]);
+    shell(
+        "echo speed=5.6 >&2",
+        &format!("stdout = \"o\"\nstderr = \"o\"\n{column}\nstream = \"stderr\""),
+    )
+    .exit(0)
+    .rows("speed", &["5.6"]);
+    let ran = shell("echo speed=5.6", &format!("stdout = \"/dev/null\"\n{column}"));
+    ran.exit(3);
+    assert!(ran.report().column("error")[0].contains("device"));
+}
+
+#[test]
+fn progress_and_colours_are_gone() {
+    let script = r#"printf "a 1%%\ra 50%%\ra 100%%\n\033[32mdone\033[0m\n""#;
+    let columns = "[columns.n]\nregex = '(?m)^done'\n[columns.pct]\nregex = '(\\d+)%'";
+    shell(script, columns).exit(0).rows("result,n,pct", &[r"a 100%\ndone,done,100"]);
+    let long = format!("for i in $(seq 3000); do printf '\\r%d%%' $i; done; echo; {script}");
+    let columns = format!("capture = \"1KiB\"\n{columns}\ntake = \"last\"");
+    shell(&long, &columns).exit(0).rows("n,pct", &["done,100"]);
+}
+
+#[test]
+fn text_is_decoded_first() {
+    let column = "[columns.name]\nregex = 'name=(.+)'";
+    let latin = r"printf 'name=M\374ller\n'";
+    shell(latin, &format!("encoding = \"latin1\"\n{column}"))
+        .exit(0)
+        .rows("name,result", &["Müller,name=Müller"]);
+    shell(latin, column).exit(0).rows("name", &["M\u{fffd}ller"]);
+    let wide = r"printf 'n\0a\0m\0e\0=\0\374\0\n\0'";
+    shell(wide, &format!("encoding = \"utf-16le\"\n{column}"))
+        .exit(0)
+        .rows("name,result", &["ü,name=ü"]);
+    let long = format!("seq 1000; {latin}");
+    shell(&long, &format!("encoding = \"latin1\"\ncapture = \"100B\"\n{column}"))
+        .exit(0)
+        .rows("name", &["Müller"]);
+    shell("true", "encoding = \"utf-9\"").exit(2).stderr_has("unknown encoding `utf-9`");
+}
+
+#[test]
+fn the_result_may_be_the_end() {
+    let ran = shell("seq 1 5000; echo done", "result = \"tail\"");
+    let result = &ran.exit(0).report().column("result")[0];
+    assert!(result.starts_with('…') && result.ends_with(r"5000\ndone"), "{result}");
+    shell("true", "result = \"middle\"").exit(2).stderr_has("`head` or `tail`");
+}
+
+#[test]
+fn an_error_keeps_its_end() {
+    let warnings = "for i in $(seq 120); do echo \"warning: line $i of the input has no value, skipped\" >&2; done";
+    let ran = shell(
+        &format!("{warnings}; echo 'FATAL: the disk is full' >&2; exit 1"),
+        "[retry]\nmax_attempts = 2\ndelay = \"1ms\"",
+    );
+    let error = &ran.exit(3).report().column("error")[0];
+    assert!(
+        error.starts_with("exit code 1: …") && error.ends_with("FATAL: the disk is full"),
+        "{error}"
+    );
+    assert!(
+        ran.stderr().contains("task 1 failed: exit code 1: FATAL: the disk is full\n"),
+        "{}",
+        ran.stderr()
+    );
+    let attempts = std::fs::read_to_string(ran.path("results/job.attempts.csv")).unwrap();
+    assert_eq!(attempts.matches("FATAL").count(), 2);
+    let ran = shell("seq 1 20000; echo 'FATAL: disk is full'; exit 1", "");
+    assert!(ran.exit(3).report().column("error")[0].ends_with("FATAL: disk is full"));
+}
+
+#[test]
+fn options_of_columns_are_checked() {
+    for (column, words) in [
+        ("json = \"/a\"\ntake = \"last\"", "`take` chooses among the matches of a `regex`"),
+        ("regex = \"a\"\ntake = \"middle\"", "`first` or `last`"),
+        ("regex = \"a\"\nstream = \"out\"", "`stdout` or `stderr`"),
+    ] {
+        shell("true", &format!("[columns.x]\n{column}")).exit(2).stderr_has(words);
+    }
+    TestJob::new("[inputs]\nvalues = [3]\n[workload.compute]\nfunction = \"factorial\"\n[columns.x]\nregex = \"6\"\nstream = \"stderr\"")
+        .run()
+        .exit(2)
+        .stderr_has("`compute` has no streams");
+}

@@ -1,0 +1,185 @@
+//! Files that tasks write: whole or not at all, in folders made for them, never over something else.
+
+use crate::support::TestJob;
+
+fn job(inputs: &str, command: &str) -> TestJob {
+    TestJob::new(&format!("[inputs]\n{inputs}\n[workload.command]\n{command}\n"))
+}
+
+#[test]
+fn folders_are_made_and_names_come_with_success() {
+    let ran = job(
+        "values = [\"a\", \"b\"]",
+        "shell = 'echo $input; echo warned >&2'\nstdout = \"out/deep/{input}.txt\"\nstderr = \"err/{input}.log\"",
+    )
+    .run();
+    ran.exit(0).rows("status,result,output_bytes", &["ok,,2", "ok,,2"]);
+    for name in ["a", "b"] {
+        let read = |path: String| std::fs::read_to_string(ran.path(path)).unwrap();
+        assert_eq!(read(format!("out/deep/{name}.txt")), format!("{name}\n"));
+        assert_eq!(read(format!("err/{name}.log")), "warned\n");
+    }
+}
+
+#[test]
+fn a_failure_leaves_a_good_file_alone() {
+    let ran = job("values = [\"a\"]", "shell = 'echo half; exit 1'\nstdout = \"good-{input}.txt\"")
+        .file("good-a.txt", "yesterday")
+        .run();
+    ran.exit(3);
+    assert_eq!(std::fs::read_to_string(ran.path("good-a.txt")).unwrap(), "yesterday");
+    assert_eq!(std::fs::read_to_string(ran.path("good-a.txt.failed")).unwrap(), "half\n");
+    assert_eq!(
+        std::fs::read_dir(ran.folder())
+            .unwrap()
+            .filter(|entry| {
+                entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".part")
+            })
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn a_retry_that_is_ok_leaves_no_failure_behind() {
+    let ran = job(
+        "values = [\"a\"]",
+        "shell = 'echo $RUNNER_ATTEMPT; test $RUNNER_ATTEMPT = 2'\nstdout = \"{input}.txt\"\n\
+         [retry]\nmax_attempts = 2\ndelay = \"1ms\"",
+    )
+    .run();
+    ran.exit(0);
+    assert_eq!(std::fs::read_to_string(ran.path("a.txt")).unwrap(), "2\n");
+    assert!(!ran.path("a.txt.failed").exists());
+}
+
+#[test]
+fn an_input_leads_nowhere_else() {
+    let outside = tempfile::tempdir().unwrap();
+    let test = job(
+        "values = [\"../escaped\", \"/tmp/x\", \"link/x\", \"ok\"]",
+        "argv = [\"echo\", \"x\"]\nstdout = \"in/{input}.txt\"",
+    );
+    std::fs::create_dir(test.folder().join("in")).unwrap();
+    std::os::unix::fs::symlink(outside.path(), test.folder().join("in/link")).unwrap();
+    let ran = test.run();
+    ran.exit(3).rows("status,attempts", &["failed,1", "ok,1", "failed,1", "ok,1"]);
+    let errors = ran.report().column("error");
+    assert!(errors[0].contains("`in/../escaped.txt`: it leads out of `in/`"), "{}", errors[0]);
+    assert!(errors[2].contains("a link leads out of"), "{}", errors[2]);
+    assert!(!ran.path("escaped.txt").exists() && ran.path("in/tmp/x.txt").exists());
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_a_pattern_finds_elsewhere_may_be_written_beside() {
+    let other = tempfile::tempdir().unwrap();
+    std::fs::write(other.path().join("a.txt"), "x").unwrap();
+    let pattern = format!("glob = \"{}/*.txt\"", other.path().display());
+    let ran = job(&pattern, "argv = [\"cat\", \"{input}\"]\nstdout = \"{input}.out\"").run();
+    ran.exit(0);
+    assert_eq!(std::fs::read_to_string(other.path().join("a.txt.out")).unwrap(), "x");
+}
+
+#[test]
+fn two_tasks_do_not_write_one_file() {
+    let ran = job(
+        "values = [\"a/x\", \"b/x\", \"c/y\"]",
+        "argv = [\"echo\", \"{input}\"]\nstdout = \"out/{input.name}\"",
+    )
+    .arg("-j1")
+    .run();
+    ran.exit(3).rows("status", &["ok", "failed", "ok"]);
+    let error = &ran.report().column("error")[1];
+    assert!(error.contains("`out/x`: task 1 writes it already"), "{error}");
+    assert_eq!(std::fs::read_to_string(ran.path("out/x")).unwrap(), "a/x\n");
+}
+
+#[test]
+fn stages_and_jobs_do_not_write_one_file_either() {
+    let stages = r#"
+        [inputs]
+        values = ["a"]
+        [[stages]]
+        name = "one"
+        [stages.workload.command]
+        shell = 'echo one; echo e >&2'
+        stderr = "{input}.txt"
+        [[stages]]
+        name = "two"
+        [stages.workload.command]
+        argv = ["cat"]
+        stdout = "{input}.txt"
+    "#;
+    let ran = TestJob::new(stages).run();
+    ran.exit(3).rows("status,stage", &["failed,two"]);
+    assert!(ran.report().column("error")[0].contains("another stage"));
+    let second = "[inputs]\nvalues = [\"a\"]\n[workload.command]\nargv = [\"echo\", \"2\"]\nstdout = \"{input}.txt\"\n";
+    let ran = job("values = [\"a\"]", "argv = [\"echo\", \"1\"]\nstdout = \"{input}.txt\"")
+        .file("second.toml", second)
+        .arg("second.toml")
+        .run();
+    ran.exit(3);
+    let error = &ran.report_of("second").column("error")[0];
+    assert!(error.contains("task 1 of the job `job` writes it already"), "{error}");
+}
+
+#[test]
+fn nothing_is_written_over_an_input() {
+    let ran = job("values = [\"a.txt\"]", "argv = [\"sort\", \"{input}\"]\nstdout = \"{input}\"")
+        .file("a.txt", "b\na\n")
+        .run();
+    ran.exit(3);
+    assert!(ran.report().column("error")[0].contains("`a.txt`: it is the task's own input"));
+    assert_eq!(std::fs::read_to_string(ran.path("a.txt")).unwrap(), "b\na\n");
+    let ran = job("lines = \"list.txt\"", "argv = [\"echo\", \"x\"]\nstdout = \"{input}.txt\"")
+        .file("list.txt", "list\n")
+        .run();
+    ran.exit(3);
+    assert!(ran.report().column("error")[0].contains("`list.txt`: the job reads it"));
+    let ran =
+        job("values = [\"job\"]", "argv = [\"echo\", \"x\"]\nstdout = \"results/{input}.csv\"")
+            .run();
+    ran.exit(3);
+    assert!(ran.report().column("error")[0].contains("a file of the job's report"));
+}
+
+#[test]
+fn what_is_wrong_for_every_task_is_told_before_the_first() {
+    for (stdout, words) in [
+        ("out/", "names a folder"),
+        ("folder", "it is a folder"),
+        ("same.txt", "all 2 tasks would write to `same.txt`"),
+        ("job.toml", "the job reads it"),
+        (&"x".repeat(300), "has 300 bytes"),
+    ] {
+        let test = job("values = [1, 2]", &format!("argv = [\"echo\"]\nstdout = \"{stdout}\""));
+        std::fs::create_dir(test.folder().join("folder")).unwrap();
+        let ran = test.run();
+        ran.exit(2).stderr_has(words);
+    }
+    job("values = [1, 2]", "argv = [\"echo\"]\nstdout = \"/dev/null\"").run().exit(0);
+    let long = format!("values = [\"{}\"]", "x".repeat(300));
+    let ran = job(&long, "argv = [\"touch\", \"ran\"]\nstdout = \"{input}\"").run();
+    ran.exit(3);
+    assert!(ran.report().column("error")[0].contains("the name has 300 bytes"));
+    assert!(!ran.path("ran").exists());
+}
+
+#[test]
+fn a_link_and_a_mode_are_kept() {
+    use std::os::unix::fs::PermissionsExt;
+    let test = job("values = [\"a\"]", "argv = [\"echo\", \"new\"]\nstdout = \"{input}.txt\"")
+        .file("real.txt", "old");
+    let real = test.folder().join("real.txt");
+    std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink("real.txt", test.folder().join("a.txt")).unwrap();
+    let ran = test.run();
+    ran.exit(0);
+    assert_eq!(std::fs::read_to_string(ran.path("real.txt")).unwrap(), "new\n");
+    assert!(std::fs::symlink_metadata(ran.path("a.txt")).unwrap().is_symlink());
+    assert_eq!(
+        std::fs::metadata(ran.path("real.txt")).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
