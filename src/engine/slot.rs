@@ -185,8 +185,8 @@ impl SlotContext<'_> {
         if outcome.result_kind == PayloadKind::Binary {
             outcome.result = BASE64_STANDARD.encode(&outcome.result).into_bytes();
         }
-        if let Some(note) = outcome.note.take() {
-            self.live.watch.note(&note);
+        if let Some(note) = &outcome.rare().note {
+            self.live.watch.note(note);
         }
         task.attempts += 1;
         let mut record = record(self.stage, self.number, task, outcome);
@@ -206,7 +206,8 @@ impl SlotContext<'_> {
         let Workload::Http(_) = self.stage.workload else { return None };
         let code = outcome.code?;
         let is_refusal = outcome.status == Status::Failed && [429, 503].contains(&code);
-        let reply = if is_refusal { Reply::Refused(outcome.retry_after) } else { Reply::Answered };
+        let reply =
+            if is_refusal { Reply::Refused(outcome.rare().retry_after) } else { Reply::Answered };
         self.handle.ended(task, outcome.started, reply)
     }
 
@@ -325,7 +326,7 @@ impl SlotContext<'_> {
             return None; // its row is written with the task's
         }
         self.buffer.put_attempt();
-        let pause = retry.pause(task.attempts, outcome.retry_after, fastrand::f64());
+        let pause = retry.pause(task.attempts, outcome.rare().retry_after, fastrand::f64());
         Some(Moment::now() + pause)
     }
 
@@ -356,9 +357,13 @@ fn quarantine(retry: &Retry, outcome: &mut Outcome) {
 }
 
 fn record(stage: &Stage, slot: usize, mut task: Task, mut outcome: Outcome) -> Record {
-    let columns = outcome.columns.take().unwrap_or_else(|| {
-        Column::extract_all(&stage.columns, outcome.readable(), &outcome.headers)
-    });
+    let columns = if stage.columns.is_empty() {
+        Vec::new()
+    } else if outcome.rare().columns.is_some() {
+        outcome.rare_mut().columns.take().unwrap_or_default()
+    } else {
+        Column::extract_all(&stage.columns, outcome.readable(), &outcome.rare().headers)
+    };
     outcome.mask();
     let (first_started, queued) = match task.earlier.take() {
         Some(earlier) => {

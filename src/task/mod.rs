@@ -23,7 +23,7 @@ pub use values::Values;
 
 use std::any::Any;
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::base::mask;
@@ -190,27 +190,34 @@ pub struct Outcome {
     pub result_kind: PayloadKind,
     /// The captured output, which `[columns]` read. Empty if it is the same as `result`.
     pub output: Vec<u8>,
-    /// The output as UTF-8 for `[columns]`, where that is something else than `output`.
-    pub text: Option<Vec<u8>>,
-    /// The values of `[columns]`, if whoever made this outcome has found them; else they are found in the output.
-    pub columns: Option<Vec<Option<Vec<u8>>>>,
-    /// The response headers that `[columns]` read. Empty except for http.
-    pub headers: Box<[(String, Vec<u8>)]>,
-    /// The whole output, if it is to be printed and is longer than `output`.
-    pub whole_output: Option<Arc<File>>,
     /// What it hands on to the next stage, if there is one; if it is `None`, that is `result`.
     pub payload: Option<Arc<Payload>>,
     /// The size of the whole output, captured or not.
     pub output_bytes: Option<u64>,
     /// The cause of a failure, then the end of standard error. Empty if there is nothing to report.
     pub error: String,
+    /// How many worker processes it has killed, in this attempt and earlier ones.
+    pub workers_lost: u32,
+    /// `None` if all of it is empty. Boxed, since an outcome is moved several times on its way to the report.
+    pub rare: Option<Box<RareParts>>,
+}
+
+/// The parts of an outcome that most outcomes lack.
+#[derive(Clone, Debug, Default)]
+pub struct RareParts {
+    /// The output as UTF-8 for `[columns]`, where that differs from `output`.
+    pub text: Option<Vec<u8>>,
+    /// The values of `[columns]`, if the workload has found them itself; else they are found in the output.
+    pub columns: Option<Vec<Option<Vec<u8>>>>,
+    /// The response headers that `[columns]` read. Empty except for http.
+    pub headers: Box<[(String, Vec<u8>)]>,
+    /// The whole output, if it is to be printed and is longer than `output`.
+    pub whole_output: Option<Arc<File>>,
     /// What is to be said of its result, once for all like it.
     pub note: Option<Box<str>>,
     /// How long to wait before the next attempt, if a server has asked for that.
     pub retry_after: Option<Duration>,
-    /// How many worker processes it has killed, in this attempt and earlier ones.
-    pub workers_lost: u32,
-    /// What the next attempt can go on from; only its workload knows what it is.
+    /// What the next attempt can continue from; only its workload knows what it is.
     pub left: Option<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -228,24 +235,34 @@ impl Outcome {
             result: Vec::new(),
             result_kind: PayloadKind::Bytes,
             output: Vec::new(),
-            text: None,
-            columns: None,
-            headers: Box::default(),
-            whole_output: None,
             payload: None,
             output_bytes: None,
             error: String::new(),
-            note: None,
-            retry_after: None,
             workers_lost: 0,
-            left: None,
+            rare: None,
         }
+    }
+
+    /// The parts that most outcomes lack.
+    pub fn rare(&self) -> &RareParts {
+        static NONE: LazyLock<RareParts> = LazyLock::new(RareParts::default);
+        self.rare.as_deref().unwrap_or_else(|| &NONE)
+    }
+
+    /// The same, to be set.
+    pub fn rare_mut(&mut self) -> &mut RareParts {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The same, taken out.
+    pub fn take_rare(&mut self) -> RareParts {
+        self.rare.take().map(|parts| *parts).unwrap_or_default()
     }
 
     /// What `[columns]` and rules read: the output as text.
     pub fn readable(&self) -> &[u8] {
         let kept = if self.output.is_empty() { &self.result } else { &self.output };
-        self.text.as_ref().unwrap_or(kept)
+        self.rare().text.as_ref().unwrap_or(kept)
     }
 
     /// Keeps secrets out of everything that is written down.

@@ -310,7 +310,7 @@ fn reply(
     };
     let words = String::from_utf8_lossy(error).into_owned();
     if numbers.status == NOTED {
-        outcome.note = Some(words.into());
+        outcome.rare_mut().note = Some(words.into());
     } else {
         outcome.error = words;
     }

@@ -38,6 +38,13 @@ impl Selection {
         Some(self.batch.map_or(left, |size| left.div_ceil(size)))
     }
 
+    /// Whether each input becomes a task as it is, once `skipped` of them have been left out.
+    pub fn keeps_all_after(&self, skipped: u64) -> bool {
+        let Self { derived, filter, shuffle: _, skip, limit, batch, bad_input: _ } = self;
+        let is_changed = derived.is_some() || filter.is_some() || batch.is_some();
+        *skip == skipped && limit.is_none() && !is_changed
+    }
+
     /// The tasks that come of `inputs`, which are in their final order. `skipped` of them have been left out already.
     pub fn of(
         &self,

@@ -67,7 +67,7 @@ impl Printer {
 
     /// Queues the output of a task for printing.
     pub(in crate::report) fn print(&self, outcome: &Outcome) {
-        match &outcome.whole_output {
+        match &outcome.rare().whole_output {
             Some(file) => self.queue.put_file(Arc::clone(file)),
             None if outcome.output.is_empty() => self.queue.put_value(&outcome.result),
             None => self.queue.put(&outcome.output),

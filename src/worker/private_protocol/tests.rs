@@ -77,7 +77,7 @@ fn what_a_python_worker_says_besides() {
     assert_eq!(outcome.result_kind, PayloadKind::Binary);
     let (_, outcome) = done("[3,5,0,1,2,5,[\"<x>\"],\"mine.X\",4096]");
     assert_eq!((outcome.status, &outcome.error[..]), (Status::Ok, ""));
-    assert_eq!((outcome.note.as_deref(), outcome.peak_rss), (Some("mine.X"), Some(4096)));
+    assert_eq!((outcome.rare().note.as_deref(), outcome.peak_rss), (Some("mine.X"), Some(4096)));
     assert!(matches!(read_reply(b"[3,6]"), Ok(Reply::Leaving)));
 }
 

@@ -176,7 +176,7 @@ fn everything_can_be_kept() {
     let mut job = job("shell = 'yes | head -c \"$input\"'\ncapture = 10");
     job.keep = Keep::Everything;
     let kept = job.run_all(&["10", "11", "200000"]).into_iter().map(|outcome| {
-        let file = outcome.whole_output?;
+        let file = outcome.rare().whole_output.clone()?;
         Some(std::io::read_to_string(&*file).unwrap().len())
     });
     let kept: Vec<_> = kept.collect();

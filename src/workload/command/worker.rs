@@ -130,7 +130,7 @@ impl Worker {
         outcome.output_bytes = output_bytes.filter(|_| outcome.cpu.is_some());
         self.find_columns(&ends, &mut outcome);
         match self.stdout.take_whole() {
-            Some(Ok(file)) => outcome.whole_output = Some(Arc::new(file)),
+            Some(Ok(file)) => outcome.rare_mut().whole_output = Some(Arc::new(file)),
             Some(Err(error)) => {
                 let note = format!("not all output could be kept: {}", reason(&error));
                 outcome.error = [outcome.error, note].join("; ").trim_start_matches("; ").into();
@@ -332,7 +332,7 @@ impl Worker {
                 values[place] = value;
             }
         }
-        outcome.columns = Some(values);
+        outcome.rare_mut().columns = Some(values);
         if let Some(error) = error {
             outcome.fail(&error);
         }

@@ -21,7 +21,7 @@ use super::cookies::Jar;
 use super::download::Download;
 use super::plan::Plan;
 use crate::base::ByteSize;
-use crate::task::{NoPayload, Outcome, PayloadKind, Status, payload};
+use crate::task::{NoPayload, Outcome, PayloadKind, RareParts, Status, payload};
 use crate::workload::http::text_buffer::TextBuffer;
 
 /// The worker process's side.
@@ -88,16 +88,18 @@ fn pack(mut outcome: Outcome) -> Outcome {
     let mut texts = TextBuffer::default();
     texts.push(outcome.code.map_or(String::new(), |code| code.to_string()));
     texts.push(outcome.output_bytes.map_or(String::new(), |bytes| bytes.to_string()));
-    texts.push(outcome.retry_after.map_or(String::new(), |pause| pause.as_millis().to_string()));
+    texts.push(
+        outcome.rare().retry_after.map_or(String::new(), |pause| pause.as_millis().to_string()),
+    );
     texts.push(std::mem::take(&mut outcome.output));
     let payload = take_payload(&mut outcome);
     texts.push(if payload.is_some() { "1" } else { "" });
     texts.push(payload.unwrap_or_default());
-    texts.push(leave_whole_output(&mut outcome).as_os_str().as_bytes());
-    let text = outcome.text.take();
+    let RareParts { whole_output, text, headers, .. } = outcome.take_rare();
+    texts.push(leave_whole_output(whole_output, &mut outcome).as_os_str().as_bytes());
     texts.push(if text.is_some() { "1" } else { "" });
     texts.push(text.unwrap_or_default());
-    for (name, value) in std::mem::take(&mut outcome.headers) {
+    for (name, value) in headers {
         texts.push(name);
         texts.push(value);
     }
@@ -117,8 +119,8 @@ fn take_payload(outcome: &mut Outcome) -> Option<Vec<u8>> {
 }
 
 /// Leaves a body that is too long for the answer in a file, which [`unpack`] removes; an empty path if there is none.
-fn leave_whole_output(outcome: &mut Outcome) -> PathBuf {
-    let Some(mut body) = outcome.whole_output.take().and_then(Arc::into_inner) else {
+fn leave_whole_output(body: Option<Arc<File>>, outcome: &mut Outcome) -> PathBuf {
+    let Some(mut body) = body.and_then(Arc::into_inner) else {
         return PathBuf::new();
     };
     // The body's own file has no name, so that it goes with a process that is killed. A name is given to a copy, just
@@ -140,7 +142,7 @@ fn take_whole_output(outcome: &mut Outcome, path: &[u8]) {
     }
     let path = Path::new(OsStr::from_bytes(path));
     match File::open(path).and_then(|file| std::fs::remove_file(path).map(|()| file)) {
-        Ok(file) => outcome.whole_output = Some(Arc::new(file)),
+        Ok(file) => outcome.rare_mut().whole_output = Some(Arc::new(file)),
         Err(error) => fail_to_keep(outcome, &error),
     }
 }
@@ -157,7 +159,9 @@ pub fn unpack(mut outcome: Outcome) -> Outcome {
     let mut number = || std::str::from_utf8(texts.next().unwrap_or_default()).unwrap_or_default();
     outcome.code = number().parse().ok();
     outcome.output_bytes = number().parse().ok();
-    outcome.retry_after = number().parse().ok().map(Duration::from_millis);
+    if let Ok(pause) = number().parse() {
+        outcome.rare_mut().retry_after = Some(Duration::from_millis(pause));
+    }
     outcome.output = texts.next().unwrap_or_default().to_vec();
     let has_payload = texts.next().is_some_and(|text| !text.is_empty());
     let payload = texts.next().unwrap_or_default();
@@ -170,12 +174,16 @@ pub fn unpack(mut outcome: Outcome) -> Outcome {
     take_whole_output(&mut outcome, texts.next().unwrap_or_default());
     let has_text = texts.next().is_some_and(|text| !text.is_empty());
     let text = texts.next().unwrap_or_default();
-    outcome.text = has_text.then(|| text.to_vec());
+    if has_text {
+        outcome.rare_mut().text = Some(text.to_vec());
+    }
     let mut headers = Vec::new();
     while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
         headers.push((String::from_utf8_lossy(name).into_owned(), value.to_vec()));
     }
-    outcome.headers = headers.into();
+    if !headers.is_empty() {
+        outcome.rare_mut().headers = headers.into();
+    }
     outcome.result.clear();
     outcome
 }
@@ -190,10 +198,10 @@ mod tests {
         let mut outcome = Outcome::new(Status::Failed, Moment::now(), Duration::ZERO);
         outcome.code = Some(404);
         outcome.output_bytes = Some(1 << 40);
-        outcome.retry_after = Some(Duration::from_secs(30));
+        outcome.rare_mut().retry_after = Some(Duration::from_secs(30));
         outcome.output = b"not\nfound\xff".to_vec();
-        outcome.headers = [("server".into(), b"x".to_vec())].into();
-        outcome.text = Some("not\nfound".into());
+        outcome.rare_mut().headers = [("server".into(), b"x".to_vec())].into();
+        outcome.rare_mut().text = Some("not\nfound".into());
         outcome.error = "status 404".into();
         let back = unpack(pack(outcome.clone()));
         assert_eq!(format!("{back:?}"), format!("{outcome:?}"));

@@ -228,7 +228,7 @@ struct Left(Mutex<Option<Download>>);
 impl Left {
     /// Takes it out of an outcome, if it has one.
     fn take(outcome: &Outcome) -> Option<Download> {
-        let left = outcome.left.as_ref()?.downcast_ref::<Self>()?;
+        let left = outcome.rare().left.as_ref()?.downcast_ref::<Self>()?;
         left.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -258,7 +258,9 @@ async fn attempt(
     };
     let mut outcome = Outcome::new(Status::Ok, started, started.elapsed());
     outcome.code = progress.status.get().map(i32::from);
-    outcome.retry_after = progress.retry_after.get();
+    if let Some(pause) = progress.retry_after.get() {
+        outcome.rare_mut().retry_after = Some(pause);
+    }
     let is_known = progress.answered.get() && !progress.is_unread.get();
     outcome.output_bytes = is_known.then(|| progress.bytes.get());
     match ended {
@@ -279,16 +281,19 @@ async fn attempt(
     }
     let download = progress.download.take().filter(|download| download.validator().is_some());
     if let Some(download) = download.filter(|_| outcome.status != Status::Ok) {
-        outcome.left = Some(Arc::new(Left(Mutex::new(Some(download)))));
+        outcome.rare_mut().left = Some(Arc::new(Left(Mutex::new(Some(download)))));
     }
     outcome
 }
 
 fn fill(outcome: &mut Outcome, answer: Answer) {
     outcome.output = answer.body;
-    outcome.text = answer.text;
-    outcome.whole_output = answer.whole.map(Arc::new);
-    outcome.headers = answer.headers.into();
+    if answer.text.is_some() || answer.whole.is_some() || !answer.headers.is_empty() {
+        let rare = outcome.rare_mut();
+        rare.text = answer.text;
+        rare.whole_output = answer.whole.map(Arc::new);
+        rare.headers = answer.headers.into();
+    }
     match answer.payload {
         Some(Ok(payload)) => outcome.payload = Some(Arc::new(payload)),
         Some(Err(no_payload)) => outcome.withhold(&no_payload),
