@@ -72,7 +72,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let mut batch = VecDeque::new();
     let takes_turns = !live.admission.is_open();
     while context.handle.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
-        if index == 0 {
+        if index == 0 && run.job.inputs.can_be_bad() {
             context.set_aside_unusable(&mut batch);
         }
         context.refuse_unmet(&mut batch);

@@ -38,10 +38,6 @@ use settle::crashed;
 use source::{Argument, Source};
 
 /// The verdict on a task that was given to a worker.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the common one, and is taken apart at once"
-)]
 #[derive(Debug)]
 pub enum Verdict {
     /// It was attempted, with this outcome.

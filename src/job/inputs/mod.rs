@@ -195,6 +195,12 @@ impl Inputs {
         self.source.reads_stdin()
     }
 
+    /// Whether an input can be a datum that cannot be used. The runner makes some inputs itself, which saves each of a
+    /// million tasks a look.
+    pub fn can_be_bad(&self) -> bool {
+        !matches!(self.source, Source::Counted(_)) || self.selection.derived.is_some()
+    }
+
     /// Starts reading. What was read from a pipe cannot be read again.
     ///
     /// # Errors
@@ -218,8 +224,7 @@ impl Inputs {
             }
             (None, source) => source.open(&stop)?,
         };
-        // Made by the runner itself, they cannot be bad data: a step less for each of a million tasks.
-        if matches!(self.source, Source::Counted(_)) && self.selection.keeps_all_after(skipped) {
+        if !self.can_be_bad() && self.selection.keeps_all_after(skipped) {
             return Ok(inputs);
         }
         Ok(self.selection.of(inputs, skipped, Arc::clone(&self.notes), stop))
