@@ -1,4 +1,4 @@
-//! What reads bytes that somebody else has made, each behind one function for the fuzzer: none may ever panic. The
+//! The readers of bytes from outside, each behind one function for the fuzzer: none may ever panic. The
 //! targets are in `fuzz/`, and a short run of each is a test.
 
 use std::fs::File;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use regex::bytes::Regex;
 use regex_syntax::hir::{Hir, HirKind};
 
-/// Takes the place of a byte that is no text: no expression for text ends there.
+/// Takes the place of a byte that is not text: no expression for text ends there.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
 /// Which match is the value.
@@ -101,7 +101,7 @@ impl Pattern {
     }
 }
 
-/// A text of which every byte that is no text has been replaced.
+/// A text of which every byte that is not text has been replaced.
 struct Readable<'a> {
     text: Cow<'a, [u8]>,
     /// Where each of those bytes was.
@@ -166,7 +166,7 @@ fn can_match_line_break(hir: &Hir) -> bool {
 pub struct LineSearch {
     /// With what stands before it: a line break, unless it is the first.
     lines: Vec<u8>,
-    /// Where the lines that have not been searched start: behind that line break.
+    /// Where the lines that have not been searched start: after that line break.
     start: usize,
     values: Vec<Option<Vec<u8>>>,
     /// A line was too long to be held.
@@ -177,7 +177,7 @@ pub struct LineSearch {
 const MAX_LINE: usize = 64 << 20;
 
 impl LineSearch {
-    /// For so many patterns.
+    /// For this number of patterns.
     pub fn new(patterns: usize) -> Self {
         Self { lines: Vec::new(), start: 0, values: vec![None; patterns], is_overlong: false }
     }

@@ -100,7 +100,7 @@ fn mend(text: &str, errors: &[Error]) -> Option<(Mistake, String)> {
     };
     let first = span(errors.iter().find(of_the_inside)?).start;
     let start = start_of_assignment(text, first)?;
-    // If the text goes on with a line of its own, that line was not meant for the inside.
+    // If the text continues with a line of its own, that line was not meant for the inside.
     let end = if text[first..].trim().is_empty() { text.len() } else { line_start(text, first) };
     if start >= end {
         return None;

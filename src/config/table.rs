@@ -114,7 +114,7 @@ impl<'a> Table<'a> {
         tables.into_iter().collect()
     }
 
-    /// The keys of the table at `key`, in order; none if it is no table.
+    /// The keys of the table at `key`, in order; none if it is not a table.
     pub fn inner_keys(&self, key: &str) -> Vec<String> {
         match self.entries.get(key).map(Spanned::get_ref) {
             Some(DeValue::Table(inner)) => {

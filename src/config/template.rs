@@ -32,11 +32,11 @@ enum Part {
     Literal(String),
     /// The field at this index, through an operator.
     Field(usize, Operator),
-    /// The whole number in the field at this index, padded with zeros to so many characters.
+    /// The whole number in the field at this index, padded with zeros to this many characters.
     Padded(usize, usize),
     /// What stands at these keys in the JSON of the field at this index.
     Pointer(usize, Vec<String>),
-    /// The task's number, padded with zeros to so many characters.
+    /// The task's number, padded with zeros to this many characters.
     Task(usize),
     /// The attempt's number.
     Attempt,

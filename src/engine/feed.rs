@@ -355,7 +355,7 @@ impl State {
             .or_else(|| self.hosts.as_mut().and_then(parked))
     }
 
-    /// Whether so many tasks wait that no new input is handed out.
+    /// Whether enough tasks wait that no new input is handed out.
     fn is_full(&self) -> bool {
         self.retries.len() >= self.room
             || self.hosts.as_ref().is_some_and(|hosts| hosts.parked() >= self.room)

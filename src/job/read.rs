@@ -14,7 +14,7 @@ use crate::job::plan::{PlannedFile, Setting};
 use crate::job::{Job, Reported};
 
 /// Reads and plans the jobs of `files`, changed by what the command line says, as far as that can be done before any
-/// has run. Each comes behind those that it needs; else they stay in the order of the files.
+/// has run. Each comes after those that it needs; else they stay in the order of the files.
 ///
 /// # Errors
 /// All mistakes of all files, each at its place.

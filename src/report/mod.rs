@@ -289,7 +289,7 @@ impl Report {
         let gone = self.kept.as_ref().map(|kept| kept.close());
         let path = self.job.report();
         let is_empty = self.kept.is_none() && lock(&recorder.index).rows() == 0;
-        // A part of the inputs is no reason to lose a longer report, unless that was asked for.
+        // A part of the inputs is not a reason to lose a longer report, unless that was asked for.
         let length = |path: &Path| fs::metadata(path).map_or(0, |data| data.len());
         let is_shorter = facts.saw_a_part
             && !self.is_fresh

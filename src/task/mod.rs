@@ -284,7 +284,7 @@ impl Outcome {
         self.payload = None;
     }
 
-    /// Makes it a failure for this reason; of one that is no success, it is noted.
+    /// Makes it a failure for this reason; if it is one already, the reason is noted.
     pub fn fail(&mut self, reason: &str) {
         if self.status == Status::Ok {
             self.status = Status::Failed;

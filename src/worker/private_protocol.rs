@@ -15,7 +15,7 @@
 //! from 9 to the end of its line was run, since it was taken back (see [`crate::worker::shared_page`]).
 //!
 //! A Python worker says more: that a result is bytes that are no text, in base64 (4); that a result has no JSON of its own,
-//! where `error` then names its class (5); `[9,6]` that it leaves, to be renewed; and behind the error, the bytes by which
+//! where `error` then names its class (5); `[9,6]` that it leaves, to be renewed; and after the error, the bytes by which
 //! the interpreter has grown.
 //!
 //! A Python worker (`worker.py`) is greeted in its own way, its arguments are any JSON, and one with an event loop may

@@ -416,7 +416,7 @@ def is_coroutine_function(function):
 
 
 def _takes(function, args):
-    """Whether it plainly takes so many arguments and nothing else. False: that is to be looked at."""
+    """Whether it plainly takes this number of arguments and nothing else. False: that is to be looked at."""
     code = _code(function)
     if code is None or code.co_kwonlyargcount:
         return False
@@ -564,7 +564,7 @@ def interpret(control, hello):
     call, mode, renewal = make_call(function, hello), hello["mode"], Renewal(hello)
     is_loop = mode == "async" or is_coroutine
     is_threads = not is_loop and (mode == "threads" or (mode == "pilot" and hello["thread_safe"]))
-    # Before it says that it is ready: what it does once is no part of its first task.
+    # Before it says that it is ready: what it does once is not part of its first task.
     if is_loop:
         part("loop")
         loop()  # noqa: F821

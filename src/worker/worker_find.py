@@ -131,7 +131,7 @@ def preload(name):
 
 
 def explain_call(function, hello):
-    """Raises why the function cannot be called with so many arguments, and these keyword arguments, if that is so."""
+    """Raises why the function cannot be called with this number of arguments, and these keyword arguments, if that is so."""
     import inspect
 
     try:

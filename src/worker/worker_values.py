@@ -370,7 +370,7 @@ def name_of(kind):
 
 
 def shown(value):
-    """The `repr` of what has no other form. One that raises is no result."""
+    """The `repr` of what has no other form. One that raises is not a result."""
     try:
         return str.__str__(repr(value))
     except Exception as error:

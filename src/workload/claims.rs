@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// So many hashes stay in memory, which takes 64 MiB; then they are sorted into a file.
 const IN_MEMORY: usize = 2 << 20;
 
-/// Of so many sorted entries the first hash stays in memory.
+/// Of this many sorted entries the first hash stays in memory.
 const PER_BLOCK: usize = 256;
 
 /// A hash and the place of its name.

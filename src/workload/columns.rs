@@ -205,7 +205,7 @@ fn read_stream(
     stream.into_inner()
 }
 
-/// Without the byte order mark that a UTF-8 text may start with: it is no part of what is written.
+/// Without the byte order mark that a UTF-8 text may start with: it is not part of what is written.
 fn without_mark(output: &[u8]) -> &[u8] {
     output.strip_prefix(b"\xef\xbb\xbf").unwrap_or(output)
 }
@@ -264,7 +264,7 @@ fn header_rule(
     }
     http::HeaderName::from_bytes(header.get_ref().as_bytes())
         .map_err(|_| {
-            let message = format!("`{}` is no name of a header", header.get_ref());
+            let message = format!("`{}` is not a header name", header.get_ref());
             plan.error(header.span(), message);
         })
         .map(|name| Rule::Header(name.as_str().to_owned()))

@@ -30,7 +30,7 @@ const INNER_POOLS: [&str; 6] = [
     "NUMEXPR_NUM_THREADS",
 ];
 
-/// Variables that give libraries with threads of their own a share of the cores, where so many slots run at once; none
+/// Variables that give libraries with threads of their own a share of the cores, by how many slots run at once; none
 /// for what somebody has set.
 pub fn inner_pools(slots: usize, is_set: impl Fn(&str) -> bool) -> Vec<String> {
     if slots < 2 {
@@ -59,7 +59,7 @@ pub struct Spec {
     as_bytes: bool,
     /// Whether the author says that threads may run it at once.
     pub thread_safe: bool,
-    /// After so many tasks, an interpreter is renewed.
+    /// After this many tasks, an interpreter is renewed.
     max_tasks: Option<Count>,
     /// An interpreter that has grown larger is renewed.
     max_memory: Option<ByteSize>,

@@ -59,7 +59,7 @@ impl Spec {
     }
 
     /// What its environment has besides the runner's own: `NAME=value` each.
-    /// Libraries that compute in threads of their own get a share of the cores, where so many slots run at once.
+    /// Libraries that compute in threads of their own get a share of the cores, by how many slots run at once.
     pub fn environment(&self, slot: usize, slots: usize) -> Strings {
         let own = self.0.env.iter().map(|(name, value)| {
             let mut variable = format!("{name}=").into_bytes();
@@ -80,7 +80,7 @@ impl Spec {
         self.0.ready_timeout
     }
 
-    /// After so many requests, a program is renewed.
+    /// After this many requests, a program is renewed.
     pub fn max_tasks(&self) -> Option<u64> {
         self.0.max_tasks.map(|count| u64::from(count.get()))
     }

@@ -245,9 +245,9 @@ fn a_task_whose_request_is_none_fails_and_the_others_run() {
         "status,error",
         &[
             "ok,",
-            "failed,`nonsense` is no URL: it has to start with http:// or https://",
+            "failed,`nonsense` is not a URL: it has to start with http:// or https://",
             "failed,header `x-mark`: `c\\nd` has a character that a header cannot have",
-            "failed,`` is no URL: it has to start with http:// or https://",
+            "failed,`` is not a URL: it has to start with http:// or https://",
         ],
     );
 }
@@ -420,9 +420,9 @@ fn mistakes_are_found_before_anything_runs() {
     .run();
     ran.exit(2);
     for words in [
-        "`example.com` is no URL: it has to start with http:// or https://",
-        "`GE T` is no method of HTTP",
-        "`a b` is no name of a header",
+        "`example.com` is not a URL: it has to start with http:// or https://",
+        "`GE T` is not an HTTP method",
+        "`a b` is not a header name",
         "has a character that a header cannot have",
         "`2x` is neither a status such as 404 nor a class such as \"2xx\"",
         "`save` leads out of the job's folder",

@@ -25,7 +25,7 @@ pub enum Unusable {
     NotInPath,
     /// There is no such file.
     Missing,
-    /// It is a folder, or its mode says that it is no program.
+    /// It is a folder, or its mode says that it is not a program.
     NotExecutable,
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::engine::feed::LimitChange;
 use crate::engine::run::{Run, StageRun};
 
-/// Writes how limits that find themselves have changed, beside the report. It is no part of it: that it cannot be written
+/// Writes how limits that find themselves have changed, beside the report. It is not part of the report: that it cannot be written
 /// spoils nothing.
 pub(super) fn write(run: &Run, results: &Path) {
     let mut table = String::from("time_s,host,limit,running,refusals\n");

@@ -273,7 +273,7 @@ impl Rows {
                     }
                     return Ok(self.text.breakage().is_some().then(|| Err(self.cut())));
                 }
-                // What was cut is no row, whatever it looks like.
+                // What was cut is not a row, whatever it looks like.
                 Step::Row(length) | Step::Flawed(length, _)
                     if length == window.len() && self.text.breakage().is_some() =>
                 {
@@ -324,7 +324,7 @@ impl Rows {
         bad
     }
 
-    /// The row of so many bytes whose cells have just been read.
+    /// The row of this many bytes whose cells have just been read.
     #[inline]
     fn row(&mut self, length: usize) -> Fields {
         let found = self.cells.ends.len();
@@ -403,7 +403,7 @@ impl Rows {
     }
 }
 
-const UNCLOSED: &str = "a quote opens here and is never closed, so the rest of the file is no row: \
+const UNCLOSED: &str = "a quote opens here and is never closed, so the rest of the file is not a row: \
     `quotes = false` reads quotes as characters";
 
 const ESCAPED: &str =

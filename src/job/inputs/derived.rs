@@ -85,7 +85,7 @@ impl Derived {
         Some(Self { own: own.len(), rules, names: names.split_off(own.len()) })
     }
 
-    /// The input with these fields behind its own.
+    /// The input with these fields after its own.
     pub fn apply(&self, mut fields: Fields) -> Fields {
         fields.pad(self.own);
         for rule in &self.rules {

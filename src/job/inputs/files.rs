@@ -301,7 +301,7 @@ fn open(
         Format::Json(fields, at) => {
             Opened::Elements(Elements::new(text, at, shape.or_else(|| given(fields)), notes())?)
         }
-        Format::Sheet(_) => unreachable!("it is no text"),
+        Format::Sheet(_) => unreachable!("it is not text"),
     })
 }
 

@@ -86,7 +86,7 @@ impl Filter {
 }
 
 impl Condition {
-    /// A cell that is no number satisfies no comparison with a number but `!=`.
+    /// A cell that is not a number satisfies no comparison with a number but `!=`.
     fn holds(&self, fields: &Fields, notes: &Notes) -> bool {
         let is_number = |operand: &Operand| matches!(operand, Operand::Number(..));
         let ordering = match (self.left.number(fields), self.right.number(fields)) {
@@ -231,7 +231,7 @@ impl<'a> Parser<'a> {
         Ok((&self.text[start..start + length], start..start + length))
     }
 
-    /// The next word, if there is more; a sign that is no word is an error.
+    /// The next word, if there is more; a sign that is not a word is an error.
     fn word(&mut self) -> Result<Option<(&'a str, Range<usize>)>, FilterError> {
         self.skip_spaces();
         let rest = &self.text[self.position..];

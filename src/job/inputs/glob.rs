@@ -37,7 +37,7 @@ impl Globs {
         self.patterns.iter().map(|glob| glob.root.clone()).collect()
     }
 
-    /// What `patterns` find as seen from `folder`; or which of them is no pattern, and why.
+    /// What `patterns` find as seen from `folder`; or which of them is not a pattern, and why.
     pub fn new(patterns: &[&str], options: &GlobOptions, folder: &Path) -> Result<Self, String> {
         let glob = |pattern: &&str| {
             let glob = Glob::new(pattern, folder)?;
@@ -244,7 +244,7 @@ fn names_hidden(part: &str) -> bool {
         || part.contains(",.")
 }
 
-/// Siblings in the order that the bytes of all paths have: a folder's name goes on with a `/`.
+/// Siblings in the order that the bytes of all paths have: a folder's name is followed by a `/`.
 fn by_path(left: &DirEntry, right: &DirEntry) -> Ordering {
     let end = |entry: &DirEntry| entry.file_type().is_dir().then_some(&b'/');
     let (one, other) = (left.file_name().as_bytes(), right.file_name().as_bytes());

@@ -200,7 +200,7 @@ impl Elements {
         Ok(!matches!(self.peek()?, None | Some(b']')))
     }
 
-    /// The next byte that is no blank, which is not consumed.
+    /// The next byte that is not a blank, which is not consumed.
     fn peek(&mut self) -> Result<Option<u8>, InputError> {
         loop {
             let window = self.text.window();

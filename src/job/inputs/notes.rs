@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Notes about the inputs of one job.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    /// Where the first key stood that is no field.
+    /// Where the first key stood that is not a field.
     first_key: Mutex<Option<String>>,
     /// How many rows had such keys.
     further_keys: AtomicU64,
@@ -17,7 +17,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// A row has a key that is no field; `place` says where.
+    /// A row has a key that is not a field; `place` says where.
     pub fn further_key(&self, place: impl FnOnce() -> String) {
         if self.further_keys.fetch_add(1, Ordering::Relaxed) == 0 {
             *self.first_key.lock().expect("nobody panics while holding it") = Some(place());

@@ -28,7 +28,7 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// How many tasks come of so many inputs, if that can be told.
+    /// How many tasks come of this number of inputs, if that is known.
     pub fn count(&self, inputs: u64) -> Option<u64> {
         if self.filter.is_some() {
             return None;

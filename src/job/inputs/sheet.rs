@@ -156,7 +156,7 @@ fn column_name(mut column: usize) -> String {
 
 fn open_book(file: &InputFile) -> Result<Sheets<BufReader<File>>, InputError> {
     if !file.regular {
-        return Err(file.error("is no file: a workbook cannot be read from a pipe"));
+        return Err(file.error("is not a file: a workbook cannot be read from a pipe"));
     }
     let open = || file.open(&Stop::default()).map_err(|error| file.unreadable(&error));
     let mut first = Vec::new();

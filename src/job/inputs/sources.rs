@@ -317,7 +317,7 @@ impl Reader<'_> {
         }
         let stop = Stop::default();
         let held = |(source, name): (&Source, &Spanned<String>)| {
-            // A list of the job file may be empty: that is no mistake of a source.
+            // A list of the job file may be empty: that is not a mistake in a source.
             let together = if is_listed(source) { Together::Zip } else { together };
             let held = product::hold(source, name.get_ref(), together, &stop);
             held.map_err(|error| self.wrong(table, &name.span(), error.0)).ok()

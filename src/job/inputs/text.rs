@@ -83,7 +83,7 @@ impl Text {
     /// Opens `file`.
     ///
     /// # Errors
-    /// If it cannot be read, or is no text.
+    /// If it cannot be read, or is not text.
     pub fn open(file: &InputFile, options: TextOptions, stop: &Stop) -> Result<Self, InputError> {
         let opened = file.open(stop).map_err(|error| file.unreadable(&error))?;
         Self::of(file, opened, options)

@@ -152,7 +152,7 @@ pub(crate) fn human_rate(rate: f64) -> String {
     if rate < 10.0 { format!("{rate:.1}") } else { HumanCount(rate.round() as u64).to_string() }
 }
 
-/// Prints a line. Standard error may be closed, which is no reason to stop.
+/// Prints a line. Standard error may be closed, which is not a reason to stop.
 fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

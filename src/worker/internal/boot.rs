@@ -186,7 +186,7 @@ impl Control {
         self.0.get_ref()
     }
 
-    /// Sends a packet. That the other end has gone is no error: its end tells why.
+    /// Sends a packet. That the other end has gone is not an error: its end tells why.
     ///
     /// # Errors
     /// If the system does not take it.

@@ -50,7 +50,7 @@ impl Search {
         self.lines = None;
     }
 
-    /// Searches a block behind what is kept, which is `head` and is searched first.
+    /// Searches a block after what is kept, which is `head` and is searched first.
     pub fn add(&mut self, head: &[u8], block: &[u8]) {
         let Self { columns, encoding, lines } = self;
         let patterns = patterns(columns);

@@ -72,7 +72,7 @@ pub struct Kept {
     head: Vec<u8>,
     /// How many of them are kept.
     limit: usize,
-    /// The last [`TAIL`] bytes, or up to twice as many, of those behind the head.
+    /// The last [`TAIL`] bytes, or up to twice as many, of those after the head.
     tail: Vec<u8>,
     total: u64,
     /// Whether all bytes are kept, in a file if there are more than the head's.

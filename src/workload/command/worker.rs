@@ -270,7 +270,7 @@ impl Worker {
         let (mut status, mut code, mut cause) =
             outcome::verdict(&ended.exit, &self.command.name(), &self.plan.success_codes);
         if let Some(stop) = stop {
-            // What a child says when it is told to end is no verdict on the task.
+            // What a child says when it is told to end is not a verdict on the task.
             (status, code, cause) = (stop.status(), None, stop.words(timeout));
         }
         let note = (!is_whole).then_some(LEFT_OPEN_NOTE);

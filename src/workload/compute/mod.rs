@@ -125,7 +125,7 @@ impl Spec {
     /// Appends the argument of one task to `out`.
     pub fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         if self.function == Function::Sha256OfPayload {
-            // A path, or the bytes behind a sign that they are no path: which `Function` tells apart.
+            // A path, or the bytes after a sign that they are not a path: which `Function` tells apart.
             if let Some(path) = values.payload.and_then(Payload::path) {
                 out.extend_from_slice(path.as_bytes());
             } else {

@@ -1,6 +1,6 @@
 //! Big integers as the cell `result`.
 //!
-//! A number of more than 1,000 digits is no cell for a spreadsheet: it becomes `{"digits":35660,"sha256":"..."}`, how
+//! A number of more than 1,000 digits is too long for a spreadsheet's cell: it becomes `{"digits":35660,"sha256":"..."}`, how
 //! many decimal digits it has and the SHA-256 of its bytes, the most significant first, without leading zeros. The
 //! decimal text is not digested, since it takes four times as long to make as a factorial takes to compute. To check
 //! one with Python:

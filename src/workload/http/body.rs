@@ -35,7 +35,7 @@ impl Part {
     /// A file as it is now.
     ///
     /// # Errors
-    /// In words, if it is not there, or is no file.
+    /// In words, if it is not there, or is not a file.
     pub fn file(path: &Path) -> Result<Self, String> {
         let failed =
             |why: &dyn std::fmt::Display| format!("failed to read `{}`: {why}", path.display());

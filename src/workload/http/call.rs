@@ -143,7 +143,7 @@ impl Call {
 /// The codings that are undone, as `curl --compressed` has them.
 const CODINGS: &str = "gzip, deflate, br, zstd";
 
-/// What is sent, and its content type where that is no matter of the job file's.
+/// What is sent, and its content type where the job file does not set it.
 fn content<'a>(
     plan: &Plan,
     next: &mut impl FnMut() -> &'a [u8],
@@ -181,14 +181,14 @@ pub(super) fn as_text(text: &[u8]) -> Cow<'_, str> {
 
 /// Reads a method; `get` is taken for `GET`.
 pub(super) fn method(text: &[u8]) -> Result<Method, String> {
-    let bad = || format!("`{}` is no method of HTTP", String::from_utf8_lossy(text));
+    let bad = || format!("`{}` is not an HTTP method", String::from_utf8_lossy(text));
     let method = Method::from_bytes(&text.to_ascii_uppercase()).map_err(|_| bad())?;
     if method == Method::CONNECT { Err("CONNECT is for proxies".into()) } else { Ok(method) }
 }
 
 /// Reads the name of a header.
 pub(super) fn header_name(name: &str) -> Result<HeaderName, String> {
-    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no name of a header"))
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is not a header name"))
 }
 
 /// Reads the value of the header `name`.
@@ -204,7 +204,7 @@ pub(super) fn header_value(name: &str, value: &[u8]) -> Result<HeaderValue, Stri
 
 /// Reads a URL: with what a browser would repair (spaces, umlauts) repaired, and a user and password taken out of it.
 pub(super) fn uri(text: &[u8]) -> Result<(Uri, Option<HeaderValue>), String> {
-    let bad = |why: &str| format!("`{}` is no URL: {why}", String::from_utf8_lossy(text));
+    let bad = |why: &str| format!("`{}` is not a URL: {why}", String::from_utf8_lossy(text));
     // The url crate costs ten times as much, and gives nothing for a URL that is in order.
     if text.iter().all(|&byte| byte.is_ascii_graphic() && !b"\\\"<>^`{|}@".contains(&byte))
         && let Ok(uri) = Uri::try_from(text)
@@ -278,15 +278,15 @@ mod tests {
             ("http://u:p@a.example/", Ok("http://a.example/")),
             (
                 "a.example/b",
-                Err("`a.example/b` is no URL: it has to start with http:// or https://"),
+                Err("`a.example/b` is not a URL: it has to start with http:// or https://"),
             ),
             (
                 "ftp://a.example",
-                Err("`ftp://a.example` is no URL: it has to start with http:// or https://"),
+                Err("`ftp://a.example` is not a URL: it has to start with http:// or https://"),
             ),
-            ("http://", Err("`http://` is no URL: empty host")),
-            ("http://a b/", Err("`http://a b/` is no URL: invalid international domain name")),
-            ("", Err("`` is no URL: it has to start with http:// or https://")),
+            ("http://", Err("`http://` is not a URL: empty host")),
+            ("http://a b/", Err("`http://a b/` is not a URL: invalid international domain name")),
+            ("", Err("`` is not a URL: it has to start with http:// or https://")),
         ] {
             let found = uri(text.as_bytes()).map(|(uri, _)| uri.to_string());
             let expected = expected.map(str::to_owned).map_err(str::to_owned);
@@ -307,7 +307,7 @@ mod tests {
     fn methods() {
         assert_eq!(method(b"get"), Ok(Method::GET));
         assert_eq!(method(b"PURGE").unwrap().as_str(), "PURGE");
-        assert_eq!(method(b"GE T"), Err("`GE T` is no method of HTTP".into()));
-        assert_eq!(method(b""), Err("`` is no method of HTTP".into()));
+        assert_eq!(method(b"GE T"), Err("`GE T` is not an HTTP method".into()));
+        assert_eq!(method(b""), Err("`` is not an HTTP method".into()));
     }
 }

@@ -20,7 +20,7 @@ enum Kind {
     Bytes,
 }
 
-/// `body` as UTF-8; `None` if it is that already, or is no text. `content_type` is the header of that name.
+/// `body` as UTF-8; `None` if it is that already, or is not text. `content_type` is the header of that name.
 pub(super) fn to_utf8(content_type: Option<&[u8]>, body: &[u8]) -> Option<Vec<u8>> {
     if let Some((encoding, length)) = Encoding::for_bom(body) {
         return Some(decode(encoding, &body[length..]).into_owned());

@@ -1,4 +1,4 @@
-//! A file on its way, and what a next attempt needs to go on with it: `Range` with `If-Range` (RFC 9110, 13.1.5 and 14.2).
+//! A file on its way, and what the next attempt needs to resume it: `Range` with `If-Range` (RFC 9110, 13.1.5 and 14.2).
 
 use std::time::Duration;
 

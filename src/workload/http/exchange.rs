@@ -232,7 +232,7 @@ fn kept_headers(headers: &HeaderMap, keep: &Keep) -> Vec<(String, Vec<u8>)> {
 struct Coded {
     /// Those that are undone, in the order in which they were applied.
     codings: Vec<Coding>,
-    /// Why the body is no text, if a coding is kept.
+    /// Why the body is not text, if a coding is kept.
     kept: Option<String>,
     length: Option<u64>,
 }

@@ -73,7 +73,7 @@ fn is_header(line: &[u8]) -> bool {
         return true;
     }
     if line[0] == b' ' || line[0] == b'\t' {
-        return is_text(line); // it goes on with the header before
+        return is_text(line); // it continues the header before
     }
     let Some(colon) = memchr::memchr(b':', line) else { return false };
     let name = line[..colon].trim_ascii_end();

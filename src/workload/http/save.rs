@@ -68,7 +68,7 @@ impl Folder {
         let below = beneath(Path::new(OsStr::from_bytes(rest))).ok_or_else(outside)?;
         let nameless = rest.is_empty() || rest.ends_with(b"/") || rest.ends_with(b"/.");
         let Some(name) = below.file_name().filter(|_| !nameless) else {
-            return Err(format!("not saved: `{shown}` is no name of a file"));
+            return Err(format!("not saved: `{shown}` is not a file name"));
         };
         let base = job_folder.join(&self.literal);
         let folder = base.join(below.parent().unwrap_or(Path::new("")));
@@ -311,10 +311,10 @@ mod tests {
                 "/data/out/../x",
                 Err("not saved: `/data/out/../x` leads out of `/data/out/`"),
             ),
-            ("pages/", "pages/", Err("not saved: `pages/` is no name of a file")),
+            ("pages/", "pages/", Err("not saved: `pages/` is not a file name")),
             ("", "..", Err("not saved: `..` leads out of the job's folder")),
-            ("", "a/..", Err("not saved: `a/..` is no name of a file")),
-            ("", "", Err("not saved: `` is no name of a file")),
+            ("", "a/..", Err("not saved: `a/..` is not a file name")),
+            ("", "", Err("not saved: `` is not a file name")),
         ] {
             let expected = expected.map(str::to_owned).map_err(str::to_owned);
             assert_eq!(place(prefix, path), expected, "{path}");

@@ -210,7 +210,7 @@ pub(super) async fn connect(
 ) -> Result<TlsStream<TcpStream>, String> {
     let name = host.trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(name.to_owned())
-        .map_err(|_| format!("TLS: `{host}` is no name that a certificate can have"))?;
+        .map_err(|_| format!("TLS: `{host}` is not a name that a certificate can have"))?;
     let connected = TlsConnector::from(config).connect(name, stream).await;
     connected.map_err(|error| format!("TLS: {}", words(&error, host)))
 }

@@ -89,7 +89,7 @@ impl Executable {
             plan.error(span.clone(), "`interpreter` contains a NUL, which no program can be given");
             return None;
         }
-        // A path that has blanks is no command line.
+        // A path that has blanks is not a command line.
         let file = plan.folder().join(words[0]);
         let found = match places.find(words[0].as_bytes()) {
             Err(Unusable::NotInPath) if words[0].contains(' ') && file.is_file() => Ok(file),

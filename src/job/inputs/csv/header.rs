@@ -5,7 +5,7 @@ use std::collections::HashSet;
 /// The names in a header row: trimmed; one that is empty is `column_3`, and a second `a` is `a_2`.
 ///
 /// # Errors
-/// If a name is no text.
+/// If a name is not text.
 pub(in crate::job::inputs) fn names<'a>(
     cells: impl Iterator<Item = &'a [u8]>,
 ) -> Result<Vec<String>, String> {
@@ -21,7 +21,7 @@ pub(in crate::job::inputs) fn names<'a>(
     Ok(unique(written))
 }
 
-/// Names for so many columns that have none.
+/// Names for this many columns that have none.
 pub(in crate::job::inputs) fn numbered(columns: usize) -> Vec<String> {
     (1..=columns).map(|column| format!("column_{column}")).collect()
 }

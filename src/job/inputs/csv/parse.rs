@@ -47,7 +47,7 @@ impl Cells {
 pub(in crate::job::inputs) enum Step {
     /// The row does not end in it.
     More,
-    /// A row of so many bytes, its end included.
+    /// A row of this many bytes, its end included.
     Row(usize),
     /// Bytes that are no row, to the end of the line in which they go wrong.
     Flawed(usize, Flaw),

@@ -90,7 +90,7 @@ pub(in crate::job::inputs) fn workbook(first: &[u8]) -> bool {
             && (has(b"[Content_Types].xml") || has(b"xl/") || has(b"opendocument.spreadsheet"))
 }
 
-/// Refuses what is no text in UTF-8 or an encoding that extends ASCII, although nothing was said of its encoding.
+/// Refuses what is not text in UTF-8 or an encoding that extends ASCII, although nothing was said of its encoding.
 pub(super) fn refuse_binary(first: &[u8]) -> Result<(), String> {
     let first = &first[..first.len().min(4096)];
     match utf16_without_mark(first) {

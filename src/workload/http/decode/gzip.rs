@@ -27,7 +27,7 @@ enum State {
     Body(Box<(Inflate, Crc)>),
     Trailer(Crc),
     Zlib(Inflate),
-    /// What still comes is no member.
+    /// What still comes is not a member.
     Ended,
 }
 
