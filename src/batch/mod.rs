@@ -79,7 +79,7 @@ pub fn run(jobs: Vec<PlannedJob>, at_once: NonZeroUsize, runner: &impl Runner) -
                 Next::Over => break,
                 Next::Wait => {
                     let (job, exit) = endings.recv().expect("every job sends its exit");
-                    schedule.ended(job, matches!(exit, Exit::Ok | Exit::Nothing));
+                    schedule.ended(job, exit);
                     exits.push(exit);
                 }
                 Next::Skip { job, need } => {

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroUsize;
 
+use crate::task::Exit;
+
 /// What a job requires of the order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Terms {
@@ -76,8 +78,9 @@ impl Schedule {
     }
 
     /// Records that a job has ended.
-    pub fn ended(&mut self, job: usize, ok: bool) {
-        self.jobs[job].1 = if ok { State::Ok } else { State::NotOk };
+    pub fn ended(&mut self, job: usize, exit: Exit) {
+        let is_ok = matches!(exit, Exit::Ok | Exit::Nothing);
+        self.jobs[job].1 = if is_ok { State::Ok } else { State::NotOk };
     }
 
     fn running(&self) -> usize {
@@ -106,9 +109,9 @@ mod tests {
         let mut jobs = schedule(1, &[(&[], false), (&[], false)]);
         assert_eq!(jobs.next(), Next::Start(0));
         assert_eq!(jobs.next(), Next::Wait);
-        jobs.ended(0, false);
+        jobs.ended(0, Exit::NotOk);
         assert_eq!(jobs.next(), Next::Start(1));
-        jobs.ended(1, true);
+        jobs.ended(1, Exit::Ok);
         assert_eq!(jobs.next(), Next::Over);
     }
 
@@ -117,7 +120,7 @@ mod tests {
         let mut jobs = schedule(2, &[(&[], false), (&[0], false), (&[], false), (&[], false)]);
         assert_eq!((jobs.next(), jobs.next()), (Next::Start(0), Next::Start(2)));
         assert_eq!(jobs.next(), Next::Wait);
-        jobs.ended(0, true);
+        jobs.ended(0, Exit::Ok);
         assert_eq!((jobs.next(), jobs.next()), (Next::Start(1), Next::Wait));
     }
 
@@ -125,7 +128,7 @@ mod tests {
     fn what_needs_a_failed_job_is_skipped_and_so_is_what_needs_that() {
         let mut jobs = schedule(1, &[(&[], false), (&[0], false), (&[1], false), (&[], false)]);
         assert_eq!(jobs.next(), Next::Start(0));
-        jobs.ended(0, false);
+        jobs.ended(0, Exit::NotOk);
         assert_eq!(jobs.next(), Next::Skip { job: 1, need: 0 });
         assert_eq!(jobs.next(), Next::Skip { job: 2, need: 1 });
         assert_eq!(jobs.next(), Next::Start(3));
@@ -135,9 +138,9 @@ mod tests {
     fn an_exclusive_job_is_alone_and_is_not_overtaken() {
         let mut jobs = schedule(3, &[(&[], false), (&[], true), (&[], false)]);
         assert_eq!((jobs.next(), jobs.next()), (Next::Start(0), Next::Wait));
-        jobs.ended(0, true);
+        jobs.ended(0, Exit::Ok);
         assert_eq!((jobs.next(), jobs.next()), (Next::Start(1), Next::Wait));
-        jobs.ended(1, true);
+        jobs.ended(1, Exit::Ok);
         assert_eq!(jobs.next(), Next::Start(2));
     }
 
@@ -145,7 +148,7 @@ mod tests {
     fn what_is_stopped_only_waits_for_what_runs() {
         let mut jobs = schedule(1, &[(&[], false), (&[], false)]);
         assert_eq!((jobs.next(), jobs.stop()), (Next::Start(0), Next::Wait));
-        jobs.ended(0, true);
+        jobs.ended(0, Exit::Ok);
         assert_eq!(jobs.stop(), Next::Over);
     }
 }

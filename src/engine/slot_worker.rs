@@ -12,7 +12,6 @@ use crate::model::{Model, Nature};
 use crate::task::{Attempt, Task};
 use crate::worker::external::{Pool, Session, Settings};
 use crate::worker::internal::{Boot, ForkServer, Interpreter, Remote, Verdict};
-use crate::workload::command::Keep;
 use crate::workload::{Worker, Workload, command, compute, http, python, sleep, worker};
 
 /// A slot's worker: in the event loop, in a child process, or in a program.
@@ -123,9 +122,7 @@ impl SlotWorker {
             _ => {}
         }
         let max_payload = stage.next.max_payload();
-        let kept = |spec: &http::Spec| {
-            spec.keeping(&stage.columns, run.keep == Keep::Everything, max_payload)
-        };
+        let kept = |spec: &http::Spec| spec.keeping(&stage.columns, run.keep, max_payload);
         if is_away(stage.model, &stage.workload) {
             let workload = match &stage.workload {
                 Workload::Http(spec) => &Workload::Http(Box::new(kept(spec))),

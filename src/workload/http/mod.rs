@@ -52,6 +52,7 @@ use crate::base::ByteSize;
 use crate::config::Template;
 use crate::task::{Attempt, Moment, Outcome, Status, Stop, Task, Values};
 use crate::workload::columns::Column;
+use crate::workload::command::Keep;
 
 /// A request for every task.
 #[derive(Clone, Debug)]
@@ -72,12 +73,13 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// This request, with what `columns` read of an answer kept; all of the body if `whole`, and up to `max_payload` for
+    /// This request, with what `columns` read of an answer kept; all of the body if `output` says so, and up to `max_payload` for
     /// the next stage, if there is one.
     #[must_use]
-    pub fn keeping(&self, columns: &[Column], whole: bool, max_payload: Option<ByteSize>) -> Self {
+    pub fn keeping(&self, columns: &[Column], output: Keep, max_payload: Option<ByteSize>) -> Self {
         let mut spec = self.clone();
         let reads_body = columns.iter().any(|column| column.header().is_none());
+        let whole = output == Keep::Everything;
         spec.plan.keep.whole = whole;
         spec.plan.keep.payload = max_payload.map(ByteSize::bytes);
         let is_kept = whole || reads_body || spec.plan.keep.answers;
