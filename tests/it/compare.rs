@@ -313,12 +313,12 @@ fn a_deadline_puts_a_model_out() {
 
 #[test]
 fn the_time_of_services_is_not_the_models() {
-    let job = "[services.slow]\nargv = [\"sh\", \"-c\", \"sleep 0.7; echo ready; exec sleep 300\"]\nready = { line = \"ready\" }\n[workload.command]\nargv = [\"true\"]\n";
+    let job = "[services.slow]\nargv = [\"sh\", \"-c\", \"sleep 5; echo ready; exec sleep 300\"]\nready = { line = \"ready\" }\n[workload.command]\nargv = [\"true\"]\n";
     let ran = compare(job).args(["--rounds", "1", "--warmup", "0", "--models", "sequential"]).run();
     ran.exit(0);
     let seconds = |column| rounds(&ran).column(column)[0].parse::<f64>().unwrap();
-    assert!(seconds("wall_s") < 0.6, "{}", seconds("wall_s"));
-    assert!(seconds("startup_s") < 0.6, "{}", seconds("startup_s"));
+    assert!(seconds("wall_s") < 4.0, "{}", seconds("wall_s"));
+    assert!(seconds("startup_s") < 4.0, "{}", seconds("startup_s"));
 }
 
 #[test]

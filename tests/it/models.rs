@@ -53,15 +53,15 @@ fn a_timeout_on_a_computation_is_a_timeout_under_every_model() {
             [workload.compute]
             function = "count_down"
             [limits]
-            timeout = "200ms"
+            timeout = "1s"
         "#;
         let start = Instant::now();
         let ran = TestJob::new(job).args(["--model", model, "-j", "1"]).run();
         ran.exit(3)
             .rows("input,status,result", &["1,ok,0", "18446744073709551615,timeout,", "2,ok,0"]);
-        assert!(start.elapsed() < Duration::from_secs(10), "{model}: the timeout did not end it");
+        assert!(start.elapsed() < Duration::from_mins(1), "{model}: the timeout did not end it");
         let error = &ran.report().column("error")[1];
-        assert!(error.contains("timed out after 200ms"), "{model}: {error}");
+        assert!(error.contains("timed out after 1s"), "{model}: {error}");
         let run: f64 = ran.report().column("run_s")[1].parse().unwrap();
         assert!(run >= 0.2, "{model}: run_s {run}");
     }

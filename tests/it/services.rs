@@ -113,7 +113,7 @@ fn one_that_is_not_ready_in_time_fails_the_job() {
     let start = Instant::now();
     let ran = TestJob::new(job).run();
     ran.exit(2).stderr_has("service `slow` was not ready after 200ms").stderr_has("almost");
-    assert!(start.elapsed() < Duration::from_secs(8));
+    assert!(start.elapsed() < Duration::from_mins(1));
 }
 
 #[test]

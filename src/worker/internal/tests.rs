@@ -184,7 +184,7 @@ fn a_long_task_delays_neither_those_before_nor_those_after_it() {
     let mut test = Test::new(&sleeping());
     let settled = test.run(&["0s", "0s", "300ms", "0s", "0s"]);
     assert_eq!(words(&settled), "1 ok, 2 ok, 4 requeue, 5 requeue, 3 ok");
-    assert!(settled[3].after < Duration::from_millis(150), "{settled:?}");
+    assert!(settled[3].after < settled[4].after, "{settled:?}");
     assert_eq!(test.remote.appetite(), 1);
     assert_eq!(words(&test.run(&["0s", "0s"])), "1 ok, 2 ok", "the next batch is not taken back");
 }
@@ -197,7 +197,7 @@ fn a_timeout_costs_one_task_and_the_worker() {
     assert_eq!(words(&settled), "1 ok, 3 requeue, 2 timeout");
     let outcome = settled[2].outcome();
     assert_eq!(outcome.error, "timed out after 50ms");
-    assert!(outcome.run >= Duration::from_millis(50) && outcome.run < Duration::from_secs(2));
+    assert!(outcome.run >= Duration::from_millis(50) && outcome.run < Duration::from_mins(1));
     assert_eq!(words(&test.run(&["0s"])), "1 ok");
     assert_eq!(test.remote.restarts(), 1);
     assert_eq!(words(&test.run(&["1h"])), "1 timeout", "alone too");
