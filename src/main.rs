@@ -40,8 +40,9 @@ fn run_jobs(args: &RunArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    if args.dry_run {
-        return print_plans(&jobs, describe::dry_run);
+    if let Some(shown) = args.dry_run {
+        let standing = args.standing();
+        return print_plans(&jobs, |job| describe::dry_run(job, shown, standing, terminal::say));
     }
     jobs.iter().for_each(warn);
     launcher::raise_open_files();

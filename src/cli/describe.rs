@@ -8,9 +8,12 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 
 use crate::base::Diagnostics;
+use crate::cli::Shown;
 use crate::config::StopAfter;
+use crate::engine::made::MadeFiles;
 use crate::job::{InputError, Job, Service, Stage};
 use crate::model::{Nature, pilot};
+use crate::report::Standing;
 use crate::report::terminal::escaped;
 use crate::task::{Fields, Payload, PayloadKind, Values};
 
@@ -30,7 +33,7 @@ pub fn describe(job: &Job) -> Result<String, InputError> {
     let read = read_all(job)?;
     line("tasks", tasks(job, read.as_ref()));
     of_the_inputs(job, read.as_ref(), &mut line);
-    let mut first = first_tasks(job, 1)?.pop().unwrap_or_default().into_iter();
+    let mut first = first_task(job)?.into_iter();
     for stage in &job.stages {
         if let Some(name) = &stage.name {
             line("stage", name.clone());
@@ -142,26 +145,73 @@ pub fn describe_later(name: &str, file: &Path, absences: &Diagnostics) -> String
     text
 }
 
-/// The first tasks of `job` as they would run, in each of its stages.
+/// Says the first tasks of `job`, or all of them, as they would run in each of its stages, and why each would if it
+/// `creates` something. Returns what is left to say.
 ///
 /// # Errors
 /// If one of their inputs is bad.
-pub fn dry_run(job: &Job) -> Result<String, InputError> {
+pub fn dry_run(
+    job: &Job,
+    shown: Shown,
+    standing: Standing,
+    say: impl Fn(&str),
+) -> Result<String, InputError> {
+    /// So much is said at once.
+    const PIECE: usize = 64 << 10;
     let read = read_all(job)?;
     if job.inputs.are_reported() {
         return Ok(format!("{}: tasks: {}\n", job.name, tasks(job, read.as_ref())));
     }
     let count = tasks(job, read.as_ref());
-    let mut text = format!("{}: {count} tasks, the first as they would run\n", job.name);
-    for (number, stages) in (1_u32..).zip(first_tasks(job, SHOWN)?) {
-        let digits = number.to_string().len();
-        for (index, (stage, task)) in job.stages.iter().zip(stages).enumerate() {
-            let number = if index == 0 { number.to_string() } else { " ".repeat(digits) };
-            let name = stage.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-            let _ = writeln!(text, "  {number}  {name}{task}");
+    let (most, which) = match shown {
+        Shown::First => (SHOWN, "the first "),
+        Shown::All => (usize::MAX, ""),
+    };
+    let mut text = format!("{}: {count} tasks, {which}as they would run\n", job.name);
+    let made = MadeFiles::planned(job, standing);
+    if let Err(message) = &made {
+        let _ = writeln!(text, "  {message}");
+    }
+    let made = made.ok().flatten();
+    if job.inputs.can_block() {
+        return Ok(text);
+    }
+    for (number, fields) in (1..).zip(job.inputs.open()?.take(most)) {
+        let fields = fields?;
+        push_task(&mut text, job, number, &fields);
+        if let Some(made) = made.as_ref().filter(|_| fields.cause().is_none()) {
+            let _ = writeln!(text, "  {}  {}", blank(number), turn(made, number, &fields));
+        }
+        if text.len() > PIECE {
+            say(&text);
+            text.clear();
         }
     }
     Ok(text)
+}
+
+/// A task in each of its stages.
+fn push_task(text: &mut String, job: &Job, number: u64, fields: &Fields) {
+    for (index, (stage, task)) in job.stages.iter().zip(shown_task(job, number, fields)).enumerate()
+    {
+        let number = if index == 0 { number.to_string() } else { blank(number) };
+        let name = stage.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        let _ = writeln!(text, "  {number}  {name}{task}");
+    }
+}
+
+/// As wide as the number.
+fn blank(number: u64) -> String {
+    " ".repeat(number.to_string().len())
+}
+
+/// Whether a task would run, and why.
+fn turn(made: &MadeFiles, number: u64, fields: &Fields) -> String {
+    escaped(&match made.why(number, fields) {
+        Ok(None) => "is skipped: it is up to date".into(),
+        Ok(Some(why)) => format!("runs: {why}"),
+        Err(message) => format!("fails: {message}"),
+    })
 }
 
 /// What reading all inputs has shown.
@@ -261,32 +311,39 @@ fn tasks(job: &Job, read: Option<&AllInputs>) -> String {
     }
 }
 
-/// The first tasks, each in all of its stages. Columns and payloads, which only a run knows, are shown by name.
-fn first_tasks(job: &Job, shown: usize) -> Result<Vec<Vec<String>>, InputError> {
+/// The first task in all of its stages.
+fn first_task(job: &Job) -> Result<Vec<String>, InputError> {
     if job.inputs.can_block() || job.inputs.are_reported() {
         return Ok(Vec::new());
     }
+    let Some(fields) = job.inputs.open()?.next() else { return Ok(Vec::new()) };
+    Ok(shown_task(job, 1, &fields?))
+}
+
+/// A task in all of its stages. Columns and payloads, which only a run knows, are shown by name; what it creates, by the
+/// names that it gets.
+fn shown_task(job: &Job, task: u64, fields: &Fields) -> Vec<String> {
+    if let Some(cause) = fields.cause() {
+        return vec![escaped(cause)];
+    }
     let payload = Payload::new(PayloadKind::Bytes, b"{payload}".to_vec());
-    let in_all_stages = |task, mut fields: Fields| {
-        let mut shown = Vec::new();
-        for stage in &job.stages {
-            let payload = (!shown.is_empty()).then_some(&payload);
-            let values = Values { fields: &fields, task, attempt: 1, slot: 1, payload };
-            shown.push(escaped(&stage.workload.show(&values)));
-            stage.columns.iter().for_each(|column| fields.push(format!("{{{}}}", column.name)));
+    let mut fields = fields.clone();
+    if let Some(creates) = &job.creates {
+        let values = Values { fields: &fields, task, attempt: 1, slot: 1, payload: None };
+        let names = creates.show(&values);
+        fields.pad(job.fields.len());
+        for name in &names {
+            fields.push(name);
         }
-        shown
-    };
-    (1..)
-        .zip(job.inputs.open()?.take(shown))
-        .map(|(task, fields)| {
-            let fields = fields?;
-            Ok(match fields.cause() {
-                Some(cause) => vec![escaped(cause)],
-                None => in_all_stages(task, fields),
-            })
-        })
-        .collect()
+    }
+    let mut shown = Vec::new();
+    for stage in &job.stages {
+        let payload = (!shown.is_empty()).then_some(&payload);
+        let values = Values { fields: &fields, task, attempt: 1, slot: 1, payload };
+        shown.push(escaped(&stage.workload.show(&values)));
+        stage.columns.iter().for_each(|column| fields.push(format!("{{{}}}", column.name)));
+    }
+    shown
 }
 
 /// The decision guide as a table.

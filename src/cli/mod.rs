@@ -15,7 +15,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::compare::CompareArgs;
 use crate::config::Overrides;
 use crate::report::terminal::progress::Mode;
-use crate::report::{Begin, Changes, Options, Rerun, Resume};
+use crate::report::{Begin, Changes, Options, Rerun, Resume, Standing};
 use crate::workload::claims::Claims;
 
 /// Runs the tasks of job files in bounded pools and writes CSV reports.
@@ -122,9 +122,18 @@ pub struct RunArgs {
     /// With --resume: keep finished tasks although the workload has changed since.
     #[arg(long, requires = "resume")]
     accept_changes: bool,
-    /// Print the first tasks as they would run, and run nothing.
+    /// Run tasks, too, whose files (`creates`) are there.
     #[arg(long)]
-    pub dry_run: bool,
+    force: bool,
+    /// Print the first tasks as they would run, and run nothing; with `=all`, print all tasks.
+    #[arg(
+        long,
+        value_name = "WHICH",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "first"
+    )]
+    pub dry_run: Option<Shown>,
     /// Print each task's whole output to standard output when it ends.
     #[arg(long)]
     output: bool,
@@ -145,6 +154,7 @@ impl RunArgs {
             output: self.output,
             progress: if self.quiet || self.no_progress { Mode::Off } else { Mode::Auto },
             claims: Arc::clone(claims),
+            standing: self.standing(),
         }
     }
 }
@@ -153,6 +163,11 @@ impl RunArgs {
     /// Whether the outputs of tasks go to standard output.
     pub fn prints_outputs(&self) -> bool {
         self.output
+    }
+
+    /// What becomes of tasks whose files are there.
+    pub fn standing(&self) -> Standing {
+        if self.force { Standing::Forced } else { Standing::Kept }
     }
 
     fn begin(&self) -> Begin {
@@ -164,6 +179,16 @@ impl RunArgs {
             Some(Again::Failed) => Begin::Resume(Resume { rerun: Rerun::Failed, changes }),
         }
     }
+}
+
+/// Which tasks a dry run shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shown {
+    /// The first ten.
+    #[value(hide = true)]
+    First,
+    /// Every one.
+    All,
 }
 
 /// Which tasks run again.

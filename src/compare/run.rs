@@ -15,7 +15,7 @@ use crate::engine::run;
 use crate::engine::run::{RunError, SharedLauncher};
 use crate::job::Job;
 use crate::report::terminal::progress::Mode;
-use crate::report::{Begin, Options, Summary};
+use crate::report::{Begin, Options, Standing, Summary};
 use crate::task::{Cause, Exit, Status};
 use crate::workload::{Workload, command};
 
@@ -155,6 +155,7 @@ impl<'a> Bench<'a> {
             output: false,
             progress: Mode::Off,
             claims: Arc::default(),
+            standing: Standing::Compared,
         };
         run::run(job, &options, self.control, &self.launcher)
     }

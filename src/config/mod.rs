@@ -38,4 +38,5 @@ pub use retry::{Retry, RetryOn};
 pub use secrets::Secret;
 pub use stop_after::{FailureLimit, Running, StopAfter};
 pub use table::Table;
+pub(crate) use template::{CREATES, created};
 pub use template::{Demand, Scope, StageScope, Template, TemplateError, ValueTemplate};

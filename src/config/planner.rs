@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::base::Diagnostic;
 use crate::config::secrets::Secret;
 use crate::config::template::{Demand, Scope, StageScope};
-use crate::config::{Document, inside};
+use crate::config::{Document, Template, created, inside};
 use crate::model::Model;
 
 /// What one planning of a job decides, whatever the file says.
@@ -45,6 +45,8 @@ pub struct Planner<'a> {
     demands: RefCell<Vec<Demand>>,
     /// What the inputs are, besides their fields.
     inputs: InputFacts,
+    /// Where the files are that a task creates: their temporary names stand in fields behind those of the inputs.
+    creates: Vec<Template>,
     pub(crate) absent: Absent,
     pub(crate) choices: Choices,
     /// The job's `[secrets]`.
@@ -108,6 +110,7 @@ impl<'a> Planner<'a> {
             takes_payload: Cell::new(false),
             demands: RefCell::default(),
             inputs: InputFacts::default(),
+            creates: Vec::new(),
             choices: Choices::default(),
         }
     }
@@ -120,6 +123,39 @@ impl<'a> Planner<'a> {
     /// What the inputs are, besides their fields.
     pub(crate) fn set_inputs(&mut self, inputs: InputFacts) {
         self.inputs = inputs;
+    }
+
+    /// Notes what each task creates: templates can name the files from here on.
+    pub(crate) fn set_creates(&mut self, creates: Vec<Template>) {
+        if let Some(fields) = &mut self.fields {
+            fields.extend((0..creates.len()).map(created));
+        }
+        self.creates = creates;
+    }
+
+    /// The names of `creates`, if `template` is nothing but the placeholder for one of them; first its own, then for a
+    /// plain `{creates}` the further ones.
+    pub(crate) fn created_by(&self, template: &Template) -> Option<(usize, &Template)> {
+        let first = self.first_created()?;
+        let index = template.lone_field()?.checked_sub(first)?;
+        Some((index, self.creates.get(index)?))
+    }
+
+    /// The fields that stand for all that a task creates, if `template` is a lone `{creates}`.
+    pub(crate) fn all_created(&self, template: &Template) -> Option<Vec<Template>> {
+        let first = self.first_created()?;
+        let is_all = template.lone_field() == Some(first) && self.creates.len() > 1;
+        is_all.then(|| (first..first + self.creates.len()).map(Template::of_field).collect())
+    }
+
+    /// The place of the first of them among the fields.
+    fn first_created(&self) -> Option<usize> {
+        if self.creates.is_empty() {
+            return None;
+        }
+        self.fields().windows(self.creates.len()).rposition(|names| {
+            names.iter().enumerate().all(|(index, name)| *name == created(index))
+        })
     }
 
     /// Whether a task takes several inputs.
@@ -226,9 +262,11 @@ impl<'a> Planner<'a> {
         self.document.error(&span, message);
     }
 
-    /// The fields that are arguments where the job file names none: not the size of a batch, which stands last.
+    /// The fields that are arguments where the job file names none: not the size of a batch, which stands last, and not
+    /// what the task creates.
     pub fn argument_fields(&self) -> &[String] {
-        match self.fields() {
+        let own = self.first_created().unwrap_or(self.fields().len());
+        match &self.fields()[..own] {
             [fields @ .., _] if self.is_batched() && self.stage.unwrap_or(0) == 0 => fields,
             fields => fields,
         }

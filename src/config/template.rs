@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 pub use demand::Demand;
 use demand::What;
+pub(crate) use parse::{CREATES, created};
 pub use parse::{Scope, StageScope, TemplateError};
 pub use value::ValueTemplate;
 
@@ -104,6 +105,29 @@ impl Template {
     pub(crate) fn needs_attempt(&self) -> bool {
         let needs = |part: &Part| matches!(part, Part::Task(_) | Part::Attempt | Part::Slot);
         self.parts.iter().any(needs)
+    }
+
+    /// The field that it shows as it is, if it is nothing else.
+    pub(crate) fn lone_field(&self) -> Option<usize> {
+        match self.parts[..] {
+            [Part::Field(field, Operator::Whole)] => Some(field),
+            _ => None,
+        }
+    }
+
+    /// A template that shows the field at this index.
+    pub(crate) fn of_field(field: usize) -> Self {
+        Self { parts: vec![Part::Field(field, Operator::Whole)] }
+    }
+
+    /// The fields that it shows, in whatever way.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = usize> {
+        self.parts.iter().filter_map(Part::field)
+    }
+
+    /// Whether it has an attempt's or a slot's number: those are others when the task runs again.
+    pub(crate) fn is_of_an_attempt(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Attempt | Part::Slot))
     }
 
     /// Whether it has a field.

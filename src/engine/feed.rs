@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_channel::Receiver;
 use tokio::sync::Notify;
 
+use crate::engine::made::MadeFiles;
 use crate::job::{InputError, InputReader, Inputs};
 use crate::report::KeptRows;
 use crate::task::{Cancel, Cause, Level, Moment, Task, clock};
@@ -76,14 +77,15 @@ enum Taken {
 }
 
 impl Feed {
-    /// Opens the feed of `inputs`, read by `reader`, for `slots` slots. Inputs with a row in `kept` make no task;
+    /// Opens the feed of `inputs`, read by `reader`, for `slots` slots. Inputs with a row in `kept` make no task, as long as
+    /// what the task makes is there;
     /// `hosts` limits how many tasks of a host are out at once.
     ///
     /// # Errors
     /// If the thread that reads them cannot be started.
     pub fn open(
         (inputs, reader): (&Inputs, InputReader),
-        kept: Option<Arc<KeptRows>>,
+        kept: (Option<Arc<KeptRows>>, Option<Arc<MadeFiles>>),
         slots: usize,
         hosts: Option<Hosts>,
         cancel: Arc<Cancel>,

@@ -3,6 +3,7 @@
 pub mod control;
 pub mod feed;
 mod limits;
+pub mod made;
 pub mod run;
 pub mod services;
 pub mod slot;

@@ -27,6 +27,7 @@ use crate::engine::feed::Feed;
 use crate::engine::limits::admission::Admission;
 use crate::engine::limits::free_memory::FreeMemory;
 use crate::engine::limits::watchdog::{Failures, Watchdog};
+use crate::engine::made::MadeFiles;
 use crate::engine::services::Services;
 use crate::job::{InputReader, Job, Stage, Stop};
 use crate::launcher::Launcher;
@@ -56,6 +57,8 @@ pub struct Run {
     pub keep: Keep,
     /// Whether every attempt gets a row of its own.
     pub has_attempts: bool,
+    /// The files that tasks make, in a job with `creates`.
+    pub made: Option<Arc<MadeFiles>>,
     /// The files that tasks of this call write.
     pub claims: Arc<Claims>,
     /// The files of the report, which no task may write.
@@ -131,9 +134,23 @@ pub fn run(
     };
     let reader = job.inputs.open_until(stop).map_err(RunError::Inputs)?;
     let report = Report::create(job, options, Arc::clone(&cancel))?;
-    let reserved = report.files().into();
-    let together =
-        Together { job, report: &report, cancel: &cancel, free_memory: &free_memory, started };
+    let reserved: Arc<[PathBuf]> = report.files().into();
+    let made = MadeFiles::open(
+        job,
+        &options.results,
+        options.standing,
+        &options.claims,
+        Arc::clone(&reserved),
+    );
+    let made = made.map_err(RunError::Made)?.map(Arc::new);
+    let together = Together {
+        job,
+        made: &made,
+        report: &report,
+        cancel: &cancel,
+        free_memory: &free_memory,
+        started,
+    };
     let stages = together.stages(reader, &slots).map_err(RunError::Threads)?;
     let meters = stages.iter().filter_map(|stage| stage.meter.clone()).collect();
     let progress =
@@ -148,6 +165,7 @@ pub fn run(
         cancel: Arc::clone(&cancel),
         failures: Failures::new(job.limits.stop_after, slots.iter().sum()),
         keep: if options.output { Keep::Everything } else { Keep::Capture },
+        made,
         claims: Arc::clone(&options.claims),
         reserved,
         still_running: Arc::default(),
@@ -181,6 +199,7 @@ pub fn run(
 /// What setting up the stages of a job needs.
 struct Together<'a> {
     job: &'a Arc<Job>,
+    made: &'a Option<Arc<MadeFiles>>,
     report: &'a Report,
     cancel: &'a Arc<Cancel>,
     free_memory: &'a Option<Arc<FreeMemory>>,
@@ -198,7 +217,8 @@ impl Together<'_> {
             let feed = match reader.take() {
                 Some(reader) => {
                     let inputs = (&self.job.inputs, reader);
-                    Feed::open(inputs, self.report.kept(), slots, hosts, cancel)?
+                    let kept = (self.report.kept(), self.made.clone());
+                    Feed::open(inputs, kept, slots, hosts, cancel)?
                 }
                 None => Feed::between(slots, hosts, cancel),
             };
@@ -244,9 +264,10 @@ fn report_unrun(run: &Run) -> Option<String> {
                     "task {number} and those after it did not run, and have no row"
                 ));
             }
+            run.made.iter().for_each(|made| made.fail(&task));
             let mut record = Record::unrun(task, stage.columns.len());
             if run.job.is_staged() {
-                record.in_all_stages(run.job.fields.len());
+                record.in_all_stages(run.job.task_fields());
             }
             record.mask_columns();
             buffer.put(record);

@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::config::Retry;
 use crate::engine::feed::{Feed, FeedHandle, Patience, Reply};
+use crate::engine::made::{MadeFiles, Turn};
 use crate::engine::run::{Held, Run, StageRun};
 use crate::engine::slot_worker::{Shared, SlotWorker};
 use crate::job::Stage;
@@ -76,6 +77,11 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
             context.set_aside_unusable(&mut batch);
         }
         context.refuse_unmet(&mut batch);
+        if index == 0
+            && let Some(made) = &run.made
+        {
+            context.begin_making(made, &mut batch);
+        }
         if batch.is_empty() {
             context.hand_on().await;
             if context.buffer.is_full() {
@@ -181,6 +187,11 @@ impl SlotContext<'_> {
             task.refusals += 1;
             return self.handle.retry(task, until); // it costs the task nothing that the limit is being found
         }
+        if let Some(made) = &self.run.made
+            && self.next.is_none()
+        {
+            made.finish(&task, &mut outcome);
+        }
         let payload = self.payload(&task, &mut outcome);
         if outcome.result_kind == PayloadKind::Binary {
             outcome.result = BASE64_STANDARD.encode(&outcome.result).into_bytes();
@@ -215,7 +226,7 @@ impl SlotContext<'_> {
     fn end(&mut self, mut record: Record, payload: Option<Arc<Payload>>) {
         if let Some(meter) = &self.live.meter {
             meter.end();
-            let fields = self.run.job.fields.len();
+            let fields = self.run.job.task_fields();
             if let (Some(next), Some(payload)) = (self.next, payload) {
                 if self.run.has_attempts {
                     self.buffer.put_attempt();
@@ -228,6 +239,11 @@ impl SlotContext<'_> {
                 return;
             }
             record.in_all_stages(fields);
+        }
+        if let Some(made) = &self.run.made
+            && record.outcome.status != Status::Ok
+        {
+            made.fail(&record.task);
         }
         if let Some(failures) = &self.run.failures {
             failures.count(self.number, record.outcome.status, &self.run.cancel);
@@ -303,6 +319,35 @@ impl SlotContext<'_> {
                 }
             }
         }
+    }
+
+    /// Skips tasks whose files are there, and tells the others under which names to write.
+    fn begin_making(&mut self, made: &MadeFiles, batch: &mut VecDeque<Task>) {
+        for mut task in std::mem::take(batch) {
+            match made.begin(&mut task) {
+                Ok(Turn::Run) => batch.push_back(task),
+                Ok(Turn::Skip) => self.skip(task),
+                Err(message) => {
+                    let outcome = Outcome::not_started(message);
+                    let record = record(self.stage, self.number, task, outcome);
+                    self.end(Record { slot: None, ..record }, None);
+                }
+            }
+        }
+    }
+
+    /// A task that did not have to run keeps what its row said when it did.
+    fn skip(&mut self, task: Task) {
+        let rest = self.run.report.earlier().and_then(|rows| rows.after_status(&task.fields));
+        let mut record = Record::skipped(task, self.stage.columns.len());
+        if let Some(meter) = &self.live.meter {
+            meter.end();
+            record.in_all_stages(self.run.job.task_fields());
+        }
+        if let Some(failures) = &self.run.failures {
+            failures.count(self.number, Status::Skipped, &self.run.cancel);
+        }
+        self.buffer.put_skipped(record, rest.as_deref());
     }
 
     /// Loads the payloads of the tasks; a task whose payload is lost fails.

@@ -30,6 +30,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::config::{Bounds, Demand, Rate, ReportSettings, Retry, Secret, StopAfter};
 use crate::csv::columns::column_names;
 use crate::model::{Model, pilot};
+use crate::workload::creates::Creates;
 use crate::workload::{Column, Workload};
 
 /// TERM to KILL, unless the file says otherwise.
@@ -60,6 +61,8 @@ pub struct Job {
     pub secrets: Vec<Arc<Secret>>,
     /// What is done to each, in this order; at least one.
     pub stages: Vec<Stage>,
+    /// What each task makes; those whose files are there do not run.
+    pub creates: Option<Creates>,
     /// The limits that end the job early or pause it as a whole.
     pub limits: JobLimits,
     /// How the report is written.
@@ -85,11 +88,19 @@ impl Job {
             services: Vec::new(),
             secrets: Vec::new(),
             stages: vec![Stage::once(workload)],
+            creates: None,
             limits: JobLimits::default(),
             report: ReportSettings::default(),
             results: results.to_owned(),
             identity: [0; 32],
         }
+    }
+
+    /// How many fields a task has before the first stage adds its columns.
+    pub fn task_fields(&self) -> usize {
+        self.creates
+            .as_ref()
+            .map_or(self.fields.len(), |creates| creates.fields() + creates.count())
     }
 
     /// How many tasks run at once, in all stages together.

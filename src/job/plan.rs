@@ -18,6 +18,7 @@ use crate::csv::columns::field_column;
 use crate::job::groups::Groups;
 use crate::job::inputs::{Around, Inputs};
 use crate::job::{Job, Reported, identity, inputs, services, stages};
+use crate::workload::creates::Creates;
 
 /// A file that has been read.
 #[derive(Debug)]
@@ -119,6 +120,7 @@ fn plan(
     sources.extend(inputs.inputs.iter().flat_map(Inputs::files));
     let folders = inputs.inputs.as_ref().map(Inputs::folders).unwrap_or_default();
     plan.set_inputs(InputFacts { tasks, is_batched, has_payload, sources, folders });
+    let creates = Creates::read(&mut root, &mut plan);
     let (stages, limits) = stages::read(&mut root, &mut plan, setting.groups, tasks);
     check_fields(inputs.fields.as_deref(), &plan, &root);
     let report = ReportSettings::read(root.table("report"));
@@ -137,6 +139,7 @@ fn plan(
             inputs: inputs_,
             services,
             stages,
+            creates,
             limits,
             report,
             secrets: std::mem::take(&mut plan.secrets),

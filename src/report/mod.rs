@@ -23,6 +23,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use error::ReportError;
+pub use resume::earlier_rows::EarlierRows;
 pub use resume::kept_rows::KeptRows;
 pub use resume::start::{Begin, Changes, Rerun, Resume};
 pub use stats::{Counts, Spread, Totals};
@@ -66,6 +67,20 @@ pub struct Options {
     pub progress: terminal::progress::Mode,
     /// The files that tasks of this call write.
     pub claims: Arc<Claims>,
+    /// What becomes of tasks whose files are there.
+    pub standing: Standing,
+}
+
+/// What becomes of a task that is up to date, in a job with `creates`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It is skipped.
+    #[default]
+    Kept,
+    /// It runs.
+    Forced,
+    /// It runs, and what it makes goes elsewhere and is deleted.
+    Compared,
 }
 
 /// Facts about a run that the report cannot know by itself.
@@ -115,6 +130,7 @@ pub struct Report {
     shared: Arc<Shared>,
     counts: Arc<Counts>,
     kept: Option<Arc<KeptRows>>,
+    earlier: Option<EarlierRows>,
     origin: Origin,
     /// Whether an earlier report may be replaced by whatever comes.
     is_fresh: bool,
@@ -135,6 +151,8 @@ struct JobFacts {
     workload: [u8; 32],
     /// How many of the fields are the source's own.
     own_fields: usize,
+    /// Whether tasks may be skipped, which keep what their rows said.
+    has_creates: bool,
 }
 
 impl JobFacts {
@@ -166,6 +184,7 @@ impl Report {
             self.job.attempts(),
             self.job.state(),
             beside(format!("{name}.log")),
+            beside(format!(".{name}.made")),
             beside("summary.csv".into()),
         ];
         let absolute = |path: PathBuf| {
@@ -203,6 +222,7 @@ impl Report {
             has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
             workload: job.identity,
             own_fields: job.own_fields,
+            has_creates: job.creates.is_some(),
         };
         Self::start(facts, Layout::of(job), options, cancel)
     }
@@ -223,6 +243,7 @@ impl Report {
         let printer = options.output.then(Printer::start).transpose()?;
         let is_fresh = options.begin == Begin::Fresh;
         let mut begun = Begun::new(&job, &layout.header(), options.begin)?;
+        let earlier = EarlierRows::open(&job, &layout, &begun);
         let attempts =
             job.has_attempts.then(|| open_attempts(&job, &layout, begun.origin)).transpose();
         let attempts = attempts.inspect_err(|_| begun.abandon(0))?;
@@ -258,7 +279,17 @@ impl Report {
             thread::Builder::new().name("recorder".into()).spawn(|| recorder.run()).map_err(
                 |error| ReportError::internal(format!("failed to start the recorder: {error}")),
             )?;
-        Ok(Self { job, shared, counts, kept, origin, note, is_fresh, recorder: Some(recorder) })
+        Ok(Self {
+            job,
+            shared,
+            counts,
+            kept,
+            earlier,
+            origin,
+            note,
+            is_fresh,
+            recorder: Some(recorder),
+        })
     }
 
     /// A new buffer for the records of an event loop; there may be any number of them.
@@ -269,6 +300,11 @@ impl Report {
     /// The finished rows of an earlier run, if it is resumed: every input must be looked up there.
     pub fn kept(&self) -> Option<Arc<KeptRows>> {
         self.kept.clone()
+    }
+
+    /// What the rows of an earlier run say of tasks that are skipped now.
+    pub fn earlier(&self) -> Option<&EarlierRows> {
+        self.earlier.as_ref()
     }
 
     /// How many tasks have been recorded, with a delay of at most 100 ms.

@@ -79,10 +79,11 @@ impl Summary {
         }
     }
 
-    /// Tasks of this run that ended, other than by being cancelled, per second of `wall`.
+    /// Tasks of this run that ended, other than by being cancelled or skipped, per second of `wall`.
     pub fn tasks_per_second(&self) -> Option<f64> {
         let tally = &self.totals.tally;
-        let ended = tally.total() - tally.get(Status::Cancelled) - self.kept;
+        let idle = tally.get(Status::Cancelled) + tally.get(Status::Skipped);
+        let ended = (tally.total() - self.kept).saturating_sub(idle);
         (!self.wall.is_zero()).then(|| ended as f64 / self.wall.as_secs_f64())
     }
 }

@@ -14,7 +14,7 @@ use crate::report::publish::replace;
 use crate::report::{ReportError, STAGED, Summary};
 use crate::task::Status;
 
-const COLUMNS: [&str; 30] = [
+const COLUMNS: [&str; 31] = [
     "job",
     "model",
     "concurrency",
@@ -45,6 +45,7 @@ const COLUMNS: [&str; 30] = [
     "reason",
     "runner_version",
     "cores",
+    "up_to_date",
 ];
 
 /// Writes the job's row into `summary.csv`, replacing an older one. Returns a warning for the user, if there is one.
@@ -78,7 +79,9 @@ pub fn skip(
         "job" => job.into(),
         "model" => plan.map(model).unwrap_or_default().into(),
         "concurrency" => plan.map(|job| job.concurrency().to_string()).unwrap_or_default(),
-        "tasks" | "ok" | "failed" | "timeout" | "crashed" | "cancelled" => "0".into(),
+        "tasks" | "ok" | "failed" | "timeout" | "crashed" | "cancelled" | "up_to_date" => {
+            "0".into()
+        }
         "skipped" => "1".into(),
         "reason" => safe(reason),
         "runner_version" => env!("CARGO_PKG_VERSION").into(),
@@ -255,6 +258,7 @@ fn row(summary: &Summary) -> Row {
         safe(&summary.reason),
         env!("CARGO_PKG_VERSION").into(),
         cores(),
+        count(Status::Skipped),
     ]
 }
 
@@ -349,9 +353,9 @@ pub(super) mod tests {
                 "job,model,concurrency,tasks,ok,failed,timeout,crashed,cancelled,skipped,wall_s,startup_s,\
                  tasks_per_s,run_mean_s,run_stddev_s,run_min_s,run_p50_s,run_p90_s,run_p99_s,run_max_s,queue_p50_s,\
                  cpu_user_s,cpu_sys_s,peak_rss_bytes,output_bytes,started_utc,finished_utc,reason,runner_version,\
-                 cores\n\
+                 cores,up_to_date\n\
                  a,threads,2,3,2,1,0,0,0,0,1.5,0.001,2,0.003,,0.001,0.002,0.004,0.005,0.006,0.002,0,0,,,\
-                 1970-01-01 00:00:00.000,1970-01-01 00:00:01.500,set in the job file,{},{cores}\n",
+                 1970-01-01 00:00:00.000,1970-01-01 00:00:01.500,set in the job file,{},{cores},0\n",
                 env!("CARGO_PKG_VERSION")
             )
         );
@@ -375,7 +379,12 @@ pub(super) mod tests {
         assert!(warning.contains("columns that this version does not know (mood)"), "{warning}");
         assert_eq!(folder.rows(5), ["old,async,,,7", "a,threads,2,3,2"]);
         assert!(
-            folder.read("summary.csv").lines().next().unwrap().ends_with(",runner_version,cores")
+            folder
+                .read("summary.csv")
+                .lines()
+                .next()
+                .unwrap()
+                .ends_with(",runner_version,cores,up_to_date")
         );
         assert!(folder.read("summary.csv.bak").starts_with("job,ok,mood,model\nold,7,"));
         assert_eq!(folder.put("b"), None);

@@ -48,6 +48,7 @@ impl Fixture {
             output: false,
             progress: terminal::progress::Mode::Off,
             claims: Arc::default(),
+            standing: Standing::Kept,
         };
         let job = JobFacts {
             name: "a".into(),
@@ -56,6 +57,7 @@ impl Fixture {
             has_attempts: false,
             workload: self.workload,
             own_fields: 1,
+            has_creates: false,
         };
         let layout = Layout::new(&["input".into()], &[], SETTINGS);
         Report::start(job, layout, &options, Arc::clone(&self.cancel))

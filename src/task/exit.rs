@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::task::{Status, Tally};
+use crate::task::Tally;
 
 /// How a job, or the whole run, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Exit {
     pub fn of_tasks(tally: &Tally) -> Exit {
         match tally.total() {
             0 => Exit::Nothing,
-            total if total == tally.get(Status::Ok) => Exit::Ok,
+            _ if tally.all_ok() => Exit::Ok,
             _ => Exit::NotOk,
         }
     }

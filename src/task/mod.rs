@@ -6,6 +6,7 @@ pub mod clock;
 pub mod eviction;
 mod exit;
 mod fields;
+mod making;
 pub mod meter;
 pub mod payload;
 mod tally;
@@ -16,6 +17,7 @@ pub use cancel::{Cancel, Cause, Level, ServiceFailure};
 pub use clock::{Calendar, Moment};
 pub use exit::Exit;
 pub use fields::{Fields, Kind, Value};
+pub use making::{FileStamp, MadeFile, Making, SeenFile};
 pub use meter::Meter;
 pub use payload::{NoPayload, Payload, PayloadKind};
 pub use tally::Tally;
@@ -49,6 +51,8 @@ pub struct Task {
     pub earlier: Option<Box<Earlier>>,
     /// The stages that it has passed, if there were any.
     pub passed: Option<Box<Passed>>,
+    /// What it is to make, in a job with `creates`.
+    pub making: Option<Box<Making>>,
 }
 
 impl Task {
@@ -73,6 +77,7 @@ impl Task {
             is_suspect: false,
             earlier: None,
             passed,
+            making: None,
         }
     }
 
@@ -148,12 +153,20 @@ pub enum Status {
     Crashed,
     /// It was ended, or never started, because the job was stopped.
     Cancelled,
+    /// It did not have to run: what it creates is there.
+    Skipped,
 }
 
 impl Status {
     /// Every status, in the order of the summary's columns.
-    pub const ALL: [Status; 5] =
-        [Status::Ok, Status::Failed, Status::Timeout, Status::Crashed, Status::Cancelled];
+    pub const ALL: [Status; 6] = [
+        Status::Ok,
+        Status::Failed,
+        Status::Timeout,
+        Status::Crashed,
+        Status::Cancelled,
+        Status::Skipped,
+    ];
 
     /// Its name in reports.
     pub fn name(self) -> &'static str {
@@ -163,6 +176,7 @@ impl Status {
             Status::Timeout => "timeout",
             Status::Crashed => "crashed",
             Status::Cancelled => "cancelled",
+            Status::Skipped => "skipped",
         }
     }
 }
@@ -411,6 +425,13 @@ impl Record {
     pub fn unusable(task: Task, columns: usize) -> Self {
         let cause = task.fields.cause().unwrap_or_default().to_owned();
         let outcome = Outcome { error: cause, ..Outcome::not_started("") };
+        let columns = vec![None; columns];
+        Self { task, slot: None, queued: None, first_started: None, outcome, columns }
+    }
+
+    /// The record of a task that did not have to run.
+    pub fn skipped(task: Task, columns: usize) -> Self {
+        let outcome = Outcome { status: Status::Skipped, ..Outcome::not_started("") };
         let columns = vec![None; columns];
         Self { task, slot: None, queued: None, first_started: None, outcome, columns }
     }

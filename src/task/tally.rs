@@ -17,9 +17,14 @@ impl Tally {
         self.0.iter().sum()
     }
 
-    /// Whether every task is ok; true if there was none.
+    /// Whether every task is ok, or did not have to run; true if there was none.
     pub fn all_ok(&self) -> bool {
-        self.total() == self.get(Status::Ok)
+        self.not_ok() == 0
+    }
+
+    /// How many tasks are neither ok nor up to date.
+    pub fn not_ok(&self) -> u64 {
+        self.total() - self.get(Status::Ok) - self.get(Status::Skipped)
     }
 
     /// Counts a task that ended as `status`.

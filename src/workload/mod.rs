@@ -4,6 +4,7 @@ pub mod claims;
 pub mod columns;
 pub mod command;
 pub mod compute;
+pub mod creates;
 pub mod http;
 pub mod output_file;
 pub mod python;

@@ -113,11 +113,27 @@ impl OutputPath {
         let (root, path) = self.inside(&path, &shown)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         self.make_folder(&root, folder, &shown)?;
+        self.look(&root, path, shown)
+    }
+
+    /// Where the file of one task would go; nothing is made.
+    ///
+    /// # Errors
+    /// As [`OutputPath::place`].
+    pub fn locate(&self, values: &Values<'_>) -> Result<Target, String> {
+        let path = self.render(values);
+        let shown = String::from_utf8_lossy(&path).into_owned();
+        let (root, path) = self.inside(&path, &shown)?;
+        self.look(&root, path, shown)
+    }
+
+    /// What is at `path` now.
+    fn look(&self, root: &Path, path: PathBuf, shown: String) -> Result<Target, String> {
         let Ok(found) = fs::symlink_metadata(&path) else {
             return Ok(Target { path, shown, is_device: false });
         };
         let (path, found) =
-            if found.is_symlink() { self.follow(&root, &path, &shown)? } else { (path, found) };
+            if found.is_symlink() { self.follow(root, &path, &shown)? } else { (path, found) };
         if found.is_dir() {
             return Err(format!("cannot write `{shown}`: it is a folder"));
         }

@@ -70,6 +70,8 @@ const OF_A_JOB: &[Key] = keys! {
     exclusive: Boolean => Is("false"), "whether it runs alone, whatever `--jobs` says";
     inputs: Keys => Words("one task"), "where the tasks come from";
     fields: Named, "fields that are made from fields";
+    creates: Either(&[Template, Array(&Template)]), "the file or files that a task makes: one whose files are there does not run again";
+    reads: Either(&[Template, Array(&Template)]), "the files that a task depends on: it runs again if one of them has changed";
     stages: Tables, "what is done to each task, one stage after another; instead of one workload";
     report: Keys, "how the report is written";
     services: Named, "programs that run while the job does";

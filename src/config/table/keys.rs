@@ -13,6 +13,10 @@ pub(super) fn explain(key: &str, table: &str, asked: &[&'static str]) -> (String
         Some(section) => section.keys().map(|key| key.name).collect(),
         None => asked.to_vec(),
     };
+    if ["creates", "reads"].contains(&key) && !table.starts_with(RUNNER_TOML) {
+        // In whichever table it stands, the whole task is meant.
+        return (unknown, Some(format!("it belongs {}", place("", table))));
+    }
     if let Some(near) = nearest(key, keys.iter().copied()) {
         return (unknown, Some(format!("did you mean `{near}`?")));
     }

@@ -16,7 +16,37 @@ impl Table<'_> {
             self.wrong_type(key, value, "a string");
             return None;
         };
-        self.one_value(key, self.parse_template(key, &text, &value.span(), plan)?, value, plan)
+        let template = self.parse_template(key, &text, &value.span(), plan)?;
+        // What goes to a file appears whole by itself.
+        let is_output = ["stdout", "stderr", "save"].contains(&key);
+        let created = plan.created_by(&template).filter(|_| is_output);
+        let template = created.map_or(template, |(_, created)| created.clone());
+        self.one_value(key, template, value, plan)
+    }
+
+    /// A string with placeholders, or an array of them; each with its place.
+    pub fn template_list(
+        &mut self,
+        key: &'static str,
+        plan: &Planner<'_>,
+    ) -> Option<Vec<(Template, Range<usize>)>> {
+        let value = self.raw(key)?;
+        let parse = |value: &Spanned<DeValue<'_>>| {
+            let DeValue::String(text) = value.get_ref() else {
+                self.wrong_type(key, value, "a string or an array of strings");
+                return None;
+            };
+            Some((self.parse_template(key, text, &value.span(), plan)?, value.span()))
+        };
+        if let DeValue::Array(array) = value.get_ref() {
+            let templates: Vec<_> = array.iter().map(parse).collect();
+            return templates.into_iter().collect();
+        }
+        if let Some(text) = self.text_of(value) {
+            let template = self.parse_template(key, &text, &value.span(), plan)?;
+            return Some(vec![(template, value.span())]);
+        }
+        parse(value).map(|parsed| vec![parsed])
     }
 
     /// Refuses a template that makes one value of a field, where a task has several inputs.

@@ -70,6 +70,17 @@ pub struct TemplateError {
 /// Placeholders that are not fields; the last one only in stages.
 const BUILT_IN: [&str; 5] = ["task", "attempt", "job", "slot", "payload"];
 
+/// What a task is to create; the further ones are `creates/1` and so on.
+pub(crate) const CREATES: &str = "creates";
+
+/// The same, counted from 0.
+const FIRST_CREATED: &str = "creates/0";
+
+/// The placeholder for the file at `index` of `creates`.
+pub(crate) fn created(index: usize) -> String {
+    if index == 0 { CREATES.into() } else { format!("{CREATES}/{index}") }
+}
+
 pub(super) fn parse(text: &str, scope: &Scope<'_>) -> Result<Vec<Part>, TemplateError> {
     let mut parts = Vec::new();
     let mut literal = String::new();
@@ -146,6 +157,7 @@ fn placeholder(name: &str, scope: &Scope<'_>) -> Result<Part, (String, String)> 
     let Some(fields) = scope.fields else {
         return Ok(Part::Field(0, Operator::Whole));
     };
+    let name = if name == FIRST_CREATED { CREATES } else { name };
     let built_in = scope.stage.built_in();
     if let Some(index) = field(name, fields, built_in) {
         return Ok(Part::Field(index, Operator::Whole));
@@ -161,6 +173,11 @@ fn placeholder(name: &str, scope: &Scope<'_>) -> Result<Part, (String, String)> 
     }
     if let Some(found) = named_elsewhere(name, scope) {
         return found;
+    }
+    if name.starts_with(CREATES)
+        && let Some(message) = not_created(name, fields)
+    {
+        return Err(message);
     }
     if let Some(part) = padded(name, fields, built_in).or_else(|| pointer(name, fields, built_in)) {
         return part;
@@ -187,6 +204,27 @@ fn placeholder(name: &str, scope: &Scope<'_>) -> Result<Part, (String, String)> 
         return Err(("this job has no `{payload}`".into(), help.into()));
     }
     Err(unknown_field(name, fields, built_in))
+}
+
+/// What is wrong with a placeholder for a file of `creates` that there is not.
+fn not_created(name: &str, fields: &[String]) -> Option<(String, String)> {
+    let created = fields.iter().filter(|field| *field == CREATES || is_further(field)).count();
+    if name == CREATES && created == 0 {
+        let help = "write `creates = \"out/…\"` above the first table of the job file";
+        return Some(("the job creates nothing that `{creates}` could name".into(), help.into()));
+    }
+    let files = if created == 1 { "1 file".into() } else { format!("{created} files") };
+    let help = "the first is `{creates}`, the second `{creates/1}`";
+    (is_further(name) && created > 0)
+        .then(|| (format!("`{{{name}}}`: the job creates {files}"), help.into()))
+}
+
+/// Whether it is the name of a file of `creates` after the first.
+fn is_further(name: &str) -> bool {
+    let number = name.strip_prefix(CREATES).and_then(|rest| rest.strip_prefix('/'));
+    number.is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// `{field:04}` and `{task:04}`.

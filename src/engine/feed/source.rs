@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_channel::{Receiver, TryRecvError};
 
 use super::queue::Queue;
+use crate::engine::made::MadeFiles;
 use crate::job::{InputError, InputReader, Inputs};
 use crate::report::KeptRows;
 use crate::task::{Fields, Moment, Task};
@@ -38,10 +39,10 @@ impl Source {
     /// If the thread that reads them cannot be started.
     pub(super) fn open(
         (inputs, reader): (&Inputs, InputReader),
-        kept: Option<Arc<KeptRows>>,
+        (kept, made): (Option<Arc<KeptRows>>, Option<Arc<MadeFiles>>),
         slots: usize,
     ) -> io::Result<Self> {
-        let reader = Reader { inputs: reader, number: 0, kept };
+        let reader = Reader { inputs: reader, number: 0, kept, made };
         if inputs.can_block() {
             let receiver = read_in_thread(reader, 2 * slots)?;
             return Ok(Self::Channel { receiver, arrived: VecDeque::new() });
@@ -98,6 +99,8 @@ pub(super) struct Reader {
     /// The number of the last one.
     number: u64,
     kept: Option<Arc<KeptRows>>,
+    /// What tasks make: a row is kept only as long as that is there.
+    made: Option<Arc<MadeFiles>>,
 }
 
 impl Iterator for Reader {
@@ -113,7 +116,12 @@ impl Iterator for Reader {
             self.number += 1;
             match (input, &self.kept) {
                 (Err(error), _) => return Some(Err(error)),
-                (Ok(fields), Some(kept)) if kept.keep(self.number, &fields) => (),
+                (Ok(fields), Some(kept))
+                    if kept.keep(self.number, &fields, || {
+                        let is_current =
+                            |made: &Arc<MadeFiles>| made.is_current(self.number, &fields);
+                        self.made.as_ref().is_none_or(is_current)
+                    }) => {}
                 (Ok(fields), _) => return Some(Ok((self.number, fields))),
             }
         }

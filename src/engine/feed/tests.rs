@@ -17,7 +17,7 @@ fn feed(inputs: &str, hosts: Option<Hosts>) -> Arc<Feed> {
     std::fs::write(&file, text).unwrap();
     let job = crate::job::read(&[file], &Overrides::default()).unwrap().remove(0);
     let inputs = (&job.inputs, job.inputs.open().unwrap());
-    Arc::new(Feed::open(inputs, None, SLOTS, hosts, Arc::default()).unwrap())
+    Arc::new(Feed::open(inputs, (None, None), SLOTS, hosts, Arc::default()).unwrap())
 }
 
 /// A feed whose inputs come from the test, as if from a pipe.

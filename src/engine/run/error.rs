@@ -15,6 +15,8 @@ pub enum RunError {
     Inputs(InputError),
     /// A secret is not there; in words.
     Secret(String),
+    /// What it has made before cannot be known; in words.
+    Made(String),
     /// The limit of open files is too low for it.
     OpenFiles(String),
     /// The report could not be written.
@@ -42,6 +44,7 @@ impl RunError {
             Self::Inputs(_) | Self::Secret(_) | Self::OpenFiles(_) => Exit::Usage,
             Self::Report(error) if error.is_refusal() => Exit::Usage,
             Self::Report(error) if error.is_write() => Exit::NotWritten,
+            Self::Made(_) => Exit::NotWritten,
             Self::Report(_) | Self::Threads(_) | Self::Panic => Exit::Internal,
         }
     }
@@ -60,7 +63,9 @@ impl fmt::Display for RunError {
         match self {
             Self::Ended(cause, _) => cause.fmt(f),
             Self::Inputs(error) => error.fmt(f),
-            Self::Secret(message) | Self::OpenFiles(message) => f.write_str(message),
+            Self::Secret(message) | Self::OpenFiles(message) | Self::Made(message) => {
+                f.write_str(message)
+            }
             Self::Report(error) => error.fmt(f),
             Self::Threads(error) => write!(f, "failed to start threads: {error}"),
             Self::Panic => {

@@ -96,8 +96,8 @@ impl Finished {
         (identity >> 64 << self.bits >> 64) as usize
     }
 
-    /// Takes a finished row for an input of this identity, and returns its number.
-    pub(in crate::report) fn take(&mut self, identity: u128) -> Option<u64> {
+    /// Takes a finished row for an input of this identity, and returns its number, and whether it has failed.
+    pub(in crate::report) fn take(&mut self, identity: u128) -> Option<(u64, bool)> {
         let bucket = self.bucket(identity);
         let start = if bucket == 0 { 0 } else { self.ends[bucket - 1] as usize };
         let rows = &mut self.rows[start..self.ends[bucket] as usize];
@@ -109,7 +109,7 @@ impl Finished {
         let place = row.place;
         row.place |= TAKEN;
         self.left -= 1;
-        Some(u64::from(place & (FAILED - 1)))
+        Some((u64::from(place & (FAILED - 1)), place & FAILED != 0))
     }
 
     /// How many rows have not been taken.
@@ -167,7 +167,7 @@ mod tests {
     fn equal_inputs_are_found_as_often_as_there_are_rows() {
         let ok = Status::Ok;
         let mut finished = set(&[(7, Status::Failed), (7, ok), (8, ok), (7, ok)]);
-        let taken: Vec<_> = (0..4).map(|_| finished.take(7)).collect();
+        let taken: Vec<_> = (0..4).map(|_| finished.take(7).map(|(row, _)| row)).collect();
         assert_eq!(taken, [Some(3), Some(1), Some(0), None]);
         assert_eq!((finished.take(9), finished.left()), (None, 1));
         assert_eq!(finished.remaining(), [2]);
@@ -196,7 +196,7 @@ mod tests {
                 let there = model.get_mut(&input).filter(|count| **count > 0);
                 let taken = finished.take(of(input));
                 prop_assert_eq!(taken.is_some(), there.is_some());
-                if let (Some(row), Some(count)) = (taken, there) {
+                if let (Some((row, _)), Some(count)) = (taken, there) {
                     *count -= 1;
                     prop_assert_eq!(inputs[row as usize], input);
                 }

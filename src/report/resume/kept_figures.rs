@@ -17,6 +17,9 @@ pub(crate) fn add_figures(
     totals: &mut Totals,
     (queue, run): (&mut Distribution, &mut Distribution),
 ) {
+    if status == Status::Skipped {
+        return totals.add_row(status, None, None, None); // its figures are of a run before that
+    }
     // `task`, the fields, `status`, in stages `stage`, `attempts`, `started_utc`; then those below.
     let stages = layout.stages.len();
     let before = 1 + layout.fields + 3 + usize::from(stages > 0);

@@ -38,14 +38,18 @@ impl KeptRows {
     }
 
     /// Whether the task with this number and input is finished. If so, it keeps its row, which is not available for
-    /// another task with an equal input.
-    pub fn keep(&self, task: u64, fields: &Fields) -> bool {
+    /// another task with an equal input. One that was ok is finished only if it `is_current`.
+    pub fn keep(&self, task: u64, fields: &Fields, is_current: impl Fn() -> bool) -> bool {
         let mut waiting = lock(&self.waiting);
         let identity = waiting.identify.of(fields);
-        let Some(row) = waiting.finished.as_mut().and_then(|finished| finished.take(identity))
+        let Some((row, has_failed)) =
+            waiting.finished.as_mut().and_then(|finished| finished.take(identity))
         else {
             return false;
         };
+        if !has_failed && !is_current() {
+            return false;
+        }
         lock(&self.index).add(task, row);
         self.counts.keep();
         true

@@ -1,5 +1,6 @@
 //! Resuming: checks what an earlier run has left, and decides which of its rows are kept.
 
+pub mod earlier_rows;
 pub mod finished_inputs;
 pub mod kept_figures;
 pub mod kept_rows;

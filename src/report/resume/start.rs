@@ -46,7 +46,8 @@ pub enum Rerun {
 impl Rerun {
     /// Whether a task with this status does not run again.
     fn is_finished(self, status: Status) -> bool {
-        status == Status::Ok || (status == Status::Failed && self == Rerun::Unfinished)
+        matches!(status, Status::Ok | Status::Skipped)
+            || (status == Status::Failed && self == Rerun::Unfinished)
     }
 }
 

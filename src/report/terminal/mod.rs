@@ -93,7 +93,7 @@ fn spoken(status: Status, name: &str) -> &str {
 }
 
 fn not_ok(summary: &Summary) -> u64 {
-    summary.totals.tally.total() - summary.totals.tally.get(Status::Ok)
+    summary.totals.tally.not_ok()
 }
 
 /// The table; a status that no task has gets no column, except `ok` and `failed`.

@@ -29,7 +29,7 @@ fn run<'a>(report: &Report, inputs: &[&'a str]) -> Vec<&'a str> {
     let mut buffer = report.buffer();
     let mut ran = Vec::new();
     for (number, &input) in (1..).zip(inputs) {
-        if !kept.as_ref().is_some_and(|kept| kept.keep(number, &Fields::single(input))) {
+        if !kept.as_ref().is_some_and(|kept| kept.keep(number, &Fields::single(input), || true)) {
             let mut record = of(number, input);
             record.outcome.result = b"again".to_vec();
             buffer.put(record);
@@ -175,7 +175,7 @@ fn rows_stay_although_not_all_inputs_were_read() {
     let mut fixture = Fixture::new();
     leave_partial(&mut fixture, &["o1", "o2", "o3"]);
     let report = fixture.start().unwrap();
-    assert!(report.kept().unwrap().keep(1, &Fields::single("o2")));
+    assert!(report.kept().unwrap().keep(1, &Fields::single("o2"), || true));
     report.finish(facts()).unwrap();
     let text = fixture.read("a.csv").unwrap();
     assert_eq!(rows(&text), ["1 o2 first", "2 o1 first", "3 o3 first"]);

@@ -78,13 +78,25 @@ impl RowBuffer {
             self.shared.remarks.too_long(record.task.number, too_long);
         }
         self.note_failure(&record);
-        let identity = self.identify.of(&record.task.fields);
-        let bytes = self.rows.push(&record, &self.row, identity, &self.attempt);
-        self.attempt.clear();
-        self.shared.wake(bytes);
+        self.push(&record);
         if let Some(printer) = &self.shared.printer {
             printer.print(&record.outcome);
         }
+    }
+
+    /// Hands on the record of a task that was skipped; after the status its row has `rest`, if an earlier one had that.
+    pub fn put_skipped(&mut self, record: Record, rest: Option<&[u8]>) {
+        let Some(rest) = rest else { return self.put(record) };
+        self.row.clear();
+        self.encoder.push_skipped(&mut self.row, &record, rest);
+        self.push(&record);
+    }
+
+    fn push(&mut self, record: &Record) {
+        let identity = self.identify.of(&record.task.fields);
+        let bytes = self.rows.push(record, &self.row, identity, &self.attempt);
+        self.attempt.clear();
+        self.shared.wake(bytes);
     }
 
     /// Notes the last attempt of `task` for `<job>.attempts.csv`: it is handed on with the task's record, or by
@@ -129,7 +141,7 @@ impl RowBuffer {
     fn note_failure(&mut self, record: &Record) {
         let status = record.outcome.status;
         let error = clipped(&record.outcome.error);
-        let nothing_to_tell = matches!(status, Status::Ok | Status::Cancelled)
+        let nothing_to_tell = matches!(status, Status::Ok | Status::Cancelled | Status::Skipped)
             || self.shared.remarks.enough_failures.load(Ordering::Relaxed)
             || self.seen.iter().any(|seen| seen == error);
         if !nothing_to_tell {

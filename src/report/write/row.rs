@@ -77,6 +77,17 @@ impl Encoder {
         too_long
     }
 
+    /// Appends the row of a task that was skipped: after the status it has `rest`.
+    pub(in crate::report) fn push_skipped(&self, out: &mut Vec<u8>, record: &Record, rest: &[u8]) {
+        let mut row = Row { layout: &self.layout, out, column: 0, too_long: None };
+        row.integer(Some(record.task.number));
+        for index in 0..self.layout.fields {
+            row.text(record.task.fields.get(index));
+        }
+        row.word(record.outcome.status.name());
+        out.extend_from_slice(rest);
+    }
+
     /// Appends the row of the last attempt of `task` to `out`, in the columns
     /// [`ATTEMPT_COLUMNS`](crate::csv::columns::ATTEMPT_COLUMNS).
     pub(in crate::report) fn push_attempt(

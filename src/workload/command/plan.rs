@@ -228,7 +228,9 @@ fn read_action(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Action> {
         _ => {}
     }
     if let Some(argv) = argv {
-        return Some(Action::Argv(argv));
+        let all =
+            |argument: Template| plan.all_created(&argument).unwrap_or_else(|| vec![argument]);
+        return Some(Action::Argv(argv.into_iter().flat_map(all).collect()));
     }
     let text = shell?.into_inner();
     if text.contains('\0') {

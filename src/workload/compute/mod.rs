@@ -95,7 +95,7 @@ fn of_payload(function: Function, plan: &Planner<'_>, place: Range<usize>) -> Op
 /// The argument of a table without `arg`: the input, if it is a single value.
 fn single_input(plan: &Planner<'_>, place: Range<usize>, function: Function) -> Option<Template> {
     let scope = plan.scope();
-    let placeholder = match scope.fields {
+    let placeholder = match scope.fields.map(|_| plan.argument_fields()) {
         // The inputs cannot tell: they are wrong, which has been reported, or there are none.
         None => "{input}".into(),
         Some([name]) if matches!(&name[..], "task" | "attempt" | "job" | "slot") => {

@@ -1,0 +1,414 @@
+//! The files that tasks make: which tasks have to run, under which names they write, and what becomes of it.
+//!
+//! A task whose files are there does not run. One that runs writes under temporary names beside them, or under their own
+//! names; when it is ok they are whole under their own, and when it is not, what it wrote is `NAME.failed`.
+//! `results/.<job>.made` has when a task was begun and when it was ok, so that a kill leaves nothing that passes for whole.
+
+mod record;
+mod seen;
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::base::diagnostic::reason;
+use crate::job::Job;
+use crate::report::Standing;
+use crate::task::{Fields, FileStamp, MadeFile, Making, Outcome, SeenFile, Status, Task, Values};
+use crate::workload::claims::{Claims, WHOLE_TASK, Writer};
+use crate::workload::creates::Creates;
+use crate::workload::output_file::Target;
+use record::{Entry, Records};
+use seen::Contents;
+
+/// The longest name of a file, in bytes.
+const LONGEST_NAME: usize = 255;
+
+/// What a job with `creates` makes.
+#[derive(Debug)]
+pub struct MadeFiles {
+    creates: Creates,
+    /// The job's name, what it does, and how many fields its inputs have.
+    job: (String, [u8; 32], usize),
+    standing: Standing,
+    records: Records,
+    contents: Contents,
+    claims: Arc<Claims>,
+    reserved: Arc<[PathBuf]>,
+    /// Tells the temporary names of this job from those of others.
+    tag: u64,
+    /// Where the files of a comparison go, which deletes them.
+    apart: Option<TempDir>,
+}
+
+/// What becomes of a task.
+#[derive(Debug)]
+pub enum Turn {
+    /// It runs.
+    Run,
+    /// Its files are there.
+    Skip,
+}
+
+/// One task with the files that are its own.
+struct Seen {
+    targets: Vec<Target>,
+    reads: Vec<(PathBuf, String)>,
+    /// What `targets` are known by.
+    key: u128,
+    /// The hash of the task.
+    task: u128,
+}
+
+impl MadeFiles {
+    /// The files of `job`, whose records are in the folder `results`; `None` if it makes none.
+    ///
+    /// # Errors
+    /// In words, if the records cannot be read or written.
+    pub fn open(
+        job: &Job,
+        results: &Path,
+        standing: Standing,
+        claims: &Arc<Claims>,
+        reserved: Arc<[PathBuf]>,
+    ) -> Result<Option<Self>, String> {
+        let Some(creates) = job.creates.clone() else { return Ok(None) };
+        let path = results.join(format!(".{}.made", job.name));
+        let fail =
+            |error: &io::Error| format!("cannot use `{}`: {}", path.display(), reason(error));
+        let (records, apart) = if standing == Standing::Compared {
+            let folder = tempfile::Builder::new().prefix(".made-").tempdir_in(results);
+            (Records::none(), Some(folder.map_err(|error| fail(&error))?))
+        } else {
+            (Records::open(&path).map_err(|error| fail(&error))?, None)
+        };
+        let place = std::path::absolute(&path).unwrap_or(path);
+        Ok(Some(Self {
+            creates,
+            job: (job.name.clone(), job.identity, job.fields.len()),
+            standing,
+            records,
+            contents: Contents::default(),
+            claims: Arc::clone(claims),
+            reserved,
+            tag: xxh3_64(place.as_os_str().as_bytes()),
+            apart,
+        }))
+    }
+
+    /// Why each task would run or not, for a plan that changes nothing.
+    ///
+    /// # Errors
+    /// In words, if the records cannot be read.
+    pub fn planned(job: &Job, standing: Standing) -> Result<Option<Self>, String> {
+        let Some(creates) = job.creates.clone() else { return Ok(None) };
+        let path = job.results.join(format!(".{}.made", job.name));
+        let records = Records::read(&path)
+            .map_err(|error| format!("cannot read `{}`: {}", path.display(), reason(&error)))?;
+        Ok(Some(Self {
+            creates,
+            job: (job.name.clone(), job.identity, job.fields.len()),
+            standing,
+            records,
+            contents: Contents::default(),
+            claims: Arc::default(),
+            reserved: Arc::new([]),
+            tag: 0,
+            apart: None,
+        }))
+    }
+
+    /// Why the task with this input would run; `None` if it is up to date.
+    ///
+    /// # Errors
+    /// In words, if it would fail before it starts.
+    pub fn why(&self, number: u64, fields: &Fields) -> Result<Option<String>, String> {
+        let values = values(number, fields);
+        let seen = self.see(&values, Creates::locate)?;
+        self.need(&seen)
+    }
+
+    /// Whether a row of an earlier run still says what is there.
+    pub fn is_current(&self, number: u64, fields: &Fields) -> bool {
+        self.standing == Standing::Kept && matches!(self.why(number, fields), Ok(None))
+    }
+
+    /// What becomes of a task that is about to be attempted. One that runs is told under which names to write.
+    ///
+    /// # Errors
+    /// In words, why it cannot start.
+    pub fn begin(&self, task: &mut Task) -> Result<Turn, String> {
+        if let Some(making) = &mut task.making {
+            begin_again(making);
+            return Ok(Turn::Run);
+        }
+        let values = values(task.number, &task.fields);
+        let seen = self.see(&values, Creates::place)?;
+        for target in &seen.targets {
+            self.claim(target, task.number)?;
+        }
+        if self.need(&seen)?.is_none() {
+            return Ok(Turn::Skip);
+        }
+        // Before it starts: what changes meanwhile, it may not have seen.
+        let reads = seen.reads.iter().map(|(path, shown)| self.contents.see(path, shown));
+        let reads = reads.collect::<Result<_, _>>()?;
+        let files = seen.targets.iter().enumerate();
+        let files: Vec<_> =
+            files.map(|(index, target)| self.file(target, task.number, index)).collect();
+        let Seen { key, task: hash, .. } = seen;
+        self.records
+            .add(key, Entry::Begun)
+            .map_err(|error| format!("cannot note that it runs: {}", reason(&error)))?;
+        task.fields.pad(self.job.2);
+        for file in &files {
+            let _ = fs::remove_file(&file.temporary); // what a killed run has left
+            task.fields.push(file.temporary.as_os_str().as_bytes());
+        }
+        task.making = Some(Box::new(Making { files, key, task: hash, reads }));
+        Ok(Turn::Run)
+    }
+
+    /// What the task is, and which files it has.
+    fn see(
+        &self,
+        values: &Values<'_>,
+        find: impl Fn(&Creates, &Values<'_>) -> Result<Vec<Target>, String>,
+    ) -> Result<Seen, String> {
+        let targets = find(&self.creates, values)?;
+        let mut names = Vec::new();
+        for target in &targets {
+            names.extend_from_slice(target.path.as_os_str().as_bytes());
+            names.push(0);
+        }
+        let mut task = self.job.1.to_vec();
+        task.extend_from_slice(&values.fields.raw());
+        let (key, task) = (xxh3_128(&names), xxh3_128(&task));
+        Ok(Seen { targets, reads: self.creates.reads(values), key, task })
+    }
+
+    /// Why the task has to run; `None` if it has not.
+    fn need(&self, seen: &Seen) -> Result<Option<String>, String> {
+        for (path, shown) in &seen.reads {
+            seen::check(path, shown)?;
+        }
+        if let Some(missing) = seen.targets.iter().find(|target| !target.path.is_file()) {
+            return Ok(Some(format!("`{}` is not there", missing.shown)));
+        }
+        match self.standing {
+            Standing::Kept => {}
+            Standing::Forced => return Ok(Some("--force".into())),
+            Standing::Compared => return Ok(Some("it is compared".into())),
+        }
+        let known = match self.records.get(seen.key) {
+            Some(Entry::Begun) => return Ok(Some("its last run did not end ok".into())),
+            Some(Entry::Made { task, reads }) => Some((task, reads)),
+            None => None,
+        };
+        if !self.creates.has_reads() {
+            return Ok(None);
+        }
+        let Some((task, reads)) = known else {
+            return Ok(Some("no run of it is on record".into()));
+        };
+        if task != seen.task {
+            return Ok(Some("its input or the workload has changed".into()));
+        }
+        self.changed(seen, &reads)
+    }
+
+    /// Why the task has to run, by what it reads.
+    fn changed(&self, seen: &Seen, reads: &[SeenFile]) -> Result<Option<String>, String> {
+        if reads.len() != seen.reads.len() {
+            return Ok(Some("it reads other files".into()));
+        }
+        let mut now = Vec::new();
+        for ((path, shown), before) in seen.reads.iter().zip(reads) {
+            let same = self.contents.same(path, shown, before)?;
+            let Some(same) = same else {
+                return Ok(Some(format!("`{shown}` has changed")));
+            };
+            now.push(same);
+        }
+        if now != reads && self.standing == Standing::Kept {
+            // Written again with the same content: next time that need not be read again.
+            let entry = Entry::Made { task: seen.task, reads: now.into() };
+            let _ = self.records.add(seen.key, entry);
+        }
+        Ok(None)
+    }
+
+    fn claim(&self, target: &Target, task: u64) -> Result<(), String> {
+        let fail = |why: &str| format!("cannot write `{}`: {why}", target.shown);
+        if self.reserved.contains(&target.path) {
+            return Err(fail("it is a file of the job's report"));
+        }
+        let writer = Writer { job: &self.job.0, task, place: WHOLE_TASK };
+        self.claims.claim(&target.path, writer).map_err(|why| fail(&why))
+    }
+
+    fn file(&self, target: &Target, task: u64, index: usize) -> MadeFile {
+        let (path, shown) = (target.path.clone(), target.shown.clone());
+        let temporary = match &self.apart {
+            None => path.with_file_name(temporary(self.tag, &path)),
+            Some(folder) => {
+                let name = path.file_name().unwrap_or_default();
+                let folder = folder.path().join(format!("{task}.{index}"));
+                let _ = fs::create_dir(&folder); // writing there will tell
+                folder.join(name)
+            }
+        };
+        let before = stamp(&path);
+        MadeFile { temporary, path, shown, before }
+    }
+
+    /// The last stage of the task is ok: what it has made gets its names. Without that it is a failure.
+    pub fn finish(&self, task: &Task, outcome: &mut Outcome) {
+        let Some(making) = &task.making else { return };
+        if outcome.status != Status::Ok {
+            return;
+        }
+        let named = if self.apart.is_some() { check_all(making) } else { name_all(making) };
+        if let Err(message) = named {
+            return outcome.fail(&message);
+        }
+        let Making { key, task, reads, .. } = &**making;
+        let entry = Entry::Made { task: *task, reads: reads.clone().into() };
+        if let Err(error) = self.records.add(*key, entry) {
+            outcome.append(&format!("cannot note that it is ok: {}", reason(&error)));
+        }
+    }
+
+    /// The task has ended, and not ok: what it has written does not pass for whole.
+    pub fn fail(&self, task: &Task) {
+        if let Some(making) = task.making.as_deref().filter(|_| self.apart.is_none()) {
+            set_aside(making);
+        }
+    }
+}
+
+/// What an earlier attempt has left is in nobody's way.
+fn begin_again(making: &mut Making) {
+    set_aside(making);
+    for file in &mut making.files {
+        file.before = stamp(&file.path);
+    }
+}
+
+fn values(task: u64, fields: &Fields) -> Values<'_> {
+    Values { fields, task, attempt: 1, slot: 1, payload: None }
+}
+
+/// The temporary name beside `path`: of the same extension, the same in every run, so that the next one removes what a
+/// killed one has left.
+fn temporary(tag: u64, path: &Path) -> OsString {
+    let name = path.file_name().unwrap_or_default();
+    let mut temporary = OsString::from(format!(".{:08x}.part.", tag as u32));
+    if temporary.len() + name.len() <= LONGEST_NAME {
+        temporary.push(name);
+        return temporary;
+    }
+    temporary.push(format!("{:016x}", xxh3_64(name.as_bytes())));
+    if let Some(extension) = path.extension().filter(|extension| extension.len() < 200) {
+        temporary.push(".");
+        temporary.push(extension);
+    }
+    temporary
+}
+
+/// By what a change of the file at `path` shows; `None` if there is none.
+fn stamp(path: &Path) -> Option<FileStamp> {
+    let data = fs::metadata(path).ok()?;
+    let changed = i128::from(data.ctime()) * 1_000_000_000 + i128::from(data.ctime_nsec());
+    Some(FileStamp { inode: (data.dev(), data.ino()), size: data.len(), changed })
+}
+
+/// Whether the task itself has written `file` under its own name.
+fn is_written(file: &MadeFile) -> bool {
+    let now = stamp(&file.path);
+    now.is_some() && now != file.before
+}
+
+/// Whether all files of a task that is ok have been made, and where those are that have no name yet.
+///
+/// # Errors
+/// In words, which has not.
+fn check_all(making: &Making) -> Result<(), String> {
+    for file in &making.files {
+        let shown = &file.shown;
+        match fs::metadata(&file.temporary) {
+            Ok(data) if data.is_file() => {}
+            Ok(_) => return Err(format!("it made `{shown}`, but not as a file")),
+            Err(_) if is_written(file) && file.path.is_file() => {}
+            Err(_) if file.before.is_some() => {
+                return Err(format!(
+                    "it did not make `{shown}`, which is as it was before: it has to write it under the name                      `{{creates}}`, or anew"
+                ));
+            }
+            Err(_) => {
+                return Err(format!(
+                    "it did not make `{shown}`: it has to write it under the name `{{creates}}`, or under its own"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives all files of a task their names.
+fn name_all(making: &Making) -> Result<(), String> {
+    check_all(making)?;
+    for file in &making.files {
+        if file.temporary.exists() {
+            fs::rename(&file.temporary, &file.path)
+                .map_err(|error| format!("cannot write `{}`: {}", file.shown, reason(&error)))?;
+        }
+        let _ = fs::remove_file(failed(&file.path)); // of an earlier attempt, if there was one
+    }
+    Ok(())
+}
+
+/// What a task has written that is not ok is kept under another name.
+fn set_aside(making: &Making) {
+    for file in &making.files {
+        let written = if fs::symlink_metadata(&file.temporary).is_ok() {
+            &file.temporary
+        } else if is_written(file) {
+            &file.path
+        } else {
+            continue;
+        };
+        if fs::rename(written, failed(&file.path)).is_err() {
+            let _ = fs::remove_file(written).or_else(|_| fs::remove_dir_all(written));
+        }
+    }
+}
+
+/// The name of what a task has written that is not ok.
+fn failed(path: &Path) -> PathBuf {
+    let mut name = path.file_name().map_or_else(OsString::new, OsStr::to_owned);
+    name.push(".failed");
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_name_keeps_the_extension_and_fits() {
+        let name = |path: &str| temporary(7, Path::new(path)).to_string_lossy().into_owned();
+        assert_eq!(name("/out/a.tar.gz"), ".00000007.part.a.tar.gz");
+        assert_ne!(name("/out/a.c"), name("/out/b.c"));
+        let long = "x".repeat(250) + ".png";
+        assert!(name(&long).len() <= LONGEST_NAME && name(&long).ends_with("png"));
+        assert!(name(&format!("a.{}", "y".repeat(252))).len() <= LONGEST_NAME);
+    }
+}

@@ -1,0 +1,389 @@
+//! `creates` and `reads`: what is there is not made again, and what is made is whole.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{MODELS, Ran, TestJob};
+
+/// Upper case by a shell, once for each input; `ran.txt` has a line for each start.
+const UPPER: &str = r#"
+creates = "out/{input.stem}.up"
+reads = ["{input}", "rule.txt"]
+[inputs]
+glob = "in/*.txt"
+[workload.command]
+shell = 'echo "$input" >> ran.txt; tr a-z A-Z < "$input" > "$creates"; echo "did $input"'
+[columns.what]
+regex = "did (.*)"
+"#;
+
+fn upper() -> TestJob {
+    let job = TestJob::new(UPPER).file("rule.txt", "upper");
+    (1..=4).fold(job, |job, n| job.file(format!("in/{n}.txt"), format!("text{n}")))
+}
+
+/// What ran since the last call.
+fn ran(ran: &Ran) -> Vec<String> {
+    let path = ran.path("ran.txt");
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    let _ = fs::remove_file(path);
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+fn again(earlier: Ran, args: &[&str]) -> Ran {
+    TestJob::again(earlier).arg("job.toml").args(args.iter().copied()).run()
+}
+
+/// The names in a folder, hidden ones too.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_is_there_is_not_made_again() {
+    for model in ["threads", "async"] {
+        let first = upper().args(["--model", model]).run();
+        first.exit(0).rows(
+            "status,result",
+            &["ok,did in/1.txt", "ok,did in/2.txt", "ok,did in/3.txt", "ok,did in/4.txt"],
+        );
+        assert_eq!(ran(&first).len(), 4);
+        assert_eq!(names(&first.path("out")), ["1.up", "2.up", "3.up", "4.up"]);
+        assert_eq!(fs::read_to_string(first.path("out/3.up")).unwrap(), "TEXT3");
+
+        fs::remove_file(first.path("out/1.up")).unwrap();
+        fs::write(first.path("in/3.txt"), "other").unwrap();
+        let second = again(first, &["--model", model]);
+        let rows = [
+            "ok,1,in/1.txt,did in/1.txt",
+            "skipped,1,in/2.txt,did in/2.txt",
+            "ok,1,in/3.txt,did in/3.txt",
+            "skipped,1,in/4.txt,did in/4.txt",
+        ];
+        second.exit(0).rows("status,attempts,what,result", &rows);
+        assert_eq!(ran(&second), ["in/1.txt", "in/3.txt"]);
+        assert_eq!(fs::read_to_string(second.path("out/3.up")).unwrap(), "OTHER");
+        let summary = second.summary("job");
+        let counts = ["tasks", "ok", "skipped", "up_to_date"].map(|name| summary[name].clone());
+        assert_eq!(counts, ["4", "2", "0", "2"]);
+
+        let third = again(second, &[]);
+        third.exit(0).rows(
+            "status,what",
+            &["skipped,in/1.txt", "skipped,in/2.txt", "skipped,in/3.txt", "skipped,in/4.txt"],
+        );
+        assert!(ran(&third).is_empty());
+        let times = third.report().column("run_s");
+        assert!(times.iter().all(|time| !time.is_empty()), "{times:?}");
+
+        fs::write(third.path("rule.txt"), "changed").unwrap();
+        let fourth = again(third, &[]);
+        assert_eq!(ran(&fourth).len(), 4, "what all read has changed");
+        let fifth = again(fourth, &["--force"]);
+        fifth.exit(0);
+        assert_eq!(ran(&fifth).len(), 4);
+    }
+}
+
+#[test]
+fn a_file_that_is_only_touched_is_the_same() {
+    let first = upper().run();
+    ran(&first);
+    for name in ["in/1.txt", "rule.txt"] {
+        let text = fs::read(first.path(name)).unwrap();
+        fs::remove_file(first.path(name)).unwrap();
+        fs::write(first.path(name), text).unwrap();
+    }
+    let second = again(first, &[]);
+    assert!(ran(&second).is_empty());
+    let third = again(second, &["--set", "workload.command.shell='echo new > \"$creates\"'"]);
+    third.exit(0).rows("status", &["ok"; 4]); // another workload
+}
+
+#[test]
+fn without_reads_only_the_file_counts() {
+    let job = "creates = \"{input}.out\"\n[inputs]\nvalues = [\"a\", \"b\"]\n[workload.command]\nargv = [\"cp\", \"job.toml\", \"{creates}\"]\n";
+    let ran = TestJob::new(job).file("a.out", "by hand").run();
+    ran.exit(0).rows("status,attempts", &["skipped,0", "ok,1"]);
+    assert_eq!(fs::read_to_string(ran.path("a.out")).unwrap(), "by hand");
+    let ran = again(ran, &["--resume"]);
+    ran.exit(0).rows("status,attempts", &["skipped,0", "ok,1"]);
+    fs::remove_file(ran.path("b.out")).unwrap();
+    again(ran, &["--resume"]).exit(0).rows("status,attempts", &["skipped,0", "ok,1"]);
+}
+
+#[test]
+fn a_row_is_kept_only_while_its_file_is_there() {
+    let first = upper().run();
+    ran(&first);
+    fs::remove_file(first.path("out/2.up")).unwrap();
+    let second = again(first, &["--resume"]);
+    second.exit(0).rows("status", &["ok"; 4]);
+    assert_eq!(ran(&second), ["in/2.txt"]);
+}
+
+#[test]
+fn a_failure_leaves_no_half_file() {
+    for shell in ["echo half > $creates; exit 1", "echo half > out-$input.txt; exit 1"] {
+        let job = format!(
+            "creates = \"out-{{input}}.txt\"\n[inputs]\nvalues = [\"a\"]\n[workload.command]\nshell = '{shell}'\n"
+        );
+        let ran = TestJob::new(&job).run();
+        ran.exit(3).rows("status", &["failed"]);
+        assert!(!ran.path("out-a.txt").exists(), "{shell}");
+        assert_eq!(fs::read_to_string(ran.path("out-a.txt.failed")).unwrap(), "half\n");
+        let ran = again(ran, &["--set", "workload.command.shell='echo whole > $creates'"]);
+        ran.exit(0).rows("status", &["ok"]);
+        assert!(!ran.path("out-a.txt.failed").exists());
+        let ran = again(ran, &["--force"]);
+        ran.exit(3);
+        assert_eq!(
+            fs::read_to_string(ran.path("out-a.txt")).unwrap_or_default().len(),
+            if shell.contains("$creates") { 6 } else { 0 }
+        );
+        again(ran, &[]).exit(3).rows("status", &["failed"]); // what was left does not pass for made
+    }
+}
+
+#[test]
+fn a_task_that_makes_nothing_is_not_ok() {
+    let job = "creates = [\"out/{input}.a\", \"out/{input}.b\"]\n[inputs]\nvalues = [1]\n[workload.command]\nshell = 'echo > \"$creates\"; $more'\nenv = { more = \"true\" }\n";
+    let ran = TestJob::new(job).run();
+    ran.exit(3).rows("status", &["failed"]);
+    let error = &ran.report().column("error")[0];
+    assert!(error.contains("it did not make `out/1.b`"), "{error}");
+    assert_eq!(names(&ran.path("out")), ["1.a.failed"]);
+    let folder = ["--set", "workload.command.shell='echo > \"$creates\"; mkdir \"$creates_1\"'"];
+    let ran = again(ran, &folder);
+    assert!(ran.report().column("error")[0].contains("but not as a file"));
+    assert!(!ran.path("out/1.b").exists());
+}
+
+#[test]
+fn a_file_that_was_there_and_is_not_made_is_a_failure() {
+    let job = "creates = \"{input}.txt\"\n[inputs]\nvalues = [\"a\"]\n[workload.command]\nargv = [\"true\"]\n";
+    let ran = TestJob::new(job).file("a.txt", "old").arg("--force").run();
+    ran.exit(3);
+    let error = &ran.report().column("error")[0];
+    assert!(error.contains("which is as it was before"), "{error}");
+    assert_eq!(fs::read_to_string(ran.path("a.txt")).unwrap(), "old");
+}
+
+#[test]
+fn several_files_are_named_one_by_one_or_together() {
+    let job = "creates = [\"out/{input}.a\", \"out/{input}.b\"]\n[inputs]\nvalues = [1]\n[workload.command]\n";
+    for command in [
+        "argv = [\"touch\", \"{creates}\"]",
+        "argv = [\"touch\", \"{creates/0}\", \"{creates/1}\"]",
+        "shell = 'touch \"$creates\" \"$creates_1\"'",
+        "argv = [\"cp\", \"job.toml\", \"{creates/1}\"]\nstdout = \"{creates/0}\"",
+        "argv = [\"cp\", \"job.toml\", \"out/1.b\"]\nstdout = \"out/{input}.a\"",
+    ] {
+        let ran = TestJob::new(&format!("{job}{command}\n")).run();
+        ran.exit(0).rows("status", &["ok"]);
+        assert_eq!(names(&ran.path("out")), ["1.a", "1.b"], "{command}");
+        again(ran, &[]).exit(0).rows("status", &["skipped"]);
+    }
+}
+
+#[test]
+fn mistakes_are_told_before_a_task_runs() {
+    let tail = "[inputs]\nvalues = [1, 2]\n[workload.command]\nshell = 'touch ran'\n";
+    for (head, words) in [
+        ("creates = \"out\"", "all 2 tasks would write to `out`"),
+        ("creates = \"folder\"", "it is a folder"),
+        ("creates = \"folder/\"", "names a folder"),
+        ("creates = []", "`creates` is empty"),
+        ("creates = 3", "`creates` must be"),
+        ("creates = \"{input}.{slot}\"", "cannot name `{attempt}` or `{slot}`"),
+        (&format!("creates = \"{}\"", "x".repeat(300)), "has 300 bytes"),
+        ("reads = \"{input}\"", "`reads` needs `creates`"),
+        ("creates = \"{input}\"\nreads = \"no-such-file\"", "not a file that is there"),
+        ("creates = \"job.toml\"", "the job reads it"),
+    ] {
+        let test = TestJob::new(&format!("{head}\n{tail}"));
+        fs::create_dir(test.folder().join("folder")).unwrap();
+        let ran = test.run();
+        ran.exit(2).stderr_has(words);
+        assert!(!ran.path("ran").exists(), "{head}");
+    }
+    for (job, words) in [
+        (format!("{tail}creates = \"x\"\n"), "it belongs above the first `[table]`"),
+        (
+            format!("creates = \"{{input}}\"\n{}", tail.replace("[1, 2]", "[1, 2]\nbatch = 2")),
+            "`creates`",
+        ),
+        (tail.replace("touch ran'", "true'\nstdin = '{creates}'"), "write `creates = "),
+        (
+            format!(
+                "creates = '{{input}}'\n{}",
+                tail.replace("touch ran'", "true'\nstdin = '{creates/1}'")
+            ),
+            "the job creates 1 file",
+        ),
+    ] {
+        TestJob::new(&job).run().exit(2).stderr_has(words);
+    }
+}
+
+#[test]
+fn what_is_wrong_for_one_task_is_its_row() {
+    let job = "creates = \"out/{input.name}\"\n[inputs]\nvalues = [\"a/x\", \"b/x\", \"c/..\", \"d/sub\", \"e/y\"]\n[workload.command]\nshell = 'touch \"$creates\"'\n";
+    let test = TestJob::new(job).arg("-j1");
+    fs::create_dir_all(test.folder().join("out/sub")).unwrap();
+    let ran = test.run();
+    ran.exit(3).rows("status", &["ok", "failed", "failed", "failed", "ok"]);
+    let errors = ran.report().column("error");
+    assert!(errors[1].contains("`out/x`: task 1 writes it already"), "{}", errors[1]);
+    assert!(errors[2].contains("a folder"), "{}", errors[2]);
+    assert!(errors[3].contains("`out/sub`: it is a folder"), "{}", errors[3]);
+    // A skipped task has its file, too.
+    again(ran, &["-j1"])
+        .exit(3)
+        .rows("status", &["skipped", "failed", "failed", "failed", "skipped"]);
+    let job = "creates = \"in/{input}\"\n[inputs]\nvalues = [\"../x\"]\n[workload.command]\nshell = 'touch \"$creates\"'\n";
+    let ran = TestJob::new(job).run();
+    ran.exit(3);
+    assert!(!ran.path("x").exists());
+}
+
+#[test]
+fn every_workload_under_every_model_makes_files() {
+    let module = "def make(path):\n    with open(path, 'w') as file:\n        file.write('made')\n    return 'done'\n";
+    let worker = "import json, sys\nsys.stdin.readline()\nprint(json.dumps({'ready': 1}), flush=True)\nfor line in sys.stdin:\n    request = json.loads(line)\n    open(request['args'][0], 'w').write('made')\n    print(json.dumps({'id': request['id'], 'ok': {'result': 'done'}}), flush=True)\n";
+    for workload in [
+        "[workload.command]\nshell = 'printf made > \"$creates\"; echo done'\n",
+        "[workload.python]\nfunction = \"makes:make\"\nargs = [\"{creates}\"]\n",
+        "[workload.worker]\nargv = [\"python3\", \"worker.py\"]\nargs = [\"{creates}\"]\n",
+    ] {
+        for model in MODELS {
+            let job = format!(
+                "model = \"{model}\"\ncreates = \"out/{{input}}.txt\"\n[inputs]\nvalues = [\"a\", \"b\"]\n{workload}"
+            );
+            let ran = TestJob::new(&job).file("makes.py", module).file("worker.py", worker).run();
+            ran.exit(0).rows("input,status,result", &["a,ok,done", "b,ok,done"]);
+            assert_eq!(names(&ran.path("out")), ["a.txt", "b.txt"], "{job}");
+            assert_eq!(fs::read_to_string(ran.path("out/a.txt")).unwrap(), "made");
+            fs::remove_file(ran.path("out/b.txt")).unwrap();
+            let ran = again(ran, &[]);
+            ran.exit(0).rows("input,status,result", &["a,skipped,done", "b,ok,done"]);
+        }
+    }
+}
+
+#[test]
+fn in_stages_the_file_is_the_whole_tasks() {
+    let job = r#"
+        creates = "out/{input}.txt"
+        reads = "rule.txt"
+        [inputs]
+        values = ["a", "b"]
+        [[stages]]
+        name = "make"
+        [stages.workload.command]
+        shell = 'echo "$input" > "$creates"; echo "$input"'
+        [stages.columns.word]
+        regex = ".*"
+        [[stages]]
+        name = "check"
+        [stages.workload.command]
+        shell = 'grep -q a "$creates" && cat'
+    "#;
+    let ran = TestJob::new(job).file("rule.txt", "").run();
+    ran.exit(3).rows("status,stage,word,result", &["ok,check,a,a", "failed,check,b,"]);
+    assert_eq!(names(&ran.path("out")), ["a.txt", "b.txt.failed"]);
+    let ran = again(ran, &[]);
+    ran.exit(3).rows("status,stage,word,result", &["skipped,check,a,a", "failed,check,b,"]);
+}
+
+#[test]
+fn a_dry_run_says_why() {
+    let first = upper().run();
+    fs::remove_file(first.path("out/1.up")).unwrap();
+    fs::write(first.path("in/2.txt"), "other").unwrap();
+    let second = again(first, &["--dry-run"]);
+    second.exit(0);
+    for words in [
+        "runs: `out/1.up` is not there",
+        "runs: `in/2.txt` has changed",
+        "is skipped: it is up to date",
+    ] {
+        second.stdout_has(words);
+    }
+    let third = again(second, &["--dry-run=all", "--force"]);
+    third.stdout_has("runs: --force");
+    assert_eq!(names(&third.path("out")), ["2.up", "3.up", "4.up"]);
+}
+
+#[test]
+fn all_tasks_are_shown_on_request() {
+    let job = "[inputs]\nrange = { from = 1, to = 5000 }\n[workload.command]\nargv = [\"echo\", \"{input}\"]\n";
+    let ran = TestJob::new(job).arg("--dry-run=all").run();
+    ran.exit(0).stdout_has("5,000 tasks, as they would run\n");
+    assert_eq!(ran.stdout().lines().filter(|line| line.contains("echo")).count(), 5000);
+    assert!(ran.stdout().ends_with("  5000  echo 5000\n"));
+    let ran = TestJob::new(job).arg("--dry-run").run();
+    assert_eq!(ran.stdout().lines().count(), 11);
+}
+
+#[test]
+fn a_job_that_needs_one_whose_tasks_are_up_to_date_runs() {
+    let second = "needs = [\"job\"]\n[workload.command]\nargv = [\"true\"]\n";
+    let first = upper().file("second.toml", second).run();
+    let ran = again(first, &["second.toml"]);
+    ran.exit(0);
+    assert_eq!(ran.report().column("status"), ["skipped"; 4]);
+    assert_eq!(ran.report_of("second").column("status"), ["ok"]);
+}
+
+#[test]
+fn a_kill_leaves_nothing_that_passes_for_whole() {
+    for shell in [
+        "echo half > $creates; touch at-$input; sleep 60",
+        "echo half > out/$input.txt; touch at-$input; sleep 60",
+    ] {
+        let job = format!(
+            "creates = \"out/{{input}}.txt\"\n[inputs]\nvalues = [\"a\", \"b\", \"c\"]\n[workload.command]\nshell = '''case $input in a) echo whole > $creates;; *) {shell};; esac'''\n[limits]\nconcurrency = 2\n"
+        );
+        let running = TestJob::new(&job).spawn();
+        running.wait_for_file("at-b", |_| true);
+        running.wait_for_file("results/job.csv.partial", |text| text.contains("1,a,ok"));
+        running.signal(libc::SIGKILL);
+        let ran = running.wait();
+        assert_eq!(fs::read_to_string(ran.path("out/a.txt")).unwrap(), "whole\n");
+        let args = ["--fresh", "--set", "workload.command.shell='echo whole > $creates'"];
+        let ran = again(ran, &args);
+        ran.exit(0).rows("status", &["skipped", "ok", "ok"]);
+        assert_eq!(fs::read_to_string(ran.path("out/b.txt")).unwrap(), "whole\n");
+        let left = names(&ran.path("out"));
+        assert!(left.iter().all(|name| !name.starts_with('.')), "{left:?}");
+    }
+}
+
+#[test]
+fn a_comparison_makes_everything_elsewhere() {
+    let first = upper().run();
+    ran(&first);
+    let made = fs::read(first.path("results/.job.made")).unwrap();
+    fs::write(first.path("in/1.txt"), "newer").unwrap();
+    let compared = TestJob::again(first)
+        .args(["compare", "job.toml", "--models", "sequential,threads", "--rounds", "2"])
+        .run();
+    compared.exit(0);
+    let runs = ran(&compared).len();
+    assert!(runs >= 16 && runs.is_multiple_of(4), "{runs}");
+    assert_eq!(fs::read_to_string(compared.path("out/1.up")).unwrap(), "TEXT1");
+    assert_eq!(names(&compared.path("out")).len(), 4);
+    assert_eq!(fs::read(compared.path("results/.job.made")).unwrap(), made);
+    assert!(
+        names(&compared.path("results"))
+            .iter()
+            .all(|name| !name.starts_with(".compare") && !name.starts_with(".made"))
+    );
+}
