@@ -44,6 +44,10 @@ fn run_jobs(args: &RunArgs) -> Exit {
         let standing = args.standing();
         return print_plans(&jobs, |job| describe::dry_run(job, shown, standing, terminal::say));
     }
+    if let Some(message) = bad_tag(args, &jobs) {
+        complain(message);
+        return Exit::Usage;
+    }
     jobs.iter().for_each(warn);
     launcher::raise_open_files();
     let control = match Control::start() {
@@ -73,6 +77,13 @@ fn run_jobs(args: &RunArgs) -> Exit {
     }
     exits.extend(control.signal().map(Exit::Signal));
     Exit::of_jobs(&exits)
+}
+
+/// Why `--tag` does not suit one of the jobs, as far as they are known yet.
+fn bad_tag(args: &RunArgs, jobs: &[PlannedJob]) -> Option<String> {
+    let printing = args.printing()?;
+    let mut plans = jobs.iter().filter_map(|job| job.plan().ok());
+    plans.find_map(|job| Some(format!("{}: {}", job.name, printing.tag(job).err()?)))
 }
 
 /// Runs the jobs of a batch, and prints why one fails.

@@ -2,6 +2,7 @@
 //! shown or kept passes through here; where there are no secrets, that costs a look at a flag.
 
 use std::borrow::Cow;
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
@@ -11,6 +12,9 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 /// What stands in the place of a secret.
 pub const MASK: &[u8] = b"***";
+
+/// How many bytes are copied at a time.
+const PIECE: u64 = 64 << 10;
 
 static IN_USE: AtomicBool = AtomicBool::new(false);
 static MASKED: RwLock<Masked> = RwLock::new(Masked { forms: Vec::new(), finder: None });
@@ -69,6 +73,39 @@ pub fn apply_to(text: &mut Vec<u8>) {
 pub fn apply_to_string(text: &mut String) {
     if let Cow::Owned(masked) = apply(text.as_bytes()) {
         *text = String::from_utf8_lossy(&masked).into_owned();
+    }
+}
+
+/// Copies all that there is to read, with every secret replaced.
+///
+/// # Errors
+/// If it cannot be read or written.
+pub fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<()> {
+    if !is_in_use() {
+        return io::copy(from, to).map(drop);
+    }
+    let mut kept = Vec::new();
+    loop {
+        let is_last = from.take(PIECE).read_to_end(&mut kept)? == 0;
+        let masked = MASKED.read().unwrap_or_else(PoisonError::into_inner);
+        let longest = masked.forms.iter().map(Vec::len).max().unwrap_or(0);
+        // A secret that begins after this may not have been read to its end.
+        let sure = if is_last { kept.len() } else { kept.len().saturating_sub(longest) };
+        let mut end = 0;
+        for found in masked.finder.iter().flat_map(|finder| finder.find_iter(&kept)) {
+            if found.start() > sure {
+                break;
+            }
+            to.write_all(&kept[end..found.start()])?;
+            to.write_all(MASK)?;
+            end = found.end();
+        }
+        let sure = sure.max(end);
+        to.write_all(&kept[end..sure])?;
+        kept.drain(..sure);
+        if is_last {
+            return Ok(());
+        }
     }
 }
 
@@ -142,5 +179,11 @@ mod tests {
             assert!(found.contains("***") && found.len() < 24, "{text}: {found}");
         }
         assert_eq!(masked("nothing here"), "nothing here");
+        let at = |place: usize| format!("{}s3cr3t/k y\"+", "x".repeat(place));
+        for place in [0, 65_520, 65_530, 65_536, 131_070] {
+            let mut out = Vec::new();
+            copy(&mut at(place).as_bytes(), &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{}***", "x".repeat(place)));
+        }
     }
 }

@@ -15,6 +15,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::compare::CompareArgs;
 use crate::config::Overrides;
 use crate::report::terminal::progress::Mode;
+use crate::report::terminal::task_output::{PrintOrder, Printing};
 use crate::report::{Begin, Changes, Options, Rerun, Resume, Standing};
 use crate::workload::claims::Claims;
 
@@ -134,9 +135,19 @@ pub struct RunArgs {
         default_missing_value = "first"
     )]
     pub dry_run: Option<Shown>,
-    /// Print each task's whole output to standard output when it ends.
-    #[arg(long)]
-    output: bool,
+    /// Print each task's whole output to standard output when it ends; with `=ordered`, in the order of the inputs; with
+    /// `=lines`, line by line, as they come.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "ended"
+    )]
+    output: Option<When>,
+    /// With --output: put this and a tab before each line, e.g. `--tag '{input}'`.
+    #[arg(long, value_name = "TEMPLATE", requires = "output")]
+    tag: Option<String>,
     /// Print nothing but errors (and, with --output, the output).
     #[arg(short, long)]
     pub quiet: bool,
@@ -151,7 +162,7 @@ impl RunArgs {
         Options {
             results: results.to_owned(),
             begin: self.begin(),
-            output: self.output,
+            output: self.printing(),
             progress: if self.quiet || self.no_progress { Mode::Off } else { Mode::Auto },
             claims: Arc::clone(claims),
             standing: self.standing(),
@@ -162,7 +173,17 @@ impl RunArgs {
 impl RunArgs {
     /// Whether the outputs of tasks go to standard output.
     pub fn prints_outputs(&self) -> bool {
-        self.output
+        self.output.is_some()
+    }
+
+    /// How the outputs of tasks are printed, if they are.
+    pub fn printing(&self) -> Option<Printing> {
+        let order = match self.output? {
+            When::Ended => PrintOrder::Ended,
+            When::Ordered => PrintOrder::Input,
+            When::Lines => PrintOrder::Lines,
+        };
+        Some(Printing { order, tag: self.tag.clone() })
     }
 
     /// What becomes of tasks whose files are there.
@@ -189,6 +210,15 @@ pub enum Shown {
     First,
     /// Every one.
     All,
+}
+
+/// When outputs are printed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum When {
+    #[value(hide = true)]
+    Ended,
+    Ordered,
+    Lines,
 }
 
 /// Which tasks run again.

@@ -152,7 +152,7 @@ impl<'a> Bench<'a> {
         let options = Options {
             results: self.folder.path().to_owned(),
             begin: Begin::Fresh,
-            output: false,
+            output: None,
             progress: Mode::Off,
             claims: Arc::default(),
             standing: Standing::Compared,

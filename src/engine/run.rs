@@ -164,7 +164,7 @@ pub fn run(
         report,
         cancel: Arc::clone(&cancel),
         failures: Failures::new(job.limits.stop_after, slots.iter().sum()),
-        keep: if options.output { Keep::Everything } else { Keep::Capture },
+        keep: if options.output.is_some() { Keep::Everything } else { Keep::Capture },
         made,
         claims: Arc::clone(&options.claims),
         reserved,
@@ -192,6 +192,8 @@ pub fn run(
     match cancel.cause() {
         // What failures and signals come to is the exit code's to say; a report that fails is found at its end.
         None | Some(Cause::Signal(_) | Cause::Failures(_) | Cause::Report(_)) => Ok(summary),
+        // The last output was not read, but nothing is left to stop.
+        Some(Cause::OutputClosed) if summary.totals.tally.all_ok() => Ok(summary),
         Some(cause) => Err(RunError::Ended(cause.clone(), Box::new(summary))),
     }
 }

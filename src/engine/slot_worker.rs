@@ -216,8 +216,11 @@ impl SlotWorker {
 
 /// What the commands of a stage have to know besides themselves.
 fn setup(run: &Run, index: usize, stage: &Stage) -> command::Setup {
+    let is_last = index + 1 == run.stages.len();
+    let live = if is_last { run.report.live() } else { None };
     command::Setup {
-        keep: run.keep,
+        keep: if live.is_some() { Keep::Capture } else { run.keep },
+        live,
         max_payload: stage.next.max_payload(),
         columns: stage.columns.clone(),
         job: run.job.name.clone(),

@@ -31,17 +31,18 @@ pub use summary::Summary;
 pub use summary_file::skip;
 pub use write::buffer::{Failure, RowBuffer};
 
-use crate::config::ReportSettings;
+use crate::config::{ReportSettings, Template};
 use crate::csv;
 use crate::job::Job;
 use crate::sys::CpuTime;
+use crate::task::live::LiveOutput;
 use crate::task::{Calendar, Cancel, Moment};
 use crate::worker::{Earlier, Log};
 use layout::Layout;
 use publish::Publish;
 use resume::start::{Begun, Origin};
 use store::state::Identify;
-use terminal::task_output::Printer;
+use terminal::task_output::{Printer, Printing};
 use write::attempts::Attempts;
 use write::buffer::{Remarks, Shared, Wakeup, lock};
 use write::recorder::Recorder;
@@ -61,8 +62,8 @@ pub struct Options {
     pub results: PathBuf,
     /// What to do with the report of an earlier run.
     pub begin: Begin,
-    /// Whether each task's output is printed when it ends.
-    pub output: bool,
+    /// How each task's output is printed, if it is.
+    pub output: Option<Printing>,
     /// How progress is shown.
     pub progress: terminal::progress::Mode,
     /// The files that tasks of this call write.
@@ -224,13 +225,16 @@ impl Report {
             own_fields: job.own_fields,
             has_creates: job.creates.is_some(),
         };
-        Self::start(facts, Layout::of(job), options, cancel)
+        let tag = options.output.as_ref().map(|output| output.tag(job)).transpose();
+        let tag = tag.map_err(ReportError::refused)?.flatten();
+        Self::start(facts, Layout::of(job), options, tag, cancel)
     }
 
     fn start(
         job: JobFacts,
         layout: Layout,
         options: &Options,
+        tag: Option<Template>,
         cancel: Arc<Cancel>,
     ) -> Result<Self, ReportError> {
         fs::create_dir_all(&job.results)
@@ -240,7 +244,8 @@ impl Report {
             return Err(ReportError::refused(message));
         }
         // Before the partial, which must not be left if something else fails.
-        let printer = options.output.then(Printer::start).transpose()?;
+        let start = |output: &Printing| Printer::start(output.order, tag, Arc::clone(&cancel));
+        let printer = options.output.as_ref().map(start).transpose()?.map(Arc::new);
         let is_fresh = options.begin == Begin::Fresh;
         let mut begun = Begun::new(&job, &layout.header(), options.begin)?;
         let earlier = EarlierRows::open(&job, &layout, &begun);
@@ -257,6 +262,7 @@ impl Report {
                 Identify::new(seed, job.own_fields),
                 index,
                 Arc::clone(&counts),
+                printer.as_ref().and_then(|printer| printer.passes()),
             ))
         });
 
@@ -295,6 +301,12 @@ impl Report {
     /// A new buffer for the records of an event loop; there may be any number of them.
     pub fn buffer(&self) -> RowBuffer {
         RowBuffer::new(Arc::clone(&self.shared))
+    }
+
+    /// Where commands print their lines as they come, if they do.
+    pub fn live(&self) -> Option<Arc<dyn LiveOutput>> {
+        let printer = self.shared.printer.as_ref().filter(|printer| printer.is_live())?;
+        Some(Arc::clone(printer) as Arc<dyn LiveOutput>)
     }
 
     /// The finished rows of an earlier run, if it is resumed: every input must be looked up there.
@@ -362,7 +374,7 @@ impl Report {
             ));
         }
         summary.warnings.extend(summary_file::replace_row(&self.job.results, &summary)?);
-        let unprinted = self.shared.printer.as_ref().and_then(Printer::finish);
+        let unprinted = self.shared.printer.as_ref().and_then(|printer| printer.finish());
         if let Some(message) = attempts_broken.or(unprinted) {
             let report = path.display();
             return Err(ReportError::write(format!(

@@ -45,7 +45,7 @@ impl Fixture {
         let options = Options {
             results: results.clone(),
             begin: self.begin,
-            output: false,
+            output: None,
             progress: terminal::progress::Mode::Off,
             claims: Arc::default(),
             standing: Standing::Kept,
@@ -60,7 +60,7 @@ impl Fixture {
             has_creates: false,
         };
         let layout = Layout::new(&["input".into()], &[], SETTINGS);
-        Report::start(job, layout, &options, Arc::clone(&self.cancel))
+        Report::start(job, layout, &options, None, Arc::clone(&self.cancel))
     }
 
     fn read(&self, name: &str) -> Option<String> {

@@ -36,6 +36,8 @@ pub enum Cause {
     Deadline,
     /// Too many tasks have failed; the message says how many.
     Failures(String),
+    /// Nobody reads the output of the tasks any more.
+    OutputClosed,
     /// A service was never ready, or ended early.
     Service(ServiceFailure),
 }
@@ -49,6 +51,9 @@ impl fmt::Display for Cause {
             | Self::Unfit(message)
             | Self::Failures(message) => f.write_str(message),
             Self::Signal(signal) => write!(f, "ended by signal {signal}"),
+            Self::OutputClosed => f.write_str(
+                "stopped, since standard output was closed; --resume continues from here",
+            ),
             Self::Deadline => f.write_str("ended at the deadline (`limits.deadline`)"),
             Self::Service(failure) => failure.fmt(f),
         }

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod eviction;
 mod exit;
 mod fields;
+pub mod live;
 mod making;
 pub mod meter;
 pub mod payload;
@@ -227,6 +228,8 @@ pub struct RareParts {
     pub headers: Box<[(String, Vec<u8>)]>,
     /// The whole output, if it is to be printed and is longer than `output`.
     pub whole_output: Option<Arc<File>>,
+    /// Whether its output has been printed while it ran.
+    pub is_printed: bool,
     /// What is to be said of its result, once for all like it.
     pub note: Option<Box<str>>,
     /// How long to wait before the next attempt, if a server has asked for that.

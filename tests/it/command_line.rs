@@ -127,7 +127,7 @@ fn limit_and_concurrency_and_results() {
 
 #[test]
 fn a_closed_standard_output_loses_nothing() {
-    let mut running = TestJob::new(JOB).arg("--output").spawn();
+    let mut running = TestJob::new(JOB).args(["--output", "-j", "2"]).spawn();
     drop(running.child.stdout.take());
     let status = crate::support::wait_until("it ends", || running.child.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));

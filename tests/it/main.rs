@@ -23,6 +23,7 @@ mod models;
 mod orphans;
 mod outputs;
 mod pausing;
+mod printing;
 mod python;
 mod reports;
 mod resume;

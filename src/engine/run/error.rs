@@ -35,7 +35,9 @@ impl RunError {
                 Cause::Input(_) | Cause::Unfit(_) | Cause::Service(ServiceFailure::NotReady(_)) => {
                     Exit::Usage
                 }
-                Cause::Service(ServiceFailure::Ended(_)) | Cause::Failures(_) => Exit::NotOk,
+                Cause::Service(ServiceFailure::Ended(_))
+                | Cause::Failures(_)
+                | Cause::OutputClosed => Exit::NotOk,
                 Cause::Deadline => Exit::Deadline,
                 Cause::Signal(signal) => Exit::Signal(*signal),
                 Cause::Report(_) => Exit::NotWritten,

@@ -6,6 +6,7 @@ use crate::report::resume::finished_inputs::Finished;
 use crate::report::stats::Counts;
 use crate::report::store::row_order::Index;
 use crate::report::store::state::Identify;
+use crate::report::terminal::task_output::Queue;
 use crate::report::write::buffer::lock;
 use crate::task::Fields;
 
@@ -15,6 +16,8 @@ pub struct KeptRows {
     waiting: Mutex<Waiting>,
     index: Arc<Mutex<Index>>,
     counts: Arc<Counts>,
+    /// Outputs in input order, which do not wait for tasks that do not run.
+    outputs: Option<Arc<Queue>>,
 }
 
 #[derive(Debug)]
@@ -32,9 +35,10 @@ impl KeptRows {
         identify: Identify,
         index: Arc<Mutex<Index>>,
         counts: Arc<Counts>,
+        outputs: Option<Arc<Queue>>,
     ) -> Self {
         let waiting = Waiting { finished: Some(finished), identify, gone: 0 };
-        Self { waiting: Mutex::new(waiting), index, counts }
+        Self { waiting: Mutex::new(waiting), index, counts, outputs }
     }
 
     /// Whether the task with this number and input is finished. If so, it keeps its row, which is not available for
@@ -52,6 +56,9 @@ impl KeptRows {
         }
         lock(&self.index).add(task, row);
         self.counts.keep();
+        if let Some(outputs) = &self.outputs {
+            outputs.pass(task);
+        }
         true
     }
 

@@ -80,7 +80,7 @@ impl RowBuffer {
         self.note_failure(&record);
         self.push(&record);
         if let Some(printer) = &self.shared.printer {
-            printer.print(&record.outcome);
+            printer.print(&record);
         }
     }
 
@@ -116,7 +116,7 @@ impl RowBuffer {
     /// Whether the recorder has to catch up before more records come.
     pub fn is_full(&self) -> bool {
         self.rows.is_full(self.shared.full())
-            || self.shared.printer.as_ref().is_some_and(Printer::is_full)
+            || self.shared.printer.as_ref().is_some_and(|printer| printer.is_full())
     }
 
     /// Ready when there is room again. Does not borrow the buffer, so that other slots of the event loop can use it.
@@ -126,7 +126,7 @@ impl RowBuffer {
         async move {
             rows.room(&shared).await;
             if let Some(printer) = &shared.printer {
-                printer.room().await;
+                printer.wait_for_room().await;
             }
         }
     }
@@ -166,7 +166,7 @@ pub(in crate::report) struct Shared {
     pub(in crate::report) wakeup: Wakeup,
     pub(in crate::report) remarks: Remarks,
     /// Prints whole outputs, with `--output`.
-    pub(in crate::report) printer: Option<Printer>,
+    pub(in crate::report) printer: Option<Arc<Printer>>,
 }
 
 impl Shared {

@@ -25,6 +25,7 @@ pub use worker::Worker;
 
 use crate::base::ByteSize;
 use crate::task::Values;
+use crate::task::live::LiveOutput;
 use crate::workload::claims::{Claims, Writer};
 use crate::workload::columns::Column;
 use crate::workload::output_file::Target;
@@ -45,6 +46,8 @@ impl Spec {
 pub struct Setup {
     /// How much of the output is kept.
     pub keep: Keep,
+    /// Where lines go as they come, if they do.
+    pub live: Option<Arc<dyn LiveOutput>>,
     /// How much may go to the next stage, if there is one.
     pub max_payload: Option<ByteSize>,
     /// The columns that are taken from the output.

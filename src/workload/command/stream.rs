@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, read};
@@ -16,8 +17,9 @@ use super::search::{Found, Search};
 use crate::base::ByteSize;
 use crate::base::screen::forget_overwritten;
 use crate::sys;
+use crate::task::live::LiveOutput;
 use crate::task::payload::Collector;
-use crate::task::{NoPayload, Payload};
+use crate::task::{NoPayload, Payload, Values};
 
 /// As much as a pipe holds.
 const BLOCK: usize = 64 << 10;
@@ -27,6 +29,9 @@ const BLOCKS_AT_ONCE: usize = 16;
 
 /// The end of a stream, which says what went wrong, in bytes: more than an error shows, since colours go.
 const TAIL: usize = 16 << 10;
+
+/// The longest line that is shown in one piece.
+const LONGEST_LINE: usize = 16 << 20;
 
 /// A slot that has had a long output does not keep the memory for it.
 const SPARE: usize = 64 << 10;
@@ -82,6 +87,38 @@ pub struct Kept {
     payload: Option<Collector>,
     /// For the columns, if there are any.
     search: Option<Search>,
+    /// Where its lines go as they come, if they do.
+    live: Option<Live>,
+}
+
+/// The lines of a stream, on their way out while it goes on.
+#[derive(Debug)]
+struct Live {
+    to: Arc<dyn LiveOutput>,
+    tag: Vec<u8>,
+    /// The start of a line.
+    rest: Vec<u8>,
+}
+
+impl Live {
+    fn add(&mut self, block: &[u8]) {
+        let end = block.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let (lines, rest) = block.split_at(end);
+        if !lines.is_empty() {
+            self.rest.extend_from_slice(lines);
+            self.put();
+        }
+        self.rest.extend_from_slice(rest);
+        if self.rest.len() > LONGEST_LINE {
+            self.put();
+        }
+    }
+
+    fn put(&mut self) {
+        self.to.put(&self.tag, &self.rest);
+        self.rest.clear();
+        self.rest.shrink_to(SPARE);
+    }
 }
 
 impl Stream {
@@ -100,6 +137,23 @@ impl Stream {
     pub fn searching(mut self, search: Option<Search>) -> Self {
         self.kept.search = search;
         self
+    }
+
+    /// From here on its lines go to `to` as they come.
+    pub fn show(&mut self, to: &Arc<dyn LiveOutput>, values: &Values<'_>) {
+        if self.is_open() {
+            let live = Live { to: Arc::clone(to), tag: to.tag(values), rest: Vec::new() };
+            self.kept.live = Some(live);
+        }
+    }
+
+    /// Shows a last line without an end. Says whether lines were shown as they came.
+    pub fn show_rest(&mut self) -> bool {
+        let Some(mut live) = self.kept.live.take() else { return false };
+        if !live.rest.is_empty() {
+            live.put();
+        }
+        true
     }
 
     /// The values of the columns, at the end of the stream.
@@ -201,6 +255,9 @@ impl Stream {
             self.watch();
         }
         let Pipe::Watched(pipe) = &self.pipe else { return std::future::pending().await };
+        if let Some(room) = self.kept.live.as_ref().and_then(|live| live.to.room()) {
+            room.await; // a program that prints faster than somebody reads has to wait
+        }
         let progress = match pipe.readable().await {
             Ok(mut ready) => {
                 let progress = self.kept.read(pipe.get_ref());
@@ -227,7 +284,17 @@ impl Stream {
 impl Kept {
     fn new(limit: usize, spills: bool) -> Self {
         let (head, tail) = (Vec::new(), Vec::new());
-        Self { head, limit, tail, total: 0, spills, whole: None, payload: None, search: None }
+        Self {
+            head,
+            limit,
+            tail,
+            total: 0,
+            spills,
+            whole: None,
+            payload: None,
+            search: None,
+            live: None,
+        }
     }
 
     fn clear(&mut self) {
@@ -236,6 +303,7 @@ impl Kept {
         self.tail.clear();
         self.total = 0;
         self.whole = None;
+        self.live = None;
         self.payload.as_mut().map(Collector::clear);
         self.search.as_mut().map(Search::clear);
     }
@@ -276,6 +344,9 @@ impl Kept {
 
     fn add(&mut self, block: &[u8]) {
         self.total += block.len() as u64;
+        if let Some(live) = &mut self.live {
+            live.add(block);
+        }
         if let Some(payload) = &mut self.payload {
             payload.add(block);
         }

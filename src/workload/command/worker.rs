@@ -105,6 +105,9 @@ impl Worker {
             let streams = [&mut self.stdout, &mut self.stderr];
             Ends::open(&self.plan, values, &self.setup, streams)?
         };
+        if let Some(live) = &self.setup.live {
+            self.stdout.show(live, values);
+        }
         let asked = Moment::now();
         let mut port = self.start(&ends).await.map_err(|error| {
             format!("failed to start `{}`: {}", self.command.name(), reason(&error))
@@ -118,6 +121,7 @@ impl Worker {
         let is_denied = port.is_denied();
         self.port = Some(port);
         let is_whole = self.read_rest(ended.ended).await;
+        let is_printed = self.stdout.show_rest();
         let mut outcome = self.outcome(&ended, finish.stop, attempt.timeout, is_whole);
         if is_denied {
             outcome.append(&format!("it ran on to its own end: {DENIED}"));
@@ -125,6 +129,9 @@ impl Worker {
         if ended.left_behind {
             self.setup.still_running.fetch_add(1, Ordering::Relaxed);
             outcome.append(&format!("a process of it still runs: {DENIED}"));
+        }
+        if is_printed {
+            outcome.rare_mut().is_printed = true;
         }
         let output_bytes = ends.output_bytes(self.stdout.kept().total());
         outcome.output_bytes = output_bytes.filter(|_| outcome.cpu.is_some());
