@@ -130,7 +130,8 @@ fn a_closed_standard_output_loses_nothing() {
     let mut running = TestJob::new(JOB).args(["--output", "-j", "2"]).spawn();
     drop(running.child.stdout.take());
     let status = crate::support::wait_until("it ends", || running.child.try_wait().unwrap());
-    assert_eq!(status.code(), Some(0));
+    // Whether the second task has begun before the first one's output is printed is not certain.
+    assert!([Some(0), Some(3)].contains(&status.code()), "{status}");
     assert!(running.folder().join("results/job.csv").exists());
 }
 

@@ -76,7 +76,7 @@ fn lines_of_stages_and_retries_are_printed_once() {
     let mut lines: Vec<_> = ran.exit(3).stdout().lines().map(String::from).collect();
     lines.sort();
     assert_eq!(lines, ["a\tin", "b\tin"]);
-    let text = "[workload.command]\nshell = 'echo again; exit 1'\n[retry]\nmax_attempts = 2\nbackoff = '1ms'\n";
+    let text = "[workload.command]\nshell = 'echo again; exit 1'\n[retry]\nmax_attempts = 2\ndelay = '1ms'\n";
     let ran = TestJob::new(text).args(["--output=lines", "-q"]).run();
     assert_eq!(ran.exit(3).stdout(), "again\nagain\n");
 }
