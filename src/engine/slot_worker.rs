@@ -219,7 +219,7 @@ fn setup(run: &Run, index: usize, stage: &Stage) -> command::Setup {
     let is_last = index + 1 == run.stages.len();
     let live = if is_last { run.report.live() } else { None };
     command::Setup {
-        keep: if live.is_some() { Keep::Capture } else { run.keep },
+        keep: if live.is_some() { command::Keep::Capture } else { run.keep },
         live,
         max_payload: stage.next.max_payload(),
         columns: stage.columns.clone(),

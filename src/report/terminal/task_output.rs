@@ -261,12 +261,11 @@ impl Queue {
         }
         let bytes = tag.map_or(Cow::Borrowed(bytes), |tag| tagged(&tag, bytes).into());
         let mut waiting = lock(&self.waiting);
-        match waiting.outputs.last_mut() {
-            Some(Output { body: Body::Bytes(last), .. }) => last.extend_from_slice(&bytes),
-            _ => {
-                let body = Body::Bytes(bytes.to_vec());
-                waiting.outputs.push(Output { task: 0, tag: None, body });
-            }
+        if let Some(Output { body: Body::Bytes(last), .. }) = waiting.outputs.last_mut() {
+            last.extend_from_slice(&bytes);
+        } else {
+            let body = Body::Bytes(bytes.to_vec());
+            waiting.outputs.push(Output { task: 0, tag: None, body });
         }
         self.bytes.fetch_add(bytes.len(), Ordering::SeqCst);
         self.more.notify_one();
@@ -288,7 +287,7 @@ impl Queue {
         while let Some(outputs) = self.take() {
             for output in outputs {
                 if is_open {
-                    is_open = self.check(|| self.print(output, &mut sequence, out));
+                    is_open = self.check(|| self.print(&output, &mut sequence, out));
                 }
             }
         }
@@ -299,7 +298,7 @@ impl Queue {
 
     fn print(
         &self,
-        output: Output,
+        output: &Output,
         sequence: &mut Sequence,
         out: &mut dyn Write,
     ) -> io::Result<()> {
