@@ -79,9 +79,6 @@ impl RowBuffer {
         }
         self.note_failure(&record);
         self.push(&record);
-        if let Some(printer) = &self.shared.printer {
-            printer.print(&record);
-        }
     }
 
     /// Hands on the record of a task that was skipped; after the status its row has `rest`, if an earlier one had that.
@@ -97,6 +94,9 @@ impl RowBuffer {
         let bytes = self.rows.push(record, &self.row, identity, &self.attempt);
         self.attempt.clear();
         self.shared.wake(bytes);
+        if let Some(printer) = &self.shared.printer {
+            printer.print(record);
+        }
     }
 
     /// Notes the last attempt of `task` for `<job>.attempts.csv`: it is handed on with the task's record, or by
