@@ -387,3 +387,42 @@ fn a_comparison_makes_everything_elsewhere() {
             .all(|name| !name.starts_with(".compare") && !name.starts_with(".made"))
     );
 }
+
+#[test]
+fn a_compiler_compiles_what_has_changed() {
+    let job = r#"
+        creates = "obj/{input.stem}.o"
+        reads = ["{input}", "all.h"]
+        [inputs]
+        glob = "src/*.c"
+        [workload.command]
+        argv = ["cc", "-c", "{input}", "-I.", "-o", "{creates}"]
+    "#;
+    let test = TestJob::new(job).file("all.h", "int total(void);\n");
+    let test = (10..40).fold(test, |test, n| {
+        let source = format!("#include \"all.h\"\nint f{n}(void) {{ return {n}; }}\n");
+        test.file(format!("src/f{n}.c"), source)
+    });
+    let first = test.run();
+    first.exit(0).rows("status", &["ok"; 30]);
+    assert_eq!(names(&first.path("obj")).len(), 30);
+    let second = again(first, &[]);
+    second.exit(0).rows("status", &["skipped"; 30]);
+    fs::write(second.path("src/f12.c"), "int f12(void) { return 120; }\n").unwrap();
+    let third = again(second, &[]);
+    third.exit(0);
+    let statuses = third.report().column("status");
+    let compiled: Vec<_> = (0..30).filter(|&row| statuses[row] == "ok").collect();
+    assert_eq!(compiled, [2]);
+    fs::write(third.path("src/f12.c"), "int f12(void) { return\n").unwrap();
+    let fourth = again(third, &[]);
+    fourth.exit(3);
+    assert_eq!(fourth.summary("job")["up_to_date"], "29");
+    fs::write(fourth.path("src/f12.c"), "int f12(void) { return 120; }\n").unwrap();
+    // The object of before is there and fits, but the last run of the task was not ok.
+    again(fourth, &[]).exit(0).rows("status", &{
+        let mut expected = ["skipped"; 30];
+        expected[2] = "ok";
+        expected
+    });
+}
