@@ -25,6 +25,7 @@ pub use watch::{Held, Watch};
 use crate::engine::control::Control;
 use crate::engine::feed::Feed;
 use crate::engine::limits::admission::Admission;
+use crate::engine::limits::due::DueTimes;
 use crate::engine::limits::free_memory::FreeMemory;
 use crate::engine::limits::watchdog::{Ends, Watchdog};
 use crate::engine::made::MadeFiles;
@@ -333,6 +334,10 @@ fn finish(
         reasons.push("not all inputs were read".to_owned());
     }
     let mut busy = None;
+    let due = || run.stages.iter().filter_map(|live| live.admission.due.as_ref());
+    notes.extend(due().filter_map(DueTimes::missed));
+    // With several rates, the one that was missed most.
+    let due_p99 = due().filter_map(DueTimes::spread).map(|spread| spread.p99).max();
     let meters: Vec<_> = run.stages.iter().filter_map(|live| live.meter.clone()).collect();
     if let Some(said) = meter::bottleneck(&meters, pool) {
         reasons.push(said.clone());
@@ -354,6 +359,7 @@ fn finish(
         cpu: None, // only the sum over tasks counts
         // The peak of the process that did the work: the biggest worker's, else this one's.
         peak_rss: watches().filter_map(Watch::biggest_worker).max().or_else(memory::peak),
+        due_p99,
         notes,
         saw_a_part,
         is_enough: matches!(run.cancel.cause(), Some(Cause::Enough(_))),

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -70,10 +71,20 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         next,
         finished: VecDeque::new(),
         held,
+        late: None,
     };
     let mut batch = VecDeque::new();
     let takes_turns = !live.admission.is_open();
-    while context.handle.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
+    let has_rate = live.admission.due.is_some();
+    loop {
+        let asked = has_rate.then(Moment::now);
+        if !context.handle.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
+            break;
+        }
+        let available = asked.zip(batch.front()).and_then(|(asked, task)| {
+            let is_first = index == 0 && task.attempts == 0 && task.refusals == 0;
+            available(asked, task, is_first && !run.job.inputs.reads_stdin())
+        });
         if index == 0 && run.job.inputs.can_be_bad() {
             context.set_aside_unusable(&mut batch);
         }
@@ -97,6 +108,9 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
                 batch.drain(..).for_each(|task| context.handle.give_back(task));
                 continue; // there will be no more tasks
             }
+            context.late = asked
+                .zip(live.admission.due.as_ref())
+                .map(|(asked, due)| due.start(asked, Moment::now(), available));
         }
         run.cancel.evictions().inspect(|evictions| evictions.begin(global_slot));
         if stage.loads_payload {
@@ -128,6 +142,18 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     }
 }
 
+/// When the task that a slot has asked for since `asked` came, if the slot had to wait for it: it could not have started
+/// before. An input that can be read at any time did not have to be waited for.
+fn available(asked: Moment, task: &Task, is_there: bool) -> Option<Moment> {
+    /// In less time than this, what is there is taken.
+    const WAITED: Duration = Duration::from_millis(1);
+    let now = Moment::now();
+    if is_there || now.since(asked) < WAITED {
+        return (task.stage() > 0 && task.attempts == 0).then_some(task.taken);
+    }
+    Some(now)
+}
+
 /// Stops the job, which cannot continue without workers.
 fn give_up(run: &Run, error: &io::Error) {
     let cause = match error.kind() {
@@ -152,6 +178,8 @@ struct SlotContext<'a> {
     finished: VecDeque<Task>,
     /// How long its tasks have held the event loop, if they do.
     held: Option<Held>,
+    /// How much later than the rate asked for its last attempt has started, if there is a rate.
+    late: Option<Duration>,
 }
 
 impl SlotContext<'_> {
@@ -235,6 +263,12 @@ impl SlotContext<'_> {
 
     /// A task has had its last attempt in this stage.
     fn end(&mut self, mut record: Record, payload: Option<Arc<Payload>>) {
+        if let Some(late) = self.late.take()
+            && let Some(due) = &self.live.admission.due
+            && record.outcome.has_run
+        {
+            due.ended(late + record.outcome.run);
+        }
         if let Some(meter) = &self.live.meter {
             meter.end();
             let fields = self.run.job.task_fields();

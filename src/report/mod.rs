@@ -26,7 +26,7 @@ pub use error::ReportError;
 pub use resume::earlier_rows::EarlierRows;
 pub use resume::kept_rows::KeptRows;
 pub use resume::start::{Begin, Changes, Rerun, Resume};
-pub use stats::{Counts, Spread, Totals};
+pub use stats::{Counts, Distribution, Spread, Totals};
 pub use summary::Summary;
 pub use summary_file::skip;
 pub use write::buffer::{Failure, RowBuffer};
@@ -107,6 +107,8 @@ pub struct RunFacts {
     pub cpu: Option<CpuTime>,
     /// The runner's peak memory in bytes, used if no task was measured by itself.
     pub peak_rss: Option<u64>,
+    /// The 99th percentile of run times that count from when the tasks were due, where there is a rate.
+    pub due_p99: Option<Duration>,
     /// Further notes for the terminal.
     pub notes: Vec<String>,
     /// Whether the inputs were not read to their end, since one of them was bad.

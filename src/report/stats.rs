@@ -146,7 +146,7 @@ fn record(histogram: &mut Histogram<u32>, sample: u64) {
 
 /// The distribution of samples, collected one by one.
 #[derive(Debug)]
-pub(super) struct Distribution {
+pub struct Distribution {
     ranks: Ranks,
     count: u64,
     mean: f64,
@@ -163,7 +163,8 @@ impl Default for Distribution {
 }
 
 impl Distribution {
-    pub(super) fn new() -> Self {
+    /// Without a sample.
+    pub fn new() -> Self {
         Self {
             ranks: Ranks::Exact(Vec::new()),
             count: 0,
@@ -175,7 +176,7 @@ impl Distribution {
     }
 
     /// Adds a sample. Welford's method (Technometrics 4, 1962) keeps mean and deviation numerically stable.
-    pub(super) fn add(&mut self, sample: Duration) {
+    pub fn add(&mut self, sample: Duration) {
         let nanos = u64::try_from(sample.as_nanos()).unwrap_or(u64::MAX);
         self.ranks.add(nanos);
         self.count += 1;
@@ -187,7 +188,7 @@ impl Distribution {
     }
 
     /// `None` without a sample.
-    pub(super) fn spread(mut self) -> Option<Spread> {
+    pub fn spread(mut self) -> Option<Spread> {
         if self.count == 0 {
             return None;
         }

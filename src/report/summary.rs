@@ -35,6 +35,8 @@ pub struct Summary {
     pub run: Option<Spread>,
     /// Queue times of the same tasks.
     pub queue: Option<Spread>,
+    /// The 99th percentile of run times that count from when the tasks were due, where there is a rate.
+    pub due_p99: Option<Duration>,
     pub started: SystemTime,
     pub finished: SystemTime,
     /// The finished report.
@@ -71,6 +73,7 @@ impl Summary {
             held: facts.held,
             run: recorder.run.spread(),
             queue: recorder.queue.spread(),
+            due_p99: facts.due_p99,
             started: facts.calendar.time(facts.started),
             finished: facts.calendar.time(finished),
             report: job.report(),

@@ -14,7 +14,7 @@ use crate::report::publish::replace;
 use crate::report::{ReportError, STAGED, Summary};
 use crate::task::Status;
 
-const COLUMNS: [&str; 31] = [
+const COLUMNS: [&str; 32] = [
     "job",
     "model",
     "concurrency",
@@ -46,6 +46,7 @@ const COLUMNS: [&str; 31] = [
     "runner_version",
     "cores",
     "up_to_date",
+    "due_p99_s",
 ];
 
 /// Writes the job's row into `summary.csv`, replacing an older one. Returns a warning for the user, if there is one.
@@ -259,6 +260,7 @@ fn row(summary: &Summary) -> Row {
         env!("CARGO_PKG_VERSION").into(),
         cores(),
         count(Status::Skipped),
+        time(summary.due_p99),
     ]
 }
 
@@ -309,6 +311,7 @@ pub(super) mod tests {
             held: Duration::ZERO,
             run: Some(run),
             queue: Some(run),
+            due_p99: None,
             started: UNIX_EPOCH,
             finished: UNIX_EPOCH + ms(1500),
             report: format!("results/{job}.csv").into(),
@@ -354,9 +357,9 @@ pub(super) mod tests {
                 "job,model,concurrency,tasks,ok,failed,timeout,crashed,cancelled,skipped,wall_s,startup_s,\
                  tasks_per_s,run_mean_s,run_stddev_s,run_min_s,run_p50_s,run_p90_s,run_p99_s,run_max_s,queue_p50_s,\
                  cpu_user_s,cpu_sys_s,peak_rss_bytes,output_bytes,started_utc,finished_utc,reason,runner_version,\
-                 cores,up_to_date\n\
+                 cores,up_to_date,due_p99_s\n\
                  a,threads,2,3,2,1,0,0,0,0,1.5,0.001,2,0.003,,0.001,0.002,0.004,0.005,0.006,0.002,0,0,,,\
-                 1970-01-01 00:00:00.000,1970-01-01 00:00:01.500,set in the job file,{},{cores},0\n",
+                 1970-01-01 00:00:00.000,1970-01-01 00:00:01.500,set in the job file,{},{cores},0,\n",
                 env!("CARGO_PKG_VERSION")
             )
         );
@@ -385,7 +388,7 @@ pub(super) mod tests {
                 .lines()
                 .next()
                 .unwrap()
-                .ends_with(",runner_version,cores,up_to_date")
+                .ends_with(",runner_version,cores,up_to_date,due_p99_s")
         );
         assert!(folder.read("summary.csv.bak").starts_with("job,ok,mood,model\nold,7,"));
         assert_eq!(folder.put("b"), None);

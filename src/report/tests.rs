@@ -78,6 +78,7 @@ fn facts() -> RunFacts {
         services: ServiceTimes::default(),
         held: Duration::ZERO,
         calendar: Calendar::now(),
+        due_p99: None,
         reason: String::new(),
         cpu: None,
         peak_rss: None,

@@ -374,3 +374,21 @@ fn nothing_starts_while_memory_is_short() {
     available(running.folder(), 500);
     running.wait().exit(0).rows("status", &["ok", "ok", "ok"]);
 }
+
+#[test]
+fn a_rate_that_was_missed_is_said_and_counted_from_when_tasks_were_due() {
+    let job = "[inputs]\nrepeat = 20\n[workload.command]\nshell = 'test $RUNNER_TASK != 1 || sleep 0.6'\n[limits]\nconcurrency = 1\n";
+    for model in MODELS {
+        let paced = TestJob::new(&format!("{job}rate = '50/s'\n")).args(["--model", model]).run();
+        paced.exit(0).stderr_has("the rate of 50/s was missed by");
+        let summary = paced.summary("job");
+        let due: f64 = summary["due_p99_s"].parse().unwrap();
+        assert!(
+            due >= 0.55,
+            "{model}: the second was due after 20 ms, and started after 0.6 s: {due}"
+        );
+        let free = TestJob::new(job).args(["--model", model]).run();
+        assert_eq!(free.exit(0).summary("job")["due_p99_s"], "", "{model}");
+        assert!(!free.stderr().contains("missed"), "{model}");
+    }
+}

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::limits::due::DueTimes;
 use crate::engine::limits::free_memory::FreeMemory;
 use crate::engine::limits::rate::RateLimiter;
 use crate::job::{Group, GroupPermit, Pace};
@@ -12,6 +13,8 @@ use crate::task::Cancel;
 #[derive(Debug)]
 pub struct Admission {
     limiter: Option<RateLimiter>,
+    /// When attempts were due, if there is a rate.
+    pub due: Option<DueTimes>,
     free_memory: Option<Arc<FreeMemory>>,
     group: Option<Group>,
 }
@@ -27,7 +30,12 @@ impl Admission {
         free_memory: Option<Arc<FreeMemory>>,
         group: Option<Group>,
     ) -> Self {
-        Self { limiter: pace.map(RateLimiter::new), free_memory, group }
+        Self {
+            limiter: pace.map(RateLimiter::new),
+            due: pace.map(DueTimes::new),
+            free_memory,
+            group,
+        }
     }
 
     /// Whether every attempt may start at once, so that a worker may be given several tasks.

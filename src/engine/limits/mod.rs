@@ -2,6 +2,7 @@
 
 pub mod adaptive;
 pub mod admission;
+pub mod due;
 pub mod free_memory;
 pub mod rate;
 pub mod watchdog;

@@ -15,7 +15,7 @@ use crate::job::Pace;
 use crate::task::{Cancel, Moment, clock};
 
 /// How much slower than requested, so that starts can be 50 ms late: 0.5 % of the ten seconds.
-const SLACK: f64 = 1.005;
+pub(super) const SLACK: f64 = 1.005;
 
 /// A start that is later than this gives up its time. The rest of the 50 ms is for starting a process.
 const LATEST: Duration = Duration::from_millis(40);

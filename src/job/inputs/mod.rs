@@ -191,7 +191,7 @@ impl Inputs {
     }
 
     /// Whether standard input is read.
-    pub(super) fn reads_stdin(&self) -> bool {
+    pub fn reads_stdin(&self) -> bool {
         self.source.reads_stdin()
     }
 
