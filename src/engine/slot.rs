@@ -71,20 +71,11 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         next,
         finished: VecDeque::new(),
         held,
-        late: None,
+        pacing: Pacing::default(),
     };
     let mut batch = VecDeque::new();
     let takes_turns = !live.admission.is_open();
-    let has_rate = live.admission.due.is_some();
-    loop {
-        let asked = has_rate.then(Moment::now);
-        if !context.handle.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
-            break;
-        }
-        let available = asked.zip(batch.front()).and_then(|(asked, task)| {
-            let is_first = index == 0 && task.attempts == 0 && task.refusals == 0;
-            available(asked, task, is_first && !run.job.inputs.reads_stdin())
-        });
+    while context.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
         if index == 0 && run.job.inputs.can_be_bad() {
             context.set_aside_unusable(&mut batch);
         }
@@ -108,9 +99,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
                 batch.drain(..).for_each(|task| context.handle.give_back(task));
                 continue; // there will be no more tasks
             }
-            context.late = asked
-                .zip(live.admission.due.as_ref())
-                .map(|(asked, due)| due.start(asked, Moment::now(), available));
+            context.note_start();
         }
         run.cancel.evictions().inspect(|evictions| evictions.begin(global_slot));
         if stage.loads_payload {
@@ -178,11 +167,45 @@ struct SlotContext<'a> {
     finished: VecDeque<Task>,
     /// How long its tasks have held the event loop, if they do.
     held: Option<Held>,
-    /// How much later than the rate asked for its last attempt has started, if there is a rate.
+    /// What it knows of its attempt if there is a rate.
+    pacing: Pacing,
+}
+
+/// What a slot knows of its attempt where there is a rate.
+#[derive(Debug, Default)]
+struct Pacing {
+    /// When it asked for a task, and when that came, if it had to wait for it.
+    turn: Option<(Moment, Option<Moment>)>,
+    /// How much later than the rate asked for the attempt has started.
     late: Option<Duration>,
 }
 
 impl SlotContext<'_> {
+    /// Takes up to `most` tasks; false if there are no more.
+    async fn take(&mut self, most: usize, batch: &mut VecDeque<Task>) -> bool {
+        if self.live.admission.due.is_none() {
+            return self.handle.take(most, batch).await;
+        }
+        let asked = Moment::now();
+        let taken = self.handle.take(most, batch).await;
+        let reads_stdin = self.run.job.inputs.reads_stdin();
+        let available = batch.front().and_then(|task| {
+            let is_new = task.stage() == 0 && task.attempts == 0 && task.refusals == 0;
+            available(asked, task, is_new && !reads_stdin)
+        });
+        self.pacing.turn = Some((asked, available));
+        taken
+    }
+
+    /// Notes how much later than the rate asked for an attempt starts now.
+    fn note_start(&mut self) {
+        if let Some(due) = &self.live.admission.due
+            && let Some((asked, available)) = self.pacing.turn
+        {
+            self.pacing.late = Some(due.start(asked, Moment::now(), available));
+        }
+    }
+
     fn settle(&mut self, task: Task, verdict: Verdict) {
         match verdict {
             Verdict::Done(outcome) if self.was_evicted(&outcome) => self.handle.give_back(task),
@@ -263,7 +286,7 @@ impl SlotContext<'_> {
 
     /// A task has had its last attempt in this stage.
     fn end(&mut self, mut record: Record, payload: Option<Arc<Payload>>) {
-        if let Some(late) = self.late.take()
+        if let Some(late) = self.pacing.late.take()
             && let Some(due) = &self.live.admission.due
             && record.outcome.has_run
         {
