@@ -9,6 +9,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use crate::job::{Job, PlannedJob, Reported};
+use crate::report;
 use crate::task::Exit;
 use schedule::{Next, Schedule, Terms};
 
@@ -42,7 +43,7 @@ impl Turn<'_> {
     pub fn take(self, run: impl FnOnce(Job) -> Exit) -> Result<Exit, crate::base::Diagnostics> {
         let finished = |name: &str| self.finished.get(name);
         let job = self.job.settle(&finished)?;
-        let (name, reported) = (job.name.clone(), Reported::of(&job));
+        let (name, reported) = (job.name.clone(), Reported::of(&job, report::originals));
         let may_be_empty = job.inputs.may_be_empty();
         let exit = run(job);
         let reported = if exit == Exit::Nothing { reported.with_nothing() } else { reported };

@@ -11,6 +11,7 @@ use crate::csv::Dialect;
 use crate::job;
 use crate::job::{Job, RawJob, Reported};
 use crate::model::Model;
+use crate::report;
 use crate::task::Exit;
 
 /// A job that is measured in several variants.
@@ -76,7 +77,10 @@ pub fn read(args: &CompareArgs) -> Result<Vec<Subject>, Diagnostics> {
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let left: Vec<_> = jobs.iter().map(|(job, _)| (job.name.clone(), Reported::of(job))).collect();
+    let left: Vec<_> = jobs
+        .iter()
+        .map(|(job, _)| (job.name.clone(), Reported::of(job, report::originals)))
+        .collect();
     jobs.into_iter().map(|(job, raw)| Subject::new(job, raw, &left, args)).collect()
 }
 

@@ -4,12 +4,14 @@ mod cells;
 pub mod columns;
 mod dialect;
 pub mod number;
+mod originals;
 mod reader;
 mod timestamp;
 pub mod writer;
 
 pub use cells::cells;
 pub use dialect::Dialect;
+pub use originals::{InputCell, InputColumns, OpenOriginals, Original, Originals};
 pub use reader::ReportReader;
 pub(crate) use timestamp::{Timestamp, utc};
 pub use writer::Writer;

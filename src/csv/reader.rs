@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::csv::writer::FORMULA;
-use crate::csv::{Writer, number};
+use crate::csv::{InputColumns, Writer, number};
 
 /// How the report of a job is read.
 #[derive(Clone, Debug)]
@@ -12,13 +12,25 @@ pub struct ReportReader {
     delimiter: u8,
     point: u8,
     formula_safe: bool,
+    inputs: Option<InputColumns>,
 }
 
 impl ReportReader {
     /// A report with these columns, as `writer` has written it.
     pub fn new(columns: Vec<String>, writer: &Writer) -> Self {
         let &Writer { delimiter, point, formula_safe, .. } = writer;
-        Self { columns, delimiter, point, formula_safe }
+        Self { columns, delimiter, point, formula_safe, inputs: None }
+    }
+
+    /// The same, with what is known of the inputs that the rows were made from.
+    #[must_use]
+    pub fn with_inputs(self, inputs: InputColumns) -> Self {
+        Self { inputs: Some(inputs), ..self }
+    }
+
+    /// What is known of the inputs that the rows were made from.
+    pub fn inputs(&self) -> Option<InputColumns> {
+        self.inputs
     }
 
     /// The names of all columns.
@@ -33,7 +45,7 @@ impl ReportReader {
 
     /// The value that a cell stands for: without the `'` that protects it from being calculated, and with a decimal
     /// point in numbers. A text that looked like that from the start (`'=x`; `1,5` with decimal commas) cannot be told
-    /// apart.
+    /// apart by itself: [`Originals`](crate::csv::Originals) can.
     pub fn plain<'a>(&self, cell: &'a [u8]) -> Cow<'a, [u8]> {
         if let [b'\'', rest @ ..] = cell
             && self.formula_safe

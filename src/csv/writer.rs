@@ -51,18 +51,21 @@ impl Writer {
     }
 
     /// Appends text of the user or a program: safe for spreadsheets, and quoted if necessary. What no spreadsheet can
-    /// hold (NUL, and bytes that are not UTF-8) becomes U+FFFD.
-    pub fn push_text(&self, out: &mut Vec<u8>, text: &[u8]) {
+    /// hold (NUL, and bytes that are not UTF-8) becomes U+FFFD. Returns whether nothing did.
+    pub fn push_text(&self, out: &mut Vec<u8>, text: &[u8]) -> bool {
         if text.len() <= SHORT && text.iter().all(u8::is_ascii_alphanumeric) {
-            return text.iter().for_each(|byte| out.push(*byte)); // such text is always safe
+            text.iter().for_each(|byte| out.push(*byte)); // such text is always safe
+            return true;
         }
         match std::str::from_utf8(text) {
             Ok(text) if memchr::memchr(0, text.as_bytes()).is_none() => {
                 self.push_utf8(out, text.as_bytes());
+                true
             }
             _ => {
                 let text = String::from_utf8_lossy(text).replace('\0', "\u{fffd}");
                 self.push_utf8(out, text.as_bytes());
+                false
             }
         }
     }

@@ -14,7 +14,6 @@ use crate::config::{
     Absent, Argument, Document, InputFacts, JobName, Planner, ReportSettings, Table, runner_toml,
 };
 use crate::config::{Choices, RawFile};
-use crate::csv::columns::field_column;
 use crate::job::groups::Groups;
 use crate::job::inputs::{Around, Inputs};
 use crate::job::{Job, Reported, identity, inputs, services, stages};
@@ -122,7 +121,6 @@ fn plan(
     plan.set_inputs(InputFacts { tasks, is_batched, has_payload, sources, folders });
     let creates = Creates::read(&mut root, &mut plan);
     let (stages, limits) = stages::read(&mut root, &mut plan, setting.groups, tasks);
-    check_fields(inputs.fields.as_deref(), &plan, &root);
     let report = ReportSettings::read(root.table("report"));
     let services = services::read(root.table("services"), &plan);
     root.finish();
@@ -164,20 +162,6 @@ fn name(file: &Path, root: &mut Table<'_>, document: &Document) -> Named {
             let start = Diagnostic::new(message).at(document.place(&(0..0)));
             document.report(start.help("set `name = \"…\"` at the top of the file"));
             None
-        }
-    }
-}
-
-/// Two fields must not become one column: `code` becomes `input_code` in the report.
-fn check_fields(fields: Option<&[String]>, plan: &Planner<'_>, root: &Table<'_>) {
-    let fields = fields.unwrap_or_default();
-    for field in fields {
-        let column = field_column(field, plan.stages());
-        if column != *field && fields.contains(&column) {
-            let message = format!(
-                "the inputs have a field `{field}`, which is `{column}` in the report, and a field `{column}`"
-            );
-            plan.error(root.span_of_key("inputs"), message);
         }
     }
 }

@@ -36,7 +36,7 @@ pub fn read_batch(
     for &index in &order.jobs {
         let reported = |name: &str| {
             let needed = order.needs[index].iter().find(|&&need| heads[need].name == name)?;
-            planned[*needed].as_ref()?.job.as_ref().map(Reported::of)
+            planned[*needed].as_ref()?.job.as_ref().map(Reported::planned)
         };
         let absent = if heads[index].has_needs() { Absent::ToCome } else { Absent::Mistake };
         planned[index] = Some(call.plan(&raws[index], choices, absent, &reported));

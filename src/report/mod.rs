@@ -15,6 +15,7 @@ pub mod terminal;
 mod write;
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use resume::earlier_rows::EarlierRows;
 pub use resume::kept_rows::KeptRows;
 pub use resume::start::{Begin, Changes, Rerun, Resume};
 pub use stats::{Counts, Distribution, Spread, Totals};
+pub use store::originals::originals;
 pub use summary::Summary;
 pub use summary_file::skip;
 pub use write::buffer::{Failure, RowBuffer};
@@ -176,6 +178,10 @@ impl JobFacts {
     fn state(&self) -> PathBuf {
         self.results.join(format!(".{}.state", self.name))
     }
+
+    fn originals(&self) -> PathBuf {
+        self.results.join(format!(".{}.inputs", self.name))
+    }
 }
 
 impl Report {
@@ -188,6 +194,7 @@ impl Report {
             self.job.partial(),
             self.job.attempts(),
             self.job.state(),
+            self.job.originals(),
             beside(format!("{name}.log")),
             beside(format!(".{name}.made")),
             beside("summary.csv".into()),
@@ -342,23 +349,29 @@ impl Report {
         let path = self.job.report();
         let is_empty = self.kept.is_none() && lock(&recorder.index).rows() == 0;
         // A part of the inputs is not a reason to lose a longer report, unless that was asked for.
-        let length = |path: &Path| fs::metadata(path).map_or(0, |data| data.len());
         let is_shorter = facts.saw_a_part
             && !self.is_fresh
             && self.kept.is_none()
-            && length(recorder.partial.path()) < length(&path);
+            && lock(&recorder.index).rows() < rows_of(&path);
         let mut warning = None;
-        if is_shorter {
+        if is_empty && path.exists() {
+            recorder.partial.remove(); // empty inputs are usually a mistake, and the old report may have cost much work
+            warning = facts.saw_a_part.then(|| {
+                format!(
+                    "`{}` is kept, since not all inputs were read and no task ran",
+                    path.display()
+                )
+            });
+        } else if is_shorter {
             warning = Some(format!(
                 "`{}` is kept, since not all inputs were read: what was done is in `{}`; --resume continues from it, \
                  --fresh starts over",
                 path.display(),
                 recorder.partial.path().display()
             ));
-        } else if is_empty && path.exists() {
-            recorder.partial.remove(); // empty inputs are usually a mistake, and the old report may have cost much work
         } else {
             self.publish(&mut recorder, &path, facts.started.elapsed())?;
+            recorder.originals.remove_if_old();
         }
         let rows = lock(&recorder.index).rows();
         let attempts_broken =
@@ -431,6 +444,27 @@ impl Report {
     fn close(&mut self) -> Option<Recorder> {
         self.shared.wakeup.wake(Wakeup::CLOSING);
         self.recorder.take()?.join().ok()
+    }
+}
+
+/// How many rows the report at `path` has; a line break inside quotes ends none.
+fn rows_of(path: &Path) -> u64 {
+    let Ok(file) = File::open(path) else { return 0 };
+    let (mut reader, mut lines, mut is_quoted) = (BufReader::new(file), 0_u64, false);
+    loop {
+        let length = match reader.fill_buf() {
+            Ok(bytes) if !bytes.is_empty() => {
+                for at in memchr::memchr2_iter(b'"', b'\n', bytes) {
+                    match bytes[at] {
+                        b'"' => is_quoted = !is_quoted,
+                        _ => lines += u64::from(!is_quoted),
+                    }
+                }
+                bytes.len()
+            }
+            _ => return lines.saturating_sub(1),
+        };
+        reader.consume(length);
     }
 }
 

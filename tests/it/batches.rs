@@ -552,3 +552,74 @@ fn the_gravest_end_of_several_jobs_counts() {
     ran.exit(124);
     assert_eq!(order(&ran), "c");
 }
+
+/// A job of these inputs, and one that reads its report: both write the bytes of each input as numbers.
+fn written_as_numbers(first: &str, second: &str) -> TestJob {
+    let numbers = "[workload.command]\nargv = ['od', '-An', '-tx1']\nstdin = '{input}'\n";
+    TestJob::empty()
+        .file("first.toml", format!("{first}\n{numbers}"))
+        .file("job.toml", format!("{second}\n[inputs]\njob = 'first'\n{numbers}"))
+        .file("in.txt", AWKWARD)
+}
+
+/// Inputs that no CSV file can hold, or that its dialects write in another way. Some of them come out alike.
+const AWKWARD: &[u8] = b"a\xff\na\xfe\na\xef\xbf\xbd\nnul\0\n\tx\nx\ty\n=1+1\n'=1+1\n'\n1.5\n1,5\n\xef\xbf\xbd\n\xff\n\xff\n'@\xff\nplain\n";
+
+/// What is written of each of these lines.
+fn numbers(lines: &[u8]) -> Vec<String> {
+    let lines = lines.strip_suffix(b"\n").unwrap().split(|byte| *byte == b'\n');
+    let hex = |line: &[u8]| line.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>();
+    lines.map(|line| hex(line).join(" ")).collect()
+}
+
+#[test]
+fn a_reader_has_the_bytes_that_the_first_job_had() {
+    let dialects = ["csv", "excel", "excel-semicolon"].map(|dialect| ("threads", dialect));
+    for (model, dialect) in MODELS.map(|model| (model, "csv")).into_iter().chain(dialects) {
+        let inputs = "[inputs]\nlines = { file = 'in.txt', blank = 'keep' }";
+        let first = format!("model = '{model}'\n[report]\ndialect = '{dialect}'\n{inputs}");
+        let ran = written_as_numbers(&first, "").args(["first.toml", "job.toml"]).run();
+        ran.exit(0);
+        let second = ran.report();
+        assert_eq!(second.column("result"), numbers(AWKWARD), "{model} {dialect}");
+        assert_eq!(second.column("input_result"), numbers(AWKWARD), "{model} {dialect}");
+        // Sorted, renumbered and partly from an earlier run: it is the same.
+        let longer = [b"new\xfd\n", AWKWARD].concat();
+        let again = TestJob::again(ran).file("in.txt", &longer);
+        let ran = again.args(["first.toml", "job.toml", "--resume"]).run();
+        ran.exit(0);
+        assert_eq!(ran.report().column("result"), numbers(&longer), "{model} {dialect}");
+    }
+}
+
+#[test]
+fn an_input_that_nobody_knows_any_more_is_a_failed_row() {
+    for (gone, lost) in [(".first.inputs", 6), (".first.state", 8)] {
+        let between =
+            format!("needs = ['first']\n[workload.command]\nargv = ['rm', 'results/{gone}']");
+        let ran = written_as_numbers("[inputs]\nlines = 'in.txt'", "needs = ['between']")
+            .file("between.toml", between)
+            .args(["first.toml", "between.toml", "job.toml"])
+            .run();
+        ran.exit(3).stderr_has("`input` has bytes that a report cannot hold");
+        let statuses = ran.report().column("status");
+        assert_eq!(statuses.iter().filter(|status| *status == "failed").count(), lost, "{gone}");
+    }
+}
+
+#[test]
+fn inputs_may_have_a_field_and_the_name_that_it_gives_way_to() {
+    let first = "[inputs]\ncsv = 'in.csv'\n[workload.command]\nargv = ['echo', '{task} {input_task} {input_input_task}']\n";
+    let second = "[inputs]\njob = 'first'\n[workload.command]\n\
+                  argv = ['echo', '{input_task} {input_input_task} {input_input_input_task}']\n";
+    let ran = TestJob::empty()
+        .file("first.toml", first)
+        .file("job.toml", second)
+        .file("in.csv", "task,input_task\nx,y\n")
+        .args(["first.toml", "job.toml"])
+        .run();
+    ran.exit(0);
+    let first = ran.report_of("first");
+    assert_eq!(first.select("task,input_input_task,input_task,result"), ["1,x,y,1 y x"]);
+    assert_eq!(ran.report().column("result"), ["1 y x"]);
+}

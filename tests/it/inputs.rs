@@ -99,6 +99,32 @@ fn a_bad_datum_stops_the_job_if_it_is_to() {
 }
 
 #[test]
+fn a_longer_report_is_kept_when_a_bad_datum_stops_the_job() {
+    let inputs = "csv = \"in.csv\"\nbad_input = \"stop\"";
+    let whole = "a,b\n1,2\n3,4\n5,6\n7,8\n";
+    let ran = job(inputs, "{a}").file("in.csv", whole).run();
+    let old = std::fs::read(ran.exit(0).path("results/job.csv")).unwrap();
+    // No task at all: report and state stay as they are, so that resuming runs nothing again.
+    let again = TestJob::again(ran).file("in.csv", "a,b\n3\n1,2\n").arg("job.toml");
+    let ran = again.run();
+    ran.exit(2).stderr_has("`results/job.csv` is kept");
+    assert_eq!(std::fs::read(ran.path("results/job.csv")).unwrap(), old);
+    let again = TestJob::again(ran).file("in.csv", whole).args(["job.toml", "--resume"]);
+    let ran = again.run();
+    assert_eq!(std::fs::read(ran.exit(0).path("results/job.csv")).unwrap(), old);
+    // Fewer tasks, with more to say: they are in the partial, which the state describes.
+    let long = format!("a,b\n1,{}\n3\n5,6\n", "x".repeat(5000));
+    let ran = TestJob::again(ran).file("in.csv", long).arg("job.toml").run();
+    ran.exit(2).stderr_has("`results/job.csv` is kept").stderr_has("job.csv.partial");
+    assert_eq!(std::fs::read(ran.path("results/job.csv")).unwrap(), old);
+    let mended = format!("a,b\n1,{}\n3,4\n5,6\n", "x".repeat(5000));
+    let ran = TestJob::again(ran).file("in.csv", mended).args(["job.toml", "--resume"]).run();
+    ran.exit(0).rows("a,status", &["1,ok", "3,ok", "5,ok"]);
+    assert!(ran.summary("job")["reason"].contains("resumed: 1 of 3 kept"));
+    assert!(!ran.path("results/job.csv.partial").exists());
+}
+
+#[test]
 fn a_bad_datum_is_known_to_resume_by_its_bytes() {
     let ran = job("csv = \"in.csv\"", "{a}").file("in.csv", "a,b\n1,2\n3\n").run();
     ran.exit(3);

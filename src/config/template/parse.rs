@@ -295,14 +295,11 @@ fn named_elsewhere(name: &str, scope: &Scope<'_>) -> Option<Result<Part, (String
 
 /// The index of the field that a placeholder calls `name`.
 fn field(name: &str, fields: &[String], built_in: &[&str]) -> Option<usize> {
-    let called = |name: &str| fields.iter().position(|field| field == name);
     if built_in.contains(&name) {
         return None;
     }
-    called(name).or_else(|| {
-        let shadowed = name.strip_prefix("input_").filter(|name| built_in.contains(name))?;
-        called(shadowed)
-    })
+    let called = fields.iter().position(|field| field == name);
+    called.or_else(|| fields.iter().position(|field| reachable_as(field, fields, built_in) == name))
 }
 
 fn unknown_operator(field: &str, operator: &str) -> (String, String) {
@@ -325,7 +322,8 @@ fn unknown_field(name: &str, fields: &[String], built_in: &[&str]) -> (String, S
         // It looks like code that has braces of its own, such as JSON or awk.
         return (format!("unknown field `{name}`"), "write `{{` and `}}` for braces".into());
     };
-    let known: Vec<String> = fields.iter().map(|field| reachable_as(field, built_in)).collect();
+    let known: Vec<String> =
+        fields.iter().map(|field| reachable_as(field, fields, built_in)).collect();
     let base = name.split_once('.').map_or(name, |(base, _)| base);
     let candidates = known.iter().map(String::as_str).chain(built_in.iter().copied());
     let help = match nearest(base, candidates) {
@@ -343,8 +341,12 @@ fn unknown_field(name: &str, fields: &[String], built_in: &[&str]) -> (String, S
 }
 
 /// The name by which a template reaches a field.
-fn reachable_as(field: &str, built_in: &[&str]) -> String {
-    if built_in.contains(&field) { format!("input_{field}") } else { field.to_owned() }
+fn reachable_as(field: &str, fields: &[String], built_in: &[&str]) -> String {
+    let mut name = field.to_owned();
+    while built_in.contains(&&name[..]) || (name != field && fields.contains(&name)) {
+        name.insert_str(0, "input_");
+    }
+    name
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ mod guess;
 mod header;
 mod parse;
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use super::InputError;
 use super::records::{Records, Stop};
 use super::text::{LONGEST, Text};
-use crate::csv::ReportReader;
+use crate::csv::{InputCell, Original, Originals, ReportReader};
 use crate::task::Fields;
 pub(super) use guess::shown as shown_delimiter;
 pub(super) use header::{names, numbered};
@@ -55,6 +56,8 @@ pub(super) struct Rows {
     cells: Cells,
     /// If it is a report.
     reading: Option<ReportReader>,
+    /// What knows its inputs, once that was asked for.
+    originals: Option<Option<Box<dyn Originals>>>,
     /// How many rows have come, and how many of them had another width than the header.
     seen: u64,
     ragged: u64,
@@ -112,6 +115,7 @@ impl Rows {
             names: Vec::new(),
             cells: Cells::default(),
             reading: None,
+            originals: None,
             seen: 0,
             ragged: 0,
             over: false,
@@ -273,9 +277,12 @@ impl Rows {
                     }
                     return Ok(self.text.breakage().is_some().then(|| Err(self.cut())));
                 }
-                // What was cut is not a row, whatever it looks like.
-                Step::Row(length) | Step::Flawed(length, _)
-                    if length == window.len() && self.text.breakage().is_some() =>
+                // What was cut is not a row, whatever it looks like; one that has its end is whole.
+                step @ (Step::Row(length) | Step::Flawed(length, _))
+                    if length == window.len()
+                        && self.text.breakage().is_some()
+                        && (!window.ends_with(b"\n")
+                            || matches!(step, Step::Flawed(_, Flaw::Unclosed(_)))) =>
                 {
                     return Ok(Some(Err(self.cut())));
                 }
@@ -337,32 +344,55 @@ impl Rows {
         if found != self.names.len() {
             return self.ragged(length);
         }
-        if self.reading.is_some()
-            && let Some(message) = self.lost_bytes()
-        {
-            let bad = self.bad(self.text.line(0), length, message);
+        if let Some(reading) = self.reading.take() {
+            let fields = self.reported(&reading, length);
+            self.reading = Some(reading);
             self.text.consume(length);
-            return bad;
+            return fields;
         }
         self.text.consume(length);
-        match &self.reading {
-            Some(reading) => self.cells.iter().map(|cell| reading.plain(cell)).collect(),
-            None => Fields::of_cells(&self.cells.bytes, &self.cells.ends),
-        }
+        Fields::of_cells(&self.cells.bytes, &self.cells.ends)
     }
 
-    /// Which input of a report's row has bytes that a report cannot hold, if one has: what the first job had is not
-    /// known then.
-    fn lost_bytes(&self) -> Option<String> {
-        const REPLACED: &str = "\u{fffd}";
-        memchr::memmem::find(&self.cells.bytes, REPLACED.as_bytes())?;
-        let inputs = self.cells.iter().zip(&self.names).take_while(|(_, name)| *name != "status");
-        let mut lost =
-            inputs.filter(|(cell, _)| memchr::memmem::find(cell, REPLACED.as_bytes()).is_some());
-        let (_, name) = lost.next()?;
-        Some(format!(
-            "`{name}` has bytes that a report cannot hold, such as a file name that is not UTF-8: they are not known here"
-        ))
+    /// The row of a report, whose input is the one that its task had, byte by byte.
+    fn reported(&mut self, reading: &ReportReader, length: usize) -> Fields {
+        let Some(columns) = reading.inputs().filter(|_| self.is_doubtful(reading)) else {
+            return self.cells.iter().map(|cell| reading.plain(cell)).collect();
+        };
+        let input = self.cells.iter().skip(1).take(columns.fields).map(|cell| InputCell {
+            written: cell.to_vec(),
+            meant: reading.plain(cell).into_owned(),
+        });
+        let input: Vec<_> = input.collect();
+        let path = self.text.file().path();
+        let originals = self.originals.get_or_insert_with(|| (columns.open)(path, columns.own));
+        let mark = if self.text.found().has_bom { 3 } else { 0 };
+        let (offset, row) = (self.text.position() + mark, &self.text.window()[..length]);
+        let original = match originals {
+            Some(originals) => originals.of_row(offset, row, &input),
+            None => Original::Unknown,
+        };
+        let lost = match &original {
+            Original::Known(_) => None,
+            Original::Lost => input.iter().position(|cell| is_replaced(&cell.written)).or(Some(0)),
+            Original::Unknown => input.iter().position(|cell| is_replaced(&cell.written)),
+        };
+        if let Some(index) = lost {
+            return self.bad(self.text.line(0), length, lost_bytes(&self.names[index + 1]));
+        }
+        let known = if let Original::Known(values) = original { values } else { Vec::new() };
+        let cells = self.cells.iter().enumerate().map(|(index, cell)| {
+            let value = index.checked_sub(1).and_then(|index| known.get(index));
+            value.map_or_else(|| reading.plain(cell), |value| Cow::Borrowed(&value[..]))
+        });
+        cells.collect()
+    }
+
+    /// Whether a cell of a report's input may stand for something else than it most likely does.
+    fn is_doubtful(&self, reading: &ReportReader) -> bool {
+        let fields = reading.inputs().map_or(0, |inputs| inputs.fields);
+        let mut input = self.cells.iter().skip(1).take(fields);
+        input.any(|cell| is_replaced(cell) || *reading.plain(cell) != *cell)
     }
 
     #[cold]
@@ -401,6 +431,18 @@ impl Rows {
         }
         false
     }
+}
+
+/// Whether a report's cell has what stands for bytes that it cannot hold.
+fn is_replaced(cell: &[u8]) -> bool {
+    memchr::memmem::find(cell, "\u{fffd}".as_bytes()).is_some()
+}
+
+fn lost_bytes(name: &str) -> String {
+    format!(
+        "`{name}` has bytes that a report cannot hold, such as a file name that is not UTF-8, and the files beside the \
+         report that have them are gone or changed"
+    )
 }
 
 const UNCLOSED: &str = "a quote opens here and is never closed, so the rest of the file is not a row: \

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::records::InputFile;
 use super::{Counted, Source};
 use crate::csv::columns::is_report_column;
-use crate::csv::{ReportReader, Writer};
+use crate::csv::{InputColumns, OpenOriginals, ReportReader, Writer};
 use crate::job::Job;
 
 /// What a job leaves to one that reads its report.
@@ -18,8 +18,15 @@ pub struct Reported {
 }
 
 impl Reported {
-    /// What `job` is going to leave.
-    pub fn of(job: &Job) -> Self {
+    /// What `job` is going to leave; `open` opens what knows the inputs of its rows.
+    pub fn of(job: &Job, open: OpenOriginals) -> Self {
+        let inputs = InputColumns { fields: job.fields.len(), own: job.own_fields, open };
+        let planned = Self::planned(job);
+        Self { reading: planned.reading.with_inputs(inputs), ..planned }
+    }
+
+    /// The same, to plan with only.
+    pub fn planned(job: &Job) -> Self {
         let path = job.results.join(format!("{}.csv", job.name));
         let writer = Writer::new(job.report.dialect, job.report.formula_safe);
         let reading = ReportReader::new(job.report_columns(), &writer);

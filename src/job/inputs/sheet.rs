@@ -1,5 +1,7 @@
 //! `sheet`: a table in a workbook (.xlsx, .xls, .xlsb, .ods); one input a row.
 
+mod zip;
+
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -162,6 +164,9 @@ fn open_book(file: &InputFile) -> Result<Sheets<BufReader<File>>, InputError> {
     let mut first = Vec::new();
     let read = open()?.take(1 << 16).read_to_end(&mut first);
     read.map_err(|error| file.unreadable(&error))?;
+    if first.starts_with(b"PK") {
+        zip::refuse_bomb(&open()?).map_err(|message| file.error(message))?;
+    }
     let locked = || file.error("has a password: save the workbook without one");
     let is_zip = first.starts_with(b"PK");
     if !is_zip && !workbook(&first) {
@@ -189,6 +194,9 @@ fn open_book(file: &InputFile) -> Result<Sheets<BufReader<File>>, InputError> {
         match open_workbook_from_rs::<Ods<_>, _>(BufReader::new(open()?)) {
             Ok(book) => return Ok(Sheets::Ods(book)),
             Err(error) if error.to_string().contains("assword") => return Err(locked()),
+            Err(error) if memchr::memmem::find(&first, b"opendocument").is_some() => {
+                why = error.to_string();
+            }
             Err(_) => {}
         }
         if let Ok(book) = open_workbook_from_rs::<Xlsb<_>, _>(BufReader::new(open()?)) {

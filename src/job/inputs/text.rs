@@ -5,6 +5,7 @@
 //! out as they are. It is read piece by piece: memory holds no more than a record and a block.
 
 mod decode;
+mod members;
 mod sniff;
 
 use std::fs::File;

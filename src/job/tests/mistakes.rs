@@ -173,12 +173,6 @@ fn mistakes() {
         ("[inputs]\nmatrix = { a = 1 }", &["`a` must be an array, not the integer 1"]),
         ("[inputs]\nrepeat = 1\nwhere = \"inptu == 1\"", &["unknown field `inptu`"]),
         (
-            "[inputs]\nmatrix = { code = [1], input_code = [1] }",
-            &[
-                "the inputs have a field `code`, which is `input_code` in the report, and a field `input_code`",
-            ],
-        ),
-        (
             "[limits]\nconcurrency = 0",
             &[
                 "`concurrency` must be an integer above 0 (at most a million) or \"cores\", not the integer `0`",

@@ -218,8 +218,13 @@ impl State {
 
     /// The header that is in the file now, if it is a state.
     pub(in crate::report) fn found(&self) -> Option<Header> {
+        Self::header_of(&self.file)
+    }
+
+    /// The header of `file`, if it is a state.
+    pub(in crate::report) fn header_of(file: &File) -> Option<Header> {
         let mut bytes = [0; HEADER];
-        self.file.read_exact_at(&mut bytes, 0).ok()?;
+        file.read_exact_at(&mut bytes, 0).ok()?;
         Header::read(&bytes)
     }
 

@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 
 use crate::report::layout::Layout;
 use crate::report::stats::Totals;
-use crate::report::store::state;
 use crate::report::store::state::Identify;
+use crate::report::store::{originals, state};
 use crate::report::terminal::task_output::Printer;
 use crate::report::write::row::{Encoder, TooLong};
 use crate::task::{Calendar, Outcome, Record, Status, Task};
@@ -45,6 +45,8 @@ pub struct RowBuffer {
     row: Vec<u8>,
     /// The row of an attempt that has been noted but not handed on.
     attempt: Vec<u8>,
+    /// The input of the row, if the row does not hold it.
+    original: Vec<u8>,
     /// Errors that have been reported to the terminal already.
     seen: Vec<String>,
 }
@@ -65,6 +67,7 @@ impl RowBuffer {
             identify,
             row: Vec::new(),
             attempt: Vec::new(),
+            original: Vec::new(),
             seen: Vec::new(),
         }
     }
@@ -74,25 +77,31 @@ impl RowBuffer {
     #[expect(clippy::needless_pass_by_value, reason = "this is where a record ends")]
     pub fn put(&mut self, record: Record) {
         self.row.clear();
-        if let Some(too_long) = self.encoder.push_row(&mut self.row, &record) {
+        let encoded = self.encoder.push_row(&mut self.row, &record);
+        if let Some(too_long) = encoded.too_long {
             self.shared.remarks.too_long(record.task.number, too_long);
         }
         self.note_failure(&record);
-        self.push(&record);
+        self.push(&record, encoded.has_whole_input);
     }
 
     /// Hands on the record of a task that was skipped; after the status its row has `rest`, if an earlier one had that.
     pub fn put_skipped(&mut self, record: Record, rest: Option<&[u8]>) {
         let Some(rest) = rest else { return self.put(record) };
         self.row.clear();
-        self.encoder.push_skipped(&mut self.row, &record, rest);
-        self.push(&record);
+        let has_whole_input = self.encoder.push_skipped(&mut self.row, &record, rest);
+        self.push(&record, has_whole_input);
     }
 
-    fn push(&mut self, record: &Record) {
+    fn push(&mut self, record: &Record, has_whole_input: bool) {
         let identity = self.identify.of(&record.task.fields);
-        let bytes = self.rows.push(record, &self.row, identity, &self.attempt);
+        if !has_whole_input {
+            originals::push(&mut self.original, identity, &record.task.fields);
+        }
+        let notes = (&self.attempt[..], &self.original[..]);
+        let bytes = self.rows.push(record, &self.row, identity, notes);
         self.attempt.clear();
+        self.original.clear();
         self.shared.wake(bytes);
         if let Some(printer) = &self.shared.printer {
             printer.print(record);
@@ -191,12 +200,19 @@ pub(in crate::report) struct PendingRows {
 
 impl PendingRows {
     /// Returns how many bytes there are now.
-    fn push(&self, record: &Record, row: &[u8], identity: u128, attempt: &[u8]) -> usize {
+    fn push(
+        &self,
+        record: &Record,
+        row: &[u8],
+        identity: u128,
+        (attempt, original): (&[u8], &[u8]),
+    ) -> usize {
         let status = record.outcome.status;
         let check = state::check(row, identity, status);
         let mut batch = lock(&self.batch);
         batch.push(record, row, (identity, check));
         batch.attempts.extend_from_slice(attempt);
+        batch.originals.extend_from_slice(original);
         self.filled(&batch)
     }
 
@@ -247,6 +263,8 @@ pub(in crate::report) struct Batch {
     pub(in crate::report) totals: Totals,
     /// Rows of single attempts, for `<job>.attempts.csv`.
     pub(in crate::report) attempts: Vec<u8>,
+    /// Inputs that their rows do not hold.
+    pub(in crate::report) originals: Vec<u8>,
 }
 
 /// What the recorder has to know about a row.
@@ -282,7 +300,7 @@ impl Batch {
 
     /// The number of bytes of all rows.
     pub(in crate::report) fn size(&self) -> usize {
-        self.bytes.len() + self.attempts.len()
+        self.bytes.len() + self.attempts.len() + self.originals.len()
     }
 
     /// Moves all rows of `other` to the end of this batch.
@@ -291,6 +309,7 @@ impl Batch {
         self.rows.append(&mut other.rows);
         self.totals.merge(&std::mem::take(&mut other.totals));
         self.attempts.append(&mut other.attempts);
+        self.originals.append(&mut other.originals);
     }
 
     pub(in crate::report) fn clear(&mut self) {
@@ -298,6 +317,7 @@ impl Batch {
         self.rows.clear();
         self.totals = Totals::default();
         self.attempts.clear();
+        self.originals.clear();
     }
 }
 

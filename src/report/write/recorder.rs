@@ -8,6 +8,7 @@ use std::{io, mem};
 use crate::config::Order;
 use crate::report::resume::start::Begun;
 use crate::report::stats::{Counts, Distribution, Totals};
+use crate::report::store::originals::Keeper;
 use crate::report::store::partial::Partial;
 use crate::report::store::row_order::Index;
 use crate::report::store::state::{ENTRY, Entry, State};
@@ -35,6 +36,8 @@ pub(in crate::report) struct Recorder {
     pub(in crate::report) attempts: Option<Attempts>,
     /// What resuming has to know about the rows.
     pub(in crate::report) state: State,
+    /// The inputs that rows do not hold.
+    pub(in crate::report) originals: Keeper,
     /// The length of the partial.
     pub(in crate::report) end: u64,
     /// Which row belongs to which task. Shared with the kept rows, which are added as their inputs are read.
@@ -69,6 +72,7 @@ impl Recorder {
         order: Order,
     ) -> Self {
         let Begun { partial, state, end, kept, index, .. } = begun;
+        let originals = Keeper::new(state.path().with_extension("inputs"), shared.seed);
         let reorder = match order {
             Order::Input if kept == 0 => Reorder::in_order(),
             _ => Reorder::as_they_come(),
@@ -80,6 +84,7 @@ impl Recorder {
             partial,
             state,
             attempts,
+            originals,
             end,
             index,
             kept,
@@ -146,6 +151,12 @@ impl Recorder {
             && let Err(message) = attempts.append(&batch.attempts)
         {
             self.cancel.raise(Level::Drain, Cause::Report(message));
+        }
+        if !batch.originals.is_empty()
+            && self.broken.is_none()
+            && let Err(error) = self.originals.append(&batch.originals)
+        {
+            self.fail(&self.originals.path().display().to_string(), &error);
         }
         for (queue, run) in batch.rows.iter().filter_map(|row| row.times) {
             self.queue.add(queue);

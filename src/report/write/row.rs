@@ -19,6 +19,15 @@ pub(in crate::report) struct Encoder {
     stamp: Timestamp,
 }
 
+/// What there is to say of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::report) struct Encoded {
+    /// A cell that is too long for a spreadsheet, if there is one.
+    pub(in crate::report) too_long: Option<TooLong>,
+    /// Whether its input can be had from it again, but for what the dialect does to cells.
+    pub(in crate::report) has_whole_input: bool,
+}
+
 /// A cell that a spreadsheet would cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) struct TooLong {
@@ -33,18 +42,15 @@ impl Encoder {
         Self { layout, calendar, stamp: Timestamp::new() }
     }
 
-    /// Appends the row of `record` to `out`; returns a cell that is too long for a spreadsheet, if there is one.
-    pub(in crate::report) fn push_row(
-        &mut self,
-        out: &mut Vec<u8>,
-        record: &Record,
-    ) -> Option<TooLong> {
+    /// Appends the row of `record` to `out`.
+    pub(in crate::report) fn push_row(&mut self, out: &mut Vec<u8>, record: &Record) -> Encoded {
         let Self { layout, calendar, stamp } = self;
-        let mut row = Row { layout, out, column: 0, too_long: None };
+        let mut row = Row { layout, out, column: 0, too_long: None, is_whole: true };
         row.integer(Some(record.task.number));
         for index in 0..layout.fields {
             row.text(record.task.fields.get(index));
         }
+        let has_whole_input = row.is_whole;
         row.word(record.outcome.status.name());
         let stages = record.task.passed.as_ref().map_or(&[][..], |passed| &passed.stages);
         if !layout.stages.is_empty() {
@@ -74,18 +80,26 @@ impl Encoder {
         row.text(record.outcome.error.as_bytes());
         let too_long = row.too_long;
         out.extend_from_slice(layout.csv.terminator);
-        too_long
+        Encoded { too_long, has_whole_input }
     }
 
-    /// Appends the row of a task that was skipped: after the status it has `rest`.
-    pub(in crate::report) fn push_skipped(&self, out: &mut Vec<u8>, record: &Record, rest: &[u8]) {
-        let mut row = Row { layout: &self.layout, out, column: 0, too_long: None };
+    /// Appends the row of a task that was skipped: after the status it has `rest`. Returns whether its input can be had
+    /// from it again.
+    pub(in crate::report) fn push_skipped(
+        &self,
+        out: &mut Vec<u8>,
+        record: &Record,
+        rest: &[u8],
+    ) -> bool {
+        let mut row = Row { layout: &self.layout, out, column: 0, too_long: None, is_whole: true };
         row.integer(Some(record.task.number));
         for index in 0..self.layout.fields {
             row.text(record.task.fields.get(index));
         }
+        let has_whole_input = row.is_whole;
         row.word(record.outcome.status.name());
         out.extend_from_slice(rest);
+        has_whole_input
     }
 
     /// Appends the row of the last attempt of `task` to `out`, in the columns
@@ -97,7 +111,7 @@ impl Encoder {
         outcome: &Outcome,
     ) {
         let Self { layout, calendar, stamp } = self;
-        let mut row = Row { layout, out, column: 0, too_long: None };
+        let mut row = Row { layout, out, column: 0, too_long: None, is_whole: true };
         row.integer(Some(task.number));
         if let Some(stage) = layout.stages.get(task.stage()) {
             row.word(stage);
@@ -118,6 +132,8 @@ struct Row<'a> {
     out: &'a mut Vec<u8>,
     column: usize,
     too_long: Option<TooLong>,
+    /// Whether all texts were written as they are.
+    is_whole: bool,
 }
 
 impl Row<'_> {
@@ -177,7 +193,9 @@ impl Row<'_> {
                 (length > CELL_LIMIT).then_some(TooLong { column: self.column, length });
         }
         let layout = self.layout;
-        self.cell(|out| layout.csv.push_text(out, text));
+        let mut is_whole = true;
+        self.cell(|out| is_whole = layout.csv.push_text(out, text));
+        self.is_whole &= is_whole;
     }
 }
 
@@ -224,7 +242,7 @@ pub(in crate::report) mod tests {
         let layout = Arc::new(Layout::new(&["input".into()], columns, settings));
         let mut out = Vec::new();
         let mut encoder = Encoder::new(layout, Calendar::now());
-        assert_eq!(encoder.push_row(&mut out, record), None);
+        assert_eq!(encoder.push_row(&mut out, record).too_long, None);
         String::from_utf8(out).unwrap()
     }
 
@@ -285,9 +303,9 @@ pub(in crate::report) mod tests {
         let mut long = record(1);
         long.outcome.result = "ä".repeat(CELL_LIMIT).into_bytes();
         let mut out = Vec::new();
-        assert_eq!(encoder.push_row(&mut out, &long), None);
+        assert_eq!(encoder.push_row(&mut out, &long).too_long, None);
         long.outcome.result.push(b'x');
-        let too_long = encoder.push_row(&mut out, &long).unwrap();
+        let too_long = encoder.push_row(&mut out, &long).too_long.unwrap();
         assert_eq!(layout.names[too_long.column], "result");
         assert_eq!(too_long.length, CELL_LIMIT + 1);
         assert!(out.len() > 4 * CELL_LIMIT);

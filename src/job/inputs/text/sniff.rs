@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use super::members::Members;
 
 /// How a file is compressed, if we read through that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +138,7 @@ impl Packing {
         let buffered = BufReader::with_capacity(1 << 16, packed);
         Ok(match self {
             Self::None => Box::new(buffered),
-            Self::Gzip => Box::new(MultiGzDecoder::new(buffered)),
+            Self::Gzip => Box::new(Members::new(buffered)),
             Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(buffered)?),
         })
     }
