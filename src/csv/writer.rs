@@ -54,7 +54,9 @@ impl Writer {
     /// hold (NUL, and bytes that are not UTF-8) becomes U+FFFD. Returns whether nothing did.
     pub fn push_text(&self, out: &mut Vec<u8>, text: &[u8]) -> bool {
         if text.len() <= SHORT && text.iter().all(u8::is_ascii_alphanumeric) {
-            text.iter().for_each(|byte| out.push(*byte)); // such text is always safe
+            for byte in text {
+                out.push(*byte); // such text is always safe
+            }
             return true;
         }
         match std::str::from_utf8(text) {

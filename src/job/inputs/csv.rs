@@ -5,6 +5,7 @@ mod header;
 mod parse;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt::Display;
 
 use super::InputError;
@@ -57,7 +58,7 @@ pub(super) struct Rows {
     /// If it is a report.
     reading: Option<ReportReader>,
     /// What knows its inputs, once that was asked for.
-    originals: Option<Option<Box<dyn Originals>>>,
+    originals: OnceCell<Option<Box<dyn Originals>>>,
     /// How many rows have come, and how many of them had another width than the header.
     seen: u64,
     ragged: u64,
@@ -115,7 +116,7 @@ impl Rows {
             names: Vec::new(),
             cells: Cells::default(),
             reading: None,
-            originals: None,
+            originals: OnceCell::new(),
             seen: 0,
             ragged: 0,
             over: false,
@@ -365,12 +366,12 @@ impl Rows {
         });
         let input: Vec<_> = input.collect();
         let path = self.text.file().path();
-        let originals = self.originals.get_or_insert_with(|| (columns.open)(path, columns.own));
+        self.originals.get_or_init(|| (columns.open)(path, columns.own));
         let mark = if self.text.found().has_bom { 3 } else { 0 };
         let (offset, row) = (self.text.position() + mark, &self.text.window()[..length]);
-        let original = match originals {
-            Some(originals) => originals.of_row(offset, row, &input),
-            None => Original::Unknown,
+        let original = match self.originals.get_mut() {
+            Some(Some(originals)) => originals.of_row(offset, row, &input),
+            Some(None) | None => Original::Unknown,
         };
         let lost = match &original {
             Original::Known(_) => None,
