@@ -140,7 +140,7 @@ impl Runner<'_> {
         let say = |message: String| progress::aside(|| complain(message));
         match run::run(job, &options, &self.control, &self.launcher) {
             Ok(summary) => {
-                let exit = Exit::of_tasks(&summary.totals.tally);
+                let exit = summary.exit();
                 if exit == Exit::Nothing
                     && self.control.signal().is_none()
                     && !job.inputs.may_be_empty()

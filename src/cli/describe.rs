@@ -9,7 +9,7 @@ use indicatif::HumanCount;
 
 use crate::base::Diagnostics;
 use crate::cli::Shown;
-use crate::config::StopAfter;
+use crate::config::{Enough, StopAfter};
 use crate::engine::made::MadeFiles;
 use crate::job::{InputError, Job, Service, Stage};
 use crate::model::{Nature, pilot};
@@ -84,6 +84,12 @@ fn of_the_whole(job: &Job, line: &mut impl FnMut(&str, String)) {
     let set = [
         ("deadline", job.limits.deadline.map(time)),
         ("stop after", stop_after),
+        (
+            "stop after",
+            job.limits
+                .enough
+                .map(|Enough { count, running }| format!("{count} successes, then {running}")),
+        ),
         ("free memory", job.limits.min_free_memory.map(|least| least.to_string())),
     ];
     for (name, value) in set {
@@ -119,6 +125,7 @@ fn limits(stage: &Stage) -> Vec<(&'static str, String)> {
         let (delay, max) = (time(retry.delay), time(retry.max_delay));
         format!("{} attempts, delay {delay} to {max}, on {}", retry.max_attempts, on.join(", "))
     });
+    let stop_on: Vec<_> = stage.limits.stop_on.iter().map(ToString::to_string).collect();
     let set = [
         ("per host", stage.limits.per_host.map(|count| count.to_string())),
         (
@@ -130,6 +137,7 @@ fn limits(stage: &Stage) -> Vec<(&'static str, String)> {
                 .map(|group| format!("{}, {} at once", group.name(), group.limit())),
         ),
         ("rate", stage.limits.pace.map(|pace| format!("{}, burst {}", pace.rate, pace.burst))),
+        ("stop on", (!stop_on.is_empty()).then(|| stop_on.join(", "))),
         ("retry", retry),
     ];
     set.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()

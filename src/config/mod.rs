@@ -36,7 +36,7 @@ pub(crate) use raw::RawFile;
 pub use report::{Order, ReportSettings};
 pub use retry::{Retry, RetryOn};
 pub use secrets::Secret;
-pub use stop_after::{FailureLimit, Running, StopAfter};
+pub use stop_after::{Enough, FailureLimit, Running, StopAfter};
 pub use table::Table;
 pub(crate) use template::{CREATES, created};
 pub use template::{Demand, Scope, StageScope, Template, TemplateError, ValueTemplate};

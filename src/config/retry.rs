@@ -54,7 +54,12 @@ impl Retry {
             plan.error(max.span(), format!("`max_delay` must not be below `delay`, {delay}"));
         }
         let on = RetryOn::read(&mut table, "on", kind, plan);
-        let never = RetryOn::read(&mut table, "never", kind, plan);
+        if let Some(on) = on.as_ref().filter(|on| on.get_ref().is_empty()) {
+            let help = "leave it out for all of `failed`, `timeout` and `crashed`";
+            plan.error_with_help(on.span(), "`on` names nothing to retry", help);
+        }
+        let on = on.map(Spanned::into_inner);
+        let never = RetryOn::read(&mut table, "never", kind, plan).map(Spanned::into_inner);
         table.finish();
         let max_attempts = max_attempts?.into_inner().get();
         (max_attempts > 1).then(|| Self {
@@ -70,12 +75,17 @@ impl Retry {
     pub fn wants(&self, attempts: u32, outcome: &Outcome) -> bool {
         attempts < self.max_attempts
             && self.on.iter().any(|on| on.matches(outcome))
-            && !self.never.iter().any(|never| never.matches(outcome))
+            && !self.is_final(outcome)
     }
 
-    /// Whether it looks into what a failed request was answered.
+    /// Whether `outcome` is one that is never tried again.
+    pub fn is_final(&self, outcome: &Outcome) -> bool {
+        self.never.iter().any(|never| never.matches(outcome))
+    }
+
+    /// Whether it looks into what a failed task has answered.
     pub fn reads_answers(&self) -> bool {
-        self.on.iter().chain(&self.never).any(|rule| matches!(rule, RetryOn::Json { .. }))
+        self.on.iter().chain(&self.never).any(RetryOn::reads_answers)
     }
 
     /// The pause after attempt number `attempts`: uniform in [d/2, d], where d doubles from `delay` on with each
@@ -101,7 +111,7 @@ pub enum RetryOn {
     Http(u16),
     /// A response with a status that starts with this digit, unless it is expected.
     HttpClass(u8),
-    /// A failed request whose answer is JSON with this value at this pointer.
+    /// A failed request or command whose answer or output is JSON with this value at this pointer.
     Json {
         /// RFC 6901.
         pointer: String,
@@ -118,18 +128,15 @@ impl RetryOn {
         RetryOn::Status(Status::Crashed),
     ];
 
-    fn read(
+    /// Reads the rules at `key`; those of all jobs may be ones that never happen to a workload of this kind.
+    pub(crate) fn read(
         table: &mut Table<'_>,
         key: &'static str,
         kind: Option<&str>,
         plan: &Planner<'_>,
-    ) -> Option<Vec<Self>> {
+    ) -> Option<Spanned<Vec<Self>>> {
         let on = table.get::<Vec<Spanned<Self>>>(key)?;
-        if on.get_ref().is_empty() && key == "on" {
-            let help = "leave it out for all of `failed`, `timeout` and `crashed`";
-            plan.error_with_help(on.span(), "`on` names nothing to retry", help);
-        }
-        let on = on.into_inner();
+        let (span, on) = (on.span(), on.into_inner());
         for word in &on {
             if let Some(kind) = kind.filter(|kind| !word.get_ref().fits(kind))
                 && !plan.is_default(&word.span())
@@ -138,7 +145,12 @@ impl RetryOn {
                 plan.error(word.span(), message);
             }
         }
-        Some(on.into_iter().map(Spanned::into_inner).collect())
+        Some(Spanned::new(span, on.into_iter().map(Spanned::into_inner).collect()))
+    }
+
+    /// Whether it looks into what a failed task has answered.
+    pub(crate) fn reads_answers(&self) -> bool {
+        matches!(self, RetryOn::Json { .. })
     }
 
     /// Whether `outcome` is one of those.
@@ -162,7 +174,8 @@ impl RetryOn {
         match self {
             RetryOn::Status(_) => true,
             RetryOn::Exit(_) => kind == "command",
-            RetryOn::Http(_) | RetryOn::HttpClass(_) | RetryOn::Json { .. } => kind == "http",
+            RetryOn::Http(_) | RetryOn::HttpClass(_) => kind == "http",
+            RetryOn::Json { .. } => matches!(kind, "http" | "command"),
         }
     }
 }

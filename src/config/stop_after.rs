@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 use crate::base::setting::{choose, deserialize_from_str};
+use crate::task::Level;
 
 /// A share of failures says nothing before this number of tasks have ended.
 const LEAST_SAMPLE: u64 = 20;
@@ -56,6 +57,15 @@ impl StopAfter {
     }
 }
 
+/// When successes stop the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enough {
+    /// How many tasks that are ok are enough; above 0.
+    pub count: u64,
+    /// What happens to the running tasks.
+    pub running: Running,
+}
+
 /// What happens to the running tasks when the job is stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Running {
@@ -64,6 +74,16 @@ pub enum Running {
     Drain,
     /// They are ended.
     Kill,
+}
+
+impl Running {
+    /// How far the job is stopped, and what that means for its tasks.
+    pub fn stop(self) -> (Level, &'static str) {
+        match self {
+            Running::Drain => (Level::Drain, "running tasks finish, no new ones start"),
+            Running::Kill => (Level::Kill, "ending the running tasks"),
+        }
+    }
 }
 
 const RUNNING: [(&str, Running); 2] = [("drain", Running::Drain), ("kill", Running::Kill)];

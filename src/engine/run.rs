@@ -26,7 +26,7 @@ use crate::engine::control::Control;
 use crate::engine::feed::Feed;
 use crate::engine::limits::admission::Admission;
 use crate::engine::limits::free_memory::FreeMemory;
-use crate::engine::limits::watchdog::{Failures, Watchdog};
+use crate::engine::limits::watchdog::{Ends, Watchdog};
 use crate::engine::made::MadeFiles;
 use crate::engine::services::Services;
 use crate::job::{InputReader, Job, Stage, Stop};
@@ -51,8 +51,8 @@ pub struct Run {
     pub report: Report,
     /// How the job is stopped.
     pub cancel: Arc<Cancel>,
-    /// The failures, if too many of them stop the job.
-    pub failures: Option<Failures>,
+    /// How tasks have ended, if that can stop the job.
+    pub ends: Option<Ends>,
     /// How much of a command's output is captured.
     pub keep: Keep,
     /// Whether every attempt gets a row of its own.
@@ -158,12 +158,13 @@ pub fn run(
     let watchdog = Watchdog::new(started, job.limits.deadline, free_memory);
     let attached = control.attach(Arc::clone(&cancel), progress, watchdog, launcher.clone());
 
+    let kept_ok = report.kept().map_or(0, |kept| kept.ok());
     let run = Arc::new(Run {
         job: Arc::clone(job),
         stages,
         report,
         cancel: Arc::clone(&cancel),
-        failures: Failures::new(job.limits.stop_after, slots.iter().sum()),
+        ends: Ends::new(job.limits.stop_after, job.limits.enough, kept_ok, slots.iter().sum()),
         keep: if options.output.is_some() { Keep::Everything } else { Keep::Capture },
         made,
         claims: Arc::clone(&options.claims),
@@ -173,6 +174,7 @@ pub fn run(
         launcher: launcher.clone(),
         log: log::SharedLog::default(),
     });
+    run.ends.iter().for_each(|ends| ends.check(&cancel));
     let services_from = Moment::now();
     let services = Services::start(job, &options.results, launcher, &cancel);
     let services_start = services_from.elapsed();
@@ -191,7 +193,10 @@ pub fn run(
     pool?;
     match cancel.cause() {
         // What failures and signals come to is the exit code's to say; a report that fails is found at its end.
-        None | Some(Cause::Signal(_) | Cause::Failures(_) | Cause::Report(_)) => Ok(summary),
+        None
+        | Some(Cause::Signal(_) | Cause::Failures(_) | Cause::Enough(_) | Cause::Report(_)) => {
+            Ok(summary)
+        }
         // The last output was not read, but nothing is left to stop.
         Some(Cause::OutputClosed) if summary.totals.tally.all_ok() => Ok(summary),
         Some(cause) => Err(RunError::Ended(cause.clone(), Box::new(summary))),
@@ -351,6 +356,7 @@ fn finish(
         peak_rss: watches().filter_map(Watch::biggest_worker).max().or_else(memory::peak),
         notes,
         saw_a_part,
+        is_enough: matches!(run.cancel.cause(), Some(Cause::Enough(_))),
         busy,
     };
     Ok(run.report.finish(facts)?)

@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::config::Retry;
 use crate::engine::feed::{Feed, FeedHandle, Patience, Reply};
+use crate::engine::limits::watchdog::stop_on;
 use crate::engine::made::{MadeFiles, Turn};
 use crate::engine::run::{Held, Run, StageRun};
 use crate::engine::slot_worker::{Shared, SlotWorker};
@@ -179,8 +180,10 @@ impl SlotContext<'_> {
         {
             meter.busy(outcome.run);
         }
+        self.heed(&task, &outcome);
         if let Some(until) = self.told(&task, &outcome)
             && self.stage.limits.adaptive.is_some()
+            && !self.stage.retry.as_ref().is_some_and(|retry| retry.is_final(&outcome))
             && task.refusals < MOST_REFUSALS
             && self.run.cancel.level() == Level::Run
         {
@@ -210,6 +213,14 @@ impl SlotContext<'_> {
             self.buffer.note_attempt(&record.task, &record.outcome); // like the stages with retries
         }
         self.end(record, payload);
+    }
+
+    /// Stops the job if its `stop_on` says so of this outcome.
+    fn heed(&self, task: &Task, outcome: &Outcome) {
+        let rules = &self.stage.limits.stop_on;
+        if let Some(rule) = rules.iter().find(|rule| rule.matches(outcome)) {
+            stop_on(rule, task.number, self.run.job.limits.on_stop, &self.run.cancel);
+        }
     }
 
     /// Tells the feed what a host made of a request. Says until when the host is left alone, if it has refused.
@@ -245,8 +256,8 @@ impl SlotContext<'_> {
         {
             made.fail(&record.task);
         }
-        if let Some(failures) = &self.run.failures {
-            failures.count(self.number, record.outcome.status, &self.run.cancel);
+        if let Some(ends) = &self.run.ends {
+            ends.count(self.number, record.outcome.status, &self.run.cancel);
         }
         record.mask_columns();
         self.buffer.put(record);
@@ -344,8 +355,8 @@ impl SlotContext<'_> {
             meter.end();
             record.in_all_stages(self.run.job.task_fields());
         }
-        if let Some(failures) = &self.run.failures {
-            failures.count(self.number, Status::Skipped, &self.run.cancel);
+        if let Some(ends) = &self.run.ends {
+            ends.count(self.number, Status::Skipped, &self.run.cancel);
         }
         self.buffer.put_skipped(record, rest.as_deref());
     }

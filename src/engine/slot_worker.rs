@@ -221,6 +221,7 @@ fn setup(run: &Run, index: usize, stage: &Stage) -> command::Setup {
     command::Setup {
         keep: if live.is_some() { command::Keep::Capture } else { run.keep },
         live,
+        answers: stage.reads_answers(),
         max_payload: stage.next.max_payload(),
         columns: stage.columns.clone(),
         job: run.job.name.clone(),

@@ -27,7 +27,9 @@ pub use services::{Address, Ready, Service};
 
 use crate::base::ByteSize;
 use crate::base::diagnostic::Diagnostic;
-use crate::config::{Bounds, Demand, Rate, ReportSettings, Retry, Secret, StopAfter};
+use crate::config::{
+    Bounds, Demand, Enough, Rate, ReportSettings, Retry, RetryOn, Running, Secret, StopAfter,
+};
 use crate::csv::columns::column_names;
 use crate::model::{Model, pilot};
 use crate::workload::creates::Creates;
@@ -142,6 +144,10 @@ pub struct JobLimits {
     pub deadline: Option<Duration>,
     /// How many failures end it.
     pub stop_after: StopAfter,
+    /// How many successes end it.
+    pub enough: Option<Enough>,
+    /// What happens to the running tasks when a task ends like `stop_on` says.
+    pub on_stop: Running,
     /// Below this much available memory, nothing starts.
     pub min_free_memory: Option<ByteSize>,
 }
@@ -192,6 +198,8 @@ pub struct StageLimits {
     pub adaptive: Option<Bounds>,
     /// With whom it shares a limit of attempts at once.
     pub group: Option<Group>,
+    /// The outcomes that stop the job.
+    pub stop_on: Vec<RetryOn>,
 }
 
 impl Default for StageLimits {
@@ -203,8 +211,14 @@ impl Default for StageLimits {
             per_host: None,
             adaptive: None,
             group: None,
+            stop_on: Vec::new(),
         }
     }
+}
+
+/// Whether a rule looks into what a failed task has answered.
+fn read_answers(limits: &StageLimits, retry: Option<&Retry>) -> bool {
+    limits.stop_on.iter().any(RetryOn::reads_answers) || retry.is_some_and(Retry::reads_answers)
 }
 
 /// One workload, the model that it runs under, and its limits.
@@ -237,6 +251,11 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// Whether a rule looks into what a failed task has answered.
+    pub fn reads_answers(&self) -> bool {
+        read_answers(&self.limits, self.retry.as_ref())
+    }
+
     /// A stage of one slot that does this, without limits.
     fn once(workload: Workload) -> Self {
         Self {

@@ -7,8 +7,8 @@ use toml::Spanned;
 use crate::base::{ByteSize, Count, Diagnostic, Period, Timeout};
 use crate::config::schema;
 use crate::config::{
-    Bounds, Concurrency, FailureLimit, JobName, Planner, Rate, RawModel, Retry, Running, StopAfter,
-    Table,
+    Bounds, Concurrency, Enough, FailureLimit, JobName, Planner, Rate, RawModel, Retry, RetryOn,
+    Running, StopAfter, Table,
 };
 use crate::job::groups::Groups;
 use crate::job::{Group, JobLimits, Next, Pace, Stage, StageLimits};
@@ -67,8 +67,8 @@ fn read_stage(
     let retry = Retry::read(table.table("retry"), kind, plan);
     let columns = columns::read(table.table("columns"), plan, workload.as_ref());
     let mut workload = workload?;
-    if let (Workload::Http(spec), Some(retry)) = (&mut workload, &retry) {
-        spec.read_answers(retry.reads_answers());
+    if let Workload::Http(spec) = &mut workload {
+        spec.read_answers(super::read_answers(&limits, retry.as_ref()));
     }
     let settled = guide::settle(choice, concurrency, workload.nature(), tasks);
     Some(Stage {
@@ -296,6 +296,9 @@ fn read_limits(
         group: group(table, plan, groups),
         pace: pace(table, plan),
         timeout: table.get::<Timeout>("timeout").map(|t| t.into_inner().duration()),
+        stop_on: RetryOn::read(table, "stop_on", kind, plan)
+            .map(Spanned::into_inner)
+            .unwrap_or_default(),
         ..StageLimits::default()
     };
     if let Some(grace) = table.get::<Period>("grace") {
@@ -366,10 +369,18 @@ fn pace(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Pace> {
 fn job_limits(table: Option<&mut Table<'_>>) -> JobLimits {
     let Some(table) = table else { return JobLimits::default() };
     let failures = table.get::<FailureLimit>("stop_after_failures").map(Spanned::into_inner);
-    let running = table.get::<Running>("on_stop").map(Spanned::into_inner).unwrap_or_default();
+    let enough = table.get::<Count>("stop_after_successes");
+    let running = table.get::<Running>("on_stop").map(Spanned::into_inner);
+    let on_stop = running.unwrap_or_default();
+    let enough = enough.map(|enough| Enough {
+        count: enough.get_ref().get().into(),
+        running: running.unwrap_or(Running::Kill),
+    });
     JobLimits {
         deadline: table.get::<Timeout>("deadline").map(|deadline| deadline.into_inner().duration()),
-        stop_after: StopAfter::new(failures, running),
+        stop_after: StopAfter::new(failures, on_stop),
+        enough,
+        on_stop,
         min_free_memory: table.get::<ByteSize>("min_free_memory").map(Spanned::into_inner),
     }
 }

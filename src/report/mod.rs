@@ -111,6 +111,8 @@ pub struct RunFacts {
     pub notes: Vec<String>,
     /// Whether the inputs were not read to their end, since one of them was bad.
     pub saw_a_part: bool,
+    /// Whether the job was stopped because enough of its tasks are ok.
+    pub is_enough: bool,
     /// Which of `[[stages]]` is the bottleneck, and how busy each was; `None` for a job without stages.
     pub busy: Option<String>,
 }

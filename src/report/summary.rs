@@ -7,7 +7,7 @@ use crate::report::stats::{Spread, Totals};
 use crate::report::write::buffer::Failure;
 use crate::report::write::recorder::Recorder;
 use crate::report::{JobFacts, RunFacts, ServiceTimes};
-use crate::task::{Moment, Status};
+use crate::task::{Exit, Moment, Status};
 
 /// The result of a finished job.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub struct Summary {
     pub report: PathBuf,
     /// The first few different failures.
     pub failures: Vec<Failure>,
+    /// Whether the job was stopped because enough of its tasks are ok.
+    pub is_enough: bool,
     /// Further notes for the terminal.
     pub notes: Vec<String>,
     /// Which of `[[stages]]` is the bottleneck; `None` for a job without stages.
@@ -74,9 +76,15 @@ impl Summary {
             report: job.report(),
             failures: Vec::new(),
             notes: facts.notes,
+            is_enough: facts.is_enough,
             busy: facts.busy,
             warnings: Vec::new(),
         }
+    }
+
+    /// How the job ended: with enough tasks that are ok, the others do not matter.
+    pub fn exit(&self) -> Exit {
+        if self.is_enough { Exit::Ok } else { Exit::of_tasks(&self.totals.tally) }
     }
 
     /// Tasks of this run that ended, other than by being cancelled or skipped, per second of `wall`.

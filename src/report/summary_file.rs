@@ -296,6 +296,7 @@ pub(super) mod tests {
             max: ms(6),
         };
         Summary {
+            is_enough: false,
             job: job.into(),
             model: "threads",
             concurrency: 2,

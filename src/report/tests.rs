@@ -70,6 +70,7 @@ impl Fixture {
 
 fn facts() -> RunFacts {
     RunFacts {
+        is_enough: false,
         model: "threads",
         concurrency: 2,
         started: Moment::now(),

@@ -38,6 +38,8 @@ pub enum Cause {
     Failures(String),
     /// Nobody reads the output of the tasks any more.
     OutputClosed,
+    /// Enough tasks are ok; the message says how many.
+    Enough(String),
     /// A service was never ready, or ended early.
     Service(ServiceFailure),
 }
@@ -49,7 +51,8 @@ impl fmt::Display for Cause {
             | Self::Report(message)
             | Self::Worker(message)
             | Self::Unfit(message)
-            | Self::Failures(message) => f.write_str(message),
+            | Self::Failures(message)
+            | Self::Enough(message) => f.write_str(message),
             Self::Signal(signal) => write!(f, "ended by signal {signal}"),
             Self::OutputClosed => f.write_str(
                 "stopped, since standard output was closed; --resume continues from here",

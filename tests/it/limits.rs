@@ -213,6 +213,85 @@ fn attempts_that_are_tried_again_do_not_count_as_failures() {
     TestJob::new(job).run().exit(0);
 }
 
+#[test]
+fn enough_successes_end_the_job_under_every_model() {
+    let command = "[workload.command]\nshell = 'test $RUNNER_TASK != 1 || exec sleep 300'\n";
+    let python = "[workload.python]\nfunction = 'm:f'\nargs = ['{input}']\n";
+    let function = "import time\ndef f(n):\n    time.sleep(300 if n == 0 else 0)\n";
+    let cases =
+        [("threads", command), ("async", command), ("threads", python), ("processes", python)];
+    for (model, workload) in cases {
+        let limits = "[limits]\nconcurrency = 2\nstop_after_successes = 3\n";
+        let inputs = "[inputs]\nrange = { from = 0, to = 9 }\n";
+        let job = format!("{inputs}{workload}{limits}");
+        let ran = TestJob::new(&job).file("m.py", function).args(["--model", model]).run();
+        ran.exit(0).stderr_has("tasks are ok: ending the running tasks");
+        let statuses = ran.report().column("status");
+        assert_eq!(statuses[0], "cancelled", "{model}");
+        let ok = statuses.iter().filter(|status| *status == "ok").count();
+        assert!((3..10).contains(&ok), "{model}: {statuses:?}");
+    }
+}
+
+#[test]
+fn enough_successes_are_those_of_all_runs_and_failures_do_not_matter() {
+    let job = r#"
+        [inputs]
+        repeat = 5
+        [workload.command]
+        shell = "test $RUNNER_TASK != 1"
+        [limits]
+        concurrency = 1
+        stop_after_successes = 2
+        on_stop = "drain"
+    "#;
+    let ran = TestJob::new(job).run();
+    ran.exit(0).stderr_has("2 tasks are ok: running tasks finish");
+    let expected = ["failed", "ok", "ok", "cancelled", "cancelled"];
+    assert_eq!(ran.report().column("status"), expected);
+    let ran = TestJob::again(ran).args(["job.toml", "--resume"]).run();
+    ran.exit(0).stderr_has("2 tasks are ok");
+    assert_eq!(ran.report().column("status"), expected);
+}
+
+#[test]
+fn one_outcome_may_stop_the_job_and_is_not_tried_again() {
+    let job = r#"
+        [inputs]
+        repeat = 5
+        [workload.command]
+        shell = "test $RUNNER_TASK != 2 || exit 255"
+        [limits]
+        concurrency = 1
+        stop_on = ["exit:255"]
+        [retry]
+        max_attempts = 3
+    "#;
+    let ran = TestJob::new(job).run();
+    ran.exit(3).stderr_has("stopping: task 2 ended with `exit:255` (`stop_on`)");
+    let rows = ran.report().select("status,attempts");
+    assert_eq!(rows, ["ok,1", "failed,1", "cancelled,0", "cancelled,0", "cancelled,0"]);
+}
+
+#[test]
+fn what_a_command_says_may_stop_the_job() {
+    let job = r#"
+        [inputs]
+        repeat = 3
+        [workload.command]
+        shell = """echo '{"error": {"code": "insufficient_quota"}}'; exit 1"""
+        [limits]
+        concurrency = 1
+        stop_on = ["json:/error/code=insufficient_quota"]
+    "#;
+    let ran = TestJob::new(job).run();
+    assert_eq!(ran.exit(3).report().column("status"), ["failed", "cancelled", "cancelled"]);
+    let never = job.replace("stop_on =", "[retry]\nmax_attempts = 2\ndelay = '1ms'\nnever =");
+    assert_eq!(TestJob::new(&never).run().exit(3).report().column("attempts"), ["1"; 3]);
+    let wrong = "[workload.sleep]\nduration = '1s'\n[limits]\nstop_on = ['exit:1']\n";
+    TestJob::new(wrong).run().exit(2).stderr_has("`exit:1` never happens to a `sleep`");
+}
+
 /// Lets the runner believe that so much memory is available.
 fn available(folder: &Path, mebibytes: u64) {
     let text = format!("MemAvailable: {} kB\n", mebibytes << 10);

@@ -306,12 +306,14 @@ pub(super) const LIMITS_OF_A_STAGE: &[Key] = keys! {
     burst: Count => Is("1"), "how many of them may start at once after a time without starts";
     group: Text, "the name of a limit that several jobs share";
     per_host: Count, "how many requests may be out to one host at once";
+    stop_on: Array(&Text), "outcomes that stop the job: words of `retry.on` such as `\"exit:255\"`";
 };
 
 const LIMITS_OF_A_JOB: &[Key] = keys! {
     deadline: Duration, "for the whole job; then it is killed (exit code 124)";
     stop_after_failures: Either(&[Count, Text]), "stop when this many tasks have failed for good, or this share: `\"5%\"`";
-    on_stop: OneOf(&["drain", "kill"]) => Is("\"drain\""), "what becomes of the running tasks then";
+    stop_after_successes: Count, "stop when this many tasks are ok (exit code 0)";
+    on_stop: OneOf(&["drain", "kill"]) => Words("`\"drain\"`; `\"kill\"` with `stop_after_successes`"), "what becomes of the running tasks then";
     min_free_memory: Size, "nothing starts while less memory than this is available";
 };
 

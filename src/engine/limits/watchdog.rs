@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::HumanBytes;
 
-use crate::config::{Running, StopAfter};
+use crate::config::{Enough, RetryOn, Running, StopAfter};
 use crate::engine::limits::free_memory::{Found, FreeMemory};
 use crate::report::terminal::progress::Progress;
 use crate::task::eviction::Evictions;
@@ -39,10 +39,10 @@ impl Watchdog {
         self.say_failures(cancel, progress);
     }
 
-    /// Prints once that too many tasks have failed, if they have.
+    /// Prints once that too many tasks have failed, or that enough are ok.
     pub fn say_failures(&mut self, cancel: &Cancel, progress: &Progress) {
         if !self.said_failures
-            && let Some(Cause::Failures(message)) = cancel.cause()
+            && let Some(Cause::Failures(message) | Cause::Enough(message)) = cancel.cause()
         {
             self.said_failures = true;
             progress.println(message);
@@ -84,11 +84,13 @@ impl Watchdog {
     }
 }
 
-/// Counts the failed tasks of a job, if too many of them stop it.
+/// Counts how the tasks of a job end, if too many failures or enough successes stop it.
 #[derive(Debug)]
-pub struct Failures {
+pub struct Ends {
     stop_after: StopAfter,
+    enough: Option<Enough>,
     failed: AtomicU64,
+    ok: AtomicU64,
     ended: Box<[Ended]>,
 }
 
@@ -101,16 +103,43 @@ struct Ended(AtomicU64);
 /// The upper limit of counters, which slots share.
 const COUNTERS: usize = 64;
 
-impl Failures {
-    /// The counters for this number of slots; `None` if failures never stop the job.
-    pub fn new(stop_after: StopAfter, slots: usize) -> Option<Self> {
+impl Ends {
+    /// The counters for this number of slots; `None` if no number of ends stops the job. In an earlier run, `ok` tasks
+    /// have been ok.
+    pub fn new(
+        stop_after: StopAfter,
+        enough: Option<Enough>,
+        ok: u64,
+        slots: usize,
+    ) -> Option<Self> {
         let ended = (0..slots.clamp(1, COUNTERS)).map(|_| Ended::default()).collect();
-        let failures = Self { stop_after, failed: AtomicU64::new(0), ended };
-        (stop_after != StopAfter::Never).then_some(failures)
+        let counts = enough.is_some() || stop_after != StopAfter::Never;
+        counts.then(|| Self {
+            stop_after,
+            enough,
+            failed: AtomicU64::new(0),
+            ok: AtomicU64::new(ok),
+            ended,
+        })
+    }
+
+    /// Stops a job of which an earlier run has done enough.
+    pub fn check(&self, cancel: &Cancel) {
+        if let Some(enough) = self.enough {
+            judge_successes(enough, self.ok.load(Ordering::SeqCst), cancel);
+        }
     }
 
     /// Counts a task that has finally ended in the slot with this number.
     pub fn count(&self, slot: usize, status: Status, cancel: &Cancel) {
+        if let Some(enough) = self.enough
+            && matches!(status, Status::Ok | Status::Skipped)
+        {
+            judge_successes(enough, self.ok.fetch_add(1, Ordering::SeqCst) + 1, cancel);
+        }
+        if self.stop_after == StopAfter::Never {
+            return;
+        }
         self.ended[slot % self.ended.len()].0.fetch_add(1, Ordering::SeqCst);
         if matches!(status, Status::Failed | Status::Timeout | Status::Crashed) {
             self.failed.fetch_add(1, Ordering::SeqCst);
@@ -124,14 +153,33 @@ impl Failures {
     fn judge(&self, failed: u64, cancel: &Cancel) {
         let ended = self.ended.iter().map(|ended| ended.0.load(Ordering::SeqCst)).sum();
         let Some(running) = self.stop_after.reached(failed, ended) else { return };
-        let (level, what) = match running {
-            Running::Drain => (Level::Drain, "running tasks finish, no new ones start"),
-            Running::Kill => (Level::Kill, "ending the running tasks"),
-        };
+        let (level, what) = running.stop();
         if cancel.level() < level {
             let message = format!("stopping: {failed} of {ended} tasks have failed: {what}");
             cancel.raise(level, Cause::Failures(message));
         }
+    }
+}
+
+fn judge_successes(enough: Enough, ok: u64, cancel: &Cancel) {
+    let (level, what) = enough.running.stop();
+    if ok < enough.count || cancel.level() >= level {
+        return;
+    }
+    let message = match ok {
+        1 => format!("stopping: 1 task is ok: {what}"),
+        _ => format!("stopping: {ok} tasks are ok: {what}"),
+    };
+    cancel.raise(level, Cause::Enough(message));
+}
+
+/// Stops a job because a task ended like its `stop_on` says.
+#[cold]
+pub fn stop_on(rule: &RetryOn, task: u64, running: Running, cancel: &Cancel) {
+    let (level, what) = running.stop();
+    if cancel.level() < level {
+        let message = format!("stopping: task {task} ended with `{rule}` (`stop_on`): {what}");
+        cancel.raise(level, Cause::Failures(message));
     }
 }
 
@@ -144,7 +192,7 @@ mod tests {
         let limit = std::num::NonZeroU64::new(2).unwrap();
         let cancel = Cancel::default();
         let stop_after = StopAfter::Failures { count: limit, running: Running::Drain };
-        let failures = Failures::new(stop_after, 3).unwrap();
+        let failures = Ends::new(stop_after, None, 0, 3).unwrap();
         for (slot, status) in (0..).zip([Status::Failed, Status::Ok, Status::Cancelled]) {
             failures.count(slot, status, &cancel);
         }
@@ -154,6 +202,26 @@ mod tests {
         assert!(
             matches!(cancel.cause(), Some(Cause::Failures(said)) if said.starts_with("stopping: 2 of 4 "))
         );
-        assert!(Failures::new(StopAfter::Never, 1).is_none());
+        assert!(Ends::new(StopAfter::Never, None, 0, 1).is_none());
+    }
+
+    #[test]
+    fn enough_successes_stop_the_job_those_of_an_earlier_run_included() {
+        let enough = Some(Enough { count: 3, running: Running::Kill });
+        let cancel = Cancel::default();
+        let ends = Ends::new(StopAfter::Never, enough, 1, 2).unwrap();
+        ends.check(&cancel);
+        for (slot, status) in (0..).zip([Status::Failed, Status::Ok, Status::Cancelled]) {
+            ends.count(slot, status, &cancel);
+        }
+        assert_eq!(cancel.level(), Level::Run);
+        ends.count(3, Status::Ok, &cancel);
+        assert_eq!(cancel.level(), Level::Kill);
+        assert!(
+            matches!(cancel.cause(), Some(Cause::Enough(said)) if said.starts_with("stopping: 3 tasks are ok"))
+        );
+        let cancel = Cancel::default();
+        Ends::new(StopAfter::Never, enough, 3, 2).unwrap().check(&cancel);
+        assert_eq!(cancel.level(), Level::Kill);
     }
 }

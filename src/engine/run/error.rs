@@ -38,6 +38,7 @@ impl RunError {
                 Cause::Service(ServiceFailure::Ended(_))
                 | Cause::Failures(_)
                 | Cause::OutputClosed => Exit::NotOk,
+                Cause::Enough(_) => Exit::Ok,
                 Cause::Deadline => Exit::Deadline,
                 Cause::Signal(signal) => Exit::Signal(*signal),
                 Cause::Report(_) => Exit::NotWritten,

@@ -24,6 +24,7 @@ pub(in crate::report) struct Finished {
     ends: Vec<u32>,
     rows: Vec<Row>,
     left: u64,
+    ok: u64,
 }
 
 /// Aligned to four bytes, so that it takes 12 bytes.
@@ -50,7 +51,7 @@ impl Builder {
     /// A builder for at most this number of rows.
     pub(in crate::report) fn new(rows: u64) -> Self {
         let bits = (rows / BUCKET).max(1).ilog2();
-        Self(Finished { bits, ends: vec![0; 1 << bits], rows: Vec::new(), left: 0 })
+        Self(Finished { bits, ends: vec![0; 1 << bits], rows: Vec::new(), left: 0, ok: 0 })
     }
 
     /// Counts a finished row; to be called for each of them.
@@ -75,6 +76,7 @@ impl Builder {
     pub(in crate::report) fn place(&mut self, entry: &Entry, ordinal: u64) {
         let bucket = self.0.bucket(entry.identity);
         let failed = if entry.status == Status::Failed { FAILED } else { 0 };
+        self.0.ok += u64::from(matches!(entry.status, Status::Ok | Status::Skipped));
         let at = &mut self.0.ends[bucket];
         self.0.rows[*at as usize] =
             Row { key: key(entry.identity), place: ordinal as u32 | failed };
@@ -110,6 +112,11 @@ impl Finished {
         row.place |= TAKEN;
         self.left -= 1;
         Some((u64::from(place & (FAILED - 1)), place & FAILED != 0))
+    }
+
+    /// How many rows are ok, taken or not.
+    pub(in crate::report) fn ok(&self) -> u64 {
+        self.ok
     }
 
     /// How many rows have not been taken.

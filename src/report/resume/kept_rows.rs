@@ -18,6 +18,7 @@ pub struct KeptRows {
     counts: Arc<Counts>,
     /// Outputs in input order, which do not wait for tasks that do not run.
     outputs: Option<Arc<Queue>>,
+    ok: u64,
 }
 
 #[derive(Debug)]
@@ -37,8 +38,14 @@ impl KeptRows {
         counts: Arc<Counts>,
         outputs: Option<Arc<Queue>>,
     ) -> Self {
+        let ok = finished.ok();
         let waiting = Waiting { finished: Some(finished), identify, gone: 0 };
-        Self { waiting: Mutex::new(waiting), index, counts, outputs }
+        Self { waiting: Mutex::new(waiting), index, counts, outputs, ok }
+    }
+
+    /// How many of the rows with which the report began are ok.
+    pub fn ok(&self) -> u64 {
+        self.ok
     }
 
     /// Whether the task with this number and input is finished. If so, it keeps its row, which is not available for

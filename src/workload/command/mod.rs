@@ -48,6 +48,8 @@ pub struct Setup {
     pub keep: Keep,
     /// Where lines go as they come, if they do.
     pub live: Option<Arc<dyn LiveOutput>>,
+    /// Whether the output of a command that failed is kept, for rules that look into it.
+    pub answers: bool,
     /// How much may go to the next stage, if there is one.
     pub max_payload: Option<ByteSize>,
     /// The columns that are taken from the output.

@@ -284,7 +284,8 @@ impl Worker {
         let has_run = !matches!(ended.exit, Exit::NotStarted(..));
         let output = self.stdout.kept().head();
         let result = self.result();
-        let keeps_output = self.setup.keep == Keep::Everything;
+        let keeps_output =
+            self.setup.keep == Keep::Everything || (self.setup.answers && status == Status::Failed);
         Outcome {
             code,
             cpu: has_run.then_some(ended.cpu),
