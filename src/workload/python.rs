@@ -209,6 +209,11 @@ impl Spec {
         environment
     }
 
+    /// Whether its environment has the name of a slot.
+    pub fn names_its_slot(&self) -> bool {
+        self.env.iter().any(|(_, value)| value.has_slot_name())
+    }
+
     /// Variables that depend on the slot.
     fn slot_environment(&self, slot: Option<usize>) -> BTreeMap<&str, String> {
         let mut environment = BTreeMap::new();

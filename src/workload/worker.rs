@@ -85,6 +85,12 @@ impl Spec {
         self.0.max_tasks.map(|count| u64::from(count.get()))
     }
 
+    /// Whether it is started with the name of a slot.
+    pub fn names_its_slot(&self) -> bool {
+        let Plan { argv, env, .. } = &*self.0;
+        argv.iter().chain(env.iter().map(|(_, value)| value)).any(Template::has_slot_name)
+    }
+
     /// A program that has more memory than this, in bytes, is renewed.
     pub fn max_memory(&self) -> Option<u64> {
         self.0.max_memory.map(ByteSize::bytes)

@@ -214,6 +214,55 @@ fn attempts_that_are_tried_again_do_not_count_as_failures() {
 }
 
 #[test]
+fn slots_have_names_under_every_model() {
+    let limits = "[limits]\nslots = ['a', 'b']\n";
+    let inputs = "[inputs]\nrepeat = 6\n";
+    let command = "[workload.command]\nargv = ['sh', '-c', 'sleep 0.01; echo {slot.name} $NAME $RUNNER_SLOT']\nenv = { NAME = '{slot.name}' }\n";
+    let python = "[workload.python]\nfunction = 'm:f'\nargs = ['{slot.name}', '{slot}']\n";
+    let env = "env = { NAME = '{slot.name}' }\n";
+    let function = "import os\ndef f(name, slot):\n    return f\"{name} {os.environ.get('NAME', name)} {slot}\"\n";
+    let worker = "[workload.worker]\nargv = ['python3', 'w.py', '{slot.name}']\nargs = ['{slot.name}', '{slot}']\n";
+    let program = r#"
+import json, os, sys
+print(json.dumps({"ready": 1}) if sys.stdin.readline() else "", flush=True)
+for line in sys.stdin:
+    call = json.loads(line)
+    name, slot = call["args"]
+    print(json.dumps({"id": call["id"], "ok": {"result": f"{name} {os.environ['NAME']} {slot}"}}), flush=True)
+"#;
+    for model in MODELS {
+        let is_own = matches!(model, "sequential" | "processes");
+        let python = if is_own { format!("{python}{env}") } else { python.to_owned() };
+        let worker = format!("{worker}{env}");
+        let command = if model == "processes" { None } else { Some(command.to_owned()) };
+        let all = [command, Some(python), Some(worker).filter(|_| is_own)];
+        for workload in all.into_iter().flatten() {
+            let job = format!("{inputs}{workload}{limits}");
+            let ran = TestJob::new(&job)
+                .file("m.py", function)
+                .file("w.py", program)
+                .args(["--model", model])
+                .run();
+            for row in ran.exit(0).report().column("result") {
+                assert!(["a a 1", "b b 2"].contains(&row.trim()), "{model}: {workload} {row}");
+            }
+        }
+    }
+}
+
+#[test]
+fn names_of_slots_that_cannot_be_are_told() {
+    let job =
+        |lines: &str| format!("[workload.command]\nargv = ['echo', '{{slot.name}}']\n{lines}");
+    let too_few = job("[limits]\nslots = ['a']\nconcurrency = 2\n");
+    TestJob::new(&too_few).run().exit(2).stderr_has("`slots` has 1 name, and `concurrency` is 2");
+    TestJob::new(&job("[limits]\nslots = []\n")).run().exit(2).stderr_has("names no slot");
+    TestJob::new(&job("")).run().exit(2).stderr_has("the slots have no names");
+    let shared = "model = 'threads'\n[workload.python]\nfunction = 'math:sqrt'\nenv = { A = '{slot.name}' }\n[limits]\nslots = ['a']\n";
+    TestJob::new(shared).run().exit(2).stderr_has("under `threads` slots share it");
+}
+
+#[test]
 fn enough_successes_end_the_job_under_every_model() {
     let command = "[workload.command]\nshell = 'test $RUNNER_TASK != 1 || exec sleep 300'\n";
     let python = "[workload.python]\nfunction = 'm:f'\nargs = ['{input}']\n";
