@@ -5,20 +5,18 @@
 //! that leads out. The file has its name only when the task is ok; of one that is not, the file is `NAME.failed`.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fcntl_setfl, linkat};
-use tempfile::{NamedTempFile, TempPath};
+use rustix::fs::{OFlags, fcntl_setfl};
 
 use crate::base::diagnostic::reason;
 use crate::config::Template;
-use crate::sys;
 use crate::task::Values;
+use crate::workload::draft::Draft;
 
 /// The longest name of a file, in bytes, on every usual file system.
 const MAX_NAME: usize = 255;
@@ -344,56 +342,4 @@ impl Output {
         let _ = fs::remove_file(target.failed()); // of an earlier attempt, if there was one
         Ok(())
     }
-}
-
-/// A file before it has its name.
-#[derive(Debug)]
-enum Draft {
-    /// Nothing is left of it even if this process is killed.
-    Nameless(File),
-    /// Where the file system knows no files without names.
-    Named(NamedTempFile),
-}
-
-impl Draft {
-    fn new(path: &Path) -> io::Result<Self> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        // The umask takes its part of the mode, as for any new file.
-        match rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666)) {
-            Ok(file) => Ok(Self::Nameless(file.into())),
-            Err(_) => temporary().tempfile_in(folder).map(Self::Named),
-        }
-    }
-
-    fn file(&self) -> &File {
-        match self {
-            Self::Nameless(file) => file,
-            Self::Named(file) => file.as_file(),
-        }
-    }
-
-    /// Gives it the name `path`, in place of what is there.
-    fn persist(self, path: &Path) -> io::Result<()> {
-        self.named(path)?.persist(path).map_err(|error| error.error)
-    }
-
-    /// Gives it a temporary name beside `path`.
-    fn named(self, path: &Path) -> io::Result<TempPath> {
-        let file = match self {
-            Self::Nameless(file) => file,
-            Self::Named(file) => return Ok(file.into_temp_path()),
-        };
-        let open = sys::fd_path(file.as_fd());
-        let link = |name: &Path| Ok(linkat(CWD, &open, CWD, name, AtFlags::SYMLINK_FOLLOW)?);
-        let folder = path.parent().unwrap_or(Path::new("."));
-        temporary().make_in(folder, link).map(NamedTempFile::into_temp_path)
-    }
-}
-
-/// Temporary names.
-fn temporary() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".").suffix(".part").permissions(Permissions::from_mode(0o666));
-    builder
 }

@@ -68,6 +68,20 @@ struct Seen {
 }
 
 impl MadeFiles {
+    fn new(creates: Creates, job: &Job, standing: Standing, records: Records) -> Self {
+        Self {
+            creates,
+            job: (job.name.clone(), job.identity, job.fields.len()),
+            standing,
+            records,
+            contents: Contents::default(),
+            claims: Arc::default(),
+            reserved: Arc::new([]),
+            tag: 0,
+            apart: None,
+        }
+    }
+
     /// The files of `job`, whose records are in the folder `results`; `None` if it makes none.
     ///
     /// # Errors
@@ -91,15 +105,11 @@ impl MadeFiles {
         };
         let place = std::path::absolute(&path).unwrap_or(path);
         Ok(Some(Self {
-            creates,
-            job: (job.name.clone(), job.identity, job.fields.len()),
-            standing,
-            records,
-            contents: Contents::default(),
             claims: Arc::clone(claims),
             reserved,
             tag: xxh3_64(place.as_os_str().as_bytes()),
             apart,
+            ..Self::new(creates, job, standing, records)
         }))
     }
 
@@ -112,17 +122,7 @@ impl MadeFiles {
         let path = job.results.join(format!(".{}.made", job.name));
         let records = Records::read(&path)
             .map_err(|error| format!("cannot read `{}`: {}", path.display(), reason(&error)))?;
-        Ok(Some(Self {
-            creates,
-            job: (job.name.clone(), job.identity, job.fields.len()),
-            standing,
-            records,
-            contents: Contents::default(),
-            claims: Arc::default(),
-            reserved: Arc::new([]),
-            tag: 0,
-            apart: None,
-        }))
+        Ok(Some(Self::new(creates, job, standing, records)))
     }
 
     /// Why the task with this input would run; `None` if it is up to date.

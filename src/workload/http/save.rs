@@ -4,19 +4,17 @@
 //! a placeholder makes of the rest stays below it, and no symbolic link leads out of the job's or the absolute folder.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, Permissions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, linkat};
+use rustix::fs::Access;
 use serde::{Deserialize, Serialize};
-use tempfile::{NamedTempFile, TempPath};
 
 use super::body::in_words;
-use crate::sys;
+use crate::workload::draft::Draft;
 
 /// Of one part of a path, on the file systems that there are.
 const LONGEST_NAME: usize = 255;
@@ -190,53 +188,6 @@ pub struct Unfinished {
     path: PathBuf,
 }
 
-/// A file before it has its name.
-#[derive(Debug)]
-enum Draft {
-    /// Nothing is left of it even if this process is killed.
-    Nameless(File),
-    /// Where the file system knows no files without names.
-    Named(NamedTempFile),
-}
-
-impl Draft {
-    fn new(path: &Path) -> io::Result<Self> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        // The umask takes its part of the mode, as for any new file.
-        match rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666)) {
-            Ok(file) => Ok(Self::Nameless(file.into())),
-            Err(_) => temporary().tempfile_in(folder).map(Self::Named),
-        }
-    }
-
-    fn file(&mut self) -> &mut File {
-        match self {
-            Self::Nameless(file) => file,
-            Self::Named(file) => file.as_file_mut(),
-        }
-    }
-
-    /// Gives it a temporary name beside `path`, so that it can take the place of what is there.
-    fn named(self, path: &Path) -> io::Result<TempPath> {
-        let file = match self {
-            Self::Nameless(file) => file,
-            Self::Named(file) => return Ok(file.into_temp_path()),
-        };
-        let open = sys::fd_path(file.as_fd());
-        let link = |name: &Path| Ok(linkat(CWD, &open, CWD, name, AtFlags::SYMLINK_FOLLOW)?);
-        let folder = path.parent().unwrap_or(Path::new("."));
-        temporary().make_in(folder, link).map(NamedTempFile::into_temp_path)
-    }
-}
-
-/// Temporary names.
-fn temporary() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".").suffix(".part").permissions(Permissions::from_mode(0o666));
-    builder
-}
-
 impl Unfinished {
     /// Appends to it. Into the page cache, mostly, which costs less than asking another thread to do it.
     ///
@@ -274,8 +225,7 @@ impl Unfinished {
     /// In words.
     pub fn finish(self) -> Result<(), String> {
         let Self { draft, path } = self;
-        let named = draft.named(&path).map_err(|error| failed(&path, &error))?;
-        named.persist(&path).map_err(|error| failed(&path, &error.error))
+        draft.persist(&path).map_err(|error| failed(&path, &error))
     }
 }
 
@@ -285,6 +235,8 @@ fn failed(path: &Path, error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn place(prefix: &str, path: &str) -> Result<String, String> {

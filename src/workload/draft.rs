@@ -1,0 +1,72 @@
+//! A file that takes its name only when it is whole. Dropped before, it is gone.
+
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
+use tempfile::{NamedTempFile, TempPath};
+
+use crate::sys;
+
+/// A file before it has its name.
+#[derive(Debug)]
+pub(super) enum Draft {
+    /// Nothing is left of it even if this process is killed.
+    Nameless(File),
+    /// Where the file system knows no files without names.
+    Named(NamedTempFile),
+}
+
+impl Draft {
+    /// A file that is to be called `path`.
+    ///
+    /// # Errors
+    /// If it cannot be made in that folder.
+    pub fn new(path: &Path) -> io::Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        // The umask takes its part of the mode, as for any new file.
+        match rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666)) {
+            Ok(file) => Ok(Self::Nameless(file.into())),
+            Err(_) => temporary().tempfile_in(folder).map(Self::Named),
+        }
+    }
+
+    /// The file, for writing and reading.
+    pub fn file(&self) -> &File {
+        match self {
+            Self::Nameless(file) => file,
+            Self::Named(file) => file.as_file(),
+        }
+    }
+
+    /// Gives it the name `path`, in place of what is there.
+    ///
+    /// # Errors
+    /// If it cannot have that name.
+    pub fn persist(self, path: &Path) -> io::Result<()> {
+        self.named(path)?.persist(path).map_err(|error| error.error)
+    }
+
+    /// Gives it a temporary name beside `path`.
+    fn named(self, path: &Path) -> io::Result<TempPath> {
+        let file = match self {
+            Self::Nameless(file) => file,
+            Self::Named(file) => return Ok(file.into_temp_path()),
+        };
+        let open = sys::fd_path(file.as_fd());
+        let link = |name: &Path| Ok(linkat(CWD, &open, CWD, name, AtFlags::SYMLINK_FOLLOW)?);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        temporary().make_in(folder, link).map(NamedTempFile::into_temp_path)
+    }
+}
+
+/// Temporary names.
+fn temporary() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(".part").permissions(Permissions::from_mode(0o666));
+    builder
+}
