@@ -92,6 +92,20 @@ fn text_is_decoded_first() {
     shell(&long, &format!("encoding = \"latin1\"\ncapture = \"100B\"\n{column}"))
         .exit(0)
         .rows("name", &["Müller"]);
+    // A byte order mark says it, too, unless an encoding is named.
+    let marked = r"printf '\377\376n\0a\0m\0e\0=\0\374\0\n\0'";
+    shell(marked, column).exit(0).rows("name,result", &["ü,name=ü"]);
+    shell(&format!("{marked}; {}", r"printf 'e\0n\0d\0'"), "result = \"tail\"\n")
+        .exit(0)
+        .rows("result", &[r"name=ü\nend"]);
+    let long = format!("{marked}; yes | head -c 100000 | tr -d '\\n' | sed 's/y/y\\x00/g'");
+    shell(&long, &format!("capture = \"100B\"\nresult = \"tail\"\n{column}"))
+        .exit(0)
+        .rows("name", &["ü"]);
+    shell(marked, &format!("encoding = \"utf-8\"\n{column}")).exit(0).rows("name", &[""]);
+    let fails = format!("{marked} >&2; exit 1");
+    let ran = shell(&fails, "");
+    ran.exit(3).rows("error", &["exit code 1: name=ü"]);
     shell("true", "encoding = \"utf-9\"").exit(2).stderr_has("unknown encoding `utf-9`");
 }
 

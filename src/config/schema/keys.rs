@@ -210,7 +210,7 @@ const COMMAND: &[Key] = keys! {
     stderr: Template, "a file for standard error";
     success_codes: Array(&Integer) => Is("[0]"), "exit codes that count as ok";
     capture: Size => Is("\"1MiB\""), "how much of the output is kept; the rest is counted, and searched for columns line by line";
-    encoding: Text => Is("\"utf-8\""), "how the output is written, by a name that browsers know";
+    encoding: Text => Words("a byte order mark's, else UTF-8"), "how the output is written, by a name that browsers know";
     result: OneOf(&["head", "tail"]) => Is("\"head\""), "which end of the output is the result";
 };
 

@@ -356,7 +356,7 @@ fn read_output(
     }
 }
 
-/// `encoding`: a name of the WHATWG's list. UTF-8 needs no decoding.
+/// `encoding`: a name of the WHATWG's list.
 fn read_encoding(
     table: &mut Table<'_>,
     plan: &Planner<'_>,
@@ -365,7 +365,7 @@ fn read_encoding(
         return if table.has("encoding") { Err(Wrong) } else { Ok(None) };
     };
     if let Some(encoding) = Encoding::for_label(label.get_ref().as_bytes()) {
-        return Ok(Some(encoding).filter(|&encoding| encoding != encoding_rs::UTF_8));
+        return Ok(Some(encoding));
     }
     let message = format!("unknown encoding `{}`", label.get_ref());
     let help = "for example \"windows-1252\", \"shift_jis\" or \"utf-16le\"";

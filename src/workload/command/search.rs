@@ -55,7 +55,7 @@ impl Search {
         let Self { columns, encoding, lines } = self;
         let patterns = patterns(columns);
         let lines = lines.get_or_insert_with(|| {
-            let mut lines = Lines::new(patterns.len(), *encoding);
+            let mut lines = Lines::new(patterns.len(), encoding_of(head, *encoding));
             lines.add(head, &patterns);
             lines
         });
@@ -71,7 +71,7 @@ impl Search {
     }
 
     fn in_whole(&self, head: &[u8]) -> Found {
-        let text = decoded(head, self.encoding);
+        let text = decoded(head, encoding_of(head, self.encoding));
         let shown = plain(&text);
         let find = |(place, column): &(usize, Column)| {
             let as_it_came =
@@ -148,6 +148,13 @@ impl Lines {
 
 fn patterns(columns: &[(usize, Column)]) -> Vec<&Pattern> {
     columns.iter().filter_map(|(_, column)| column.pattern()).collect()
+}
+
+/// The encoding of a stream that starts with `head`: the one that the job file names, else that of a byte order mark.
+/// UTF-8 needs no decoding.
+pub fn encoding_of(head: &[u8], named: Option<&'static Encoding>) -> Option<&'static Encoding> {
+    let marked = || Encoding::for_bom(head).map(|(encoding, _)| encoding);
+    named.or_else(marked).filter(|&encoding| encoding != encoding_rs::UTF_8)
 }
 
 /// `bytes` as UTF-8, if they are in another encoding.

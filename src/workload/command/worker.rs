@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::ends::Ends;
 use super::plan::{Action, Plan, Program, ResultEnd, Variable};
-use super::search::{Search, decoded};
-use super::stream::{Progress, Stream};
+use super::search::{Search, decoded, encoding_of};
+use super::stream::{Kept, Progress, Stream};
 use super::{Keep, Setup, Spec, outcome};
 use crate::base::diagnostic::reason;
 use crate::config::program::{Folder, c_path};
@@ -302,25 +302,37 @@ impl Worker {
         let kept = self.stdout.kept();
         match self.plan.result {
             ResultEnd::Head => {
-                outcome::result(&decoded(kept.head(), self.plan.encoding), ResultEnd::Head)
+                let encoding = encoding_of(kept.head(), self.plan.encoding);
+                outcome::result(&decoded(kept.head(), encoding), ResultEnd::Head)
             }
-            ResultEnd::Tail => {
-                outcome::result(&decoded(&kept.tail(), self.plan.encoding), ResultEnd::Tail)
-            }
+            ResultEnd::Tail => outcome::result(&self.end_of(kept), ResultEnd::Tail),
         }
     }
 
     /// The end of standard error. If nothing is there, that of standard output, where many programs say what went wrong:
     /// unless the result has it all.
     fn last_words(&self, result: &[u8]) -> Vec<u8> {
-        let errors = self.stderr.kept().tail();
+        let errors = self.end_of(self.stderr.kept());
         let output = self.stdout.kept();
         if !errors.trim_ascii().is_empty() {
-            return decoded(&errors, self.plan.encoding).into_owned();
+            return errors;
         }
         let is_shown =
             self.plan.result == ResultEnd::Tail || output.total() <= result.len() as u64 + 1;
-        if is_shown { Vec::new() } else { decoded(&output.tail(), self.plan.encoding).into_owned() }
+        if is_shown { Vec::new() } else { self.end_of(output) }
+    }
+
+    /// The last bytes of a stream, as UTF-8 if its encoding is known.
+    fn end_of(&self, kept: &Kept) -> Vec<u8> {
+        let tail = kept.tail();
+        let is_whole = kept.total() == tail.len() as u64;
+        let encoding = encoding_of(if is_whole { &tail } else { kept.head() }, self.plan.encoding);
+        let has_pairs = encoding.is_some_and(|encoding| {
+            encoding == encoding_rs::UTF_16LE || encoding == encoding_rs::UTF_16BE
+        });
+        // Half a character's two bytes would shift all that follows.
+        let half = has_pairs && (kept.total() - tail.len() as u64) % 2 == 1;
+        decoded(&tail[usize::from(half)..], encoding).into_owned()
     }
 
     /// Finds the values of the columns; one that cannot be looked for fails the task.
