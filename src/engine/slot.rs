@@ -1,24 +1,27 @@
 //! The slot, the same for all models: take a task, wait until it may start, attempt it, settle it.
 
+mod pacing;
+mod prepare;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use pacing::Pacing;
+
 use crate::config::Retry;
 use crate::engine::feed::{Feed, FeedHandle, Patience, Reply};
 use crate::engine::limits::watchdog::stop_on;
-use crate::engine::made::{MadeFiles, Turn};
 use crate::engine::run::{Held, Run, StageRun};
 use crate::engine::slot_worker::{Shared, SlotWorker};
 use crate::job::Stage;
 use crate::report::RowBuffer;
 use crate::task::{
-    Attempt, Cause, Earlier, Level, Moment, NoPayload, Outcome, Payload, PayloadKind, Record,
-    Status, Task, payload,
+    Attempt, Cause, Earlier, Level, Moment, Outcome, Payload, PayloadKind, Record, Status, Task,
+    payload,
 };
 use crate::worker::internal::Verdict;
 use crate::workload::Workload;
@@ -131,18 +134,6 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     }
 }
 
-/// When the task that a slot has asked for since `asked` came, if the slot had to wait for it: it could not have started
-/// before. An input that can be read at any time did not have to be waited for.
-fn available(asked: Moment, task: &Task, is_there: bool) -> Option<Moment> {
-    /// In less time than this, what is there is taken.
-    const WAITED: Duration = Duration::from_millis(1);
-    let now = Moment::now();
-    if is_there || now.since(asked) < WAITED {
-        return (task.stage() > 0 && task.attempts == 0).then_some(task.taken);
-    }
-    Some(now)
-}
-
 /// Stops the job, which cannot continue without workers.
 fn give_up(run: &Run, error: &io::Error) {
     let cause = match error.kind() {
@@ -171,41 +162,7 @@ struct SlotContext<'a> {
     pacing: Pacing,
 }
 
-/// What a slot knows of its attempt where there is a rate.
-#[derive(Debug, Default)]
-struct Pacing {
-    /// When it asked for a task, and when that came, if it had to wait for it.
-    turn: Option<(Moment, Option<Moment>)>,
-    /// How much later than the rate asked for the attempt has started.
-    late: Option<Duration>,
-}
-
 impl SlotContext<'_> {
-    /// Takes up to `most` tasks; false if there are no more.
-    async fn take(&mut self, most: usize, batch: &mut VecDeque<Task>) -> bool {
-        if self.live.admission.due.is_none() {
-            return self.handle.take(most, batch).await;
-        }
-        let asked = Moment::now();
-        let taken = self.handle.take(most, batch).await;
-        let reads_stdin = self.run.job.inputs.reads_stdin();
-        let available = batch.front().and_then(|task| {
-            let is_new = task.stage() == 0 && task.attempts == 0 && task.refusals == 0;
-            available(asked, task, is_new && !reads_stdin)
-        });
-        self.pacing.turn = Some((asked, available));
-        taken
-    }
-
-    /// Notes how much later than the rate asked for an attempt starts now.
-    fn note_start(&mut self) {
-        if let Some(due) = &self.live.admission.due
-            && let Some((asked, available)) = self.pacing.turn
-        {
-            self.pacing.late = Some(due.start(asked, Moment::now(), available));
-        }
-    }
-
     fn settle(&mut self, task: Task, verdict: Verdict) {
         match verdict {
             Verdict::Done(outcome) if self.was_evicted(&outcome) => self.handle.give_back(task),
@@ -354,80 +311,6 @@ impl SlotContext<'_> {
         let patience = Patience::of(self.stage);
         while let Some(task) = self.finished.pop_front() {
             next.put(task, patience).await;
-        }
-    }
-
-    /// A task whose input cannot be used has its row, and costs nothing else.
-    fn set_aside_unusable(&mut self, batch: &mut VecDeque<Task>) {
-        if batch.iter().all(|task| task.fields.cause().is_none()) {
-            return;
-        }
-        for task in std::mem::take(batch) {
-            if task.fields.cause().is_none() {
-                batch.push_back(task);
-                continue;
-            }
-            let record = Record::unusable(task, self.stage.columns.len());
-            self.end(record, None);
-        }
-    }
-
-    /// A task whose fields are not what the templates need fails before it starts.
-    fn refuse_unmet(&mut self, batch: &mut VecDeque<Task>) {
-        if self.stage.demands.is_empty() {
-            return;
-        }
-        for task in std::mem::take(batch) {
-            match self.stage.demands.iter().find_map(|demand| demand.unmet(&task.fields)) {
-                None => batch.push_back(task),
-                Some(message) => {
-                    let outcome = Outcome::not_started(message);
-                    let record = record(self.stage, self.number, task, outcome);
-                    self.end(Record { slot: None, ..record }, None);
-                }
-            }
-        }
-    }
-
-    /// Skips tasks whose files are there, and tells the others under which names to write.
-    fn begin_making(&mut self, made: &MadeFiles, batch: &mut VecDeque<Task>) {
-        for mut task in std::mem::take(batch) {
-            match made.begin(&mut task) {
-                Ok(Turn::Run) => batch.push_back(task),
-                Ok(Turn::Skip) => self.skip(task),
-                Err(message) => {
-                    let outcome = Outcome::not_started(message);
-                    let record = record(self.stage, self.number, task, outcome);
-                    self.end(Record { slot: None, ..record }, None);
-                }
-            }
-        }
-    }
-
-    /// A task that did not have to run keeps what its row said when it did.
-    fn skip(&mut self, task: Task) {
-        let rest = self.run.report.earlier().and_then(|rows| rows.after_status(&task.fields));
-        let mut record = Record::skipped(task, self.stage.columns.len());
-        if let Some(meter) = &self.live.meter {
-            meter.end();
-            record.in_all_stages(self.run.job.task_fields());
-        }
-        if let Some(ends) = &self.run.ends {
-            ends.count(self.number, Status::Skipped, &self.run.cancel);
-        }
-        self.buffer.put_skipped(record, rest.as_deref());
-    }
-
-    /// Loads the payloads of the tasks; a task whose payload is lost fails.
-    fn load_payloads(&mut self, batch: &mut VecDeque<Task>) {
-        for mut task in std::mem::take(batch) {
-            match task.payload_mut().map_or(Ok(()), Payload::load) {
-                Ok(()) => batch.push_back(task),
-                Err(error) => {
-                    let error = NoPayload::Io(error).to_string();
-                    self.done(task, Outcome::not_started(error));
-                }
-            }
         }
     }
 

@@ -3,29 +3,27 @@
 //! A child is reaped by the thread that started it, which also sends its signals: so no signal can reach a group whose
 //! number has been given to somebody else.
 
-use std::ffi::CStr;
-use std::fs::File;
-use std::io::{self, Read, Seek};
+mod starter;
+
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, kill_process_group, pidfd_open,
-    test_kill_process_group, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process_group, waitid,
 };
 
-use crate::launcher::message::{
-    Answer, Control, Fate, MAX_DESCRIPTORS, MAX_INLINE, Request, StartRequest,
-};
+use starter::Starter;
+
+use crate::launcher::message::{Answer, Control, Fate, MAX_DESCRIPTORS, MAX_INLINE, Request};
 use crate::launcher::server::Common;
 use crate::launcher::socket;
 use crate::sys;
-use crate::sys::{Failure, PointerBuffer, Program, Spawner, Step};
+use crate::sys::{Failure, Step};
 use crate::task::Moment;
 
 /// How often it is looked for children that are stopped.
@@ -378,123 +376,6 @@ fn has_ended(child: &Child) -> bool {
     matches!(waitid(WaitId::PidFd(child.pidfd.as_fd()), options), Ok(Some(_)))
 }
 
-/// What starting a child needs, reused from start to start.
-struct Starter {
-    common: Arc<Common>,
-    spawner: Spawner,
-    parent: Pid,
-    argv: PointerBuffer,
-    env: PointerBuffer,
-    /// Which variables of the launcher's own environment are changed or removed for this child.
-    changed: Vec<bool>,
-}
-
-impl Starter {
-    fn new(common: Arc<Common>) -> io::Result<Self> {
-        let [argv, env] = [PointerBuffer::default(), PointerBuffer::default()];
-        let changed = vec![false; common.environment.len()];
-        Ok(Self { common, spawner: Spawner::new()?, parent: getpid(), argv, env, changed })
-    }
-
-    /// Starts the program of `request` with these descriptors, which are closed here.
-    fn start(
-        &mut self,
-        request: &StartRequest<'_>,
-        descriptors: &mut Vec<OwnedFd>,
-    ) -> Result<(Pid, OwnedFd), Failure> {
-        let prepare = |errno: Errno| Failure { step: Step::Prepare, error: errno.into() };
-        if self.common.leaving.load(Ordering::SeqCst) {
-            return Err(prepare(Errno::CANCELED));
-        }
-        if descriptors.len() != request.ends.count() {
-            return Err(prepare(Errno::MFILE));
-        }
-        let common = &*self.common;
-        let mut came = descriptors.iter();
-        let mut end = |number| {
-            let came = if request.ends.has(number) { came.next() } else { None };
-            came.map(AsFd::as_fd)
-        };
-        let ends = [0, 1, 2].map(|number| end(number).unwrap_or(common.null.as_fd()));
-        let extra = end(3);
-        mark_changed(&common.environment, request, &mut self.changed);
-        let kept = common.environment.iter().zip(&self.changed).filter(|(_, changed)| !**changed);
-        let env = request.set().chain(kept.map(|(variable, _)| variable.as_c_str()));
-        let started = self.spawner.start(&Program {
-            path: request.program,
-            argv: self.argv.fill(request.argv()),
-            env: self.env.fill(env),
-            folder: request.folder,
-            ends,
-            extra,
-            mask: &common.mask,
-            open_files: common.open_files,
-            parent: self.parent,
-        });
-        descriptors.clear();
-        started
-    }
-
-    /// Takes an orphan that this process has inherited for a child that was started here.
-    fn adopt(&mut self, pid: i32) -> Result<(Pid, OwnedFd), Failure> {
-        let gone = |error: Errno| Failure { step: Step::Prepare, error: error.into() };
-        let pid = Pid::from_raw(pid).filter(|_| pid > 0).ok_or(gone(Errno::SRCH))?;
-        // From here on nobody else reaps it.
-        self.common.adopted.insert(pid);
-        let adopted = pidfd_open(pid, PidfdFlags::empty()).and_then(|pidfd| {
-            // Fails if it is not a child.
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-            waitid(WaitId::PidFd(pidfd.as_fd()), options)?;
-            Ok((pid, pidfd))
-        });
-        adopted.map_err(|error| {
-            self.common.adopted.remove(pid);
-            gone(error)
-        })
-    }
-
-    /// The same, with the request in the last descriptor.
-    fn start_in_memory(
-        &mut self,
-        descriptors: &mut Vec<OwnedFd>,
-    ) -> Result<(Pid, OwnedFd), Failure> {
-        let read = |memory: OwnedFd| -> io::Result<Vec<u8>> {
-            let (mut memory, mut message) = (File::from(memory), Vec::new());
-            memory.rewind()?;
-            memory.read_to_end(&mut message)?;
-            Ok(message)
-        };
-        let failed = |error| Failure { step: Step::Prepare, error };
-        let memory = descriptors.pop().ok_or(Errno::MFILE.into()).map_err(failed)?;
-        let message = read(memory).map_err(failed)?;
-        match Request::decode(&message) {
-            Ok(Request::Start(request)) => self.start(&request, descriptors),
-            _ => Err(failed(Errno::INVAL.into())),
-        }
-    }
-}
-
-/// Marks which of the sorted variables in `environment` the request sets or removes.
-fn mark_changed(
-    environment: &[std::ffi::CString],
-    request: &StartRequest<'_>,
-    changed: &mut [bool],
-) {
-    changed.fill(false);
-    let set = request.set().map(name_of);
-    for name in set.chain(request.unset().map(CStr::to_bytes)) {
-        if let Ok(index) = environment.binary_search_by(|variable| name_of(variable).cmp(name)) {
-            changed[index] = true;
-        }
-    }
-}
-
-/// The name of a `NAME=value`.
-fn name_of(variable: &CStr) -> &[u8] {
-    let bytes = variable.to_bytes();
-    &bytes[..memchr::memchr(b'=', bytes).unwrap_or(bytes.len())]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -510,12 +391,5 @@ mod tests {
         ] {
             assert_eq!(Source::of(source.data()), source);
         }
-    }
-
-    #[test]
-    fn a_variables_name_ends_at_the_first_equals_sign() {
-        assert_eq!(name_of(c"A=b=c"), b"A");
-        assert_eq!(name_of(c"EMPTY="), b"EMPTY");
-        assert_eq!(name_of(c"none"), b"none");
     }
 }

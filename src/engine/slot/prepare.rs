@@ -1,0 +1,83 @@
+//! What happens to the tasks that a slot has taken before they start: some of them do not start at all.
+
+use std::collections::VecDeque;
+
+use super::{SlotContext, record};
+use crate::engine::made::{MadeFiles, Turn};
+use crate::task::{NoPayload, Outcome, Payload, Record, Status, Task};
+
+impl SlotContext<'_> {
+    /// A task whose input cannot be used has its row, and costs nothing else.
+    pub(super) fn set_aside_unusable(&mut self, batch: &mut VecDeque<Task>) {
+        if batch.iter().all(|task| task.fields.cause().is_none()) {
+            return;
+        }
+        for task in std::mem::take(batch) {
+            if task.fields.cause().is_none() {
+                batch.push_back(task);
+                continue;
+            }
+            let record = Record::unusable(task, self.stage.columns.len());
+            self.end(record, None);
+        }
+    }
+
+    /// A task whose fields are not what the templates need fails before it starts.
+    pub(super) fn refuse_unmet(&mut self, batch: &mut VecDeque<Task>) {
+        if self.stage.demands.is_empty() {
+            return;
+        }
+        for task in std::mem::take(batch) {
+            match self.stage.demands.iter().find_map(|demand| demand.unmet(&task.fields)) {
+                None => batch.push_back(task),
+                Some(message) => {
+                    let outcome = Outcome::not_started(message);
+                    let record = record(self.stage, self.number, task, outcome);
+                    self.end(Record { slot: None, ..record }, None);
+                }
+            }
+        }
+    }
+
+    /// Skips tasks whose files are there, and tells the others under which names to write.
+    pub(super) fn begin_making(&mut self, made: &MadeFiles, batch: &mut VecDeque<Task>) {
+        for mut task in std::mem::take(batch) {
+            match made.begin(&mut task) {
+                Ok(Turn::Run) => batch.push_back(task),
+                Ok(Turn::Skip) => self.skip(task),
+                Err(message) => {
+                    let outcome = Outcome::not_started(message);
+                    let record = record(self.stage, self.number, task, outcome);
+                    self.end(Record { slot: None, ..record }, None);
+                }
+            }
+        }
+    }
+
+    /// A task that did not have to run keeps what its row said when it did.
+    fn skip(&mut self, task: Task) {
+        let rest = self.run.report.earlier().and_then(|rows| rows.after_status(&task.fields));
+        let mut record = Record::skipped(task, self.stage.columns.len());
+        if let Some(meter) = &self.live.meter {
+            meter.end();
+            record.in_all_stages(self.run.job.task_fields());
+        }
+        if let Some(ends) = &self.run.ends {
+            ends.count(self.number, Status::Skipped, &self.run.cancel);
+        }
+        self.buffer.put_skipped(record, rest.as_deref());
+    }
+
+    /// Loads the payloads of the tasks; a task whose payload is lost fails.
+    pub(super) fn load_payloads(&mut self, batch: &mut VecDeque<Task>) {
+        for mut task in std::mem::take(batch) {
+            match task.payload_mut().map_or(Ok(()), Payload::load) {
+                Ok(()) => batch.push_back(task),
+                Err(error) => {
+                    let error = NoPayload::Io(error).to_string();
+                    self.done(task, Outcome::not_started(error));
+                }
+            }
+        }
+    }
+}
