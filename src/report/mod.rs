@@ -4,6 +4,7 @@
 //! resuming needs is in `results/.<job>.state`.
 
 mod error;
+mod facts;
 mod layout;
 pub(crate) mod publish;
 mod resume;
@@ -24,6 +25,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use error::ReportError;
+pub use facts::{Options, RunFacts, ServiceTimes, Standing};
 pub use resume::earlier_rows::EarlierRows;
 pub use resume::kept_rows::KeptRows;
 pub use resume::start::{Begin, Changes, Rerun, Resume};
@@ -36,9 +38,8 @@ pub use write::buffer::{Failure, RowBuffer};
 use crate::config::{ReportSettings, Template};
 use crate::csv;
 use crate::job::Job;
-use crate::sys::CpuTime;
 use crate::task::live::LiveOutput;
-use crate::task::{Calendar, Cancel, Moment};
+use crate::task::{Calendar, Cancel};
 use crate::worker::{Earlier, Log};
 use layout::Layout;
 use publish::Publish;
@@ -49,86 +50,11 @@ use write::attempts::Attempts;
 use write::buffer::{Remarks, Shared, Wakeup, lock};
 use write::recorder::Recorder;
 
-use crate::workload::claims::Claims;
-
 /// The model in the reports of a job with `[[stages]]`, each of which has a model of its own.
 pub const STAGED: &str = "staged";
 
 /// The number of rows that fit into a sheet, including the header.
 const SHEET_ROWS: u64 = 1_048_576;
-
-/// The options of a run for its reports.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The folder of the reports; created if missing.
-    pub results: PathBuf,
-    /// What to do with the report of an earlier run.
-    pub begin: Begin,
-    /// How each task's output is printed, if it is.
-    pub output: Option<Printing>,
-    /// How progress is shown.
-    pub progress: terminal::progress::Mode,
-    /// The files that tasks of this call write.
-    pub claims: Arc<Claims>,
-    /// What becomes of tasks whose files are there.
-    pub standing: Standing,
-}
-
-/// What becomes of a task that is up to date, in a job with `creates`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Standing {
-    /// It is skipped.
-    #[default]
-    Kept,
-    /// It runs.
-    Forced,
-    /// It runs, and what it makes goes elsewhere and is deleted.
-    Compared,
-}
-
-/// Facts about a run that the report cannot know by itself.
-#[derive(Clone, Debug)]
-pub struct RunFacts {
-    /// When the user started to wait for this job.
-    pub started: Moment,
-    /// From then until the pool was ready.
-    pub startup: Duration,
-    /// The part of it that services took to be ready, and to end.
-    pub services: ServiceTimes,
-    /// How long computations held an event loop that other tasks shared.
-    pub held: Duration,
-    /// The job's calendar.
-    pub calendar: Calendar,
-    /// The name of the model that ran the slots, or [`STAGED`].
-    pub model: &'static str,
-    /// The number of slots of all stages.
-    pub concurrency: usize,
-    /// Why this model.
-    pub reason: String,
-    /// The runner's processor time for this job, used if no task was measured by itself.
-    pub cpu: Option<CpuTime>,
-    /// The runner's peak memory in bytes, used if no task was measured by itself.
-    pub peak_rss: Option<u64>,
-    /// The 99th percentile of run times that count from when the tasks were due, where there is a rate.
-    pub due_p99: Option<Duration>,
-    /// Further notes for the terminal.
-    pub notes: Vec<String>,
-    /// Whether the inputs were not read to their end, since one of them was bad.
-    pub saw_a_part: bool,
-    /// Whether the job was stopped because enough of its tasks are ok.
-    pub is_enough: bool,
-    /// Which of `[[stages]]` is the bottleneck, and how busy each was; `None` for a job without stages.
-    pub busy: Option<String>,
-}
-
-/// How long a job waited for its services; zero if it has none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ServiceTimes {
-    /// Until all were ready: a part of its start-up.
-    pub start: Duration,
-    /// From the end of the last task until all had ended.
-    pub end: Duration,
-}
 
 /// The report of a job that is running.
 #[derive(Debug)]

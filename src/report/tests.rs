@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::*;
 use crate::config::Order;
 use crate::report::write::row::tests::{SETTINGS, record, unrun};
-use crate::task::{Cause, Level, Record, Status};
+use crate::task::{Cause, Level, Moment, Record, Status};
 
 mod resume;
 
