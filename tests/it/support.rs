@@ -35,6 +35,16 @@ pub fn root() -> &'static Path {
 pub fn runner() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
     command.env_remove("NO_COLOR").env("LC_ALL", "C");
+    let restore = || {
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: it may be called between fork and exec, and installs no handler.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: `restore` makes system calls only. Tests that run under `nohup` or in the background have signals ignored,
+    // which the runner would rightly leave so.
+    unsafe { command.pre_exec(restore) };
     command
 }
 
