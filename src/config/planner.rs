@@ -51,6 +51,8 @@ pub struct Planner<'a> {
     pub(crate) choices: Choices,
     /// The job's `[secrets]`.
     pub(crate) secrets: Vec<Arc<Secret>>,
+    /// The names of the slots of the stage that is read, if they have names.
+    pub(crate) slots: Option<Arc<[String]>>,
 }
 
 /// What the inputs of a job are, besides their fields.
@@ -103,6 +105,7 @@ impl<'a> Planner<'a> {
             fields,
             absent,
             secrets: Vec::new(),
+            slots: None,
             stages: Vec::new(),
             stage: None,
             passed: Vec::new(),
@@ -327,6 +330,7 @@ impl<'a> Planner<'a> {
             stage,
             tasks: self.inputs.tasks,
             secrets: &self.secrets,
+            slots: self.slots.as_ref(),
         }
     }
 }

@@ -43,6 +43,8 @@ enum Part {
     Attempt,
     /// The slot's number.
     Slot,
+    /// The slot's name; these are those of all slots.
+    SlotName(Arc<[String]>),
     /// What the stage before has handed on.
     Payload,
     /// The value of a secret; masked as long as no run has started.
@@ -103,7 +105,9 @@ impl Template {
 
     /// Whether it has a placeholder that only an attempt can fill.
     pub(crate) fn needs_attempt(&self) -> bool {
-        let needs = |part: &Part| matches!(part, Part::Task(_) | Part::Attempt | Part::Slot);
+        let needs = |part: &Part| {
+            matches!(part, Part::Task(_) | Part::Attempt | Part::Slot | Part::SlotName(_))
+        };
         self.parts.iter().any(needs)
     }
 
@@ -113,6 +117,11 @@ impl Template {
             [Part::Field(field, Operator::Whole)] => Some(field),
             _ => None,
         }
+    }
+
+    /// A template that shows the slot's name; `names` are those of all slots.
+    pub(crate) fn of_slot_name(names: &Arc<[String]>) -> Self {
+        Self { parts: vec![Part::SlotName(Arc::clone(names))] }
     }
 
     /// A template that shows the field at this index.
@@ -127,7 +136,7 @@ impl Template {
 
     /// Whether it has an attempt's or a slot's number: those are others when the task runs again.
     pub(crate) fn is_of_an_attempt(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Attempt | Part::Slot))
+        self.parts.iter().any(|part| matches!(part, Part::Attempt | Part::Slot | Part::SlotName(_)))
     }
 
     /// Whether it has a field.
@@ -177,9 +186,15 @@ impl Template {
 
     /// Whether it differs from task to task, or from attempt to attempt; `{slot}` alone does not.
     pub fn is_per_task(&self) -> bool {
-        let is_per_task =
-            |part: &Part| !matches!(part, Part::Literal(_) | Part::Slot | Part::Secret(_));
+        let is_per_task = |part: &Part| {
+            !matches!(part, Part::Literal(_) | Part::Slot | Part::SlotName(_) | Part::Secret(_))
+        };
         self.parts.iter().any(is_per_task)
+    }
+
+    /// Whether it has the name of the slot.
+    pub fn has_slot_name(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::SlotName(_)))
     }
 
     /// Whether a NUL stands in it, which no program can be given.
@@ -209,6 +224,10 @@ impl Template {
                 Part::Task(width) => pad(digits.format(values.task).as_bytes(), *width, out),
                 Part::Attempt => out.extend_from_slice(digits.format(values.attempt).as_bytes()),
                 Part::Slot => out.extend_from_slice(digits.format(values.slot).as_bytes()),
+                Part::SlotName(names) => {
+                    let name = values.slot.checked_sub(1).and_then(|slot| names.get(slot));
+                    out.extend_from_slice(name.map_or("", String::as_str).as_bytes());
+                }
                 Part::Payload => {
                     out.extend_from_slice(values.payload.map(Payload::bytes).unwrap_or_default());
                 }

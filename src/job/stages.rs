@@ -1,6 +1,8 @@
 //! What a job does to each task: `[[stages]]`, or the short form of one stage at the top of the file.
 
+use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use toml::Spanned;
 
@@ -12,8 +14,8 @@ use crate::config::{
 };
 use crate::job::groups::Groups;
 use crate::job::{Group, JobLimits, Next, Pace, Stage, StageLimits};
-use crate::model::guide;
 use crate::model::guide::Choice;
+use crate::model::{Model, Nature, guide};
 use crate::workload;
 use crate::workload::{Workload, columns};
 
@@ -35,6 +37,7 @@ pub(super) fn read(
         return (stages, limits);
     }
     let mut table = root.table("limits");
+    plan.slots = slots(table.as_mut(), plan);
     let stage = read_stage(root, None, table.as_mut(), &Around { plan, groups, tasks });
     let whole = job_limits(table.as_mut());
     if let Some(table) = table {
@@ -63,14 +66,28 @@ fn read_stage(
     let choice = model(table, plan);
     let workload = read_workload(table, plan);
     let kind = workload.as_ref().map(Workload::kind);
-    let (concurrency, limits) = read_limits(limits, kind, plan, groups);
+    let of_slots = plan.slots.as_ref().zip(limits.as_ref().map(|table| table.span_of_key("slots")));
+    let (mut concurrency, limits) = read_limits(limits, kind, plan, groups);
+    if let Some((names, span)) = &of_slots {
+        concurrency = Some(named(names.len(), concurrency, span, plan));
+    }
     let retry = Retry::read(table.table("retry"), kind, plan);
     let columns = columns::read(table.table("columns"), plan, workload.as_ref());
     let mut workload = workload?;
     if let Workload::Http(spec) = &mut workload {
         spec.read_answers(super::read_answers(&limits, retry.as_ref()));
     }
-    let settled = guide::settle(choice, concurrency, workload.nature(), tasks);
+    let mut settled = guide::settle(choice, concurrency, workload.nature(), tasks);
+    if let Some((_, span)) = of_slots
+        && workload.nature() == Nature::Hosted
+    {
+        if choice == Choice::Auto && settled.pilot.take().is_some() {
+            settled.reason = "auto: each of the named slots has a program of its own".into();
+        }
+        if names_its_slot(&workload) {
+            refuse_shared(settled.model, &span, plan);
+        }
+    }
     Some(Stage {
         name,
         model: settled.model,
@@ -85,6 +102,57 @@ fn read_stage(
         demands: plan.take_demands(),
         loads_payload: plan.takes_payload(),
     })
+}
+
+/// The names of the slots, if they have names.
+fn slots(table: Option<&mut Table<'_>>, plan: &Planner<'_>) -> Option<Arc<[String]>> {
+    let names = table?.get::<Vec<Spanned<String>>>("slots")?;
+    if names.get_ref().is_empty() {
+        let help = "leave it out for slots without names";
+        plan.error_with_help(names.span(), "`slots` names no slot", help);
+        return None;
+    }
+    for name in names.get_ref().iter().filter(|name| name.get_ref().contains('\0')) {
+        plan.error(name.span(), "a slot's name cannot have a NUL: no program can be given one");
+    }
+    Some(names.into_inner().into_iter().map(Spanned::into_inner).collect())
+}
+
+/// How many slots there are, of which each has one of `names`.
+fn named(
+    names: usize,
+    concurrency: Option<usize>,
+    span: &Range<usize>,
+    plan: &Planner<'_>,
+) -> usize {
+    let asked = concurrency.unwrap_or(names);
+    if asked > names {
+        let s = if names == 1 { "" } else { "s" };
+        let message = format!("`slots` has {names} name{s}, and `concurrency` is {asked}");
+        let help = "name every slot (a name may stand there twice), or run fewer tasks at once";
+        plan.error_with_help(span.clone(), message, help);
+    }
+    asked
+}
+
+/// Whether the program that does the tasks is started with the name of its slot.
+fn names_its_slot(workload: &Workload) -> bool {
+    match workload {
+        Workload::Python(spec) => spec.names_its_slot(),
+        Workload::Worker(spec) => spec.names_its_slot(),
+        _ => false,
+    }
+}
+
+/// A program that several slots share cannot have the name of one of them.
+fn refuse_shared(model: Model, span: &Range<usize>, plan: &Planner<'_>) {
+    if matches!(model, Model::Threads | Model::Async) {
+        let message =
+            format!("`{{slot.name}}` where a program starts, but under `{model}` slots share it");
+        let help =
+            "hand it to the task instead, in `args` or `kwargs`, or set `model = \"processes\"`";
+        plan.error_with_help(span.clone(), message, help);
+    }
 }
 
 /// Reads `[[stages]]`.
@@ -109,6 +177,7 @@ fn several(
     let mut stages = Vec::new();
     for (index, (mut table, name)) in tables.into_iter().zip(names).enumerate() {
         let mut limits = table.table("limits");
+        plan.slots = slots(limits.as_mut(), plan);
         let around = Around { plan, groups, tasks };
         let stage = read_stage(&mut table, name.clone(), limits.as_mut(), &around);
         if let Some(limits) = limits {
@@ -289,7 +358,10 @@ fn read_limits(
     let Some(table) = table else { return (plan.choices.concurrency, StageLimits::default()) };
     let concurrency = table.get::<Concurrency>("concurrency");
     let adaptive = concurrency.as_ref().and_then(|found| adaptive(found, kind, plan));
-    let concurrency = concurrency.map(|concurrency| concurrency.into_inner().slots());
+    // What is said of every job gives way to the names of this one's slots.
+    let concurrency = concurrency
+        .filter(|concurrency| plan.slots.is_none() || !plan.is_default(&concurrency.span()))
+        .map(|concurrency| concurrency.into_inner().slots());
     let mut limits = StageLimits {
         per_host: per_host(table, kind, plan),
         adaptive: adaptive.filter(|_| plan.choices.concurrency.is_none()),

@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, RwLock};
 
 use crate::launcher::Launcher;
+use crate::model::Model;
 use crate::task::Cancel;
 use crate::worker::Log;
 use crate::workload::worker::Spec;
@@ -46,6 +47,13 @@ pub struct Settings {
     pub grace: Duration,
     /// How the job is stopped.
     pub cancel: Arc<Cancel>,
+}
+
+impl Settings {
+    /// Whether each slot has a program of its own.
+    fn has_own_programs(&self) -> bool {
+        [Model::Sequential.name(), Model::Processes.name()].contains(&self.mode)
+    }
 }
 
 /// The programs of one event loop, each with as many sessions as it takes tasks at a time.

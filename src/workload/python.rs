@@ -9,6 +9,7 @@ mod read;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,8 @@ pub struct Spec {
     /// How long an interpreter may take to be ready.
     ready_timeout: Duration,
     env: Vec<(String, Template)>,
+    /// The names of the slots, if they have names.
+    slots: Option<Arc<[String]>>,
     executable: Executable,
     arguments: Arguments,
     /// The job's folder, in which interpreters run.
@@ -209,11 +212,18 @@ impl Spec {
         environment
     }
 
+    /// Whether its environment has the name of a slot.
+    pub fn names_its_slot(&self) -> bool {
+        self.env.iter().any(|(_, value)| value.has_slot_name())
+    }
+
     /// Variables that depend on the slot.
     fn slot_environment(&self, slot: Option<usize>) -> BTreeMap<&str, String> {
         let mut environment = BTreeMap::new();
         if let Some(slot) = slot {
             environment.insert("RUNNER_SLOT", slot.to_string());
+            let name = self.slots.as_ref().and_then(|names| names.get(slot - 1));
+            environment.extend(name.map(|name| ("RUNNER_SLOT_NAME", name.clone())));
         }
         for (name, value) in self.env.iter().filter(|(_, value)| value.literal().is_none()) {
             let mut text = Vec::new();

@@ -31,6 +31,8 @@ struct Plan {
     argv: Vec<Template>,
     env: Vec<(String, Template)>,
     cwd: CString,
+    /// The names of the slots, if they have names.
+    slots: Option<Arc<[String]>>,
     arguments: Arguments,
     ready_timeout: Duration,
     max_tasks: Option<Count>,
@@ -59,14 +61,18 @@ impl Spec {
     }
 
     /// What its environment has besides the runner's own: `NAME=value` each.
-    /// Libraries that compute in threads of their own get a share of the cores, by how many slots run at once.
-    pub fn environment(&self, slot: usize, slots: usize) -> Strings {
+    /// Libraries that compute in threads of their own get a share of the cores, by how many slots run at once. The slot's
+    /// name is that of a program which `is_own`: only one slot has it.
+    pub fn environment(&self, slot: usize, slots: usize, is_own: bool) -> Strings {
         let own = self.0.env.iter().map(|(name, value)| {
             let mut variable = format!("{name}=").into_bytes();
             variable.append(&mut render(value, slot));
             variable
         });
         let is_set = |name: &str| self.0.env.iter().any(|(set, _)| set == name);
+        let name = self.0.slots.as_ref().filter(|_| is_own && !is_set("RUNNER_SLOT_NAME"));
+        let name = name.and_then(|names| names.get(slot - 1));
+        let own = own.chain(name.map(|name| format!("RUNNER_SLOT_NAME={name}").into_bytes()));
         strings(own.chain(inner_pools(slots, is_set).into_iter().map(String::into_bytes)))
     }
 
@@ -83,6 +89,12 @@ impl Spec {
     /// After this many requests, a program is renewed.
     pub fn max_tasks(&self) -> Option<u64> {
         self.0.max_tasks.map(|count| u64::from(count.get()))
+    }
+
+    /// Whether it is started with the name of a slot.
+    pub fn names_its_slot(&self) -> bool {
+        let Plan { argv, env, .. } = &*self.0;
+        argv.iter().chain(env.iter().map(|(_, value)| value)).any(Template::has_slot_name)
     }
 
     /// A program that has more memory than this, in bytes, is renewed.
@@ -135,6 +147,7 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
         argv,
         env,
         cwd,
+        slots: plan.slots.clone(),
         arguments: arguments?,
         ready_timeout: ready_timeout.unwrap_or(READY),
         max_tasks,

@@ -38,6 +38,19 @@ fn a_request_becomes_a_row() {
 }
 
 #[test]
+fn a_request_may_have_the_name_of_its_slot_under_every_model() {
+    for model in MODELS {
+        let server = Server::start();
+        let more = "headers = { X-Slot = \"{slot.name}\" }\n[columns.name]\nregex = \"(?i)x-slot: (\\\\w+)\"\n[limits]\nslots = [\"a\", \"b\"]";
+        let ran = job(&server, &["/echo"; 6], more).args(["--model", model]).run();
+        let report = ran.exit(0).report();
+        for (name, slot) in report.column("name").iter().zip(report.column("slot")) {
+            assert_eq!(name, if slot == "1" { "a" } else { "b" }, "{model}");
+        }
+    }
+}
+
+#[test]
 fn all_models_come_to_the_same() {
     let paths = ["/hello", "/missing", "/redirect", "/gzip", "/short", "/close", "/garbage"];
     let mut all = Vec::new();

@@ -29,6 +29,7 @@ mod reports;
 mod resume;
 mod retries;
 mod services;
+mod slots;
 mod stages;
 mod stopping;
 mod tidy;

@@ -306,6 +306,7 @@ pub(super) const LIMITS_OF_A_STAGE: &[Key] = keys! {
     burst: Count => Is("1"), "how many of them may start at once after a time without starts";
     group: Text, "the name of a limit that several jobs share";
     per_host: Count, "how many requests may be out to one host at once";
+    slots: Array(&Text), "names of the slots, such as graphics cards: `{slot.name}` in templates";
     stop_on: Array(&Text), "outcomes that stop the job: words of `retry.on` such as `\"exit:255\"`";
 };
 

@@ -21,6 +21,8 @@ pub struct Scope<'a> {
     pub tasks: Option<u64>,
     /// The job's `[secrets]`.
     pub secrets: &'a [Arc<Secret>],
+    /// The names of the slots, if they have names.
+    pub slots: Option<&'a Arc<[String]>>,
 }
 
 /// What a template may refer to besides fields, by the stage that it is in.
@@ -268,7 +270,7 @@ fn pointer(
     })
 }
 
-/// `{secret.name}` and `{env.NAME}`, where no field has that name.
+/// `{slot.name}`, `{secret.name}` and `{env.NAME}`, where no field has that name.
 fn named_elsewhere(name: &str, scope: &Scope<'_>) -> Option<Result<Part, (String, String)>> {
     if let Some(secret) = name.strip_prefix("secret.") {
         let found = scope.secrets.iter().find(|known| known.name() == secret);
@@ -279,6 +281,12 @@ fn named_elsewhere(name: &str, scope: &Scope<'_>) -> Option<Result<Part, (String
                 None => format!("write `[secrets]` with `{secret} = {{ env = \"…\" }}`"),
             };
             (format!("unknown secret `{secret}`"), help)
+        }));
+    }
+    if name == "slot.name" {
+        return Some(scope.slots.map(|names| Part::SlotName(Arc::clone(names))).ok_or_else(|| {
+            let help = "name them: `slots = [\"0\", \"1\"]` in the `[limits]` of the workload";
+            ("`{slot.name}` has no value here: the slots have no names".into(), help.into())
         }));
     }
     let variable = name.strip_prefix("env.")?;
@@ -395,6 +403,20 @@ mod tests {
             assert_eq!(error(text, &["input", "size"]), expected);
         }
         assert!(error("{input.size}", &["input"]).help.contains("`{input.stem}`"));
+    }
+
+    #[test]
+    fn slots_may_have_names_and_a_field_of_that_name_wins() {
+        let names: Arc<[String]> = names(&["a", "b"]).into();
+        let fields = ["slot.name".to_owned()];
+        let scope = Scope { job: "j", slots: Some(&names), ..Scope::default() };
+        let part = Part::SlotName(Arc::clone(&names));
+        let parsed = parse("{slot.name}", &Scope { fields: Some(&[]), ..scope });
+        assert_eq!(parsed, Ok(vec![part]));
+        let parsed = parse("{slot.name}", &Scope { fields: Some(&fields), ..scope });
+        assert_eq!(parsed, Ok(vec![Part::Field(0, Operator::Whole)]));
+        let none = error("{slot.name}", &["slot"]);
+        assert_eq!(none.message, "`{slot.name}` has no value here: the slots have no names");
     }
 
     #[test]

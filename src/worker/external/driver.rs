@@ -68,8 +68,8 @@ impl Driver {
             max_memory: settings.spec.max_memory(),
             pid: None,
         };
-        let (argv, set) =
-            (settings.spec.argv(slot), settings.spec.environment(slot, settings.slots));
+        let (argv, spec) = (settings.spec.argv(slot), &settings.spec);
+        let set = spec.environment(slot, settings.slots, settings.has_own_programs());
         let start = Start {
             program: settings.spec.program(),
             argv: &argv,

@@ -151,7 +151,8 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let (action, env) = (action?, env?);
     let places = program::places(&env, plan);
     let program = find_program(&action, &places, table, plan)?;
-    let variables = variables(env, &action, plan.fields(), |name| std::env::var_os(name).is_some());
+    let is_inherited = |name: &str| std::env::var_os(name).is_some();
+    let variables = variables(env, &action, plan.fields(), plan.slots.as_ref(), is_inherited);
     warn_of_names(&action, &variables, table, plan);
     let (Ok(stdout), Ok(stderr), Ok(encoding)) = (stdout, stderr, encoding) else { return None };
     let (cwd, stdin, success_codes) = (cwd?, stdin?, success_codes?);
@@ -187,7 +188,9 @@ pub fn shell(text: &str, job: &str, folder: &Path) -> Result<Spec, Unusable> {
     Ok(Spec(Arc::new(Plan {
         folder: folder.to_owned(),
         job: job.to_owned(),
-        variables: variables(Vec::new(), &action, &[], |name| std::env::var_os(name).is_some()),
+        variables: variables(Vec::new(), &action, &[], None, |name| {
+            std::env::var_os(name).is_some()
+        }),
         action,
         places,
         program: Program::Same(program),

@@ -1,6 +1,7 @@
 //! The environment of a command: names that steer nothing but the command.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::plan::{Action, Variable};
 use super::shell_names::named;
@@ -12,6 +13,7 @@ pub(super) fn variables(
     env: Vec<(String, Template)>,
     action: &Action,
     fields: &[String],
+    slots: Option<&Arc<[String]>>,
     is_inherited: impl Fn(&str) -> bool,
 ) -> Vec<(String, Variable)> {
     let named: BTreeSet<String> = match action {
@@ -30,7 +32,9 @@ pub(super) fn variables(
         ("RUNNER_JOB", Variable::Job),
         ("RUNNER_SLOT", Variable::Slot),
     ];
-    for (name, value) in said {
+    let slot_name =
+        slots.map(|names| ("RUNNER_SLOT_NAME", Variable::Template(Template::of_slot_name(names))));
+    for (name, value) in said.into_iter().chain(slot_name) {
         if taken.insert(name.into()) {
             variables.push((name.into(), value));
         }
@@ -123,7 +127,7 @@ mod tests {
         let env = env.iter().map(|&name| (name.to_owned(), Template::constant(""))).collect();
         let fields: Vec<String> = fields.iter().map(|&field| field.to_owned()).collect();
         let shell = Action::Shell(Vec::new());
-        let variables = variables(env, &shell, &fields, |name| inherited.contains(&name));
+        let variables = variables(env, &shell, &fields, None, |name| inherited.contains(&name));
         variables
             .into_iter()
             .map(|(name, _)| name)

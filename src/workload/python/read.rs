@@ -52,6 +52,7 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
         max_memory,
         ready_timeout: ready_timeout.unwrap_or(READY),
         env: env?,
+        slots: plan.slots.clone(),
         executable: executable?,
         arguments: arguments?,
         folder: plan.folder().to_owned(),
