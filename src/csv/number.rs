@@ -13,7 +13,10 @@ pub(crate) fn push_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
 
 /// Appends a duration in seconds, with up to nine decimals and none for whole seconds.
 pub(crate) fn push_seconds(out: &mut Vec<u8>, duration: Duration, point: u8) {
-    push_integer(out, duration.as_secs());
+    match duration.as_secs() {
+        seconds @ 0..=9 => out.push(b'0' + seconds as u8), // as most are
+        seconds => push_integer(out, seconds),
+    }
     let nanos = duration.subsec_nanos();
     if nanos == 0 {
         return;

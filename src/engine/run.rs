@@ -278,7 +278,7 @@ fn report_unrun(run: &Run) -> Option<String> {
                 record.in_all_stages(run.job.task_fields());
             }
             record.mask_columns();
-            buffer.put(record);
+            buffer.put(&record);
             buffer.wait_for_room();
         }
     }

@@ -82,7 +82,9 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         if index == 0 && run.job.inputs.can_be_bad() {
             context.set_aside_unusable(&mut batch);
         }
-        context.refuse_unmet(&mut batch);
+        if !stage.demands.is_empty() {
+            context.refuse_unmet(&mut batch);
+        }
         if index == 0
             && let Some(made) = &run.made
         {
@@ -118,7 +120,9 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         if let Err(error) = ran {
             give_up(run, &error);
         }
-        context.hand_on().await;
+        if context.next.is_some() {
+            context.hand_on().await;
+        }
         if context.buffer.is_full() {
             context.buffer.room().await;
         }
@@ -162,6 +166,7 @@ struct SlotContext<'a> {
     pacing: Pacing,
 }
 
+// A record has some hundred bytes: it is passed on by reference, so that it is not copied at each step.
 impl SlotContext<'_> {
     fn settle(&mut self, task: Task, verdict: Verdict) {
         match verdict {
@@ -220,7 +225,10 @@ impl SlotContext<'_> {
         } else if self.run.has_attempts {
             self.buffer.note_attempt(&record.task, &record.outcome); // like the stages with retries
         }
-        self.end(record, payload);
+        if let (Some(next), Some(payload)) = (self.next, payload) {
+            return self.advance(next, record, payload);
+        }
+        self.end(&mut record);
     }
 
     /// Stops the job if its `stop_on` says so of this outcome.
@@ -242,7 +250,7 @@ impl SlotContext<'_> {
     }
 
     /// A task has had its last attempt in this stage.
-    fn end(&mut self, mut record: Record, payload: Option<Arc<Payload>>) {
+    fn count_end(&mut self, record: &Record) {
         if let Some(late) = self.pacing.late.take()
             && let Some(due) = &self.live.admission.due
             && record.outcome.has_run
@@ -251,19 +259,26 @@ impl SlotContext<'_> {
         }
         if let Some(meter) = &self.live.meter {
             meter.end();
-            let fields = self.run.job.task_fields();
-            if let (Some(next), Some(payload)) = (self.next, payload) {
-                if self.run.has_attempts {
-                    self.buffer.put_attempt();
-                }
-                let task = record.into_next_stage(fields, payload);
-                // Earlier tasks go first, and this must not wait, since the rest of the batch has to be settled.
-                let back =
-                    if self.finished.is_empty() { next.offer(task).err() } else { Some(task) };
-                self.finished.extend(back);
-                return;
-            }
-            record.in_all_stages(fields);
+        }
+    }
+
+    /// A task goes on to the next stage.
+    fn advance(&mut self, next: &Feed, record: Record, payload: Arc<Payload>) {
+        self.count_end(&record);
+        if self.run.has_attempts {
+            self.buffer.put_attempt();
+        }
+        let task = record.into_next_stage(self.run.job.task_fields(), payload);
+        // Earlier tasks go first, and this must not wait, since the rest of the batch has to be settled.
+        let back = if self.finished.is_empty() { next.offer(task).err() } else { Some(task) };
+        self.finished.extend(back);
+    }
+
+    /// A task has had its last attempt.
+    fn end(&mut self, record: &mut Record) {
+        self.count_end(record);
+        if self.live.meter.is_some() {
+            record.in_all_stages(self.run.job.task_fields());
         }
         if let Some(made) = &self.run.made
             && record.outcome.status != Status::Ok
@@ -352,22 +367,25 @@ fn quarantine(retry: &Retry, outcome: &mut Outcome) {
     }
 }
 
-fn record(stage: &Stage, slot: usize, mut task: Task, mut outcome: Outcome) -> Record {
-    let columns = if stage.columns.is_empty() {
-        Vec::new()
-    } else if outcome.rare().columns.is_some() {
-        outcome.rare_mut().columns.take().unwrap_or_default()
-    } else {
-        Column::extract_all(&stage.columns, outcome.readable(), &outcome.rare().headers)
-    };
+#[inline]
+fn record(stage: &Stage, slot: usize, task: Task, outcome: Outcome) -> Record {
+    let (columns, slot) = (Vec::new(), Some(slot));
+    let mut record = Record { queued: None, first_started: None, slot, task, outcome, columns };
+    let Record { task, outcome, queued, first_started, columns, .. } = &mut record;
+    if !stage.columns.is_empty() {
+        *columns = match &mut outcome.rare {
+            Some(rare) if rare.columns.is_some() => rare.columns.take().unwrap_or_default(),
+            _ => Column::extract_all(&stage.columns, outcome.readable(), &outcome.rare().headers),
+        };
+    }
     outcome.mask();
-    let (first_started, queued) = match task.earlier.take() {
-        Some(earlier) => {
-            outcome.workers_lost += earlier.outcome.workers_lost;
-            (Some(earlier.first_started), Some(earlier.queued))
-        }
-        None if !outcome.has_run => (None, None),
-        None => (Some(outcome.started), Some(outcome.started.since(task.taken))),
-    };
-    Record { queued, first_started, slot: Some(slot), task, outcome, columns }
+    if let Some(earlier) = task.earlier.take() {
+        outcome.workers_lost += earlier.outcome.workers_lost;
+        *first_started = Some(earlier.first_started);
+        *queued = Some(earlier.queued);
+    } else if outcome.has_run {
+        *first_started = Some(outcome.started);
+        *queued = Some(outcome.started.since(task.taken));
+    }
+    record
 }

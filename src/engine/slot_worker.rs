@@ -17,11 +17,11 @@ use crate::workload::{Worker, Workload, command, compute, http, python, sleep, w
 /// A slot's worker: in the event loop, in a child process, or in a program.
 pub enum SlotWorker {
     /// In the slot's own event loop.
-    Here(Worker),
+    Local(Worker),
     /// In a child process.
-    Away(Box<Remote>),
+    Remote(Box<Remote>),
     /// In a worker program of the user.
-    Seated(Session),
+    Session(Session),
 }
 
 /// The model under which the slots of an event loop run.
@@ -114,24 +114,24 @@ impl SlotWorker {
                 let interpreter = shared.interpreter(run, live, spec, slot)?;
                 let remote = Box::pin(Remote::python(interpreter, spec));
                 let remote = remote.await?;
-                return Ok(Self::Away(Box::new(remote)));
+                return Ok(Self::Remote(Box::new(remote)));
             }
             Workload::Worker(spec) => {
-                return Box::pin(session(run, live, shared, spec, slot)).await.map(Self::Seated);
+                return Box::pin(session(run, live, shared, spec, slot)).await.map(Self::Session);
             }
             _ => {}
         }
         let max_payload = stage.next.max_payload();
         let kept = |spec: &http::Spec| spec.keeping(&stage.columns, run.keep, max_payload);
-        if is_away(stage.model, &stage.workload) {
+        if is_remote(stage.model, &stage.workload) {
             let workload = match &stage.workload {
                 Workload::Http(spec) => &Workload::Http(Box::new(kept(spec))),
                 other => other,
             };
             let remote = Remote::start(run.launcher()?, workload, &run.job.folder);
-            return Ok(Self::Away(Box::new(Box::pin(remote).await?)));
+            return Ok(Self::Remote(Box::new(Box::pin(remote).await?)));
         }
-        Ok(Self::Here(match &stage.workload {
+        Ok(Self::Local(match &stage.workload {
             Workload::Command(spec) => Worker::Command(Box::new(command::Worker::new(
                 spec,
                 run.launcher()?,
@@ -151,33 +151,33 @@ impl SlotWorker {
     /// How many tasks it wants next.
     pub fn appetite(&self) -> usize {
         match self {
-            Self::Here(_) | Self::Seated(_) => 1,
-            Self::Away(remote) => remote.appetite(),
+            Self::Local(_) | Self::Session(_) => 1,
+            Self::Remote(remote) => remote.appetite(),
         }
     }
 
     /// Whether a running task holds the event loop of its slot.
     pub fn holds_the_loop(&self) -> bool {
         match self {
-            Self::Here(worker) => matches!(worker, Worker::Compute(_)),
-            Self::Away(remote) => remote.holds_its_loop(),
-            Self::Seated(_) => false,
+            Self::Local(worker) => matches!(worker, Worker::Compute(_)),
+            Self::Remote(remote) => remote.holds_its_loop(),
+            Self::Session(_) => false,
         }
     }
 
     /// Facts about the program that does the work.
     pub fn about(&self) -> Option<String> {
         match self {
-            Self::Here(_) | Self::Seated(_) => None,
-            Self::Away(remote) => remote.about(),
+            Self::Local(_) | Self::Session(_) => None,
+            Self::Remote(remote) => remote.about(),
         }
     }
 
     /// The interpreter that it runs in, if it does.
     pub fn interpreter(&self) -> Option<&Interpreter> {
         match self {
-            Self::Here(_) | Self::Seated(_) => None,
-            Self::Away(remote) => remote.interpreter().map(Rc::as_ref),
+            Self::Local(_) | Self::Session(_) => None,
+            Self::Remote(remote) => remote.interpreter().map(Rc::as_ref),
         }
     }
 
@@ -192,24 +192,24 @@ impl SlotWorker {
         settle: &mut dyn FnMut(Task, Verdict),
     ) -> io::Result<()> {
         match self {
-            Self::Here(worker) => {
+            Self::Local(worker) => {
                 while let Some(task) = batch.pop_front() {
                     let outcome = worker.run(&task, &attempt.of(&task)).await;
                     settle(task, Verdict::Done(outcome));
                 }
                 Ok(())
             }
-            Self::Away(remote) => Box::pin(remote.run(batch, attempt, settle)).await,
-            Self::Seated(session) => Box::pin(session.run(batch, attempt, settle)).await,
+            Self::Remote(remote) => Box::pin(remote.run(batch, attempt, settle)).await,
+            Self::Session(session) => Box::pin(session.run(batch, attempt, settle)).await,
         }
     }
 
     /// Ends the worker, and waits for its process if it has one; returns the peak resident memory of that in bytes.
     pub async fn stop(self) -> Option<u64> {
         match self {
-            Self::Here(_) => None,
-            Self::Away(remote) => Box::pin(remote.stop()).await,
-            Self::Seated(session) => Box::pin(session.stop()).await,
+            Self::Local(_) => None,
+            Self::Remote(remote) => Box::pin(remote.stop()).await,
+            Self::Session(session) => Box::pin(session.stop()).await,
         }
     }
 }
@@ -232,7 +232,7 @@ fn setup(run: &Run, index: usize, stage: &Stage) -> command::Setup {
     }
 }
 
-/// A seat in a worker program: one that the slots of the loop share, or one of the slot's own.
+/// A session of a worker program: one that the slots of the loop share, or one of the slot's own.
 async fn session(
     run: &Run,
     live: &StageRun,
@@ -264,7 +264,7 @@ async fn session(
 /// and the file that it saves to; under `threads` also those of its event loop.
 pub fn open_files(stage: &Stage) -> usize {
     let of_the_work = match stage.workload.nature() {
-        _ if is_away(stage.model, &stage.workload) => 6,
+        _ if is_remote(stage.model, &stage.workload) => 6,
         Nature::Process | Nature::Hosted => 6,
         Nature::Requests => 3,
         Nature::Computes => 1,
@@ -276,7 +276,7 @@ pub fn open_files(stage: &Stage) -> usize {
 }
 
 /// Whether the workload runs in a worker process. A command is a process already, so none is put in between.
-fn is_away(model: Model, workload: &Workload) -> bool {
+fn is_remote(model: Model, workload: &Workload) -> bool {
     let has_its_own = matches!(workload.nature(), Nature::Process | Nature::Hosted);
     model == Model::Processes && !has_its_own
 }

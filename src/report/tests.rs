@@ -114,9 +114,9 @@ fn rows_come_in_input_order_and_the_partial_goes() {
     let report = fixture.start().unwrap();
     assert!(fixture.read("a.csv.partial").unwrap().starts_with("task,input,status"));
     let (mut one, mut other) = (report.buffer(), report.buffer());
-    other.put(record(2));
-    one.put(unrun(3));
-    one.put(record(1));
+    other.put(&record(2));
+    one.put(&unrun(3));
+    one.put(&record(1));
     let summary = report.finish(facts()).unwrap();
     assert_eq!(tasks(&fixture.read("a.csv").unwrap()), ["1", "2", "3"]);
     assert_eq!(fixture.read("a.csv.partial"), None);
@@ -135,7 +135,7 @@ fn completion_order_is_that_of_the_records() {
     let report = fixture.start().unwrap();
     let mut buffer = report.buffer();
     for number in [3, 1, 2] {
-        buffer.put(record(number));
+        buffer.put(&record(number));
     }
     report.finish(facts()).unwrap();
     assert_eq!(tasks(&fixture.read("a.csv").unwrap()), ["3", "1", "2"]);
@@ -146,7 +146,7 @@ fn a_row_is_in_the_partial_soon() {
     let fixture = Fixture::new();
     let report = fixture.start().unwrap();
     let put = Instant::now();
-    report.buffer().put(record(1)); // as if its event loop were held from now on
+    report.buffer().put(&record(1)); // as if its event loop were held from now on
     wait_until(|| fixture.read("a.csv.partial").unwrap().contains("\n1,"));
     assert!(put.elapsed() >= Duration::from_millis(40), "rows are written one by one");
     wait_until(|| report.counts().get(Status::Ok) == 1);
@@ -161,7 +161,7 @@ fn many_rows_from_many_threads_are_all_there() {
             let mut buffer = report.buffer();
             scope.spawn(move || {
                 for number in (first..=40_000).step_by(4) {
-                    buffer.put(record(number));
+                    buffer.put(&record(number));
                     if buffer.is_full() {
                         buffer.wait_for_room();
                     }
@@ -181,7 +181,7 @@ async fn a_slot_that_waits_for_room_gets_it() {
     let mut buffer = report.buffer();
     let mut big = record(1);
     big.outcome.result = vec![b'x'; 2 << 20];
-    buffer.put(big);
+    buffer.put(&big);
     buffer.room().await;
     assert!(!buffer.is_full());
     let summary = report.finish(facts()).unwrap();
@@ -209,7 +209,7 @@ fn a_job_that_could_not_start_leaves_nothing() {
     drop(fixture.start().unwrap());
     assert_eq!(fixture.read("a.csv.partial"), None);
     let report = fixture.start().unwrap();
-    report.buffer().put(record(1));
+    report.buffer().put(&record(1));
     drop(report);
     assert_eq!(tasks(&fixture.read("a.csv.partial").unwrap()), ["1"]);
 }
@@ -218,7 +218,7 @@ fn a_job_that_could_not_start_leaves_nothing() {
 fn a_folder_that_is_removed_meanwhile_costs_no_row() {
     let fixture = Fixture::new();
     let report = fixture.start().unwrap();
-    report.buffer().put(record(1));
+    report.buffer().put(&record(1));
     wait_until(|| report.counts().ended() == 1);
     fs::remove_dir_all(fixture.results()).unwrap();
     report.finish(facts()).unwrap();
@@ -231,7 +231,7 @@ fn different_failures_are_kept_for_the_terminal() {
     let report = fixture.start().unwrap();
     let mut buffers = [report.buffer(), report.buffer()];
     for (number, error) in (1..).zip(["x", "x", "y", "x", "z", "w"]) {
-        buffers[number as usize % 2].put(failed(number, error));
+        buffers[number as usize % 2].put(&failed(number, error));
     }
     let failures = report.finish(facts()).unwrap().failures;
     let said: Vec<_> = failures.iter().map(|f| (f.task, f.error.as_str())).collect();
@@ -287,7 +287,7 @@ fn a_full_disk_drains_the_job_and_keeps_whole_rows() {
     let report = fixture.start_in(disk.path().to_owned()).unwrap();
     let mut buffer = report.buffer();
     for number in 1..=20_000 {
-        buffer.put(record(number));
+        buffer.put(&record(number));
         buffer.wait_for_room();
     }
     wait_until(|| fixture.cancel.level() == Level::Drain);
@@ -311,10 +311,10 @@ fn a_disk_too_full_to_sort_on_keeps_every_row() {
     let fixture = Fixture::new();
     let report = fixture.start_in(disk.path().to_owned()).unwrap();
     let mut buffer = report.buffer();
-    buffer.put(record(2_000));
+    buffer.put(&record(2_000));
     let partial = disk.path().join("a.csv.partial");
     wait_until(|| tasks(&fs::read_to_string(&partial).unwrap()).len() == 1); // the others come too late for the order
-    (1..2_000).for_each(|number| buffer.put(record(number)));
+    (1..2_000).for_each(|number| buffer.put(&record(number)));
     let error = report.finish(facts()).unwrap_err();
     assert!(error.to_string().contains("the 2000 rows written so far are kept"), "{error}");
     let partial = fs::read_to_string(&partial).unwrap();

@@ -47,7 +47,7 @@ pub enum Verdict {
 }
 
 /// A worker that dies this often in a row without settling a task is given up.
-const MAX_BARREN: u32 = 3;
+const MAX_FRUITLESS: u32 = 3;
 
 /// A worker in a child process, which is started again when it dies.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub struct Remote {
     /// Whether its process takes nothing more, by its own word.
     is_leaving: bool,
     /// Deaths in a row of processes that were not.
-    barren: u32,
+    fruitless: u32,
     /// The sequence number below which nothing may start any more, and since when.
     barrier: Option<(u64, Moment)>,
     /// The task that was asked to give up, and when.
@@ -120,7 +120,7 @@ impl Remote {
     /// A slot's worker in `interpreter` that calls the function of `spec`; returns when it is ready.
     ///
     /// # Errors
-    /// As [`Interpreter::lane`].
+    /// As [`Interpreter::session`].
     pub async fn python(
         interpreter: Rc<Interpreter>,
         spec: &Arc<python::Spec>,
@@ -140,7 +140,7 @@ impl Remote {
             pace: Pace::new(),
             starts: 0,
             is_leaving: false,
-            barren: 0,
+            fruitless: 0,
             barrier: None,
             asked: None,
             peak_rss: None,
@@ -226,7 +226,7 @@ impl Remote {
         if self.is_leaving {
             self.let_leave(attempt).await;
         }
-        if self.process.as_ref().is_some_and(|process| process.life.has_ended()) {
+        if self.process.as_ref().is_some_and(|process| process.child.has_ended()) {
             self.process = None; // it died without a task of this slot
         }
         if self.process.is_none() {
@@ -244,12 +244,12 @@ impl Remote {
             }
         }
         self.send(batch, attempt);
-        let Some(life) = self.process.as_ref().map(|process| Rc::clone(&process.life)) else {
+        let Some(child) = self.process.as_ref().map(|process| Rc::clone(&process.child)) else {
             return Ok(());
         };
-        life.death_report.enter();
+        child.death_report.enter();
         let Some((ended, why)) = self.attend(attempt, settle).await else {
-            life.death_report.leave();
+            child.death_report.leave();
             self.pace.grow();
             return Ok(());
         };
@@ -278,7 +278,7 @@ impl Remote {
         let (launcher, program, work) = match &self.source {
             Source::Own { launcher, program, work } => (launcher, program, work),
             Source::Python(member) => {
-                self.process = Some(member.interpreter().lane().await?);
+                self.process = Some(member.interpreter().session().await?);
                 return Ok(());
             }
         };
@@ -292,8 +292,8 @@ impl Remote {
                 }
                 Err(error) => {
                     unready += 1;
-                    if unready == MAX_BARREN {
-                        return Err(io::Error::other(format!("{MAX_BARREN} in a row, {error}")));
+                    if unready == MAX_FRUITLESS {
+                        return Err(io::Error::other(format!("{MAX_FRUITLESS} in a row, {error}")));
                     }
                 }
             }
@@ -303,19 +303,19 @@ impl Remote {
     /// Waits for the end of a process that is about to be renewed; one that does not come to it is ended.
     async fn let_leave(&mut self, attempt: &Attempt<'_>) {
         let Some(process) = &self.process else { return };
-        let life = Rc::clone(&process.life);
+        let child = Rc::clone(&process.child);
         tokio::select! {
             biased;
-            (_, peak_rss) = life.ended() => {
+            (_, peak_rss) = child.ended() => {
                 self.peak_rss = self.peak_rss.max(*peak_rss);
                 self.interpreter().inspect(|interpreter| interpreter.died(*peak_rss));
             }
             () = attempt.cancel.killing() => {}
             () = tokio::time::sleep(interpreter::LEAVE) => {}
         }
-        if !life.has_ended() {
-            life.kill();
-            life.ended().await;
+        if !child.has_ended() {
+            child.kill();
+            child.ended().await;
         }
     }
 
@@ -370,12 +370,12 @@ impl Remote {
                 event = self.process.as_mut()?.next() => Some(event),
                 () = &mut killing, if why.is_none() => {
                     why = Some(Why::Stop(Stop::Killed, 0));
-                    self.process.as_ref()?.life.kill();
+                    self.process.as_ref()?.child.kill();
                     continue;
                 }
                 () = attempt.cancel.evicted(attempt.global_slot), if why.is_none() => {
                     why = Some(Why::Stop(Stop::Evicted, 0));
-                    self.process.as_ref()?.life.kill();
+                    self.process.as_ref()?.child.kill();
                     continue;
                 }
                 () = look => None,
@@ -395,7 +395,7 @@ impl Remote {
             };
             if why.is_none() && now.is_some() {
                 why = now;
-                self.process.as_ref()?.life.kill();
+                self.process.as_ref()?.child.kill();
             }
         }
         None

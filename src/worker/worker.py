@@ -1,7 +1,7 @@
 """The Python side of `[workload.python]`: an interpreter that calls one function as the runner asks.
 
 Descriptor 0 is the control socket. The runner's first packet there is this program, in parts; the second says what to
-call; every further one brings a lane: the pipe of its requests, the pipe of its answers and its page. A lane runs its
+call; every further one brings a session: the pipe of its requests, the pipe of its answers and its page. A session runs its
 requests one after another: in the main thread, in a thread of its own, or as a coroutine. Lines and page are those of
 the runner's own workers (protocol.rs and page.rs say how they work). The end of the control socket is the end of the
 runner. Parts are compiled when they are first needed: compiling takes longer than most of them run.
@@ -145,9 +145,9 @@ def write_all(descriptor, data):
         data = data[os.write(descriptor, data):]
 
 
-# A lane.
+# A session.
 
-class Lane:
+class Session:
     """The way of one slot's requests and answers, and its page."""
 
     def __init__(self, descriptors):
@@ -297,12 +297,12 @@ class Renewal:
             return int(statm.read().split()[1]) * resource.getpagesize() > self.memory
 
 
-def serve(lane, call, renewal):
-    """Calls the function for each request of the lane, one after another, in this thread, which is the main one."""
-    words, loads, record = lane.words, json.loads, lane.record
+def serve(session, call, renewal):
+    """Calls the function for each request of the session, one after another, in this thread, which is the main one."""
+    words, loads, record = session.words, json.loads, session.record
     cpu, renews = Cpu(), bool(renewal)
     while True:
-        for line in lane.lines():
+        for line in session.lines():
             seq, items = loads(line)
             if "asyncio" in sys.modules:
                 part("loop")
@@ -346,13 +346,13 @@ def serve(lane, call, renewal):
                 value = None
                 record(data)
                 if renews and renewal.is_due():
-                    return lane.leave(seq, seq == last)
+                    return session.leave(seq, seq == last)
                 seq += 1
-                if end - lane.flushed > BLOCK:
-                    lane.flush()
-            lane.flush()
+                if end - session.flushed > BLOCK:
+                    session.flush()
+            session.flush()
             words[CURRENT] = 0
-        if lane.ended:
+        if session.ended:
             return
 
 
@@ -373,8 +373,8 @@ def receive(control, count):
     return received
 
 
-def receive_lane(control):
-    """The three descriptors of the next lane; None: there will be no more."""
+def receive_session(control):
+    """The three descriptors of the next session; None: there will be no more."""
     received = receive(control, 3)
     _ours.update(received or ())
     return received
@@ -585,9 +585,9 @@ def interpret(control, hello):
     elif is_threads:
         serve_in_threads(control, call, renewal, mode == "pilot")
     else:
-        lane = receive_lane(control)
-        if lane is not None:
-            serve(Lane(lane), call, renewal)
+        session = receive_session(control)
+        if session is not None:
+            serve(Session(session), call, renewal)
     while _endings:
         _endings.pop()()
     close_loop() if "loop" not in PARTS else None

@@ -27,7 +27,7 @@ class ThreadCpu:
 
 
 class Loose:
-    """Processor time that no lane has seen itself: of threads of libraries, and of children that were waited for. Those
+    """Processor time that no session has seen itself: of threads of libraries, and of children that were waited for. Those
     who run meanwhile share it."""
 
     def __init__(self):
@@ -66,15 +66,15 @@ class Loose:
             if seen is not None and self.running:
                 self.level += max(loose - seen, 0) / len(self.running)
 
-    def begin(self, lane, at):
+    def begin(self, session, at):
         if at - self.at > LONG:
             self.look()
-        self.running.add(lane)
+        self.running.add(session)
         return self.level
 
-    def end(self, lane, level, run):
-        """The part of a lane whose task has run for so long."""
+    def end(self, session, level, run):
+        """The part of a session whose task has run for so long."""
         if run >= LONG:
             self.look()
-        self.running.discard(lane)
+        self.running.discard(session)
         return int(self.level - level)

@@ -2,7 +2,7 @@
 part("values")
 part("cpu")
 _loop = None
-_runs_aside = None  # the thread that runs it, where lanes are threads
+_runs_aside = None  # the thread that runs it, where sessions are threads
 
 
 def loop():
@@ -90,7 +90,7 @@ def run_aside():
             _runs_aside = thread
 
 
-def thread_lanes():
+def thread_sessions():
     """From now on, several threads may wait for the loop."""
     global _is_threaded, _aside
     import threading
@@ -162,7 +162,7 @@ class Steps:
 
 
 async def whole_of(value):
-    """The value as JSON can have it; what is awaited in it is run to its end, beside the other lanes."""
+    """The value as JSON can have it; what is awaited in it is run to its end, beside the other sessions."""
     steps = unfold(value)  # noqa: F821
     try:
         awaited = next(steps)
@@ -177,8 +177,8 @@ async def whole_of(value):
         return end.value
 
 
-class AsyncLane(Lane):
-    """A lane whose requests are awaited, beside those of the others."""
+class AsyncSession(Session):
+    """A session whose requests are awaited, beside those of the others."""
 
     def __init__(self, descriptors, pool):
         super().__init__(descriptors)
@@ -278,13 +278,13 @@ class AsyncLane(Lane):
 
 
 class LoopPool:
-    """The lanes of a loop: they are served until the control socket ends, or until the interpreter is to be renewed and
+    """The sessions of a loop: they are served until the control socket ends, or until the interpreter is to be renewed and
     none of them runs anything."""
 
     def __init__(self, control, call, renewal):
         self.control, self.call, self.renewal = control, call, renewal
         self.is_leaving = False
-        self.lanes = set()
+        self.sessions = set()
         self.cpu, self.loose = ThreadCpu(), Loose()
         self.loose.join()
 
@@ -296,23 +296,23 @@ class LoopPool:
 
     def offered(self):
         try:
-            descriptors = receive_lane(self.control)
+            descriptors = receive_session(self.control)
         except BlockingIOError:
             return
         if descriptors is None:
             loop().remove_reader(self.control.fileno())
             return self.end()
-        lane = AsyncLane(descriptors, self)
-        lane.task = loop().create_task(lane.serve(self.call, self.cpu, self.loose))
-        self.lanes.add(lane)
-        lane.task.add_done_callback(lambda _: self.ended(lane))
+        session = AsyncSession(descriptors, self)
+        session.task = loop().create_task(session.serve(self.call, self.cpu, self.loose))
+        self.sessions.add(session)
+        session.task.add_done_callback(lambda _: self.ended(session))
 
-    def ended(self, lane):
-        self.lanes.discard(lane)
-        error = None if lane.task.cancelled() else lane.task.exception()
+    def ended(self, session):
+        self.sessions.discard(session)
+        error = None if session.task.cancelled() else session.task.exception()
         if error is not None and not self.done.done():
-            self.done.set_exception(error)  # without its lane, a slot would wait for ever
-        if self.is_leaving and not any(lane.current or lane.batches for lane in self.lanes):
+            self.done.set_exception(error)  # without its session, a slot would wait for ever
+        if self.is_leaving and not any(session.current or session.batches for session in self.sessions):
             self.end()
 
     def end(self):
@@ -321,5 +321,5 @@ class LoopPool:
 
 
 def serve_on_loop(control, call, renewal):
-    """Serves lanes as they come, as coroutines of the interpreter's loop."""
+    """Serves sessions as they come, as coroutines of the interpreter's loop."""
     loop().run_until_complete(LoopPool(control, call, renewal).serve())

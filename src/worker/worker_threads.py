@@ -1,15 +1,15 @@
-# Lanes in threads. A part of worker.py.
+# Sessions in threads. A part of worker.py.
 part("loop")
 
 
 class ThreadPool:
-    """The lanes of an interpreter, each in a thread of its own, until the control socket ends, or until the interpreter
+    """The sessions of an interpreter, each in a thread of its own, until the control socket ends, or until the interpreter
     is to be renewed and none of them runs anything."""
 
     def __init__(self, control, call, renewal):
         import threading
 
-        thread_lanes()  # noqa: F821
+        thread_sessions()  # noqa: F821
         self.control, self.call, self.renewal = control, call, renewal
         self.loose = Loose()  # noqa: F821
         self.lock = threading.Lock()
@@ -17,16 +17,16 @@ class ThreadPool:
         self.wake = socket.socketpair() if renewal else None
 
     def serve(self, takes_first):
-        """Serves lanes as they come; the first one in this thread, if it `takes_first`."""
+        """Serves sessions as they come; the first one in this thread, if it `takes_first`."""
         import threading
 
         if takes_first:
-            lane = receive_lane(self.control)
-            if lane is None:
+            session = receive_session(self.control)
+            if session is None:
                 return
             others = threading.Thread(target=self.serve_others)
             others.start()
-            self.serve_lane(lane)
+            self.serve_session(session)
             others.join()
         else:
             self.serve_others()
@@ -34,16 +34,16 @@ class ThreadPool:
     def serve_others(self):
         import threading
 
-        while self.waits_for_lane():
-            lane = receive_lane(self.control)
-            if lane is None:
+        while self.waits_for_session():
+            session = receive_session(self.control)
+            if session is None:
                 return
             # No daemon, as in Python's own pools: the threads that the function starts are not, either, then. An
-            # interpreter that is renewed does not wait for lanes that have nothing to do.
-            thread = threading.Thread(target=self.serve_lane, args=(lane,), daemon=bool(self.renewal))
+            # interpreter that is renewed does not wait for sessions that have nothing to do.
+            thread = threading.Thread(target=self.serve_session, args=(session,), daemon=bool(self.renewal))
             thread.start()
 
-    def waits_for_lane(self):
+    def waits_for_session(self):
         """Waits for news; false: the interpreter is to leave."""
         if self.wake is None:
             return True
@@ -61,39 +61,39 @@ class ThreadPool:
             return True
 
     def ended(self):
-        """A task has ended. Whether the lane is to go on."""
+        """A task has ended. Whether the session is to go on."""
         with self.lock:
             self.running -= 1
             self.is_leaving = self.is_leaving or self.renewal.is_due()
             return not self.is_leaving
 
     def left(self):
-        """A lane has said that it leaves."""
+        """A session has said that it leaves."""
         with self.lock:
             if self.running == 0:
                 self.wake[1].send(b"x")
 
-    def serve_lane(self, descriptors):
+    def serve_session(self, descriptors):
         clock = self.loose.join()
         if "asyncio" in sys.modules:
             present_loop()  # noqa: F821
         try:
-            self.serve_requests(Lane(descriptors))
+            self.serve_requests(Session(descriptors))
         finally:
             self.loose.part(clock)
 
-    def serve_requests(self, lane):
-        words, loads, record, call, loose = lane.words, json.loads, lane.record, self.call, self.loose
+    def serve_requests(self, session):
+        words, loads, record, call, loose = session.words, json.loads, session.record, self.call, self.loose
         cpu, renews = ThreadCpu(), bool(self.renewal)  # noqa: F821
-        while not lane.ended:
-            for line in lane.lines():
+        while not session.ended:
+            for line in session.lines():
                 seq, items = loads(line)
                 end = now()
                 cpu.anchor(end)
                 last = seq + len(items) - 1
                 for item in items:
                     if renews and not self.begins():
-                        lane.leave(seq - 1, False)
+                        session.leave(seq - 1, False)
                         return self.left()
                     start = now()
                     if start - cpu.at > ANCHOR:
@@ -103,33 +103,33 @@ class ThreadPool:
                     if words[BARRIER] > seq:
                         record(b"[%d,2]\n" % seq)
                         break
-                    level = loose.begin(lane, start)
+                    level = loose.begin(session, start)
                     try:
                         value = call(item)
                         if type(value) not in SCALARS:
                             value = whole(value)
                         end = now()
                         user, system = cpu.took(start, end)
-                        user += loose.end(lane, level, end - start)
+                        user += loose.end(session, level, end - start)
                         data = answer(seq, user, system, start, end - start, value)
                     except BaseException as error:
                         end = now()
                         user, system = cpu.took(start, end)
-                        user += loose.end(lane, level, end - start)
+                        user += loose.end(session, level, end - start)
                         data = failure(seq, user, system, start, end - start, error)
                         cpu.anchor(now())
                     value = None
                     record(data)
                     if renews and not self.ended():
-                        lane.leave(seq, seq == last)
+                        session.leave(seq, seq == last)
                         return self.left()
                     seq += 1
-                    if end - lane.flushed > BLOCK:
-                        lane.flush()
-                lane.flush()
+                    if end - session.flushed > BLOCK:
+                        session.flush()
+                session.flush()
                 words[CURRENT] = 0
 
 
 def serve_in_threads(control, call, renewal, takes_first):
-    """Serves lanes as they come, each in a thread of its own."""
+    """Serves sessions as they come, each in a thread of its own."""
     ThreadPool(control, call, renewal).serve(takes_first)

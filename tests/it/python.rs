@@ -239,7 +239,7 @@ fn mistakes_in_the_job_file_are_told_at_their_place() {
         ("function = 'a:b'\nargs = ['{x}']", "unknown field `x`", "job.toml:3:10"),
         (
             "function = 'a:b'\nenv = { A = '{task}' }",
-            "the same for all tasks of an interpreter",
+            "starts a program that does many tasks, and cannot name one",
             "job.toml:3:7",
         ),
         ("args = []", "`[workload.python]` has no `function`", "job.toml:1:11"),

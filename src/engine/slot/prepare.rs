@@ -17,23 +17,19 @@ impl SlotContext<'_> {
                 batch.push_back(task);
                 continue;
             }
-            let record = Record::unusable(task, self.stage.columns.len());
-            self.end(record, None);
+            self.end(&mut Record::unusable(task, self.stage.columns.len()));
         }
     }
 
     /// A task whose fields are not what the templates need fails before it starts.
     pub(super) fn refuse_unmet(&mut self, batch: &mut VecDeque<Task>) {
-        if self.stage.demands.is_empty() {
-            return;
-        }
         for task in std::mem::take(batch) {
             match self.stage.demands.iter().find_map(|demand| demand.unmet(&task.fields)) {
                 None => batch.push_back(task),
                 Some(message) => {
                     let outcome = Outcome::not_started(message);
                     let record = record(self.stage, self.number, task, outcome);
-                    self.end(Record { slot: None, ..record }, None);
+                    self.end(&mut Record { slot: None, ..record });
                 }
             }
         }
@@ -48,7 +44,7 @@ impl SlotContext<'_> {
                 Err(message) => {
                     let outcome = Outcome::not_started(message);
                     let record = record(self.stage, self.number, task, outcome);
-                    self.end(Record { slot: None, ..record }, None);
+                    self.end(&mut Record { slot: None, ..record });
                 }
             }
         }
@@ -65,7 +61,7 @@ impl SlotContext<'_> {
         if let Some(ends) = &self.run.ends {
             ends.count(self.number, Status::Skipped, &self.run.cancel);
         }
-        self.buffer.put_skipped(record, rest.as_deref());
+        self.buffer.put_skipped(&record, rest.as_deref());
     }
 
     /// Loads the payloads of the tasks; a task whose payload is lost fails.

@@ -360,18 +360,20 @@ impl Counted {
         }
     }
 
+    #[inline]
     fn at(&self, index: u64) -> Fields {
-        self.get(index).into_owned()
+        match self {
+            Counted::Repeat(_) => Fields::single_number(itoa::Buffer::new().format(index + 1)),
+            Counted::Range(range) => range.at(index),
+            Counted::Matrix(matrix) => matrix.at(index),
+            Counted::Rows(rows) => rows[index as usize].clone(),
+        }
     }
 
     fn get(&self, index: u64) -> Cow<'_, Fields> {
         match self {
-            Counted::Repeat(_) => {
-                Cow::Owned(Fields::single_number(itoa::Buffer::new().format(index + 1)))
-            }
-            Counted::Range(range) => Cow::Owned(range.at(index)),
-            Counted::Matrix(matrix) => Cow::Owned(matrix.at(index)),
             Counted::Rows(rows) => Cow::Borrowed(&rows[index as usize]),
+            computed => Cow::Owned(computed.at(index)),
         }
     }
 

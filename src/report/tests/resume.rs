@@ -32,7 +32,7 @@ fn run<'a>(report: &Report, inputs: &[&'a str]) -> Vec<&'a str> {
         if !kept.as_ref().is_some_and(|kept| kept.keep(number, &Fields::single(input), || true)) {
             let mut record = of(number, input);
             record.outcome.result = b"again".to_vec();
-            buffer.put(record);
+            buffer.put(&record);
             ran.push(input);
         }
     }
@@ -48,7 +48,7 @@ fn leave_partial(fixture: &mut Fixture, inputs: &[&str]) {
     let report = fixture.start().unwrap();
     let mut buffer = report.buffer();
     for (number, input) in (1..).zip(inputs) {
-        buffer.put(of(number, input));
+        buffer.put(&of(number, input));
     }
     drop(report);
     fixture.begin = RESUME;
@@ -199,9 +199,9 @@ fn a_partial_from_the_moment_of_its_replacement_is_known() {
     let mut fixture = Fixture::new();
     let report = fixture.start().unwrap();
     let mut buffer = report.buffer();
-    buffer.put(of(2, "o2"));
+    buffer.put(&of(2, "o2"));
     wait_until(|| report.counts().ended() == 1);
-    buffer.put(of(1, "o1"));
+    buffer.put(&of(1, "o1"));
     wait_until(|| report.counts().ended() == 2);
     let partial = fixture.read("a.csv.partial").unwrap();
     report.finish(facts()).unwrap();

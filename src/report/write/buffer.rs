@@ -74,23 +74,22 @@ impl RowBuffer {
 
     /// Hands a record on, with the attempt that was noted for it. Never blocks: check [`RowBuffer::is_full`] before the
     /// next task.
-    #[expect(clippy::needless_pass_by_value, reason = "this is where a record ends")]
-    pub fn put(&mut self, record: Record) {
+    pub fn put(&mut self, record: &Record) {
         self.row.clear();
-        let encoded = self.encoder.push_row(&mut self.row, &record);
+        let encoded = self.encoder.push_row(&mut self.row, record);
         if let Some(too_long) = encoded.too_long {
             self.shared.remarks.too_long(record.task.number, too_long);
         }
-        self.note_failure(&record);
-        self.push(&record, encoded.has_whole_input);
+        self.note_failure(record);
+        self.push(record, encoded.has_whole_input);
     }
 
     /// Hands on the record of a task that was skipped; after the status its row has `rest`, if an earlier one had that.
-    pub fn put_skipped(&mut self, record: Record, rest: Option<&[u8]>) {
+    pub fn put_skipped(&mut self, record: &Record, rest: Option<&[u8]>) {
         let Some(rest) = rest else { return self.put(record) };
         self.row.clear();
-        let has_whole_input = self.encoder.push_skipped(&mut self.row, &record, rest);
-        self.push(&record, has_whole_input);
+        let has_whole_input = self.encoder.push_skipped(&mut self.row, record, rest);
+        self.push(record, has_whole_input);
     }
 
     fn push(&mut self, record: &Record, has_whole_input: bool) {

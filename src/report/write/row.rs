@@ -187,6 +187,9 @@ impl Row<'_> {
     }
 
     fn text(&mut self, text: &[u8]) {
+        if text.is_empty() {
+            return self.cell(|_| ());
+        }
         if text.len() > CELL_LIMIT && self.too_long.is_none() {
             let length = String::from_utf8_lossy(text).encode_utf16().count();
             self.too_long =

@@ -15,7 +15,7 @@ use tokio::io::unix::AsyncFd;
 use crate::launcher::socket::patiently;
 use crate::launcher::{Launcher, socket};
 use crate::sys;
-use crate::worker::internal::child::{Life, Program, WorkerEnds};
+use crate::worker::internal::child::{Child, Program, WorkerEnds};
 use crate::workload::python::{Mode, Spec};
 
 /// The first part is run, the others when they are needed.
@@ -92,15 +92,15 @@ impl Boot {
     ///
     /// # Errors
     /// If it cannot be given what it needs.
-    pub async fn start(&self, launcher: &Launcher) -> io::Result<(Life, Control)> {
+    pub async fn start(&self, launcher: &Launcher) -> io::Result<(Child, Control)> {
         let (control, theirs) = socket::pair()?;
         let ends = WorkerEnds { stdin: theirs, stdout: None, extra: None };
-        let life = Life::start(launcher, &self.program, ends).await?;
-        life.own_group();
+        let child = Child::start(launcher, &self.program, ends).await?;
+        child.own_group();
         let control = Control::new(control)?;
         control.send(&program()).await?;
         control.send(&self.greeting).await?;
-        Ok((life, control))
+        Ok((child, control))
     }
 
     /// Waits for its answer to the greeting.
@@ -109,7 +109,7 @@ impl Boot {
     /// Of the kind `InvalidInput` if it takes too long; else how it has ended instead.
     pub async fn ready<T: DeserializeOwned>(
         &self,
-        life: &Life,
+        child: &Child,
         control: &Control,
     ) -> io::Result<T> {
         let answer = async {
@@ -117,9 +117,9 @@ impl Boot {
                 biased;
                 answer = control.next() => match answer? {
                     Some(answer) => Ok(answer),
-                    None => Err(too_early(life).await),
+                    None => Err(too_early(child).await),
                 },
-                error = too_early(life) => Err(error),
+                error = too_early(child) => Err(error),
             }
         };
         tokio::time::timeout(self.ready_timeout, answer).await.unwrap_or_else(|_| {
@@ -152,10 +152,10 @@ fn program() -> Vec<u8> {
     program.into_bytes()
 }
 
-async fn too_early(life: &Life) -> io::Error {
-    let (how, _) = life.ended().await;
-    let obituary = life.obituary(how);
-    io::Error::other(format!("Python ended before it was ready: {obituary}"))
+async fn too_early(child: &Child) -> io::Error {
+    let (how, _) = child.ended().await;
+    let ending = child.describe_end(how);
+    io::Error::other(format!("Python ended before it was ready: {ending}"))
 }
 
 /// The job's own code cannot do its tasks: something for its author.

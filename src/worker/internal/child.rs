@@ -79,7 +79,7 @@ pub struct WorkerEnds {
 
 /// A worker's process. It is killed when this is dropped.
 #[derive(Debug)]
-pub struct Life {
+pub struct Child {
     /// Its program, for messages.
     name: String,
     /// Of its own: if the launcher dies, a new process gets a new one.
@@ -94,7 +94,7 @@ pub struct Life {
     pub death_report: DeathReport,
 }
 
-impl Life {
+impl Child {
     /// Starts `program`.
     ///
     /// # Errors
@@ -199,7 +199,7 @@ impl Life {
     }
 
     /// The message on how it ended, with the end of its standard error.
-    pub fn obituary(&self, ended: &str) -> String {
+    pub fn describe_end(&self, ended: &str) -> String {
         let ended = if self.has_closed.get() { "it closed its pipes" } else { ended };
         cause_and_tail(ended.to_owned(), None, &self.stderr_tail())
     }

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use crate::launcher::socket::patiently;
 use crate::launcher::{Launcher, Port, socket};
 use crate::worker::internal::boot::{Boot, Control, MAX_UNREADY, unfit};
-use crate::worker::internal::child::Life;
+use crate::worker::internal::child::Child;
 
 /// Where the interpreters of a stage are forked.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl ForkServer {
     ///
     /// # Errors
     /// Of the kind `InvalidInput` if what is loaded before the fork does not work, with Python's words.
-    pub async fn fork(&self) -> io::Result<Option<(Life, Control)>> {
+    pub async fn fork(&self) -> io::Result<Option<(Child, Control)>> {
         for _ in 0..MAX_UNREADY {
             let stderr = memfd_create("worker-stderr", MemfdFlags::CLOEXEC)?;
             let (control, theirs) = socket::pair()?;
@@ -88,9 +88,9 @@ impl ForkServer {
             let control = Control::new(control)?;
             // Should its end come instead, the server has died, or could not fork.
             let Some(Forked { forked }) = control.next().await? else { continue };
-            let life = Life::adopt(&self.launcher, forked, stderr.into())?;
-            life.own_group();
-            return Ok(Some((life, control)));
+            let child = Child::adopt(&self.launcher, forked, stderr.into())?;
+            child.own_group();
+            return Ok(Some((child, control)));
         }
         // Whatever it is: an interpreter that is started by itself may do better, or says what is wrong.
         *self.state.lock().await = State::Unable;
@@ -119,10 +119,10 @@ impl ForkServer {
     async fn start(&self) -> io::Result<State> {
         let mut last = None;
         for _ in 0..MAX_UNREADY {
-            let (life, control) = self.boot.start(&self.launcher).await?;
-            match self.boot.ready(&life, &control).await {
+            let (child, control) = self.boot.start(&self.launcher).await?;
+            match self.boot.ready(&child, &control).await {
                 Ok(Said::Ready { .. }) => {
-                    let (port, stderr) = life.into_parts();
+                    let (port, stderr) = child.into_parts();
                     let control = control.into_inner();
                     return Ok(State::Ready(Server { control, _port: port, _stderr: stderr }));
                 }

@@ -1,6 +1,6 @@
-//! A Python interpreter and the lanes to it: one for a slot of its own, or one that the slots of a loop share.
+//! A Python interpreter and the sessions to it: one for a slot of its own, or one that the slots of a loop share.
 //!
-//! `worker.py` is the other end. A packet with three descriptors on its control socket opens a lane.
+//! `worker.py` is the other end. A packet with three descriptors on its control socket opens a session.
 
 use std::cell::{Cell, OnceCell};
 use std::io;
@@ -17,9 +17,9 @@ use crate::launcher::patiently;
 use crate::launcher::{Launcher, socket};
 use crate::task::Moment;
 use crate::worker::internal::boot::{Boot, Control, MAX_UNREADY, unfit};
-use crate::worker::internal::child::Life;
+use crate::worker::internal::child::Child;
 use crate::worker::internal::fork_server::ForkServer;
-use crate::worker::internal::process::{Lane, Process};
+use crate::worker::internal::process::{Process, Session};
 use crate::workload::python::{Facts, Mode};
 
 /// How long an interpreter may take to leave: what the user has registered for its end runs then.
@@ -87,13 +87,13 @@ impl Drop for Member {
 /// An interpreter that runs.
 #[derive(Debug)]
 struct Running {
-    life: Rc<Life>,
+    child: Rc<Child>,
     control: Control,
 }
 
 impl Interpreter {
     /// An interpreter that comes up as `boot` says, for slots under `mode`; it is forked from `server`, if there is one.
-    /// It is started with the first lane.
+    /// It is started with the first session.
     pub fn new(
         launcher: Arc<Launcher>,
         boot: Boot,
@@ -116,7 +116,7 @@ impl Interpreter {
         }
     }
 
-    /// What is known of it; nothing before the first lane.
+    /// What is known of it; nothing before the first session.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.get()
     }
@@ -141,14 +141,14 @@ impl Interpreter {
         self.starts.get().saturating_sub(1)
     }
 
-    /// Opens a lane, in a new interpreter if there is none that lives.
+    /// Opens a session, in a new interpreter if there is none that lives.
     ///
     /// # Errors
     /// Of the kind `InvalidInput` if the job cannot work, with Python's words; else why there is no interpreter.
-    pub async fn lane(&self) -> io::Result<Process> {
+    pub async fn session(&self) -> io::Result<Process> {
         let mut current = self.current.lock().await;
         for unready in 1.. {
-            let opened = match current.take_if(|running| !running.life.has_ended()) {
+            let opened = match current.take_if(|running| !running.child.has_ended()) {
                 Some(running) => current.insert(running).open().await,
                 None => match self.start().await {
                     Ok(running) => current.insert(running).open().await,
@@ -183,19 +183,19 @@ impl Interpreter {
         };
         // What it takes to make the first one is done once.
         let began = Moment::now();
-        let (life, control) = match forked {
-            Some((life, control)) => {
+        let (child, control) = match forked {
+            Some((child, control)) => {
                 control.send(&self.boot.greeting).await?;
-                (life, control)
+                (child, control)
             }
             None => self.boot.start(&self.launcher).await?,
         };
-        match self.boot.ready(&life, &control).await? {
+        match self.boot.ready(&child, &control).await? {
             Said::Ready(facts) => {
                 self.startup.set(began.elapsed());
                 self.pid.store(facts.pid, Ordering::Relaxed);
                 let _ = self.facts.set(facts);
-                Ok(Running { life: Rc::new(life), control })
+                Ok(Running { child: Rc::new(child), control })
             }
             Said::Unfit { unfit: words } => Err(unfit(words)),
         }
@@ -203,10 +203,10 @@ impl Interpreter {
 
     /// Lets it leave, and waits for that. The peak resident memory of the largest one, in bytes.
     async fn end(&self) -> Option<u64> {
-        if let Some(Running { life, control }) = self.current.lock().await.take() {
+        if let Some(Running { child, control }) = self.current.lock().await.take() {
             drop(control);
             // Dropping it kills what has not left by then.
-            if let Ok((_, peak_rss)) = tokio::time::timeout(LEAVE, life.ended()).await {
+            if let Ok((_, peak_rss)) = tokio::time::timeout(LEAVE, child.ended()).await {
                 self.died(*peak_rss);
             }
         }
@@ -220,11 +220,11 @@ impl Interpreter {
 }
 
 impl Running {
-    /// Opens a lane. An error of the kind `BrokenPipe` says that it has died.
+    /// Opens a session. An error of the kind `BrokenPipe` says that it has died.
     async fn open(&self) -> io::Result<Process> {
-        let (lane, ends) = Lane::create()?;
+        let (session, ends) = Session::create()?;
         let ends = [ends[0].as_fd(), ends[1].as_fd(), ends[2].as_fd()];
-        patiently(|| socket::send(self.control.socket(), b"lane", &ends)).await?;
-        Ok(Process::new(lane, Rc::clone(&self.life)))
+        patiently(|| socket::send(self.control.socket(), b"session", &ends)).await?;
+        Ok(Process::new(session, Rc::clone(&self.child)))
     }
 }

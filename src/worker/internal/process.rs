@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::launcher::Launcher;
-use crate::worker::internal::child::{Life, Program, WorkerEnds};
+use crate::worker::internal::child::{Child, Program, WorkerEnds};
 use crate::worker::pipes::{Incoming, Outgoing};
 use crate::worker::private_protocol::{Ready, RequestLines, VERSION, Work};
 use crate::worker::shared_page::RunnerPage;
@@ -16,13 +16,13 @@ const LEAVE: Duration = Duration::from_secs(1);
 /// How long a worker that has closed its pipe may take to end.
 const CLOSED: Duration = Duration::from_millis(200);
 
-/// One slot's lane to a worker process. It is killed when the last lane to it is dropped.
+/// One slot's session to a worker process. It is killed when the last session to it is dropped.
 #[derive(Debug)]
 pub struct Process {
     /// The task that the worker is running, and answers that it has not yet written.
     pub page: RunnerPage,
     /// The process at the other end.
-    pub life: Rc<Life>,
+    pub child: Rc<Child>,
     requests: Outgoing,
     /// Whole lines, followed by the beginning of one.
     answers: Incoming,
@@ -33,9 +33,9 @@ pub struct Process {
     sent: usize,
 }
 
-/// The runner's ends of a lane.
+/// The runner's ends of a session.
 #[derive(Debug)]
-pub struct Lane {
+pub struct Session {
     page: RunnerPage,
     requests: Outgoing,
     answers: Incoming,
@@ -50,8 +50,8 @@ pub enum Event {
     Ended(String, Option<u64>),
 }
 
-impl Lane {
-    /// A new lane, and the worker's ends of it: requests, answers and page.
+impl Session {
+    /// A new session, and the worker's ends of it: requests, answers and page.
     ///
     /// # Errors
     /// If there are no descriptors or no memory left.
@@ -59,8 +59,8 @@ impl Lane {
         let (requests, request_end) = Outgoing::pair()?;
         let (answers, answer_end) = Incoming::pair()?;
         let (page, page_end) = RunnerPage::create()?;
-        let lane = Self { page, requests, answers };
-        Ok((lane, [request_end, answer_end, page_end]))
+        let session = Self { page, requests, answers };
+        Ok((session, [request_end, answer_end, page_end]))
     }
 }
 
@@ -71,18 +71,26 @@ impl Process {
     /// If it cannot be started or does not become ready; the message has what it wrote, how it ended and the end of its
     /// standard error.
     pub async fn start(launcher: &Launcher, program: &Program, work: &Work) -> io::Result<Self> {
-        let (lane, [stdin, stdout, extra]) = Lane::create()?;
+        let (session, [stdin, stdout, extra]) = Session::create()?;
         let ends = WorkerEnds { stdin, stdout: Some(stdout), extra: Some(extra) };
-        let life = Life::start(launcher, program, ends).await?;
-        let mut process = Self::new(lane, Rc::new(life));
+        let child = Child::start(launcher, program, ends).await?;
+        let mut process = Self::new(session, Rc::new(child));
         process.greet(work).await?;
         Ok(process)
     }
 
     /// A slot's connection to a worker that is ready.
-    pub fn new(lane: Lane, life: Rc<Life>) -> Self {
-        let Lane { page, requests, answers } = lane;
-        Self { page, life, requests, answers, searched: 0, lines: RequestLines::default(), sent: 0 }
+    pub fn new(session: Session, child: Rc<Child>) -> Self {
+        let Session { page, requests, answers } = session;
+        Self {
+            page,
+            child,
+            requests,
+            answers,
+            searched: 0,
+            lines: RequestLines::default(),
+            sent: 0,
+        }
     }
 
     async fn greet(&mut self, work: &Work) -> io::Result<()> {
@@ -100,20 +108,20 @@ impl Process {
                 return Err(self.unready(&said).await);
             }
             if let Event::Ended(how, _) = event {
-                let obituary = self.life.obituary(&how);
-                let message = format!("a worker process ended before it was ready: {obituary}");
+                let ending = self.child.describe_end(&how);
+                let message = format!("a worker process ended before it was ready: {ending}");
                 return Err(io::Error::other(message));
             }
         }
     }
 
     async fn unready(&mut self, said: &str) -> io::Error {
-        self.life.kill();
-        let (how, _) = self.life.ended().await;
+        self.child.kill();
+        let (how, _) = self.child.ended().await;
         let said = said.trim_end();
-        let obituary = self.life.obituary(how);
+        let ending = self.child.describe_end(how);
         io::Error::other(format!(
-            "a worker process wrote `{said}` instead of being ready: {obituary}"
+            "a worker process wrote `{said}` instead of being ready: {ending}"
         ))
     }
 
@@ -126,14 +134,14 @@ impl Process {
                 biased;
                 received = self.answers.receive() => if received { return Event::Received },
                 () = self.requests.writable(), if has_to_write => self.write(),
-                ended = self.life.ended() => {
+                ended = self.child.ended() => {
                     let (how, peak_rss) = ended.clone();
                     self.answers.receive_rest();
                     return Event::Ended(how, peak_rss);
                 }
                 // It still runs, but cannot answer any more.
-                () = tokio::time::sleep(CLOSED), if is_closed && !self.life.has_ended() => {
-                    self.life.close();
+                () = tokio::time::sleep(CLOSED), if is_closed && !self.child.has_ended() => {
+                    self.child.close();
                 }
             }
         }
@@ -141,10 +149,10 @@ impl Process {
 
     /// Ends it by ending its input, and waits a little. Returns its peak resident memory in bytes.
     pub async fn leave(self) -> Option<u64> {
-        let Self { requests, life, .. } = self;
+        let Self { requests, child, .. } = self;
         drop(requests);
         // Dropping it kills it if it has not ended by then.
-        tokio::time::timeout(LEAVE, life.ended()).await.ok()?.1
+        tokio::time::timeout(LEAVE, child.ended()).await.ok()?.1
     }
 
     /// Passes every whole line that has been received to `each`, until one fails.

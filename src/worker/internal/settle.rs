@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{MAX_BARREN, Remote, Why};
+use super::{MAX_FRUITLESS, Remote, Why};
 use crate::task::{Attempt, Moment, Outcome, Status, Stop};
 use crate::worker::internal::in_flight::Settle;
 use crate::worker::private_protocol;
@@ -19,13 +19,13 @@ impl Remote {
         settle: &mut Settle<'_>,
     ) -> Result<(), String> {
         let Some(process) = &mut self.process else { return Ok(()) };
-        let life = Rc::clone(&process.life);
+        let child = Rc::clone(&process.child);
         process.drain_lines(|line| {
             let reply = read_reply(line, attempt)?;
             self.is_leaving |= matches!(reply, Reply::Leaving);
             if let Some(run) = self.flight.accept(reply, settle) {
                 self.pace.took(run);
-                life.has_settled();
+                child.has_settled();
             }
             Ok(())
         })
@@ -45,7 +45,7 @@ impl Remote {
             self.is_leaving |= matches!(reply, Reply::Leaving);
             if let Some(run) = self.flight.accept(reply, settle) {
                 self.pace.took(run);
-                process.life.has_settled();
+                process.child.has_settled();
             }
         }
         Ok(())
@@ -66,26 +66,26 @@ impl Remote {
         let running = self.running();
         let Some(process) = self.process.take() else { return Ok(()) };
         self.pace.back_to_one();
-        let obituary = match why {
+        let ending = match why {
             Some(Why::Broken(error)) => error.clone(),
-            _ => format!("the worker process died: {}", process.life.obituary(ended)),
+            _ => format!("the worker process died: {}", process.child.describe_end(ended)),
         };
-        let all = process.life.death_report.report(running.is_some()).await;
+        let all = process.child.death_report.report(running.is_some()).await;
         if let Some(running) = running {
-            if why.is_some() || (all == 1 && !process.life.was_killed()) {
-                process.life.has_settled();
-                self.settle_running(running, why, &obituary, attempt, settle);
-            } else if !process.life.was_killed() {
+            if why.is_some() || (all == 1 && !process.child.was_killed()) {
+                process.child.has_settled();
+                self.settle_running(running, why, &ending, attempt, settle);
+            } else if !process.child.was_killed() {
                 self.flight.suspect(running.seq);
             }
         }
-        if process.life.is_fruitful() || all > 0 || matches!(why, Some(Why::Stop(..))) {
-            self.barren = 0;
+        if process.child.is_fruitful() || all > 0 || matches!(why, Some(Why::Stop(..))) {
+            self.fruitless = 0;
         } else {
-            self.barren += 1;
-            if self.barren == MAX_BARREN {
-                self.flight.finish_all(|| crashed(None, &obituary), settle);
-                return Err(io::Error::other(format!("{MAX_BARREN} in a row, {obituary}")));
+            self.fruitless += 1;
+            if self.fruitless == MAX_FRUITLESS {
+                self.flight.finish_all(|| crashed(None, &ending), settle);
+                return Err(io::Error::other(format!("{MAX_FRUITLESS} in a row, {ending}")));
             }
         }
         self.flight.requeue_from(0, settle);
@@ -97,7 +97,7 @@ impl Remote {
         &mut self,
         running: Running,
         why: Option<&Why>,
-        obituary: &str,
+        ending: &str,
         attempt: &Attempt<'_>,
         settle: &mut Settle<'_>,
     ) {
@@ -113,7 +113,7 @@ impl Remote {
                 outcome
             }
             Some(Why::Broken(_)) | None => {
-                Outcome { workers_lost: 1, ..crashed(Some(running), obituary) }
+                Outcome { workers_lost: 1, ..crashed(Some(running), ending) }
             }
         };
         self.flight.finish(running.seq, outcome, settle);

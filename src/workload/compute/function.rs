@@ -119,6 +119,9 @@ impl Function {
 
     /// Reads a whole number from 0 to `max`. Blanks around it are not held against a CSV file.
     fn number(self, arg: &[u8], max: u64) -> Result<u64, String> {
+        if let Some(number) = plain_number(arg, max) {
+            return Ok(number);
+        }
         let text = String::from_utf8_lossy(arg.trim_ascii());
         let digits = text.strip_prefix(['+', '-']).unwrap_or(&text);
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -132,6 +135,12 @@ impl Function {
             _ => Err(format!("`{text}` is too large: `{self}` takes at most {max}")),
         }
     }
+}
+
+/// The number if it is written as most are: in digits alone.
+fn plain_number(arg: &[u8], max: u64) -> Option<u64> {
+    let digits = std::str::from_utf8(arg).ok().filter(|text| !text.starts_with('+'))?;
+    digits.parse().ok().filter(|&number| number <= max)
 }
 
 impl fmt::Display for Function {

@@ -74,7 +74,9 @@ impl Content {
     pub fn sending(&self) -> Sending {
         let state = match self {
             Self::Bytes(bytes) => State::Bytes(bytes.clone()),
-            Self::Parts(parts) => State::Parts { parts: Arc::clone(parts), next: 0, file: None },
+            Self::Parts(parts) => {
+                State::Parts(Box::new(Parts { parts: Arc::clone(parts), next: 0, file: None }))
+            }
         };
         let left = match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -94,15 +96,26 @@ pub struct Sending {
 #[derive(Debug)]
 enum State {
     Bytes(Bytes),
-    Parts { parts: Arc<[Part]>, next: usize, file: Option<(File, u64)> },
+    /// Boxed, since most requests have no such body, and are moved several times.
+    Parts(Box<Parts>),
+}
+
+#[derive(Debug)]
+struct Parts {
+    parts: Arc<[Part]>,
+    next: usize,
+    /// What is being read, and how much of it is left.
+    file: Option<(File, u64)>,
 }
 
 impl Sending {
     /// The next block. Reading a file comes from the page cache, mostly, which costs less than asking another thread.
     fn block(&mut self) -> io::Result<Option<Bytes>> {
-        let State::Parts { parts, next, file } = &mut self.state else {
-            let State::Bytes(bytes) = &mut self.state else { return Ok(None) };
-            return Ok(Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()));
+        let Parts { parts, next, file } = match &mut self.state {
+            State::Parts(parts) => &mut **parts,
+            State::Bytes(bytes) => {
+                return Ok(Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()));
+            }
         };
         loop {
             if let Some((open, left)) = file

@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::body::Sending;
 use super::call::Call;
-use super::connect::{Connector, Gone, LeftOut};
+use super::connect::{Connector, Gone, RawHead};
 use super::cookies::{Cookies, Jar};
 use super::download::Download;
 use super::plan::Plan;
@@ -171,8 +171,9 @@ impl Client {
                     if let Some(jar) = &self.jar {
                         jar.keep(&call.uri, response.headers());
                     }
-                    let left_out = response.extensions().get::<LeftOut>();
-                    *progress.left_out.borrow_mut() = left_out.and_then(LeftOut::take);
+                    let head = response.extensions().get::<RawHead>();
+                    let left_out = head.and_then(|head| head.left_out(response.headers().len()));
+                    *progress.left_out.borrow_mut() = left_out;
                     return Ok(response);
                 }
                 Err(error) if again && came_too_late(&error) => again = false,

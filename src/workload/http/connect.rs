@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
-use super::head::Head;
+use super::head::{self, Head};
 use super::plan::Tls;
 use super::tls;
 
@@ -249,21 +249,21 @@ pub struct Stream {
     usage: Usage,
     /// The head of the answer that is coming in.
     head: Head,
-    left_out: LeftOut,
+    raw_head: RawHead,
 }
 
-/// What was left out of the head of the last answer of a connection, in words: it comes with the response.
+/// The head of the last answer of a connection as it came: it comes with the response.
 #[derive(Clone, Debug, Default)]
-pub struct LeftOut(Arc<Mutex<Option<String>>>);
+pub struct RawHead(Arc<Mutex<Vec<u8>>>);
 
-impl LeftOut {
-    /// Takes it, if there was anything.
-    pub fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+impl RawHead {
+    /// What was left out of it, in words, if anything was: the response has this number of `headers`.
+    pub fn left_out(&self, headers: usize) -> Option<String> {
+        head::left_out(&self.lock(), headers)
     }
 
-    fn put(&self, words: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -315,7 +315,7 @@ impl Stream {
             language,
             usage: Usage::Fresh,
             head: Head::default(),
-            left_out: LeftOut::default(),
+            raw_head: RawHead::default(),
         }
     }
 
@@ -341,8 +341,8 @@ impl Stream {
 impl Connection for Stream {
     fn connected(&self) -> Connected {
         match self.language {
-            Language::Http1 => Connected::new().extra(self.left_out.clone()),
-            Language::Http1Proxy => Connected::new().proxy(true).extra(self.left_out.clone()),
+            Language::Http1 => Connected::new().extra(self.raw_head.clone()),
+            Language::Http1Proxy => Connected::new().proxy(true).extra(self.raw_head.clone()),
             Language::Http2 => Connected::new().negotiated_h2(),
         }
     }
@@ -367,12 +367,13 @@ impl AsyncRead for Stream {
             let this = &mut *self;
             if this.usage != Usage::Answered {
                 this.usage = Usage::Answered;
-                this.head.begin();
+                if this.language != Language::Http2 {
+                    this.head.begin();
+                    this.raw_head.lock().clear();
+                }
             }
-            if this.language != Language::Http2
-                && let Some(left_out) = this.head.see(&buffer.filled()[before..])
-            {
-                this.left_out.put(left_out);
+            if this.head.is_open() {
+                this.head.see(&buffer.filled()[before..], &mut this.raw_head.lock());
             }
         }
         Poll::Ready(read)

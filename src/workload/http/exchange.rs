@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Seek};
+use std::pin::{Pin, pin};
 use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
@@ -55,14 +56,14 @@ pub async fn exchange(
     if rest == Rest::Refused {
         progress.download.replace(None);
         progress.answered.set(false);
-        response = patiently(plan, progress, client.send(call, plan.redirects, progress)).await?;
+        response = send(client, plan, call, progress).await?;
         rest = Rest::Anew;
     }
     let mut method = call.method.clone();
     if let Some(fallback) = fallback(plan, &response) {
         progress.answered.set(false);
         let call = call.by(fallback);
-        response = patiently(plan, progress, client.send(&call, plan.redirects, progress)).await?;
+        response = send(client, plan, &call, progress).await?;
         method = call.method;
     }
     read(plan, call, (response, method), rest, progress).await
@@ -80,7 +81,7 @@ async fn first(
         Some(call.after(download.written, validator))
     });
     let sent = resumed.as_ref().map_or(Cow::Borrowed(call), Cow::Borrowed);
-    let response = patiently(plan, progress, client.send(&sent, plan.redirects, progress)).await?;
+    let response = send(client, plan, &sent, progress).await?;
     let rest = match &*progress.download.borrow() {
         Some(download) => download.rest(response.status(), response.headers()),
         None => Rest::Anew,
@@ -98,11 +99,20 @@ fn fallback(plan: &Plan, response: &Response<Incoming>) -> Option<Method> {
     Method::from_bytes(method.as_bytes()).ok().filter(|_| is_refused)
 }
 
-/// Ends what sends nothing for too long.
+async fn send(
+    client: &Client,
+    plan: &Plan,
+    call: &Call,
+    progress: &Progress,
+) -> Result<Response<Incoming>, Failure> {
+    patiently(plan, progress, pin!(client.send(call, plan.redirects, progress))).await
+}
+
+/// Ends what sends nothing for too long. It is pinned, since its future is large, and would be moved here otherwise.
 async fn patiently<T>(
     plan: &Plan,
     progress: &Progress,
-    what: impl Future<Output = Result<T, Failure>>,
+    what: Pin<&mut impl Future<Output = Result<T, Failure>>>,
 ) -> Result<T, Failure> {
     let Some(stall) = plan.stall else { return what.await };
     tokio::select! {
@@ -127,7 +137,6 @@ async fn read(
     progress: &Progress,
 ) -> Result<Answer, Failure> {
     let (status, headers) = (response.status(), response.headers());
-    progress.retry_after.set(retry_after::read(headers, SystemTime::now()));
     // The rest of a file and its start are the whole.
     let is_rest = rest == Rest::Follows;
     let effective = if is_rest { StatusCode::OK } else { status };
@@ -136,6 +145,9 @@ async fn read(
         complaint: expect::check(&plan.expect, effective.as_u16()).err(),
         ..Answer::default()
     };
+    if answer.complaint.is_some() {
+        progress.retry_after.set(retry_after::read(headers, SystemTime::now()));
+    }
     // An error page does not take the place of what was asked for.
     let save = call.save.as_ref().filter(|_| answer.complaint.is_none());
     let is_fallback = plan.fallback.is_some() && method != call.method;
@@ -157,7 +169,8 @@ async fn read(
         let download = Download::new(file, status, headers, length, as_sent);
         progress.download.replace(Some(download));
     }
-    let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes().to_vec());
+    let content_type = headers.get(CONTENT_TYPE).filter(|_| plan.keep.text.is_some());
+    let content_type = content_type.map(|value| value.as_bytes().to_vec());
     let mut sink = Sink::new(&plan.keep, raw, save.is_some(), progress);
     if is_rest {
         sink.read_back()?;
@@ -286,7 +299,7 @@ async fn read_body(
     let progress = sink.progress;
     let mut body = response.into_body();
     loop {
-        let frame = patiently(plan, progress, async { Ok(body.frame().await) }).await?;
+        let frame = patiently(plan, progress, pin!(async { Ok(body.frame().await) })).await?;
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| {
             Failure(errors::broken_body(&error, progress.bytes.get(), coded.length))

@@ -1,6 +1,5 @@
 //! Reading `[workload.python]`; every mistake is reported at its place.
 
-use std::ffi::OsString;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -10,8 +9,8 @@ use super::Spec;
 use super::interpreter::Executable;
 use crate::base::json::NotFinite;
 use crate::base::{ByteSize, Count, Timeout};
-use crate::config::program::Places;
-use crate::config::{Arguments, Planner, Table, Template};
+use crate::config::program::{self, StartedFor};
+use crate::config::{Arguments, Planner, Table};
 
 /// How long an interpreter may take to be ready, if the file does not say: what a model of many gigabytes takes to load.
 const READY: Duration = Duration::from_mins(10);
@@ -26,14 +25,14 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let init = read_name("init", table, plan);
     let preload = read_preload(table, plan);
     let path = read_path(table, plan);
-    let env = read_env(table, plan);
+    let env = program::env(table, StartedFor::Slot, plan);
     let as_bytes = table.get("as_bytes").is_some_and(Spanned::into_inner);
     let thread_safe = table.get("thread_safe").is_some_and(Spanned::into_inner);
     let max_tasks = table.get::<Count>("max_tasks").map(Spanned::into_inner);
     let max_memory = table.get::<ByteSize>("max_memory").map(Spanned::into_inner);
     let ready_timeout =
         table.get::<Timeout>("ready_timeout").map(|limit| limit.into_inner().duration());
-    let places = Places::new(search_path(env.as_deref()), plan.folder());
+    let places = program::places(env.as_deref().unwrap_or_default(), plan);
     let executable = Executable::read(table, &places, plan);
     let arguments = Arguments::read(table, NotFinite::Python, plan);
     if (table.has("init") && init.is_none()) || (table.has("preload") && preload.is_none()) {
@@ -57,15 +56,6 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
         arguments: arguments?,
         folder: plan.folder().to_owned(),
     })
-}
-
-/// Where programs are looked for: the job's `PATH`, if it sets one.
-fn search_path(env: Option<&[(String, Template)]>) -> OsString {
-    let set = env.into_iter().flatten().find(|(name, _)| name == "PATH");
-    match set.and_then(|(_, value)| value.literal()) {
-        Some(path) => path.into(),
-        None => std::env::var_os("PATH").unwrap_or_default(),
-    }
 }
 
 /// A name such as `module:function`, `package.module:Class.method` or `scripts/01_clean.py:main`: as it is written, and
@@ -188,25 +178,4 @@ fn read_path(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<String>> {
     }
     path.push(plan.folder().to_string_lossy().into_owned());
     Some(path)
-}
-
-/// Variables; an interpreter serves many tasks, so they are the same for all that a slot does.
-fn read_env(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<(String, Template)>> {
-    let span = table.span_of("env");
-    let env = table.template_map("env", plan);
-    for (name, value) in &env {
-        if value.is_per_task() {
-            let message = format!(
-                "`{name}` is the same for all tasks of an interpreter, and cannot name one"
-            );
-            let help = "pass what differs as an argument, in `args` or `kwargs`; `{slot}` and `{job}` can stand here";
-            plan.error_with_help(span, message, help);
-            return None;
-        }
-        if name.is_empty() || name.contains(['=', '\0']) || value.has_nul() {
-            plan.error(span, format!("`{name}` cannot be a variable"));
-            return None;
-        }
-    }
-    Some(env)
 }
