@@ -79,17 +79,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let mut batch = VecDeque::new();
     let takes_turns = !live.admission.is_open();
     while context.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
-        if index == 0 && run.job.inputs.can_be_bad() {
-            context.set_aside_unusable(&mut batch);
-        }
-        if !stage.demands.is_empty() {
-            context.refuse_unmet(&mut batch);
-        }
-        if index == 0
-            && let Some(made) = &run.made
-        {
-            context.begin_making(made, &mut batch);
-        }
+        context.prepare(&mut batch, index);
         if batch.is_empty() {
             context.hand_on().await;
             if context.buffer.is_full() {

@@ -7,8 +7,24 @@ use crate::engine::made::{MadeFiles, Turn};
 use crate::task::{NoPayload, Outcome, Payload, Record, Status, Task};
 
 impl SlotContext<'_> {
+    /// Settles those of the tasks that do not start, of the stage at `index`.
+    #[inline]
+    pub(super) fn prepare(&mut self, batch: &mut VecDeque<Task>, index: usize) {
+        if index == 0 && self.run.job.inputs.can_be_bad() {
+            self.set_aside_unusable(batch);
+        }
+        if !self.stage.demands.is_empty() {
+            self.refuse_unmet(batch);
+        }
+        if index == 0
+            && let Some(made) = &self.run.made
+        {
+            self.begin_making(made, batch);
+        }
+    }
+
     /// A task whose input cannot be used has its row, and costs nothing else.
-    pub(super) fn set_aside_unusable(&mut self, batch: &mut VecDeque<Task>) {
+    fn set_aside_unusable(&mut self, batch: &mut VecDeque<Task>) {
         if batch.iter().all(|task| task.fields.cause().is_none()) {
             return;
         }
@@ -22,7 +38,7 @@ impl SlotContext<'_> {
     }
 
     /// A task whose fields are not what the templates need fails before it starts.
-    pub(super) fn refuse_unmet(&mut self, batch: &mut VecDeque<Task>) {
+    fn refuse_unmet(&mut self, batch: &mut VecDeque<Task>) {
         for task in std::mem::take(batch) {
             match self.stage.demands.iter().find_map(|demand| demand.unmet(&task.fields)) {
                 None => batch.push_back(task),
@@ -36,7 +52,7 @@ impl SlotContext<'_> {
     }
 
     /// Skips tasks whose files are there, and tells the others under which names to write.
-    pub(super) fn begin_making(&mut self, made: &MadeFiles, batch: &mut VecDeque<Task>) {
+    fn begin_making(&mut self, made: &MadeFiles, batch: &mut VecDeque<Task>) {
         for mut task in std::mem::take(batch) {
             match made.begin(&mut task) {
                 Ok(Turn::Run) => batch.push_back(task),

@@ -75,7 +75,7 @@ impl Content {
         let state = match self {
             Self::Bytes(bytes) => State::Bytes(bytes.clone()),
             Self::Parts(parts) => {
-                State::Parts(Box::new(Parts { parts: Arc::clone(parts), next: 0, file: None }))
+                State::Parts(Box::new(Parts { all: Arc::clone(parts), next: 0, file: None }))
             }
         };
         let left = match self {
@@ -102,7 +102,7 @@ enum State {
 
 #[derive(Debug)]
 struct Parts {
-    parts: Arc<[Part]>,
+    all: Arc<[Part]>,
     next: usize,
     /// What is being read, and how much of it is left.
     file: Option<(File, u64)>,
@@ -111,7 +111,7 @@ struct Parts {
 impl Sending {
     /// The next block. Reading a file comes from the page cache, mostly, which costs less than asking another thread.
     fn block(&mut self) -> io::Result<Option<Bytes>> {
-        let Parts { parts, next, file } = match &mut self.state {
+        let Parts { all, next, file } = match &mut self.state {
             State::Parts(parts) => &mut **parts,
             State::Bytes(bytes) => {
                 return Ok(Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()));
@@ -131,7 +131,7 @@ impl Sending {
                 return Ok(Some(block.into()));
             }
             *file = None;
-            let Some(part) = parts.get(*next) else { return Ok(None) };
+            let Some(part) = all.get(*next) else { return Ok(None) };
             *next += 1;
             match part {
                 Part::Bytes(bytes) if bytes.is_empty() => {}
