@@ -266,7 +266,7 @@ def work(n): return [Plain(), [Plain(), 1], around, Broken(), print, Plain][n - 
 fn what_is_too_large_for_a_report_fails_with_the_way_out() {
     let module = "
 def work(n):
-    return ['x' * (300 << 20), b'x' * (300 << 20), [1] * (160 << 20), 'short'][n - 1]";
+    return ['x' * (300 << 20), b'x' * (300 << 20), ['x' * 1000] * (300 << 10), 'short'][n - 1]";
     let ran = job(module, "[inputs]\nrepeat = 4").args(["--model", "sequential"]).run();
     ran.exit(3).rows("status", &["failed", "failed", "failed", "ok"]);
     for error in &ran.report().column("error")[..3] {
