@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use runner::base::Diagnostics;
 use runner::base::diagnostic::complain;
 use runner::batch::Turn;
-use runner::cli::{self, CheckArgs, Cli, Command, RunArgs, describe};
+use runner::cli::{self, CheckArgs, Cli, Command, RunArgs, describe, schema};
 use runner::engine::control::Control;
 use runner::engine::run;
 use runner::engine::run::SharedLauncher;
@@ -25,6 +25,10 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Models => {
             terminal::say(&describe::models());
+            Exit::Ok
+        }
+        Command::Schema(args) => {
+            terminal::say(&schema::schema(args.of()));
             Exit::Ok
         }
     };

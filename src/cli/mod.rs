@@ -2,6 +2,7 @@
 
 pub mod describe;
 mod role;
+pub mod schema;
 
 pub use role::take_role;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::cli::schema::SchemaOf;
 use crate::compare::CompareArgs;
 use crate::config::Overrides;
 use crate::report::terminal::progress::Mode;
@@ -46,6 +48,23 @@ pub enum Command {
     Compare(CompareArgs),
     /// Print the decision guide: which model suits which work.
     Models,
+    /// Print the JSON Schema of job files, for editors.
+    Schema(SchemaArgs),
+}
+
+/// The arguments of `runner schema`.
+#[derive(Args, Debug)]
+pub struct SchemaArgs {
+    /// Print the one of `runner.toml` instead.
+    #[arg(long)]
+    runner_toml: bool,
+}
+
+impl SchemaArgs {
+    /// Which schema is wanted.
+    pub fn of(&self) -> SchemaOf {
+        if self.runner_toml { SchemaOf::RunnerToml } else { SchemaOf::Job }
+    }
 }
 
 /// Job files, and keys that override theirs.

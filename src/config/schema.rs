@@ -92,6 +92,15 @@ pub fn sources() -> impl Iterator<Item = &'static str> {
     names(keys::SOURCES)
 }
 
+/// Whether this source can be a list of `matrix` or `zip`.
+pub fn is_inner(source: &str) -> bool {
+    INNER_SOURCES.contains(&source)
+}
+
+/// The sources that can be a list of `matrix` or `zip`.
+pub const INNER_SOURCES: [&str; 9] =
+    ["lines", "csv", "jsonl", "json", "sheet", "glob", "range", "repeat", "values"];
+
 /// What a stage has, and a job without `[[stages]]`.
 pub fn of_a_stage() -> impl Iterator<Item = &'static str> {
     names(keys::OF_A_STAGE)

@@ -28,6 +28,7 @@ mod python;
 mod reports;
 mod resume;
 mod retries;
+mod schema;
 mod services;
 mod slots;
 mod stages;

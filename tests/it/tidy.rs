@@ -1,6 +1,6 @@
 //! What would otherwise go stale: the example jobs here, the documentation in a file of its own.
 
-mod docs;
+pub mod docs;
 
 use std::fs;
 use std::path::PathBuf;

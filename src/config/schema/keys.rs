@@ -222,7 +222,7 @@ const HTTP: &[Key] = keys! {
     body: Template, "the body of the request";
     json: Any, "instead of `body`: JSON, with templates in its strings";
     form: Map(&Template), "instead of `body`: a form, as HTML sends it";
-    multipart: Map(&Any), "instead of `body`: a form with files";
+    multipart: Map(&Either(&[Template, Keys])), "instead of `body`: a form with files";
     body_file: Template, "instead of `body`: the path of a file, read while it is sent";
     auth: Keys, "who asks: a user and a password, or a token";
     expect_status: Array(&Either(&[Integer, Text])) => Is("[\"2xx\"]"), "codes and classes that count as ok";

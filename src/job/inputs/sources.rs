@@ -20,10 +20,7 @@ use super::text::{Text, TextOptions};
 use super::{Counted, Source, blocks, files, listed, options, product};
 use crate::base::Diagnostic;
 use crate::config::Table;
-
-/// Those that can be a list of `matrix` or `zip`.
-const INNER: [&str; 9] =
-    ["lines", "csv", "jsonl", "json", "sheet", "glob", "range", "repeat", "values"];
+use crate::config::schema::INNER_SOURCES;
 
 /// Reads sources.
 pub(super) struct Reader<'a> {
@@ -274,12 +271,13 @@ impl Reader<'_> {
         }
         let mut inner = table.user_table(name.get_ref(), "inputs")?;
         let present: Vec<_> =
-            INNER.into_iter().filter(|source| inner.raw(source).is_some()).collect();
+            INNER_SOURCES.into_iter().filter(|source| inner.raw(source).is_some()).collect();
         inner.raw("null");
         let found = match present[..] {
             [source] => self.source_of(source, &mut inner),
             [] => {
-                let names: Vec<_> = INNER.iter().map(|source| format!("`{source}`")).collect();
+                let names: Vec<_> =
+                    INNER_SOURCES.iter().map(|source| format!("`{source}`")).collect();
                 let help = format!("a source is a table with one of {}", names.join(", "));
                 let message = format!("`{}` has no source", name.get_ref());
                 document.error_with_help(&value.span(), message, help);

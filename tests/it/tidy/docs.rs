@@ -3,7 +3,7 @@
 //! The word after `toml` says what becomes of a block: nothing: it runs and every task ends ok; `check`: it plans;
 //! `settings`: it is a `runner.toml`; `fragment`: it is TOML.
 
-mod blocks;
+pub mod blocks;
 mod links;
 mod tables;
 
