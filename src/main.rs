@@ -3,10 +3,14 @@
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-use runner::base::Diagnostics;
+use serde_json::json;
+
 use runner::base::diagnostic::complain;
+use runner::base::{Diagnostics, event};
 use runner::batch::Turn;
 use runner::cli::{self, CheckArgs, Cli, Command, RunArgs, describe, schema};
+use runner::cli::notify::notify;
+use runner::cli::{self, CheckArgs, Cli, Command, RunArgs, describe};
 use runner::engine::control::Control;
 use runner::engine::run;
 use runner::engine::run::SharedLauncher;
@@ -23,6 +27,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run_jobs(&args),
         Command::Check(args) => check(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Status(args) => cli::status::run(&args),
         Command::Models => {
             terminal::say(&describe::models());
             Exit::Ok
@@ -37,6 +42,15 @@ fn main() -> ExitCode {
 
 /// Plans all jobs, then runs them: one after another, unless the user wants them side by side.
 fn run_jobs(args: &RunArgs) -> Exit {
+    if args.json {
+        event::enable();
+    }
+    let exit = plan_and_run(args);
+    event::emit("end", || json!({ "exit": exit.code() }));
+    exit
+}
+
+fn plan_and_run(args: &RunArgs) -> Exit {
     let jobs = match job::read_batch(&args.jobs.files, &args.jobs.overrides()) {
         Ok(jobs) => jobs,
         Err(mistakes) => {
@@ -52,6 +66,10 @@ fn run_jobs(args: &RunArgs) -> Exit {
         complain(message);
         return Exit::Usage;
     }
+    event::emit("start", || {
+        let names: Vec<_> = jobs.iter().map(|job| &job.name).collect();
+        json!({ "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id(), "jobs": names })
+    });
     jobs.iter().for_each(warn);
     launcher::raise_open_files();
     let control = match Control::start() {
@@ -77,10 +95,14 @@ fn run_jobs(args: &RunArgs) -> Exit {
     if args.quiet {
         terminal::explain(&summaries);
     } else {
-        terminal::print(&summaries, args.prints_outputs());
+        terminal::print(&summaries, args.has_standard_output());
     }
     exits.extend(control.signal().map(Exit::Signal));
-    Exit::of_jobs(&exits)
+    let exit = Exit::of_jobs(&exits);
+    if let Some(command) = &args.notify {
+        notify(command, exit, &summaries);
+    }
+    exit
 }
 
 /// Why `--tag` does not suit one of the jobs, as far as they are known yet.
@@ -142,6 +164,10 @@ impl Runner<'_> {
     fn run_job(&self, job: &Arc<Job>) -> (Option<Summary>, Exit) {
         let options = self.args.options(&job.results, &self.claims);
         let say = |message: String| progress::aside(|| complain(message));
+        event::emit("job", || {
+            let file = job.file.to_string_lossy();
+            json!({ "job": job.name, "file": file, "tasks": job.inputs.tasks() })
+        });
         match run::run(job, &options, &self.control, &self.launcher) {
             Ok(summary) => {
                 let exit = summary.exit();
@@ -153,12 +179,18 @@ impl Runner<'_> {
                         job.inputs.why_empty().unwrap_or_else(|| "the inputs are empty".into());
                     say(format!("{}: nothing to run: {why}", job.name));
                 }
+                event::emit("finished", || summary.as_event(exit));
                 (Some(summary), exit)
             }
             Err(error) => {
                 say(format!("{}: {error}", job.name));
                 let exit = error.exit();
-                (error.into_summary(), exit)
+                let summary = error.into_summary();
+                event::emit("finished", || match &summary {
+                    Some(summary) => summary.as_event(exit),
+                    None => json!({ "job": job.name, "exit": exit.code() }),
+                });
+                (summary, exit)
             }
         }
     }

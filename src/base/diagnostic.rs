@@ -9,6 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde_json::json;
+
+use crate::base::event;
 
 /// A text that diagnostics point into, and its name for the user.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +38,13 @@ impl Place {
         let end = text.ceil_char_boundary(span.end.clamp(start, text.len()));
         let first_line = text[start..end].find(['\n', '\r']).map_or(end, |length| start + length);
         Self { span: start..first_line, source, label: None }
+    }
+
+    /// Its line and column, both from 1; columns are characters.
+    fn position(&self) -> (usize, usize) {
+        let before = &self.source.text[..self.span.start];
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
     }
 
     /// Says something about this place, next to the underline.
@@ -93,6 +103,23 @@ impl Diagnostic {
     /// The mistake's offset in its text, by which diagnostics are sorted.
     pub fn position(&self) -> usize {
         self.places.first().map_or(0, |place| place.span.start)
+    }
+
+    /// Writes it as an event.
+    fn emit(&self) {
+        event::emit(if self.is_warning { "warning" } else { "error" }, || {
+            let mut members = json!({ "message": self.message });
+            if let Some(place) = self.places.first() {
+                let (line, column) = place.position();
+                members["file"] = json!(place.source.name);
+                members["line"] = json!(line);
+                members["column"] = json!(column);
+            }
+            if !self.helps.is_empty() {
+                members["help"] = json!(self.helps);
+            }
+            members
+        });
     }
 
     fn render(&self, renderer: &Renderer) -> String {
@@ -156,6 +183,7 @@ impl Diagnostics {
     pub fn print(&self) {
         let renderer = Renderer::styled();
         for diagnostic in &self.0 {
+            diagnostic.emit();
             anstream::eprintln!("{}\n", diagnostic.render(&renderer));
         }
     }
@@ -191,6 +219,7 @@ impl fmt::Display for Diagnostics {
 /// end of a log, are shown as they are.
 pub fn complain(message: impl Into<String>) {
     let message = message.into();
+    event::emit("error", || json!({ "message": message }));
     let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
     let title = Diagnostic::new(first).render(&Renderer::styled());
     let lines: Vec<_> = [title].into_iter().chain(rest.lines().map(visible)).collect();

@@ -3,6 +3,7 @@
 mod count;
 pub mod diagnostic;
 mod duration;
+pub mod event;
 pub mod json;
 pub mod mask;
 mod pattern;

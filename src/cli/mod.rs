@@ -1,10 +1,13 @@
 //! The arguments of the command line. What they do is in `main.rs`.
 
 pub mod describe;
+pub mod notify;
 mod role;
 pub mod schema;
+pub mod status;
 
 pub use role::take_role;
+pub use status::StatusArgs;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -46,6 +49,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Measure each job under several models and recommend one.
     Compare(CompareArgs),
+    /// Show how far the jobs of a folder are, those that run elsewhere too.
+    Status(StatusArgs),
     /// Print the decision guide: which model suits which work.
     Models,
     /// Print the JSON Schema of job files, for editors.
@@ -173,6 +178,12 @@ pub struct RunArgs {
     /// Show no progress.
     #[arg(long)]
     no_progress: bool,
+    /// Write what happens to standard output, for programs: one JSON object a line.
+    #[arg(long, conflicts_with_all = ["output", "dry_run"])]
+    pub json: bool,
+    /// Run this with `sh` when all jobs have ended: its environment says how.
+    #[arg(long, value_name = "COMMAND")]
+    pub notify: Option<String>,
 }
 
 impl RunArgs {
@@ -190,9 +201,9 @@ impl RunArgs {
 }
 
 impl RunArgs {
-    /// Whether the outputs of tasks go to standard output.
-    pub fn prints_outputs(&self) -> bool {
-        self.output.is_some()
+    /// Whether standard output is for something else than the table.
+    pub fn has_standard_output(&self) -> bool {
+        self.output.is_some() || self.json
     }
 
     /// How the outputs of tasks are printed, if they are.

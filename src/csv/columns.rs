@@ -32,8 +32,8 @@ pub const COLUMNS_OF_A_STAGE: [&str; 3] = ["queue_s", "run_s", "attempts"];
 pub const COLUMNS_LAST: [&str; 1] = ["error"];
 
 /// The columns of `<job>.attempts.csv`.
-pub const ATTEMPT_COLUMNS: [&str; 7] =
-    ["task", "attempt", "status", "started_utc", "run_s", "code", "error"];
+pub const ATTEMPT_COLUMNS: [&str; 8] =
+    ["task", "attempt", "status", "started_utc", "run_s", "slot", "code", "error"];
 
 /// Whether every report has a column of this name.
 pub fn is_report_column(name: &str) -> bool {

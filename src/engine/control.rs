@@ -1,5 +1,5 @@
 //! The control thread: signals, progress, and the watchdogs of jobs. It runs no task, so no task can delay it.
-//! INT, TERM and HUP stop the jobs. TSTP (Ctrl-Z) pauses them: the children are stopped, the clock stands still, and
+//! INT, TERM and HUP stop the jobs; USR1 prints how far they are. TSTP (Ctrl-Z) pauses them: the children are stopped, the clock stands still, and
 //! then the runner stops itself until a CONT comes.
 
 use std::io;
@@ -180,6 +180,8 @@ struct Signals {
     end: Vec<(i32, Signal)>,
     /// The signal that pauses it.
     pause: Option<HeldStop>,
+    /// The signal that asks how far it is.
+    status: Option<Signal>,
 }
 
 /// What a signal requests.
@@ -187,6 +189,8 @@ enum Asked {
     /// The end of the run; the number of the signal.
     End(i32),
     Pause,
+    /// A line on each job.
+    Status,
 }
 
 impl Signals {
@@ -202,12 +206,14 @@ impl Signals {
             .map(|(number, kind)| Ok((number, signal(kind)?)))
             .collect::<io::Result<_>>()?;
         let pause = if is_ignored(libc::SIGTSTP) { None } else { HeldStop::new()? };
-        Ok(Self { end, pause })
+        let kind = SignalKind::user_defined1();
+        let status = if is_ignored(kind.as_raw_value()) { None } else { Some(signal(kind)?) };
+        Ok(Self { end, pause, status })
     }
 
     /// The next request. Other signals stay pending for the next call.
     async fn next(&mut self) -> Asked {
-        let Self { end, pause } = self;
+        let Self { end, pause, status } = self;
         let ends = std::future::poll_fn(|context| {
             for (number, signal) in &mut *end {
                 if signal.poll_recv(context).is_ready() {
@@ -222,10 +228,20 @@ impl Signals {
                 _ => std::future::pending().await,
             }
         };
+        let asks = async {
+            let asked = match status {
+                Some(status) => status.recv().await,
+                None => None,
+            };
+            if asked.is_none() {
+                std::future::pending::<()>().await;
+            }
+        };
         tokio::select! {
             biased;
             number = ends => Asked::End(number),
             () = pauses => Asked::Pause,
+            () = asks => Asked::Status,
         }
     }
 }
@@ -239,6 +255,9 @@ async fn watch(shared: &Shared, mut signals: Signals) {
             asked = signals.next() => match (asked, &signals.pause) {
                 (Asked::Pause, Some(pause)) => shared.pause(pause),
                 (Asked::Pause, None) => {}
+                (Asked::Status, _) => {
+                    shared.lock().iter().for_each(|current| current.progress.print());
+                }
                 (Asked::End(number), _) => {
                     count += 1;
                     shared.take_signal(count, number);

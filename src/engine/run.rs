@@ -33,6 +33,7 @@ use crate::engine::services::Services;
 use crate::job::{InputReader, Job, Stage, Stop};
 use crate::launcher::Launcher;
 use crate::model::{Model, Nature};
+use crate::report::status::StatusFile;
 use crate::report::terminal::progress::Progress;
 use crate::report::{Options, Report, RunFacts, STAGED, ServiceTimes, Summary};
 use crate::sys::memory;
@@ -155,7 +156,8 @@ pub fn run(
     let stages = together.stages(reader, &slots).map_err(RunError::Threads)?;
     let meters = stages.iter().filter_map(|stage| stage.meter.clone()).collect();
     let progress =
-        Progress::new(&job.name, job.inputs.tasks(), report.counts(), meters, options.progress);
+        Progress::new(&job.name, job.inputs.tasks(), report.counts(), meters, options.progress)
+            .with_file(StatusFile::new(&options.results, &job.name, &job.file));
     let watchdog = Watchdog::new(started, job.limits.deadline, free_memory);
     let attached = control.attach(Arc::clone(&cancel), progress, watchdog, launcher.clone());
 

@@ -213,7 +213,7 @@ impl SlotContext<'_> {
             }
             quarantine(retry, &mut record.outcome);
         } else if self.run.has_attempts {
-            self.buffer.note_attempt(&record.task, &record.outcome); // like the stages with retries
+            self.buffer.note_attempt(&record); // like the stages with retries
         }
         if let (Some(next), Some(payload)) = (self.next, payload) {
             return self.advance(next, record, payload);
@@ -322,7 +322,7 @@ impl SlotContext<'_> {
     /// Notes the last attempt; returns when the next one is due, if there is one.
     fn next_attempt(&mut self, retry: &Retry, record: &Record) -> Option<Moment> {
         let Record { task, outcome, .. } = record;
-        self.buffer.note_attempt(task, outcome);
+        self.buffer.note_attempt(record);
         if !retry.wants(task.attempts, outcome) || self.run.cancel.level() != Level::Run {
             return None; // its row is written with the task's
         }

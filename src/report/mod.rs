@@ -9,6 +9,7 @@ mod layout;
 pub(crate) mod publish;
 mod resume;
 mod stats;
+pub mod status;
 mod store;
 mod summary;
 mod summary_file;
@@ -32,7 +33,7 @@ pub use resume::start::{Begin, Changes, Rerun, Resume};
 pub use stats::{Counts, Distribution, Spread, Totals};
 pub use store::originals::originals;
 pub use summary::Summary;
-pub use summary_file::skip;
+pub use summary_file::{rows as summary_rows, skip};
 pub use write::buffer::{Failure, RowBuffer};
 
 use crate::config::{ReportSettings, Template};

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use serde_json::{Value, json};
+
 use crate::report::stats::{Spread, Totals};
 use crate::report::write::buffer::Failure;
 use crate::report::write::recorder::Recorder;
@@ -54,6 +56,37 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// What there is to say of it for programs; `exit` is the job's.
+    pub fn as_event(&self, exit: Exit) -> Value {
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        let mut event = json!({
+            "job": self.job,
+            "exit": exit.code(),
+            "model": self.model,
+            "concurrency": self.concurrency,
+            "reason": self.reason,
+            "tasks": self.totals.tally.total(),
+            "kept": self.kept,
+        });
+        for status in Status::ALL {
+            event[status.name()] = json!(self.totals.tally.get(status));
+        }
+        let failure = |failure: &Failure| {
+            let status = failure.status.name();
+            json!({ "task": failure.task, "status": status, "error": failure.error })
+        };
+        event["wall_s"] = json!(self.wall.as_secs_f64());
+        event["tasks_per_s"] = json!(self.tasks_per_second());
+        event["run_p50_s"] = json!(seconds(self.run.map(|run| run.p50)));
+        event["run_p99_s"] = json!(seconds(self.run.map(|run| run.p99)));
+        event["peak_rss_bytes"] = json!(self.totals.peak_rss);
+        event["report"] = json!(self.report.to_string_lossy());
+        event["failures"] = self.failures.iter().map(failure).collect();
+        event["notes"] = json!(self.notes);
+        event["warnings"] = json!(self.warnings);
+        event
+    }
+
     pub(super) fn of(job: &JobFacts, facts: RunFacts, recorder: Recorder) -> Self {
         let finished = Moment::now();
         let mut totals = recorder.totals;

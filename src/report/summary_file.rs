@@ -49,6 +49,26 @@ const COLUMNS: [&str; 32] = [
     "due_p99_s",
 ];
 
+/// The rows of `results/summary.csv`, each with the values of `columns`.
+///
+/// # Errors
+/// If it cannot be read, or is not a summary. A file that is not there has no rows.
+pub fn rows<const N: usize>(results: &Path, columns: [&str; N]) -> io::Result<Vec<[String; N]>> {
+    let table = match Table::read(&results.join("summary.csv"))? {
+        Read::Table(table) => table,
+        Read::Missing => return Ok(Vec::new()),
+        Read::Broken(why) => return Err(io::Error::other(format!("it is not a summary: {why}"))),
+    };
+    let cell = |row: &[Vec<u8>], name: &str| {
+        let place = COLUMNS.iter().position(|column| *column == name);
+        place
+            .and_then(|place| row.get(place))
+            .map(|cell| String::from_utf8_lossy(cell).into_owned())
+    };
+    let row = |row: &Vec<Vec<u8>>| columns.map(|name| cell(row, name).unwrap_or_default());
+    Ok(table.rows.iter().map(row).collect())
+}
+
 /// Writes the job's row into `summary.csv`, replacing an older one. Returns a warning for the user, if there is one.
 pub(super) fn replace_row(
     results: &Path,

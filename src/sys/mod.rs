@@ -29,7 +29,7 @@ pub use available_memory::{MemorySource, available_memory};
 pub use cpu_time::{CpuTime, thread_cpu};
 pub use fd_path::{THIS_PROGRAM, fd_path, fd_path_for_others};
 pub use mapping::{SharedMapping, inherited};
-pub use processes::descendants;
+pub use processes::{descendants, host, is_running};
 pub use processor_times::ProcessorTimes;
 pub use signal::{ignored_signals, signal_name};
 pub use spawn::{Failure, PointerBuffer, Program, Spawner, Step};

@@ -4,6 +4,18 @@ use std::fs;
 
 use rustix::process::Pid;
 
+/// Whether there is a process of this number.
+pub fn is_running(pid: i32) -> bool {
+    let Some(pid) = Pid::from_raw(pid) else { return false };
+    !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
+}
+
+/// The name of this machine; empty if it has none.
+pub fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
 /// All processes below `root`, parents before their children, so that a caller that kills them in this order leaves no
 /// parent alive to react to its child's death.
 pub fn descendants(root: Pid) -> Vec<Pid> {

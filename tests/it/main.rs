@@ -18,6 +18,7 @@ mod inputs;
 mod job_files;
 mod layers;
 mod limits;
+mod live;
 mod made;
 mod models;
 mod orphans;

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
+use console::measure_text_width;
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::report::Summary;
@@ -29,8 +30,18 @@ pub fn print(summaries: &[Summary], has_outputs: bool) {
     if summaries.is_empty() {
         return;
     }
-    let text = format!("{}\n{}{}", table(summaries), stages(summaries), paths(summaries));
+    let width = terminal_width(has_outputs);
+    let text = format!("{}\n{}{}", table(summaries, width), stages(summaries), paths(summaries));
     if has_outputs { note(&text) } else { say(&text) }
+}
+
+/// How wide the terminal is that the table goes to; `None` if it goes to a file or a pipe.
+fn terminal_width(to_standard_error: bool) -> Option<u16> {
+    let term = if to_standard_error { console::Term::stderr() } else { console::Term::stdout() };
+    if !term.is_term() {
+        return None;
+    }
+    term.size_checked().map(|(_, columns)| columns).filter(|&columns| columns > 0)
 }
 
 /// Prints failures, notes and warnings to standard error.
@@ -96,48 +107,108 @@ fn not_ok(summary: &Summary) -> u64 {
     summary.totals.tally.not_ok()
 }
 
-/// The table; a status that no task has gets no column, except `ok` and `failed`.
-fn table(summaries: &[Summary]) -> String {
-    let statuses: Vec<Status> = Status::ALL
-        .into_iter()
-        .filter(|&status| {
-            matches!(status, Status::Ok | Status::Failed)
-                || summaries.iter().any(|summary| summary.totals.tally.get(status) > 0)
-        })
-        .collect();
-    let names = statuses.iter().map(|status| status.name());
-    let before = ["job", "model", "concurrency", "tasks"].into_iter();
-    let after = ["wall", "tasks/s", "run p50", "run p99", "peak memory"];
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(before.chain(names).chain(after));
-    for summary in summaries {
-        table.add_row(cells(summary, &statuses));
+/// The columns in the order in which a narrow terminal does without them: roughly from the right.
+const DISPENSABLE: [&str; 7] =
+    ["peak memory", "run p99", "run p50", "tasks/s", "concurrency", "model", "wall"];
+
+/// The shortest that a name of a job is cut to.
+const SHORTEST_NAME: usize = 8;
+
+/// The table, in at most `width` columns of the terminal, if that is known. A status that no task has gets no column,
+/// except `ok` and `failed`.
+fn table(summaries: &[Summary], width: Option<u16>) -> String {
+    let mut columns = columns(summaries);
+    let width = width.map_or(usize::MAX, usize::from);
+    for name in DISPENSABLE {
+        if width_of(&columns) <= width {
+            break;
+        }
+        columns.retain(|column| column.name != name);
     }
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
+    let surplus = width_of(&columns).saturating_sub(width);
+    if surplus > 0
+        && let Some(names) = columns.first_mut()
+    {
+        let longest = names.width().saturating_sub(surplus).max(SHORTEST_NAME);
+        names.cells.iter_mut().for_each(|name| *name = start_of(name, longest));
+    }
+    rendered(&columns)
+}
+
+/// A column of the table.
+struct Column {
+    name: &'static str,
+    cells: Vec<String>,
+}
+
+impl Column {
+    fn width(&self) -> usize {
+        let cells = self.cells.iter().map(|cell| measure_text_width(cell));
+        cells.max().unwrap_or_default().max(self.name.len())
+    }
+}
+
+/// The width of a table: two blanks and one between the columns, and its frame.
+fn width_of(columns: &[Column]) -> usize {
+    columns.iter().map(|column| column.width() + 3).sum::<usize>() + 1
+}
+
+fn rendered(columns: &[Column]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY);
+    table.set_header(columns.iter().map(|column| column.name));
+    let rows = columns.first().map_or(0, |column| column.cells.len());
+    for row in 0..rows {
+        table.add_row(columns.iter().map(|column| &column.cells[row]));
+    }
+    for (column, shown) in columns.iter().zip(table.column_iter_mut()) {
+        if !["job", "model"].contains(&column.name) {
+            shown.set_cell_alignment(CellAlignment::Right);
+        }
     }
     table.to_string()
 }
 
-fn cells(summary: &Summary, statuses: &[Status]) -> Vec<String> {
+fn columns(summaries: &[Summary]) -> Vec<Column> {
+    let column = |name, cell: &dyn Fn(&Summary) -> String| Column {
+        name,
+        cells: summaries.iter().map(cell).collect(),
+    };
     let count = |count| HumanCount(count).to_string();
     let run = |value: Option<Duration>| value.map_or_else(|| "-".to_owned(), human_duration);
-    let tally = &summary.totals.tally;
-    let mut cells = vec![
-        summary.job.clone(),
-        summary.model.to_owned(),
-        count(summary.concurrency as u64),
-        count(tally.total()),
+    let mut columns = vec![
+        column("job", &|summary| summary.job.clone()),
+        column("model", &|summary| summary.model.to_owned()),
+        column("concurrency", &|summary| count(summary.concurrency as u64)),
+        column("tasks", &|summary| count(summary.totals.tally.total())),
     ];
-    cells.extend(statuses.iter().map(|&status| count(tally.get(status))));
-    cells.extend([
-        human_duration(summary.wall),
-        summary.tasks_per_second().map_or_else(|| "-".to_owned(), human_rate),
-        run(summary.run.map(|run| run.p50)),
-        run(summary.run.map(|run| run.p99)),
-        summary.totals.peak_rss.map_or_else(|| "-".to_owned(), |peak| HumanBytes(peak).to_string()),
+    let is_shown = |status: &Status| {
+        matches!(status, Status::Ok | Status::Failed)
+            || summaries.iter().any(|summary| summary.totals.tally.get(*status) > 0)
+    };
+    columns.extend(
+        Status::ALL.into_iter().filter(is_shown).map(|status| {
+            column(status.name(), &|summary| count(summary.totals.tally.get(status)))
+        }),
+    );
+    columns.extend([
+        column("wall", &|summary| human_duration(summary.wall)),
+        column("tasks/s", &|summary| {
+            summary.tasks_per_second().map_or_else(|| "-".to_owned(), human_rate)
+        }),
+        column("run p50", &|summary| run(summary.run.map(|run| run.p50))),
+        column("run p99", &|summary| run(summary.run.map(|run| run.p99))),
+        column("peak memory", &|summary| {
+            let peak = summary.totals.peak_rss;
+            peak.map_or_else(|| "-".to_owned(), |peak| HumanBytes(peak).to_string())
+        }),
     ]);
-    cells
+    columns
+}
+
+/// The start of `text`, at most this wide, with a mark where something was left out.
+fn start_of(text: &str, width: usize) -> String {
+    console::truncate_str(text, width, "…").into_owned()
 }
 
 /// A line for every job with `[[stages]]`: which one is the bottleneck.
@@ -260,7 +331,11 @@ mod tests {
     #[test]
     fn the_table_is_for_people() {
         snapbox::assert_data_eq!(
-            format!("{}\n{}", table(&[summary("a"), summary("longer")]), paths(&[summary("a")])),
+            format!(
+                "{}\n{}",
+                table(&[summary("a"), summary("longer")], None),
+                paths(&[summary("a")])
+            ),
             snapbox::str![[r"
 ┌──────────────────────────────────────────────────────────────────────────────────────────────────────────┐
 │ job      model     concurrency   tasks   ok   failed    wall   tasks/s   run p50   run p99   peak memory │
@@ -273,6 +348,23 @@ results/summary.csv
 
 "]]
         );
+    }
+
+    #[test]
+    fn a_table_fits_its_terminal() {
+        let mut wide = summary("数据处理".repeat(6).as_str());
+        wide.totals.peak_rss = Some(1 << 40);
+        let summaries = [summary("a"), wide];
+        for width in 50..250 {
+            let table = table(&summaries, Some(width));
+            let widest = table.lines().map(measure_text_width).max().unwrap();
+            assert!(widest <= usize::from(width), "{width}:\n{table}");
+            assert_eq!(table.lines().count(), 5, "no cell is wrapped");
+        }
+        let all = table(&summaries, None);
+        assert_eq!(table(&summaries, Some(250)), all);
+        let narrow = table(&summaries, Some(60));
+        assert!(narrow.contains("failed") && narrow.contains('…'), "{narrow}");
     }
 
     #[test]

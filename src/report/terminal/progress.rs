@@ -5,8 +5,11 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
 
+use crate::base::event;
 use crate::report::stats::Counts;
+use crate::report::status::StatusFile;
 use crate::report::terminal::human_duration;
 use crate::report::write::buffer::lock;
 use crate::task::{Meter, Status};
@@ -42,6 +45,16 @@ pub struct Progress {
     meters: Vec<Arc<Meter>>,
     started: Instant,
     display: Display,
+    /// For programs and other terminals: once a second.
+    seconds: Mutex<Seconds>,
+}
+
+/// What happens once a second.
+#[derive(Debug, Default)]
+struct Seconds {
+    /// How many have passed.
+    passed: u64,
+    file: Option<StatusFile>,
 }
 
 #[derive(Debug)]
@@ -69,7 +82,15 @@ impl Progress {
             Mode::Auto if io::stderr().is_terminal() => bars(job, total, &meters),
             Mode::Auto => Display::Lines(Mutex::new(Schedule::new())),
         };
-        Self { job: job.to_owned(), total, counts, meters, started: Instant::now(), display }
+        let (started, seconds) = (Instant::now(), Mutex::default());
+        Self { job: job.to_owned(), total, counts, meters, started, display, seconds }
+    }
+
+    /// Notes the progress in this file, too.
+    #[must_use]
+    pub fn with_file(self, file: StatusFile) -> Self {
+        lock(&self.seconds).file = Some(file);
+        self
     }
 
     /// Updates the display. To be called about ten times a second.
@@ -93,10 +114,72 @@ impl Progress {
             }
             Display::Off => (),
         }
+        self.tell_programs();
+    }
+
+    /// Writes an event and the status file, once a second.
+    fn tell_programs(&self) {
+        let elapsed = self.started.elapsed();
+        let mut seconds = lock(&self.seconds);
+        if elapsed.as_secs() <= seconds.passed {
+            return;
+        }
+        seconds.passed = elapsed.as_secs();
+        let status = self.status(elapsed);
+        event::emit("progress", || status.clone());
+        if let Some(file) = &mut seconds.file {
+            file.write(status);
+        }
+    }
+
+    /// How far the job is, for programs.
+    fn status(&self, elapsed: Duration) -> Value {
+        let mut status = json!({
+            "job": self.job,
+            "elapsed_s": event::seconds(elapsed),
+            "tasks": self.total,
+            "done": self.counts.kept() + self.counts.ended(),
+            "kept": self.counts.kept(),
+        });
+        for kind in Status::ALL {
+            status[kind.name()] = json!(self.counts.get(kind));
+        }
+        status["tasks_per_s"] = json!((self.rate(elapsed) * 1e3).round() / 1e3);
+        status["left_s"] = self.left(elapsed).map_or(Value::Null, event::seconds);
+        if !self.meters.is_empty() {
+            let stage = |meter: &Arc<Meter>| {
+                let busy = meter.busy_percent(elapsed).round();
+                json!({ "stage": meter.name, "done": meter.ended(), "busy_percent": busy })
+            };
+            status["stages"] = self.meters.iter().map(stage).collect();
+        }
+        status["line"] = json!(self.line(elapsed));
+        status
+    }
+
+    /// Tasks per second so far.
+    fn rate(&self, elapsed: Duration) -> f64 {
+        self.counts.ended() as f64 / elapsed.as_secs_f64()
+    }
+
+    /// How long the rest takes, as far as the tasks so far tell; `None` before one has ended.
+    fn left(&self, elapsed: Duration) -> Option<Duration> {
+        let ended = self.counts.ended();
+        let total = self.total.filter(|_| ended > 0)?;
+        let left = total.saturating_sub(ended + self.counts.kept());
+        Some(Duration::from_secs_f64((left as f64 / self.rate(elapsed)).min(1e9)))
+    }
+
+    /// Prints how far the job is, now.
+    pub fn print(&self) {
+        self.println(&self.line(self.started.elapsed()));
     }
 
     /// Ends the display: the bar is removed, printed lines stay.
     pub fn finish(&self) {
+        if let Some(file) = &mut lock(&self.seconds).file {
+            file.end();
+        }
         if let Display::Bar { job, stages, .. } = &self.display {
             for bar in stages.iter().chain([job]) {
                 bar.finish_and_clear();
@@ -115,12 +198,8 @@ impl Progress {
 
     fn line(&self, elapsed: Duration) -> String {
         let ended = self.counts.ended();
-        let rate = ended as f64 / elapsed.as_secs_f64();
         let of_total = self.total.map(|total| format!(" of {}", HumanCount(total)));
-        let left = self.total.filter(|_| ended > 0).map(|total| {
-            let left = total.saturating_sub(ended + self.counts.kept()) as f64 / rate;
-            format!(", {} left", human_duration(Duration::from_secs_f64(left.min(1e9))))
-        });
+        let left = self.left(elapsed).map(|left| format!(", {} left", human_duration(left)));
         let stages = self.meters.iter().map(|meter| format!("; {}", stage_line(meter, elapsed)));
         format!(
             "{}: {}{} tasks, {} failed, {}/s{}{}",
@@ -128,7 +207,7 @@ impl Progress {
             HumanCount(self.counts.kept() + ended),
             of_total.unwrap_or_default(),
             HumanCount(self.counts.failed()),
-            human_rate(rate),
+            human_rate(self.rate(elapsed)),
             left.unwrap_or_default(),
             stages.collect::<String>()
         )
@@ -177,21 +256,34 @@ fn bars(job: &str, total: Option<u64>, meters: &[Arc<Meter>]) -> Display {
 }
 
 fn bar(job: &str, total: Option<u64>) -> ProgressBar {
+    let width = console::Term::stderr().size_checked().map_or(80, |(_, columns)| columns.into());
     // indicatif leaves the colour out if NO_COLOR is set.
-    let template = match total {
-        Some(_) => "{prefix} {bar:30.cyan} {human_pos}/{human_len}  {msg}  {rate}/s  {eta} left",
-        None => "{prefix} {spinner:.cyan} {human_pos} tasks  {msg}  {rate}/s  {elapsed}",
+    let template = match (total, width) {
+        (Some(_), 100..) => "{prefix} {bar:30.cyan} {human_pos}/{human_len}  {msg}  {rate}/s{left}",
+        (Some(_), 80..) => "{prefix} {bar:10.cyan} {human_pos}/{human_len}  {msg}  {rate}/s{left}",
+        (Some(_), _) => "{prefix} {human_pos}/{human_len}  {msg}{left}",
+        (None, 80..) => "{prefix} {spinner:.cyan} {human_pos} tasks  {msg}  {rate}/s  {elapsed}",
+        (None, _) => "{prefix} {human_pos} tasks  {msg}",
     };
+    let job = console::truncate_str(job, (width / 4).max(8), "…");
     let rate = |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
         let _ = out.write_str(&human_rate(state.per_sec()));
+    };
+    let first = std::sync::OnceLock::new();
+    // Before a task has ended nobody knows; the rows of an earlier run are there from the start.
+    let left = move |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+        if state.pos() > *first.get_or_init(|| state.pos()) {
+            let _ = write!(out, "  {:#} left", indicatif::HumanDuration(state.eta()));
+        }
     };
     let style = ProgressStyle::with_template(template)
         .expect("the template is a constant")
         .with_key("rate", rate)
+        .with_key("left", left)
         .progress_chars("━╸─");
     // `BARS` decides where it is drawn.
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
-    BARS.add(bar.with_style(style).with_prefix(job.to_owned()))
+    BARS.add(bar.with_style(style).with_prefix(job.into_owned()))
 }
 
 /// When lines are due.

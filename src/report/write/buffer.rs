@@ -14,7 +14,7 @@ use crate::report::store::state::Identify;
 use crate::report::store::{originals, state};
 use crate::report::terminal::task_output::Printer;
 use crate::report::write::row::{Encoder, TooLong};
-use crate::task::{Calendar, Outcome, Record, Status, Task};
+use crate::task::{Calendar, Record, Status};
 
 /// How long a row may stay in a buffer: half of what users are promised, since writing takes time as well.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -107,11 +107,11 @@ impl RowBuffer {
         }
     }
 
-    /// Notes the last attempt of `task` for `<job>.attempts.csv`: it is handed on with the task's record, or by
+    /// Notes the last attempt of a task for `<job>.attempts.csv`: it is handed on with the task's record, or by
     /// [`RowBuffer::put_attempt`] if the record does not follow at once.
-    pub fn note_attempt(&mut self, task: &Task, outcome: &Outcome) {
+    pub fn note_attempt(&mut self, record: &Record) {
         self.attempt.clear();
-        self.encoder.push_attempt(&mut self.attempt, task, outcome);
+        self.encoder.push_attempt(&mut self.attempt, record);
     }
 
     /// Hands on the attempt that was noted. Never blocks.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::csv::Timestamp;
 use crate::csv::number::{push_integer, push_seconds};
 use crate::report::layout::Layout;
-use crate::task::{Calendar, Outcome, Record, StageRecord, Task};
+use crate::task::{Calendar, Record, StageRecord};
 
 /// The longest text that a cell of a spreadsheet holds, in UTF-16 units.
 const CELL_LIMIT: usize = 32_767;
@@ -60,7 +60,7 @@ impl Encoder {
         row.integer(Some(record.attempts()));
         row.cell(|out| {
             if let Some(started) = record.first_started {
-                stamp.push(out, calendar.time(started));
+                stamp.push(out, calendar.time(started), layout.csv.point);
             }
         });
         if layout.stages.is_empty() {
@@ -102,15 +102,11 @@ impl Encoder {
         has_whole_input
     }
 
-    /// Appends the row of the last attempt of `task` to `out`, in the columns
+    /// Appends the row of the last attempt of a task to `out`, in the columns
     /// [`ATTEMPT_COLUMNS`](crate::csv::columns::ATTEMPT_COLUMNS).
-    pub(in crate::report) fn push_attempt(
-        &mut self,
-        out: &mut Vec<u8>,
-        task: &Task,
-        outcome: &Outcome,
-    ) {
+    pub(in crate::report) fn push_attempt(&mut self, out: &mut Vec<u8>, record: &Record) {
         let Self { layout, calendar, stamp } = self;
+        let Record { task, outcome, .. } = record;
         let mut row = Row { layout, out, column: 0, too_long: None, is_whole: true };
         row.integer(Some(task.number));
         if let Some(stage) = layout.stages.get(task.stage()) {
@@ -118,8 +114,9 @@ impl Encoder {
         }
         row.integer(Some(task.attempts));
         row.word(outcome.status.name());
-        row.cell(|out| stamp.push(out, calendar.time(outcome.started)));
+        row.cell(|out| stamp.push_micros(out, calendar.time(outcome.started), layout.csv.point));
         row.seconds(outcome.has_run.then_some(outcome.run));
+        row.integer(record.slot);
         row.integer(outcome.code);
         row.text(outcome.error.as_bytes());
         out.extend_from_slice(layout.csv.terminator);
@@ -285,13 +282,13 @@ pub(in crate::report) mod tests {
         record.outcome.code = Some(1);
         record.outcome.error = "=1;2".into();
         let mut out = Vec::new();
-        encoder.push_attempt(&mut out, &record.task, &record.outcome);
-        assert_eq!(
-            without_start(&String::from_utf8(out).unwrap()),
-            "7;2;failed;;1,5;1;\"'=1;2\"\r\n"
-        );
+        encoder.push_attempt(&mut out, &record);
+        let row = String::from_utf8(out).unwrap();
+        let started = row.split(';').nth(3).unwrap();
+        assert_eq!(started.len(), "YYYY-MM-DD hh:mm:ss,uuuuuu".len(), "{started}");
+        assert_eq!(row.replace(started, ""), "7;2;failed;;1,5;2;1;\"'=1;2\"\r\n");
         let header = String::from_utf8(Layout::attempts(settings, false).header()).unwrap();
-        assert_eq!(header, "\u{feff}task;attempt;status;started_utc;run_s;code;error\r\n");
+        assert_eq!(header, "\u{feff}task;attempt;status;started_utc;run_s;slot;code;error\r\n");
     }
 
     #[test]
