@@ -167,9 +167,10 @@ fn say_stop(job: &str, stop: Stop) -> Option<Exit> {
 }
 
 fn conclude(subject: &Subject, figures: Vec<Figures>, seed: u64, is_partial: bool) -> Comparison {
-    let warnings = warnings::of(subject, &figures);
+    let mut warnings = warnings::of(subject, &figures);
     let sample = subject.whole.map(|whole| (whole as f64 / subject.scale).round() as u64);
     let mut verdict = advise::judge(&figures, seed);
+    warnings.extend(warnings::shared(subject, &figures[verdict.recommended]));
     let chosen = &mut verdict.reasons[verdict.recommended];
     if subject.job.stages.len() == 1
         && let Some(further) = advise::further_levels(&figures, verdict.recommended)

@@ -3,7 +3,9 @@
 use crate::compare::contenders::Subject;
 use crate::compare::figures::Figures;
 use crate::compare::variant::Variant;
+use crate::job::Stage;
 use crate::model::Model;
+use crate::workload::Workload;
 
 /// A run shorter than this, in seconds, is as short as the system's own noise.
 const SHORT: f64 = 0.01;
@@ -34,6 +36,24 @@ pub fn of(subject: &Subject, figures: &[Figures]) -> Vec<String> {
     warnings.extend(figures.iter().filter_map(held));
     warnings.extend(figures.iter().filter_map(|figures| gil(subject, figures)));
     warnings
+}
+
+/// What the tasks of the recommended contender share, where `auto` would not have let them.
+pub fn shared(subject: &Subject, recommended: &Figures) -> Option<String> {
+    let is_plain = |stage: &Stage| match &stage.workload {
+        Workload::Python(spec) => !spec.thread_safe,
+        _ => false,
+    };
+    let is_threads = recommended.variant == Variant::Under(Model::Threads);
+    (is_threads && recommended.concurrency > 1 && subject.job.stages.iter().any(is_plain)).then(
+        || {
+            format!(
+                "{}: its tasks share one interpreter: module globals, the working folder, the environment, the state of \
+                 `random` and standard output; if the function changes one of them, take `processes`",
+                recommended.name()
+            )
+        },
+    )
 }
 
 fn failures(figures: &[Figures]) -> Vec<String> {

@@ -482,3 +482,18 @@ fn commands_that_wait_are_told_what_to_measure_next() {
         "the same as threads: a command is a process already"
     );
 }
+
+#[test]
+fn a_recommendation_of_threads_says_what_python_tasks_share() {
+    let job =
+        "inputs.repeat = 4\n[workload.python]\nfunction = 'mine:work'\n[limits]\nconcurrency = 2";
+    let compare = |job: &str| {
+        let job =
+            TestJob::empty().file("job.toml", job).file("mine.py", "def work(n):\n    return 1");
+        job.args(["compare", "job.toml", "--models", "threads", "--rounds", "1"]).run()
+    };
+    let words = "share one interpreter: module globals, the working folder";
+    compare(job).exit(0).stderr_has(words);
+    let safe = compare(&job.replace("[limits]", "thread_safe = true\n[limits]"));
+    assert!(!safe.exit(0).stderr().contains(words), "{}", safe.stderr());
+}
