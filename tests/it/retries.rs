@@ -25,7 +25,7 @@ fn a_task_is_tried_again_until_it_is_ok() {
     .run();
     ran.exit(0).rows("task,status,attempts,result", &["1,ok,3,try 3", "2,ok,3,try 3"]);
     let attempts = attempts(&ran);
-    assert_eq!(attempts.header.join(","), "task,attempt,status,started_utc,run_s,code,error");
+    assert_eq!(attempts.header.join(","), "task,attempt,status,started_utc,run_s,slot,code,error");
     let mut rows = attempts.select("task,attempt,status,code");
     rows.sort();
     assert_eq!(
@@ -255,6 +255,6 @@ fn attempts_follow_the_dialect() {
     let retry = "max_attempts = 2\ndelay = '1ms'\n[report]\ndialect = 'excel-semicolon'";
     let ran = job("repeat = 1", "echo '=1;2' >&2; exit 1", retry).run();
     let text = std::fs::read_to_string(ran.path("results/job.attempts.csv")).unwrap();
-    let header = "\u{feff}task;attempt;status;started_utc;run_s;code;error\r\n";
+    let header = "\u{feff}task;attempt;status;started_utc;run_s;slot;code;error\r\n";
     assert!(text.starts_with(&format!("{header}1;1;failed;")), "{text}");
 }
