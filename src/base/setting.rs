@@ -23,7 +23,42 @@ macro_rules! deserialize_from_str {
     };
 }
 
-pub(crate) use deserialize_from_str;
+/// Implements `Deserialize` for what is an integer or a string, by `FromStr` and by `$from`, a function of a `u64` that
+/// returns `None` for one that is not accepted.
+macro_rules! deserialize_from_integer_or_str {
+    ($type:ty, $expecting:literal, $from:expr) => {
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                use serde::de::{Error, Unexpected};
+                struct Visitor;
+                impl serde::de::Visitor<'_> for Visitor {
+                    type Value = $type;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str($expecting)
+                    }
+
+                    fn visit_u64<E: Error>(self, integer: u64) -> Result<$type, E> {
+                        let wrong = || E::invalid_value(Unexpected::Unsigned(integer), &self);
+                        $from(integer).ok_or_else(wrong)
+                    }
+
+                    fn visit_i64<E: Error>(self, integer: i64) -> Result<$type, E> {
+                        let wrong = || E::invalid_value(Unexpected::Signed(integer), &self);
+                        u64::try_from(integer).ok().and_then($from).ok_or_else(wrong)
+                    }
+
+                    fn visit_str<E: Error>(self, text: &str) -> Result<$type, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_any(Visitor)
+            }
+        }
+    };
+}
+
+pub(crate) use {deserialize_from_integer_or_str, deserialize_from_str};
 
 /// Finds the choice with this name; the error lists all of them.
 pub(crate) fn choose<T: Copy>(word: &str, choices: &[(&'static str, T)]) -> Result<T, String> {

@@ -4,9 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
-
-use crate::base::setting::{choose, deserialize_from_str};
+use crate::base::setting::{choose, deserialize_from_integer_or_str, deserialize_from_str};
 use crate::model::Model;
 
 /// How many tasks run at once.
@@ -107,33 +105,11 @@ impl FromStr for Concurrency {
     }
 }
 
-impl<'de> Deserialize<'de> for Concurrency {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Slots;
-        impl Visitor<'_> for Slots {
-            type Value = Concurrency;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an integer above 0 (at most a million) or \"cores\"")
-            }
-
-            fn visit_i64<E: Error>(self, count: i64) -> Result<Concurrency, E> {
-                let slots = usize::try_from(count).ok().and_then(Concurrency::count);
-                slots.ok_or_else(|| E::invalid_value(Unexpected::Signed(count), &self))
-            }
-
-            fn visit_u64<E: Error>(self, count: u64) -> Result<Concurrency, E> {
-                let slots = usize::try_from(count).ok().and_then(Concurrency::count);
-                slots.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(count), &self))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Concurrency, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Slots)
-    }
-}
+deserialize_from_integer_or_str!(
+    Concurrency,
+    "an integer above 0 (at most a million) or \"cores\"",
+    |slots| usize::try_from(slots).ok().and_then(Concurrency::count)
+);
 
 impl fmt::Display for Concurrency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,9 +4,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
-
-use crate::base::setting::{choose, deserialize_from_str};
+use crate::base::setting::{choose, deserialize_from_integer_or_str, deserialize_from_str};
 use crate::task::Level;
 
 /// A share of failures says nothing before this number of tasks have ended.
@@ -127,30 +125,11 @@ impl FromStr for FailureLimit {
     }
 }
 
-impl<'de> Deserialize<'de> for FailureLimit {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Failures;
-        impl Visitor<'_> for Failures {
-            type Value = FailureLimit;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an integer above 0 or a share such as \"5%\"")
-            }
-
-            fn visit_i64<E: Error>(self, count: i64) -> Result<FailureLimit, E> {
-                let failures = u64::try_from(count).ok().and_then(NonZeroU64::new);
-                failures
-                    .map(FailureLimit::Count)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Signed(count), &self))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<FailureLimit, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Failures)
-    }
-}
+deserialize_from_integer_or_str!(
+    FailureLimit,
+    "an integer above 0 or a share such as \"5%\"",
+    |count| NonZeroU64::new(count).map(FailureLimit::Count)
+);
 
 impl fmt::Display for FailureLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 use serde::{Serialize, Serializer};
+
+use crate::base::setting::deserialize_from_integer_or_str;
 
 /// One entry: a status, or a class of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,33 +53,11 @@ impl fmt::Display for Expected {
     }
 }
 
-impl<'de> Deserialize<'de> for Expected {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Status;
-        impl Visitor<'_> for Status {
-            type Value = Expected;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("statuses such as 404 or classes such as \"2xx\"")
-            }
-
-            fn visit_u64<E: Error>(self, code: u64) -> Result<Expected, E> {
-                Expected::code(code)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(code), &self))
-            }
-
-            fn visit_i64<E: Error>(self, code: i64) -> Result<Expected, E> {
-                let known = u64::try_from(code).ok().and_then(Expected::code);
-                known.ok_or_else(|| E::invalid_value(Unexpected::Signed(code), &self))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Expected, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Status)
-    }
-}
+deserialize_from_integer_or_str!(
+    Expected,
+    "statuses such as 404 or classes such as \"2xx\"",
+    Expected::code
+);
 
 impl Serialize for Expected {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
