@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::engine::run::{Run, StageRun};
 use crate::job::Stage;
-use crate::model::{Model, Nature};
+use crate::model::{Model, Nature, cores};
 use crate::task::{Attempt, Task};
 use crate::worker::external::{Pool, Session, Settings};
 use crate::worker::internal::{Boot, ForkServer, Interpreter, Remote, Verdict};
@@ -80,8 +80,12 @@ impl Shared {
             let (launcher, log) = (run.launcher()?, run.log()?);
             let slot = is_own.then_some(slot);
             let boot = Boot::new(spec, mode, beside, slot, log.path())?;
-            let is_one_of_many =
-                self.peers > 1 && matches!(mode, python::Mode::Alone | python::Mode::Pilot);
+            // As many as there are processors start side by side in the time of one, which forking does not beat.
+            let is_one_of_many = match mode {
+                python::Mode::Alone if !spec.has_preload() => self.peers > cores(),
+                python::Mode::Alone | python::Mode::Pilot => self.peers > 1,
+                _ => false,
+            };
             let server = if is_one_of_many || spec.is_renewed() {
                 Some(live.fork_server(|| {
                     let boot = Boot::new(spec, python::Mode::Server, beside, None, log.path())?;

@@ -175,8 +175,12 @@ impl Spec {
         self.arguments.show(&self.function, values)
     }
 
-    /// Whether an interpreter is renewed before the job ends, or shares what was loaded before: then it is worth while to
-    /// fork even a single one.
+    /// Whether something is loaded before interpreters are forked, so that they share it.
+    pub fn has_preload(&self) -> bool {
+        self.preload.is_some()
+    }
+
+    /// Whether an interpreter is renewed before the job ends: then it is worth while to fork even a single one.
     pub fn is_renewed(&self) -> bool {
         self.max_tasks.is_some() || self.max_memory.is_some()
     }
