@@ -113,7 +113,7 @@ fn line(status: &Status) -> String {
 
 /// The lines of jobs that have ended and do not run again.
 fn ended(results: &Path, running: &[Status]) -> io::Result<Vec<String>> {
-    let columns = ["job", "tasks", "ok", "skipped", "finished_utc", "reason"];
+    let columns = ["job", "tasks", "ok", "up_to_date", "finished_utc", "reason"];
     let rows = summary_rows(results, columns)?;
     let is_over = |row: &&[String; 6]| {
         running.iter().all(|status| status.members["job"].as_str() != Some(row[0].as_str()))
@@ -121,9 +121,9 @@ fn ended(results: &Path, running: &[Status]) -> io::Result<Vec<String>> {
     Ok(rows.iter().filter(is_over).map(ended_line).collect())
 }
 
-fn ended_line([job, tasks, ok, skipped, finished, reason]: &[String; 6]) -> String {
+fn ended_line([job, tasks, ok, up_to_date, finished, reason]: &[String; 6]) -> String {
     let number = |text: &str| text.parse::<u64>().unwrap_or_default();
-    let line = match number(tasks).saturating_sub(number(ok) + number(skipped)) {
+    let line = match number(tasks).saturating_sub(number(ok) + number(up_to_date)) {
         _ if finished.is_empty() => format!("{job}: {reason}"), // it never started
         0 => format!("{job}: ended at {finished} UTC, {tasks} tasks, all ok"),
         count => format!("{job}: ended at {finished} UTC, {tasks} tasks, {count} not ok"),

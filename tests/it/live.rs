@@ -141,3 +141,14 @@ fn a_folder_without_runs_is_said_to_be_one() {
     let nowhere = runner().current_dir(root()).args(["status", "nowhere"]).output().unwrap();
     assert_eq!(nowhere.status.code(), Some(2));
 }
+
+#[test]
+fn what_is_up_to_date_counts_as_ok() {
+    let job = "creates = 'out/{input}'\ninputs.repeat = 2\nworkload.command.argv = ['touch', '{creates}']";
+    let ran = TestJob::new(job).run();
+    ran.exit(0);
+    let again = TestJob::again(ran).arg("job.toml").run();
+    again.exit(0).rows("status", &["skipped", "skipped"]);
+    let said = runner().current_dir(again.folder()).arg("status").output().unwrap();
+    assert!(String::from_utf8(said.stdout).unwrap().ends_with("2 tasks, all ok\n"));
+}
