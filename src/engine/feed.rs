@@ -340,7 +340,7 @@ impl State {
 
     #[inline]
     fn candidate(&mut self, now: Moment) -> Option<Result<Task, InputError>> {
-        if let Some(task) = self.retries.pop_due().or_else(|| self.returned.pop_front()) {
+        if let Some(task) = self.retries.pop_due(now).or_else(|| self.returned.pop_front()) {
             return Some(Ok(task));
         }
         if self.is_full() {

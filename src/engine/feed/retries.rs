@@ -21,10 +21,11 @@ impl Retries {
         self.0.push(Waiting { due, task });
     }
 
-    /// The task that is due first, if it is due now.
-    pub(super) fn pop_due(&mut self) -> Option<Task> {
+    /// The task that is due first, if it is due at `now`. Whoever puts it back for a pause that ends after `now` does not
+    /// get it again at once.
+    pub(super) fn pop_due(&mut self, now: Moment) -> Option<Task> {
         let due = self.0.peek()?.due;
-        if due > Moment::now() { None } else { self.pop() }
+        if due > now { None } else { self.pop() }
     }
 
     /// The task that is due first.
@@ -82,8 +83,9 @@ mod tests {
         }
         retries.push(task(4), far);
         assert_eq!(retries.next_due(), Some(Moment::from_nanos(10)));
-        let due: Vec<_> =
-            std::iter::from_fn(|| retries.pop_due()).map(|task| task.number).collect();
+        let due: Vec<_> = std::iter::from_fn(|| retries.pop_due(Moment::from_nanos(30)))
+            .map(|task| task.number)
+            .collect();
         assert_eq!(due, [2, 5, 3, 1]);
         assert_eq!((retries.len(), retries.next_due()), (1, Some(far)));
     }

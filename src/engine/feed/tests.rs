@@ -262,3 +262,21 @@ fn a_task_between_stages_when_a_job_drains_does_not_run() {
     unrun.sort_unstable();
     assert_eq!(unrun, [1, 2, 3, 4, 5]);
 }
+
+/// A task whose host's pause has just ended by the clock, but not yet by the moment at which the slot looked, waits; it is
+/// not taken and put back for ever, with the feed locked.
+#[test]
+fn a_pause_that_ends_while_a_slot_looks_ends_for_the_next_look() {
+    let hosts = Hosts::new(HostLimit::None, Box::new(|_| Some("a".to_owned())));
+    let feed = feed("repeat = 1", Some(hosts));
+    let mut handle = feed.handle(Patience::None);
+    let task = take(&mut handle).unwrap();
+    let began = Moment::now();
+    let pause = Reply::Refused(Some(Duration::from_nanos(1)));
+    let until = handle.ended(&task, began, pause).unwrap();
+    handle.retry(task, until);
+    while Moment::now() <= until {}
+    let mut state = feed.lock();
+    assert!(state.next(began, &mut Vec::new()).is_none());
+    assert!(state.next(until, &mut Vec::new()).is_some());
+}
