@@ -2,6 +2,8 @@
 
 mod answers;
 mod apis;
+mod charsets;
+mod hostile;
 pub mod raw;
 pub mod server;
 

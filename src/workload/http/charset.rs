@@ -20,39 +20,76 @@ enum Kind {
     Bytes,
 }
 
-/// `body` as UTF-8; `None` if it is that already, or is not text. `content_type` is the header of that name.
-pub(super) fn to_utf8(content_type: Option<&[u8]>, body: &[u8]) -> Option<Vec<u8>> {
+/// A body as a text.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Text {
+    /// As UTF-8; `None` if the body is that already, or is not text.
+    pub utf8: Option<Vec<u8>>,
+    /// What is not sure about it, in words.
+    pub doubt: Option<String>,
+}
+
+/// `body` as a text.
+///
+/// # Errors
+/// In words, if it is in a charset that is not read, by browsers neither.
+pub(super) fn to_utf8(content_type: Option<&[u8]>, body: &[u8]) -> Result<Text, String> {
     if let Some((encoding, length)) = Encoding::for_bom(body) {
-        return Some(decode(encoding, &body[length..]).into_owned());
+        return Ok(decode(encoding, &body[length..]).or_own(&body[length..]));
     }
     let header = content_type.map(String::from_utf8_lossy).unwrap_or_default();
     let kind = kind(&header, body);
-    let named = named_in_header(&header).or_else(|| match kind {
+    let label = label_in_header(&header);
+    let in_header = label.and_then(|label| Encoding::for_label(label.as_bytes()));
+    let named = in_header.or_else(|| match kind {
         Kind::Page => named_in(&PAGE, body),
         Kind::Xml => named_in(&XML, body),
         Kind::Json => wide_json(body),
         Kind::Text | Kind::Bytes => None,
     });
+    if named == Some(REPLACEMENT) {
+        let label = label.filter(|_| in_header.is_some()).unwrap_or("its charset");
+        return Err(format!("the body is in `{label}`, which is not read, by browsers neither"));
+    }
     if named.is_none_or(|encoding| encoding == UTF_8) && std::str::from_utf8(body).is_ok() {
-        return None;
+        return Ok(Text::default());
     }
     let encoding = match (named, kind) {
-        (Some(encoding), _) => encoding,
+        (Some(encoding), _) => return Ok(decode(encoding, body)),
         // What browsers take it for. JSON is always Unicode, and other bytes stay what they are.
         (None, Kind::Page | Kind::Xml | Kind::Text) => WINDOWS_1252,
-        (None, Kind::Json | Kind::Bytes) => return None,
+        (None, Kind::Json) => {
+            let doubt = Some("the body is not UTF-8, as JSON has to be".to_owned());
+            return Ok(Text { utf8: None, doubt });
+        }
+        (None, Kind::Bytes) => return Ok(Text::default()),
     };
-    match decode(encoding, body) {
-        Cow::Borrowed(_) => None,
-        Cow::Owned(text) => Some(text),
+    let mut text = decode(encoding, body);
+    text.doubt = label.map(|label| {
+        format!("the charset of the body, `{label}`, is not known: read as {}", encoding.name())
+    });
+    Ok(text)
+}
+
+impl Text {
+    /// With a mark before it, even a text that is UTF-8 is not the body itself.
+    fn or_own(mut self, rest: &[u8]) -> Self {
+        self.utf8.get_or_insert_with(|| rest.to_vec());
+        self
     }
 }
 
-fn decode<'a>(encoding: &'static Encoding, body: &'a [u8]) -> Cow<'a, [u8]> {
-    match encoding.decode_without_bom_handling(body).0 {
-        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-    }
+fn decode(encoding: &'static Encoding, body: &[u8]) -> Text {
+    let (text, has_errors) = encoding.decode_without_bom_handling(body);
+    let doubt = has_errors.then(|| {
+        let name = encoding.name();
+        format!("the body has bytes that are not {name}: they are read as U+FFFD")
+    });
+    let utf8 = match text {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(text) => Some(text.into_bytes()),
+    };
+    Text { utf8, doubt }
 }
 
 /// The value of a header as UTF-8: what is no UTF-8 is Latin-1, as RFC 9110 has it from its forerunners.
@@ -82,17 +119,19 @@ fn kind(header: &str, body: &[u8]) -> Kind {
     }
 }
 
-/// `charset=` of a Content-Type; a name that nobody knows is none, as for browsers.
-fn named_in_header(header: &str) -> Option<&'static Encoding> {
-    header.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        let value = value.trim().trim_matches(['"', '\'']);
-        known(value.as_bytes()).filter(|_| name.trim().eq_ignore_ascii_case("charset"))
-    })
-}
-
-fn known(label: &[u8]) -> Option<&'static Encoding> {
-    Encoding::for_label(label).filter(|&encoding| encoding != REPLACEMENT)
+/// `charset=` of a Content-Type: the first that is known, else the first.
+fn label_in_header(header: &str) -> Option<&str> {
+    let labels = || {
+        header.split(';').skip(1).filter_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            let value = value.trim().trim_matches(['"', '\'']);
+            name.trim().eq_ignore_ascii_case("charset").then_some(value)
+        })
+    };
+    labels()
+        .find(|label| Encoding::for_label(label.as_bytes()).is_some())
+        .or_else(|| labels().next())
+        .filter(|label| !label.is_empty())
 }
 
 /// A comment, or a `meta` that names a charset.
@@ -110,7 +149,7 @@ static XML: LazyLock<Regex> = LazyLock::new(|| {
 fn named_in(pattern: &Regex, body: &[u8]) -> Option<&'static Encoding> {
     let start = &body[..body.len().min(PRESCAN)];
     let mut names = pattern.captures_iter(start).filter_map(|found| Some(found.get(1)?.as_bytes()));
-    let found = names.find_map(known)?;
+    let found = names.find_map(Encoding::for_label)?;
     Some(match found {
         // A name that was read as ASCII cannot be right.
         _ if found == UTF_16LE || found == UTF_16BE => UTF_8,
@@ -134,7 +173,7 @@ mod tests {
 
     fn text(content_type: &str, body: &[u8]) -> String {
         let content_type = Some(content_type.as_bytes()).filter(|header| !header.is_empty());
-        let text = to_utf8(content_type, body).unwrap_or_else(|| body.to_vec());
+        let text = to_utf8(content_type, body).unwrap().utf8.unwrap_or_else(|| body.to_vec());
         String::from_utf8_lossy(&text).into_owned()
     }
 
@@ -179,8 +218,38 @@ mod tests {
     #[test]
     fn other_bytes_stay_what_they_are() {
         for content_type in ["image/png", "application/octet-stream", ""] {
-            assert_eq!(to_utf8(Some(content_type.as_bytes()), b"\x89PNG\xff"), None);
+            let text = to_utf8(Some(content_type.as_bytes()), b"\x89PNG\xff");
+            assert_eq!(text, Ok(Text::default()));
         }
+    }
+
+    #[test]
+    fn what_is_not_sure_is_said() {
+        let doubt = |content_type: &str, body: &[u8]| {
+            to_utf8(Some(content_type.as_bytes()), body).map(|text| text.doubt.unwrap_or_default())
+        };
+        for (content_type, body, said) in [
+            ("text/html; charset=utf-8", &b"a\xff"[..], "bytes that are not UTF-8"),
+            ("text/html; charset=euc-jp", b"a\xff", "bytes that are not EUC-JP"),
+            ("text/html", b"\xef\xbb\xbfa\xff", "bytes that are not UTF-8"),
+            ("text/html; charset=martian", b"a\xff", "`martian`, is not known"),
+            ("application/json", b"\"\xff\"", "the body is not UTF-8"),
+        ] {
+            assert!(doubt(content_type, body).unwrap().contains(said), "{content_type}");
+        }
+        for (content_type, body) in [
+            ("text/html", &b"a\xff"[..]),
+            ("text/html; charset=martian", b"a"),
+            ("text/html; charset=martian; charset=latin1", b"a\xff"),
+            ("text/html; charset=martian", b"<meta charset=koi8-r>a\xff"),
+            ("image/png; charset=martian", b"\xff"),
+            ("text/html; charset=", b"\xff"),
+        ] {
+            assert_eq!(doubt(content_type, body), Ok(String::new()), "{content_type}");
+        }
+        let error = doubt("text/html; charset=iso-2022-kr", b"a").unwrap_err();
+        assert!(error.contains("in `iso-2022-kr`, which is not read"), "{error}");
+        assert!(doubt("text/html", b"<meta charset=hz-gb-2312>").is_err());
     }
 
     #[test]

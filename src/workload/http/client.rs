@@ -59,7 +59,7 @@ pub struct Progress {
     pub bytes: Cell<u64>,
     /// Whether the body was not read to its end, so that nobody knows its size.
     pub is_unread: Cell<bool>,
-    /// What had to be left out of the answer, in words.
+    /// What had to be left out of the answer, or is not sure about it, in words.
     pub left_out: RefCell<Option<String>>,
     /// Whether it was ended since nothing came.
     pub stalled: Cell<bool>,
@@ -173,7 +173,10 @@ impl Client {
                     }
                     let head = response.extensions().get::<RawHead>();
                     let left_out = head.and_then(|head| head.left_out(response.headers().len()));
-                    *progress.left_out.borrow_mut() = left_out;
+                    if let Some(lines) = left_out.as_ref().filter(|lines| lines.is_vital) {
+                        return Err(Failure(lines.words.clone()));
+                    }
+                    *progress.left_out.borrow_mut() = left_out.map(|lines| lines.words);
                     return Ok(response);
                 }
                 Err(error) if again && came_too_late(&error) => again = false,

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
-use super::head::{self, Head};
+use super::head::{self, Head, Lines};
 use super::plan::Tls;
 use super::tls;
 
@@ -257,8 +257,8 @@ pub struct Stream {
 pub struct RawHead(Arc<Mutex<Vec<u8>>>);
 
 impl RawHead {
-    /// What was left out of it, in words, if anything was: the response has this number of `headers`.
-    pub fn left_out(&self, headers: usize) -> Option<String> {
+    /// What was left out of it, if anything was: the response has this number of `headers`.
+    pub(super) fn left_out(&self, headers: usize) -> Option<Lines> {
         head::left_out(&self.lock(), headers)
     }
 

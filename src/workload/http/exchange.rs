@@ -184,7 +184,7 @@ async fn read(
     finish(&mut answer, sink, plan)?;
     if let Some(limit) = plan.keep.text {
         let why = if whole { coded.kept } else { Some(too_long(limit, coded.length, progress)) };
-        read_text(&mut answer, content_type.as_deref(), why, plan);
+        read_text(&mut answer, content_type.as_deref(), why, (plan, progress));
     }
     Ok(answer)
 }
@@ -205,19 +205,33 @@ fn finish(answer: &mut Answer, mut sink: Sink<'_>, plan: &Plan) -> Result<(), Fa
 }
 
 /// Makes a text of the body for `[columns]`; `why` it cannot be, if so.
-fn read_text(answer: &mut Answer, content_type: Option<&[u8]>, why: Option<String>, plan: &Plan) {
-    let Some(why) = why else {
-        answer.text = charset::to_utf8(content_type, &answer.body);
-        if !plan.keep.whole
-            && let Some(text) = answer.text.take()
-        {
-            answer.body = text; // nobody else reads it
+fn read_text(
+    answer: &mut Answer,
+    content_type: Option<&[u8]>,
+    why: Option<String>,
+    (plan, progress): (&Plan, &Progress),
+) {
+    let text = why.map_or_else(|| charset::to_utf8(content_type, &answer.body), Err);
+    match text {
+        Ok(text) => {
+            answer.text = text.utf8;
+            if let Some(doubt) = text.doubt {
+                let mut said = progress.left_out.borrow_mut();
+                *said =
+                    Some(said.take().map_or(doubt.clone(), |other| format!("{other}; {doubt}")));
+            }
+            if !plan.keep.whole
+                && let Some(text) = answer.text.take()
+            {
+                answer.body = text; // nobody else reads it
+            }
         }
-        return;
-    };
-    answer.complaint.get_or_insert(why);
-    // A column of a part would be wrong without a word.
-    if plan.keep.whole { answer.text = Some(Vec::new()) } else { answer.body.clear() }
+        Err(why) => {
+            answer.complaint.get_or_insert(why);
+            // A column of a part would be wrong without a word.
+            if plan.keep.whole { answer.text = Some(Vec::new()) } else { answer.body.clear() }
+        }
+    }
 }
 
 fn too_long(limit: u64, length: Option<u64>, progress: &Progress) -> String {

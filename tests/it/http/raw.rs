@@ -1,7 +1,7 @@
 //! A server that sends exactly the bytes that a test gives it, and keeps what it was asked.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -33,6 +33,13 @@ pub struct Raw {
 impl Raw {
     /// Answers each request with what `answer` makes of it, and closes the connection.
     pub fn start(answer: impl Fn(&Asked) -> Vec<u8> + Clone + Send + 'static) -> Self {
+        Self::start_by(move |asked, stream| {
+            let _ = stream.write_all(&answer(asked)); // a client may leave as it likes
+        })
+    }
+
+    /// Has `answer` write the answer to each request, and closes the connection.
+    pub fn start_by(answer: impl Fn(&Asked, &mut TcpStream) + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
@@ -45,7 +52,7 @@ impl Raw {
                     let Some(request) = read(&mut stream) else { return };
                     log.lock().unwrap().push(request.clone());
                     let mut stream = stream.into_inner();
-                    let _ = stream.write_all(&answer(&request)); // a client may leave as it likes
+                    answer(&request, &mut stream);
                     let _ = stream.shutdown(Shutdown::Write);
                     while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
                 });
