@@ -42,6 +42,8 @@ fn overhead(criterion: &mut Criterion) {
         slot: 1,
         global_slot: 1,
         timeout: Some(Duration::from_secs(1)),
+        median: None,
+        memory: None,
         grace: Duration::ZERO,
         cancel: &cancel,
     };

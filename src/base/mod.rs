@@ -16,4 +16,4 @@ pub use count::Count;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use duration::{Period, Timeout};
 pub use pattern::{LineSearch, Pattern, Take};
-pub use size::ByteSize;
+pub use size::{ByteSize, about, used_of};

@@ -70,6 +70,23 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// A number of bytes for people, such as `2.1 GiB`. Rounded up: what is too much must not look as if it was not.
+pub fn about(bytes: u64) -> String {
+    let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let unit = units.into_iter().find(|(_, factor)| bytes >= *factor);
+    let (unit, factor) = unit.unwrap_or(("B", 1));
+    let tenths = (u128::from(bytes) * 10).div_ceil(u128::from(factor));
+    match tenths % 10 {
+        0 => format!("{} {unit}", tenths / 10),
+        tenth => format!("{}.{tenth} {unit}", tenths / 10),
+    }
+}
+
+/// What was used of what may be used, in bytes, for people: `used 2.1 GiB of 2 GiB`.
+pub fn used_of(used: u64, most: u64) -> String {
+    format!("used {} of {}", about(used), about(most))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +107,13 @@ mod tests {
         for text in ["", "KiB", "1.5MB", "-1", "64K", "1 parsec", "99999999TiB"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn too_much_looks_like_it() {
+        assert_eq!(used_of((2 << 30) + 5_000_000, 2 << 30), "used 2.1 GiB of 2 GiB");
+        assert_eq!(used_of(70 << 20, 1 << 26), "used 70 MiB of 64 MiB");
+        assert_eq!(used_of(1025, 1000), "used 1.1 KiB of 1000 B");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::base::Diagnostics;
 use crate::cli::Shown;
 use crate::config::{Enough, StopAfter};
 use crate::engine::made::MadeFiles;
-use crate::job::{InputError, Job, Service, Stage};
+use crate::job::{InputError, Job, Service, Stage, StageLimits};
 use crate::model::{Nature, pilot};
 use crate::report::Standing;
 use crate::report::terminal::escaped;
@@ -41,7 +41,7 @@ pub fn describe(job: &Job) -> Result<String, InputError> {
         let (model, concurrency) = model_of(stage);
         line("model", model);
         line("concurrency", concurrency);
-        let timeout = stage.limits.timeout.map_or("none".into(), time);
+        let timeout = timeout(&stage.limits);
         line("timeout", format!("{timeout}, grace {}", time(stage.limits.grace)));
         for (name, value) in limits(stage) {
             line(name, value);
@@ -66,6 +66,14 @@ pub fn describe(job: &Job) -> Result<String, InputError> {
     }
     line("report", job.results.join(format!("{}.csv", job.name)).display().to_string());
     Ok(lines.join("\n") + "\n")
+}
+
+fn timeout(limits: &StageLimits) -> String {
+    let share = limits.median_timeout.map(|percent| format!("{percent}% of the median"));
+    match (limits.timeout.map(time), share) {
+        (Some(fixed), Some(share)) => format!("{fixed} or {share}"),
+        (fixed, share) => fixed.or(share).unwrap_or_else(|| "none".into()),
+    }
 }
 
 fn time(time: Duration) -> String {
@@ -127,6 +135,8 @@ fn limits(stage: &Stage) -> Vec<(&'static str, String)> {
     });
     let stop_on: Vec<_> = stage.limits.stop_on.iter().map(ToString::to_string).collect();
     let set = [
+        ("cores", stage.limits.cores.map(|count| format!("{count} a task"))),
+        ("memory", stage.limits.memory.map(|memory| format!("{memory} a task"))),
         ("per host", stage.limits.per_host.map(|count| count.to_string())),
         (
             "group",

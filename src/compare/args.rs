@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::base::Timeout;
-use crate::config::{Concurrency, Overrides};
+use crate::config::{Concurrency, Overrides, TaskSize};
 use crate::model::Model;
 
 /// The arguments of `runner compare`.
@@ -129,7 +129,7 @@ impl FromStr for Levels {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut levels = Vec::new();
         for word in text.split(',').map(str::trim) {
-            let level = word.parse::<Concurrency>()?.slots();
+            let level = word.parse::<Concurrency>()?.slots(&TaskSize::default());
             if levels.contains(&level) {
                 return Err(format!("level {level} is given twice"));
             }

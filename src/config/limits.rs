@@ -5,7 +5,9 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use crate::base::setting::{choose, deserialize_from_integer_or_str, deserialize_from_str};
+use crate::config::TaskSize;
 use crate::model::Model;
+use crate::sys::total_memory;
 
 /// How many tasks run at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,18 +65,20 @@ impl Concurrency {
         }
     }
 
-    /// The number of slots. `"cores"` honours affinity and the cgroup's quota.
-    pub fn slots(self) -> usize {
+    /// The number of slots, for tasks of this size: a number says what it says. `"cores"` honours affinity and the
+    /// cgroup's quota.
+    pub fn slots(self, size: &TaskSize) -> usize {
+        let fitting = |cores: usize| size.of(cores, total_memory()).unwrap_or(cores);
         match self {
             Concurrency::Count(count) => count.get(),
-            Concurrency::Cores => cores(),
-            Concurrency::Percent(percent) => (cores() * percent.get() / 100).max(1),
+            Concurrency::Cores => fitting(cores()),
+            Concurrency::Percent(percent) => fitting((cores() * percent.get() / 100).max(1)),
             Concurrency::Adaptive(bounds) => bounds.max,
         }
     }
 }
 
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
@@ -171,9 +175,12 @@ mod tests {
     fn concurrency() {
         assert_eq!("4".parse(), Ok(Concurrency::Count(NonZeroUsize::new(4).unwrap())));
         assert_eq!("cores".parse(), Ok(Concurrency::Cores));
-        assert!(Concurrency::Cores.slots() > 0);
+        assert!(Concurrency::Cores.slots(&TaskSize::default()) > 0);
         let part: Concurrency = "50%".parse().unwrap();
-        assert_eq!(part.slots(), (Concurrency::Cores.slots() / 2).max(1));
+        assert_eq!(
+            part.slots(&TaskSize::default()),
+            (Concurrency::Cores.slots(&TaskSize::default()) / 2).max(1)
+        );
         assert_eq!(part.to_string(), "50%");
         for text in ["0%", "%", "1.5%", "10001%"] {
             assert!(text.parse::<Concurrency>().is_err(), "{text}");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::base::setting::{choose, deserialize_from_str};
-use crate::config::Table;
+use crate::config::{Planner, Table};
 use crate::csv::Dialect;
 
 /// How the report is written.
@@ -16,10 +16,13 @@ pub struct ReportSettings {
     pub order: Order,
     /// Whether text that a spreadsheet would calculate gets a leading `'`.
     pub formula_safe: bool,
+    /// Whose whole output is kept in files.
+    pub logs: Logs,
 }
 
 impl ReportSettings {
-    pub(crate) fn read(table: Option<Table<'_>>) -> Self {
+    /// Reads the table of a job that `has_commands`, or may have.
+    pub(crate) fn read(table: Option<Table<'_>>, plan: &Planner<'_>, has_commands: bool) -> Self {
         let mut settings = Self::default();
         if let Some(mut table) = table {
             if let Some(dialect) = table.get::<Dialect>("dialect") {
@@ -31,6 +34,14 @@ impl ReportSettings {
             if let Some(formula_safe) = table.get::<bool>("formula_safe") {
                 settings.formula_safe = formula_safe.into_inner();
             }
+            if let Some(logs) = table.get::<Logs>("logs") {
+                settings.logs = *logs.get_ref();
+                if settings.logs != Logs::None && !has_commands && !plan.is_default(&logs.span()) {
+                    let message = "`logs` keeps the output of commands, and the job has none";
+                    let help = "what Python functions and workers print is in `results/<job>.log`";
+                    plan.warn(&logs.span(), message, help);
+                }
+            }
             table.finish();
         }
         settings
@@ -39,7 +50,7 @@ impl ReportSettings {
 
 impl Default for ReportSettings {
     fn default() -> Self {
-        Self { dialect: Dialect::Csv, order: Order::Input, formula_safe: true }
+        Self { dialect: Dialect::Csv, order: Order::Input, formula_safe: true, logs: Logs::None }
     }
 }
 
@@ -70,6 +81,36 @@ impl fmt::Display for Order {
 
 deserialize_from_str!(Order, "a string: `input` or `completion`");
 
+/// Of which tasks the whole output is kept in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logs {
+    /// Of none.
+    None,
+    /// Of those that are not ok.
+    Failed,
+    /// Of all.
+    All,
+}
+
+const LOGS: [(&str, Logs); 3] =
+    [("none", Logs::None), ("failed", Logs::Failed), ("all", Logs::All)];
+
+impl FromStr for Logs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        choose(text, &LOGS)
+    }
+}
+
+impl fmt::Display for Logs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(LOGS[*self as usize].0)
+    }
+}
+
+deserialize_from_str!(Logs, "a string: `none`, `failed` or `all`");
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +120,10 @@ mod tests {
         for (word, order) in ORDERS {
             assert_eq!(word.parse(), Ok(order));
             assert_eq!(order.to_string(), word);
+        }
+        for (word, logs) in LOGS {
+            assert_eq!(word.parse(), Ok(logs));
+            assert_eq!(logs.to_string(), word);
         }
     }
 }

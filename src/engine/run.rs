@@ -22,6 +22,7 @@ use open_files::OpenFiles;
 pub use stage::StageRun;
 pub use watch::{Held, Watch};
 
+use crate::config::Logs;
 use crate::engine::control::Control;
 use crate::engine::feed::Feed;
 use crate::engine::limits::admission::Admission;
@@ -38,10 +39,12 @@ use crate::report::terminal::progress::Progress;
 use crate::report::{Options, Report, RunFacts, STAGED, ServiceTimes, Summary};
 use crate::sys::memory;
 use crate::task::eviction::Evictions;
-use crate::task::{Calendar, Cancel, Cause, Level, Meter, Moment, Record, meter};
+use crate::task::{Calendar, Cancel, Cause, Level, MedianLimit, Meter, Moment, Record, meter};
 use crate::worker::Log;
+use crate::workload::Workload;
 use crate::workload::claims::Claims;
-use crate::workload::command::Keep;
+use crate::workload::command;
+use crate::workload::command::{Keep, TaskLogs};
 
 /// A running job: what all of its slots share.
 pub struct Run {
@@ -65,6 +68,10 @@ pub struct Run {
     pub claims: Arc<Claims>,
     /// The files of the report, which no task may write.
     pub reserved: Arc<[PathBuf]>,
+    /// Where the outputs of the stages' commands are kept, if they are.
+    pub logs: Vec<Option<TaskLogs>>,
+    /// The commands that run at the same time.
+    pub together: Arc<command::Together>,
     /// How many processes could not be ended and still run.
     pub still_running: Arc<AtomicUsize>,
     launcher: SharedLauncher,
@@ -162,8 +169,10 @@ pub fn run(
     let attached = control.attach(Arc::clone(&cancel), progress, watchdog, launcher.clone());
 
     let kept_ok = report.kept().map_or(0, |kept| kept.ok());
+    let logs = job.stages.iter().map(|stage| task_logs(job, stage, &report)).collect();
     let run = Arc::new(Run {
         job: Arc::clone(job),
+        logs,
         stages,
         report,
         cancel: Arc::clone(&cancel),
@@ -172,6 +181,7 @@ pub fn run(
         made,
         claims: Arc::clone(&options.claims),
         reserved,
+        together: Arc::default(),
         still_running: Arc::default(),
         has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
         launcher: launcher.clone(),
@@ -204,6 +214,17 @@ pub fn run(
         Some(Cause::OutputClosed) if summary.totals.tally.all_ok() => Ok(summary),
         Some(cause) => Err(RunError::Ended(cause.clone(), Box::new(summary))),
     }
+}
+
+/// Where the outputs of the commands of `stage` are kept, if they are.
+fn task_logs(job: &Job, stage: &Stage, report: &Report) -> Option<TaskLogs> {
+    let folder = report.logs().filter(|_| matches!(stage.workload, Workload::Command(_)))?;
+    Some(TaskLogs {
+        folder: folder.into(),
+        stage: stage.name.clone(),
+        // Whether such a task is ok is known only when what it was to make has been looked for.
+        keeps_ok: job.report.logs == Logs::All || job.creates.is_some(),
+    })
 }
 
 /// What setting up the stages of a job needs.
@@ -242,6 +263,7 @@ impl Together<'_> {
                     self.free_memory.clone(),
                     stage.limits.group.clone(),
                 ),
+                median: stage.limits.median_timeout.map(MedianLimit::new),
                 watch: Watch::new(self.started),
                 pilot: stage::pilot(self.job, stage, slots),
                 forks: Mutex::default(),

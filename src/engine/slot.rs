@@ -12,7 +12,8 @@ use base64::prelude::BASE64_STANDARD;
 
 use pacing::Pacing;
 
-use crate::config::Retry;
+use crate::base::ByteSize;
+use crate::config::{Logs, Retry};
 use crate::engine::feed::{Feed, FeedHandle, Patience, Reply};
 use crate::engine::limits::watchdog::stop_on;
 use crate::engine::run::{Held, Run, StageRun};
@@ -52,14 +53,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     pilot().inspect(|pilot| pilot.ready(&worker, began.elapsed()));
     live.watch.learn(|| worker.about());
     let global_slot = live.slots_before + number;
-    let attempt = Attempt {
-        number: 1,
-        slot: number,
-        global_slot,
-        timeout: stage.limits.timeout,
-        grace: stage.limits.grace,
-        cancel: &run.cancel,
-    };
+    let attempt = attempt(run, index, number);
     let holds = worker.holds_the_loop();
     let held = holds.then(Held::default);
     let (handle, buffer) = (live.feed.handle(Patience::of(stage)), run.report.buffer());
@@ -128,6 +122,21 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     }
 }
 
+/// The first attempt at a task in the slot with this number of the stage at `index`.
+fn attempt(run: &Run, index: usize, number: usize) -> Attempt<'_> {
+    let (stage, live) = run.stage(index);
+    Attempt {
+        number: 1,
+        slot: number,
+        global_slot: live.slots_before + number,
+        timeout: stage.limits.timeout,
+        median: live.median.as_ref(),
+        memory: stage.limits.memory.map(ByteSize::bytes),
+        grace: stage.limits.grace,
+        cancel: &run.cancel,
+    }
+}
+
 /// Stops the job, which cannot continue without workers.
 fn give_up(run: &Run, error: &io::Error) {
     let cause = match error.kind() {
@@ -183,6 +192,11 @@ impl SlotContext<'_> {
         {
             meter.busy(outcome.run);
         }
+        if let Some(median) = &self.live.median
+            && outcome.status == Status::Ok
+        {
+            median.add(outcome.run);
+        }
         self.heed(&task, &outcome);
         if let Some(until) = self.told(&task, &outcome)
             && self.stage.limits.adaptive.is_some()
@@ -197,6 +211,7 @@ impl SlotContext<'_> {
             && self.next.is_none()
         {
             made.finish(&task, &mut outcome);
+            self.forget_logs(&task, &outcome);
         }
         let payload = self.payload(&task, &mut outcome);
         if outcome.result_kind == PayloadKind::Binary {
@@ -219,6 +234,16 @@ impl SlotContext<'_> {
             return self.advance(next, record, payload);
         }
         self.end(&mut record);
+    }
+
+    /// Forgets the output of a task that is ok after all, if only those of the others are kept.
+    fn forget_logs(&self, task: &Task, outcome: &Outcome) {
+        if let Some(logs) = &self.run.logs[self.live.index]
+            && self.run.job.report.logs == Logs::Failed
+            && outcome.status == Status::Ok
+        {
+            logs.forget(task.number);
+        }
     }
 
     /// Stops the job if its `stop_on` says so of this outcome.

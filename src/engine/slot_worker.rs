@@ -232,6 +232,8 @@ fn setup(run: &Run, index: usize, stage: &Stage) -> command::Setup {
         stage: index,
         claims: Arc::clone(&run.claims),
         reserved: Arc::clone(&run.reserved),
+        logs: run.logs[index].clone(),
+        together: Arc::clone(&run.together),
         still_running: Arc::clone(&run.still_running),
     }
 }
@@ -255,6 +257,7 @@ async fn session(
         slots: run.hosted_beside(live.index) + shared.peers,
         grace: run.stage(live.index).0.limits.grace,
         cancel: Arc::clone(&run.cancel),
+        watches_memory: run.stage(live.index).0.limits.memory.is_some(),
     };
     match shared.role {
         Role::Of(Model::Threads | Model::Async) => shared.programs.session(&settings, slot).await,

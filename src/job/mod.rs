@@ -25,8 +25,8 @@ pub use inputs::{InputError, InputReader, Inputs, Reported, Stop};
 pub use read::{PlannedJob, RawJob, read, read_batch};
 pub use services::{Address, Ready, Service};
 
-use crate::base::ByteSize;
 use crate::base::diagnostic::Diagnostic;
+use crate::base::{ByteSize, Count};
 use crate::config::{
     Bounds, Demand, Enough, Rate, ReportSettings, Retry, RetryOn, Running, Secret, StopAfter,
 };
@@ -188,6 +188,12 @@ impl Next {
 pub struct StageLimits {
     /// How long an attempt may run.
     pub timeout: Option<Duration>,
+    /// How long it may run in per cent of the median.
+    pub median_timeout: Option<u32>,
+    /// How many cores a task takes.
+    pub cores: Option<Count>,
+    /// How much memory a task may use.
+    pub memory: Option<ByteSize>,
     /// From TERM to KILL.
     pub grace: Duration,
     /// How fast attempts may start.
@@ -206,6 +212,9 @@ impl Default for StageLimits {
     fn default() -> Self {
         Self {
             timeout: None,
+            median_timeout: None,
+            cores: None,
+            memory: None,
             grace: GRACE,
             pace: None,
             per_host: None,

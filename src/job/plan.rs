@@ -16,7 +16,8 @@ use crate::config::{
 use crate::config::{Choices, RawFile};
 use crate::job::groups::Groups;
 use crate::job::inputs::{Around, Inputs};
-use crate::job::{Job, Reported, identity, inputs, services, stages};
+use crate::job::{Job, Reported, Stage, identity, inputs, services, stages};
+use crate::workload::Workload;
 use crate::workload::creates::Creates;
 
 /// A file that has been read.
@@ -121,7 +122,9 @@ fn plan(
     plan.set_inputs(InputFacts { tasks, is_batched, has_payload, sources, folders });
     let creates = Creates::read(&mut root, &mut plan);
     let (stages, limits) = stages::read(&mut root, &mut plan, setting.groups, tasks);
-    let report = ReportSettings::read(root.table("report"));
+    let is_command = |stage: &Stage| matches!(stage.workload, Workload::Command(_));
+    let has_commands = stages.as_ref().is_none_or(|stages| stages.iter().any(is_command));
+    let report = ReportSettings::read(root.table("report"), &plan, has_commands);
     let services = services::read(root.table("services"), &plan);
     root.finish();
 

@@ -10,7 +10,7 @@ use crate::base::{ByteSize, Count, Diagnostic, Period, Timeout};
 use crate::config::schema;
 use crate::config::{
     Bounds, Concurrency, Enough, FailureLimit, JobName, Planner, Rate, RawModel, Retry, RetryOn,
-    Running, StopAfter, Table,
+    Running, StopAfter, Table, TaskSize, TimeLimit,
 };
 use crate::job::groups::Groups;
 use crate::job::{Group, JobLimits, Next, Pace, Stage, StageLimits};
@@ -67,6 +67,7 @@ fn read_stage(
     let workload = read_workload(table, plan);
     let kind = workload.as_ref().map(Workload::kind);
     let of_slots = plan.slots.as_ref().zip(limits.as_ref().map(|table| table.span_of_key("slots")));
+    let of_memory = limits.as_ref().map(|table| table.span_of_key("memory"));
     let (mut concurrency, limits) = read_limits(limits, kind, plan, groups);
     if let Some((names, span)) = &of_slots {
         concurrency = Some(named(names.len(), concurrency, span, plan));
@@ -77,7 +78,16 @@ fn read_stage(
     if let Workload::Http(spec) = &mut workload {
         spec.read_answers(super::read_answers(&limits, retry.as_ref()));
     }
-    let mut settled = guide::settle(choice, concurrency, workload.nature(), tasks);
+    let size = TaskSize { cores: limits.cores, memory: limits.memory };
+    let most = size.most().unwrap_or(usize::MAX);
+    let mut settled = guide::settle(choice, (concurrency, most), workload.nature(), tasks);
+    if let Some(span) = of_memory.filter(|_| limits.memory.is_some()) {
+        if workload.nature() == Nature::Hosted && settled.pilot.take().is_some() {
+            settled.reason =
+                "auto: each slot has a program of its own, whose memory is known".into();
+        }
+        refuse_common_memory(settled.model, workload.nature(), &span, plan);
+    }
     if let Some((_, span)) = of_slots
         && workload.nature() == Nature::Hosted
     {
@@ -152,6 +162,20 @@ fn refuse_shared(model: Model, span: &Range<usize>, plan: &Planner<'_>) {
         let help =
             "hand it to the task instead, in `args` or `kwargs`, or set `model = \"processes\"`";
         plan.error_with_help(span.clone(), message, help);
+    }
+}
+
+/// What tasks use that share a process cannot be told apart.
+fn refuse_common_memory(model: Model, nature: Nature, span: &Range<usize>, plan: &Planner<'_>) {
+    let is_common = match nature {
+        Nature::Process => false,
+        Nature::Hosted => matches!(model, Model::Threads | Model::Async),
+        Nature::Computes | Nature::Waits | Nature::Requests => model != Model::Processes,
+    };
+    if is_common && !plan.is_default(span) {
+        let message =
+            format!("`memory` is what one task may use, but under `{model}` tasks share a process");
+        plan.error_with_help(span.clone(), message, "set `model = \"processes\"`");
     }
 }
 
@@ -359,15 +383,20 @@ fn read_limits(
     let concurrency = table.get::<Concurrency>("concurrency");
     let adaptive = concurrency.as_ref().and_then(|found| adaptive(found, kind, plan));
     // What is said of every job gives way to the names of this one's slots.
+    let size = TaskSize::read(table, plan);
     let concurrency = concurrency
         .filter(|concurrency| plan.slots.is_none() || !plan.is_default(&concurrency.span()))
-        .map(|concurrency| concurrency.into_inner().slots());
+        .map(|concurrency| concurrency.into_inner().slots(&size));
+    let timeout = table.get::<TimeLimit>("timeout").map(Spanned::into_inner).unwrap_or_default();
     let mut limits = StageLimits {
         per_host: per_host(table, kind, plan),
         adaptive: adaptive.filter(|_| plan.choices.concurrency.is_none()),
         group: group(table, plan, groups),
         pace: pace(table, plan),
-        timeout: table.get::<Timeout>("timeout").map(|t| t.into_inner().duration()),
+        timeout: timeout.fixed,
+        median_timeout: timeout.percent,
+        cores: size.cores,
+        memory: size.memory,
         stop_on: RetryOn::read(table, "stop_on", kind, plan)
             .map(Spanned::into_inner)
             .unwrap_or_default(),

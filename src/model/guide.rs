@@ -36,10 +36,11 @@ pub struct Settled {
     pub pilot: Option<Plan>,
 }
 
-/// Settles what the user leaves open. `tasks` is `None` if their number is known only once they have been read.
+/// Settles what the user leaves open: of the concurrency, what it is, if that is set, and what it is at most if not. `tasks`
+/// is `None` if their number is known only once they have been read.
 pub fn settle(
     choice: Choice,
-    concurrency: Option<usize>,
+    (concurrency, most): (Option<usize>, usize),
     nature: Nature,
     tasks: Option<u64>,
 ) -> Settled {
@@ -50,9 +51,9 @@ pub fn settle(
     };
     let pilot = if choice == Choice::Auto { pilot(concurrency, nature, tasks) } else { None };
     let concurrency = match (model, &pilot) {
-        (_, Some(_)) => concurrency.unwrap_or_else(|| most_slots(nature, cores())),
+        (_, Some(_)) => concurrency.unwrap_or_else(|| most_slots(nature, cores()).min(most)),
         (Model::Sequential, None) => 1,
-        _ => concurrency.unwrap_or_else(|| default_concurrency(model, nature, cores())),
+        _ => concurrency.unwrap_or_else(|| default_concurrency(model, nature, cores()).min(most)),
     };
     Settled { model, concurrency, reason, pilot }
 }
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn the_first_tasks_decide_where_the_guide_cannot_know() {
         let has_pilot = |choice, concurrency, nature, tasks| {
-            settle(choice, concurrency, nature, tasks).pilot.is_some()
+            settle(choice, (concurrency, 9), nature, tasks).pilot.is_some()
         };
         assert!(has_pilot(Choice::Auto, None, Nature::Hosted, None));
         assert!(has_pilot(Choice::Auto, Some(4), Nature::Hosted, Some(9)));
@@ -166,7 +167,8 @@ mod tests {
 
     #[test]
     fn defaults_fit_model_and_kind() {
-        let slots = |model, nature| settle(Choice::InFile(model), None, nature, None).concurrency;
+        let slots =
+            |model, nature| settle(Choice::InFile(model), (None, 1000), nature, None).concurrency;
         assert_eq!(slots(Model::Sequential, Nature::Waits), 1);
         assert_eq!(slots(Model::Async, Nature::Waits), 100);
         assert_eq!(slots(Model::Async, Nature::Requests), 16);
@@ -174,7 +176,8 @@ mod tests {
         assert_eq!(slots(Model::Threads, Nature::Computes), cores());
         assert_eq!(slots(Model::Processes, Nature::Waits), cores());
         assert_eq!(
-            settle(Choice::InFile(Model::Sequential), Some(9), Nature::Waits, None).concurrency,
+            settle(Choice::InFile(Model::Sequential), (Some(9), 9), Nature::Waits, None)
+                .concurrency,
             1
         );
     }

@@ -6,6 +6,7 @@
 mod error;
 mod facts;
 mod layout;
+mod logs;
 pub(crate) mod publish;
 mod resume;
 mod stats;
@@ -43,6 +44,7 @@ use crate::task::live::LiveOutput;
 use crate::task::{Calendar, Cancel};
 use crate::worker::{Earlier, Log};
 use layout::Layout;
+use logs::LogFolder;
 use publish::Publish;
 use resume::start::{Begun, Origin};
 use store::state::Identify;
@@ -66,6 +68,8 @@ pub struct Report {
     kept: Option<Arc<KeptRows>>,
     earlier: Option<EarlierRows>,
     origin: Origin,
+    /// Where the whole outputs of tasks go, if they are kept.
+    logs: Option<LogFolder>,
     /// Whether an earlier report may be replaced by whatever comes.
     is_fresh: bool,
     note: Option<String>,
@@ -106,6 +110,10 @@ impl JobFacts {
         self.results.join(format!(".{}.state", self.name))
     }
 
+    fn logs(&self) -> PathBuf {
+        self.results.join(format!("{}.logs", self.name))
+    }
+
     fn originals(&self) -> PathBuf {
         self.results.join(format!(".{}.inputs", self.name))
     }
@@ -131,7 +139,13 @@ impl Report {
             let name = path.file_name().unwrap_or_default();
             folder.map_or_else(|| path.clone(), |folder| folder.join(name))
         };
-        files.into_iter().map(absolute).collect()
+        let logs = self.logs.as_ref().map(|logs| logs.path().to_owned());
+        files.into_iter().chain(logs).map(absolute).collect()
+    }
+
+    /// The folder for the whole outputs of tasks, absolute, if they are kept.
+    pub fn logs(&self) -> Option<&Path> {
+        self.logs.as_ref().map(LogFolder::path)
     }
 
     /// Opens the job's log, which is resumed if the report is.
@@ -190,6 +204,7 @@ impl Report {
         let attempts =
             job.has_attempts.then(|| open_attempts(&job, &layout, begun.origin)).transpose();
         let attempts = attempts.inspect_err(|_| begun.abandon(0))?;
+        let logs = LogFolder::begin(&job, &begun).inspect_err(|_| begun.abandon(0))?;
         let (origin, note) = (begun.origin, begun.note.take());
         let seed = begun.state.header.seed;
         let counts = Arc::<Counts>::default();
@@ -230,6 +245,7 @@ impl Report {
             kept,
             earlier,
             origin,
+            logs,
             note,
             is_fresh,
             recorder: Some(recorder),
@@ -280,26 +296,26 @@ impl Report {
             && !self.is_fresh
             && self.kept.is_none()
             && lock(&recorder.index).rows() < rows_of(&path);
-        let mut warning = None;
-        if is_empty && path.exists() {
+        let warning = if is_empty && path.exists() {
             recorder.partial.remove(); // empty inputs are usually a mistake, and the old report may have cost much work
-            warning = facts.saw_a_part.then(|| {
+            facts.saw_a_part.then(|| {
                 format!(
                     "`{}` is kept, since not all inputs were read and no task ran",
                     path.display()
                 )
-            });
+            })
         } else if is_shorter {
-            warning = Some(format!(
+            Some(format!(
                 "`{}` is kept, since not all inputs were read: what was done is in `{}`; --resume continues from it, \
                  --fresh starts over",
                 path.display(),
                 recorder.partial.path().display()
-            ));
+            ))
         } else {
-            self.publish(&mut recorder, &path, facts.started.elapsed())?;
+            let warning = self.publish(&mut recorder, &path, facts.started.elapsed())?;
             recorder.originals.remove_if_old();
-        }
+            warning
+        };
         let rows = lock(&recorder.index).rows();
         let attempts_broken =
             recorder.attempts.as_ref().and_then(|attempts| attempts.broken.clone());
@@ -328,14 +344,17 @@ impl Report {
         Ok(summary)
     }
 
-    /// Publishes the report, and adds the figures of its kept rows to the totals.
+    /// Publishes the report, and adds the figures of its kept rows to the totals. May return a warning.
     fn publish(
         &self,
         recorder: &mut Recorder,
         path: &Path,
         took: Duration,
-    ) -> Result<(), ReportError> {
+    ) -> Result<Option<String>, ReportError> {
         let layout = &self.shared.layout;
+        if let Some(logs) = &self.logs {
+            logs.unsettle().map_err(|error| ReportError::writing(logs.path(), &error))?;
+        }
         let publish =
             Publish { order: self.job.settings.order, path, delimiter: layout.csv.delimiter, took };
         let mut totals = std::mem::take(&mut recorder.totals);
@@ -351,7 +370,12 @@ impl Report {
             );
         });
         (recorder.totals, recorder.queue, recorder.run) = (totals, queue, run);
-        published
+        let Some(logs) = &self.logs else { return published.map(|()| None) };
+        published.inspect_err(|_| logs.stay())?;
+        let settled = logs.settle(&lock(&recorder.index));
+        Ok(settled.err().map(|error| {
+            format!("the files in `{}` are not all there: {error}", logs.path().display())
+        }))
     }
 
     fn tell_resumed(&self, summary: &mut Summary, rows: u64, gone: u64) {

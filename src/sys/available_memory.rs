@@ -9,6 +9,12 @@ pub fn available_memory() -> Option<u64> {
     MemorySource::system().available()
 }
 
+/// How much memory there is for this process, in bytes, if the system tells: that of the machine, or the limit of a
+/// control group if that is less.
+pub fn total_memory() -> Option<u64> {
+    MemorySource::system().total()
+}
+
 /// Where available memory is read from.
 #[derive(Debug)]
 pub struct MemorySource {
@@ -82,22 +88,38 @@ impl MemorySource {
         Self { meminfo, groups: Vec::new() }
     }
 
+    /// The minimum of what the system and each group have, in bytes; `None` if the system does not tell.
+    fn total(&self) -> Option<u64> {
+        let limits = self.groups.iter().filter_map(Group::limit);
+        self.of_the_system("MemTotal:").into_iter().chain(limits).min()
+    }
+
+    /// A number of `/proc/meminfo`, in bytes.
+    fn of_the_system(&self, name: &str) -> Option<u64> {
+        let text = fs::read_to_string(&self.meminfo).unwrap_or_default();
+        let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kibibytes * 1024)
+    }
+
     /// The minimum of what the system and each group have left, in bytes; `None` if the system does not tell.
     pub fn available(&self) -> Option<u64> {
-        let text = fs::read_to_string(&self.meminfo).unwrap_or_default();
-        let system = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-        let kibibytes =
-            system.and_then(|value| value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-        let system = kibibytes.map(|kibibytes| kibibytes * 1024);
+        let system = self.of_the_system("MemAvailable:");
         system.into_iter().chain(self.groups.iter().filter_map(Group::available)).min()
     }
 }
 
 impl Group {
+    /// `None` if it has none.
+    fn limit(&self) -> Option<u64> {
+        let text = fs::read_to_string(self.folder.join(self.files.limit)).ok()?;
+        text.trim().parse().ok() // otherwise it is `max`
+    }
+
     /// `None` if it has no limit.
     fn available(&self) -> Option<u64> {
         let read = |name: &str| fs::read_to_string(self.folder.join(name)).ok();
-        let limit: u64 = read(self.files.limit)?.trim().parse().ok()?; // otherwise it is `max`
+        let limit = self.limit()?;
         let usage: u64 = read(self.files.usage)?.trim().parse().ok()?;
         let stat = read("memory.stat").unwrap_or_default();
         let inactive = stat.lines().find_map(|line| {
@@ -128,7 +150,7 @@ mod tests {
         let group = Group { folder: folder.path().into(), files: &VERSION_2 };
         assert_eq!(group.available(), None);
         write("memory.max", "1000\n");
-        assert_eq!(group.available(), Some(500));
+        assert_eq!((group.available(), group.limit()), (Some(500), Some(1000)));
         write("meminfo", "MemTotal: 99999999 kB\nMemAvailable:   1024 kB\n");
         let source = MemorySource { meminfo: folder.path().join("meminfo"), groups: vec![group] };
         assert_eq!(source.available(), Some(500));

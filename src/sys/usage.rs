@@ -8,6 +8,9 @@ use rustix::process::Pid;
 
 use crate::sys::descendants;
 
+/// How often it is looked how much memory a task uses.
+pub const LOOK: Duration = Duration::from_millis(100);
+
 /// What a set of processes has used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -31,6 +34,45 @@ pub fn below(root: Pid) -> Usage {
         active: sum.active + usage.active,
         resident: sum.resident + usage.resident,
     })
+}
+
+/// The memory of `root` and every process below it in bytes. What several of them share counts once; that takes long to
+/// tell, so it is only looked at if all of it together is more than `most`.
+pub fn memory_of_tree(root: Pid, most: u64) -> u64 {
+    let mut tree = descendants(root);
+    tree.push(root);
+    let all: u64 = tree.iter().map(|&pid| resident(pid)).sum();
+    if all <= most {
+        return all;
+    }
+    tree.iter().map(|&pid| proportional(pid).unwrap_or_else(|| resident(pid))).sum()
+}
+
+/// Ready when `root` and what is below it use more memory than `most`: how much, and what they may use.
+pub async fn too_much(root: Option<Pid>, most: Option<u64>) -> (u64, u64) {
+    let (Some(root), Some(most)) = (root, most) else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let used = memory_of_tree(root, most);
+        if used > most {
+            return (used, most);
+        }
+    }
+}
+
+/// What a process has in memory, shared or not.
+fn resident(pid: Pid) -> u64 {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages = statm.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * page_size() as u64
+}
+
+/// What a process has in memory, and its part of what it shares (`Pss`); `None` if the system does not tell.
+fn proportional(pid: Pid) -> Option<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kibibytes: u64 = pss.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 fn of_process(pid: Pid) -> Usage {
@@ -82,6 +124,13 @@ mod tests {
             (children, resident),
             (Duration::from_secs_f64(seconds), 3 * page_size() as u64)
         );
+    }
+
+    #[test]
+    fn what_a_tree_shares_counts_once() {
+        let all = memory_of_tree(getpid(), u64::MAX);
+        let once = memory_of_tree(getpid(), 0);
+        assert!(once > 1 << 20 && once <= all + (64 << 20), "{once} of {all}");
     }
 
     #[test]

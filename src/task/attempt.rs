@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::task::{Cancel, Level, Moment, Status, Task, Values, clock};
+use crate::base::used_of;
+use crate::task::{Cancel, Level, Limit, MedianLimit, Moment, Status, Task, Values, clock};
 
 /// Why an attempt must end before it has finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,13 @@ pub enum Stop {
     Killed,
     /// It must make room for others; it will run again, and this attempt is not charged.
     Evicted,
+    /// It has used more memory than it may, in bytes.
+    Memory {
+        /// What it used.
+        used: u64,
+        /// What it may use.
+        most: u64,
+    },
 }
 
 impl Stop {
@@ -21,20 +29,20 @@ impl Stop {
         match self {
             Stop::Timeout => Status::Timeout,
             Stop::Killed | Stop::Evicted => Status::Cancelled,
+            Stop::Memory { .. } => Status::Failed,
         }
     }
 }
 
 impl Stop {
     /// What the report says about an attempt that was ended for this reason.
-    pub fn words(self, timeout: Option<Duration>) -> String {
-        match (self, timeout) {
+    pub fn words(self, limit: Option<Limit>) -> String {
+        match (self, limit) {
             (Stop::Killed, _) => "cancelled".into(),
             (Stop::Evicted, _) => "ended to free memory".into(),
             (Stop::Timeout, None) => "timed out".into(),
-            (Stop::Timeout, Some(timeout)) => {
-                format!("timed out after {}", humantime::format_duration(timeout))
-            }
+            (Stop::Timeout, Some(limit)) => format!("timed out after {limit}"),
+            (Stop::Memory { used, most }, _) => used_of(used, most),
         }
     }
 }
@@ -50,6 +58,10 @@ pub struct Attempt<'a> {
     pub global_slot: usize,
     /// How long it may run.
     pub timeout: Option<Duration>,
+    /// How long it may run by what is usual.
+    pub median: Option<&'a MedianLimit>,
+    /// How much memory it may use, in bytes.
+    pub memory: Option<u64>,
     /// How long a child has between TERM and KILL.
     pub grace: Duration,
     /// How the job is stopped.
@@ -74,12 +86,25 @@ impl<'a> Attempt<'a> {
         Attempt { number: task.attempts + 1, ..*self }
     }
 
+    /// Whether it has a limit of time, or will have one.
+    pub fn may_time_out(&self) -> bool {
+        self.timeout.is_some() || self.median.is_some()
+    }
+
+    /// How long it may run, as far as that is known now.
+    pub fn limit(&self) -> Option<Limit> {
+        let fixed = self.timeout.map(|after| Limit { after, percent: None });
+        let usual = self.median.and_then(MedianLimit::current);
+        fixed.into_iter().chain(usual).min_by_key(|limit| limit.after)
+    }
+
     /// Ready as soon as an attempt that started at `started` must end.
     pub async fn stopped(&self, started: Moment) -> Stop {
         let timeout = async {
-            match self.timeout {
-                Some(timeout) => clock::sleep_until(started + timeout).await,
-                None => std::future::pending().await,
+            match (self.median, self.timeout) {
+                (Some(median), fixed) => Box::pin(median.passed(started, fixed)).await,
+                (None, Some(timeout)) => clock::sleep_until(started + timeout).await,
+                (None, None) => std::future::pending().await,
             }
         };
         tokio::select! {
@@ -99,6 +124,6 @@ impl<'a> Attempt<'a> {
         if self.cancel.is_evicted(self.global_slot) {
             return Some(Stop::Evicted);
         }
-        self.timeout.filter(|&timeout| started.elapsed() > timeout).map(|_| Stop::Timeout)
+        self.limit().filter(|limit| started.elapsed() > limit.after).map(|_| Stop::Timeout)
     }
 }

@@ -13,6 +13,7 @@ mod outcome;
 pub mod payload;
 mod record;
 mod tally;
+mod time_limit;
 mod values;
 
 pub use attempt::{Attempt, Stop};
@@ -26,6 +27,7 @@ pub use outcome::{Outcome, RareParts, Status};
 pub use payload::{NoPayload, Payload, PayloadKind};
 pub use record::Record;
 pub use tally::Tally;
+pub use time_limit::{Limit, MedianLimit};
 pub use values::Values;
 
 use std::sync::Arc;

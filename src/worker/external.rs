@@ -47,6 +47,8 @@ pub struct Settings {
     pub grace: Duration,
     /// How the job is stopped.
     pub cancel: Arc<Cancel>,
+    /// Whether it is looked how much memory its tasks use.
+    pub watches_memory: bool,
 }
 
 impl Settings {

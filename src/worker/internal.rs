@@ -20,6 +20,9 @@ use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::process::Pid;
 
 use crate::launcher::Launcher;
 use crate::task::{Attempt, Moment, Outcome, Stop, Task};
@@ -66,6 +69,8 @@ pub struct Remote {
     barrier: Option<(u64, Moment)>,
     /// The task that was asked to give up, and when.
     asked: Option<(u64, Moment)>,
+    /// When it was looked how much memory its process uses.
+    memory_looked: Option<Moment>,
     /// The highest peak of its processes that have ended.
     peak_rss: Option<u64>,
     /// Buffers that are reused.
@@ -143,6 +148,7 @@ impl Remote {
             fruitless: 0,
             barrier: None,
             asked: None,
+            memory_looked: None,
             peak_rss: None,
             arg: Vec::new(),
             journal: Vec::new(),
@@ -164,6 +170,14 @@ impl Remote {
         match &self.source {
             Source::Python(member) => Some(member.interpreter()),
             Source::Own { .. } => None,
+        }
+    }
+
+    /// The process that runs its tasks, if that is known.
+    fn pid(&self) -> Option<Pid> {
+        match self.interpreter() {
+            Some(interpreter) => Pid::from_raw(interpreter.pid().load(Ordering::Relaxed)),
+            None => self.process.as_ref()?.pid,
         }
     }
 
@@ -242,6 +256,12 @@ impl Remote {
                     return Err(error);
                 }
             }
+        }
+        if attempt.memory.is_some()
+            && let Some(process) = &mut self.process
+            && process.pid.is_none()
+        {
+            process.pid = process.child.pid().await;
         }
         self.send(batch, attempt);
         let Some(child) = self.process.as_ref().map(|process| Rc::clone(&process.child)) else {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::config::{Planner, Table, Template};
-use crate::task::{Attempt, Moment, Outcome, Status, Stop, Task, Values, clock};
+use crate::task::{Attempt, Limit, Moment, Outcome, Status, Stop, Task, Values, clock};
 use crate::workload::compute::Poll;
 
 /// How long to wait.
@@ -78,8 +78,8 @@ pub fn run(arg: &[u8], poll: Poll<'_>) -> Outcome {
 }
 
 /// The outcome of a wait that was ended.
-fn ended(stop: Stop, started: Moment, timeout: Option<Duration>) -> Outcome {
-    let error = stop.words(timeout);
+fn ended(stop: Stop, started: Moment, limit: Option<Limit>) -> Outcome {
+    let error = stop.words(limit);
     Outcome { error, ..Outcome::new(stop.status(), started, started.elapsed()) }
 }
 
@@ -111,7 +111,7 @@ impl Worker {
             () = clock::sleep_until(started + duration) => {
                 Outcome::new(Status::Ok, started, started.elapsed())
             }
-            stop = attempt.stopped(started) => ended(stop, started, attempt.timeout),
+            stop = attempt.stopped(started) => ended(stop, started, attempt.limit()),
         }
     }
 
@@ -134,8 +134,16 @@ mod tests {
 
     fn sleep(input: &str, timeout: Option<Duration>, cancel: &Cancel) -> Outcome {
         let task = Task::new(1, Fields::single(input));
-        let attempt =
-            Attempt { number: 1, slot: 1, global_slot: 1, timeout, grace: Duration::ZERO, cancel };
+        let attempt = Attempt {
+            number: 1,
+            slot: 1,
+            global_slot: 1,
+            timeout,
+            grace: Duration::ZERO,
+            median: None,
+            memory: None,
+            cancel,
+        };
         let scope = Scope { job: "test", fields: None, ..Scope::default() };
         let duration = Template::parse("{input}", &scope).unwrap();
         let mut worker = Worker::new(&Spec { duration });

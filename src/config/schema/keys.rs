@@ -300,7 +300,9 @@ const WORKER: &[Key] = keys! {
 
 pub(super) const LIMITS_OF_A_STAGE: &[Key] = keys! {
     concurrency: Either(&[Count, OneOf(&["cores", "adaptive"]), Text]) => Words("what fits the model and the kind of work"), "how many tasks at once";
-    timeout: Duration, "for an attempt, from the moment it starts: waiting never counts";
+    timeout: Either(&[Duration, Text, Array(&Text)]), "for an attempt, from the moment it starts: waiting never counts; `\"300%\"` is of the median";
+    cores: Count, "how many cores a task takes: so many fewer run at once";
+    memory: Size, "how much memory a task may use: a task that uses more is ended; so many run at once as there is memory for";
     grace: Duration => Is("\"10s\""), "from TERM to KILL";
     rate: Text, "how many attempts may start: `\"50/s\"`, `\"100/m\"`, `\"0.5/h\"`";
     burst: Count => Is("1"), "how many of them may start at once after a time without starts";
@@ -339,6 +341,7 @@ const REPORT: &[Key] = keys! {
     dialect: OneOf(&["csv", "excel", "excel-semicolon"]) => Is("\"csv\""), "for which reader the report is written";
     order: OneOf(&["input", "completion"]) => Is("\"input\""), "in which order the rows stand";
     formula_safe: Boolean => Is("true"), "whether text that a spreadsheet would take for a formula gets a leading `'`";
+    logs: OneOf(&["none", "failed", "all"]) => Is("\"none\""), "of which commands the whole output is kept in `results/<job>.logs`";
 };
 
 const SERVICE: &[Key] = keys! {

@@ -10,7 +10,7 @@ use crate::engine::run::pilot::Pilot;
 use crate::engine::run::{Watch, open_files};
 use crate::job::{Job, Stage};
 use crate::model::{Model, cores, pilot};
-use crate::task::{Meter, Task, Values};
+use crate::task::{MedianLimit, Meter, Task, Values};
 use crate::worker::internal::ForkServer;
 use crate::workload::Workload;
 
@@ -26,6 +26,8 @@ pub struct StageRun {
     pub feed: Arc<Feed>,
     /// What an attempt waits for before it starts.
     pub admission: Admission,
+    /// The limit of its attempts' time, if that is a share of the usual time.
+    pub median: Option<MedianLimit>,
     /// What is observed while it runs.
     pub watch: Watch,
     /// The pilot, if the first tasks decide how the others run.

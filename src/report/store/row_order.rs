@@ -66,6 +66,11 @@ impl Index {
         !self.unordered
     }
 
+    /// The tasks, in their order, each with the number of its row in the partial, from 0.
+    pub(in crate::report) fn tasks(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.rows_in(Order::Input).map(|row| (row.task, u64::from(row.ordinal)))
+    }
+
     /// Tasks and their rows in the order of the report.
     fn rows_in(&self, order: Order) -> Box<dyn Iterator<Item = TaskRow> + '_> {
         if self.places.is_empty() {

@@ -40,7 +40,7 @@ pub(super) struct Driver {
     pub(super) log_start: u64,
     /// A process that has more memory than this is renewed, in bytes; and which one that is, once it is known.
     max_memory: Option<u64>,
-    pid: Option<Pid>,
+    pub(super) pid: Option<Pid>,
 }
 
 /// An event of a process.
@@ -96,7 +96,7 @@ impl Driver {
         loop {
             let event = self.next().await;
             if let Some(line) = self.next_line() {
-                if self.max_memory.is_some() {
+                if self.max_memory.is_some() || settings.watches_memory {
                     self.pid = self.port.pid().await?;
                 }
                 let ready = public_protocol::read_ready(&self.stdout.bytes[line], slots);

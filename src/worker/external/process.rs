@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Pid;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,8 @@ pub struct Process {
     state: RefCell<State>,
     /// After this many requests it is renewed.
     max_tasks: Option<u64>,
+    /// Its number, if it is looked how much memory it uses.
+    pid: Option<Pid>,
     /// Notified when there is something to write, or an order.
     wake: Notify,
     /// Cancelled when it has ended and every request that was in flight has been told.
@@ -100,6 +103,11 @@ impl From<io::Error> for Unready {
 }
 
 impl Process {
+    /// Its number, if it is looked how much memory it uses.
+    pub fn pid(&self) -> Option<Pid> {
+        self.pid
+    }
+
     /// Starts a process for up to `slots` requests at a time, with the arguments and the environment of the slot
     /// `slot`. Also returns how many it takes.
     pub async fn start(
@@ -120,6 +128,7 @@ impl Process {
         let process = Rc::new(Self {
             state: RefCell::default(),
             max_tasks: settings.spec.max_tasks(),
+            pid: driver.pid,
             wake: Notify::new(),
             over: CancellationToken::new(),
         });

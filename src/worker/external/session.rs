@@ -8,6 +8,7 @@ use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::Program;
 use super::process::{Death, Ending, InFlight, Process};
+use crate::sys::usage;
 use crate::task::{Attempt, Level, Moment, Outcome, Status, Stop, Task};
 use crate::worker::internal::Verdict;
 use crate::worker::public_protocol;
@@ -102,6 +103,12 @@ impl Session {
                 process.kill();
                 return Verdict::Done(stopped(stop, sent, attempt));
             }
+            stop = usage::too_much(process.pid(), attempt.memory) => {
+                drop(request);
+                process.kill();
+                let (used, most) = stop;
+                return Verdict::Done(stopped(Stop::Memory { used, most }, sent, attempt));
+            }
         };
         match ending {
             Ending::Answered(answer, now) => {
@@ -147,7 +154,7 @@ impl Session {
 
 fn stopped(stop: Stop, started: Moment, attempt: &Attempt<'_>) -> Outcome {
     let outcome = Outcome::new(stop.status(), started, started.elapsed());
-    Outcome { error: stop.words(attempt.timeout), ..outcome }
+    Outcome { error: stop.words(attempt.limit()), ..outcome }
 }
 
 fn answered(answer: Answer, outcome: Outcome) -> Outcome {

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::Pid;
 use tokio::sync::{Notify, OnceCell};
 
 use crate::launcher::patiently;
@@ -130,6 +131,11 @@ impl Child {
         let mut port = launcher.port()?;
         port.adopt(pid)?;
         Ok(Self::of(format!("process {pid}"), port, stderr))
+    }
+
+    /// Its number, as long as it runs.
+    pub async fn pid(&self) -> Option<Pid> {
+        self.port.pid().await.ok().flatten()
     }
 
     fn of(name: String, port: Port, stderr: File) -> Self {

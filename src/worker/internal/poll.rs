@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::source::Source;
 use super::{Remote, Why};
+use crate::sys::usage;
 use crate::task::{Attempt, Level, Moment, Stop};
 use crate::worker::internal::in_flight::{Pace, Settle};
 use crate::worker::shared_page::Running;
@@ -28,13 +29,17 @@ impl Remote {
         if self.asked.is_some_and(|(seq, _)| self.flight.is_open(seq)) {
             return Some(POLL);
         }
-        let timeout = attempt.timeout?;
-        Some(match self.running() {
-            Some(running) => {
-                (running.since + timeout).since(Moment::now()) + Duration::from_micros(1)
+        let due = match (attempt.limit(), self.running()) {
+            (Some(limit), Some(running)) => {
+                let left = (running.since + limit.after).since(Moment::now());
+                Some(left + Duration::from_micros(1))
             }
-            None => POLL,
-        })
+            (Some(_), None) => Some(POLL),
+            (None, _) => None,
+        };
+        // What is usual, and how much memory it uses, changes while it runs.
+        let is_watched = attempt.memory.is_some() || attempt.median.is_some();
+        due.into_iter().chain(is_watched.then_some(usage::LOOK)).min()
     }
 
     /// The task that the worker is running, if it is not settled yet.
@@ -51,14 +56,27 @@ impl Remote {
         }
         let running = self.running()?;
         let run = running.since.elapsed();
-        if attempt.timeout.is_some_and(|timeout| run > timeout) && !self.gives_up(running.seq) {
+        if attempt.limit().is_some_and(|limit| run > limit.after) && !self.gives_up(running.seq) {
             return Some(Why::Stop(Stop::Timeout, running.seq));
+        }
+        if let Some(most) = attempt.memory
+            && let Some(used) = self.memory(most).filter(|&used| used > most)
+        {
+            return Some(Why::Stop(Stop::Memory { used, most }, running.seq));
         }
         let stopping = attempt.cancel.level() >= Level::Drain;
         if self.flight.len() > 1 && (stopping || run > Pace::LONG) {
             self.take_back(settle);
         }
         None
+    }
+
+    /// The memory of the worker's process and all below it, if it is time to look.
+    fn memory(&mut self, most: u64) -> Option<u64> {
+        let is_due = self.memory_looked.is_none_or(|looked| looked.elapsed() >= usage::LOOK);
+        let pid = self.pid().filter(|_| is_due)?;
+        self.memory_looked = Some(Moment::now());
+        Some(usage::memory_of_tree(pid, most))
     }
 
     /// Whether a task may still give up by itself; the first time, asks it to.

@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use rustix::process::Pid;
+
 use crate::launcher::Launcher;
 use crate::worker::internal::child::{Child, Program, WorkerEnds};
 use crate::worker::pipes::{Incoming, Outgoing};
@@ -23,6 +25,8 @@ pub struct Process {
     pub page: RunnerPage,
     /// The process at the other end.
     pub child: Rc<Child>,
+    /// Its number, if it is looked how much memory it uses.
+    pub pid: Option<Pid>,
     requests: Outgoing,
     /// Whole lines, followed by the beginning of one.
     answers: Incoming,
@@ -85,6 +89,7 @@ impl Process {
         Self {
             page,
             child,
+            pid: None,
             requests,
             answers,
             searched: 0,

@@ -103,13 +103,15 @@ impl Remote {
     ) {
         let outcome = match why {
             // The late task has ended after all, and the next one had started, which is not to blame.
-            Some(Why::Stop(Stop::Timeout, late)) if *late != running.seq => return,
+            Some(Why::Stop(Stop::Timeout | Stop::Memory { .. }, late)) if *late != running.seq => {
+                return;
+            }
             // It is requeued with those that had not started.
             Some(Why::Stop(Stop::Evicted, _)) => return,
             Some(Why::Stop(stop, _)) => {
                 let mut outcome =
                     Outcome::new(stop.status(), running.since, running.since.elapsed());
-                outcome.error = stop.words(attempt.timeout);
+                outcome.error = stop.words(attempt.limit());
                 outcome
             }
             Some(Why::Broken(_)) | None => {
@@ -125,7 +127,7 @@ fn read_reply(line: &[u8], attempt: &Attempt<'_>) -> Result<Reply, String> {
     let mut reply = private_protocol::read_reply(line).map_err(|error| error.to_string())?;
     if let Reply::Cancelled(_, outcome) = &mut reply {
         outcome.status = Status::Timeout;
-        outcome.error = Stop::Timeout.words(attempt.timeout);
+        outcome.error = Stop::Timeout.words(attempt.limit());
     }
     Ok(reply)
 }

@@ -97,6 +97,8 @@ impl Test {
             slot: 1,
             global_slot: 1,
             timeout: self.timeout,
+            median: None,
+            memory: None,
             grace: Duration::ZERO,
             cancel: &self.cancel,
         };

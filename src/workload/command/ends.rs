@@ -125,6 +125,11 @@ impl Ends {
         }
     }
 
+    /// Whether the runner reads standard output, and standard error.
+    pub fn captured(&self) -> [bool; 2] {
+        [&self.stdout, &self.stderr].map(|end| matches!(end, End::Pipe(_)))
+    }
+
     /// How much has been written to standard output; `captured` if it was read, `None` if that cannot be known.
     pub fn output_bytes(&self, captured: u64) -> Option<u64> {
         match &self.stdout {

@@ -5,6 +5,8 @@
 //! are found, a child's ends, one stream's output, and what the end of a child comes to.
 
 mod ends;
+mod kills;
+mod logs;
 mod outcome;
 mod plan;
 mod search;
@@ -19,6 +21,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+pub use kills::Together;
+pub use logs::TaskLogs;
 pub(crate) use outcome::{error as cause_and_tail, how_it_ended};
 pub use plan::{read, shell};
 pub use worker::Worker;
@@ -62,6 +66,10 @@ pub struct Setup {
     pub claims: Arc<Claims>,
     /// The job's report, and what lies beside it: all that starts with one of these is the runner's.
     pub reserved: Arc<[PathBuf]>,
+    /// Where whole outputs are kept, if they are.
+    pub logs: Option<TaskLogs>,
+    /// The commands of the job that run at the same time.
+    pub together: Arc<Together>,
     /// How many processes of the job could not be ended and still run.
     pub still_running: Arc<AtomicUsize>,
 }
@@ -79,7 +87,7 @@ impl Setup {
     ) -> Result<(), String> {
         let Some(target) = target.filter(|target| !target.is_device) else { return Ok(()) };
         let fail = |why: &str| format!("cannot write `{}`: {why}", target.shown);
-        if self.reserved.contains(&target.path) {
+        if self.reserved.iter().any(|own| target.path.starts_with(own)) {
             return Err(fail("it is a file of the job's report"));
         }
         let place = self.stage as u32 * 64 + number;

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Seek, Write};
+use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -20,6 +22,7 @@ use crate::sys;
 use crate::task::live::LiveOutput;
 use crate::task::payload::Collector;
 use crate::task::{NoPayload, Payload, Values};
+use crate::workload::draft::Draft;
 
 /// As much as a pipe holds.
 const BLOCK: usize = 64 << 10;
@@ -70,6 +73,27 @@ pub enum Progress {
     Paused,
 }
 
+/// Where the bytes go that are more than the first ones.
+#[derive(Clone, Debug, Default)]
+pub enum Spill {
+    /// They are counted.
+    #[default]
+    Nowhere,
+    /// With the first ones into a temporary file.
+    Temporary,
+    /// The same, in this folder: the file may get a name there.
+    In(Arc<Path>),
+}
+
+impl Spill {
+    fn file(&self) -> io::Result<Draft> {
+        match self {
+            Self::Nowhere | Self::Temporary => tempfile::tempfile().map(Draft::Nameless),
+            Self::In(folder) => Draft::new(&folder.join("output")),
+        }
+    }
+}
+
 /// What has been read.
 #[derive(Debug)]
 pub struct Kept {
@@ -80,9 +104,9 @@ pub struct Kept {
     /// The last [`TAIL`] bytes, or up to twice as many, of those after the head.
     tail: Vec<u8>,
     total: u64,
-    /// Whether all bytes are kept, in a file if there are more than the head's.
-    spills: bool,
-    whole: Option<io::Result<File>>,
+    /// Where all bytes are kept if there are more than the head's.
+    spill: Spill,
+    whole: Option<io::Result<Draft>>,
     /// For the next stage, if there is one.
     payload: Option<Collector>,
     /// For the columns, if there are any.
@@ -122,9 +146,9 @@ impl Live {
 }
 
 impl Stream {
-    /// Keeps the first `limit` bytes, and the last ones; with `spills` all of them in a file, if there are more.
-    pub fn new(limit: usize, spills: bool) -> Self {
-        Self { pipe: Pipe::Closed, kept: Kept::new(limit, spills) }
+    /// Keeps the first `limit` bytes, and the last ones; if there are more, all of them as `spill` says.
+    pub fn new(limit: usize, spill: Spill) -> Self {
+        Self { pipe: Pipe::Closed, kept: Kept::new(limit, spill) }
     }
 
     /// The same, and all bytes are collected for the next stage, if there is one, which takes up to `max_payload`.
@@ -173,7 +197,8 @@ impl Stream {
     /// If it cannot be read.
     pub fn read_file(&mut self, file: &File) -> io::Result<()> {
         self.clear();
-        SCRATCH.with_borrow_mut(|scratch| {
+        let spill = mem::take(&mut self.kept.spill); // it is in a file already
+        let read = SCRATCH.with_borrow_mut(|scratch| {
             let mut at = 0;
             loop {
                 match file.read_at(&mut scratch[..], at) {
@@ -186,7 +211,33 @@ impl Stream {
                     Err(error) => return Err(error),
                 }
             }
-        })
+        });
+        self.kept.spill = spill;
+        read
+    }
+
+    /// Writes all bytes, of which none has been spilled elsewhere, to a file that appears whole at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be written, now or while the bytes came.
+    pub fn save(&mut self, path: &Path) -> io::Result<()> {
+        let draft = match self.kept.whole.take() {
+            None => {
+                let draft = Draft::new(path)?;
+                draft.file().write_all(&self.kept.head)?;
+                draft
+            }
+            Some(Ok(draft)) => {
+                self.kept.whole = Some(draft.file().try_clone().map(Draft::Nameless));
+                draft
+            }
+            Some(Err(error)) => {
+                let same = io::Error::new(error.kind(), error.to_string());
+                self.kept.whole = Some(Err(same));
+                return Err(error);
+            }
+        };
+        draft.persist(path)
     }
 
     /// What was collected for the next stage, if there is one.
@@ -231,7 +282,10 @@ impl Stream {
     /// The file of all bytes, from its start, if they were to be kept and are more than [`Kept::head`]; or why it could
     /// not be written.
     pub fn take_whole(&mut self) -> Option<io::Result<File>> {
-        let rewound = |mut file: File| file.rewind().map(|()| file);
+        let rewound = |draft: Draft| {
+            let mut file = draft.file().try_clone()?;
+            file.rewind().map(|()| file)
+        };
         self.kept.whole.take().map(|whole| whole.and_then(rewound))
     }
 
@@ -274,7 +328,7 @@ impl Stream {
     }
 
     fn watch(&mut self) {
-        if let Pipe::Idle(pipe) = std::mem::replace(&mut self.pipe, Pipe::Closed) {
+        if let Pipe::Idle(pipe) = mem::replace(&mut self.pipe, Pipe::Closed) {
             // Only memory or descriptors can be lacking; the rest of the output is lost then, but not the task.
             self.pipe = sys::watch(pipe).map_or(Pipe::Closed, Pipe::Watched);
         }
@@ -282,14 +336,14 @@ impl Stream {
 }
 
 impl Kept {
-    fn new(limit: usize, spills: bool) -> Self {
+    fn new(limit: usize, spill: Spill) -> Self {
         let (head, tail) = (Vec::new(), Vec::new());
         Self {
             head,
             limit,
             tail,
             total: 0,
-            spills,
+            spill,
             whole: None,
             payload: None,
             search: None,
@@ -353,7 +407,7 @@ impl Kept {
         let room = self.limit - self.head.len();
         let rest = block.get(room..).unwrap_or_default();
         if !rest.is_empty() {
-            if self.spills {
+            if !matches!(self.spill, Spill::Nowhere) {
                 self.spill(block);
             }
             if self.search.is_some() {
@@ -387,13 +441,13 @@ impl Kept {
     /// Adds a block to the file of all bytes, which is begun with those that were kept so far.
     fn spill(&mut self, block: &[u8]) {
         let begin = || {
-            let mut file = tempfile::tempfile()?;
-            file.write_all(&self.head)?;
-            Ok(file)
+            let draft = self.spill.file()?;
+            draft.file().write_all(&self.head)?;
+            Ok(draft)
         };
         let whole = self.whole.get_or_insert_with(begin);
-        if let Ok(file) = whole
-            && let Err(error) = file.write_all(block)
+        if let Ok(draft) = whole
+            && let Err(error) = draft.file().write_all(block)
         {
             *whole = Err(error);
         }
@@ -415,43 +469,43 @@ mod tests {
 
     #[test]
     fn the_head_is_kept_and_the_rest_is_counted() {
-        let mut stream = fed(Stream::new(5, false), &[b"abc", b"defg", b"h"]);
+        let mut stream = fed(Stream::new(5, Spill::Nowhere), &[b"abc", b"defg", b"h"]);
         assert_eq!((stream.kept().head(), stream.kept().total()), (&b"abcde"[..], 8));
         assert!(stream.take_whole().is_none());
     }
 
     #[test]
     fn everything_is_kept_in_a_file_once_it_is_too_much() {
-        let mut stream = fed(Stream::new(5, true), &[b"abc", b"defg", b"h"]);
+        let mut stream = fed(Stream::new(5, Spill::Temporary), &[b"abc", b"defg", b"h"]);
         assert_eq!(stream.kept().head(), b"abcde");
         let mut text = String::new();
         stream.take_whole().unwrap().unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "abcdefgh");
-        let mut stream = fed(Stream::new(5, true), &[b"abcde"]);
+        let mut stream = fed(Stream::new(5, Spill::Temporary), &[b"abcde"]);
         assert!(stream.take_whole().is_none());
     }
 
     #[test]
     fn the_tail_is_kept() {
         let block = [b'x'; TAIL];
-        let stream = fed(Stream::new(0, false), &[&block, &block, &block, b"end"]);
+        let stream = fed(Stream::new(0, Spill::Nowhere), &[&block, &block, &block, b"end"]);
         let tail = stream.kept().tail();
         assert!(tail.ends_with(b"xend") && (TAIL..=2 * TAIL).contains(&tail.len()));
         assert_eq!(stream.kept().total(), 3 * TAIL as u64 + 3);
-        let stream = fed(Stream::new(5, false), &[b"abc", b"defg", b"h"]);
+        let stream = fed(Stream::new(5, Spill::Nowhere), &[b"abc", b"defg", b"h"]);
         assert_eq!(&*stream.kept().tail(), b"abcdefgh");
     }
 
     #[test]
     fn a_progress_bar_does_not_push_the_cause_out() {
         let bar = b"\r 50% of it all".repeat(TAIL);
-        let stream = fed(Stream::new(0, false), &[b"error: no such file\n", &bar, &bar]);
+        let stream = fed(Stream::new(0, Spill::Nowhere), &[b"error: no such file\n", &bar, &bar]);
         assert!(stream.kept().tail().starts_with(b"error: no such file\n"));
     }
 
     #[test]
     fn a_pipe_is_read_until_its_end() {
-        let mut stream = Stream::new(100, false);
+        let mut stream = Stream::new(100, Spill::Nowhere);
         let pipe = stream.open().unwrap();
         assert_eq!(stream.read(), Progress::Empty);
         rustix::io::write(&pipe, b"text").unwrap();

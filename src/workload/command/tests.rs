@@ -79,8 +79,16 @@ impl Job {
             for (number, input) in (1..).zip(inputs) {
                 let task = Task::new(number, Fields::single(input));
                 let (timeout, grace, cancel) = (self.timeout, self.grace, &self.cancel);
-                let attempt =
-                    Attempt { number: 1, slot: 7, global_slot: 7, timeout, grace, cancel };
+                let attempt = Attempt {
+                    number: 1,
+                    slot: 7,
+                    global_slot: 7,
+                    timeout,
+                    grace,
+                    median: None,
+                    memory: None,
+                    cancel,
+                };
                 outcomes.push(worker.run(&task, &attempt).await);
             }
             outcomes

@@ -11,14 +11,16 @@ use std::time::Duration;
 use rendered::Command;
 
 use super::ends::Ends;
+use super::kills::KillWatch;
 use super::plan::{Plan, ResultEnd};
 use super::search::{Search, decoded, encoding_of};
-use super::stream::{Kept, Progress, Stream};
+use super::stream::{Kept, Progress, Spill, Stream};
 use super::{Keep, Setup, Spec, outcome};
 use crate::base::diagnostic::reason;
 use crate::launcher::patiently;
 use crate::launcher::{Ended, Exit, Launcher, Port};
-use crate::task::{Attempt, Moment, Outcome, Status, Stop, Task, Values, clock};
+use crate::sys::usage;
+use crate::task::{Attempt, Limit, Moment, Outcome, Status, Stop, Task, Values, clock};
 use crate::workload::columns::StreamName;
 
 /// How long a child may run before its output is watched: most end before it would have paid. Short enough that one
@@ -30,6 +32,9 @@ const LEFT_OPEN: Duration = Duration::from_millis(200);
 
 /// How long a killed child may take to end: it may hang in the kernel, on a dead disk for example.
 const DYING: Duration = Duration::from_secs(10);
+
+/// Standard error of up to this size is in memory until its file is written.
+const SMALL_LOG: usize = 64 << 10;
 
 const DENIED: &str = "it is another user's (set-user-ID), so it could not be sent a signal";
 
@@ -52,6 +57,8 @@ pub struct Worker {
 struct Finish {
     ended: io::Result<Ended>,
     stop: Option<Stop>,
+    /// What was watched meanwhile; nothing, if it was over at once.
+    kills: Option<KillWatch>,
 }
 
 impl Worker {
@@ -69,16 +76,26 @@ impl Worker {
             )
         };
         let stderr = of(StreamName::Stderr);
-        let kept_errors = if stderr.is_some() { plan.capture } else { 0 };
-        let spills = setup.keep == Keep::Everything;
+        let (output_spill, errors_spill) = match &setup.logs {
+            Some(logs) => {
+                (Spill::In(Arc::clone(&logs.folder)), Spill::In(Arc::clone(&logs.folder)))
+            }
+            None if setup.keep == Keep::Everything => (Spill::Temporary, Spill::Nowhere),
+            None => (Spill::Nowhere, Spill::Nowhere),
+        };
+        let kept_errors = match stderr {
+            Some(_) => plan.capture,
+            None if setup.logs.is_some() => plan.capture.min(SMALL_LOG),
+            None => 0,
+        };
         Ok(Self {
             port: Some(launcher.port()?),
             launcher,
             command: Command::default(),
-            stdout: Stream::new(plan.capture, spills)
+            stdout: Stream::new(plan.capture, output_spill)
                 .collecting(setup.max_payload)
                 .searching(of(StreamName::Stdout)),
-            stderr: Stream::new(kept_errors, false).searching(stderr),
+            stderr: Stream::new(kept_errors, errors_spill).searching(stderr),
             setup: setup.clone(),
             plan,
         })
@@ -88,7 +105,11 @@ impl Worker {
     pub async fn run(&mut self, task: &Task, attempt: &Attempt<'_>) -> Outcome {
         match self.attempt(&attempt.values(task), attempt).await {
             Ok(outcome) => outcome,
-            Err(message) => Outcome::not_started(message),
+            Err(message) => {
+                // An earlier attempt may have got farther, but the last one counts.
+                self.setup.logs.iter().for_each(|logs| logs.forget(task.number));
+                Outcome::not_started(message)
+            }
         }
     }
 
@@ -120,7 +141,10 @@ impl Worker {
         self.port = Some(port);
         let is_whole = self.read_rest(ended.ended).await;
         let is_printed = self.stdout.show_rest();
-        let mut outcome = self.outcome(&ended, finish.stop, attempt.timeout, is_whole);
+        let mut outcome = self.outcome(&ended, finish.stop, attempt.limit(), is_whole);
+        if let Some(kills) = finish.kills {
+            kills.tell(&mut outcome);
+        }
         if is_denied {
             outcome.append(&format!("it ran on to its own end: {DENIED}"));
         }
@@ -134,14 +158,6 @@ impl Worker {
         let output_bytes = ends.output_bytes(self.stdout.kept().total());
         outcome.output_bytes = output_bytes.filter(|_| outcome.cpu.is_some());
         self.find_columns(&ends, &mut outcome);
-        match self.stdout.take_whole() {
-            Some(Ok(file)) => outcome.rare_mut().whole_output = Some(Arc::new(file)),
-            Some(Err(error)) => {
-                let note = format!("not all output could be kept: {}", reason(&error));
-                outcome.error = [outcome.error, note].join("; ").trim_start_matches("; ").into();
-            }
-            None => {}
-        }
         match self.stdout.take_payload() {
             Some(Ok(payload)) => outcome.payload = Some(Arc::new(payload)),
             Some(Err(no_payload)) => outcome.withhold(&no_payload),
@@ -152,7 +168,32 @@ impl Worker {
         {
             outcome.fail(&error);
         }
+        if let Some(Err(error)) = self.keep_logs(values.task, outcome.status, &ends) {
+            outcome.append(&error);
+        }
+        self.hand_over_output(&mut outcome);
         Ok(outcome)
+    }
+
+    /// Keeps the whole output in files, if it is to be kept.
+    fn keep_logs(&mut self, task: u64, status: Status, ends: &Ends) -> Option<Result<(), String>> {
+        let logs = self.setup.logs.as_ref()?;
+        let [output, errors] = ends.captured();
+        let streams =
+            [Some(&mut self.stdout).filter(|_| output), Some(&mut self.stderr).filter(|_| errors)];
+        Some(logs.keep(task, status, streams))
+    }
+
+    /// Hands over what is more than `capture`, if all is to be printed.
+    fn hand_over_output(&mut self, outcome: &mut Outcome) {
+        match self.stdout.take_whole() {
+            _ if self.setup.keep != Keep::Everything => {}
+            Some(Ok(file)) => outcome.rare_mut().whole_output = Some(Arc::new(file)),
+            Some(Err(error)) => {
+                outcome.append(&format!("not all output could be kept: {}", reason(&error)));
+            }
+            None => {}
+        }
     }
 
     /// Starts the command on the slot's port, which is given back when the child has ended.
@@ -179,33 +220,49 @@ impl Worker {
     /// Waits for the child's end; reads its output, and ends it if it must stop.
     async fn follow(&mut self, port: &mut Port, attempt: &Attempt<'_>, asked: Moment) -> Finish {
         if let Ok(ended) = tokio::time::timeout(UNWATCHED, port.ended()).await {
-            return Finish { ended, stop: None };
+            return Finish { ended, stop: None, kills: None };
         }
+        let watched = match attempt.memory {
+            Some(_) => port.pid().await.ok().flatten(),
+            None => None,
+        };
+        let kills = Some(self.setup.together.begin());
         let mut stopped = pin!(attempt.stopped(asked));
+        let mut too_much = pin!(usage::too_much(watched, attempt.memory));
         let stop = loop {
             tokio::select! {
                 biased;
-                ended = port.ended() => return Finish { ended, stop: None },
+                ended = port.ended() => return Finish { ended, stop: None, kills },
                 stop = &mut stopped => match running_since(stop, port).await {
                     // The start had to wait for its turn: the child's time counts from when that came.
                     Ok(Running::Since(started)) if is_early(attempt, started) => {
                         stopped.set(attempt.stopped(started));
                     }
-                    Ok(Running::Ended) => return Finish { ended: port.ended().await, stop: None },
+                    Ok(Running::Ended) => {
+                        return Finish { ended: port.ended().await, stop: None, kills };
+                    }
                     Ok(_) => break stop,
-                    Err(error) => return Finish { ended: Err(error), stop: None },
+                    Err(error) => return Finish { ended: Err(error), stop: None, kills },
                 },
+                (used, most) = &mut too_much => break Stop::Memory { used, most },
                 () = self.stdout.fill() => {}
                 () = self.stderr.fill() => {}
             }
         };
-        Finish { ended: self.end(port, attempt).await, stop: Some(stop) }
+        Finish { ended: self.end(port, attempt, stop).await, stop: Some(stop), kills }
     }
 
-    /// Ends the child: TERM to its group, KILL after `grace`. Its output is read meanwhile.
-    async fn end(&mut self, port: &mut Port, attempt: &Attempt<'_>) -> io::Result<Ended> {
+    /// Ends the child: TERM to its group, KILL after `grace`; one that takes more and more memory has no time for that. Its
+    /// output is read meanwhile.
+    async fn end(
+        &mut self,
+        port: &mut Port,
+        attempt: &Attempt<'_>,
+        stop: Stop,
+    ) -> io::Result<Ended> {
         let grace = attempt.grace;
-        let gently = if grace.is_zero() { None } else { Some((libc::SIGTERM, grace)) };
+        let is_urgent = grace.is_zero() || matches!(stop, Stop::Memory { .. });
+        let gently = if is_urgent { None } else { Some((libc::SIGTERM, grace)) };
         for (signal, patience) in gently.into_iter().chain([(libc::SIGKILL, DYING)]) {
             // An error is the launcher's death, of which `ended` tells.
             let _ = port.signal(signal);
@@ -269,14 +326,14 @@ impl Worker {
         &mut self,
         ended: &Ended,
         stop: Option<Stop>,
-        timeout: Option<Duration>,
+        limit: Option<Limit>,
         is_whole: bool,
     ) -> Outcome {
         let (mut status, mut code, mut cause) =
             outcome::verdict(&ended.exit, &self.command.name(), &self.plan.success_codes);
         if let Some(stop) = stop {
             // What a child says when it is told to end is not a verdict on the task.
-            (status, code, cause) = (stop.status(), None, stop.words(timeout));
+            (status, code, cause) = (stop.status(), None, stop.words(limit));
         }
         let note = (!is_whole).then_some(LEFT_OPEN_NOTE);
         let has_run = !matches!(ended.exit, Exit::NotStarted(..));
@@ -367,14 +424,14 @@ enum Running {
 
 async fn running_since(stop: Stop, port: &mut Port) -> io::Result<Running> {
     match stop {
-        Stop::Killed | Stop::Evicted => Ok(Running::Whenever),
+        Stop::Killed | Stop::Evicted | Stop::Memory { .. } => Ok(Running::Whenever),
         Stop::Timeout => Ok(port.started().await?.map_or(Running::Ended, Running::Since)),
     }
 }
 
 /// Whether a child that was started at `started` still has time.
 fn is_early(attempt: &Attempt<'_>, started: Moment) -> bool {
-    attempt.timeout.is_some_and(|timeout| Moment::now() < started + timeout)
+    attempt.limit().is_some_and(|limit| Moment::now() < started + limit.after)
 }
 
 /// Whether that was all.

@@ -208,7 +208,7 @@ impl Worker {
         let poll = || attempt.must_stop(started);
         let mut outcome = run_since(started, self.spec.function, &self.arg, &self.folder, &poll);
         if outcome.status == Status::Timeout {
-            outcome.error = Stop::Timeout.words(attempt.timeout);
+            outcome.error = Stop::Timeout.words(attempt.limit());
         }
         outcome
     }
@@ -239,7 +239,16 @@ mod tests {
     }
 
     fn attempt(cancel: &Cancel, timeout: Option<Duration>) -> Attempt<'_> {
-        Attempt { number: 1, slot: 1, global_slot: 1, timeout, grace: Duration::ZERO, cancel }
+        Attempt {
+            number: 1,
+            slot: 1,
+            global_slot: 1,
+            timeout,
+            grace: Duration::ZERO,
+            median: None,
+            memory: None,
+            cancel,
+        }
     }
 
     fn worker(function: Function) -> Worker {

@@ -59,9 +59,11 @@ impl Server {
             Ok(call) => call,
             Err(error) => return Outcome::not_started(error),
         };
-        let stopped = std::future::pending(); // nothing stops it but the end of the process
+        // Nothing stops it but the end of the process.
+        let ending =
+            super::Ending { limit: &|| None, can_come: false, stopped: std::future::pending() };
         let left = self.take_left(&texts);
-        let attempt = super::attempt(&self.client, &self.plan, &call, left, None, stopped);
+        let attempt = super::attempt(&self.client, &self.plan, &call, left, ending);
         let outcome = self.runtime.block_on(attempt);
         self.keep_left(texts, &outcome);
         pack(outcome)

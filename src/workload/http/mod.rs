@@ -32,7 +32,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 pub use client::Client;
 pub use in_worker::{Server, unpack};
@@ -50,7 +49,7 @@ use text_buffer::TextBuffer;
 
 use crate::base::ByteSize;
 use crate::config::Template;
-use crate::task::{Attempt, Moment, Outcome, Status, Stop, Task, Values};
+use crate::task::{Attempt, Limit, Moment, Outcome, Status, Stop, Task, Values};
 use crate::workload::columns::Column;
 use crate::workload::command::Keep;
 
@@ -220,7 +219,9 @@ impl Worker {
         let started = Moment::now();
         let stopped = attempt.stopped(started);
         let left = task.earlier.as_ref().and_then(|earlier| Left::take(&earlier.outcome));
-        self::attempt(&self.client, &self.spec.plan, call, left, attempt.timeout, stopped).await
+        let ending =
+            Ending { limit: &|| attempt.limit(), can_come: attempt.may_time_out(), stopped };
+        self::attempt(&self.client, &self.spec.plan, call, left, ending).await
     }
 }
 
@@ -240,23 +241,31 @@ fn path(text: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(text))
 }
 
-/// Sends one request and reads the answer, unless `stopped` comes first; `timeout` is for its words. `left` is what an
-/// earlier attempt has left of the same download.
+/// How an attempt may have to end early.
+struct Ending<'a, F> {
+    /// The limit of its time when that has passed, for words.
+    limit: &'a dyn Fn() -> Option<Limit>,
+    /// Whether there may be one.
+    can_come: bool,
+    stopped: F,
+}
+
+/// Sends one request and reads the answer, unless it has to end first. `left` is what an earlier attempt has left of the
+/// same download.
 async fn attempt(
     client: &Client,
     plan: &Plan,
     call: &Call,
     left: Option<Download>,
-    timeout: Option<Duration>,
-    stopped: impl Future<Output = Stop>,
+    ending: Ending<'_, impl Future<Output = Stop>>,
 ) -> Outcome {
     let started = Moment::now();
-    let progress = Progress::new(timeout.is_some() || plan.stall.is_some());
+    let progress = Progress::new(ending.can_come || plan.stall.is_some());
     progress.download.replace(left);
     let ended = tokio::select! {
         biased;
         answer = exchange::exchange(client, plan, call, &progress) => Ok(answer),
-        stop = stopped => Err(stop),
+        stop = ending.stopped => Err(stop),
     };
     let mut outcome = Outcome::new(Status::Ok, started, started.elapsed());
     outcome.code = progress.status.get().map(i32::from);
@@ -273,7 +282,7 @@ async fn attempt(
         }
         Err(stop) => {
             outcome.status = stop.status();
-            outcome.error = stop_words(stop, timeout, &progress);
+            outcome.error = stop_words(stop, (ending.limit)(), &progress);
         }
     }
     if outcome.error.is_empty()
@@ -307,12 +316,11 @@ fn fill(outcome: &mut Outcome, answer: Answer) {
     }
 }
 
-fn stop_words(stop: Stop, timeout: Option<Duration>, progress: &Progress) -> String {
-    match (stop, timeout) {
-        (Stop::Timeout, Some(timeout)) => {
-            let timeout = humantime::format_duration(timeout);
-            format!("timed out while {} after {timeout}", progress.doing())
+fn stop_words(stop: Stop, limit: Option<Limit>, progress: &Progress) -> String {
+    match (stop, limit) {
+        (Stop::Timeout, Some(limit)) => {
+            format!("timed out while {} after {limit}", progress.doing())
         }
-        _ => stop.words(timeout),
+        _ => stop.words(limit),
     }
 }
