@@ -196,6 +196,7 @@ impl RunArgs {
             progress: if self.quiet || self.no_progress { Mode::Off } else { Mode::Auto },
             claims: Arc::clone(claims),
             standing: self.standing(),
+            written: None,
         }
     }
 }

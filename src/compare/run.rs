@@ -17,6 +17,7 @@ use crate::job::Job;
 use crate::report::terminal::progress::Mode;
 use crate::report::{Begin, Options, Standing, Summary};
 use crate::task::{Cause, Exit, Status};
+use crate::workload::written::WrittenFiles;
 use crate::workload::{Workload, command};
 
 /// The figures of one run.
@@ -107,7 +108,8 @@ impl<'a> Bench<'a> {
         first_results: &mut Option<Vec<u64>>,
     ) -> Result<Run, Stop> {
         self.prepare(&contender.job)?;
-        let summary = match self.execute(&contender.job) {
+        let written = Arc::new(WrittenFiles::default());
+        let summary = match self.execute(&contender.job, &written) {
             Ok(summary) => summary,
             // What it has done until then is the result for this model.
             Err(RunError::Ended(Cause::Deadline, summary)) => *summary,
@@ -122,7 +124,7 @@ impl<'a> Bench<'a> {
         if summary.totals.tally.total() == 0 {
             return Err(Stop::Nothing);
         }
-        let rows = row_hashes(&summary.report, &contender.job)
+        let rows = row_hashes(&summary.report, &contender.job, &written)
             .map_err(|error| Stop::Failed(error, Exit::Internal))?;
         let first = first_results.get_or_insert_with(|| rows.clone());
         Ok(measured(&summary, &rows, first))
@@ -139,7 +141,7 @@ impl<'a> Bench<'a> {
             Job::once("prepare", Workload::Command(spec), &job.folder, self.folder.path());
         let prepare = Arc::new(prepare);
         let summary = self
-            .execute(&prepare)
+            .execute(&prepare, &Arc::default())
             .map_err(|error| self.stop(failed(error.to_string(), error.exit())))?;
         if summary.totals.tally.all_ok() {
             return Ok(());
@@ -148,7 +150,7 @@ impl<'a> Bench<'a> {
         Err(self.stop(failed(format!("`{command}` failed: {failure}"), Exit::Usage)))
     }
 
-    fn execute(&self, job: &Arc<Job>) -> Result<Summary, RunError> {
+    fn execute(&self, job: &Arc<Job>, written: &Arc<WrittenFiles>) -> Result<Summary, RunError> {
         let options = Options {
             results: self.folder.path().to_owned(),
             begin: Begin::Fresh,
@@ -156,6 +158,7 @@ impl<'a> Bench<'a> {
             progress: Mode::Off,
             claims: Arc::default(),
             standing: Standing::Compared,
+            written: Some(Arc::clone(written)),
         };
         run::run(job, &options, self.control, &self.launcher)
     }
@@ -201,8 +204,8 @@ fn first_failure(summary: &Summary) -> Option<String> {
 }
 
 /// The hash of each task's result, in input order: status, the stage in which it ended, code, result, length of the
-/// output and the job's own columns. Times and memory differ from run to run, and so may the text of an error.
-fn row_hashes(report: &Path, job: &Job) -> Result<Vec<u64>, String> {
+/// output, the job's own columns and the content of the files that it has written. Times and memory differ from run to run, and so may the text of an error.
+fn row_hashes(report: &Path, job: &Job, written: &WrittenFiles) -> Result<Vec<u64>, String> {
     let cannot = |error: csv::Error| format!("failed to read `{}`: {error}", report.display());
     let mut reader = csv::Reader::from_path(report).map_err(cannot)?;
     let header = reader.byte_headers().map_err(cannot)?.clone();
@@ -233,6 +236,9 @@ fn row_hashes(report: &Path, job: &Job) -> Result<Vec<u64>, String> {
         }
         let task =
             record.get(0).and_then(|cell| std::str::from_utf8(cell).ok()?.parse::<u64>().ok());
+        if let Some(content) = task.and_then(|task| written.of(task)) {
+            text.extend_from_slice(&content.to_le_bytes());
+        }
         rows.push((task.unwrap_or(0), xxh3_64(&text)));
     }
     rows.sort_unstable_by_key(|&(task, _)| task); // a report may be in order of completion
@@ -257,7 +263,7 @@ mod tests {
         let hashes = |rows: &str| {
             let path = folder.path().join("job.csv");
             std::fs::write(&path, format!("{header}{rows}")).unwrap();
-            row_hashes(&path, &job).unwrap()
+            row_hashes(&path, &job, &WrittenFiles::default()).unwrap()
         };
         let one = hashes("1,1,ok,1,t,0,1,1,1,9,1,0,a,1,x,\n2,2,ok,1,t,0,1,1,1,9,1,0,b,1,,\n");
         let same = hashes("2,2,ok,2,u,3,2,2,2,8,2,0,b,1,,e\n1,1,ok,1,t,0,1,1,1,9,1,0,a,1,x,\n");

@@ -45,6 +45,7 @@ use crate::workload::Workload;
 use crate::workload::claims::Claims;
 use crate::workload::command;
 use crate::workload::command::{Keep, TaskLogs};
+use crate::workload::written::WrittenFiles;
 
 /// A running job: what all of its slots share.
 pub struct Run {
@@ -70,6 +71,8 @@ pub struct Run {
     pub reserved: Arc<[PathBuf]>,
     /// Where the outputs of the stages' commands are kept, if they are.
     pub logs: Vec<Option<TaskLogs>>,
+    /// In a comparison, what becomes known of the files that tasks write.
+    pub written: Option<Arc<WrittenFiles>>,
     /// The commands that run at the same time.
     pub together: Arc<command::Together>,
     /// How many processes could not be ended and still run.
@@ -144,13 +147,7 @@ pub fn run(
     let reader = job.inputs.open_until(stop).map_err(RunError::Inputs)?;
     let report = Report::create(job, options, Arc::clone(&cancel))?;
     let reserved: Arc<[PathBuf]> = report.files().into();
-    let made = MadeFiles::open(
-        job,
-        &options.results,
-        options.standing,
-        &options.claims,
-        Arc::clone(&reserved),
-    );
+    let made = MadeFiles::open(job, options, Arc::clone(&reserved));
     let made = made.map_err(RunError::Made)?.map(Arc::new);
     let together = Together {
         job,
@@ -181,6 +178,7 @@ pub fn run(
         made,
         claims: Arc::clone(&options.claims),
         reserved,
+        written: options.written.clone(),
         together: Arc::default(),
         still_running: Arc::default(),
         has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),

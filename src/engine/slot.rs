@@ -74,6 +74,11 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let takes_turns = !live.admission.is_open();
     while context.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
         context.prepare(&mut batch, index);
+        if index == 0
+            && let Some(made) = &run.made
+        {
+            Box::pin(context.begin_making(made, &mut batch)).await;
+        }
         if batch.is_empty() {
             context.hand_on().await;
             if context.buffer.is_full() {

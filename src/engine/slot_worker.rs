@@ -233,6 +233,7 @@ fn setup(run: &Run, index: usize, stage: &Stage) -> command::Setup {
         claims: Arc::clone(&run.claims),
         reserved: Arc::clone(&run.reserved),
         logs: run.logs[index].clone(),
+        written: run.written.clone(),
         together: Arc::clone(&run.together),
         still_running: Arc::clone(&run.still_running),
     }

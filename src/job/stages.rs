@@ -68,7 +68,7 @@ fn read_stage(
     let kind = workload.as_ref().map(Workload::kind);
     let of_slots = plan.slots.as_ref().zip(limits.as_ref().map(|table| table.span_of_key("slots")));
     let of_memory = limits.as_ref().map(|table| table.span_of_key("memory"));
-    let (mut concurrency, limits) = read_limits(limits, kind, plan, groups);
+    let (mut concurrency, mut limits) = read_limits(limits, kind, plan, groups);
     if let Some((names, span)) = &of_slots {
         concurrency = Some(named(names.len(), concurrency, span, plan));
     }
@@ -86,7 +86,10 @@ fn read_stage(
             settled.reason =
                 "auto: each slot has a program of its own, whose memory is known".into();
         }
-        refuse_common_memory(settled.model, workload.nature(), &span, plan);
+        if is_common(settled.model, workload.nature()) {
+            limits.memory = None;
+            refuse_common_memory(settled.model, &span, plan);
+        }
     }
     if let Some((_, span)) = of_slots
         && workload.nature() == Nature::Hosted
@@ -165,14 +168,17 @@ fn refuse_shared(model: Model, span: &Range<usize>, plan: &Planner<'_>) {
     }
 }
 
-/// What tasks use that share a process cannot be told apart.
-fn refuse_common_memory(model: Model, nature: Nature, span: &Range<usize>, plan: &Planner<'_>) {
-    let is_common = match nature {
+/// Whether tasks share a process: what each uses cannot be told then.
+fn is_common(model: Model, nature: Nature) -> bool {
+    match nature {
         Nature::Process => false,
         Nature::Hosted => matches!(model, Model::Threads | Model::Async),
         Nature::Computes | Nature::Waits | Nature::Requests => model != Model::Processes,
-    };
-    if is_common && !plan.is_default(span) {
+    }
+}
+
+fn refuse_common_memory(model: Model, span: &Range<usize>, plan: &Planner<'_>) {
+    if !plan.is_default(span) {
         let message =
             format!("`memory` is what one task may use, but under `{model}` tasks share a process");
         plan.error_with_help(span.clone(), message, "set `model = \"processes\"`");

@@ -10,6 +10,7 @@ use super::terminal::task_output::Printing;
 use crate::sys::CpuTime;
 use crate::task::{Calendar, Moment};
 use crate::workload::claims::Claims;
+use crate::workload::written::WrittenFiles;
 
 /// The options of a run for its reports.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Options {
     pub claims: Arc<Claims>,
     /// What becomes of tasks whose files are there.
     pub standing: Standing,
+    /// In a comparison, what becomes known of the files that tasks write; they are not kept.
+    pub written: Option<Arc<WrittenFiles>>,
 }
 
 /// What becomes of a task that is up to date, in a job with `creates`.

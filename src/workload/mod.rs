@@ -11,6 +11,7 @@ pub mod output_file;
 pub mod python;
 pub mod sleep;
 pub mod worker;
+pub mod written;
 
 use std::sync::Arc;
 

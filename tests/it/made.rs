@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::http::server::Server;
 use crate::support::{MODELS, Ran, TestJob};
 
 /// Upper case by a shell, once for each input; `ran.txt` has a line for each start.
@@ -278,6 +279,77 @@ fn every_workload_under_every_model_makes_files() {
 }
 
 #[test]
+fn downloads_are_made_under_every_model() {
+    for model in MODELS {
+        let server = Server::start();
+        let url = server.url("/{input}");
+        let job = format!(
+            "creates = \"out/{{input}}.txt\"\n[inputs]\nvalues = [\"hello\", \"missing\", \"short\"]\n[workload.http]\nurl = \"{url}\"\nsave = \"{{creates}}\"\n"
+        );
+        let ran = TestJob::new(&job).args(["--model", model]).run();
+        ran.exit(3).rows("status", &["ok", "failed", "failed"]);
+        assert_eq!(fs::read_to_string(ran.path("out/hello.txt")).unwrap(), "hello", "{model}");
+        assert!(names(&ran.path("out")).iter().all(|name| !name.starts_with('.')), "{model}");
+        assert!(!ran.path("out/short.txt").exists());
+        let ran = again(ran, &["--model", model]);
+        ran.exit(3).rows("status", &["skipped", "failed", "failed"]);
+        assert_eq!(server.asked("/hello"), 1, "{model}");
+    }
+}
+
+#[test]
+fn what_makes_no_files_is_a_failure_and_an_attempt_that_fails_leaves_nothing() {
+    for workload in ["compute]\nfunction = \"factorial\"", "sleep]\nduration = \"1ms\""] {
+        for model in MODELS {
+            let job = format!(
+                "creates = \"out/{{input}}\"\n[inputs]\nvalues = [3]\n[workload.{workload}\n"
+            );
+            let ran = TestJob::new(&job).args(["--model", model]).run();
+            ran.exit(3).stderr_has("it did not make `out/3`");
+        }
+    }
+    let job = "creates = \"out/{input}\"\n[inputs]\nvalues = [\"a\", \"b\"]\n[workload.command]\nshell = 'test $RUNNER_ATTEMPT = 1 || ! test -e out/$input.failed || test ! -e $creates || exit 9; echo $RUNNER_ATTEMPT >> $creates; test $RUNNER_ATTEMPT = 3'\n[retry]\nmax_attempts = 3\ndelay = '1ms'\n";
+    for model in MODELS {
+        let ran = TestJob::new(job).args(["--model", model]).run();
+        ran.exit(0).rows("status,attempts", &["ok,3", "ok,3"]);
+        assert_eq!(names(&ran.path("out")), ["a", "b"], "{model}");
+        assert_eq!(fs::read_to_string(ran.path("out/a")).unwrap(), "3\n", "{model}");
+    }
+}
+
+#[test]
+fn a_block_is_made_again_if_its_bytes_have_changed() {
+    let job = "creates = \"out/{block}\"\nreads = \"rule.txt\"\n[inputs]\nblocks = { file = \"all.txt\", parts = 2 }\n[workload.command]\nargv = [\"sh\", \"-c\", 'cat > \"$1\"', \"sh\", \"{creates}\"]\n";
+    let test = TestJob::new(job).file("all.txt", "1\n2\n3\n4\n").file("rule.txt", "");
+    let ran = test.run();
+    ran.exit(0).rows("status", &["ok", "ok"]);
+    fs::write(ran.path("all.txt"), "1\n2\n3\n5\n").unwrap();
+    let ran = again(ran, &[]);
+    ran.exit(0).rows("status", &["skipped", "ok"]);
+    let made = |n: u8| fs::read_to_string(ran.path(format!("out/{n}"))).unwrap();
+    assert_eq!(made(1) + &made(2), "1\n2\n3\n5\n");
+}
+
+#[test]
+fn long_files_that_are_read_are_told_apart_under_every_model() {
+    // So long that slots which share an event loop have it read elsewhere.
+    let content = |last: &str| "x".repeat(600_000) + last;
+    let job = "creates = \"out/{input}\"\nreads = [\"{input}.in\"]\n[inputs]\nvalues = [\"a\", \"b\", \"c\"]\n[workload.command]\nshell = 'wc -c < $input.in > $creates'\n[limits]\nconcurrency = 2\n";
+    for model in MODELS {
+        let test = TestJob::new(job).args(["--model", model]);
+        let files = ["a", "b", "c"];
+        let test =
+            files.iter().fold(test, |test, name| test.file(format!("{name}.in"), content("1")));
+        let ran = test.run();
+        ran.exit(0).rows("status", &["ok"; 3]);
+        fs::write(ran.path("a.in"), content("1")).unwrap(); // the same again
+        fs::write(ran.path("b.in"), content("2")).unwrap();
+        let ran = again(ran, &["--model", model]);
+        ran.exit(0).rows("status", &["skipped", "ok", "skipped"]);
+    }
+}
+
+#[test]
 fn in_stages_the_file_is_the_whole_tasks() {
     let job = r#"
         creates = "out/{input}.txt"
@@ -386,6 +458,35 @@ fn a_comparison_makes_everything_elsewhere() {
             .iter()
             .all(|name| !name.starts_with(".compare") && !name.starts_with(".made"))
     );
+}
+
+#[test]
+fn a_comparison_compares_what_is_written() {
+    let args = ["compare", "job.toml", "--models", "sequential,threads", "--rounds", "2"];
+    let job = |key: &str, shell: &str| {
+        format!("{key}\n[inputs]\nvalues = [\"a\", \"b\"]\n[workload.command]\nshell = '{shell}'\n")
+    };
+    let output = "stdout = \"out/{input}.txt\"\nstderr = \"out/{input}.err\"\n";
+    // Each run writes another text of the same length, or always the same.
+    let other = "printf %s $(date +%s%N) | tail -c 12";
+    for (text, same) in [
+        (job("", "echo same; echo $$ >&2") + output, true),
+        (job("", other) + output, false),
+        (job("creates = \"out/{input}.txt\"", "echo same > $creates"), true),
+        (job("creates = \"out/{input}.txt\"", &format!("{other} > $creates")), false),
+        (job("creates = \"out/{input}.txt\"", &format!("{other} > out/$input.txt")), false),
+    ] {
+        let ran = TestJob::empty().file("job.toml", &text).file("out/a.txt", "mine").args(args);
+        let ran = ran.run();
+        ran.exit(0);
+        let table = crate::support::Report::read(&ran.path("results/job.compare.csv"));
+        let all_same = table.column("same_results").iter().all(|same| same == "true");
+        assert_eq!(all_same, same, "{text}");
+        if !text.contains("> out/") {
+            assert_eq!(names(&ran.path("out")), ["a.txt"], "{text}");
+            assert_eq!(fs::read_to_string(ran.path("out/a.txt")).unwrap(), "mine");
+        }
+    }
 }
 
 #[test]

@@ -153,3 +153,59 @@ fn who_kills_a_job_of_a_trillion_inputs_does_not_wait_for_their_rows() {
     ran.exit(130).stderr_has("have no row");
     assert!(ran.path("results/job.csv").exists());
 }
+
+/// Runs what it is given on a terminal of its own, and closes that when a task has started.
+const TERMINAL: &str = "
+import os, pty, signal, sys, time
+pid, terminal = pty.fork()
+if pid == 0:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
+    os.execv(sys.argv[1], sys.argv[1:])
+while not os.path.exists('started'):
+    time.sleep(0.005)
+os.close(terminal)
+sys.exit(os.WEXITSTATUS(os.waitpid(pid, 0)[1]))
+";
+
+#[test]
+fn a_terminal_that_is_closed_stops_the_run() {
+    let job = "[inputs]\nrepeat = 500\n[workload.command]\nshell = 'echo > started; sleep 0.2'\n[limits]\nconcurrency = 1\n";
+    let ran = TestJob::new(job).under(&["python3", "-c", TERMINAL]).run();
+    ran.exit(129);
+    let statuses = ran.report().column("status");
+    assert_eq!(statuses.len(), 500);
+    assert_eq!((&*statuses[0], &*statuses[499]), ("ok", "cancelled"));
+    assert!(!ran.path("results/job.csv.partial").exists());
+}
+
+/// Runs what it is given on a terminal of its own, and reads that until it has ended.
+const WATCHED: &str = "
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+try:
+    while os.read(terminal, 4096):
+        pass
+except OSError:
+    pass  # so it ends
+sys.exit(os.WEXITSTATUS(os.waitpid(pid, 0)[1]))
+";
+
+/// Asks for a password as programs do: on the terminal, whatever standard input is.
+const PROMPT: &str = "
+import os, sys
+try:
+    os.open('/dev/tty', os.O_RDWR)
+except OSError as error:
+    sys.exit(f'no terminal: {error.strerror}')
+";
+
+#[test]
+fn a_program_that_asks_on_the_terminal_fails_at_once() {
+    let job = "[workload.command]\nargv = ['python3', 'ask.py']\n";
+    let ran = TestJob::new(job).file("ask.py", PROMPT).under(&["python3", "-c", WATCHED]).run();
+    ran.exit(3);
+    let error = ran.report().column("error").remove(0);
+    assert!(error.contains("no terminal: No such device or address"), "{error}");
+}

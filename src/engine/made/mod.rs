@@ -8,7 +8,7 @@ mod record;
 mod seen;
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -20,11 +20,12 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::base::diagnostic::reason;
 use crate::job::Job;
-use crate::report::Standing;
+use crate::report::{Options, Standing};
 use crate::task::{Fields, FileStamp, MadeFile, Making, Outcome, SeenFile, Status, Task, Values};
 use crate::workload::claims::{Claims, WHOLE_TASK, Writer};
 use crate::workload::creates::Creates;
 use crate::workload::output_file::Target;
+use crate::workload::written::{Place, WrittenFiles};
 use record::{Entry, Records};
 use seen::Contents;
 
@@ -46,6 +47,8 @@ pub struct MadeFiles {
     tag: u64,
     /// Where the files of a comparison go, which deletes them.
     apart: Option<TempDir>,
+    /// What is compared of them.
+    written: Option<Arc<WrittenFiles>>,
 }
 
 /// What becomes of a task.
@@ -79,6 +82,7 @@ impl MadeFiles {
             reserved: Arc::new([]),
             tag: 0,
             apart: None,
+            written: None,
         }
     }
 
@@ -88,12 +92,12 @@ impl MadeFiles {
     /// In words, if the records cannot be read or written.
     pub fn open(
         job: &Job,
-        results: &Path,
-        standing: Standing,
-        claims: &Arc<Claims>,
+        options: &Options,
         reserved: Arc<[PathBuf]>,
     ) -> Result<Option<Self>, String> {
         let Some(creates) = job.creates.clone() else { return Ok(None) };
+        let Options { results, standing, claims, written, .. } = options;
+        let standing = *standing;
         let path = results.join(format!(".{}.made", job.name));
         let fail =
             |error: &io::Error| format!("cannot use `{}`: {}", path.display(), reason(error));
@@ -106,6 +110,7 @@ impl MadeFiles {
         let place = std::path::absolute(&path).unwrap_or(path);
         Ok(Some(Self {
             claims: Arc::clone(claims),
+            written: written.clone(),
             reserved,
             tag: xxh3_64(place.as_os_str().as_bytes()),
             apart,
@@ -138,6 +143,15 @@ impl MadeFiles {
     /// Whether a row of an earlier run still says what is there.
     pub fn is_current(&self, number: u64, fields: &Fields) -> bool {
         self.standing == Standing::Kept && matches!(self.why(number, fields), Ok(None))
+    }
+
+    /// Whether it takes a while to tell what becomes of a task: long files have to be read.
+    pub fn is_slow(&self, task: &Task) -> bool {
+        if task.making.is_some() || !self.creates.has_reads() {
+            return false;
+        }
+        let reads = self.creates.reads(&values(task.number, &task.fields));
+        reads.iter().any(|(path, _)| seen::is_long(path))
     }
 
     /// What becomes of a task that is about to be attempted. One that runs is told under which names to write.
@@ -275,7 +289,10 @@ impl MadeFiles {
         if outcome.status != Status::Ok {
             return;
         }
-        let named = if self.apart.is_some() { check_all(making) } else { name_all(making) };
+        let named = match &self.written {
+            Some(written) => note_all(task.number, making, written),
+            None => name_all(making),
+        };
         if let Err(message) = named {
             return outcome.fail(&message);
         }
@@ -357,6 +374,21 @@ fn check_all(making: &Making) -> Result<(), String> {
                     "it did not make `{shown}`: it has to write it under the name `{{creates}}`, or under its own"
                 ));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Notes what all files of a task have in them, which is all that is wanted of them.
+fn note_all(task: u64, making: &Making, written: &WrittenFiles) -> Result<(), String> {
+    check_all(making)?;
+    for (index, file) in making.files.iter().enumerate() {
+        let is_apart = file.temporary.exists();
+        let path = if is_apart { &file.temporary } else { &file.path };
+        let noted = File::open(path).and_then(|open| written.add(task, Place::Made(index), &open));
+        noted.map_err(|error| format!("cannot read `{}`: {}", file.shown, reason(&error)))?;
+        if is_apart {
+            let _ = fs::remove_file(path); // the folder goes with all that is in it
         }
     }
     Ok(())

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::base::diagnostic::reason;
 use crate::task::SeenFile;
+use crate::workload::written;
 
 /// A file that was written so shortly ago may be written again without a change of its time, of which file systems keep
 /// no more than the kernel's tick.
@@ -33,7 +34,7 @@ impl Contents {
     pub(super) fn see(&self, path: &Path, shown: &str) -> Result<SeenFile, String> {
         let data = look(path, shown)?;
         let content = self.content(path, &data).map_err(|error| unreadable(shown, &error))?;
-        let written = written(&data);
+        let written = written_at(&data);
         Ok(SeenFile { name: name(path), size: data.len(), written, content })
     }
 
@@ -55,7 +56,7 @@ impl Contents {
             return Ok(Some(*before));
         }
         let content = self.content(path, &data).map_err(|error| unreadable(shown, &error))?;
-        let now = SeenFile { written: written(&data), ..*before };
+        let now = SeenFile { written: written_at(&data), ..*before };
         Ok((content == before.content).then_some(now))
     }
 
@@ -69,11 +70,16 @@ impl Contents {
             return Ok(content);
         }
         let content = hash(path)?;
-        if written(data).is_some() {
+        if written_at(data).is_some() {
             all().insert(key, content);
         }
         Ok(content)
     }
+}
+
+/// Whether the file at `path` is so long that to read it takes a while.
+pub(super) fn is_long(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|data| data.len() >= LONG)
 }
 
 /// Whether a task can read the file at `path`.
@@ -105,23 +111,13 @@ fn nanoseconds(data: &Metadata) -> i64 {
 }
 
 /// When it was written, if that is long enough ago.
-fn written(data: &Metadata) -> Option<i64> {
+fn written_at(data: &Metadata) -> Option<i64> {
     let age = data.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
     age.is_some_and(|age| age > TICK).then(|| nanoseconds(data))
 }
 
 fn hash(path: &Path) -> io::Result<u64> {
-    let mut file = File::open(path)?;
-    let mut hash = Xxh3::new();
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hash.digest()),
-            Ok(length) => hash.update(&buffer[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    written::content(&File::open(path)?)
 }
 
 #[cfg(test)]

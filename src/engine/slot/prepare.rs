@@ -1,6 +1,8 @@
 //! What happens to the tasks that a slot has taken before they start: some of them do not start at all.
 
 use std::collections::VecDeque;
+use std::panic::resume_unwind;
+use std::sync::Arc;
 
 use super::{SlotContext, record};
 use crate::engine::made::{MadeFiles, Turn};
@@ -15,11 +17,6 @@ impl SlotContext<'_> {
         }
         if !self.stage.demands.is_empty() {
             self.refuse_unmet(batch);
-        }
-        if index == 0
-            && let Some(made) = &self.run.made
-        {
-            self.begin_making(made, batch);
         }
     }
 
@@ -52,9 +49,10 @@ impl SlotContext<'_> {
     }
 
     /// Skips tasks whose files are there, and tells the others under which names to write.
-    fn begin_making(&mut self, made: &MadeFiles, batch: &mut VecDeque<Task>) {
-        for mut task in std::mem::take(batch) {
-            match made.begin(&mut task) {
+    pub(super) async fn begin_making(&mut self, made: &Arc<MadeFiles>, batch: &mut VecDeque<Task>) {
+        for task in std::mem::take(batch) {
+            let (task, turn) = begin(made, task, self.live.shares_loops).await;
+            match turn {
                 Ok(Turn::Run) => batch.push_back(task),
                 Ok(Turn::Skip) => self.skip(task),
                 Err(message) => {
@@ -92,4 +90,22 @@ impl SlotContext<'_> {
             }
         }
     }
+}
+
+/// Begins to make what a task makes. Other slots of the same event loop do not wait until long files have been read.
+async fn begin(
+    made: &Arc<MadeFiles>,
+    mut task: Task,
+    shares_loop: bool,
+) -> (Task, Result<Turn, String>) {
+    if !shares_loop || !made.is_slow(&task) {
+        let turn = made.begin(&mut task);
+        return (task, turn);
+    }
+    let made = Arc::clone(made);
+    let begun = tokio::task::spawn_blocking(move || {
+        let turn = made.begin(&mut task);
+        (task, turn)
+    });
+    begun.await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }

@@ -15,6 +15,7 @@ use crate::base::diagnostic::reason;
 use crate::config::Template;
 use crate::task::Values;
 use crate::workload::output_file::{Output, OutputPath, Target};
+use crate::workload::written::{Place, WrittenFiles};
 
 /// What a child is given.
 #[derive(Debug)]
@@ -78,6 +79,16 @@ impl Ends {
             }
         }
         finished
+    }
+
+    /// Notes what standard output has in it, if that went to a file. The files never get their names.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn note(&self, written: &WrittenFiles, task: u64, stage: usize) -> Result<(), String> {
+        let End::File(Some(output @ Output::Staged(_))) = &self.stdout else { return Ok(()) };
+        let noted = written.add(task, Place::Output(stage), output.file());
+        noted.map_err(|error| format!("cannot read the output again: {}", reason(&error)))
     }
 
     /// The child's standard input; `None` for null.

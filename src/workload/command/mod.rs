@@ -33,6 +33,7 @@ use crate::task::live::LiveOutput;
 use crate::workload::claims::{Claims, Writer};
 use crate::workload::columns::Column;
 use crate::workload::output_file::Target;
+use crate::workload::written::WrittenFiles;
 
 /// A command, planned; cheap to clone.
 #[derive(Clone, Debug)]
@@ -68,6 +69,8 @@ pub struct Setup {
     pub reserved: Arc<[PathBuf]>,
     /// Where whole outputs are kept, if they are.
     pub logs: Option<TaskLogs>,
+    /// In a comparison, what becomes known of the files that tasks write; they are not kept.
+    pub written: Option<Arc<WrittenFiles>>,
     /// The commands of the job that run at the same time.
     pub together: Arc<Together>,
     /// How many processes of the job could not be ended and still run.

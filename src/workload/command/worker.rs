@@ -163,10 +163,16 @@ impl Worker {
             Some(Err(no_payload)) => outcome.withhold(&no_payload),
             None => {}
         }
-        if outcome.has_run
-            && let Err(error) = ends.finish(outcome.status == Status::Ok)
-        {
-            outcome.fail(&error);
+        if outcome.has_run {
+            let is_ok = outcome.status == Status::Ok;
+            let finished = match &self.setup.written {
+                Some(written) if is_ok => ends.note(written, values.task, self.setup.stage),
+                Some(_) => Ok(()),
+                None => ends.finish(is_ok),
+            };
+            if let Err(error) = finished {
+                outcome.fail(&error);
+            }
         }
         if let Some(Err(error)) = self.keep_logs(values.task, outcome.status, &ends) {
             outcome.append(&error);
