@@ -221,6 +221,9 @@ fn print_plans(
     let mut exit = Exit::Ok;
     for planned in jobs {
         warn(planned);
+        if let Ok(job) = planned.plan() {
+            job.remarks.iter().cloned().collect::<Diagnostics>().print();
+        }
         match planned.plan().map(&describe) {
             Ok(Ok(text)) => terminal::say(&text),
             Ok(Err(error)) => {

@@ -38,5 +38,5 @@ pub use retry::{Retry, RetryOn};
 pub use secrets::Secret;
 pub use stop_after::{Enough, FailureLimit, Running, StopAfter};
 pub use table::Table;
-pub(crate) use template::{CREATES, created};
+pub(crate) use template::{CREATES, created, exact_names};
 pub use template::{Demand, Scope, StageScope, Template, TemplateError, ValueTemplate};

@@ -78,6 +78,7 @@ impl PlannedFile {
         if let Some(job) = &mut job {
             job.identity = identity::of(&root);
             job.warnings = document.take_warnings();
+            job.remarks = document.take_remarks();
         }
         if job.is_none() && document.troubles() == 0 {
             // Not the user's mistake; but it must not pass for a job that was read.
@@ -134,6 +135,7 @@ fn plan(
             fields: inputs.fields.unwrap_or_default(),
             own_fields: inputs.own,
             warnings: Vec::new(),
+            remarks: Vec::new(),
             inputs: inputs_,
             services,
             stages,

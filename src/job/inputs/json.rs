@@ -107,15 +107,20 @@ impl Elements {
         let mut before = String::new();
         for part in pointer.split('/').skip(1) {
             let name = part.replace("~1", "/").replace("~0", "~");
+            let mut keys = Vec::new();
             let is_there = match self.peek()? {
-                Some(b'{') => self.find_key(&name)?,
+                Some(b'{') => self.find_key(&name, &mut keys)?,
                 Some(b'[') => self.find_index(&name)?,
                 _ => false,
             };
             if !is_there {
                 let place = if before.is_empty() { "the document" } else { &before };
-                let message = format!("{place} has no `{name}`, which `at = \"{pointer}\"` names");
-                return Err(self.text.file().error(message));
+                let has = if keys.is_empty() { "" } else { ": it has " };
+                let message = format!(
+                    "{place} has no `{name}`, which `at = \"{pointer}\"` names{has}{}",
+                    keys.join(", ")
+                );
+                return Err(self.text.file().error(message).about("at"));
             }
             self.depth += 1;
             before = format!("{before}/{part}");
@@ -135,33 +140,32 @@ impl Elements {
         };
         let line = self.text.line(0);
         let place = if before.is_empty() { "the document".into() } else { format!("`{before}`") };
-        let help = match self.arrays() {
-            arrays if pointer.is_empty() && !arrays.is_empty() => {
-                format!(": set `at` to {}", arrays.join(" or "))
-            }
+        let help = match self.arrays(pointer) {
+            arrays if !arrays.is_empty() => format!(": set `at` to {}", arrays.join(" or ")),
             _ if pointer.is_empty() && found == "an object" => {
                 ": `at` names an array in it; a file with an object a line is read by `jsonl`"
                     .into()
             }
             _ => String::new(),
         };
-        Err(self.text.file().error_at(line, format!("{place} is {found}, not an array{help}")))
+        let message = format!("{place} is {found}, not an array{help}");
+        Err(self.text.file().error_at(line, message).about("at"))
     }
 
-    /// The arrays in the object that comes next, as far as it is in the window.
-    fn arrays(&self) -> Vec<String> {
-        let Ok(value) = serde_json::from_slice::<serde_json::Value>(self.text.window()) else {
+    /// The pointers to the arrays in the object that comes next at `pointer`, as far as it is in the window.
+    fn arrays(&self, pointer: &str) -> Vec<String> {
+        let mut values = serde_json::Deserializer::from_slice(self.text.window()).into_iter();
+        let Some(Ok(serde_json::Value::Object(object))) = values.next() else {
             return Vec::new();
         };
-        let Some(object) = value.as_object() else { return Vec::new() };
         let arrays = object.iter().filter(|(_, value)| value.is_array());
         arrays
-            .map(|(key, _)| format!("\"/{}\"", key.replace('~', "~0").replace('/', "~1")))
+            .map(|(key, _)| format!("\"{pointer}/{}\"", key.replace('~', "~0").replace('/', "~1")))
             .collect()
     }
 
-    /// Enters the object that comes next, up to the value of `name`.
-    fn find_key(&mut self, name: &str) -> Result<bool, InputError> {
+    /// Enters the object that comes next, up to the value of `name`. Notes the first other keys for a message.
+    fn find_key(&mut self, name: &str, others: &mut Vec<String>) -> Result<bool, InputError> {
         self.text.consume(1);
         loop {
             if self.peek()? != Some(b'"') {
@@ -169,7 +173,12 @@ impl Elements {
             }
             let length = self.value_length()?;
             let key = self.text.window().get(..length).map(serde_json::from_slice::<String>);
-            let is_it = matches!(key, Some(Ok(key)) if key == name);
+            let is_it = matches!(&key, Some(Ok(key)) if key == name);
+            if let Some(Ok(key)) = key
+                && others.len() < 10
+            {
+                others.push(format!("`{key}`"));
+            }
             self.text.consume(length);
             if self.peek()? != Some(b':') {
                 return Ok(false);

@@ -79,9 +79,12 @@ pub(in crate::job) fn read(
         table.document().error(&null.span(), "`null` goes with `lines` only");
     }
     let own = found.as_ref().and_then(|(fields, _)| fields.clone());
+    let errors = table.document().errors();
     let derived = Derived::read(derived, own.as_deref(), around.job);
     let all =
         own.map(|own| [own, derived.as_ref().map_or(Vec::new(), |it| it.names.clone())].concat());
+    // A mistake in `[fields]` is not one more wherever their names stand.
+    let all = all.filter(|_| table.document().errors() == errors);
     let source = found.as_ref().map(|(_, source)| source);
     let selection = selection(&mut table, all.as_deref(), source);
     let empty = match word(&mut table, "empty", ["ok", "told"]) {
@@ -99,6 +102,7 @@ pub(in crate::job) fn read(
     };
     let is_sound = document.troubles() == before;
     let mut planned = planned(found, derived, selection, empty, notes);
+    planned.fields = planned.fields.filter(|_| all.is_some());
     planned.inputs = planned.inputs.filter(|_| is_sound);
     planned
 }
