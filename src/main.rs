@@ -50,7 +50,7 @@ fn run_jobs(args: &RunArgs) -> Exit {
 }
 
 fn plan_and_run(args: &RunArgs) -> Exit {
-    let jobs = match job::read_batch(&args.jobs.files, &args.jobs.overrides()) {
+    let jobs = match job::read_batch(&args.jobs.files, &args.overrides()) {
         Ok(jobs) => jobs,
         Err(mistakes) => {
             mistakes.print();

@@ -108,8 +108,12 @@ fn plan(
     let &Setting { absent, reported, choices, .. } = setting;
     let limit = choices.limit;
     let job_name = name.as_ref().map_or("", |(name, _)| name.as_str()).to_owned();
-    let around = Around { folder, job: &job_name, absent, reported, limit };
-    let inputs = inputs::read(root.table("inputs"), root.table("fields"), &around);
+    let derived = root.table("fields");
+    let made = derived.as_ref().map(Table::user_keys).unwrap_or_default();
+    let made = made.into_iter().map(Spanned::into_inner).collect();
+    let resumed = choices.resume.then_some(setting.results);
+    let around = Around { folder, job: &job_name, absent, reported, limit, resumed, made };
+    let inputs = inputs::read(root.table("inputs"), derived, &around);
     let mut plan =
         Planner::new(document, job_name.clone(), folder.to_owned(), inputs.fields.clone(), absent)
             .with(choices);

@@ -78,3 +78,24 @@ fn check_says_that_an_exact_name_wins_over_syntax() {
         .stderr_has("not the number of tasks");
     assert!(!ran.stderr().contains("`{id}`"));
 }
+
+#[test]
+fn the_fields_of_objects_are_those_of_the_report_that_is_resumed() {
+    for (source, open, between, close) in [("jsonl", "", "\n", "\n"), ("json", "[", ",", "]")] {
+        let text = |objects: &[&str]| format!("{open}{}{close}", objects.join(between));
+        let old = [r#"{"a": 1, "status": "x", "b": 2}"#, r#"{"a": 3, "status": "y", "b": 4}"#];
+        let inputs = format!("{source} = \"in.json\"");
+        let ran = job(&inputs).file("in.json", text(&old)).run();
+        ran.exit(0).rows("a,input_status,b,status", &["1,x,2,ok", "3,y,4,ok"]);
+        // Another order of keys, one key more and one less in the sample.
+        let new = [r#"{"new": 5, "status": "y", "a": 3, "b": 4}"#, r#"{"status": "x", "a": 9}"#];
+        let again = TestJob::again(ran).file("in.json", text(&new)).args(["job.toml", "--resume"]);
+        let ran = again.run();
+        ran.exit(0)
+            .rows("a,input_status,b,status", &["3,y,4,ok", "9,x,,ok"])
+            .stderr_has("the key `new` is not a field");
+        assert!(ran.summary("job")["reason"].contains("resumed: 1 of 2 kept"));
+        let ran = TestJob::again(ran).args(["job.toml", "--fresh"]).run();
+        ran.exit(0).rows("new,input_status,a,b", &["5,y,3,4", ",x,9,"]);
+    }
+}

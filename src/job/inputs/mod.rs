@@ -6,6 +6,7 @@
 mod blocks;
 mod csv;
 mod derived;
+mod earlier;
 mod files;
 mod filter;
 mod glob;

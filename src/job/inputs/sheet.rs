@@ -317,7 +317,7 @@ impl Records for Rows {
         Some(Ok(self.fields(row)))
     }
 
-    fn position(&self) -> u64 {
+    fn position(&mut self) -> u64 {
         self.next as u64
     }
 

@@ -105,7 +105,11 @@ impl Reader<'_> {
         if found.is_empty() {
             return Some((None, counted(Counted::Rows(Vec::new()))));
         }
-        let files = Files::learn(found, format, text, is_plural, Arc::clone(&self.notes));
+        let earlier = match format {
+            Format::Jsonl(_) | Format::Json(..) => self.around.earlier(),
+            Format::Lines(_) | Format::Csv(_) | Format::Sheet(_) => Vec::new(),
+        };
+        let files = Files::learn(found, format, text, is_plural, earlier, Arc::clone(&self.notes));
         let files = files.map_err(|error| {
             let mut places = places.into_iter().flatten();
             let place = places.find(|(key, _)| Some(*key) == error.key).and_then(|(_, it)| it);
