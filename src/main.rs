@@ -50,7 +50,7 @@ fn run_jobs(args: &RunArgs) -> Exit {
 }
 
 fn plan_and_run(args: &RunArgs) -> Exit {
-    let jobs = match job::read_batch(&args.jobs.files, &args.jobs.overrides()) {
+    let jobs = match job::read_batch(&args.jobs.files, &args.overrides()) {
         Ok(jobs) => jobs,
         Err(mistakes) => {
             mistakes.print();
@@ -221,6 +221,9 @@ fn print_plans(
     let mut exit = Exit::Ok;
     for planned in jobs {
         warn(planned);
+        if let Ok(job) = planned.plan() {
+            job.remarks.iter().cloned().collect::<Diagnostics>().print();
+        }
         match planned.plan().map(&describe) {
             Ok(Ok(text)) => terminal::say(&text),
             Ok(Err(error)) => {

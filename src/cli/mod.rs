@@ -108,6 +108,7 @@ impl JobArgs {
             limit: self.limit,
             groups: self.groups.clone(),
             results: self.results.clone(),
+            resume: false,
         }
     }
 }
@@ -202,6 +203,11 @@ impl RunArgs {
 }
 
 impl RunArgs {
+    /// What the command line changes in the files.
+    pub fn overrides(&self) -> Overrides {
+        Overrides { resume: self.resume.is_some(), ..self.jobs.overrides() }
+    }
+
     /// Whether standard output is for something else than the table.
     pub fn has_standard_output(&self) -> bool {
         self.output.is_some() || self.json

@@ -103,7 +103,8 @@ fn variants(args: &CompareArgs) -> Vec<(Variant, Choices)> {
             _ => vec![None],
         };
         variants.extend(levels.into_iter().map(|concurrency| {
-            let choices = Choices { model: Some(model), concurrency, limit: args.limit };
+            let choices =
+                Choices { model: Some(model), concurrency, limit: args.limit, resume: false };
             (Variant::Under(model), choices)
         }));
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::base::Diagnostic;
 use crate::base::diagnostic::{Place, Source};
-use crate::config::Argument;
+use crate::config::{Argument, exact_names};
 
 /// A job file and its arguments.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Document {
     absences: RefCell<Vec<Diagnostic>>,
     /// What may be meant.
     warnings: RefCell<Vec<Diagnostic>>,
+    /// What is fine, and worth knowing.
+    remarks: RefCell<Vec<Diagnostic>>,
 }
 
 impl Document {
@@ -45,6 +47,7 @@ impl Document {
             errors: RefCell::default(),
             absences: RefCell::default(),
             warnings: RefCell::default(),
+            remarks: RefCell::default(),
         };
         for argument in arguments {
             let value = argument.value.start + end..argument.value.end + end;
@@ -136,6 +139,22 @@ impl Document {
     /// What was warned of so far.
     pub fn take_warnings(&self) -> Vec<Diagnostic> {
         self.warnings.take()
+    }
+
+    /// Notes that the names of fields in the template `text` at `span` stand for the fields, though they look like
+    /// something else: `check` says so.
+    pub fn remark_exact_names(&self, text: &str, span: &Range<usize>, fields: &[String]) {
+        for (part, message) in exact_names(text, fields) {
+            let place = self.place(&inside(self, span, text, &part));
+            let remark = Diagnostic::new(message).at(place);
+            let help = "if the field is not meant, give it another name";
+            self.remarks.borrow_mut().push(remark.help(help).as_warning());
+        }
+    }
+
+    /// What was remarked so far.
+    pub fn take_remarks(&self) -> Vec<Diagnostic> {
+        self.remarks.take()
     }
 
     /// How many mistakes have been noted, and how much is missing.

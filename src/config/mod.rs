@@ -41,6 +41,6 @@ pub use secrets::Secret;
 pub use stop_after::{Enough, FailureLimit, Running, StopAfter};
 pub use table::Table;
 pub use task_size::TaskSize;
-pub(crate) use template::{CREATES, created};
+pub(crate) use template::{CREATES, created, exact_names};
 pub use template::{Demand, Scope, StageScope, Template, TemplateError, ValueTemplate};
 pub use time_limit::TimeLimit;

@@ -28,6 +28,8 @@ pub struct Overrides {
     pub groups: Vec<String>,
     /// `--results`, from the current folder.
     pub results: Option<PathBuf>,
+    /// `--resume`.
+    pub resume: bool,
 }
 
 /// A key and the value that the command line gives it.

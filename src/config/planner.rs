@@ -20,6 +20,8 @@ pub struct Choices {
     pub concurrency: Option<usize>,
     /// How many inputs are taken at most.
     pub limit: Option<u64>,
+    /// Whether the report is resumed.
+    pub resume: bool,
 }
 
 /// The job that is being planned.

@@ -1,6 +1,7 @@
 //! Strings with placeholders: `convert {input} {input.stem}.png`. Parsed once, when the file is read.
 
 mod demand;
+mod exact;
 mod parse;
 mod value;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 pub use demand::Demand;
 use demand::What;
+pub(crate) use exact::exact_names;
 pub(crate) use parse::{CREATES, created};
 pub use parse::{Scope, StageScope, TemplateError};
 pub use value::ValueTemplate;

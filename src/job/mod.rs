@@ -55,6 +55,8 @@ pub struct Job {
     pub own_fields: usize,
     /// What is probably not meant.
     pub warnings: Vec<Diagnostic>,
+    /// What is fine, and worth knowing before it runs.
+    pub remarks: Vec<Diagnostic>,
     /// The inputs of its tasks.
     pub inputs: Inputs,
     /// The services that run meanwhile, in the order in which they are started.
@@ -86,6 +88,7 @@ impl Job {
             fields: Vec::new(),
             own_fields: 0,
             warnings: Vec::new(),
+            remarks: Vec::new(),
             inputs: Inputs::once(),
             services: Vec::new(),
             secrets: Vec::new(),

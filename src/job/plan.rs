@@ -79,6 +79,7 @@ impl PlannedFile {
         if let Some(job) = &mut job {
             job.identity = identity::of(&root);
             job.warnings = document.take_warnings();
+            job.remarks = document.take_remarks();
         }
         if job.is_none() && document.troubles() == 0 {
             // Not the user's mistake; but it must not pass for a job that was read.
@@ -108,8 +109,12 @@ fn plan(
     let &Setting { absent, reported, choices, .. } = setting;
     let limit = choices.limit;
     let job_name = name.as_ref().map_or("", |(name, _)| name.as_str()).to_owned();
-    let around = Around { folder, job: &job_name, absent, reported, limit };
-    let inputs = inputs::read(root.table("inputs"), root.table("fields"), &around);
+    let derived = root.table("fields");
+    let made = derived.as_ref().map(Table::user_keys).unwrap_or_default();
+    let made = made.into_iter().map(Spanned::into_inner).collect();
+    let resumed = choices.resume.then_some(setting.results);
+    let around = Around { folder, job: &job_name, absent, reported, limit, resumed, made };
+    let inputs = inputs::read(root.table("inputs"), derived, &around);
     let mut plan =
         Planner::new(document, job_name.clone(), folder.to_owned(), inputs.fields.clone(), absent)
             .with(choices);
@@ -137,6 +142,7 @@ fn plan(
             fields: inputs.fields.unwrap_or_default(),
             own_fields: inputs.own,
             warnings: Vec::new(),
+            remarks: Vec::new(),
             inputs: inputs_,
             services,
             stages,

@@ -28,7 +28,8 @@ pub fn read_batch(
     let call = Arc::new(Call::new(&files, arguments, overrides, &mut errors));
     let raws: Vec<_> = files.iter().map(|file| RawFile::read(file)).collect();
     let heads: Vec<_> = raws.iter().map(|raw| Head::read(raw, &call.arguments)).collect();
-    let choices = Choices { limit: overrides.limit, ..Choices::default() };
+    let choices =
+        Choices { limit: overrides.limit, resume: overrides.resume, ..Choices::default() };
     let mut misplaced = Vec::new();
     let order = Order::of(&heads, &mut misplaced);
 

@@ -4,6 +4,7 @@ mod support;
 mod tables;
 
 mod auto;
+mod bad_inputs;
 mod batches;
 mod campaigns;
 mod columns;

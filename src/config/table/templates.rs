@@ -150,6 +150,7 @@ impl Table<'_> {
     ) -> Option<Template> {
         Template::parse(text, &plan.scope())
             .inspect(|template| {
+                self.document.remark_exact_names(text, span, plan.fields());
                 if template.has_secret() && !self.takes_secrets(key) {
                     let message =
                         format!("a secret cannot stand in `{key}`, where others would see it");

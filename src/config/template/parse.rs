@@ -222,7 +222,7 @@ fn not_created(name: &str, fields: &[String]) -> Option<(String, String)> {
 }
 
 /// Whether it is the name of a file of `creates` after the first.
-fn is_further(name: &str) -> bool {
+pub(super) fn is_further(name: &str) -> bool {
     let number = name.strip_prefix(CREATES).and_then(|rest| rest.strip_prefix('/'));
     number.is_some_and(|number| {
         !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())

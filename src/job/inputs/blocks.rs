@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use regex::bytes::Regex;
 
 use super::records::{InputFile, Records, Stop, Stream};
-use super::text::{LONGEST, Text, TextOptions};
+use super::text::{LONGEST, Text, TextOptions, TextRecords};
 use super::{InputError, InputReader};
 use crate::task::{Fields, Kind, Payload, PayloadKind};
 
@@ -37,7 +37,7 @@ pub(super) enum Cut {
 impl Blocks {
     /// The blocks, as they are read.
     pub fn open(&self, stop: &Stop) -> Result<InputReader, InputError> {
-        if self.file.regular || self.file.is_stdin() {
+        if self.file.regular {
             return Ok(Box::new(Stream::new(self.records(stop)?)));
         }
         let (blocks, stop) = (self.clone(), stop.clone());
@@ -47,14 +47,8 @@ impl Blocks {
     /// Likewise, to be read from anywhere.
     pub fn records(&self, stop: &Stop) -> Result<Box<dyn Records>, InputError> {
         let text = Text::open(&self.file, self.text, stop)?;
-        let mut pieces = Pieces {
-            text,
-            plan: self.clone(),
-            header: Vec::new(),
-            number: 0,
-            numbers: None,
-            over: false,
-        };
+        let mut pieces =
+            Pieces { text, plan: self.clone(), header: Vec::new(), number: 0, numbers: None };
         if self.header {
             pieces.header = pieces.first_line()?;
         }
@@ -69,19 +63,16 @@ struct Pieces {
     number: u64,
     /// The numbers of the blocks by their positions, if they are to be read in another order.
     numbers: Option<HashMap<u64, u64>>,
-    over: bool,
 }
 
 impl Pieces {
     fn first_line(&mut self) -> Result<Vec<u8>, InputError> {
-        let length = loop {
-            let window = self.text.window();
-            if let Some(end) = memchr::memchr(b'\n', window) {
-                break end + 1;
+        let length = match self.text.next_line(b'\n')? {
+            Some(Ok(length)) => length,
+            Some(Err(bad)) => {
+                return Err(InputError::new(bad.cause().unwrap_or_default().to_owned()));
             }
-            if window.len() > LONGEST || !self.text.more()? {
-                break self.text.window().len();
-            }
+            None => 0,
         };
         let line = self.text.window()[..length].to_vec();
         self.text.consume(length);
@@ -111,23 +102,20 @@ impl Pieces {
 
     fn block(&mut self) -> Result<Option<Fields>, InputError> {
         let Some(end) = self.end()? else {
-            self.over = true;
             let message = "a record that is longer than 64 MiB: `record_end` or `record_start` says where records end";
-            return Ok(Some(self.bad(LONGEST, message)));
+            return Ok(Some(self.text.last_bad(self.text.window().len(), message)));
         };
-        if let Some(why) = self.text.breakage().map(str::to_owned)
-            && end == self.text.window().len()
+        if end == self.text.window().len()
+            && let Some(bad) = self.text.cut()
         {
-            self.over = true;
-            return Ok(Some(self.bad(end, &why)));
+            return Ok(Some(bad));
         }
         if end == 0 {
-            self.over = true;
             return Ok(None);
         }
         let bytes = &self.text.window()[..end];
         if let Some(message) = self.text.undecodable(bytes) {
-            return Ok(Some(self.bad(end, &message)));
+            return Ok(Some(self.text.bad(end, message)));
         }
         let payload = [&self.header, bytes].concat();
         let mut fields = Fields::default();
@@ -142,14 +130,6 @@ impl Pieces {
         }
         self.text.consume(end);
         Ok(Some(fields.with_payload(Payload::new(PayloadKind::Bytes, payload))))
-    }
-
-    fn bad(&mut self, length: usize, message: &str) -> Fields {
-        let cause = self.text.file().complaint(self.text.line(0), message);
-        let length = length.min(self.text.window().len());
-        let bad = Fields::bad(cause, &self.text.window()[..length]);
-        self.text.consume(length);
-        bad
     }
 }
 
@@ -178,25 +158,16 @@ impl Cut {
     }
 }
 
-impl Records for Pieces {
-    fn next_record(&mut self) -> Option<Result<Fields, InputError>> {
-        if self.over {
-            return None;
-        }
-        self.block().inspect_err(|_| self.over = true).transpose()
+impl TextRecords for Pieces {
+    fn text(&mut self) -> &mut Text {
+        &mut self.text
     }
 
-    fn position(&self) -> u64 {
-        self.text.position()
+    fn read(&mut self) -> Result<Option<Fields>, InputError> {
+        self.block()
     }
 
-    fn seek(&mut self, position: u64) -> Result<(), InputError> {
-        self.over = false;
-        self.text.seek(position)
-    }
-
-    fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
+    fn prepare(&mut self) {
         self.numbers = Some(HashMap::new());
-        self.text.make_seekable(stop)
     }
 }

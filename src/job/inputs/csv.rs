@@ -3,15 +3,13 @@
 mod guess;
 mod header;
 mod parse;
+mod report;
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::fmt::Display;
 
 use super::InputError;
-use super::records::{Records, Stop};
-use super::text::{LONGEST, Text};
-use crate::csv::{InputCell, Original, Originals, ReportReader};
+use super::text::{LONGEST, Text, TextRecords};
+use crate::csv::{Originals, ReportReader};
 use crate::task::Fields;
 pub(super) use guess::shown as shown_delimiter;
 pub(super) use header::{names, numbered};
@@ -62,8 +60,13 @@ pub(super) struct Rows {
     /// How many rows have come, and how many of them had another width than the header.
     seen: u64,
     ragged: u64,
-    /// An error or a flaw that nothing can follow.
-    over: bool,
+}
+
+/// The cells of the row at the start of `text`.
+pub(super) fn cells_of(text: &[u8], delimiter: u8) -> Option<Vec<String>> {
+    let mut cells = Cells::default();
+    let Step::Row(_) = Dialect::new(delimiter).parse(text, true, &mut cells) else { return None };
+    cells.iter().map(|cell| String::from_utf8(cell.to_vec()).ok()).collect()
 }
 
 impl Rows {
@@ -74,6 +77,7 @@ impl Rows {
             quote: (!options.no_quotes).then_some(b'"'),
             escape: options.escape,
             trim: options.trim,
+            loose: false,
         };
         let comments = options.comments.clone().map(String::into_bytes);
         let mut rows = Self::start(text, dialect.clone(), comments);
@@ -94,20 +98,6 @@ impl Rows {
         Ok(rows)
     }
 
-    /// The rows of a report that is to be read like this.
-    pub fn of_report(text: Text, reading: ReportReader) -> Result<Self, InputError> {
-        let mut rows = Self::start(text, Dialect::new(reading.delimiter()), None);
-        if !rows.step()? {
-            return Err(rows.text.file().error("has no header row"));
-        }
-        let plain = |cell| reading.plain(cell).into_owned();
-        let cells: Vec<Vec<u8>> = rows.cells.iter().map(plain).collect();
-        let name = |cell: &Vec<u8>| String::from_utf8_lossy(cell).into_owned();
-        rows.names = cells.iter().map(name).collect();
-        rows.reading = Some(reading);
-        Ok(rows)
-    }
-
     fn start(text: Text, dialect: Dialect, comments: Option<Vec<u8>>) -> Self {
         Self {
             text,
@@ -119,7 +109,6 @@ impl Rows {
             originals: OnceCell::new(),
             seen: 0,
             ragged: 0,
-            over: false,
         }
     }
 
@@ -131,11 +120,6 @@ impl Rows {
     /// What stands between cells.
     pub fn delimiter(&self) -> u8 {
         self.dialect.delimiter
-    }
-
-    /// The text that it is read from.
-    pub fn text(&self) -> &Text {
-        &self.text
     }
 
     /// Reads the first line if it is `sep=;`, which spreadsheets write and obey.
@@ -268,7 +252,9 @@ impl Rows {
             }
             let (window, at_end) = (self.text.window(), self.text.is_at_end());
             match self.dialect.parse(window, at_end, &mut self.cells) {
-                Step::More if window.len() > LONGEST => return Ok(Some(Err(self.too_long()))),
+                Step::More if window.len() > LONGEST => {
+                    return Ok(Some(Err(self.text.last_bad(LONGEST, TOO_LONG))));
+                }
                 Step::More => {
                     self.text.more()?;
                 }
@@ -276,7 +262,7 @@ impl Rows {
                     if !at_end && self.text.more()? {
                         continue;
                     }
-                    return Ok(self.text.breakage().is_some().then(|| Err(self.cut())));
+                    return Ok(self.text.cut().map(Err));
                 }
                 // What was cut is not a row, whatever it looks like; one that has its end is whole.
                 step @ (Step::Row(length) | Step::Flawed(length, _))
@@ -285,7 +271,13 @@ impl Rows {
                         && (!window.ends_with(b"\n")
                             || matches!(step, Step::Flawed(_, Flaw::Unclosed(_)))) =>
                 {
-                    return Ok(Some(Err(self.cut())));
+                    return Ok(self.text.cut().map(Err));
+                }
+                Step::Flawed(length, flaw @ Flaw::AfterQuote(_)) => {
+                    match self.end_of_flawed(length) {
+                        Some(length) => return Ok(Some(Err(self.flawed(length, flaw)))),
+                        None => drop(self.text.more()?),
+                    }
                 }
                 Step::Flawed(length, flaw) => return Ok(Some(Err(self.flawed(length, flaw)))),
                 Step::Row(length) if self.is_blank() => self.text.consume(length),
@@ -300,24 +292,6 @@ impl Rows {
             || (self.cells.ends.len() == 1 && self.cells.bytes.iter().all(u8::is_ascii_whitespace))
     }
 
-    /// The datum that the next `length` bytes are.
-    fn bad(&self, line: u64, length: usize, message: impl Display) -> Fields {
-        Fields::bad(self.text.file().complaint(line, message), &self.text.window()[..length])
-    }
-
-    /// The rest of a text that breaks off.
-    fn cut(&mut self) -> Fields {
-        self.over = true;
-        let why = self.text.breakage().unwrap_or_default();
-        self.bad(self.text.line(0), self.text.window().len(), why)
-    }
-
-    fn too_long(&mut self) -> Fields {
-        self.over = true;
-        let message = "a row that starts here is longer than 64 MiB: is a quote not closed?";
-        self.bad(self.text.line(0), LONGEST, message)
-    }
-
     fn flawed(&mut self, length: usize, flaw: Flaw) -> Fields {
         let window = self.text.window();
         let (at, message) = match flaw {
@@ -326,10 +300,23 @@ impl Rows {
             Flaw::AfterQuote(at) if window[..at].ends_with(b"\\\"") => (at, ESCAPED),
             Flaw::AfterQuote(at) => (at, AFTER_QUOTE),
         };
-        self.over |= matches!(flaw, Flaw::Unclosed(_));
-        let bad = self.bad(self.text.line(at), length, message);
-        self.text.consume(length);
-        bad
+        self.text.bad_at(at, length, message)
+    }
+
+    /// Where the row that goes wrong ends: at the end of that line, or where a reader that lets everything pass finds
+    /// as many cells as there are columns, since line breaks may stand in those that follow. `None`: it is not known yet.
+    fn end_of_flawed(&mut self, length: usize) -> Option<usize> {
+        /// What is farther away is another row's.
+        const NEAR: usize = 1 << 16;
+        let (window, at_end) = (self.text.window(), self.text.is_at_end());
+        let near = &window[..window.len().min(NEAR)];
+        match self.dialect.loose().parse(near, at_end, &mut self.cells) {
+            Step::Row(end) if end > length && self.cells.ends.len() == self.names.len() => {
+                Some(end)
+            }
+            Step::More if window.len() < NEAR && !at_end => None,
+            _ => Some(length),
+        }
     }
 
     /// The row of this many bytes whose cells have just been read.
@@ -338,9 +325,7 @@ impl Rows {
         let found = self.cells.ends.len();
         self.seen += 1;
         if let Some(message) = self.text.undecodable(&self.text.window()[..length]) {
-            let bad = self.bad(self.text.line(0), length, message);
-            self.text.consume(length);
-            return bad;
+            return self.text.bad(length, message);
         }
         if found != self.names.len() {
             return self.ragged(length);
@@ -353,47 +338,6 @@ impl Rows {
         }
         self.text.consume(length);
         Fields::of_cells(&self.cells.bytes, &self.cells.ends)
-    }
-
-    /// The row of a report, whose input is the one that its task had, byte by byte.
-    fn reported(&mut self, reading: &ReportReader, length: usize) -> Fields {
-        let Some(columns) = reading.inputs().filter(|_| self.is_doubtful(reading)) else {
-            return self.cells.iter().map(|cell| reading.plain(cell)).collect();
-        };
-        let input = self.cells.iter().skip(1).take(columns.fields).map(|cell| InputCell {
-            written: cell.to_vec(),
-            meant: reading.plain(cell).into_owned(),
-        });
-        let input: Vec<_> = input.collect();
-        let path = self.text.file().path();
-        self.originals.get_or_init(|| (columns.open)(path, columns.own));
-        let mark = if self.text.found().has_bom { 3 } else { 0 };
-        let (offset, row) = (self.text.position() + mark, &self.text.window()[..length]);
-        let original = match self.originals.get_mut() {
-            Some(Some(originals)) => originals.of_row(offset, row, &input),
-            Some(None) | None => Original::Unknown,
-        };
-        let lost = match &original {
-            Original::Known(_) => None,
-            Original::Lost => input.iter().position(|cell| is_replaced(&cell.written)).or(Some(0)),
-            Original::Unknown => input.iter().position(|cell| is_replaced(&cell.written)),
-        };
-        if let Some(index) = lost {
-            return self.bad(self.text.line(0), length, lost_bytes(&self.names[index + 1]));
-        }
-        let known = if let Original::Known(values) = original { values } else { Vec::new() };
-        let cells = self.cells.iter().enumerate().map(|(index, cell)| {
-            let value = index.checked_sub(1).and_then(|index| known.get(index));
-            value.map_or_else(|| reading.plain(cell), |value| Cow::Borrowed(&value[..]))
-        });
-        cells.collect()
-    }
-
-    /// Whether a cell of a report's input may stand for something else than it most likely does.
-    fn is_doubtful(&self, reading: &ReportReader) -> bool {
-        let fields = reading.inputs().map_or(0, |inputs| inputs.fields);
-        let mut input = self.cells.iter().skip(1).take(fields);
-        input.any(|cell| is_replaced(cell) || *reading.plain(cell) != *cell)
     }
 
     #[cold]
@@ -434,20 +378,10 @@ impl Rows {
     }
 }
 
-/// Whether a report's cell has what stands for bytes that it cannot hold.
-fn is_replaced(cell: &[u8]) -> bool {
-    memchr::memmem::find(cell, "\u{fffd}".as_bytes()).is_some()
-}
-
-fn lost_bytes(name: &str) -> String {
-    format!(
-        "`{name}` has bytes that a report cannot hold, such as a file name that is not UTF-8, and the files beside the \
-         report that have them are gone or changed"
-    )
-}
-
 const UNCLOSED: &str = "a quote opens here and is never closed, so the rest of the file is not a row: \
     `quotes = false` reads quotes as characters";
+
+const TOO_LONG: &str = "a row that starts here is longer than 64 MiB: is a quote not closed?";
 
 const ESCAPED: &str =
     "a cell goes on after its closing quote: where `\\` escapes quotes, set `escape = '\\'`";
@@ -455,33 +389,14 @@ const ESCAPED: &str =
 const AFTER_QUOTE: &str = "a cell goes on after its closing quote: quotes inside are doubled, have an `escape`, \
     or are characters with `quotes = false`";
 
-impl Records for Rows {
-    fn next_record(&mut self) -> Option<Result<Fields, InputError>> {
-        if self.over {
-            return None;
-        }
-        match self.next_row() {
-            Ok(None) => None,
-            Ok(Some(Err(bad))) => Some(Ok(bad)),
-            Ok(Some(Ok(length))) => Some(Ok(self.row(length))),
-            Err(error) => {
-                self.over = true;
-                Some(Err(error))
-            }
-        }
+impl TextRecords for Rows {
+    fn text(&mut self) -> &mut Text {
+        &mut self.text
     }
 
-    fn position(&self) -> u64 {
-        self.text.position()
-    }
-
-    fn seek(&mut self, position: u64) -> Result<(), InputError> {
-        self.over = false;
-        self.text.seek(position)
-    }
-
-    fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
-        self.text.make_seekable(stop)
+    fn read(&mut self) -> Result<Option<Fields>, InputError> {
+        let Some(found) = self.next_row()? else { return Ok(None) };
+        Ok(Some(found.map_or_else(|bad| bad, |length| self.row(length))))
     }
 }
 

@@ -65,7 +65,10 @@ impl Derived {
                     Rule::Match(names.iter().position(|name| *name == from)?, regex)
                 }
                 What::Template(text) => match Template::parse(text.get_ref(), &scope) {
-                    Ok(template) if !template.needs_attempt() => Rule::Template(template),
+                    Ok(template) if !template.needs_attempt() => {
+                        document.remark_exact_names(text.get_ref(), &text.span(), &names);
+                        Rule::Template(template)
+                    }
                     Ok(_) => {
                         let help =
                             "`[fields]` are made before there is a task, an attempt or a slot";

@@ -12,7 +12,7 @@ use super::notes::Notes;
 use super::object::Shape;
 use super::records::{InputFile, Kept, Records, Stop};
 use super::sheet::SheetOptions;
-use super::text::{Text, TextOptions};
+use super::text::{Text, TextOptions, TextRecords};
 use super::{InputError, csv, sheet};
 use crate::task::Fields;
 
@@ -36,6 +36,8 @@ pub(super) struct Files {
     pub text: TextOptions,
     /// Whether the field `file` says which one an input is from.
     pub says_file: bool,
+    /// The columns of the report that is resumed, up to the first that is not a field.
+    earlier: Vec<String>,
     pub notes: Arc<Notes>,
     learned: Learned,
     /// What was opened when the job was planned and can be read only once.
@@ -65,6 +67,7 @@ impl Files {
         format: Format,
         text: TextOptions,
         is_plural: bool,
+        earlier: Vec<String>,
         notes: Arc<Notes>,
     ) -> Result<Self, InputError> {
         let mut looked = Self {
@@ -72,6 +75,7 @@ impl Files {
             format,
             text,
             says_file: is_plural,
+            earlier,
             notes,
             learned: Learned::default(),
             kept: Kept::default(),
@@ -116,8 +120,9 @@ impl Files {
         }
         for index in 0..self.all.len().min(LOOKED_AT) {
             let file = self.all[index].clone();
-            let opened = open(&file, &self.format, self.text, None, &self.notes, &stop)?;
-            self.take_in(index, &file, &opened)?;
+            let mut opened = open(&file, &self.format, self.text, None, &self.notes, &stop)?;
+            opened.resume(&self.earlier);
+            self.take_in(index, &file, &mut opened)?;
             if !file.regular {
                 if self.all.len() > 1 {
                     return Err(
@@ -134,7 +139,7 @@ impl Files {
         &mut self,
         index: usize,
         file: &InputFile,
-        opened: &Opened,
+        opened: &mut Opened,
     ) -> Result<(), InputError> {
         if index == 0 {
             self.learned.understood = opened.understood();
@@ -263,7 +268,16 @@ impl Opened {
         }
     }
 
-    fn understood(&self) -> Vec<(&'static str, String)> {
+    /// Takes the fields of the report that is resumed, where a look at the records names them.
+    fn resume(&mut self, columns: &[String]) {
+        match self {
+            Self::Objects(objects) => objects.resume(columns),
+            Self::Elements(elements) => elements.resume(columns),
+            Self::Lines(_) | Self::Rows(_) | Self::Sheet(_) => {}
+        }
+    }
+
+    fn understood(&mut self) -> Vec<(&'static str, String)> {
         let text = match self {
             Self::Lines(lines) => lines.text(),
             Self::Rows(rows) => {
@@ -320,7 +334,7 @@ impl Records for Reordered {
         }))
     }
 
-    fn position(&self) -> u64 {
+    fn position(&mut self) -> u64 {
         self.records.position()
     }
 
@@ -380,8 +394,8 @@ impl Records for OneByOne {
         }
     }
 
-    fn position(&self) -> u64 {
-        let place = self.current.as_ref().map_or(0, |records| records.position());
+    fn position(&mut self) -> u64 {
+        let place = self.current.as_mut().map_or(0, |records| records.position());
         (self.index as u64) << PLACE_BITS | place
     }
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use super::InputError;
 use super::notes::Notes;
 use super::object::{SAMPLE, SAMPLE_BYTES, Shape, Waiting};
-use super::records::{Records, Stop};
-use super::text::{LONGEST, Text};
+use super::text::{LONGEST, Text, TextRecords};
 use crate::task::Fields;
 
 /// The elements of an array in a document.
@@ -17,7 +16,18 @@ pub(super) struct Elements {
     notes: Arc<Notes>,
     /// How many objects and arrays the array is in.
     depth: usize,
-    over: bool,
+    /// What came before the place where it is read.
+    before: Before,
+}
+
+/// What an element of an array comes after.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Start,
+    Comma,
+    Element,
+    /// Either: it was sought.
+    Unknown,
 }
 
 /// Finds the end of a value, piece by piece.
@@ -82,8 +92,8 @@ impl Elements {
         notes: Arc<Notes>,
     ) -> Result<Self, InputError> {
         let is_known = shape.is_some();
-        let mut elements =
-            Self { text, shape: shape.unwrap_or_default(), notes, depth: 0, over: false };
+        let shape = shape.unwrap_or_default();
+        let mut elements = Self { text, shape, notes, depth: 0, before: Before::Start };
         elements.find(at)?;
         if !is_known {
             let _waiting = Waiting::of(elements.text.file());
@@ -92,14 +102,14 @@ impl Elements {
         Ok(elements)
     }
 
+    /// Takes the fields of the report that is resumed: see [`Shape::resume`].
+    pub fn resume(&mut self, columns: &[String]) {
+        self.shape.resume(columns);
+    }
+
     /// What the elements have in common.
     pub fn shape(&self) -> &Shape {
         &self.shape
-    }
-
-    /// The text that it is read from.
-    pub fn text(&self) -> &Text {
-        &self.text
     }
 
     /// Goes to the first element of the array at `pointer`.
@@ -107,15 +117,21 @@ impl Elements {
         let mut before = String::new();
         for part in pointer.split('/').skip(1) {
             let name = part.replace("~1", "/").replace("~0", "~");
+            let mut keys = Vec::new();
             let is_there = match self.peek()? {
-                Some(b'{') => self.find_key(&name)?,
+                Some(b'{') => self.find_key(&name, &mut keys)?,
                 Some(b'[') => self.find_index(&name)?,
                 _ => false,
             };
             if !is_there {
-                let place = if before.is_empty() { "the document" } else { &before };
-                let message = format!("{place} has no `{name}`, which `at = \"{pointer}\"` names");
-                return Err(self.text.file().error(message));
+                let place =
+                    if before.is_empty() { "the document".into() } else { format!("`{before}`") };
+                let has = if keys.is_empty() { "" } else { ": it has " };
+                let message = format!(
+                    "{place} has no `{name}`, which `at = \"{pointer}\"` names{has}{}",
+                    keys.join(", ")
+                );
+                return Err(self.text.file().error(message).about("at"));
             }
             self.depth += 1;
             before = format!("{before}/{part}");
@@ -125,7 +141,10 @@ impl Elements {
                 self.text.consume(1);
                 return Ok(());
             }
-            None => return Err(self.text.file().error("has no document")),
+            None => {
+                let why = self.text.breakage().unwrap_or("has no document");
+                return Err(self.text.file().error(why));
+            }
             Some(b'{') => "an object",
             Some(b'"') => "a string",
             Some(b't' | b'f') => "a boolean",
@@ -135,33 +154,32 @@ impl Elements {
         };
         let line = self.text.line(0);
         let place = if before.is_empty() { "the document".into() } else { format!("`{before}`") };
-        let help = match self.arrays() {
-            arrays if pointer.is_empty() && !arrays.is_empty() => {
-                format!(": set `at` to {}", arrays.join(" or "))
-            }
+        let help = match self.arrays(pointer) {
+            arrays if !arrays.is_empty() => format!(": set `at` to {}", arrays.join(" or ")),
             _ if pointer.is_empty() && found == "an object" => {
                 ": `at` names an array in it; a file with an object a line is read by `jsonl`"
                     .into()
             }
             _ => String::new(),
         };
-        Err(self.text.file().error_at(line, format!("{place} is {found}, not an array{help}")))
+        let message = format!("{place} is {found}, not an array{help}");
+        Err(self.text.file().error_at(line, message).about("at"))
     }
 
-    /// The arrays in the object that comes next, as far as it is in the window.
-    fn arrays(&self) -> Vec<String> {
-        let Ok(value) = serde_json::from_slice::<serde_json::Value>(self.text.window()) else {
+    /// The pointers to the arrays in the object that comes next at `pointer`, as far as it is in the window.
+    fn arrays(&self, pointer: &str) -> Vec<String> {
+        let mut values = serde_json::Deserializer::from_slice(self.text.window()).into_iter();
+        let Some(Ok(serde_json::Value::Object(object))) = values.next() else {
             return Vec::new();
         };
-        let Some(object) = value.as_object() else { return Vec::new() };
         let arrays = object.iter().filter(|(_, value)| value.is_array());
         arrays
-            .map(|(key, _)| format!("\"/{}\"", key.replace('~', "~0").replace('/', "~1")))
+            .map(|(key, _)| format!("\"{pointer}/{}\"", key.replace('~', "~0").replace('/', "~1")))
             .collect()
     }
 
-    /// Enters the object that comes next, up to the value of `name`.
-    fn find_key(&mut self, name: &str) -> Result<bool, InputError> {
+    /// Enters the object that comes next, up to the value of `name`. Notes the first other keys for a message.
+    fn find_key(&mut self, name: &str, others: &mut Vec<String>) -> Result<bool, InputError> {
         self.text.consume(1);
         loop {
             if self.peek()? != Some(b'"') {
@@ -169,7 +187,12 @@ impl Elements {
             }
             let length = self.value_length()?;
             let key = self.text.window().get(..length).map(serde_json::from_slice::<String>);
-            let is_it = matches!(key, Some(Ok(key)) if key == name);
+            let is_it = matches!(&key, Some(Ok(key)) if key == name);
+            if let Some(Ok(key)) = key
+                && others.len() < 10
+            {
+                others.push(format!("`{key}`"));
+            }
             self.text.consume(length);
             if self.peek()? != Some(b':') {
                 return Ok(false);
@@ -280,33 +303,53 @@ impl Elements {
         Ok(())
     }
 
-    fn bad(&mut self, length: usize, message: &str) -> Fields {
-        let cause = self.text.file().complaint(self.text.line(0), message);
-        let bad = Fields::bad(cause, &self.text.window()[..length]);
-        self.text.consume(length);
-        bad
-    }
-
     /// A document that is not what it should be from here on.
     fn torn(&mut self, message: &str) -> Fields {
-        self.over = true;
-        let why = self.text.breakage().map_or_else(|| message.to_owned(), str::to_owned);
-        self.bad(self.text.window().len().min(LONGEST), &why)
+        self.text.cut().unwrap_or_else(|| self.text.last_bad(self.text.window().len(), message))
+    }
+
+    /// Reads the comma before an element, and says whether there is one; or what is wrong there.
+    fn comma(&mut self) -> Result<Result<bool, Fields>, InputError> {
+        let before = std::mem::replace(&mut self.before, Before::Unknown);
+        let wrong = match (self.peek()?, before) {
+            (None, _) => return Ok(Err(self.torn("the document ends inside its array"))),
+            (Some(b','), Before::Element | Before::Unknown) => {
+                self.text.consume(1);
+                self.before = Before::Comma;
+                return self.comma();
+            }
+            (Some(b','), Before::Start | Before::Comma) => {
+                self.before = Before::Comma;
+                return Ok(Err(self.text.bad(1, "not JSON: no element before this comma")));
+            }
+            (Some(b']'), Before::Comma) => "not JSON: no element after the last comma",
+            (Some(b']'), _) => return Ok(Ok(false)),
+            (Some(_), Before::Element) => "not JSON: no comma before this element",
+            (Some(_), _) => return Ok(Ok(true)),
+        };
+        Ok(Err(self.wrong_element(wrong)?))
+    }
+
+    /// The datum that the next element is, or the lack of one.
+    fn wrong_element(&mut self, message: &str) -> Result<Fields, InputError> {
+        let is_none = self.peek()? == Some(b']');
+        let length = if is_none { 0 } else { self.value_length()? };
+        self.before = if is_none { Before::Unknown } else { Before::Element };
+        if length == 0 && !is_none {
+            return Ok(self.torn(message));
+        }
+        Ok(self.text.bad(length, message))
     }
 
     fn element(&mut self) -> Result<Option<Fields>, InputError> {
         loop {
-            match self.peek()? {
-                None => return Ok(Some(self.torn("the document ends inside its array"))),
-                Some(b']') => {
+            match self.comma()? {
+                Err(bad) => return Ok(Some(bad)),
+                Ok(false) => {
                     self.text.consume(1);
                     return self.rest();
                 }
-                Some(b',') => {
-                    self.text.consume(1);
-                    continue;
-                }
-                Some(_) => {}
+                Ok(true) => {}
             }
             let length = self.value_length()?;
             if length == 0 {
@@ -317,6 +360,7 @@ impl Elements {
                     "an element starts here and never ends"
                 })));
             }
+            self.before = Before::Element;
             let text = &self.text;
             let value = &text.window()[..length];
             let found = if let Some(message) = text.undecodable(value) {
@@ -331,62 +375,48 @@ impl Elements {
                     self.text.consume(length);
                     return Ok(fields);
                 }
-                Err(message) => return Ok(Some(self.bad(length, &message))),
+                Err(message) => return Ok(Some(self.text.bad(length, message))),
             }
         }
     }
 
     /// What follows the array: a document that is cut there is not whole.
     fn rest(&mut self) -> Result<Option<Fields>, InputError> {
-        self.over = true;
-        let mut scan = Scan { depth: self.depth + 1, ..Scan::default() };
-        if self.depth > 0 {
-            scan.depth = self.depth;
-            loop {
-                let window = self.text.window();
-                if let Some(length) = scan.advance(window) {
-                    self.text.consume(length);
-                    break;
-                }
-                self.text.consume(window.len());
-                if !self.text.more()? {
-                    return Ok(Some(
-                        self.torn("the document ends after the array, before it is closed"),
-                    ));
-                }
+        let mut scan = Scan { depth: self.depth, ..Scan::default() };
+        while self.depth > 0 {
+            let window = self.text.window();
+            if let Some(length) = scan.advance(window) {
+                self.text.consume(length);
+                break;
+            }
+            self.text.consume(window.len());
+            if !self.text.more()? {
+                let message = "the document ends after the array, before it is closed";
+                return Ok(Some(self.torn(message)));
             }
         }
-        match self.peek()? {
-            None if self.text.breakage().is_none() => Ok(None),
-            None => Ok(Some(self.torn(""))),
+        Ok(match self.peek()? {
+            None => self.text.cut(),
             Some(_) => {
-                Ok(Some(self.torn(
+                Some(self.torn(
                     "more follows the document: a file with a value a line is read by `jsonl`",
-                )))
+                ))
             }
-        }
+        })
     }
 }
 
-impl Records for Elements {
-    fn next_record(&mut self) -> Option<Result<Fields, InputError>> {
-        if self.over {
-            return None;
-        }
-        self.element().inspect_err(|_| self.over = true).transpose()
+impl TextRecords for Elements {
+    fn text(&mut self) -> &mut Text {
+        &mut self.text
     }
 
-    fn position(&self) -> u64 {
-        self.text.position()
+    fn read(&mut self) -> Result<Option<Fields>, InputError> {
+        self.element()
     }
 
-    fn seek(&mut self, position: u64) -> Result<(), InputError> {
-        self.over = false;
-        self.text.seek(position)
-    }
-
-    fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
-        self.text.make_seekable(stop)
+    fn sought(&mut self) {
+        self.before = Before::Unknown;
     }
 }
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use super::InputError;
 use super::notes::Notes;
 use super::object::{SAMPLE, SAMPLE_BYTES, Shape, Waiting};
-use super::records::{Records, Stop};
-use super::text::{LONGEST, Text};
+use super::text::{Text, TextRecords};
 use crate::task::Fields;
 
 /// The objects of a JSON Lines file.
@@ -15,14 +14,13 @@ pub(super) struct Objects {
     text: Text,
     shape: Shape,
     notes: Arc<Notes>,
-    over: bool,
 }
 
 impl Objects {
     /// The objects of `text`. Without a shape, the first ones tell it.
     pub fn new(text: Text, shape: Option<Shape>, notes: Arc<Notes>) -> Result<Self, InputError> {
         let is_known = shape.is_some();
-        let mut objects = Self { text, shape: shape.unwrap_or_default(), notes, over: false };
+        let mut objects = Self { text, shape: shape.unwrap_or_default(), notes };
         if !is_known {
             let _waiting = Waiting::of(objects.text.file());
             objects.learn()?;
@@ -30,14 +28,14 @@ impl Objects {
         Ok(objects)
     }
 
+    /// Takes the fields of the report that is resumed: see [`Shape::resume`].
+    pub fn resume(&mut self, columns: &[String]) {
+        self.shape.resume(columns);
+    }
+
     /// What the objects have in common.
     pub fn shape(&self) -> &Shape {
         &self.shape
-    }
-
-    /// The text that it is read from.
-    pub fn text(&self) -> &Text {
-        &self.text
     }
 
     /// Looks at the first objects, and consumes none.
@@ -66,102 +64,52 @@ impl Objects {
             at += length;
         }
         match wrong {
-            // Not one object: it is something else than JSON Lines.
-            Some((at, message)) if !is_right => {
+            // Not one object: it is something else than JSON Lines, or cut in the first.
+            Some((at, message)) if !is_right && self.text.breakage().is_none() => {
                 Err(self.text.file().error_at(self.text.line(at), message))
             }
             _ => Ok(()),
         }
     }
 
-    /// The length of the next line with its end. `None`: there is none.
-    fn next_line(&mut self) -> Result<Option<usize>, InputError> {
-        let mut seen = 0;
-        loop {
-            let window = self.text.window();
-            if let Some(end) = memchr::memchr(b'\n', &window[seen..]) {
-                return Ok(Some(seen + end + 1));
-            }
-            seen = window.len();
-            if seen > LONGEST || !self.text.more()? {
-                return Ok(Some(seen).filter(|&length| length > 0));
-            }
-        }
-    }
-
-    fn bad(&mut self, length: usize, message: &str) -> Fields {
-        let cause = self.text.file().complaint(self.text.line(0), message);
-        let bad = Fields::bad(cause, &self.text.window()[..length]);
-        self.text.consume(length);
-        bad
-    }
-
     /// The input of the next line; `None` if it is none.
     fn input(&mut self, length: usize) -> Option<Fields> {
-        let is_all = length == self.text.window().len() && !self.text.window().ends_with(b"\n");
-        if length > LONGEST && is_all {
-            self.over = true;
-            return Some(self.bad(length, "a line that starts here is longer than 64 MiB"));
-        }
-        if is_all && let Some(why) = self.text.breakage().map(str::to_owned) {
-            self.over = true;
-            return Some(self.bad(length, &why));
-        }
         let line = self.text.window()[..length].trim_ascii();
         if line.is_empty() {
             self.text.consume(length);
             return None;
         }
         if let Some(message) = self.text.undecodable(line) {
-            return Some(self.bad(length, &message));
+            return Some(self.text.bad(length, message));
         }
         let text = &self.text;
         let place = |what: &str| text.file().complaint(text.line(0), what);
-        let found = self.shape.fields(line, place, &self.notes);
-        match found {
+        match self.shape.fields(line, place, &self.notes) {
             Ok(fields) => {
                 self.text.consume(length);
                 fields
             }
-            Err(message) => Some(self.bad(length, &message)),
+            Err(message) => Some(self.text.bad(length, message)),
         }
     }
 }
 
-impl Records for Objects {
-    fn next_record(&mut self) -> Option<Result<Fields, InputError>> {
-        while !self.over {
-            match self.next_line() {
-                Ok(Some(length)) => {
-                    if let Some(fields) = self.input(length) {
-                        return Some(Ok(fields));
-                    }
-                }
-                Ok(None) => {
-                    self.over = true;
-                    let why = self.text.breakage().map(str::to_owned)?;
-                    return Some(Ok(self.bad(0, &why)));
-                }
-                Err(error) => {
-                    self.over = true;
-                    return Some(Err(error));
-                }
+impl TextRecords for Objects {
+    fn text(&mut self) -> &mut Text {
+        &mut self.text
+    }
+
+    fn read(&mut self) -> Result<Option<Fields>, InputError> {
+        loop {
+            let fields = match self.text.next_line(b'\n')? {
+                None => return Ok(None),
+                Some(Ok(length)) => self.input(length),
+                Some(Err(bad)) => Some(bad),
+            };
+            if fields.is_some() {
+                return Ok(fields);
             }
         }
-        None
-    }
-
-    fn position(&self) -> u64 {
-        self.text.position()
-    }
-
-    fn seek(&mut self, position: u64) -> Result<(), InputError> {
-        self.over = false;
-        self.text.seek(position)
-    }
-
-    fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
-        self.text.make_seekable(stop)
     }
 }
 

@@ -6,6 +6,7 @@
 mod blocks;
 mod csv;
 mod derived;
+mod earlier;
 mod files;
 mod filter;
 mod glob;
@@ -64,17 +65,26 @@ pub type InputReader = Box<dyn Iterator<Item = Result<Fields, InputError>> + Sen
 
 /// An input that turned out bad while running: which file, which line, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InputError(String);
+pub struct InputError {
+    message: String,
+    /// The option that it is about, if it is about one.
+    key: Option<&'static str>,
+}
 
 impl InputError {
     fn new(message: String) -> Self {
-        Self(message)
+        Self { message, key: None }
+    }
+
+    /// The same about the option `key` of the source.
+    fn about(self, key: &'static str) -> Self {
+        Self { key: Some(key), ..self }
     }
 }
 
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::derived::Derived;
+use super::earlier;
 use super::filter::Filter;
 use super::notes::Notes;
 use super::select::Selection;
@@ -28,6 +29,20 @@ pub(in crate::job) struct Around<'a> {
     pub reported: &'a dyn Fn(&str) -> Option<Reported>,
     /// How many are taken at most, whatever the table says.
     pub limit: Option<u64>,
+    /// The folder of the report that is resumed.
+    pub resumed: Option<&'a Path>,
+    /// The fields that `[fields]` makes.
+    pub made: Vec<String>,
+}
+
+impl Around<'_> {
+    /// The columns of the report that is resumed that are fields of the source.
+    pub(super) fn earlier(&self) -> Vec<String> {
+        let columns = self.resumed.map(|results| earlier::columns(results, self.job));
+        let mut columns = columns.unwrap_or_default();
+        columns.retain(|column| !self.made.contains(column));
+        columns
+    }
 }
 
 /// What `[inputs]` and `[fields]` came to.
@@ -79,9 +94,12 @@ pub(in crate::job) fn read(
         table.document().error(&null.span(), "`null` goes with `lines` only");
     }
     let own = found.as_ref().and_then(|(fields, _)| fields.clone());
+    let errors = table.document().errors();
     let derived = Derived::read(derived, own.as_deref(), around.job);
     let all =
         own.map(|own| [own, derived.as_ref().map_or(Vec::new(), |it| it.names.clone())].concat());
+    // A mistake in `[fields]` is not one more wherever their names stand.
+    let all = all.filter(|_| table.document().errors() == errors);
     let source = found.as_ref().map(|(_, source)| source);
     let selection = selection(&mut table, all.as_deref(), source);
     let empty = match word(&mut table, "empty", ["ok", "told"]) {
@@ -99,6 +117,7 @@ pub(in crate::job) fn read(
     };
     let is_sound = document.troubles() == before;
     let mut planned = planned(found, derived, selection, empty, notes);
+    planned.fields = planned.fields.filter(|_| all.is_some());
     planned.inputs = planned.inputs.filter(|_| is_sound);
     planned
 }
@@ -125,7 +144,7 @@ fn planned(
 }
 
 /// The field that says how many inputs a batch has.
-const BATCH_SIZE: &str = "batch_size";
+pub(super) const BATCH_SIZE: &str = "batch_size";
 
 /// One task that has no fields.
 pub(super) fn once() -> Source {

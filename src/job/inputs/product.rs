@@ -92,12 +92,7 @@ impl Product {
 
     /// All of it in memory.
     pub fn hold(&self, stop: &Stop) -> Result<Vec<Fields>, InputError> {
-        let mut held = Vec::new();
-        let mut bytes = 0;
-        for fields in self.open(stop)? {
-            gather(&mut held, &mut bytes, fields?, "`matrix` or `zip`")?;
-        }
-        Ok(held)
+        gather(self.open(stop)?, "matrix` or `zip", stop)
     }
 }
 
@@ -117,34 +112,30 @@ pub(super) fn hold(
     {
         return Ok(Arc::clone(counted));
     }
-    let (mut held, mut bytes) = (Vec::new(), 0);
-    for (number, fields) in (1_u64..).zip(source.open(stop)?) {
-        gather(&mut held, &mut bytes, fields?, name)?;
-        if number % (1 << 12) == 0 {
-            stop.check()?;
-        }
-    }
+    let held = gather(source.open(stop)?, name, stop)?;
     if held.is_empty() && together == Together::Matrix {
         return Err(InputError::new(format!("`{name}` is empty, so there is no combination")));
     }
     Ok(Arc::new(Counted::Rows(held)))
 }
 
-fn gather(
-    held: &mut Vec<Fields>,
-    bytes: &mut usize,
-    fields: Fields,
-    name: &str,
-) -> Result<(), InputError> {
-    *bytes += size_of::<Fields>() + fields.iter().map(|value| value.len() + 8).sum::<usize>();
-    if *bytes > MOST {
-        return Err(InputError::new(format!(
-            "`{name}` has more than 256 MiB of inputs, which is what is held at once: let the largest source be the \
-             first, which is read as it comes"
-        )));
+fn gather(inputs: InputReader, name: &str, stop: &Stop) -> Result<Vec<Fields>, InputError> {
+    let (mut held, mut bytes) = (Vec::new(), 0);
+    for (number, fields) in (1_u64..).zip(inputs) {
+        let fields = fields?;
+        bytes += size_of::<Fields>() + fields.iter().map(|value| value.len() + 8).sum::<usize>();
+        if bytes > MOST {
+            return Err(InputError::new(format!(
+                "`{name}` has more than 256 MiB of inputs, which is what is held at once: let the largest source be the \
+                 first, which is read as it comes"
+            )));
+        }
+        held.push(fields);
+        if number % (1 << 12) == 0 {
+            stop.check()?;
+        }
     }
-    held.push(fields);
-    Ok(())
+    Ok(held)
 }
 
 /// Every combination of a stream with what is held.

@@ -207,7 +207,7 @@ pub(super) trait Records: Send {
     fn next_record(&mut self) -> Option<Result<Fields, InputError>>;
 
     /// Where the next record starts, for `seek`.
-    fn position(&self) -> u64;
+    fn position(&mut self) -> u64;
 
     /// Makes the record at `position` the next one.
     fn seek(&mut self, position: u64) -> Result<(), InputError>;

@@ -70,7 +70,8 @@ impl Rows {
             Some(name) => {
                 let all: Vec<_> = all.iter().map(|name| format!("`{name}`")).collect();
                 let has = if all.len() == 1 { "its only sheet is" } else { "its sheets are" };
-                return Err(file.error(format!("has no sheet `{name}`: {has} {}", all.join(", "))));
+                let message = format!("has no sheet `{name}`: {has} {}", all.join(", "));
+                return Err(file.error(message).about("sheet"));
             }
         };
         let mut rows = read(&mut book, &sheet, file)?;
@@ -316,7 +317,7 @@ impl Records for Rows {
         Some(Ok(self.fields(row)))
     }
 
-    fn position(&self) -> u64 {
+    fn position(&mut self) -> u64 {
         self.next as u64
     }
 

@@ -142,6 +142,10 @@ impl Shuffled {
     }
 }
 
+fn changed() -> InputError {
+    InputError::new("the file of the inputs changed while they were read in another order".into())
+}
+
 impl Iterator for Shuffled {
     type Item = Result<Fields, InputError>;
 
@@ -152,7 +156,7 @@ impl Iterator for Shuffled {
             Seekable::Records(records, bad) => match bad.remove(&position) {
                 Some(bad) => Some(Ok(bad)),
                 None => match records.seek(position) {
-                    Ok(()) => records.next_record(),
+                    Ok(()) => Some(records.next_record().unwrap_or_else(|| Err(changed()))),
                     Err(error) => Some(Err(error)),
                 },
             },

@@ -92,8 +92,11 @@ impl Reader<'_> {
             lines.null |= table.get::<bool>("null").is_some_and(Spanned::into_inner);
             text.has_nuls = lines.null;
         }
-        let place = named.names[0].span();
+        let named_place = named.names[0].span();
         let found = self.find(&named, table);
+        let places = named.options.as_ref().map(|options| {
+            ["at", "sheet"].map(|key| (key, options.has(key).then(|| options.span_of(key))))
+        });
         named.finish();
         let (found, is_plural) = found?;
         if table.document().errors() != before {
@@ -102,8 +105,17 @@ impl Reader<'_> {
         if found.is_empty() {
             return Some((None, counted(Counted::Rows(Vec::new()))));
         }
-        let files = Files::learn(found, format, text, is_plural, Arc::clone(&self.notes));
-        let files = files.map_err(|error| self.wrong(table, &place, error.0)).ok()?;
+        let earlier = match format {
+            Format::Jsonl(_) | Format::Json(..) => self.around.earlier(),
+            Format::Lines(_) | Format::Csv(_) | Format::Sheet(_) => Vec::new(),
+        };
+        let files = Files::learn(found, format, text, is_plural, earlier, Arc::clone(&self.notes));
+        let files = files.map_err(|error| {
+            let mut places = places.into_iter().flatten();
+            let place = places.find(|(key, _)| Some(*key) == error.key).and_then(|(_, it)| it);
+            self.wrong(table, &place.unwrap_or(named_place), error.message);
+        });
+        let files = files.ok()?;
         Some((files.fields(), Source::Files(Arc::new(files))))
     }
 
@@ -195,7 +207,8 @@ impl Reader<'_> {
             return None;
         }
         let opened = Text::open(file, text, &Stop::default());
-        let opened = opened.map_err(|error| self.wrong(table, &parts.span(), error.0)).ok()?;
+        let opened =
+            opened.map_err(|error| self.wrong(table, &parts.span(), error.message)).ok()?;
         if opened.is_converted() {
             cannot("its length is not known before it is decompressed or decoded");
             return None;
@@ -318,7 +331,7 @@ impl Reader<'_> {
             // A list of the job file may be empty: that is not a mistake in a source.
             let together = if is_listed(source) { Together::Zip } else { together };
             let held = product::hold(source, name.get_ref(), together, &stop);
-            held.map_err(|error| self.wrong(table, &name.span(), error.0)).ok()
+            held.map_err(|error| self.wrong(table, &name.span(), error.message)).ok()
         };
         let held = listed::collect(sources.iter().zip(keys).map(held))?;
         if together == Together::Zip {
@@ -363,7 +376,7 @@ fn zip(lists: &[Source], keys: &[Spanned<String>], table: &Table<'_>) -> Option<
     let rows = product.hold(&Stop::default());
     rows.map(|rows| counted(Counted::Rows(rows)))
         .map_err(|error| {
-            table.document().error(&table.span_of_key("zip"), error.0);
+            table.document().error(&table.span_of_key("zip"), error.message);
         })
         .ok()
 }

@@ -6,8 +6,10 @@
 
 mod decode;
 mod members;
+mod reading;
 mod sniff;
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -16,6 +18,7 @@ use encoding_rs::Encoding;
 use super::InputError;
 use super::records::{InputFile, Stop};
 use decode::Decoding;
+pub(super) use reading::TextRecords;
 use sniff::Packing;
 pub(super) use sniff::workbook;
 
@@ -42,11 +45,17 @@ pub(super) struct Text {
     /// What has been read and not consumed.
     start: usize,
     end: usize,
-    /// How many bytes of text came before the buffer, and how many lines ended in them.
+    /// How many bytes of text came before the buffer, and the ends of lines in them.
     before: u64,
-    lines_before: u64,
+    ends_before: Ends,
+    /// The ends of lines up to this byte of the buffer: those before a later one need not be counted again.
+    ends_to: Cell<(usize, Ends)>,
     /// Nothing follows what is in the buffer.
     ended: bool,
+    /// Nothing that is left can be read.
+    over: bool,
+    /// The file and the bytes that it had when it was opened; `None` if it is a pipe, or all has been kept.
+    opened: Option<(File, u64)>,
     /// Why nothing follows, if that is not the end.
     broken: Option<String>,
     /// What it turned out to be.
@@ -91,22 +100,44 @@ impl Text {
     }
 
     /// The text of `file`, which has been opened.
-    pub fn of(
+    pub fn of(file: &InputFile, opened: File, options: TextOptions) -> Result<Self, InputError> {
+        let same = file.regular.then(|| Some((opened.try_clone().ok()?, length(&opened)?)));
+        let mut text = Self::of_any(file, opened, options)?;
+        text.opened = same.flatten();
+        Ok(text)
+    }
+
+    fn of_any(
         file: &InputFile,
         mut opened: File,
         options: TextOptions,
     ) -> Result<Self, InputError> {
         let unreadable = |error: io::Error| file.unreadable(&error);
-        let first = read_first(&mut opened, sniff::is_undecided).map_err(unreadable)?;
+        let (first, read) = read_first(&mut opened, sniff::is_undecided);
+        read.map_err(unreadable)?;
         let packing = sniff::packing(&first).map_err(|message| file.error(message))?;
         if packing == Packing::None {
             return Self::unpacked(file, Opened::Raw(opened), &first, packing, options);
         }
         let raw = Chain { first: io::Cursor::new(first), rest: opened };
         let mut unpacked = packing.unpack(Box::new(raw)).map_err(unreadable)?;
+        let (first, read) = read_first(&mut unpacked, sniff::is_undecided);
+        let mut text = Self::unpacked(file, Opened::Unpacked(unpacked), &first, packing, options)?;
         // What is broken from the start says so where its records would.
-        let first = read_first(&mut unpacked, sniff::is_undecided).unwrap_or_default();
-        Self::unpacked(file, Opened::Unpacked(unpacked), &first, packing, options)
+        if let Err(error) = read {
+            text.take_in_error(&error)?;
+        }
+        Ok(text)
+    }
+
+    /// An error while reading is the end of what is decompressed. A code of the system's is the disk's, or the pipe's;
+    /// anything else is what decompressing stumbled over.
+    fn take_in_error(&mut self, error: &io::Error) -> Result<(), InputError> {
+        if self.found.packing == Packing::None || error.raw_os_error().is_some() {
+            return Err(self.file.unreadable(error));
+        }
+        self.broken = Some(self.found.packing.breakage(error));
+        Ok(())
     }
 
     fn unpacked(
@@ -130,8 +161,11 @@ impl Text {
             start: 0,
             end: 0,
             before: 0,
-            lines_before: 0,
+            ends_before: Ends::default(),
+            ends_to: Cell::default(),
             ended: false,
+            over: false,
+            opened: None,
             broken: None,
             found,
         };
@@ -210,22 +244,38 @@ impl Text {
             Source::Stream(stream) => read_some(stream, spare),
         };
         match read {
-            Ok(0) => self.ended = true,
-            Ok(length) => self.end += length,
-            // A code of the system's is the disk's, or the pipe's; anything else is what decompressing stumbled over.
-            Err(error) if self.found.packing != Packing::None && error.raw_os_error().is_none() => {
+            Ok(0) => {
                 self.ended = true;
-                self.broken = Some(self.found.packing.breakage(&error));
+                self.broken = self.broken.take().or_else(|| self.changed());
             }
-            Err(error) => return Err(self.file.unreadable(&error)),
+            Ok(length) => self.end += length,
+            Err(error) => {
+                self.take_in_error(&error)?;
+                self.ended = true;
+            }
         }
         Ok(!self.ended)
     }
 
+    /// Why the end of the file cannot be that of its last record, if it is another one than when it was opened.
+    fn changed(&mut self) -> Option<String> {
+        let has_end = matches!(self.window().last(), None | Some(b'\n' | b'\r' | 0));
+        let (file, length) = self.opened.as_mut()?;
+        let end = file.stream_position().ok()?;
+        if end < *length {
+            return Some(format!(
+                "the file became shorter while it was read: it had {length} bytes, and ends after {end}"
+            ));
+        }
+        (end > *length && !has_end).then(|| {
+            "the file grew while it was read, and this is not the end of a line: it is not known whether it is whole".into()
+        })
+    }
+
     /// Takes what was consumed out of the buffer.
     fn forget(&mut self) {
-        let gone = &self.buffer[..self.start];
-        self.lines_before += lines_in(gone);
+        self.ends_before = self.ends_to(self.start);
+        self.ends_to.set((0, self.ends_before));
         self.before += self.start as u64;
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -241,7 +291,16 @@ impl Text {
 
     /// The number of the line, from 1, in which the byte of the window at `offset` is.
     pub fn line(&self, offset: usize) -> u64 {
-        self.lines_before + lines_in(&self.buffer[..self.start + offset]) + 1
+        self.ends_to(self.start + offset).lines() + 1
+    }
+
+    /// The ends of lines up to the byte of the buffer at `place`.
+    fn ends_to(&self, place: usize) -> Ends {
+        let (from, ends) = self.ends_to.get();
+        let (from, ends) = if place < from { (0, self.ends_before) } else { (from, ends) };
+        let ends = ends.and(&self.buffer[from..place]);
+        self.ends_to.set((place, ends));
+        ends
     }
 
     /// The byte of the text at which the window starts.
@@ -254,6 +313,7 @@ impl Text {
     /// # Errors
     /// If the file cannot be read there.
     pub fn seek(&mut self, position: u64) -> Result<(), InputError> {
+        self.over = false;
         if position >= self.before && position - self.before <= self.end as u64 {
             self.start = (position - self.before) as usize;
             return Ok(());
@@ -264,6 +324,7 @@ impl Text {
         file.seek(SeekFrom::Start(position + *first))
             .map_err(|error| self.file.unreadable(&error))?;
         (self.start, self.end, self.before, self.ended) = (0, 0, position, false);
+        self.ends_to.set((0, self.ends_before));
         Ok(())
     }
 
@@ -294,11 +355,16 @@ impl Text {
             })?;
             self.start = self.end;
         }
-        self.lines_before = 0;
+        self.ends_before = Ends::default();
+        self.opened = None;
         self.source = Source::Plain(spool, 0);
         (self.start, self.end, self.before, self.ended) = (0, 0, u64::MAX, false);
         self.seek(0)
     }
+}
+
+fn length(file: &File) -> Option<u64> {
+    file.metadata().map(|data| data.len()).ok()
 }
 
 /// A file, or what is unpacked from it.
@@ -331,18 +397,25 @@ impl<R: Read> Read for Chain<R> {
     }
 }
 
-/// The first bytes: as few as tell what a file is, since more may be long in coming.
-fn read_first(reader: &mut impl Read, is_undecided: fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
+/// The first bytes: as few as tell what a file is, since more may be long in coming; and whether more can follow.
+fn read_first(
+    reader: &mut impl Read,
+    is_undecided: fn(&[u8]) -> bool,
+) -> (Vec<u8>, io::Result<()>) {
     let mut first = vec![0; BLOCK];
     let mut length = 0;
-    loop {
-        let read = read_some(reader, &mut first[length..])?;
-        length += read;
-        if read == 0 || !is_undecided(&first[..length]) {
-            first.truncate(length);
-            return Ok(first);
+    let end = loop {
+        match read_some(reader, &mut first[length..]) {
+            Ok(0) => break Ok(()),
+            Ok(read) => length += read,
+            Err(error) => break Err(error),
         }
-    }
+        if !is_undecided(&first[..length]) {
+            break Ok(());
+        }
+    };
+    first.truncate(length);
+    (first, end)
 }
 
 fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
@@ -354,12 +427,24 @@ fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// How many lines end in `bytes`: at LF, or at CR where there is no LF.
-fn lines_in(bytes: &[u8]) -> u64 {
-    let count = |byte| memchr::memchr_iter(byte, bytes).count() as u64;
-    match count(b'\n') {
-        0 => count(b'\r'),
-        lines => lines,
+/// How many lines have ended.
+#[derive(Clone, Copy, Default)]
+struct Ends {
+    lf: u64,
+    cr: u64,
+}
+
+impl Ends {
+    /// With those in `bytes`.
+    fn and(self, bytes: &[u8]) -> Self {
+        let count = |byte| memchr::memchr_iter(byte, bytes).count() as u64;
+        let lf = self.lf + count(b'\n');
+        Self { lf, cr: if lf == 0 { self.cr + count(b'\r') } else { 0 } }
+    }
+
+    /// At LF, or at CR where there is no LF.
+    fn lines(self) -> u64 {
+        if self.lf == 0 { self.cr } else { self.lf }
     }
 }
 

@@ -12,12 +12,19 @@ pub(in crate::job::inputs) struct Dialect {
     pub escape: Option<u8>,
     /// Whether blanks around cells go.
     pub trim: bool,
+    /// Whether a cell may go on after its closing quote.
+    pub loose: bool,
 }
 
 impl Dialect {
     /// RFC 4180 with this delimiter.
     pub fn new(delimiter: u8) -> Self {
-        Self { delimiter, quote: Some(b'"'), escape: None, trim: false }
+        Self { delimiter, quote: Some(b'"'), escape: None, trim: false, loose: false }
+    }
+
+    /// The same, and what goes on after a closing quote is a part of its cell.
+    pub fn loose(&self) -> Self {
+        Self { loose: true, ..self.clone() }
     }
 }
 
@@ -198,6 +205,9 @@ impl Dialect {
             at = self.skip_blanks(window, at);
         }
         match window.get(at) {
+            Some(&byte) if !self.ends_cell(byte) && self.loose => {
+                self.plain(window, at, at_end, cells)
+            }
             Some(&byte) if !self.ends_cell(byte) => Err(flawed(window, at, at_end)),
             None if !at_end => Err(Step::More),
             _ => Ok(at),

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::job::inputs::records::Stream;
+use crate::job::inputs::records::{Records, Stream};
 use crate::job::inputs::text::TextOptions;
 use crate::job::inputs::text::tests::text;
 
@@ -152,5 +152,22 @@ proptest! {
         let back: Vec<Fields> = Stream::new(Box::new(rows)).map(Result::unwrap).collect();
         let expected: Vec<Fields> = cells.iter().map(|row| row.iter().collect()).collect();
         prop_assert_eq!(back, expected);
+    }
+}
+
+#[test]
+fn a_row_that_goes_wrong_ends_where_its_cells_do() {
+    for (table, expected) in [
+        // Line breaks in a cell after the one that goes wrong.
+        ("a,b,c\n\"say \"hi\"\",\"x\ny\",3\n4,5,6\n", &["4|5|6"][..]),
+        ("a,b\n\"x\"y,\"1\n,2\n\"\n4,5\n", &["4|5"]),
+        // There is no telling: it ends with its line.
+        ("a,b\n\"x\"y,\"1\n4,5\n6,7\n", &["4|5", "6|7"]),
+        ("a,b\n\"x\"y\n4,5\n", &["4|5"]),
+        ("a\n\"x\"y\n4\n", &["4"]),
+    ] {
+        let rows = rows(table);
+        assert!(rows[1].starts_with("standard input line 2: a cell goes on"), "{}", rows[1]);
+        assert_eq!(&rows[2..], expected, "{table:?}");
     }
 }

@@ -76,11 +76,34 @@ fn what_is_not_an_array_is_told() {
             "the document is an object, not an array: set `at` to \"/items\"",
         ),
         ("{\"items\": 5}", "/items", "`/items` is a number, not an array"),
-        ("{\"a\": {\"b\": []}}", "/a/c", "/a has no `c`, which `at = \"/a/c\"` names"),
+        (
+            "{\"a\": {\"b\": []}}",
+            "/a/c",
+            "`/a` has no `c`, which `at = \"/a/c\"` names: it has `b`",
+        ),
         ("", "", "has no document"),
         ("nonsense", "", "null"),
     ] {
         let rows = rows(json, at);
         assert!(rows[0].contains(said), "{rows:?}");
     }
+}
+
+#[test]
+fn what_no_json_reader_takes_is_a_row_and_the_rest_goes_on() {
+    let missing = |what: &str| format!("standard input line 1: not JSON: no {what}");
+    let (first, last) =
+        (missing("element before this comma"), missing("element after the last comma"));
+    let between = missing("comma before this element");
+    for (json, expected) in [
+        ("[1,,2]", ["1", &first, "2"]),
+        ("[,1,2]", [&first[..], "1", "2"]),
+        ("[1,2 , ]", ["1", "2", &last]),
+        ("[1 2,3]", ["1", &between, "3"]),
+        ("[{\"a\": 1} {\"a\": 2}, {\"a\": 3}]", ["1", &between, "3"]),
+    ] {
+        assert_eq!(rows(json, "")[1..], expected, "{json}");
+    }
+    let ends = rows("[1,", "");
+    assert_eq!(ends[2], "standard input line 1: the document ends inside its array");
 }

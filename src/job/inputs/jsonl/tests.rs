@@ -1,5 +1,5 @@
 use super::*;
-use crate::job::inputs::records::Stream;
+use crate::job::inputs::records::{Records, Stream};
 use crate::job::inputs::text::TextOptions;
 use crate::job::inputs::text::tests::text;
 

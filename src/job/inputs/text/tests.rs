@@ -119,3 +119,49 @@ fn a_long_text_is_found_again_and_its_lines_are_counted() {
     }
     assert_eq!((counted.line(0), counted.position()), (100_001, 700_000));
 }
+
+#[test]
+fn a_file_that_changes_meanwhile_is_not_whole() {
+    let whole: Vec<u8> = (0..100_000).flat_map(|n| format!("{n:06}\n").into_bytes()).collect();
+    let read = |change: fn(&mut File), encoding| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&whole).unwrap();
+        file.rewind().unwrap();
+        let mut named = InputFile::stdin();
+        named.regular = true;
+        let mut handle = file.try_clone().unwrap();
+        let options = TextOptions { encoding, has_nuls: false };
+        let mut text = Text::of(&named, file, options).unwrap();
+        text.more().unwrap();
+        let place = handle.stream_position().unwrap();
+        change(&mut handle);
+        handle.seek(SeekFrom::Start(place)).unwrap();
+        while text.more().unwrap() {}
+        text.breakage().map(str::to_owned)
+    };
+    for encoding in [None, Some(encoding_rs::WINDOWS_1252)] {
+        assert_eq!(read(|_| (), encoding), None);
+        let shorter = read(|file| file.set_len(650_003).unwrap(), encoding).unwrap();
+        assert!(shorter.contains("it had 700000 bytes, and ends after 650003"), "{shorter}");
+    }
+    let grow = |file: &mut File| {
+        file.seek(SeekFrom::End(0)).unwrap();
+        file.write_all(b"1\n2\n").unwrap();
+    };
+    assert_eq!(read(grow, None), None);
+    let torn = |file: &mut File| {
+        file.seek(SeekFrom::End(0)).unwrap();
+        file.write_all(b"1\n2").unwrap();
+    };
+    assert!(read(torn, None).unwrap().contains("grew"));
+}
+
+#[test]
+fn a_gzip_file_that_ends_anywhere_says_so() {
+    let packed = gzip(b"a,b\n1,2\n");
+    for length in 2..packed.len() {
+        let mut text = text(&packed[..length], TextOptions::default()).unwrap();
+        while text.more().unwrap() {}
+        assert!(text.breakage().is_some_and(|why| why.contains("truncated")), "{length}");
+    }
+}

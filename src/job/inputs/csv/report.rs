@@ -1,0 +1,81 @@
+//! The rows of a report as inputs: what stands in a cell is what the task had, byte by byte.
+
+use std::borrow::Cow;
+
+use super::Rows;
+use super::parse::Dialect;
+use crate::csv::{InputCell, Original, ReportReader};
+use crate::job::inputs::InputError;
+use crate::job::inputs::text::Text;
+use crate::task::Fields;
+
+impl Rows {
+    /// The rows of a report that is to be read like this.
+    pub fn of_report(text: Text, reading: ReportReader) -> Result<Self, InputError> {
+        let mut rows = Self::start(text, Dialect::new(reading.delimiter()), None);
+        if !rows.step()? {
+            return Err(rows.text.file().error("has no header row"));
+        }
+        let plain = |cell| reading.plain(cell).into_owned();
+        let cells: Vec<Vec<u8>> = rows.cells.iter().map(plain).collect();
+        let name = |cell: &Vec<u8>| String::from_utf8_lossy(cell).into_owned();
+        rows.names = cells.iter().map(name).collect();
+        rows.reading = Some(reading);
+        Ok(rows)
+    }
+
+    /// The row of a report, whose input is the one that its task had, byte by byte.
+    pub(super) fn reported(&mut self, reading: &ReportReader, length: usize) -> Fields {
+        let Some(columns) = reading.inputs().filter(|_| self.is_doubtful(reading)) else {
+            return self.cells.iter().map(|cell| reading.plain(cell)).collect();
+        };
+        let input = self.cells.iter().skip(1).take(columns.fields).map(|cell| InputCell {
+            written: cell.to_vec(),
+            meant: reading.plain(cell).into_owned(),
+        });
+        let input: Vec<_> = input.collect();
+        let path = self.text.file().path();
+        self.originals.get_or_init(|| (columns.open)(path, columns.own));
+        let mark = if self.text.found().has_bom { 3 } else { 0 };
+        let row = &self.text.window()[..length];
+        let offset = self.text.position() + mark;
+        let original = match self.originals.get_mut() {
+            Some(Some(originals)) => originals.of_row(offset, row, &input),
+            Some(None) | None => Original::Unknown,
+        };
+        let lost = match &original {
+            Original::Known(_) => None,
+            Original::Lost => input.iter().position(|cell| is_replaced(&cell.written)).or(Some(0)),
+            Original::Unknown => input.iter().position(|cell| is_replaced(&cell.written)),
+        };
+        if let Some(index) = lost {
+            let message = lost_bytes(&self.names[index + 1]);
+            return Fields::bad(self.text.file().complaint(self.text.line(0), message), row);
+        }
+        let known = if let Original::Known(values) = original { values } else { Vec::new() };
+        let cells = self.cells.iter().enumerate().map(|(index, cell)| {
+            let value = index.checked_sub(1).and_then(|index| known.get(index));
+            value.map_or_else(|| reading.plain(cell), |value| Cow::Borrowed(&value[..]))
+        });
+        cells.collect()
+    }
+
+    /// Whether a cell of a report's input may stand for something else than it most likely does.
+    fn is_doubtful(&self, reading: &ReportReader) -> bool {
+        let fields = reading.inputs().map_or(0, |inputs| inputs.fields);
+        let mut input = self.cells.iter().skip(1).take(fields);
+        input.any(|cell| is_replaced(cell) || *reading.plain(cell) != *cell)
+    }
+}
+
+/// Whether a report's cell has what stands for bytes that it cannot hold.
+fn is_replaced(cell: &[u8]) -> bool {
+    memchr::memmem::find(cell, "\u{fffd}".as_bytes()).is_some()
+}
+
+fn lost_bytes(name: &str) -> String {
+    format!(
+        "`{name}` has bytes that a report cannot hold, such as a file name that is not UTF-8, and the files beside the \
+         report that have them are gone or changed"
+    )
+}

@@ -1,0 +1,98 @@
+//! What readers of a text have in common: where they are, what cannot be used, and lines.
+
+use std::fmt::Display;
+
+use super::{LONGEST, Text};
+use crate::job::inputs::InputError;
+use crate::job::inputs::records::{Records, Stop};
+use crate::task::Fields;
+
+/// A reader of a text's records.
+pub(in crate::job::inputs) trait TextRecords: Send {
+    /// The text that it reads.
+    fn text(&mut self) -> &mut Text;
+
+    /// The next record.
+    fn read(&mut self) -> Result<Option<Fields>, InputError>;
+
+    /// It is going to be read in another order.
+    fn prepare(&mut self) {}
+
+    /// It is somewhere else in the text.
+    fn sought(&mut self) {}
+}
+
+impl<T: TextRecords> Records for T {
+    fn next_record(&mut self) -> Option<Result<Fields, InputError>> {
+        if self.text().over {
+            return None;
+        }
+        let record = self.read().transpose();
+        if !matches!(record, Some(Ok(_))) {
+            self.text().over = true;
+        }
+        record
+    }
+
+    fn position(&mut self) -> u64 {
+        self.text().position()
+    }
+
+    fn seek(&mut self, position: u64) -> Result<(), InputError> {
+        self.sought();
+        self.text().seek(position)
+    }
+
+    fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
+        self.prepare();
+        self.text().make_seekable(stop)
+    }
+}
+
+impl Text {
+    /// The datum that the next `length` bytes are, which cannot be used. They are consumed.
+    pub fn bad(&mut self, length: usize, message: impl Display) -> Fields {
+        self.bad_at(0, length, message)
+    }
+
+    /// Likewise, where the line of the byte at `at` is named.
+    pub fn bad_at(&mut self, at: usize, length: usize, message: impl Display) -> Fields {
+        let cause = self.file().complaint(self.line(at), message);
+        let bad = Fields::bad(cause, &self.window()[..length]);
+        self.consume(length);
+        bad
+    }
+
+    /// Likewise; nothing can follow it.
+    pub fn last_bad(&mut self, length: usize, message: impl Display) -> Fields {
+        self.over = true;
+        self.bad(length.min(LONGEST), message)
+    }
+
+    /// All that is left, if the text breaks off after it.
+    pub fn cut(&mut self) -> Option<Fields> {
+        let why = self.breakage()?.to_owned();
+        Some(self.last_bad(self.window().len(), why))
+    }
+
+    /// The length of the next line with its `end`, which the last one need not have; or the datum that it is since it is
+    /// cut or too long. `None`: there is none.
+    pub fn next_line(&mut self, end: u8) -> Result<Option<Result<usize, Fields>>, InputError> {
+        let mut seen = 0;
+        loop {
+            let window = self.window();
+            if let Some(length) = memchr::memchr(end, &window[seen..]) {
+                return Ok(Some(Ok(seen + length + 1)));
+            }
+            seen = window.len();
+            if seen > LONGEST {
+                let message = "a line that starts here is longer than 64 MiB";
+                return Ok(Some(Err(self.last_bad(seen, message))));
+            }
+            if !self.more()? {
+                let line = self.cut().map(Err);
+                return Ok(line.or_else(|| Some(Ok(self.window().len())).filter(|_| seen > 0)));
+            }
+        }
+    }
+}
