@@ -7,6 +7,7 @@
 mod available_memory;
 mod cpu_time;
 mod fd_path;
+mod file_lock;
 mod mapping;
 pub mod memory;
 mod processes;
@@ -28,6 +29,7 @@ use tokio::io::unix::AsyncFd;
 pub use available_memory::{MemorySource, available_memory};
 pub use cpu_time::{CpuTime, thread_cpu};
 pub use fd_path::{THIS_PROGRAM, fd_path, fd_path_for_others};
+pub use file_lock::is_locked;
 pub use mapping::{SharedMapping, inherited};
 pub use processes::{descendants, host, is_running};
 pub use processor_times::ProcessorTimes;

@@ -35,4 +35,5 @@ mod slots;
 mod stages;
 mod stopping;
 mod tidy;
+mod view;
 mod worker;

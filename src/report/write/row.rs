@@ -202,13 +202,17 @@ impl Row<'_> {
 #[cfg(test)]
 pub(in crate::report) mod tests {
     use super::*;
-    use crate::config::{Order, ReportSettings};
+    use crate::config::{Formats, Order, ReportSettings};
     use crate::csv::Dialect;
     use crate::sys::CpuTime;
     use crate::task::{Fields, Moment, Outcome, Status, Task};
 
-    pub(crate) const SETTINGS: ReportSettings =
-        ReportSettings { dialect: Dialect::Csv, order: Order::Input, formula_safe: true };
+    pub(crate) const SETTINGS: ReportSettings = ReportSettings {
+        dialect: Dialect::Csv,
+        order: Order::Input,
+        formula_safe: true,
+        also: Formats { html: false, xlsx: false },
+    };
 
     /// A task that ran for 1.5 s.
     pub(crate) fn record(number: u64) -> Record {
