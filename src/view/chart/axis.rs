@@ -40,6 +40,21 @@ impl Scale {
         scale
     }
 
+    /// From 0 to the highest of these, each of them marked, from the highest down where there is room.
+    pub fn of(values: &[f64]) -> Self {
+        let high = values.iter().copied().fold(0.0, f64::max).max(1.0) * 1.05;
+        let mut sorted = values.to_vec();
+        sorted.sort_by(|one, other| other.total_cmp(one));
+        let mut ticks: Vec<(f64, String)> = Vec::new();
+        for value in sorted {
+            if ticks.last().is_none_or(|(last, _)| last - value >= high / 24.0) {
+                ticks.push((value, number(value)));
+            }
+        }
+        ticks.reverse();
+        Self { low: 0.0, high, is_log: false, ticks }
+    }
+
     /// From 0 to at least so many seconds.
     pub fn seconds(highest: f64) -> Self {
         let unit = match highest {
@@ -99,7 +114,7 @@ impl Scale {
         let mut ticks = Vec::new();
         let decades = (high / low).log10();
         let steps: &[f64] = match decades {
-            ..2.0 => &[1.0, 2.0, 5.0],
+            ..3.0 => &[1.0, 2.0, 5.0],
             _ => &[1.0],
         };
         let mut decade = 10_f64.powf(low.log10().floor());
@@ -193,6 +208,7 @@ mod tests {
         assert_eq!(labels(&Scale::counts(2900.0)), ["0", "1,000", "2,000", "3,000"]);
         assert_eq!(labels(&Scale::counts(0.0)), ["0", "0.5", "1"]);
         assert_eq!(labels(&Scale::whole(1.0)), ["0", "1"]);
+        assert_eq!(labels(&Scale::of(&[1.0, 2.0, 64.0, 32.0])), ["2", "32", "64"]);
         assert_eq!(labels(&Scale::seconds(0.0014)), ["0", "500 µs", "1 ms", "1.5 ms"]);
         assert_eq!(labels(&Scale::seconds(400.0)), ["0", "5 min", "10 min"]);
         assert_eq!(

@@ -33,6 +33,8 @@ pub struct Chart {
     label: String,
     height: f64,
     body: String,
+    /// What stands above all marks.
+    above: String,
 }
 
 /// The room above the marks, for the highest label.
@@ -47,7 +49,7 @@ pub const WIDE: f64 = 1000.0;
 impl Chart {
     /// An empty chart with marks of this height; `label` says what it shows to those who do not see it.
     pub fn new(label: &str, height: f64) -> Self {
-        Self { label: label.to_owned(), height, body: String::new() }
+        Self { label: label.to_owned(), height, body: String::new(), above: String::new() }
     }
 
     /// The height of the marks.
@@ -63,6 +65,12 @@ impl Chart {
     /// Adds markup.
     pub fn push(&mut self, markup: std::fmt::Arguments<'_>) {
         let _ = self.body.write_fmt(markup);
+    }
+
+    /// Adds a text above all marks at the left.
+    fn text_above(&mut self, y: f64, text: &str) {
+        let (y, text) = (short(y), escape(text));
+        let _ = write!(self.above, r#"<text x="0" y="{y}" class="y">{text}</text>"#);
     }
 
     /// Adds a text at this percentage of the width; `anchor` is `start`, `middle` or `end`.
@@ -90,7 +98,7 @@ impl Chart {
             self.push(format_args!(r#"<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/>"#));
             if *value > scale.low {
                 let above = TOP + self.height * (1.0 - scale.part(*value)) - 4.0;
-                self.text((0.0, above), "y", "start", label);
+                self.text_above(above, label);
             }
         }
     }
@@ -120,8 +128,8 @@ impl Chart {
         let height = TOP + self.height + BOTTOM;
         let label = escape(&self.label);
         format!(
-            r#"<svg class="chart" role="img" aria-label="{label}" width="100%" height="{height}">{}</svg>"#,
-            self.body
+            r#"<svg class="chart" role="img" aria-label="{label}" width="100%" height="{height}">{}{}</svg>"#,
+            self.body, self.above
         )
     }
 }

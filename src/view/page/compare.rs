@@ -197,7 +197,8 @@ fn sweep(report: &ComparisonReport) -> Option<Section> {
     let levels = || sweeps.iter().flat_map(|(_, levels, _)| levels);
     let widest = levels().map(|contender| contender.concurrency).max()? as f64;
     let fastest = levels().map(|contender| contender.rate).fold(0.0, f64::max);
-    let (x, y) = (Scale::whole(widest), Scale::counts(1.1 * fastest));
+    let measured: Vec<f64> = levels().map(|contender| contender.concurrency as f64).collect();
+    let (x, y) = (Scale::of(&measured), Scale::counts(1.1 * fastest));
     let (mut curves, mut legend, mut said) = (Vec::new(), Vec::new(), Vec::new());
     for ((model, levels, fit), (mark, class)) in sweeps.iter().zip(LINES) {
         let points = levels.iter().map(|level| (level.concurrency as f64, level.rate)).collect();

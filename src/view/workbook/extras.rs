@@ -64,6 +64,11 @@ fn exact(text: &str) -> Option<f64> {
     text.parse().ok().filter(|_| is_number && text.len() <= 24)
 }
 
+/// A number with the digits that people read.
+fn digits(value: f64) -> f64 {
+    format!("{value:.3e}").parse().unwrap_or(value)
+}
+
 /// The sheet of charts, with the numbers that they show.
 pub fn charts(report: &RunReport, formats: &Formats) -> Result<Worksheet, XlsxError> {
     let mut sheet = Worksheet::new();
@@ -74,7 +79,7 @@ pub fn charts(report: &RunReport, formats: &Formats) -> Result<Worksheet, XlsxEr
     for (column, (head, values)) in (0_u16..).zip(heads.into_iter().zip(columns)) {
         sheet.write_string_with_format(0, column, head, &formats.head)?;
         for (row, value) in (1_u32..).zip(values) {
-            sheet.write_number(row, column, *value)?;
+            sheet.write_number(row, column, digits(*value))?;
         }
     }
     let runs = run_times::counts(&report.digest.runs);
@@ -83,8 +88,8 @@ pub fn charts(report: &RunReport, formats: &Formats) -> Result<Worksheet, XlsxEr
         sheet.set_column_width(column, 16)?;
     }
     for (row, (from, to, count)) in (1_u32..).zip(&runs) {
-        sheet.write_number(row, 5, *from)?;
-        sheet.write_number(row, 6, *to)?;
+        sheet.write_number(row, 5, digits(*from))?;
+        sheet.write_number(row, 6, digits(*to))?;
         sheet.write_number(row, 7, *count as f64)?;
     }
     let last = over_time.from.len() as u32;
