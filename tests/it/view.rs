@@ -136,10 +136,11 @@ fn every_dialect_gives_the_same_page() {
         ran.exit(0);
         let page = page(&ran, "results/job.html");
         assert_eq!(verdict(&page), "1 of 3 tasks are not ok: 1 failed.", "{dialect}");
-        let cells: Vec<_> = ["x=1.5, code=0", "x==1, code=3", "x=a;b&#34;, code=0"]
-            .into_iter()
-            .filter(|cell| page.contains(cell))
-            .collect();
+        let cells: Vec<_> =
+            ["x=1.5, input_code=0", "x==1, input_code=3", "x=a;b&#34;, input_code=0"]
+                .into_iter()
+                .filter(|cell| page.contains(cell))
+                .collect();
         pages.push(cells);
     }
     assert_eq!(pages[0].len(), 3, "{pages:?}");
