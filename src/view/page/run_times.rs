@@ -213,14 +213,11 @@ fn drift(drift: &Drift) -> Option<Block> {
     let mut chart = Chart::new(&label, 150.0);
     chart.grid(&scale);
     let x = |index: usize| (index as f64 + 0.5) / columns as f64;
-    let band: Vec<_> = (0..columns)
-        .map(|index| Some((x(index), scale.part(low[index]?), scale.part(high[index]?))))
-        .filter(Option::is_some)
-        .collect();
-    let line: Vec<_> = (0..columns)
-        .map(|index| Some((x(index), scale.part(middle[index]?))))
-        .filter(Option::is_some)
-        .collect();
+    let band = (0..columns)
+        .filter_map(|index| Some((x(index), scale.part(low[index]?), scale.part(high[index]?))));
+    let band: Vec<_> = band.map(Some).collect();
+    let line = (0..columns).filter_map(|index| Some((x(index), scale.part(middle[index]?))));
+    let line: Vec<_> = line.map(Some).collect();
     let height = chart.height();
     chart.stretched(&format!(
         r#"<path class="band" d="{}"/><path class="line" d="{}"/>"#,
