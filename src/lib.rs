@@ -16,6 +16,7 @@
 //! | [`job`] | inputs, stages, services, needs: a job file becomes a [`job::Job`] |
 //! | [`worker`] | processes that do tasks, and the protocols that they speak |
 //! | [`report`] | rows, the files of a report, resuming, the summary, the terminal |
+//! | [`view`] | reports for people: pages and workbooks, from the report files |
 //! | [`engine`] | feed, slots, limits, services: a job runs |
 //! | [`compare`] | a job under several models, measured |
 //! | [`batch`] | the order of several jobs |
@@ -36,5 +37,6 @@ pub mod model;
 pub mod report;
 mod sys;
 pub mod task;
+pub mod view;
 pub mod worker;
 pub mod workload;

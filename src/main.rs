@@ -18,7 +18,7 @@ use runner::report::terminal::progress;
 use runner::report::{Summary, terminal};
 use runner::task::Exit;
 use runner::workload::claims::Claims;
-use runner::{batch, compare, job, launcher, report};
+use runner::{batch, compare, job, launcher, report, view};
 
 fn main() -> ExitCode {
     cli::take_role(); // does not return in a child process of the runner's own
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Status(args) => cli::status::run(&args),
+        Command::Report(args) => view::run(&args),
         Command::Models => {
             terminal::say(&describe::models());
             Exit::Ok
@@ -168,7 +169,8 @@ impl Runner<'_> {
             json!({ "job": job.name, "file": file, "tasks": job.inputs.tasks() })
         });
         match run::run(job, &options, &self.control, &self.launcher) {
-            Ok(summary) => {
+            Ok(mut summary) => {
+                view::also(&mut summary, job.report.also);
                 let exit = summary.exit();
                 if exit == Exit::Nothing
                     && self.control.signal().is_none()
@@ -184,7 +186,8 @@ impl Runner<'_> {
             Err(error) => {
                 say(format!("{}: {error}", job.name));
                 let exit = error.exit();
-                let summary = error.into_summary();
+                let mut summary = error.into_summary();
+                summary.iter_mut().for_each(|summary| view::also(summary, job.report.also));
                 event::emit("finished", || match &summary {
                     Some(summary) => summary.as_event(exit),
                     None => json!({ "job": job.name, "exit": exit.code() }),

@@ -22,6 +22,7 @@ use crate::config::Overrides;
 use crate::report::terminal::progress::Mode;
 use crate::report::terminal::task_output::{PrintOrder, Printing};
 use crate::report::{Begin, Changes, Options, Rerun, Resume, Standing};
+use crate::view::ReportArgs;
 use crate::workload::claims::Claims;
 
 /// Runs the tasks of job files in bounded pools and writes CSV reports.
@@ -51,6 +52,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Show how far the jobs of a folder are, those that run elsewhere too.
     Status(StatusArgs),
+    /// Make a page of a report: what happened, at a glance.
+    Report(ReportArgs),
     /// Print the decision guide: which model suits which work.
     Models,
     /// Print the JSON Schema of job files, for editors.

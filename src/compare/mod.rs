@@ -1,7 +1,7 @@
 //! `runner compare`: measures each job under several models, in randomised, interleaved rounds, and recommends one.
 //!
 //! `contenders` holds what is compared: variants of each job (`variant`). `run` is one run; `schedule` decides how many
-//! rounds there are and in which order contenders run. `figures` sums up the runs by means of `stats` and `usl`;
+//! rounds there are and in which order contenders run. `figures` sums up the runs by means of `stats` and `model::usl`;
 //! `advise` judges them, `warnings` and `idle_check` say how reliable they are, and `apply` writes the advice into the
 //! job file. `tables` has the tables, charts and files.
 
@@ -16,7 +16,6 @@ pub mod run;
 mod schedule;
 pub mod stats;
 mod tables;
-pub mod usl;
 pub mod variant;
 mod warnings;
 
@@ -26,6 +25,7 @@ use crate::base::diagnostic::{complain, reason};
 use crate::engine::control::Control;
 use crate::launcher;
 use crate::model::Model;
+use crate::model::usl::{Fit, Point};
 use crate::report::terminal;
 use crate::task::Exit;
 use apply::{Advice, Reach};
@@ -34,7 +34,6 @@ use figures::Figures;
 use run::{Bench, Stop};
 use schedule::Schedule;
 use tables::{Comparison, Rounds};
-use usl::{Fit, Point};
 use variant::Variant;
 
 /// Compares every job of `args` and prints the results.

@@ -35,7 +35,7 @@ pub(crate) use planner::InputFacts;
 pub use planner::{Choices, Planner};
 pub use rate::Rate;
 pub(crate) use raw::RawFile;
-pub use report::{Logs, Order, ReportSettings};
+pub use report::{Format, Formats, Logs, Order, ReportSettings};
 pub use retry::{Retry, RetryOn};
 pub use secrets::Secret;
 pub use stop_after::{Enough, FailureLimit, Running, StopAfter};

@@ -18,6 +18,8 @@ pub struct ReportSettings {
     pub formula_safe: bool,
     /// Whose whole output is kept in files.
     pub logs: Logs,
+    /// What is made of the report when the job has ended.
+    pub also: Formats,
 }
 
 impl ReportSettings {
@@ -42,6 +44,9 @@ impl ReportSettings {
                     plan.warn(&logs.span(), message, help);
                 }
             }
+            if let Some(also) = table.get::<Vec<Format>>("also") {
+                settings.also = also.into_inner().into_iter().collect();
+            }
             table.finish();
         }
         settings
@@ -50,7 +55,69 @@ impl ReportSettings {
 
 impl Default for ReportSettings {
     fn default() -> Self {
-        Self { dialect: Dialect::Csv, order: Order::Input, formula_safe: true, logs: Logs::None }
+        Self {
+            dialect: Dialect::Csv,
+            order: Order::Input,
+            formula_safe: true,
+            logs: Logs::None,
+            also: Formats::default(),
+        }
+    }
+}
+
+/// What can be made of a report for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A page.
+    Html,
+    /// A workbook.
+    Xlsx,
+}
+
+const FORMATS: [(&str, Format); 2] = [("html", Format::Html), ("xlsx", Format::Xlsx)];
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        choose(text, &FORMATS)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(FORMATS[*self as usize].0)
+    }
+}
+
+deserialize_from_str!(Format, "a string: `html` or `xlsx`");
+
+/// Which of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Formats {
+    /// A page.
+    pub html: bool,
+    /// A workbook.
+    pub xlsx: bool,
+}
+
+impl Formats {
+    /// Whether it is none of them.
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl FromIterator<Format> for Formats {
+    fn from_iter<I: IntoIterator<Item = Format>>(formats: I) -> Self {
+        let mut all = Self::default();
+        for format in formats {
+            match format {
+                Format::Html => all.html = true,
+                Format::Xlsx => all.xlsx = true,
+            }
+        }
+        all
     }
 }
 
@@ -125,5 +192,11 @@ mod tests {
             assert_eq!(word.parse(), Ok(logs));
             assert_eq!(logs.to_string(), word);
         }
+        for (word, format) in FORMATS {
+            assert_eq!(word.parse(), Ok(format));
+            assert_eq!(format.to_string(), word);
+        }
+        let both: Formats = [Format::Html, Format::Xlsx].into_iter().collect();
+        assert!(both.html && both.xlsx && Formats::default().is_none());
     }
 }

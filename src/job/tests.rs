@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::base::Diagnostics;
 use crate::config::counts;
-use crate::config::{Logs, Order, Overrides, Running};
+use crate::config::{Formats, Logs, Order, Overrides, Running};
 use crate::csv::Dialect;
 use crate::task::Fields;
 
@@ -98,7 +98,7 @@ fn a_job_has_what_the_file_says() {
         "name = \"j\"\ndescription = \"d\"\nmodel = \"async\"\n{SLEEP}\
          [limits]\nconcurrency = 7\ntimeout = \"30s\"\ngrace = \"1s\"\n\
          [columns.loss]\njson = \"/loss\"\n\
-         [report]\ndialect = \"excel\"\norder = \"completion\"\nformula_safe = false\n"
+         [report]\ndialect = \"excel\"\norder = \"completion\"\nformula_safe = false\nalso = [\"xlsx\"]\n"
     );
     let job = Files::new(&text).plan();
     assert_eq!((job.name.as_str(), job.description.as_deref()), ("j", Some("d")));
@@ -112,6 +112,7 @@ fn a_job_has_what_the_file_says() {
         order: Order::Completion,
         formula_safe: false,
         logs: Logs::None,
+        also: Formats { html: false, xlsx: true },
     };
     assert_eq!(job.report, report);
     assert!(job.folder.is_absolute());

@@ -7,6 +7,7 @@ pub mod pilot;
 mod processes;
 mod sequential;
 mod threads;
+pub mod usl;
 
 use std::ops::Range;
 use std::str::FromStr;

@@ -64,15 +64,10 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Logs, Order};
     use crate::csv::Dialect;
 
     fn layout(dialect: Dialect, formula_safe: bool) -> Layout {
-        Layout::new(
-            &[],
-            &[],
-            ReportSettings { dialect, order: Order::Input, formula_safe, logs: Logs::None },
-        )
+        Layout::new(&[], &[], ReportSettings { dialect, formula_safe, ..ReportSettings::default() })
     }
 
     #[test]
@@ -86,12 +81,7 @@ mod tests {
             header(Dialect::ExcelSemicolon),
             format!("\u{feff}{}\r\n", names.replace(',', ";"))
         );
-        let settings = ReportSettings {
-            dialect: Dialect::Csv,
-            order: Order::Input,
-            formula_safe: true,
-            logs: Logs::None,
-        };
+        let settings = ReportSettings::default();
         let header = Layout::new(&["=x".to_owned()], &[], settings).header();
         assert!(header.starts_with(b"task,'=x,status"));
     }

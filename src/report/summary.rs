@@ -51,6 +51,8 @@ pub struct Summary {
     pub notes: Vec<String>,
     /// Which of `[[stages]]` is the bottleneck; `None` for a job without stages.
     pub busy: Option<String>,
+    /// What was made of the report for people.
+    pub pages: Vec<PathBuf>,
     /// Warnings, such as cells that are too long for a spreadsheet.
     pub warnings: Vec<String>,
 }
@@ -114,6 +116,7 @@ impl Summary {
             notes: facts.notes,
             is_enough: facts.is_enough,
             busy: facts.busy,
+            pages: Vec::new(),
             warnings: Vec::new(),
         }
     }

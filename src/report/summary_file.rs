@@ -338,6 +338,7 @@ pub(super) mod tests {
             failures: Vec::new(),
             notes: Vec::new(),
             busy: None,
+            pages: Vec::new(),
             warnings: Vec::new(),
         }
     }

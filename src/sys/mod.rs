@@ -7,6 +7,7 @@
 mod available_memory;
 mod cpu_time;
 mod fd_path;
+mod file_lock;
 mod mapping;
 pub mod memory;
 mod oom;
@@ -29,6 +30,7 @@ use tokio::io::unix::AsyncFd;
 pub use available_memory::{MemorySource, available_memory, total_memory};
 pub use cpu_time::{CpuTime, thread_cpu};
 pub use fd_path::{THIS_PROGRAM, fd_path, fd_path_for_others};
+pub use file_lock::is_locked;
 pub use mapping::{SharedMapping, inherited};
 pub use oom::oom_kills;
 pub use processes::{descendants, host, is_running};

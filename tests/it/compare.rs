@@ -32,7 +32,7 @@ fn every_model_is_measured_and_one_is_recommended() {
     assert_eq!(
         advice.header.join(","),
         "job,model,concurrency,rounds,tasks,ok,wall_median_s,wall_low_s,wall_high_s,startup_s,tasks_per_s,speedup,\
-         speedup_low,speedup_high,efficiency,cpu_s,peak_rss_bytes,run_p50_s,run_p99_s,same_results,recommended,reason"
+         speedup_low,speedup_high,efficiency,cpu_s,peak_rss_bytes,run_p50_s,run_p99_s,same_results,recommended,reason,warnings"
     );
     assert_eq!(advice.column("model"), ["sequential", "threads", "async", "processes"]);
     assert_eq!(advice.column("job"), ["job"; 4]);

@@ -38,4 +38,5 @@ mod stages;
 mod stopping;
 mod task_size;
 mod tidy;
+mod view;
 mod worker;

@@ -15,7 +15,7 @@ use crate::csv::writer::is_formula;
 use crate::report::publish::replace;
 
 /// The columns of `<job>.compare.csv`.
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 23] = [
     "job",
     "model",
     "concurrency",
@@ -38,6 +38,7 @@ const COLUMNS: [&str; 22] = [
     "same_results",
     "recommended",
     "reason",
+    "warnings",
 ];
 
 /// The columns of `<job>.rounds.csv`.
@@ -83,6 +84,7 @@ fn row(comparison: &Comparison, index: usize) -> [String; COLUMNS.len()] {
     let speedup = figures.speedup;
     let speedup_interval = speedup.and_then(|speedup| speedup.interval);
     let reason = &comparison.verdict.reasons[index];
+    let is_best = index == comparison.verdict.recommended;
     [
         comparison.job.clone(),
         figures.variant.name().into(),
@@ -104,9 +106,15 @@ fn row(comparison: &Comparison, index: usize) -> [String; COLUMNS.len()] {
         maybe(figures.run_times.map(|times| times.0), time),
         maybe(figures.run_times.map(|times| times.1), time),
         figures.same_results.to_string(),
-        (index == comparison.verdict.recommended).to_string(),
-        if is_formula(reason) { format!("'{reason}") } else { reason.clone() },
+        is_best.to_string(),
+        safe(reason),
+        // They are the whole comparison's, and stand in the one row that everybody looks at.
+        if is_best { safe(&comparison.warnings.join("\n")) } else { String::new() },
     ]
+}
+
+fn safe(text: &str) -> String {
+    if is_formula(text) { format!("'{text}") } else { text.to_owned() }
 }
 
 /// Seconds with all their decimals.

@@ -14,8 +14,8 @@ pub use files::{Rounds, write};
 use crate::compare::advise::Verdict;
 use crate::compare::figures::Figures;
 use crate::compare::stats::Estimate;
-use crate::compare::usl::{Fit, Peak, Trust};
 use crate::model::Model;
+use crate::model::usl::{Fit, Peak, Trust};
 use crate::report::terminal::progress::human_rate;
 use crate::report::terminal::{escaped, human_duration};
 

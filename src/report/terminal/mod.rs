@@ -223,7 +223,9 @@ fn stages(summaries: &[Summary]) -> String {
 fn paths(summaries: &[Summary]) -> String {
     let mut out = String::new();
     for summary in summaries {
-        let _ = writeln!(out, "{}", escaped(&summary.report.display().to_string()));
+        for path in [&summary.report].into_iter().chain(&summary.pages) {
+            let _ = writeln!(out, "{}", escaped(&path.display().to_string()));
+        }
     }
     let folders: Vec<_> = summaries.iter().filter_map(|summary| summary.report.parent()).collect();
     for (index, folder) in folders.iter().enumerate() {

@@ -202,7 +202,7 @@ impl Row<'_> {
 #[cfg(test)]
 pub(in crate::report) mod tests {
     use super::*;
-    use crate::config::{Logs, Order, ReportSettings};
+    use crate::config::{Formats, Logs, Order, ReportSettings};
     use crate::csv::Dialect;
     use crate::sys::CpuTime;
     use crate::task::{Fields, Moment, Outcome, Status, Task};
@@ -212,6 +212,7 @@ pub(in crate::report) mod tests {
         order: Order::Input,
         formula_safe: true,
         logs: Logs::None,
+        also: Formats { html: false, xlsx: false },
     };
 
     /// A task that ran for 1.5 s.

@@ -1,0 +1,372 @@
+//! What a page says of a report, gathered row by row in bounded memory.
+
+pub mod axis;
+pub mod causes;
+pub mod groups;
+pub mod histogram;
+pub mod times;
+pub mod top;
+
+use std::fmt::Write;
+
+use causes::{Causes, NotOk};
+use groups::Groups;
+use histogram::Fine;
+use times::{Drift, Label, Span, Times};
+use top::{Entry, Top};
+
+use crate::report::Distribution;
+use crate::task::{Status, Tally};
+use crate::view::read::columns::Columns;
+use crate::view::read::number::{Stamps, integer, nanos};
+use crate::view::read::rows::Row;
+use crate::view::text;
+
+/// How many tasks are listed as the slowest, and as those with the largest memory.
+const LISTED: usize = 20;
+
+/// How many tasks that are not ok are listed.
+const NOT_OK: usize = 300;
+
+/// Of how many fields the values are looked at.
+const FIELDS: usize = 12;
+
+/// The most characters of an input that are shown.
+const INPUT: usize = 160;
+
+/// The most characters of an error that are shown, from its start and from its end each.
+const ERROR: usize = 320;
+
+/// Of how many stages the run times are drawn.
+const STAGES: usize = 12;
+
+/// What a page says of a report.
+#[derive(Debug)]
+pub struct Digest {
+    /// How many tasks ended in which way.
+    pub tally: Tally,
+    /// All attempts.
+    pub attempts: u64,
+    /// How many tasks were attempted more than once.
+    pub retried: u64,
+    /// The run times: the figures that the summary has.
+    pub run: Distribution,
+    /// The queue times.
+    pub queue: Distribution,
+    /// The run times, as they are drawn.
+    pub runs: Fine,
+    /// The run times of each stage.
+    pub stages: Vec<Fine>,
+    /// The sums of `cpu_user_s` and `cpu_sys_s`, in nanoseconds.
+    pub cpu: Option<(u64, u64)>,
+    /// The highest `peak_rss_bytes`.
+    pub peak: Option<u64>,
+    /// The sum of `output_bytes`.
+    pub output: Option<u64>,
+    /// The sum of run times, in nanoseconds.
+    pub run_total: u128,
+    /// What happened when, by the rows: of a task with several attempts, the first start is known.
+    pub times: Times,
+    /// How run times changed.
+    pub drift: Drift,
+    /// Why tasks are not ok.
+    pub causes: Causes,
+    /// The first tasks that are not ok.
+    pub not_ok: Vec<NotOk>,
+    /// The tasks that ran the longest.
+    pub slowest: Top,
+    /// The tasks with the largest memory.
+    pub largest: Top,
+    /// By the values of fields.
+    pub groups: Vec<Groups>,
+    /// How many tasks were done by an earlier run: they are in no figure over time.
+    pub earlier: u64,
+    /// How many tasks have no start that can be read.
+    pub without_start: u64,
+    /// When the run began that the figures over time are of, in microseconds since 1970.
+    since: Option<i64>,
+    stamps: Stamps,
+}
+
+/// The input of a row, as people read it.
+#[derive(Debug)]
+pub struct RowLabel<'a>(pub &'a Row<'a>, pub &'a Columns);
+
+impl Label for RowLabel<'_> {
+    fn text(&self, limit: usize) -> String {
+        let RowLabel(row, columns) = self;
+        let fields = columns.fields.clone();
+        if fields.len() <= 1 {
+            return fields.map(|index| text::line(&row.text(index), limit)).collect();
+        }
+        let mut out = String::new();
+        for index in fields {
+            if !out.is_empty() {
+                out.push_str(", ");
+            }
+            if out.len() > 4 * limit {
+                break;
+            }
+            let value = text::line(&row.text(index), limit);
+            let _ = write!(out, "{}={value}", columns.names[index]);
+        }
+        text::line(out.as_bytes(), limit)
+    }
+}
+
+/// The status with this name.
+pub fn status_of(word: &[u8]) -> Option<Status> {
+    Status::ALL.into_iter().find(|status| status.name().as_bytes() == word)
+}
+
+impl Digest {
+    /// Without a row. With `since`, figures over time are of what started from then on, in microseconds since 1970.
+    pub fn new(columns: &Columns, since: Option<i64>) -> Self {
+        Self {
+            tally: Tally::default(),
+            attempts: 0,
+            retried: 0,
+            run: Distribution::new(),
+            queue: Distribution::new(),
+            runs: Fine::default(),
+            stages: vec![Fine::default(); columns.stages.len().min(STAGES)],
+            cpu: None,
+            peak: None,
+            output: None,
+            run_total: 0,
+            times: Times::new(),
+            drift: Drift::new(),
+            causes: Causes::default(),
+            not_ok: Vec::new(),
+            slowest: Top::new(LISTED),
+            largest: Top::new(LISTED),
+            groups: columns.field_names().iter().take(FIELDS).cloned().map(Groups::new).collect(),
+            earlier: 0,
+            without_start: 0,
+            since,
+            stamps: Stamps::default(),
+        }
+    }
+
+    /// Adds a row; false if it has no number or no status of a task.
+    pub fn add(&mut self, row: &Row<'_>, columns: &Columns) -> bool {
+        let (Some(task), Some(status)) =
+            (integer(row.word(0)), status_of(row.word(columns.status)))
+        else {
+            return false;
+        };
+        self.tally.add(status);
+        if status == Status::Skipped {
+            return true; // its figures are of a run before that
+        }
+        let attempts = columns.attempts.and_then(|at| integer(row.word(at)));
+        self.attempts += attempts.unwrap_or(1);
+        self.retried += u64::from(attempts > Some(1));
+        let run = self.add_figures(row, columns);
+        self.add_times(row, columns, (task, status), run);
+        for (groups, field) in self.groups.iter_mut().zip(columns.fields.clone()) {
+            if groups.is_open() {
+                groups.add(&row.text(field), status == Status::Ok, run);
+            }
+        }
+        let input = || RowLabel(row, columns).text(INPUT);
+        let attempts = attempts.unwrap_or(1);
+        let entry = |value| Entry { task, input: input(), status, value, attempts };
+        if let Some(run) = run {
+            self.slowest.add(run, task, || entry(run));
+        }
+        if let Some(peak) = columns.peak.and_then(|at| integer(row.word(at))) {
+            self.peak = self.peak.max(Some(peak));
+            self.largest.add(peak, task, || entry(peak));
+        }
+        if status != Status::Ok {
+            self.add_not_ok(row, columns, (task, status, attempts));
+        }
+        true
+    }
+
+    /// Adds the figures of a row, and returns how long the task ran, in nanoseconds.
+    fn add_figures(&mut self, row: &Row<'_>, columns: &Columns) -> Option<u64> {
+        let seconds = |at: Option<usize>| at.and_then(|at| nanos(row.word(at)));
+        let duration = std::time::Duration::from_nanos;
+        let (queue, run) = if columns.stages.is_empty() {
+            (seconds(columns.queue), seconds(columns.run))
+        } else {
+            self.add_stages(row, columns)
+        };
+        if let Some(queue) = queue {
+            self.queue.add(duration(queue));
+        }
+        if let Some(run) = run {
+            self.run.add(duration(run));
+            self.runs.add(run);
+            self.run_total += u128::from(run);
+        }
+        if let Some((user, system)) = seconds(columns.cpu_user).zip(seconds(columns.cpu_sys)) {
+            let sum = self.cpu.get_or_insert_default();
+            *sum = (sum.0.saturating_add(user), sum.1.saturating_add(system));
+        }
+        if let Some(output) = columns.output.and_then(|at| integer(row.word(at))) {
+            let sum = self.output.get_or_insert_default();
+            *sum = sum.saturating_add(output);
+        }
+        run
+    }
+
+    /// Adds the times of each stage, and returns the sums of the queue times and of the run times.
+    fn add_stages(&mut self, row: &Row<'_>, columns: &Columns) -> (Option<u64>, Option<u64>) {
+        let mut sums: (Option<u64>, Option<u64>) = (None, None);
+        let add =
+            |sum: &mut Option<u64>, more: u64| *sum = Some(sum.unwrap_or(0).saturating_add(more));
+        for (index, stage) in columns.stages.iter().enumerate() {
+            if let Some(queue) = stage.queue.and_then(|at| nanos(row.word(at))) {
+                add(&mut sums.0, queue);
+            }
+            if let Some(run) = nanos(row.word(stage.run)) {
+                add(&mut sums.1, run);
+                if let Some(runs) = self.stages.get_mut(index) {
+                    runs.add(run);
+                }
+            }
+        }
+        sums
+    }
+
+    fn add_times(
+        &mut self,
+        row: &Row<'_>,
+        columns: &Columns,
+        (task, status): (u64, Status),
+        run: Option<u64>,
+    ) {
+        let Some(cell) = columns.started.map(|at| row.word(at)) else { return };
+        if cell.is_empty() {
+            return; // it never started
+        }
+        let Some(start) = self.stamps.micros(cell) else {
+            self.without_start += 1;
+            return;
+        };
+        if self.since.is_some_and(|since| start < since) {
+            self.earlier += 1;
+            return;
+        }
+        if let Some(run) = run {
+            self.drift.add(start, run);
+        }
+        let label = RowLabel(row, columns);
+        let slot = columns.slot.and_then(|at| integer(row.word(at)));
+        let span = Span {
+            start,
+            end: later(start, run),
+            status: Some(status),
+            slot,
+            stage: None,
+            task,
+            label: &label,
+        };
+        if columns.stages.is_empty() {
+            self.times.add(span);
+        } else {
+            self.add_stage_times(row, columns, span);
+        }
+    }
+
+    /// Adds what each stage did to a task: each waits for `queue_s` after the one before.
+    fn add_stage_times(&mut self, row: &Row<'_>, columns: &Columns, task: Span<'_>) {
+        let mut start = task.start;
+        let ran = |stage: usize| nanos(row.word(columns.stages[stage].run));
+        let last = (0..columns.stages.len()).rev().find(|&stage| ran(stage).is_some());
+        for (index, stage) in columns.stages.iter().enumerate() {
+            let Some(run) = ran(index) else { continue };
+            if index > 0 {
+                start = later(start, stage.queue.and_then(|at| nanos(row.word(at))));
+            }
+            let end = later(start, Some(run));
+            let status = task.status.filter(|_| Some(index) == last);
+            self.times.add(Span { start, end, status, stage: Some(index), ..task });
+            start = end;
+        }
+    }
+
+    fn add_not_ok(
+        &mut self,
+        row: &Row<'_>,
+        columns: &Columns,
+        (task, status, attempts): (u64, Status, u64),
+    ) {
+        let error = columns.error.map(|at| row.text(at)).unwrap_or_default();
+        let code = columns.code.map_or(&[][..], |at| row.word(at));
+        let describe = || NotOk {
+            task,
+            input: RowLabel(row, columns).text(INPUT),
+            status,
+            code: text::line(code, 20),
+            attempts,
+            error: text::visible(text::ends(&error, ERROR).trim()),
+        };
+        let fields: Vec<_> = columns.fields.clone().take(FIELDS).map(|at| row.text(at)).collect();
+        let fields: Vec<&[u8]> = fields.iter().map(|field| &**field).collect();
+        self.causes.add((status, code), &error, &fields, describe);
+        if self.not_ok.len() < NOT_OK {
+            self.not_ok.push(describe());
+        }
+    }
+}
+
+/// The time that many nanoseconds after `start`, in microseconds.
+fn later(start: i64, nanos: Option<u64>) -> i64 {
+    start.saturating_add((nanos.unwrap_or(0) / 1000) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::read::rows::Rows;
+
+    fn digest(text: &str) -> (Digest, Columns) {
+        let mut rows = Rows::open(text.as_bytes()).unwrap().unwrap();
+        let columns = Columns::of(rows.names()).unwrap();
+        let mut digest = Digest::new(&columns, None);
+        while let Some((row, _)) = rows.next().unwrap() {
+            assert!(digest.add(&row, &columns));
+        }
+        (digest, columns)
+    }
+
+    const HEADER: &str = "task,input,status,attempts,started_utc,queue_s,run_s,cpu_user_s,cpu_sys_s,peak_rss_bytes,\
+                          slot,code,result,output_bytes,error\n";
+
+    #[test]
+    fn rows_come_to_figures() {
+        let (digest, _) = digest(&format!(
+            "{HEADER}1,a,ok,1,2026-01-01 00:00:00.000,0.1,0.5,0.2,0.1,100,1,0,,7,\n\
+             2,b,failed,3,2026-01-01 00:00:00.100,0.2,1.5,0.2,0.1,300,2,1,,3,exit code 1: no\n\
+             3,c,skipped,1,2025-01-01 00:00:00.000,0.2,9,9,9,900,2,1,,3,\n\
+             4,d,cancelled,0,,,,,,,,,,,\n"
+        ));
+        assert_eq!((digest.tally.total(), digest.tally.not_ok()), (4, 2));
+        assert_eq!((digest.attempts, digest.retried, digest.peak), (4, 1, Some(300)));
+        assert_eq!((digest.cpu, digest.output), (Some((400_000_000, 200_000_000)), Some(10)));
+        let spread = digest.run.spread().unwrap();
+        assert_eq!((spread.p50.as_millis(), spread.max.as_millis()), (500, 1500));
+        assert_eq!(digest.times.range.map(|(from, to)| to - from), Some(1_600_000));
+        assert_eq!(digest.slowest.sorted()[0].task, 2);
+        assert_eq!(digest.causes.sorted().0.len(), 2);
+        assert_eq!(digest.not_ok[0].error, "exit code 1: no");
+    }
+
+    #[test]
+    fn stages_follow_one_another() {
+        let (digest, columns) = digest(
+            "task,input,status,stage,attempts,started_utc,a_queue_s,a_run_s,a_attempts,b_queue_s,b_run_s,b_attempts,\
+             cpu_user_s,cpu_sys_s,peak_rss_bytes,slot,code,result,output_bytes,error\n\
+             1,x,ok,b,2,2026-01-01 00:00:00.000,0.001,0.002,1,0.003,0.004,1,,,,1,0,,,\n",
+        );
+        assert_eq!(columns.stages.len(), 2);
+        let busy = |stage: usize| digest.times.tracks[stage].clone();
+        assert_eq!(busy(0)[..3], [1000.0, 1000.0, 0.0]);
+        assert_eq!(busy(1)[4..10], [0.0, 1000.0, 1000.0, 1000.0, 1000.0, 0.0]);
+        assert_eq!(digest.run.spread().unwrap().max.as_millis(), 6);
+    }
+}

@@ -1,0 +1,7 @@
+//! Reading report files: rows, columns, numbers, and which files there are.
+
+pub mod columns;
+pub mod files;
+pub mod number;
+pub mod rows;
+pub mod summary;

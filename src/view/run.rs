@@ -1,0 +1,289 @@
+//! A run's report, read once from its first row to its last one.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use crate::base::diagnostic::reason;
+use crate::view::digest::times::{Label, Span, Times};
+use crate::view::digest::{Digest, status_of};
+use crate::view::read::columns::Columns;
+use crate::view::read::files::{Files, Kind};
+use crate::view::read::number::{Stamps, integer, nanos};
+use crate::view::read::rows::{End, Row, Rows};
+use crate::view::read::summary::SummaryRow;
+
+/// What is known of a run.
+#[derive(Debug)]
+pub struct RunReport {
+    /// Its files.
+    pub files: Files,
+    /// The columns of its report.
+    pub columns: Columns,
+    /// What its rows come to.
+    pub digest: Digest,
+    /// What happened when, by the file of attempts, if there is one that belongs to these rows.
+    pub attempts: Option<Times>,
+    /// Its row of the summary, if that is of this run.
+    pub summary: Option<SummaryRow>,
+    /// Why the report is not whole; empty if it is.
+    pub cuts: Vec<String>,
+    /// What else is odd about it.
+    pub notes: Vec<String>,
+}
+
+/// Takes rows while a report is read.
+pub trait Sink {
+    /// Takes a row that is whole.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()>;
+}
+
+/// Why a report was not read.
+#[derive(Debug)]
+pub enum Trouble {
+    /// It is not a report, or cannot be read.
+    Unusable(String),
+    /// What takes the rows failed.
+    Sink(io::Error),
+}
+
+impl RunReport {
+    /// Reads the report in `files`, and hands each row that is whole to what `sink` makes for its columns.
+    ///
+    /// # Errors
+    /// If there is nothing to read, or a row could not be taken.
+    pub fn read<S: Sink>(
+        files: Files,
+        sink: impl FnOnce(&Columns) -> io::Result<S>,
+    ) -> Result<(Self, S), Trouble> {
+        let shown = files.main.display().to_string();
+        let cannot = |error: &io::Error| {
+            Trouble::Unusable(format!("failed to read `{shown}`: {}", reason(error)))
+        };
+        let not_one = |why: &str| Trouble::Unusable(format!("`{shown}` is not a report: {why}"));
+        let file = File::open(&files.main).map_err(|error| cannot(&error))?;
+        let modified = file.metadata().and_then(|meta| meta.modified()).ok();
+        let rows = Rows::open(file).map_err(|error| cannot(&error))?;
+        let Some(rows) = rows else {
+            return Err(not_one(match files.kind {
+                Kind::Running => "it is empty; its run has only just begun",
+                _ => "it is empty",
+            }));
+        };
+        let columns = Columns::of(rows.names()).map_err(|why| not_one(&why))?;
+        let mut summary = match files.kind {
+            Kind::Run => SummaryRow::read(&files.beside("summary.csv"), &files.job),
+            _ => None,
+        };
+        // A summary of a later run than that of this report says nothing of it.
+        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = modified.map_or(i64::MAX, |since| since.as_micros() as i64);
+        summary = summary.filter(|row| row.micros("started_utc").is_none_or(|at| at <= modified));
+        let since = summary.as_ref().and_then(|row| row.micros("started_utc"));
+        let mut sink = sink(&columns).map_err(Trouble::Sink)?;
+        let mut report = Self {
+            digest: Digest::new(&columns, since),
+            files,
+            columns,
+            attempts: None,
+            summary,
+            cuts: Vec::new(),
+            notes: Vec::new(),
+        };
+        report.take(rows, &mut sink)?;
+        report.check_summary();
+        report.read_attempts();
+        report.note_gaps();
+        Ok((report, sink))
+    }
+
+    fn take(&mut self, mut rows: Rows<File>, sink: &mut impl Sink) -> Result<(), Trouble> {
+        let width = self.columns.names.len();
+        let (mut number, mut bad, mut first_bad) = (0_u64, 0_u64, None);
+        loop {
+            let offset = rows.offset();
+            let (row, end) = match rows.next() {
+                Ok(Some(next)) => next,
+                Ok(None) => break,
+                Err(error) => {
+                    let done = self.digest.tally.total();
+                    self.cuts.push(format!(
+                        "reading ended at byte {offset}, after {done} rows: {}",
+                        reason(&error)
+                    ));
+                    break;
+                }
+            };
+            if row.is_blank() {
+                continue;
+            }
+            number += 1;
+            if end == End::Cut && self.files.kind != Kind::Running {
+                self.cuts.push(format!(
+                    "the file is cut: its last row, which starts at byte {offset}, has no end; {} rows before it were read",
+                    self.digest.tally.total()
+                ));
+            }
+            if end == End::Cut && (row.len() < width || self.files.kind != Kind::Run) {
+                break; // a row that is being written, or was
+            }
+            let is_read = row.len() == width && self.digest.add(&row, &self.columns);
+            if is_read {
+                sink.row(&row).map_err(Trouble::Sink)?;
+            } else {
+                bad += 1;
+                first_bad = first_bad.or(Some((number, row.len())));
+            }
+        }
+        if let Some((number, cells)) = first_bad {
+            let one = if bad == 1 { "1 row is".to_owned() } else { format!("{bad} rows are") };
+            self.cuts.push(format!(
+                "{one} not as the runner wrote it and left out; the first is row {number} ({cells} cells, {width} columns)"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Compares the rows with what the summary says of them.
+    fn check_summary(&mut self) {
+        let rows = self.digest.tally.total();
+        let Some(tasks) = self.summary.as_ref().and_then(|row| row.integer("tasks")) else {
+            return;
+        };
+        if tasks > rows && self.cuts.is_empty() {
+            self.cuts.push(format!(
+                "`summary.csv` says that the job has {tasks} tasks, and the report has {rows} rows: some are missing, or \
+                 the two are of different runs"
+            ));
+        }
+        if tasks != rows {
+            self.summary = None;
+        }
+    }
+
+    /// Reads the file of attempts, which knows when each attempt of a task ran.
+    fn read_attempts(&mut self) {
+        if self.digest.retried == 0 {
+            return;
+        }
+        let path = self.files.beside(&format!("{}.attempts.csv", self.files.job));
+        let attempts = self.attempts_of(&path).filter(|times| {
+            let starts = |times: &Times| times.range.map(|(from, _)| from / 1000);
+            let counted = match self.files.kind {
+                Kind::Run => times.attempts == self.digest.attempts - self.unplaced(),
+                _ => times.attempts >= self.digest.times.attempts,
+            };
+            counted && starts(times) >= starts(&self.digest.times)
+        });
+        if attempts.is_none() {
+            self.notes.push(format!(
+                "{} tasks were attempted more than once, and there is no file that says when: over time, each counts with \
+                 its first start and its last attempt",
+                self.digest.retried
+            ));
+        }
+        self.attempts = attempts;
+    }
+
+    /// How many attempts have no place in time.
+    fn unplaced(&self) -> u64 {
+        self.digest.earlier + self.digest.without_start
+    }
+
+    fn attempts_of(&self, path: &Path) -> Option<Times> {
+        let mut rows = Rows::open(File::open(path).ok()?).ok()??;
+        let names = rows.names().to_vec();
+        let at = |name: &str| names.iter().position(|column| column == name);
+        let (task, number, status) = (at("task")?, at("attempt")?, at("status")?);
+        let (started, run, stage, slot) =
+            (at("started_utc")?, at("run_s")?, at("stage"), at("slot"));
+        if !self.columns.stages.is_empty() && stage.is_none() {
+            return None;
+        }
+        let since = self.summary.as_ref().and_then(|row| row.micros("started_utc"));
+        let (mut times, mut stamps) = (Times::new(), Stamps::default());
+        while let Ok(Some((row, End::Whole))) = rows.next() {
+            let Some(start) = stamps.micros(row.word(started)) else { continue };
+            if since.is_some_and(|since| start < since) {
+                continue;
+            }
+            let stage_of = |at: usize| {
+                let name = row.text(at);
+                self.columns.stages.iter().position(|stage| stage.name.as_bytes() == &*name)
+            };
+            times.add(Span {
+                start,
+                end: start + (nanos(row.word(run)).unwrap_or(0) / 1000) as i64,
+                status: Some(status_of(row.word(status))?),
+                slot: slot.and_then(|at| integer(row.word(at))),
+                stage: stage.and_then(stage_of),
+                task: integer(row.word(task))?,
+                label: &Attempt(integer(row.word(number))?),
+            });
+        }
+        Some(times)
+    }
+
+    fn note_gaps(&mut self) {
+        let digest = &self.digest;
+        if digest.earlier > 0 {
+            self.notes.push(format!(
+                "{} tasks were done by an earlier run: they count in all figures but those over time",
+                digest.earlier
+            ));
+        }
+        if digest.without_start > 0 {
+            self.notes.push(format!(
+                "{} tasks have a `started_utc` that cannot be read (a spreadsheet may have changed it): they are missing \
+                 in the figures over time",
+                digest.without_start
+            ));
+        }
+        if !self.columns.missing.is_empty() {
+            self.notes.push(format!(
+                "the report has no column `{}`: what it would show is left out",
+                self.columns.missing.join("`, `")
+            ));
+        }
+        if let Some(partial) = self.files.newer_partial() {
+            let age = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
+            if age(&partial) > age(&self.files.main) {
+                self.notes.push(format!(
+                    "there is a later run that has not ended: see `{}`",
+                    partial.display()
+                ));
+            }
+        }
+    }
+
+    /// What happened when: by attempts where they are known, else by tasks.
+    pub fn times(&self) -> &Times {
+        self.attempts.as_ref().unwrap_or(&self.digest.times)
+    }
+
+    /// Where the slots are told apart.
+    pub fn slot_times(&self) -> &Times {
+        let attempts = self.attempts.as_ref().filter(|times| times.highest_slot > 0);
+        attempts.unwrap_or(&self.digest.times)
+    }
+}
+
+/// The label of an attempt.
+#[derive(Debug)]
+struct Attempt(u64);
+
+impl Label for Attempt {
+    fn text(&self, _: usize) -> String {
+        format!("attempt {}", self.0)
+    }
+}
+
+impl<S: Sink> Sink for Option<S> {
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        self.as_mut().map_or(Ok(()), |sink| sink.row(row))
+    }
+}
