@@ -18,12 +18,14 @@
 //! | [`report`] | rows, the files of a report, resuming, the summary, the terminal |
 //! | [`engine`] | feed, slots, limits, services: a job runs |
 //! | [`compare`] | a job under several models, measured |
+//! | [`cluster`] | a job on the scheduler of a cluster: shares, submissions, their rows in one report |
 //! | [`batch`] | the order of several jobs |
 //! | [`cli`] | the command line, and plans in words |
 
 pub mod base;
 pub mod batch;
 pub mod cli;
+pub mod cluster;
 pub mod compare;
 pub mod config;
 pub mod csv;

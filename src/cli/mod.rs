@@ -17,6 +17,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cli::schema::SchemaOf;
+use crate::cluster::{self, Place};
 use crate::compare::CompareArgs;
 use crate::config::Overrides;
 use crate::report::terminal::progress::Mode;
@@ -55,6 +56,9 @@ pub enum Command {
     Models,
     /// Print the JSON Schema of job files, for editors.
     Schema(SchemaArgs),
+    /// Run an element of a job on a cluster.
+    #[command(hide = true)]
+    Shard(ShardArgs),
 }
 
 /// The arguments of `runner schema`.
@@ -70,6 +74,17 @@ impl SchemaArgs {
     pub fn of(&self) -> SchemaOf {
         if self.runner_toml { SchemaOf::RunnerToml } else { SchemaOf::Job }
     }
+}
+
+/// The arguments of an element of a job on a cluster.
+#[derive(Args, Debug)]
+pub struct ShardArgs {
+    /// The folder of the run.
+    pub run: PathBuf,
+    /// The number of the submission.
+    pub submission: u32,
+    /// The index of the element.
+    pub index: u32,
 }
 
 /// Job files, and keys that override theirs.
@@ -118,6 +133,9 @@ pub struct CheckArgs {
     /// What to plan.
     #[command(flatten)]
     pub jobs: JobArgs,
+    /// Ask a cluster, too: `slurm`. Nothing is submitted.
+    #[arg(long, value_name = "WHERE")]
+    pub on: Option<Place>,
 }
 
 /// The arguments of a run.
@@ -147,6 +165,12 @@ pub struct RunArgs {
     /// With --resume: keep finished tasks although the workload has changed since.
     #[arg(long, requires = "resume")]
     accept_changes: bool,
+    /// Run the tasks on a cluster: `slurm`.
+    #[arg(long, value_name = "WHERE")]
+    on: Option<Place>,
+    /// With --on: leave when all is submitted; `--on … --resume` collects the rows.
+    #[arg(long, requires = "on")]
+    detach: bool,
     /// Run tasks, too, whose files (`creates`) are there.
     #[arg(long)]
     force: bool,
@@ -196,11 +220,18 @@ impl RunArgs {
             progress: if self.quiet || self.no_progress { Mode::Off } else { Mode::Auto },
             claims: Arc::clone(claims),
             standing: self.standing(),
+            seed: None,
         }
     }
 }
 
 impl RunArgs {
+    /// How the jobs run on a cluster, if they do.
+    pub fn elsewhere(&self) -> Option<cluster::Call> {
+        let overrides = self.jobs.overrides();
+        self.on.map(|place| cluster::Call { place, detaches: self.detach, overrides })
+    }
+
     /// Whether standard output is for something else than the table.
     pub fn has_standard_output(&self) -> bool {
         self.output.is_some() || self.json

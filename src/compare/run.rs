@@ -156,6 +156,7 @@ impl<'a> Bench<'a> {
             progress: Mode::Off,
             claims: Arc::default(),
             standing: Standing::Compared,
+            seed: None,
         };
         run::run(job, &options, self.control, &self.launcher)
     }

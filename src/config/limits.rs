@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use crate::base::setting::{choose, deserialize_from_integer_or_str, deserialize_from_str};
-use crate::model::Model;
+use crate::model::{Model, cores};
 
 /// How many tasks run at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +72,6 @@ impl Concurrency {
             Concurrency::Adaptive(bounds) => bounds.max,
         }
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 impl FromStr for Concurrency {

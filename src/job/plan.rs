@@ -16,7 +16,7 @@ use crate::config::{
 use crate::config::{Choices, RawFile};
 use crate::job::groups::Groups;
 use crate::job::inputs::{Around, Inputs};
-use crate::job::{Job, Reported, identity, inputs, services, stages};
+use crate::job::{Dealt, Job, Reported, Texts, cluster, identity, inputs, services, stages};
 use crate::workload::creates::Creates;
 
 /// A file that has been read.
@@ -48,6 +48,8 @@ pub(super) struct Setting<'a> {
     pub choices: Choices,
     /// How a missing file is treated.
     pub absent: Absent,
+    /// The inputs, if another process has read them.
+    pub dealt: Option<Arc<Dealt>>,
     /// Returns the report of the job with this name; `None` while that is not known.
     pub reported: &'a dyn Fn(&str) -> Option<Reported>,
 }
@@ -77,6 +79,7 @@ impl PlannedFile {
         let (name, mut job) = plan(file, Table::root(&document, &root), &document, setting);
         if let Some(job) = &mut job {
             job.identity = identity::of(&root);
+            job.texts = Texts { job: Some(Arc::clone(source)), settings: defaults.cloned() };
             job.warnings = document.take_warnings();
         }
         if job.is_none() && document.troubles() == 0 {
@@ -108,7 +111,11 @@ fn plan(
     let limit = choices.limit;
     let job_name = name.as_ref().map_or("", |(name, _)| name.as_str()).to_owned();
     let around = Around { folder, job: &job_name, absent, reported, limit };
-    let inputs = inputs::read(root.table("inputs"), root.table("fields"), &around);
+    let (table, derived) = (root.table("inputs"), root.table("fields"));
+    let inputs = match &setting.dealt {
+        None => inputs::read(table, derived, &around),
+        Some(dealt) => inputs::planned_elsewhere(dealt),
+    };
     let mut plan =
         Planner::new(document, job_name.clone(), folder.to_owned(), inputs.fields.clone(), absent)
             .with(choices);
@@ -123,6 +130,7 @@ fn plan(
     let (stages, limits) = stages::read(&mut root, &mut plan, setting.groups, tasks);
     let report = ReportSettings::read(root.table("report"));
     let services = services::read(root.table("services"), &plan);
+    let cluster = cluster::read(root.table("cluster"), &plan);
     root.finish();
 
     let job =
@@ -142,6 +150,8 @@ fn plan(
             report,
             secrets: std::mem::take(&mut plan.secrets),
             results: setting.results.to_owned(),
+            cluster,
+            texts: Texts::default(),
             identity: [0; 32], // settled by the caller, who has the whole file
         });
     (name, job)

@@ -26,6 +26,8 @@ pub struct Options {
     pub claims: Arc<Claims>,
     /// What becomes of tasks whose files are there.
     pub standing: Standing,
+    /// The seed of the identities of a new report; by chance if it is not given.
+    pub seed: Option<u64>,
 }
 
 /// What becomes of a task that is up to date, in a job with `creates`.

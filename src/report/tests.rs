@@ -49,6 +49,7 @@ impl Fixture {
             progress: terminal::progress::Mode::Off,
             claims: Arc::default(),
             standing: Standing::Kept,
+            seed: None,
         };
         let job = JobFacts {
             name: "a".into(),

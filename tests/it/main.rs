@@ -6,6 +6,7 @@ mod tables;
 mod auto;
 mod batches;
 mod campaigns;
+mod cluster;
 mod columns;
 mod command_line;
 mod commands;
