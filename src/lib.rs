@@ -19,12 +19,14 @@
 //! | [`view`] | reports for people: pages and workbooks, from the report files |
 //! | [`engine`] | feed, slots, limits, services: a job runs |
 //! | [`compare`] | a job under several models, measured |
+//! | [`cluster`] | a job on the scheduler of a cluster: shares, submissions, their rows in one report |
 //! | [`batch`] | the order of several jobs |
 //! | [`cli`] | the command line, and plans in words |
 
 pub mod base;
 pub mod batch;
 pub mod cli;
+pub mod cluster;
 pub mod compare;
 pub mod config;
 pub mod csv;

@@ -12,13 +12,13 @@ use runner::cli::notify::notify;
 use runner::cli::{self, CheckArgs, Cli, Command, RunArgs, describe, schema};
 use runner::engine::control::Control;
 use runner::engine::run;
-use runner::engine::run::SharedLauncher;
+use runner::engine::run::{RunError, SharedLauncher};
 use runner::job::{Job, PlannedJob};
 use runner::report::terminal::progress;
 use runner::report::{Summary, terminal};
 use runner::task::Exit;
 use runner::workload::claims::Claims;
-use runner::{batch, compare, job, launcher, report, view};
+use runner::{batch, cluster, compare, job, launcher, report, view};
 
 fn main() -> ExitCode {
     cli::take_role(); // does not return in a child process of the runner's own
@@ -28,6 +28,9 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Status(args) => cli::status::run(&args),
         Command::Report(args) => view::run(&args),
+        Command::Shard(args) => {
+            return cluster::shard::run(&args.run, args.submission, args.index).into();
+        }
         Command::Models => {
             terminal::say(&describe::models());
             Exit::Ok
@@ -64,6 +67,13 @@ fn plan_and_run(args: &RunArgs) -> Exit {
     }
     if let Some(message) = bad_tag(args, &jobs) {
         complain(message);
+        return Exit::Usage;
+    }
+    if args.elsewhere().is_some_and(|call| call.detaches)
+        && let Some(job) = jobs.iter().find(|job| !job.needs.is_empty())
+    {
+        let message = "--detach leaves before the jobs that it needs have ended: run them first";
+        complain(format!("{}: {message}", job.name));
         return Exit::Usage;
     }
     event::emit("start", || {
@@ -168,7 +178,18 @@ impl Runner<'_> {
             let file = job.file.to_string_lossy();
             json!({ "job": job.name, "file": file, "tasks": job.inputs.tasks() })
         });
-        match run::run(job, &options, &self.control, &self.launcher) {
+        let ran = match self.args.elsewhere() {
+            Some(call) => match cluster::run(job, &options, &self.control, &call) {
+                Ok((Some(summary), _)) => Ok(*summary),
+                Ok((None, exit)) => return (None, exit),
+                Err(error) => Err(error),
+            },
+            None => match cluster::left_over_from(&options.results, &job.name) {
+                Some(message) => Err(RunError::Elsewhere(message, Exit::Usage)),
+                None => run::run(job, &options, &self.control, &self.launcher),
+            },
+        };
+        match ran {
             Ok(mut summary) => {
                 view::also(&mut summary, job.report.also);
                 let exit = summary.exit();
@@ -201,12 +222,35 @@ impl Runner<'_> {
 /// Prints the plan of every job, and runs nothing.
 fn check(args: &CheckArgs) -> Exit {
     match job::read_batch(&args.jobs.files, &args.jobs.overrides()) {
-        Ok(jobs) => print_plans(&jobs, describe::describe),
+        Ok(jobs) => {
+            let exit = print_plans(&jobs, describe::describe);
+            let asked = args.on.map(|place| ask(&jobs, place));
+            Exit::of_jobs(&[exit, asked.unwrap_or(exit)])
+        }
         Err(mistakes) => {
             mistakes.print();
             Exit::Usage
         }
     }
+}
+
+/// Prints what a cluster says to each job; submits nothing.
+fn ask(jobs: &[PlannedJob], place: cluster::Place) -> Exit {
+    let mut exit = Exit::Ok;
+    for job in jobs.iter().filter_map(|job| job.plan().ok()) {
+        match cluster::check(job, place) {
+            Ok(lines) => {
+                for line in lines {
+                    terminal::say(&format!("{}: {line}\n", job.name));
+                }
+            }
+            Err(message) => {
+                complain(format!("{}: {message}", job.name));
+                exit = Exit::Usage;
+            }
+        }
+    }
+    exit
 }
 
 /// Says what is probably not meant.

@@ -17,6 +17,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cli::schema::SchemaOf;
+use crate::cluster::{self, Place};
 use crate::compare::CompareArgs;
 use crate::config::Overrides;
 use crate::report::terminal::progress::Mode;
@@ -58,6 +59,9 @@ pub enum Command {
     Models,
     /// Print the JSON Schema of job files, for editors.
     Schema(SchemaArgs),
+    /// Run an element of a job on a cluster.
+    #[command(hide = true)]
+    Shard(ShardArgs),
 }
 
 /// The arguments of `runner schema`.
@@ -73,6 +77,17 @@ impl SchemaArgs {
     pub fn of(&self) -> SchemaOf {
         if self.runner_toml { SchemaOf::RunnerToml } else { SchemaOf::Job }
     }
+}
+
+/// The arguments of an element of a job on a cluster.
+#[derive(Args, Debug)]
+pub struct ShardArgs {
+    /// The folder of the run.
+    pub run: PathBuf,
+    /// The number of the submission.
+    pub submission: u32,
+    /// The index of the element.
+    pub index: u32,
 }
 
 /// Job files, and keys that override theirs.
@@ -122,6 +137,9 @@ pub struct CheckArgs {
     /// What to plan.
     #[command(flatten)]
     pub jobs: JobArgs,
+    /// Ask a cluster, too: `slurm`. Nothing is submitted.
+    #[arg(long, value_name = "WHERE")]
+    pub on: Option<Place>,
 }
 
 /// The arguments of a run.
@@ -151,6 +169,12 @@ pub struct RunArgs {
     /// With --resume: keep finished tasks although the workload has changed since.
     #[arg(long, requires = "resume")]
     accept_changes: bool,
+    /// Run the tasks on a cluster: `slurm`.
+    #[arg(long, value_name = "WHERE")]
+    on: Option<Place>,
+    /// With --on: leave when all is submitted; `--on … --resume` collects the rows.
+    #[arg(long, requires = "on")]
+    detach: bool,
     /// Run tasks, too, whose files (`creates`) are there.
     #[arg(long)]
     force: bool,
@@ -201,6 +225,7 @@ impl RunArgs {
             claims: Arc::clone(claims),
             standing: self.standing(),
             written: None,
+            seed: None,
         }
     }
 }
@@ -209,6 +234,12 @@ impl RunArgs {
     /// What the command line changes in the files.
     pub fn overrides(&self) -> Overrides {
         Overrides { resume: self.resume.is_some(), ..self.jobs.overrides() }
+    }
+
+    /// How the jobs run on a cluster, if they do.
+    pub fn elsewhere(&self) -> Option<cluster::Call> {
+        let overrides = self.jobs.overrides();
+        self.on.map(|place| cluster::Call { place, detaches: self.detach, overrides })
     }
 
     /// Whether standard output is for something else than the table.

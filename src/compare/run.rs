@@ -159,6 +159,7 @@ impl<'a> Bench<'a> {
             claims: Arc::default(),
             standing: Standing::Compared,
             written: Some(Arc::clone(written)),
+            seed: None,
         };
         run::run(job, &options, self.control, &self.launcher)
     }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::base::setting::{choose, deserialize_from_integer_or_str, deserialize_from_str};
 use crate::config::TaskSize;
-use crate::model::Model;
+use crate::model::{Model, cores};
 use crate::sys::total_memory;
 
 /// How many tasks run at once.
@@ -76,10 +76,6 @@ impl Concurrency {
             Concurrency::Adaptive(bounds) => bounds.max,
         }
     }
-}
-
-pub(super) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 impl FromStr for Concurrency {

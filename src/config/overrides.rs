@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
@@ -14,7 +15,7 @@ use crate::config::Document;
 use crate::config::schema;
 
 /// The changes of the command line.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Overrides {
     /// `--set`: each is `KEY=VALUE`.
     pub set: Vec<String>,

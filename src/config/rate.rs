@@ -38,6 +38,12 @@ impl Rate {
         }
     }
 
+    /// One of `parts` equal parts of it.
+    #[must_use]
+    pub fn divided(self, parts: u32) -> Self {
+        Self { starts: self.starts / f64::from(parts), ..self }
+    }
+
     /// From one start to the next, if they are evenly spread.
     pub fn interval(self) -> Duration {
         Duration::from_secs_f64(1.0 / self.per_second())

@@ -60,6 +60,12 @@ impl RawFile {
         Self { file: file.to_owned(), parsed }
     }
 
+    /// The file as it was read elsewhere.
+    pub fn of(file: &Path, text: String) -> Self {
+        let parsed = Parsed::parse(Source { name: file.display().to_string(), text });
+        Self { file: file.to_owned(), parsed }
+    }
+
     /// Whether it has this key in this table.
     pub fn has(&self, table: &str, key: &str) -> bool {
         let table = self.parsed.as_ref().ok().and_then(|parsed| parsed.root().get(table));

@@ -19,6 +19,9 @@ pub(crate) use crate::config::schema::RUNNER_TOML as NAME;
 /// The tables that can have defaults.
 const SECTIONS: [&str; 3] = ["limits", "retry", "report"];
 
+/// The table of the site, which is no default of a job's tasks.
+const CLUSTER: &str = "cluster";
+
 /// A file of settings for all jobs of its folder.
 #[derive(Debug)]
 pub(crate) struct RunnerToml {
@@ -39,6 +42,15 @@ impl RunnerToml {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(vec![Diagnostic::unreadable(&path, &error)]),
         };
+        Self::of(job, text).map(Some)
+    }
+
+    /// The one beside the job file `job`, which has this text.
+    ///
+    /// # Errors
+    /// As [`RunnerToml::beside`].
+    pub fn of(job: &Path, text: String) -> Result<Self, Vec<Diagnostic>> {
+        let path = job.with_file_name(NAME);
         let parsed = Parsed::parse(Source { name: path.display().to_string(), text })?;
         let document = Document::new(Arc::clone(parsed.source()), None, &[]);
         let mut table = Table::of_settings(&document, parsed.root());
@@ -46,6 +58,7 @@ impl RunnerToml {
             .get::<PathBuf>("results")
             .map(|results| path.parent().unwrap_or(Path::new("")).join(results.into_inner()));
         let groups = table.table("groups").map(groups).unwrap_or_default();
+        table.table("cluster"); // what is in it is read with each job
         if let Some(mut defaults) = table.table("defaults") {
             for section in SECTIONS {
                 defaults.table(section); // what is in it is read with each job
@@ -54,7 +67,7 @@ impl RunnerToml {
         }
         table.finish();
         let (errors, _) = document.into_errors();
-        if errors.is_empty() { Ok(Some(Self { parsed, results, groups })) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self { parsed, results, groups }) } else { Err(errors) }
     }
 
     /// The text, to point into.
@@ -85,6 +98,12 @@ fn groups(mut table: Table<'_>) -> Vec<(String, Count, Place)> {
 /// Adds to the job file `root` what `settings` have and the job does not say itself. `start` is where the text of the
 /// settings starts in the job's document.
 pub(crate) fn merge<'a>(root: &mut DeTable<'a>, settings: &'a DeTable<'a>, start: usize) {
+    if let Some((key, value)) = settings.get_key_value(CLUSTER)
+        && let DeValue::Table(values) = shifted(value.clone(), start).into_inner()
+    {
+        let key = Spanned::new(key.span().start + start..key.span().end + start, CLUSTER.into());
+        add(root, &key, &values, |_| true);
+    }
     let Some(DeValue::Table(defaults)) = settings.get("defaults").map(Spanned::get_ref) else {
         return;
     };
@@ -158,6 +177,13 @@ mod tests {
             DeValue::Integer(number) => number.to_string(),
             other => other.type_str().into(),
         }
+    }
+
+    #[test]
+    fn the_keys_of_a_cluster_win_one_by_one() {
+        let settings = "[cluster]\nnodes = 1\ncpus = 2\n";
+        assert_eq!(merged(settings, ""), "{cluster={nodes=1 cpus=2}}");
+        assert_eq!(merged(settings, "cluster.nodes = 9"), "{cluster={nodes=9 cpus=2}}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 pub mod control;
 pub mod feed;
-mod limits;
+pub(crate) mod limits;
 pub mod made;
 pub mod run;
 pub mod services;

@@ -36,7 +36,7 @@ use crate::launcher::Launcher;
 use crate::model::{Model, Nature};
 use crate::report::status::StatusFile;
 use crate::report::terminal::progress::Progress;
-use crate::report::{Options, Report, RunFacts, STAGED, ServiceTimes, Summary};
+use crate::report::{Begin, Options, Report, RunFacts, STAGED, ServiceTimes, Summary};
 use crate::sys::memory;
 use crate::task::eviction::Evictions;
 use crate::task::{Calendar, Cancel, Cause, Level, MedianLimit, Meter, Moment, Record, meter};
@@ -63,6 +63,8 @@ pub struct Run {
     pub keep: Keep,
     /// Whether every attempt gets a row of its own.
     pub has_attempts: bool,
+    /// Whether it does a part of a job: what was cut off or did not run has no row, since another start does it.
+    pub is_part: bool,
     /// The files that tasks make, in a job with `creates`.
     pub made: Option<Arc<MadeFiles>>,
     /// The files that tasks of this call write.
@@ -177,6 +179,7 @@ pub fn run(
         keep: if options.output.is_some() { Keep::Everything } else { Keep::Capture },
         made,
         claims: Arc::clone(&options.claims),
+        is_part: options.begin == Begin::Part,
         reserved,
         written: options.written.clone(),
         together: Arc::default(),
@@ -278,7 +281,7 @@ impl Together<'_> {
 fn report_unrun(run: &Run) -> Option<String> {
     /// Enough for millions of rows.
     const PATIENCE: Duration = Duration::from_secs(5);
-    if run.cancel.level() == Level::Run {
+    if run.cancel.level() == Level::Run || run.is_part {
         return None;
     }
     let began = Moment::now();

@@ -300,6 +300,9 @@ impl SlotContext<'_> {
         if self.live.meter.is_some() {
             record.in_all_stages(self.run.job.task_fields());
         }
+        if self.run.is_part && self.was_cut_off(record) {
+            return self.buffer.forget_attempt();
+        }
         if let Some(made) = &self.run.made
             && record.outcome.status != Status::Ok
         {
@@ -310,6 +313,25 @@ impl SlotContext<'_> {
         }
         record.mask_columns();
         self.buffer.put(record);
+    }
+
+    /// Whether the end of the job, and not the task itself, made its last attempt what it is: another start attempts it
+    /// as if there had been none. Who ends a job on a cluster signals its tasks as well.
+    #[cold]
+    fn was_cut_off(&self, record: &Record) -> bool {
+        /// How a shell says that TERM or KILL has ended a program.
+        const SIGNALLED: [i32; 2] = [128 + libc::SIGTERM, 128 + libc::SIGKILL];
+        let outcome = &record.outcome;
+        let is_signalled = outcome.code.is_some_and(|code| SIGNALLED.contains(&code));
+        let is_retried = |retry: &Retry| retry.wants(record.task.attempts, outcome);
+        self.run.cancel.level() >= Level::Drain
+            && match outcome.status {
+                Status::Cancelled | Status::Crashed => true,
+                Status::Failed | Status::Timeout => {
+                    is_signalled || self.stage.retry.as_ref().is_some_and(is_retried)
+                }
+                Status::Ok | Status::Skipped => false,
+            }
     }
 
     /// Takes the payload out of a task's outcome; `None` if the task does not enter the next stage. A task whose

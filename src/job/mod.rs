@@ -4,6 +4,7 @@
 //! Reading looks at the job files, at the files that they name, and at the headers of their inputs; all mistakes of all
 //! files are reported together.
 
+mod cluster;
 mod group;
 mod groups;
 mod identity;
@@ -20,12 +21,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use cluster::ClusterSettings;
 pub use group::{Group, GroupPermit};
-pub use inputs::{InputError, InputReader, Inputs, Reported, Stop};
-pub use read::{PlannedJob, RawJob, read, read_batch};
+pub use inputs::{Dealt, InputError, InputReader, Inputs, NumberedReader, Reported, Stop};
+pub use read::{Elsewhere, PlannedJob, RawJob, read, read_batch, read_elsewhere};
 pub use services::{Address, Ready, Service};
 
-use crate::base::diagnostic::Diagnostic;
+use crate::base::diagnostic::{Diagnostic, Source};
 use crate::base::{ByteSize, Count};
 use crate::config::{
     Bounds, Demand, Enough, Rate, ReportSettings, Retry, RetryOn, Running, Secret, StopAfter,
@@ -75,6 +77,19 @@ pub struct Job {
     pub results: PathBuf,
     /// The identity of the workload and the columns: with a different one, it is a different job to `--resume`.
     pub identity: [u8; 32],
+    /// What it asks of a cluster, where it runs on one.
+    pub cluster: ClusterSettings,
+    /// What it was read from: the text of its file, and that of the `runner.toml` beside it.
+    pub texts: Texts,
+}
+
+/// What a job was read from.
+#[derive(Clone, Debug, Default)]
+pub struct Texts {
+    /// The job file.
+    pub job: Option<Arc<Source>>,
+    /// The `runner.toml` beside it.
+    pub settings: Option<Arc<Source>>,
 }
 
 impl Job {
@@ -98,6 +113,8 @@ impl Job {
             report: ReportSettings::default(),
             results: results.to_owned(),
             identity: [0; 32],
+            cluster: ClusterSettings::default(),
+            texts: Texts::default(),
         }
     }
 

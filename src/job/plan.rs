@@ -16,7 +16,7 @@ use crate::config::{
 use crate::config::{Choices, RawFile};
 use crate::job::groups::Groups;
 use crate::job::inputs::{Around, Inputs};
-use crate::job::{Job, Reported, Stage, identity, inputs, services, stages};
+use crate::job::{Dealt, Job, Reported, Stage, Texts, cluster, identity, inputs, services, stages};
 use crate::workload::Workload;
 use crate::workload::creates::Creates;
 
@@ -49,6 +49,8 @@ pub(super) struct Setting<'a> {
     pub choices: Choices,
     /// How a missing file is treated.
     pub absent: Absent,
+    /// The inputs, if another process has read them.
+    pub dealt: Option<Arc<Dealt>>,
     /// Returns the report of the job with this name; `None` while that is not known.
     pub reported: &'a dyn Fn(&str) -> Option<Reported>,
 }
@@ -78,6 +80,7 @@ impl PlannedFile {
         let (name, mut job) = plan(file, Table::root(&document, &root), &document, setting);
         if let Some(job) = &mut job {
             job.identity = identity::of(&root);
+            job.texts = Texts { job: Some(Arc::clone(source)), settings: defaults.cloned() };
             job.warnings = document.take_warnings();
             job.remarks = document.take_remarks();
         }
@@ -114,7 +117,11 @@ fn plan(
     let made = made.into_iter().map(Spanned::into_inner).collect();
     let resumed = choices.resume.then_some(setting.results);
     let around = Around { folder, job: &job_name, absent, reported, limit, resumed, made };
-    let inputs = inputs::read(root.table("inputs"), derived, &around);
+    let table = root.table("inputs");
+    let inputs = match &setting.dealt {
+        None => inputs::read(table, derived, &around),
+        Some(dealt) => inputs::planned_elsewhere(dealt),
+    };
     let mut plan =
         Planner::new(document, job_name.clone(), folder.to_owned(), inputs.fields.clone(), absent)
             .with(choices);
@@ -131,6 +138,7 @@ fn plan(
     let has_commands = stages.as_ref().is_none_or(|stages| stages.iter().any(is_command));
     let report = ReportSettings::read(root.table("report"), &plan, has_commands);
     let services = services::read(root.table("services"), &plan);
+    let cluster = cluster::read(root.table("cluster"), &plan);
     root.finish();
 
     let job =
@@ -151,6 +159,8 @@ fn plan(
             report,
             secrets: std::mem::take(&mut plan.secrets),
             results: setting.results.to_owned(),
+            cluster,
+            texts: Texts::default(),
             identity: [0; 32], // settled by the caller, who has the whole file
         });
     (name, job)

@@ -11,7 +11,7 @@ use crate::config::{Absent, Argument, Overrides, runner_toml};
 use crate::job::groups::Groups;
 use crate::job::needs::{Head, Order};
 use crate::job::plan::{PlannedFile, Setting};
-use crate::job::{Job, Reported};
+use crate::job::{Dealt, Job, Reported};
 
 /// Reads and plans the jobs of `files`, changed by what the command line says, as far as that can be done before any
 /// has run. Each comes after those that it needs; else they stay in the order of the files.
@@ -88,6 +88,53 @@ pub fn read(files: &[PathBuf], overrides: &Overrides) -> Result<Vec<Job>, Diagno
         }
     }
     if errors.is_empty() { Ok(jobs) } else { Err(errors) }
+}
+
+/// A job that another process has read and dealt out, as that has read it.
+#[derive(Clone, Debug)]
+pub struct Elsewhere {
+    /// The job file, absolute.
+    pub file: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// The text of the `runner.toml` beside it, if there was one.
+    pub settings: Option<String>,
+    /// The changes by the command line.
+    pub overrides: Overrides,
+}
+
+/// Plans a part of a job as it was read elsewhere. The files on this machine do not count, but those that tasks use.
+///
+/// # Errors
+/// All mistakes: what was right there need not be right here.
+pub fn read_elsewhere(job: &Elsewhere, dealt: Arc<Dealt>) -> Result<Job, Diagnostics> {
+    let arguments = job.overrides.arguments()?;
+    let mut errors = Diagnostics::default();
+    let settings = job.settings.clone().map(|text| RunnerToml::of(&job.file, text));
+    let settings: Vec<_> = match settings.transpose() {
+        Ok(found) => found.map(|found| (folder(&job.file), found)).into_iter().collect(),
+        Err(mistakes) => return Err(mistakes.into_iter().collect()),
+    };
+    let mut mistakes = Vec::new();
+    let of_files: Vec<_> = settings.iter().map(|(_, settings)| settings).collect();
+    let groups = Groups::new(&job.overrides.groups, &of_files, &mut mistakes);
+    errors.extend(mistakes);
+    let call = Call { arguments, groups, settings, results: job.overrides.results.clone() };
+    let raw = RawFile::of(&job.file, job.text.clone());
+    let setting = Setting {
+        arguments: &call.arguments,
+        groups: &call.groups,
+        shared: call.shared(&raw.file),
+        results: call.results(&raw.file),
+        choices: Choices::default(),
+        absent: Absent::Mistake,
+        dealt: Some(dealt),
+        reported: &|_| None,
+    };
+    let planned = PlannedFile::plan(&raw, &setting);
+    errors.extend(planned.errors);
+    errors.extend(planned.absences);
+    planned.job.filter(|_| errors.is_empty()).ok_or(errors)
 }
 
 /// A job among those that are given together.
@@ -241,6 +288,7 @@ impl Call {
             results: self.results(&raw.file),
             choices,
             absent,
+            dealt: None,
             reported,
         };
         PlannedFile::plan(raw, &setting)

@@ -11,6 +11,7 @@ pub mod usl;
 
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fmt, io, thread};
 
 pub use nature::Nature;
@@ -120,9 +121,18 @@ fn shares(slots: usize, loops: usize) -> Vec<Range<usize>> {
     (0..loops).map(|index| slots * index / loops..slots * (index + 1) / loops).collect()
 }
 
-/// The number of cores that this process may use, according to its affinity and its cgroup's quota.
+/// The number of cores beyond which none are used, whatever the system says.
+static MOST_CORES: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// The number of cores that this process may use, according to its affinity, its cgroup's quota and [`limit_cores`].
 pub fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    cores.min(MOST_CORES.load(Ordering::Relaxed))
+}
+
+/// Uses no more cores than `most` from here on: a scheduler need not enforce what it grants.
+pub fn limit_cores(most: usize) {
+    MOST_CORES.store(most.max(1), Ordering::Relaxed);
 }
 
 #[cfg(test)]

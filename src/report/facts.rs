@@ -29,6 +29,8 @@ pub struct Options {
     pub standing: Standing,
     /// In a comparison, what becomes known of the files that tasks write; they are not kept.
     pub written: Option<Arc<WrittenFiles>>,
+    /// The seed of the identities of a new report; by chance if it is not given.
+    pub seed: Option<u64>,
 }
 
 /// What becomes of a task that is up to date, in a job with `creates`.

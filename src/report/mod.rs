@@ -7,6 +7,7 @@ mod error;
 mod facts;
 mod layout;
 mod logs;
+pub mod parts;
 pub(crate) mod publish;
 mod resume;
 mod stats;
@@ -37,7 +38,7 @@ pub use summary::Summary;
 pub use summary_file::{rows as summary_rows, skip};
 pub use write::buffer::{Failure, RowBuffer};
 
-use crate::config::{ReportSettings, Template};
+use crate::config::{Order, ReportSettings, Template};
 use crate::csv;
 use crate::job::Job;
 use crate::task::live::LiveOutput;
@@ -72,6 +73,10 @@ pub struct Report {
     logs: Option<LogFolder>,
     /// Whether an earlier report may be replaced by whatever comes.
     is_fresh: bool,
+    /// Whether it is a part of a report, which is not published.
+    is_part: bool,
+    /// How many rows it began with.
+    began_with: u64,
     note: Option<String>,
     /// `None` once it has been finished.
     recorder: Option<JoinHandle<Recorder>>,
@@ -199,7 +204,8 @@ impl Report {
         let start = |output: &Printing| Printer::start(output.order, tag, Arc::clone(&cancel));
         let printer = options.output.as_ref().map(start).transpose()?.map(Arc::new);
         let is_fresh = options.begin == Begin::Fresh;
-        let mut begun = Begun::new(&job, &layout.header(), options.begin)?;
+        let is_part = options.begin == Begin::Part;
+        let mut begun = Begun::new(&job, &layout.header(), (options.begin, options.seed))?;
         let earlier = EarlierRows::open(&job, &layout, &begun);
         let attempts =
             job.has_attempts.then(|| open_attempts(&job, &layout, begun.origin)).transpose();
@@ -231,7 +237,11 @@ impl Report {
             printer,
             layout,
         });
-        let order = job.settings.order;
+        let order = if is_part { Order::Completion } else { job.settings.order };
+        let began_with = begun.kept;
+        if is_part {
+            lock(&begun.index).count_only();
+        }
         let recorder =
             Recorder::new(Arc::clone(&shared), Arc::clone(&counts), cancel, begun, attempts, order);
         let recorder =
@@ -248,6 +258,8 @@ impl Report {
             logs,
             note,
             is_fresh,
+            is_part,
+            began_with,
             recorder: Some(recorder),
         })
     }
@@ -288,6 +300,9 @@ impl Report {
         let mut recorder = self
             .close()
             .ok_or_else(|| ReportError::internal("the recorder failed: a bug".into()))?;
+        if self.is_part {
+            return parts::end(recorder, &self.job, facts);
+        }
         let gone = self.kept.as_ref().map(|kept| kept.close());
         let path = self.job.report();
         let is_empty = self.kept.is_none() && lock(&recorder.index).rows() == 0;

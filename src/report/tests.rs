@@ -50,6 +50,7 @@ impl Fixture {
             claims: Arc::default(),
             standing: Standing::Kept,
             written: None,
+            seed: None,
         };
         let job = JobFacts {
             name: "a".into(),

@@ -1,5 +1,7 @@
 //! The values of one input, in one buffer: a million tasks should not cost several million small allocations.
 
+pub mod packed;
+
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;

@@ -20,7 +20,7 @@ pub use attempt::{Attempt, Stop};
 pub use cancel::{Cancel, Cause, Level, ServiceFailure};
 pub use clock::{Calendar, Moment};
 pub use exit::Exit;
-pub use fields::{Fields, Kind, Value};
+pub use fields::{Fields, Kind, Value, packed};
 pub use making::{FileStamp, MadeFile, Making, SeenFile};
 pub use meter::Meter;
 pub use outcome::{Outcome, RareParts, Status};

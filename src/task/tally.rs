@@ -32,6 +32,11 @@ impl Tally {
         self.0[status as usize] += 1;
     }
 
+    /// Counts this many tasks that ended as `status`.
+    pub fn add_many(&mut self, status: Status, count: u64) {
+        self.0[status as usize] += count;
+    }
+
     /// Adds the counts of another tally.
     pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.0.iter_mut().zip(other.0) {

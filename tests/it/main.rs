@@ -7,6 +7,7 @@ mod auto;
 mod bad_inputs;
 mod batches;
 mod campaigns;
+mod cluster;
 mod columns;
 mod command_line;
 mod commands;

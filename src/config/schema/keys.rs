@@ -25,7 +25,7 @@ macro_rules! keys {
 /// A list of strings with placeholders.
 const TEMPLATES: super::Kind = Array(&Template);
 
-pub(super) const SECTIONS: [Section; 35] = [
+pub(super) const SECTIONS: [Section; 37] = [
     Section { name: "", groups: &[OF_A_JOB, OF_A_STAGE] },
     Section { name: "inputs", groups: &[SOURCES, SELECTION] },
     Section { name: "inputs.range", groups: &[RANGE] },
@@ -54,9 +54,11 @@ pub(super) const SECTIONS: [Section; 35] = [
     Section { name: "columns.*", groups: &[COLUMN] },
     Section { name: "report", groups: &[REPORT] },
     Section { name: "secrets.*", groups: &[SECRET] },
+    Section { name: "cluster", groups: &[CLUSTER] },
     Section { name: "services.*", groups: &[SERVICE] },
     Section { name: "services.*.ready", groups: &[READY] },
     Section { name: RUNNER_TOML, groups: &[SETTINGS] },
+    Section { name: "runner.toml.cluster", groups: &[CLUSTER] },
     Section { name: "runner.toml.defaults", groups: &[DEFAULTS] },
     Section { name: "runner.toml.defaults.limits", groups: &[LIMITS_OF_A_STAGE, LIMITS_OF_A_JOB] },
     Section { name: "runner.toml.defaults.retry", groups: &[RETRY] },
@@ -76,6 +78,7 @@ const OF_A_JOB: &[Key] = keys! {
     report: Keys, "how the report is written";
     services: Named, "programs that run while the job does";
     secrets: Named, "values that are used and never shown";
+    cluster: Keys, "what `--on slurm` asks of the cluster";
 };
 
 /// What `[[stages]]` have, and a job without them.
@@ -359,9 +362,29 @@ const READY: &[Key] = keys! {
     line: Text, "when a line of the service's output matches this regular expression";
 };
 
+const CLUSTER: &[Key] = keys! {
+    nodes: Count => Is("10"), "how many allocations run at once";
+    shards: Count => Words("4 for each of `nodes`"), "how many shares the tasks are dealt into, at most one for each task";
+    cpus: Count => Words("the site's default"), "processors of an allocation";
+    mem: Size => Words("the site's default"), "memory of an allocation";
+    mem_per_cpu: Size, "memory for each processor, instead of `mem`";
+    gpus: Either(&[Count, Text]), "GPUs of an allocation: a number, or a kind and a number such as `\"a100:2\"`";
+    time: Duration => Words("the site's default"), "how long an allocation may last; what is not done by then is started again";
+    partition: Text => Words("the site's default"), "the partition";
+    account: Text => Words("the site's default"), "the account that pays";
+    qos: Text => Words("the site's default"), "the quality of service";
+    constraint: Text, "features that a node has to have";
+    options: Array(&Text) => Is("[]"), "further options of `sbatch`, such as `\"--exclusive\"`";
+    setup: Text, "shell lines that run before the runner, such as `\"module load python\"`";
+    runner: Text => Words("a copy of this one"), "the runner on the nodes; `{arch}` stands for the kind of processor";
+    tries: Count => Is("3"), "how many starts of a shard in a row may bring no new row";
+    lead: Duration => Words("`timeout`, `grace` and 30 s, else 2 min; at most half of `time`"), "how long before the end of `time` an allocation is told to end";
+};
+
 const SETTINGS: &[Key] = keys! {
     results: Text => Words("`results` in the current folder"), "the folder of the reports; `--results` wins";
     groups: Map(&Count), "the limits of the groups; `--group` wins";
+    cluster: Keys, "the cluster of the site: what a job's own `[cluster]` does not say";
     defaults: Keys, "what holds for every job of the folder that does not say otherwise";
 };
 

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_channel::{Receiver, TryRecvError};
 
@@ -42,7 +43,7 @@ impl Source {
         (kept, made): (Option<Arc<KeptRows>>, Option<Arc<MadeFiles>>),
         slots: usize,
     ) -> io::Result<Self> {
-        let reader = Reader { inputs: reader, number: 0, kept, made };
+        let reader = Reader { inputs: reader, number: 0, numbers: inputs.numbers(), kept, made };
         if inputs.can_block() {
             let receiver = read_in_thread(reader, 2 * slots)?;
             return Ok(Self::Channel { receiver, arrived: VecDeque::new() });
@@ -98,6 +99,8 @@ pub(super) struct Reader {
     inputs: InputReader,
     /// The number of the last one.
     number: u64,
+    /// The number of the last one, where they do not count from 1.
+    numbers: Option<Arc<AtomicU64>>,
     kept: Option<Arc<KeptRows>>,
     /// What tasks make: a row is kept only as long as that is there.
     made: Option<Arc<MadeFiles>>,
@@ -113,7 +116,10 @@ impl Iterator for Reader {
                 self.kept.iter().for_each(|kept| kept.inputs_ended());
                 return None;
             };
-            self.number += 1;
+            self.number = match &self.numbers {
+                None => self.number + 1,
+                Some(numbers) => numbers.load(Ordering::Relaxed),
+            };
             match (input, &self.kept) {
                 (Err(error), _) => return Some(Err(error)),
                 (Ok(fields), Some(kept))

@@ -23,6 +23,8 @@ pub enum RunError {
     Report(ReportError),
     /// The system cannot start threads.
     Threads(io::Error),
+    /// It could not run on a cluster; in words, and the exit code.
+    Elsewhere(String, Exit),
     /// A bug in the runner.
     Panic,
 }
@@ -48,6 +50,7 @@ impl RunError {
             Self::Report(error) if error.is_refusal() => Exit::Usage,
             Self::Report(error) if error.is_write() => Exit::NotWritten,
             Self::Made(_) => Exit::NotWritten,
+            Self::Elsewhere(_, exit) => *exit,
             Self::Report(_) | Self::Threads(_) | Self::Panic => Exit::Internal,
         }
     }
@@ -66,9 +69,10 @@ impl fmt::Display for RunError {
         match self {
             Self::Ended(cause, _) => cause.fmt(f),
             Self::Inputs(error) => error.fmt(f),
-            Self::Secret(message) | Self::OpenFiles(message) | Self::Made(message) => {
-                f.write_str(message)
-            }
+            Self::Secret(message)
+            | Self::OpenFiles(message)
+            | Self::Made(message)
+            | Self::Elsewhere(message, _) => f.write_str(message),
             Self::Report(error) => error.fmt(f),
             Self::Threads(error) => write!(f, "failed to start threads: {error}"),
             Self::Panic => {

@@ -5,6 +5,7 @@
 
 mod blocks;
 mod csv;
+mod dealt;
 mod derived;
 mod earlier;
 mod files;
@@ -32,8 +33,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use blocks::Blocks;
+use dealt::DealtSource;
 use files::Files;
 use glob::Globs;
 use notes::Notes;
@@ -44,6 +47,8 @@ use select::Selection;
 use shuffle::{Permutation, Shuffled};
 use text::{Text, TextOptions};
 
+pub(super) use dealt::planned as planned_elsewhere;
+pub use dealt::{Dealt, NumberedReader};
 pub(super) use plan::{Around, read};
 pub use records::Stop;
 pub use reported::Reported;
@@ -72,7 +77,8 @@ pub struct InputError {
 }
 
 impl InputError {
-    fn new(message: String) -> Self {
+    /// An error in these words.
+    pub(crate) fn new(message: String) -> Self {
         Self { message, key: None }
     }
 
@@ -125,6 +131,8 @@ enum Source {
     Blocks(Blocks),
     /// Sources and lists that go together.
     Product(Product),
+    /// What another process has read.
+    Dealt(DealtSource),
 }
 
 /// Inputs of which each can be had by its number, from 0.
@@ -146,12 +154,18 @@ impl Inputs {
 
     /// The number of tasks, if it is known without reading anything.
     pub fn tasks(&self) -> Option<u64> {
-        let Source::Counted(counted) = &self.source else { return None };
-        self.selection.count(counted.count())
+        match &self.source {
+            Source::Counted(counted) => self.selection.count(counted.count()),
+            Source::Dealt(source) => Some(source.dealt.count),
+            _ => None,
+        }
     }
 
     /// The files that are read, as far as they have names.
-    pub(super) fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        if let Source::Dealt(source) = &self.source {
+            return source.dealt.files.clone();
+        }
         let files = match &self.source {
             Source::Files(files) => &files.all[..],
             Source::Blocks(blocks) => std::slice::from_ref(&blocks.file),
@@ -162,9 +176,10 @@ impl Inputs {
     }
 
     /// The folders that a pattern names: what is found there may be written beside.
-    pub(super) fn folders(&self) -> Vec<PathBuf> {
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
         match &self.source {
             Source::Glob(globs) => globs.roots(),
+            Source::Dealt(source) => source.dealt.folders.clone(),
             _ => Vec::new(),
         }
     }
@@ -178,6 +193,30 @@ impl Inputs {
     /// Whether they are the rows of a report, which is there only when the job that makes it has ended.
     pub fn are_reported(&self) -> bool {
         matches!(&self.source, Source::Report(..))
+    }
+
+    /// The number of the task whose input was read last, where inputs do not count from 1.
+    pub fn numbers(&self) -> Option<Arc<AtomicU64>> {
+        match &self.source {
+            Source::Dealt(source) => Some(Arc::clone(&source.number)),
+            _ => None,
+        }
+    }
+
+    /// Whether a task takes several inputs.
+    pub(crate) fn is_batched(&self) -> bool {
+        match &self.source {
+            Source::Dealt(source) => source.dealt.is_batched,
+            _ => self.selection.batch.is_some(),
+        }
+    }
+
+    /// Whether an input hands something to the first stage.
+    pub(crate) fn has_payload(&self) -> bool {
+        match &self.source {
+            Source::Dealt(source) => source.dealt.has_payload,
+            source => matches!(source, Source::Blocks(_)),
+        }
     }
 
     /// Whether no input at all is as good as any number.
@@ -256,6 +295,7 @@ impl Source {
             Source::Glob(globs) => globs.open(),
             Source::Blocks(blocks) => blocks.open(stop)?,
             Source::Product(product) => product.open(stop)?,
+            Source::Dealt(source) => source.open()?,
         })
     }
 
@@ -264,7 +304,7 @@ impl Source {
             Source::Files(files) => files.all.iter().any(InputFile::can_block),
             Source::Blocks(blocks) => blocks.file.can_block(),
             Source::Product(product) => product.first.can_block(),
-            Source::Counted(_) | Source::Glob(_) | Source::Report(..) => false,
+            Source::Counted(_) | Source::Glob(_) | Source::Report(..) | Source::Dealt(_) => false,
         }
     }
 
@@ -273,7 +313,7 @@ impl Source {
             Source::Files(files) => files.all.iter().any(InputFile::is_stdin),
             Source::Blocks(blocks) => blocks.file.is_stdin(),
             Source::Product(product) => product.first.reads_stdin(),
-            Source::Counted(_) | Source::Glob(_) | Source::Report(..) => false,
+            Source::Counted(_) | Source::Glob(_) | Source::Report(..) | Source::Dealt(_) => false,
         }
     }
 
@@ -283,7 +323,7 @@ impl Source {
             Source::Files(files) => files.once(),
             Source::Blocks(blocks) => Some(&blocks.file).filter(|file| !file.regular),
             Source::Product(product) => product.first.once(),
-            Source::Counted(_) | Source::Glob(_) | Source::Report(..) => None,
+            Source::Counted(_) | Source::Glob(_) | Source::Report(..) | Source::Dealt(_) => None,
         }
     }
 
@@ -300,7 +340,7 @@ impl Source {
             Source::Glob(globs) => Some(globs.near()),
             Source::Blocks(blocks) => Some(format!("{} is empty", blocks.file)),
             Source::Product(product) => product.first.why_empty(),
-            Source::Counted(_) | Source::Report(..) => None,
+            Source::Counted(_) | Source::Report(..) | Source::Dealt(_) => None,
         }
     }
 
@@ -341,6 +381,7 @@ fn shuffled(source: &Source, seed: u64, stop: &Stop) -> Result<InputReader, Inpu
             Box::new(Shuffled::of_records(open_report(file, reading, stop)?, seed, stop)?)
         }
         Source::Glob(globs) => Box::new(Shuffled::of_paths(globs.open(), seed, stop)?),
+        Source::Dealt(source) => source.open()?, // they were shuffled before they were dealt
         Source::Blocks(blocks) => {
             Box::new(Shuffled::of_records(blocks.records(stop)?, seed, stop)?)
         }

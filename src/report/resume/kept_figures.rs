@@ -17,9 +17,42 @@ pub(crate) fn add_figures(
     totals: &mut Totals,
     (queue, run): (&mut Distribution, &mut Distribution),
 ) {
-    if status == Status::Skipped {
-        return totals.add_row(status, None, None, None); // its figures are of a run before that
+    let figures = Figures::of(row, status, layout);
+    if let Some((queued, ran)) = figures.times {
+        queue.add(queued);
+        run.add(ran);
     }
+    totals.add_row(status, figures.cpu, figures.peak, figures.output);
+}
+
+/// What a row says of what its task took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// How long it was queued and how long it ran, if it was started.
+    pub(crate) times: Option<(Duration, Duration)>,
+    cpu: Option<CpuTime>,
+    peak: Option<u64>,
+    output: Option<u64>,
+}
+
+impl Figures {
+    /// The figures in `row`, whose task has ended as `status`.
+    pub(crate) fn of(row: &[u8], status: Status, layout: &Layout) -> Self {
+        match status {
+            Status::Skipped => Self::default(), // its figures are of a run before that
+            _ => read(row, layout),
+        }
+    }
+
+    /// The totals of this row alone.
+    pub(crate) fn into_totals(self, status: Status) -> Totals {
+        let mut totals = Totals::default();
+        totals.add_row(status, self.cpu, self.peak, self.output);
+        totals
+    }
+}
+
+fn read(row: &[u8], layout: &Layout) -> Figures {
     // `task`, the fields, `status`, in stages `stage`, `attempts`, `started_utc`; then those below.
     let stages = layout.stages.len();
     let before = 1 + layout.fields + 3 + usize::from(stages > 0);
@@ -30,12 +63,8 @@ pub(crate) fn add_figures(
     let mut integer = |skip: usize| std::str::from_utf8(cells.nth(skip)?).ok()?.parse().ok();
     let peak = integer(0);
     let output = integer(3); // after `slot`, `code` and `result`
-    if let (Some(queued), Some(ran)) = times {
-        queue.add(queued);
-        run.add(ran);
-    }
     let cpu = cpu.0.zip(cpu.1).map(|(user, system)| CpuTime { user, system });
-    totals.add_row(status, cpu, peak, output);
+    Figures { times: times.0.zip(times.1), cpu, peak, output }
 }
 
 /// How long a task was queued and how long it ran, in all stages together.

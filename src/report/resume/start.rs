@@ -25,6 +25,8 @@ pub enum Begin {
     Fresh,
     /// Resume from a partial, else from the finished report.
     Resume(Resume),
+    /// A part of a report: all rows that are there are kept, and others are added; see [`super::super::parts`].
+    Part,
 }
 
 /// How an earlier run is resumed.
@@ -41,13 +43,25 @@ pub enum Rerun {
     Unfinished,
     /// Failed ones as well.
     Failed,
+    /// Of the rows before this one, counted from 0, as [`Rerun::Unfinished`]; of the others, only those that were
+    /// cancelled: the run goes on, it is not resumed.
+    Adopted {
+        /// How many rows the run began with.
+        since: u64,
+    },
 }
 
 impl Rerun {
     /// Whether a task with this status does not run again.
-    fn is_finished(self, status: Status) -> bool {
-        matches!(status, Status::Ok | Status::Skipped)
-            || (status == Status::Failed && self == Rerun::Unfinished)
+    fn is_finished(self, status: Status, ordinal: u64) -> bool {
+        match status {
+            Status::Ok | Status::Skipped => true,
+            Status::Failed => self != Rerun::Failed,
+            Status::Timeout | Status::Crashed => {
+                matches!(self, Rerun::Adopted { since } if ordinal >= since)
+            }
+            Status::Cancelled => false,
+        }
     }
 }
 
@@ -91,15 +105,17 @@ impl Begun {
     pub(in crate::report) fn new(
         job: &JobFacts,
         header: &[u8],
-        begin: Begin,
+        (begin, seed): (Begin, Option<u64>),
     ) -> Result<Self, ReportError> {
         let leftover = match begin {
             Begin::Anew => Leftover::Refuse,
             Begin::Fresh => Leftover::Discard,
-            Begin::Resume(_) => Leftover::Keep,
+            Begin::Resume(_) | Begin::Part => Leftover::Keep,
         };
         let partial = Partial::take(&job.partial(), leftover)?;
-        let state = State::open(&job.state(), Header::new(job.workload, header));
+        let mut new = Header::new(job.workload, header);
+        new.seed = seed.unwrap_or(new.seed);
+        let state = State::open(&job.state(), new);
         let state = state.inspect_err(|_| {
             if partial_length(&partial).is_ok_and(|length| length == 0) {
                 partial.remove();
@@ -117,6 +133,7 @@ impl Begun {
         };
         let done = match begin {
             Begin::Resume(resume) => report.resume(job, header, resume),
+            Begin::Part => report.go_on(header),
             Begin::Anew | Begin::Fresh => report.start(header),
         };
         if let Err(error) = done {
@@ -139,6 +156,25 @@ impl Begun {
         };
         write(&mut self.partial).map_err(|error| ReportError::writing(&path, &error))?;
         self.end = header.len() as u64;
+        Ok(())
+    }
+
+    /// Keeps all rows that are there; they are of this part, and whole.
+    fn go_on(&mut self, header: &[u8]) -> Result<(), ReportError> {
+        let path = self.partial.path().to_owned();
+        let rows = verify::end_of_header(self.partial.file());
+        if rows.map_err(|error| unreadable(&path, &error))?.is_none() {
+            return self.start(header);
+        }
+        let read =
+            verify::agree(self.partial.file(), header.len() as u64, self.state.file(), |_| ());
+        let agreed = read.map_err(|_| {
+            ReportError::refused(format!("`{}` was changed while it was read", path.display()))
+        })?;
+        self.origin = Origin::Partial;
+        self.partial.truncate(agreed.end).map_err(|error| ReportError::writing(&path, &error))?;
+        self.state.resume(self.state.header, agreed.rows);
+        (self.end, self.kept) = (agreed.end, agreed.rows);
         Ok(())
     }
 
@@ -291,15 +327,17 @@ pub(in crate::report) fn read(
         return Err(Misfit::TooMany);
     }
     let mut builder = Builder::new(most);
+    let mut ordinal = 0;
     let agreed = verify::agree(report, header, state, |entry| {
-        if rerun.is_finished(entry.status) {
+        if rerun.is_finished(entry.status, ordinal) {
             builder.count(entry);
         }
+        ordinal += 1;
     })?;
     builder.counted();
     let mut ordinal = 0;
     verify::entries(state, agreed.rows, |entry| {
-        if rerun.is_finished(entry.status) {
+        if rerun.is_finished(entry.status, ordinal) {
             builder.place(entry, ordinal);
         }
         ordinal += 1;

@@ -46,6 +46,16 @@ pub(in crate::report) fn agree(
     state: &File,
     mut on_row: impl FnMut(&Entry),
 ) -> Result<Agreed, Misfit> {
+    agree_on_rows(report, header, state, |entry, _| on_row(entry))
+}
+
+/// Likewise; `on_row` gets each entry and its row.
+pub(in crate::report) fn agree_on_rows(
+    report: &File,
+    header: u64,
+    state: &File,
+    mut on_row: impl FnMut(&Entry, &[u8]),
+) -> Result<Agreed, Misfit> {
     let length = report.metadata()?.len();
     let mut agreed = Agreed { rows: 0, end: header };
     let mut window = Window { file: report, start: 0, bytes: Vec::new() };
@@ -57,7 +67,7 @@ pub(in crate::report) fn agree(
         }
         match window.read(agreed.end, entry.length as usize, length) {
             Ok(row) if state::check(row, entry.identity, entry.status) == entry.check => {
-                on_row(entry);
+                on_row(entry, row);
                 agreed = Agreed { rows: agreed.rows + 1, end };
                 true
             }

@@ -110,6 +110,26 @@ fn seed(file: &File) -> Option<u64> {
     Some(u64::from_le_bytes(seed.try_into().ok()?))
 }
 
+/// The whole inputs at `path`, as they are kept; none if they are of another `seed`, or there are none.
+pub(in crate::report) fn whole(path: &Path, seed: u64) -> io::Result<Vec<u8>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened?,
+    };
+    if self::seed(&file) != Some(seed) {
+        return Ok(Vec::new());
+    }
+    let mut bytes = vec![0; (scan(&file, |_, _| ())? - HEADER) as usize];
+    file.read_exact_at(&mut bytes, HEADER)?;
+    Ok(bytes)
+}
+
+/// Appends the inputs at `from` to those at `into`.
+pub(in crate::report) fn carry(from: &Path, into: &Path, seed: u64) -> io::Result<()> {
+    let inputs = whole(from, seed)?;
+    if inputs.is_empty() { Ok(()) } else { Keeper::new(into.to_owned(), seed).append(&inputs) }
+}
+
 /// Passes the identity of every whole input, and where it starts, to `each`; says where the last one ends.
 fn scan(file: &File, mut each: impl FnMut(u128, u64)) -> io::Result<u64> {
     let length = file.metadata()?.len();

@@ -26,11 +26,17 @@ pub(in crate::report) struct Index {
     rows: u64,
     last: u64,
     unordered: bool,
+    /// Whether rows are only counted: nobody will ask for their order, and the numbers of their tasks may be large.
+    only_counts: bool,
 }
 
 impl Index {
     /// Records that the row of `task` is the one with this number, from 0.
     pub(in crate::report) fn add(&mut self, task: u64, ordinal: u64) {
+        if self.only_counts {
+            self.rows += 1;
+            return;
+        }
         if self.places.is_empty() && task == self.rows + 1 && ordinal == self.rows {
             self.rows += 1;
             self.last = task;
@@ -47,6 +53,11 @@ impl Index {
         self.rows += 1;
         self.unordered |= task <= self.last;
         self.last = task;
+    }
+
+    /// Only counts rows from here on.
+    pub(in crate::report) fn count_only(&mut self) {
+        self.only_counts = true;
     }
 
     /// Adds rows for tasks after all others.

@@ -1,6 +1,7 @@
 //! Progress on standard error while a job runs: a bar on a terminal, elsewhere a line now and then.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,32 @@ pub struct Progress {
     display: Display,
     /// For programs and other terminals: once a second.
     seconds: Mutex<Seconds>,
+    /// What is known of a job that runs elsewhere.
+    elsewhere: Option<Arc<Elsewhere>>,
+}
+
+/// What is known of a job that runs elsewhere: rows that have not come yet, and what its scheduler says.
+#[derive(Debug, Default)]
+pub struct Elsewhere {
+    rows: AtomicU64,
+    words: Mutex<String>,
+}
+
+impl Elsewhere {
+    /// There are this many rows elsewhere.
+    pub fn set_rows(&self, rows: u64) {
+        self.rows.store(rows, Ordering::Relaxed);
+    }
+
+    /// The scheduler is at this.
+    pub fn set_words(&self, words: String) {
+        *lock(&self.words) = words;
+    }
+
+    fn tail(&self) -> String {
+        let words = lock(&self.words);
+        if words.is_empty() { String::new() } else { format!("  {words}") }
+    }
 }
 
 /// What happens once a second.
@@ -83,7 +110,8 @@ impl Progress {
             Mode::Auto => Display::Lines(Mutex::new(Schedule::new())),
         };
         let (started, seconds) = (Instant::now(), Mutex::default());
-        Self { job: job.to_owned(), total, counts, meters, started, display, seconds }
+        let (job, elsewhere) = (job.to_owned(), None);
+        Self { job, total, counts, meters, started, display, seconds, elsewhere }
     }
 
     /// Notes the progress in this file, too.
@@ -91,6 +119,19 @@ impl Progress {
     pub fn with_file(self, file: StatusFile) -> Self {
         lock(&self.seconds).file = Some(file);
         self
+    }
+
+    /// Counts what is elsewhere, too.
+    pub fn count_elsewhere(&mut self, elsewhere: Arc<Elsewhere>) {
+        self.elsewhere = Some(elsewhere);
+    }
+
+    fn rows_elsewhere(&self) -> u64 {
+        self.elsewhere.as_ref().map_or(0, |elsewhere| elsewhere.rows.load(Ordering::Relaxed))
+    }
+
+    fn tail(&self) -> String {
+        self.elsewhere.as_ref().map(|elsewhere| elsewhere.tail()).unwrap_or_default()
     }
 
     /// Updates the display. To be called about ten times a second.
@@ -102,8 +143,13 @@ impl Progress {
                     line.set_message(stage_line(meter, elapsed));
                 }
                 let (ok, failed) = (self.counts.get(Status::Ok), self.counts.failed());
-                bar.set_message(format!("{} ok / {} failed", HumanCount(ok), HumanCount(failed)));
-                bar.set_position(self.counts.kept() + self.counts.ended());
+                let tail = self.tail();
+                bar.set_message(format!(
+                    "{} ok / {} failed{tail}",
+                    HumanCount(ok),
+                    HumanCount(failed)
+                ));
+                bar.set_position(self.counts.kept() + self.counts.ended() + self.rows_elsewhere());
                 bar.tick();
             }
             Display::Lines(schedule) => {
@@ -138,7 +184,7 @@ impl Progress {
             "job": self.job,
             "elapsed_s": event::seconds(elapsed),
             "tasks": self.total,
-            "done": self.counts.kept() + self.counts.ended(),
+            "done": self.counts.kept() + self.counts.ended() + self.rows_elsewhere(),
             "kept": self.counts.kept(),
         });
         for kind in Status::ALL {
@@ -159,12 +205,12 @@ impl Progress {
 
     /// Tasks per second so far.
     fn rate(&self, elapsed: Duration) -> f64 {
-        self.counts.ended() as f64 / elapsed.as_secs_f64()
+        (self.counts.ended() + self.rows_elsewhere()) as f64 / elapsed.as_secs_f64()
     }
 
     /// How long the rest takes, as far as the tasks so far tell; `None` before one has ended.
     fn left(&self, elapsed: Duration) -> Option<Duration> {
-        let ended = self.counts.ended();
+        let ended = self.counts.ended() + self.rows_elsewhere();
         let total = self.total.filter(|_| ended > 0)?;
         let left = total.saturating_sub(ended + self.counts.kept());
         Some(Duration::from_secs_f64((left as f64 / self.rate(elapsed)).min(1e9)))
@@ -197,19 +243,20 @@ impl Progress {
     }
 
     fn line(&self, elapsed: Duration) -> String {
-        let ended = self.counts.ended();
+        let ended = self.counts.ended() + self.rows_elsewhere();
         let of_total = self.total.map(|total| format!(" of {}", HumanCount(total)));
         let left = self.left(elapsed).map(|left| format!(", {} left", human_duration(left)));
         let stages = self.meters.iter().map(|meter| format!("; {}", stage_line(meter, elapsed)));
         format!(
-            "{}: {}{} tasks, {} failed, {}/s{}{}",
+            "{}: {}{} tasks, {} failed, {}/s{}{}{}",
             self.job,
             HumanCount(self.counts.kept() + ended),
             of_total.unwrap_or_default(),
             HumanCount(self.counts.failed()),
             human_rate(self.rate(elapsed)),
             left.unwrap_or_default(),
-            stages.collect::<String>()
+            stages.collect::<String>(),
+            self.tail()
         )
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use crate::csv::cells;
 use crate::report::ReportError;
 
 /// The open file. What has been written is kept, however the run ends.
@@ -79,6 +80,56 @@ impl Attempts {
             }
         }
     }
+}
+
+/// The whole rows at `path`, without the header, of the tasks that are `wanted`; none if there is no such file.
+pub(in crate::report) fn of_tasks(
+    path: &Path,
+    delimiter: u8,
+    wanted: impl Fn(u64) -> bool,
+) -> io::Result<Vec<u8>> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read?,
+    };
+    let mut kept = Vec::new();
+    let (mut start, mut quoted) = (0, false);
+    for at in memchr::memchr2_iter(b'"', b'\n', &bytes) {
+        if bytes[at] == b'"' {
+            quoted = !quoted;
+        } else if !quoted {
+            let row = &bytes[start..=at];
+            let number =
+                cells(row, delimiter).next().and_then(|cell| std::str::from_utf8(cell).ok());
+            // The header has no number.
+            if number.and_then(|number| number.parse().ok()).is_some_and(&wanted) {
+                kept.extend_from_slice(row);
+            }
+            start = at + 1;
+        }
+    }
+    Ok(kept)
+}
+
+/// Begins a file at `into` with the header of the one at `from`, or goes on with it, and appends the rows of the tasks
+/// that are `wanted`.
+pub(in crate::report) fn carry(
+    from: &Path,
+    into: &Path,
+    delimiter: u8,
+    wanted: impl Fn(u64) -> bool,
+) -> io::Result<()> {
+    let rows = of_tasks(from, delimiter, wanted)?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut file = OpenOptions::new().append(true).create(true).open(into)?;
+    if file.metadata()?.len() == 0 {
+        let bytes = fs::read(from)?;
+        let end = memchr::memchr(b'\n', &bytes).map_or(bytes.len(), |at| at + 1);
+        file.write_all(&bytes[..end])?;
+    }
+    file.write_all(&rows)
 }
 
 /// Where the last whole row ends, or `None` if the file does not start with `header`. A row that a kill has torn is

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::csv::cells;
 use crate::report::layout::Layout;
 use crate::report::stats::Totals;
 use crate::report::store::state::Identify;
@@ -53,11 +54,7 @@ pub struct RowBuffer {
 
 impl RowBuffer {
     pub(in crate::report) fn new(shared: Arc<Shared>) -> Self {
-        let rows = Arc::new(PendingRows::default());
-        let mut buffers = lock(&shared.buffers);
-        buffers.push(Arc::clone(&rows));
-        shared.full.store((ALL_FULL / buffers.len()).min(FULL), Ordering::Relaxed);
-        drop(buffers);
+        let rows = shared.new_rows();
         let encoder = Encoder::new(Arc::clone(&shared.layout), shared.calendar);
         let identify = Identify::new(shared.seed, shared.own_fields);
         Self {
@@ -121,6 +118,11 @@ impl RowBuffer {
         self.shared.wake(bytes);
     }
 
+    /// Drops the attempt that was noted: its task gets no row here.
+    pub fn forget_attempt(&mut self) {
+        self.attempt.clear();
+    }
+
     /// Whether the recorder has to catch up before more records come.
     pub fn is_full(&self) -> bool {
         self.rows.is_full(self.shared.full())
@@ -178,14 +180,56 @@ pub(in crate::report) struct Shared {
 }
 
 impl Shared {
-    fn full(&self) -> usize {
+    pub(in crate::report) fn full(&self) -> usize {
         self.full.load(Ordering::Relaxed)
     }
 
     /// Wakes the recorder for a buffer with this number of bytes.
-    fn wake(&self, bytes: usize) {
+    pub(in crate::report) fn wake(&self, bytes: usize) {
         self.wakeup.wake(if bytes >= HEAVY.min(self.full()) { Wakeup::NOW } else { Wakeup::SOON });
     }
+}
+
+impl Shared {
+    /// Rows of one more buffer.
+    pub(in crate::report) fn new_rows(&self) -> Arc<PendingRows> {
+        let rows = Arc::new(PendingRows::default());
+        let mut buffers = lock(&self.buffers);
+        buffers.push(Arc::clone(&rows));
+        self.full.store((ALL_FULL / buffers.len()).min(FULL), Ordering::Relaxed);
+        rows
+    }
+
+    /// Has the recorder take what there is.
+    pub(in crate::report) fn wakeup_now(&self) {
+        self.wakeup.wake(Wakeup::NOW);
+    }
+
+    /// Notes, for the terminal, a failure in a row that was made elsewhere.
+    pub(in crate::report) fn note_made(&self, row: &MadeRow<'_>) {
+        let is_failure = matches!(row.status, Status::Failed | Status::Timeout | Status::Crashed);
+        if !is_failure || self.remarks.enough_failures.load(Ordering::Relaxed) {
+            return;
+        }
+        let last = cells(row.bytes, self.layout.csv.delimiter).last().unwrap_or_default();
+        let text = String::from_utf8_lossy(last);
+        let text = text.trim_end_matches(['\r', '\n']);
+        let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let error = quoted.map_or_else(|| text.to_owned(), |text| text.replace("\"\"", "\""));
+        self.remarks.failure(row.task, row.status, clipped(&error));
+    }
+}
+
+/// A row that was made elsewhere, as bytes, and what it says.
+#[derive(Debug)]
+pub(in crate::report) struct MadeRow<'a> {
+    pub(in crate::report) task: u64,
+    pub(in crate::report) status: Status,
+    pub(in crate::report) identity: u128,
+    pub(in crate::report) bytes: &'a [u8],
+    /// Queue and run time of a task that was started.
+    pub(in crate::report) times: Option<(Duration, Duration)>,
+    pub(in crate::report) totals: Totals,
 }
 
 /// The rows of one buffer that the recorder has not taken yet.
@@ -215,6 +259,30 @@ impl PendingRows {
         self.filled(&batch)
     }
 
+    /// Adds a row that was made elsewhere. Returns how many bytes there are now.
+    pub(in crate::report) fn push_made(&self, row: &MadeRow<'_>) -> usize {
+        let mut batch = lock(&self.batch);
+        batch.bytes.extend_from_slice(row.bytes);
+        batch.rows.push(RowInfo {
+            task: row.task,
+            length: row.bytes.len() as u32,
+            check: state::check(row.bytes, row.identity, row.status),
+            identity: row.identity,
+            status: row.status,
+            times: row.times,
+        });
+        batch.totals.merge(&row.totals);
+        self.filled(&batch)
+    }
+
+    /// Adds what stands in other files than the rows.
+    pub(in crate::report) fn push_notes(&self, attempts: &[u8], originals: &[u8]) {
+        let mut batch = lock(&self.batch);
+        batch.attempts.extend_from_slice(attempts);
+        batch.originals.extend_from_slice(originals);
+        self.filled(&batch);
+    }
+
     /// Returns how many bytes there are now.
     fn push_attempt(&self, row: &[u8]) -> usize {
         let mut batch = lock(&self.batch);
@@ -233,7 +301,7 @@ impl PendingRows {
         self.bytes.load(Ordering::SeqCst) == 0
     }
 
-    fn is_full(&self, full: usize) -> bool {
+    pub(in crate::report) fn is_full(&self, full: usize) -> bool {
         self.bytes.load(Ordering::SeqCst) >= full
     }
 

@@ -1,0 +1,242 @@
+//! From the folders of shards into the report: each task gets one row, whichever start made it, and no folder is removed
+//! before its rows are on the disk.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::iter;
+use std::path::{Path, PathBuf};
+
+use crate::cluster::folder::{self, END_NOTE, EndNote, RunFolder};
+use crate::cluster::plan::Plan;
+use crate::cluster::snapshot::SnapshotReader;
+use crate::job::Job;
+use crate::report::parts::{self, PartFiles, PartIntake};
+use crate::report::{Report, ReportError};
+use crate::task::{Record, Status, Tally, Task};
+
+/// So much is kept of what an element has printed, in bytes.
+const LOG: usize = 64 << 10;
+
+/// Puts the rows of shards into the report.
+pub struct Collector<'a> {
+    job: &'a Job,
+    folder: &'a RunFolder,
+    plan: &'a Plan,
+    report: &'a Report,
+    intake: PartIntake,
+    /// A bit for each task that runs, by its place: whether it has a row.
+    has_row: Vec<u64>,
+    rows: u64,
+    /// How many of the rows were put by this driver.
+    put: u64,
+    /// How the tasks of this run ended.
+    pub tally: Tally,
+    /// Folders whose rows are in the report.
+    collected: Vec<PathBuf>,
+    /// What shards say at their end.
+    pub ends: Vec<EndNote>,
+}
+
+impl<'a> Collector<'a> {
+    /// Collects into `report`.
+    pub fn new(job: &'a Job, folder: &'a RunFolder, plan: &'a Plan, report: &'a Report) -> Self {
+        let words = plan.shares.tasks().div_ceil(64) as usize;
+        Self {
+            job,
+            folder,
+            plan,
+            report,
+            intake: report.intake(),
+            has_row: vec![0; words],
+            rows: 0,
+            put: 0,
+            tally: Tally::default(),
+            collected: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// How many of the tasks have a row.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// How many rows this driver has put into the report.
+    pub fn put_rows(&self) -> u64 {
+        self.put
+    }
+
+    /// Whether every task has a row.
+    pub fn is_complete(&self) -> bool {
+        self.rows == self.plan.shares.tasks()
+    }
+
+    /// Notes that the task at this place has a row; returns false if it had one.
+    pub fn note(&mut self, place: u64) -> bool {
+        note(&mut self.has_row, &mut self.rows, place)
+    }
+
+    /// Notes that the tasks whose number `has_row` have rows.
+    ///
+    /// # Errors
+    /// If the inputs of the run cannot be read.
+    pub fn note_numbers(&mut self, has_row: impl Fn(u64) -> bool) -> io::Result<()> {
+        let all = iter::once(0..self.plan.shares.tasks()).collect();
+        for record in SnapshotReader::open(&self.folder.inputs(), &self.folder.inputs_at(), all)? {
+            let record = record?;
+            if has_row(record.number) {
+                self.note(record.place);
+            }
+        }
+        Ok(())
+    }
+
+    /// The places of the tasks of a shard, by their numbers.
+    fn places(&self, shard: u32) -> io::Result<HashMap<u64, u64>> {
+        let blocks = self.plan.shares.of(shard);
+        SnapshotReader::open(&self.folder.inputs(), &self.folder.inputs_at(), blocks)?
+            .map(|record| record.map(|record| (record.number, record.place)))
+            .collect()
+    }
+
+    /// Collects all rows of a shard that is done from `folder`. Returns false if these are not just the rows of the
+    /// shard.
+    ///
+    /// # Errors
+    /// If the inputs of the run cannot be read.
+    pub fn collect(&mut self, shard: u32, folder: &Path) -> io::Result<bool> {
+        let places = self.places(shard)?;
+        if !folder.exists() {
+            // It was collected by a driver that has died since.
+            return Ok(places.values().all(|place| self.has(*place)));
+        }
+        let files = PartFiles::new(folder, &self.job.name);
+        let finished = parts::finished(&files, self.job, self.plan.seed).ok();
+        let tasks: HashSet<u64> = places.keys().copied().collect();
+        if finished.as_ref() != Some(&tasks) {
+            return Ok(false);
+        }
+        self.put(&files, &places).map_err(|error| io::Error::other(error.to_string()))?;
+        self.ends.extend(folder::note::<EndNote>(folder, END_NOTE));
+        Ok(true)
+    }
+
+    /// Collects what there is of the rows of a shard that will not be done, from the folder of one of its starts.
+    ///
+    /// # Errors
+    /// If the inputs of the run cannot be read.
+    pub fn collect_part(&mut self, shard: u32, folder: &Path) -> io::Result<()> {
+        let places = self.places(shard)?;
+        // A start that cannot be read any further gives what it has before that.
+        drop(self.put(&PartFiles::new(folder, &self.job.name), &places));
+        Ok(())
+    }
+
+    fn has(&self, place: u64) -> bool {
+        self.has_row[(place / 64) as usize] >> (place % 64) & 1 == 1
+    }
+
+    fn put(&mut self, files: &PartFiles, places: &HashMap<u64, u64>) -> Result<(), ReportError> {
+        let Self { intake, has_row, rows, tally, put, .. } = self;
+        let mut tallied = Tally::default();
+        let result = intake.put(files, self.plan.seed, |number, status: Status| {
+            let is_new = places.get(&number).is_some_and(|&place| note(has_row, rows, place));
+            if is_new {
+                tallied.add(status);
+                *put += 1;
+            }
+            is_new
+        });
+        tally.merge(&tallied);
+        result.map(|_| ())
+    }
+
+    /// Marks all starts of a shard as not needed any more, once the rows are on the disk.
+    pub fn discard(&mut self, starts: impl Iterator<Item = PathBuf>) {
+        self.collected.extend(starts);
+    }
+
+    /// Removes the folders whose rows are on the disk.
+    pub fn remove_collected(&mut self) {
+        if self.collected.is_empty() || !self.report.is_on_disk(self.put).unwrap_or(false) {
+            return;
+        }
+        for folder in self.collected.drain(..) {
+            let _ = fs::remove_dir_all(folder); // it goes with the whole folder at last
+        }
+    }
+
+    /// Gives every task that has no row one that says why it did not run: `why` knows by its shard.
+    ///
+    /// # Errors
+    /// If the inputs of the run cannot be read.
+    pub fn cancel_others(&mut self, why: impl Fn(u32) -> String) -> io::Result<()> {
+        let mut buffer = self.report.buffer();
+        for shard in 0..self.plan.shares.shards() {
+            let blocks = self.plan.shares.of(shard);
+            if blocks.iter().cloned().flatten().all(|place| self.has(place)) {
+                continue;
+            }
+            let reason = why(shard);
+            let records =
+                SnapshotReader::open(&self.folder.inputs(), &self.folder.inputs_at(), blocks)?;
+            for record in records {
+                let record = record?;
+                if !self.note(record.place) {
+                    continue;
+                }
+                let columns = self.job.stages.first().map_or(0, |stage| stage.columns.len());
+                let mut row = Record::unrun(Task::new(record.number, record.fields), columns);
+                if row.outcome.status == Status::Cancelled {
+                    row.outcome.error.clone_from(&reason);
+                }
+                if self.job.is_staged() {
+                    row.in_all_stages(self.job.task_fields());
+                }
+                self.tally.add(row.outcome.status);
+                buffer.put(&row);
+                buffer.wait_for_room();
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends to the log of the job what workers of a start, and the start itself, have printed. Returns whether there
+    /// was anything.
+    pub fn keep_logs(&self, title: &str, folder: Option<&Path>, element: &Path) -> bool {
+        let of_workers = folder.map(|folder| PartFiles::new(folder, &self.job.name).log());
+        let texts = of_workers.as_deref().into_iter().chain([element]).map(tail);
+        let text = texts.collect::<Vec<_>>().concat();
+        let _ = fs::remove_file(element); // so that it is kept once
+        if text.is_empty() {
+            return false;
+        }
+        let log = self.job.results.join(format!("{}.log", self.job.name));
+        let appended =
+            OpenOptions::new().create(true).append(true).open(log).and_then(|mut log| {
+                log.write_all(&[format!("== {title}\n").as_bytes(), &text].concat())
+            });
+        appended.is_ok()
+    }
+}
+
+fn note(has_row: &mut [u64], rows: &mut u64, place: u64) -> bool {
+    let (word, bit) = ((place / 64) as usize, 1 << (place % 64));
+    let is_new = has_row[word] & bit == 0;
+    has_row[word] |= bit;
+    *rows += u64::from(is_new);
+    is_new
+}
+
+/// The end of a file, with a line break at its end; empty if there is none.
+pub fn tail(path: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(path).unwrap_or_default();
+    if bytes.len() > LOG {
+        bytes.drain(..bytes.len() - LOG);
+    }
+    if bytes.last().is_some_and(|last| *last != b'\n') {
+        bytes.push(b'\n');
+    }
+    bytes
+}

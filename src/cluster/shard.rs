@@ -1,0 +1,226 @@
+//! The node's side: one element of a submission runs one start of a shard with the engine of a local run. It goes on
+//! from the rows of the starts before it, and is done when every task of its has a row.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{env, fs};
+
+use crate::base::diagnostic::complain;
+use crate::cluster::decide::{EXIT_DISK, EXIT_LATER, EXIT_USAGE};
+use crate::cluster::folder::{END_NOTE, EndNote, RunFolder, START_NOTE, StartNote};
+use crate::cluster::plan::Plan;
+use crate::cluster::share::divide;
+use crate::config::StopAfter;
+use crate::engine::control::Control;
+use crate::engine::run::{self, SharedLauncher};
+use crate::job::{Job, read_elsewhere};
+use crate::launcher;
+use crate::model::limit_cores;
+use crate::report::parts::{self, PartFiles};
+use crate::report::terminal::progress::Mode;
+use crate::report::{Begin, Options, Standing, Summary};
+
+/// Why a start did not do all of its shard.
+struct Failure {
+    message: String,
+    code: u8,
+}
+
+fn usage(message: impl Into<String>) -> Failure {
+    Failure { message: message.into(), code: EXIT_USAGE }
+}
+
+fn disk(path: &Path, error: &std::io::Error) -> Failure {
+    Failure { message: format!("failed to write `{}`: {error}", path.display()), code: EXIT_DISK }
+}
+
+/// Runs the element with this index of a submission of the run in `folder`. Returns the exit code.
+pub fn run(folder: &Path, submission: u32, index: u32) -> u8 {
+    match try_run(&RunFolder::at(folder), submission, index) {
+        Ok(code) => code,
+        Err(Failure { message, code }) => {
+            complain(message);
+            code
+        }
+    }
+}
+
+fn try_run(folder: &RunFolder, submission: u32, index: u32) -> Result<u8, Failure> {
+    let (shard, start) = element(folder, submission, index).map_err(usage)?;
+    if folder.links().is_ok_and(|links| links.contains_key(&shard)) {
+        return Ok(0);
+    }
+    let plan = Plan::read(folder).map_err(usage)?;
+    let plan = plan.ok_or_else(|| usage(format!("`{}` is gone", folder.plan().display())))?;
+    let work = folder.make_start(shard, start).map_err(|error| disk(&folder.work(), &error))?;
+    note_start(folder, &work).map_err(|error| disk(&work, &error))?;
+    limit_to_the_allocation();
+    let job = Start { folder, plan: &plan, shard, work: &work };
+    job.run()
+}
+
+/// One start of a shard.
+struct Start<'a> {
+    folder: &'a RunFolder,
+    plan: &'a Plan,
+    shard: u32,
+    /// Its folder.
+    work: &'a Path,
+}
+
+impl Start<'_> {
+    fn run(&self) -> Result<u8, Failure> {
+        let done = Arc::<OnceLock<HashSet<u64>>>::default();
+        let mut job = self.plan_job(&done)?;
+        let name = job.name.clone();
+        let into = PartFiles::new(self.work, &name);
+        let earlier = self.earlier(&name);
+        let seed = self.plan.seed;
+        let carried = parts::carry_on(&into, &earlier, &job, seed)
+            .map_err(|error| Failure { message: error.to_string(), code: EXIT_DISK })?;
+        let all = self.plan.shares.count(self.shard);
+        if carried.len() as u64 == all {
+            return self.publish();
+        }
+        let _ = done.set(carried);
+        self.limit(&mut job)?;
+        let job = Arc::new(job);
+        let ran = self.run_tasks(&job);
+        let finished = parts::finished(&into, &job, seed)
+            .map_err(|error| Failure { message: error.to_string(), code: EXIT_DISK })?;
+        if finished.len() as u64 == all {
+            return self.publish();
+        }
+        ran.map(|()| EXIT_LATER)
+    }
+
+    /// The job with the inputs of this shard.
+    fn plan_job(&self, done: &Arc<OnceLock<HashSet<u64>>>) -> Result<Job, Failure> {
+        let done = Arc::clone(done);
+        let is_done = move |number| done.get().is_some_and(|done| done.contains(&number));
+        let dealt = self.plan.dealt(self.folder, self.shard, Arc::new(is_done));
+        read_elsewhere(&self.plan.elsewhere(), Arc::new(dealt)).map_err(|mistakes| {
+            mistakes.print();
+            usage("the job cannot be planned on this node")
+        })
+    }
+
+    /// The starts before this one that have rows, the best first.
+    fn earlier(&self, job: &str) -> Vec<PartFiles> {
+        let starts = self.folder.starts().unwrap_or_default();
+        let of_this = starts.into_iter().filter(|start| start.shard == self.shard);
+        let others = of_this.filter(|start| start.path != self.work);
+        let mut files: Vec<_> = others.map(|start| PartFiles::new(&start.path, job)).collect();
+        files.retain(|files| files.about_rows() > 0);
+        files.sort_by_key(|files| std::cmp::Reverse(files.about_rows()));
+        files
+    }
+
+    /// Divides limits, and leaves to the driver what concerns all shards.
+    fn limit(&self, job: &mut Job) -> Result<(), Failure> {
+        divide(job, self.plan.nodes).map_err(usage)?;
+        job.limits.stop_after = StopAfter::Never;
+        job.limits.enough = None;
+        job.limits.deadline = self.plan.deadline_ms.map(|deadline| {
+            Duration::from_millis(deadline.saturating_sub(since_1970()))
+                .max(Duration::from_millis(1))
+        });
+        Ok(())
+    }
+
+    fn run_tasks(&self, job: &Arc<Job>) -> Result<(), Failure> {
+        launcher::raise_open_files();
+        let control = Control::start().map_err(|error| Failure {
+            message: format!("failed to handle signals: {error}"),
+            code: 1,
+        })?;
+        let options = Options {
+            results: self.work.to_owned(),
+            begin: Begin::Part,
+            output: None,
+            progress: Mode::Off,
+            claims: Arc::default(),
+            standing: Standing::default(),
+            seed: Some(self.plan.seed),
+        };
+        match run::run(job, &options, &control, &SharedLauncher::default()) {
+            Ok(summary) => {
+                self.note_end(&summary);
+                Ok(())
+            }
+            Err(error) => {
+                let (message, code) = (error.to_string(), error.exit().code());
+                if let Some(summary) = error.into_summary() {
+                    self.note_end(&summary);
+                }
+                Err(Failure { message, code })
+            }
+        }
+    }
+
+    fn note_end(&self, summary: &Summary) {
+        let note = EndNote {
+            ended_ms: since_1970(),
+            model: summary.model.to_owned(),
+            concurrency: summary.concurrency,
+            reason: summary.reason.clone(),
+            startup_ms: summary.startup.as_millis() as u64,
+            notes: summary.notes.clone(),
+        };
+        // Only figures: the rows are there.
+        let _ = serde_json::to_vec(&note).map(|bytes| fs::write(self.work.join(END_NOTE), bytes));
+    }
+
+    fn publish(&self) -> Result<u8, Failure> {
+        let published = self.folder.publish(self.shard, self.work);
+        published.map_err(|error| disk(&self.folder.link(self.shard), &error))?;
+        Ok(0)
+    }
+}
+
+/// Which start of which shard the element with this index is.
+fn element(folder: &RunFolder, submission: u32, index: u32) -> Result<(u32, u32), String> {
+    let path = folder.submission(submission, "list");
+    let list = fs::read_to_string(&path)
+        .map_err(|error| format!("failed to read `{}`: {error}", path.display()))?;
+    parse_list(&list)
+        .and_then(|list| list.get(index as usize).copied())
+        .ok_or_else(|| format!("`{}` has no element {index}", path.display()))
+}
+
+/// The shards and starts in the list of a submission, by index.
+pub fn parse_list(list: &str) -> Option<Vec<(u32, u32)>> {
+    let element = |line: &str| {
+        let (shard, start) = line.split_once(' ')?;
+        Some((shard.parse().ok()?, start.parse().ok()?))
+    };
+    list.lines().map(element).collect()
+}
+
+/// Milliseconds since 1970.
+pub fn since_1970() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+fn note_start(folder: &RunFolder, work: &Path) -> std::io::Result<()> {
+    let system = rustix::system::uname();
+    let told = env::var("SLURMD_NODENAME");
+    let note = StartNote {
+        node: told.unwrap_or_else(|_| system.nodename().to_string_lossy().into_owned()),
+        arch: system.machine().to_string_lossy().into_owned(),
+        started_ms: since_1970(),
+    };
+    let bytes = serde_json::to_vec(&note)?;
+    folder.write(&PathBuf::from(work).join(START_NOTE), &bytes)
+}
+
+/// A scheduler need not enforce what it grants, and `cores` means what it grants.
+fn limit_to_the_allocation() {
+    let granted = ["SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"].into_iter();
+    let mut granted = granted.filter_map(|name| env::var(name).ok()?.parse().ok());
+    if let Some(cores) = granted.find(|&cores: &usize| cores > 0) {
+        limit_cores(cores);
+    }
+}

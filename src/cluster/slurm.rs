@@ -1,0 +1,408 @@
+//! Slurm, by its client programs. All arrays are asked for by their numbers in one call, which costs the controller the
+//! least; no accounting is needed.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+use std::{env, io};
+
+use crate::cluster::client::{self, Said};
+use crate::cluster::engine::{
+    Element, Engine, Found, How, Id, NotSubmitted, Request, States, Stop, Unknown,
+};
+use crate::cluster::queue::{self, FIELDS, Row};
+use crate::cluster::reason::{Refused, outlook, refused};
+use crate::job::ClusterSettings;
+
+/// What Slurm's controller says of an array that it has forgotten.
+const FORGOTTEN: &str = "Invalid job id specified";
+
+/// The number of elements that a cluster allows if it does not say.
+const USUAL_ELEMENTS: u32 = 1001;
+
+/// So many elements are named in one call.
+const NAMED: usize = 500;
+
+/// A cluster under Slurm.
+#[derive(Debug)]
+pub struct Slurm {
+    settings: ClusterSettings,
+    lead: Duration,
+}
+
+impl Slurm {
+    /// The cluster of this machine, asked for what `settings` say; allocations are told to end `lead` before their time
+    /// is over.
+    ///
+    /// # Errors
+    /// In words, if there is none.
+    pub fn new(settings: &ClusterSettings, lead: Duration) -> Result<Self, String> {
+        let paths = env::var_os("PATH").unwrap_or_default();
+        let is_there = |name: &str| env::split_paths(&paths).any(|path| path.join(name).is_file());
+        for client in ["sbatch", "squeue", "scancel", "scontrol"] {
+            if !is_there(client) {
+                return Err(format!(
+                    "--on slurm: no `{client}` in the PATH; use a login node, or load its module"
+                ));
+            }
+        }
+        Ok(Self { settings: settings.clone(), lead })
+    }
+
+    /// The arguments of `sbatch`.
+    pub fn arguments(&self, request: &Request) -> Vec<String> {
+        let settings = &self.settings;
+        let mut arguments = vec![
+            "--parsable".to_owned(),
+            "--no-requeue".to_owned(),
+            "--export=ALL".to_owned(),
+            "--ntasks=1".to_owned(),
+            format!("--job-name={}", request.name),
+            format!("--array=0-{}%{}", request.elements.max(1) - 1, request.at_once),
+            format!("--output={}", logs(&request.logs)),
+            format!("--signal=B:TERM@{}", self.lead.as_secs()),
+        ];
+        let mut add = |name: &str, value: Option<String>| {
+            arguments.extend(value.map(|value| format!("--{name}={value}")));
+        };
+        let kib = |size: crate::base::ByteSize| format!("{}K", size.bytes().div_ceil(1024));
+        add("cpus-per-task", settings.cpus.map(|cpus| cpus.to_string()));
+        add("mem", settings.mem.map(kib));
+        add("mem-per-cpu", settings.mem_per_cpu.map(kib));
+        add("gpus", settings.gpus.clone());
+        add("time", settings.time.map(time));
+        add("partition", settings.partition.clone());
+        add("account", settings.account.clone());
+        add("qos", settings.qos.clone());
+        add("constraint", settings.constraint.clone());
+        let exclude = (!request.exclude.is_empty()).then(|| request.exclude.join(","));
+        add("exclude", exclude);
+        arguments.extend(settings.options.iter().cloned());
+        arguments
+    }
+
+    fn refusal(said: &Said) -> NotSubmitted {
+        let words = said.complaint.clone();
+        match refused(&words, said.code.is_some_and(|code| code > 1)) {
+            Refused::Full => NotSubmitted::Full(words),
+            Refused::ArrayTooLarge => NotSubmitted::TooLarge(words),
+            Refused::Unclear => NotSubmitted::Unclear(words),
+            Refused::Settings(key) => {
+                let help = (key == Some("partition")).then(partitions).flatten();
+                NotSubmitted::Refused { words, key, help }
+            }
+        }
+    }
+
+    /// All elements that the controller knows of these arrays.
+    fn query(arguments: &[String]) -> Result<Option<Vec<Row>>, Unknown> {
+        let mut all = vec!["-h", "-a", "-t", "all", "-O", FIELDS];
+        all.extend(arguments.iter().map(String::as_str));
+        let said = ask("squeue", &all)?;
+        match said.is_ok() {
+            true => Ok(Some(said.stdout.lines().filter_map(queue::row).collect())),
+            false if said.complaint.contains(FORGOTTEN) => Ok(None),
+            false => Err(Unknown(said.complaint)),
+        }
+    }
+}
+
+fn ask(program: &str, arguments: &[&str]) -> Result<Said, Unknown> {
+    client::run(program, arguments).map_err(|error| Unknown(format!("`{program}`: {error}")))
+}
+
+/// The name of an element's log, as Slurm fills it in.
+fn logs(pattern: &Path) -> String {
+    pattern.display().to_string().replace('%', "%%").replace("{index}", "%a")
+}
+
+/// `DAYS-HOURS:MINUTES:SECONDS`; the controller counts in minutes, and rounds up.
+fn time(time: Duration) -> String {
+    let seconds = time.as_secs().max(1);
+    let (minutes, hours) = (seconds / 60 % 60, seconds / 3600 % 24);
+    format!("{}-{hours:02}:{minutes:02}:{:02}", seconds / 86_400, seconds % 60)
+}
+
+/// The partitions that there are, in words.
+fn partitions() -> Option<String> {
+    let said = client::run("sinfo", &["-h", "-o", "%R"]).ok().filter(Said::is_ok)?;
+    let names: Vec<_> = said.stdout.lines().map(str::trim).collect();
+    Some(format!("there is {}", names.join(", ")))
+}
+
+impl Engine for Slurm {
+    fn name(&self) -> &'static str {
+        "slurm"
+    }
+
+    fn interval(&self) -> (Duration, Duration) {
+        (Duration::from_secs(2), Duration::from_secs(30))
+    }
+
+    fn pause(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    fn script(&self, command: &[String]) -> String {
+        let mut script = "#!/bin/bash\n".to_owned();
+        if let Some(setup) = &self.settings.setup {
+            let _ = writeln!(script, "{}", setup.trim_end());
+        }
+        let quoted: Vec<_> = command.iter().map(|word| quoted(word)).collect();
+        // Executed, so that it gets the signal that tells it to end.
+        let _ = writeln!(script, "exec {} \"$SLURM_ARRAY_TASK_ID\"", quoted.join(" "));
+        script
+    }
+
+    fn check(&self, request: &Request) -> Result<Vec<String>, NotSubmitted> {
+        let mut arguments = self.arguments(request);
+        arguments.retain(|argument| argument != "--parsable");
+        arguments.insert(0, "--test-only".into());
+        arguments.push("--wrap=true".into());
+        let said = client::run("sbatch", &arguments)
+            .map_err(|error| NotSubmitted::Unclear(format!("`sbatch`: {error}")))?;
+        if !said.is_ok() {
+            return Err(Self::refusal(&said));
+        }
+        Ok(far_off(&said.complaint).into_iter().collect())
+    }
+
+    fn most_elements(&self) -> Result<u32, Unknown> {
+        let said = ask("scontrol", &["show", "config"])?;
+        if !said.is_ok() {
+            return Err(Unknown(said.complaint));
+        }
+        let line = said.stdout.lines().find_map(|line| line.strip_prefix("MaxArraySize"));
+        let size = line.and_then(|line| line.trim_start_matches([' ', '=']).trim().parse().ok());
+        // The index of an element has to be below it.
+        Ok(size.unwrap_or(USUAL_ELEMENTS).saturating_sub(1).max(1))
+    }
+
+    fn submit(&self, request: &Request) -> Result<Id, NotSubmitted> {
+        let mut arguments = self.arguments(request);
+        arguments.push(request.script.display().to_string());
+        let said = match client::run("sbatch", &arguments) {
+            Ok(said) => said,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let words = "no `sbatch` in the PATH".into();
+                return Err(NotSubmitted::Refused { words, key: None, help: None });
+            }
+            Err(error) => return Err(NotSubmitted::Unclear(format!("`sbatch`: {error}"))),
+        };
+        if !said.is_ok() {
+            return Err(Self::refusal(&said));
+        }
+        // `12` or `12;cluster`.
+        let id = said.stdout.trim().split(';').next().unwrap_or_default();
+        match id.parse::<u64>() {
+            Ok(id) => Ok(Id(id.to_string())),
+            Err(_) => Err(NotSubmitted::Unclear(format!("`sbatch` said `{}`", said.stdout.trim()))),
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Id>, Unknown> {
+        let user = rustix::process::geteuid().as_raw().to_string();
+        let rows = Self::query(&["-u".into(), user, format!("--name={name}")])?;
+        let row = rows.into_iter().flatten().find(|row| row.name == name);
+        Ok(row.map(|row| Id(row.array.to_string())))
+    }
+
+    fn poll(&self, arrays: &[(Id, String)]) -> Result<States, Unknown> {
+        let mut states = States::default();
+        let ids: Vec<_> = arrays.iter().map(|(id, _)| id.0.as_str()).collect();
+        match Self::query(&["-j".into(), ids.join(",")])? {
+            Some(rows) => note(&mut states, rows, arrays),
+            // One that is forgotten makes a list of one fail; of several, the others are still told.
+            None if arrays.len() == 1 => states.forgotten.push(arrays[0].0.clone()),
+            None => {
+                for array in arrays {
+                    let of_one = self.poll(std::slice::from_ref(array))?;
+                    states.elements.extend(of_one.elements);
+                    states.forgotten.extend(of_one.forgotten);
+                }
+            }
+        }
+        Ok(states)
+    }
+
+    fn stop(&self, id: &Id, indexes: &[u32], how: Stop) -> Result<(), Unknown> {
+        for indexes in indexes.chunks(NAMED) {
+            let names: Vec<_> = indexes.iter().map(|index| format!("{}_{index}", id.0)).collect();
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            if how == Stop::Drain {
+                // Those that wait go; then those that run are told to end. One that starts between the two is told, too.
+                cancel(&[&["--state=PENDING"], &names[..]].concat())?;
+                cancel(&[&["-b", "-s", "TERM"], &names[..]].concat())?;
+            } else {
+                cancel(&names)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_at_once(&self, id: &Id, at_once: u32) -> Result<(), Unknown> {
+        let (job, most) = (format!("JobId={}", id.0), format!("ArrayTaskThrottle={at_once}"));
+        let said = ask("scontrol", &["update", &job, &most])?;
+        if said.is_ok() { Ok(()) } else { Err(Unknown(said.complaint)) }
+    }
+}
+
+/// Cancels or signals what is still there.
+fn cancel(arguments: &[&str]) -> Result<(), Unknown> {
+    let said = ask("scancel", arguments)?;
+    let is_over = |line: &str| {
+        ["Invalid job id", "already completing", "has already", "Job/step already"]
+            .iter()
+            .any(|known| line.contains(known))
+    };
+    if said.is_ok() || said.complaint.split("; ").all(|line| line.is_empty() || is_over(line)) {
+        return Ok(());
+    }
+    Err(Unknown(said.complaint))
+}
+
+/// Notes what rows say of the elements of `arrays`.
+fn note(states: &mut States, rows: Vec<Row>, arrays: &[(Id, String)]) {
+    let names: HashMap<u64, &str> =
+        arrays.iter().filter_map(|(id, name)| Some((id.0.parse().ok()?, name.as_str()))).collect();
+    let mut known = Vec::new();
+    for row in rows {
+        // After a crash the controller may give a number twice: then the row is somebody else's.
+        if names.get(&row.array).is_none_or(|name| *name != row.name) {
+            continue;
+        }
+        known.push(row.array);
+        let found = found(&row);
+        let id = Id(row.array.to_string());
+        for index in row.elements.into_iter().flatten() {
+            states.elements.insert(Element { id: id.clone(), index }, found.clone());
+        }
+    }
+    let is_known = |id: &Id| id.0.parse().is_ok_and(|id| known.contains(&id));
+    let unknown = arrays.iter().map(|(id, _)| id).filter(|id| !is_known(id));
+    states.forgotten.extend(unknown.cloned());
+}
+
+fn found(row: &Row) -> Found {
+    let ended = |how| Found::Ended { how, code: row.exit.code, node: row.node.clone() };
+    match row.state.as_str() {
+        "PD" => Found::Waiting { reason: row.reason.clone(), outlook: outlook(&row.reason) },
+        "CD" => ended(How::Completed),
+        "F" => ended(How::Failed),
+        "CA" | "RV" => ended(How::Cancelled),
+        "NF" => ended(How::NodeLost),
+        "BF" | "SE" => ended(How::NotStarted),
+        "TO" => ended(How::TimeLimit),
+        "PR" => ended(How::Preempted),
+        "OOM" => ended(How::OutOfMemory),
+        "DL" => ended(How::Deadline),
+        // R, CF, CG, S, SI, SO, ST, RS, RD, RH, RQ, and whatever a later release has: it has not ended.
+        _ => Found::Running { node: row.node.clone() },
+    }
+}
+
+/// A warning if `sbatch --test-only` says that it would start in more than a year.
+fn far_off(said: &str) -> Option<String> {
+    let start = said.split("to start at ").nth(1)?.split_whitespace().next()?;
+    let year: u64 = start.split('-').next()?.parse().ok()?;
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+    let this_year = 1970 + since.as_secs() / 31_556_952;
+    (year > this_year + 1).then(|| {
+        format!("slurm would start it at {start}: a name of `[cluster]` may be unknown, or nodes are missing")
+    })
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slurm(settings: ClusterSettings) -> Slurm {
+        Slurm { settings, lead: Duration::from_secs(150) }
+    }
+
+    fn request() -> Request {
+        Request {
+            name: "words.k3.1".into(),
+            script: "/r/sub/0001.sh".into(),
+            logs: "/r 100%/sub/0001.{index}.log".into(),
+            elements: 400,
+            at_once: 100,
+            exclude: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_asked_for_that_is_not_set() {
+        let arguments = slurm(ClusterSettings::default()).arguments(&request()).join(" ");
+        assert_eq!(
+            arguments,
+            "--parsable --no-requeue --export=ALL --ntasks=1 --job-name=words.k3.1 --array=0-399%100 \
+             --output=/r 100%%/sub/0001.%a.log --signal=B:TERM@150"
+        );
+    }
+
+    #[test]
+    fn what_is_set_is_asked_for() {
+        let settings = ClusterSettings {
+            cpus: Some(16),
+            mem: Some("32GiB".parse().unwrap()),
+            gpus: Some("a100:2".into()),
+            time: Some(Duration::from_mins(90)),
+            partition: Some("batch".into()),
+            options: vec!["--exclusive".into()],
+            ..ClusterSettings::default()
+        };
+        let request = Request { exclude: vec!["n1".into(), "n7".into()], ..request() };
+        let arguments = slurm(settings).arguments(&request)[8..].join(" ");
+        assert_eq!(
+            arguments,
+            "--cpus-per-task=16 --mem=33554432K --gpus=a100:2 --time=0-01:30:00 --partition=batch --exclude=n1,n7 \
+             --exclusive"
+        );
+    }
+
+    #[test]
+    fn a_script_sets_up_and_becomes_the_runner() {
+        let setup = Some("module load python/3.12".into());
+        let script = slurm(ClusterSettings { setup, ..ClusterSettings::default() }).script(&[
+            "/r/it's/bin/runner".into(),
+            "shard".into(),
+            "1".into(),
+        ]);
+        assert_eq!(
+            script,
+            "#!/bin/bash\nmodule load python/3.12\nexec '/r/it'\\''s/bin/runner' shard 1 \"$SLURM_ARRAY_TASK_ID\"\n"
+        );
+    }
+
+    #[test]
+    fn rows_of_another_name_are_not_ours() {
+        let arrays = [(Id("12".into()), "a.b.1".to_owned()), (Id("13".into()), "a.b.2".to_owned())];
+        let rows = ["a.b.1|12|0|F|NonZeroExitCode|19200|n1|", "somebody|13|0|CD|None|0|n2|"];
+        let mut states = States::default();
+        note(&mut states, rows.into_iter().filter_map(queue::row).collect(), &arrays);
+        let of = |id: &str, index| states.of(&Element { id: Id(id.into()), index });
+        let ended = Found::Ended { how: How::Failed, code: 75, node: "n1".into() };
+        assert_eq!(
+            (of("12", 0), of("12", 1), of("13", 0)),
+            (ended, Found::Absent, Found::Forgotten)
+        );
+    }
+
+    #[test]
+    fn a_start_in_a_distant_year_is_a_warning() {
+        let soon = "sbatch: Job 4 to start at 2026-12-13T18:46:12 using 1 processors on nodes n3";
+        assert_eq!(far_off(soon), None);
+        assert!(far_off(&soon.replace("2026", "4748")).is_some());
+    }
+}

@@ -1,0 +1,419 @@
+//! A report that is made in parts: each part is the rows of some of the tasks, written in a folder of its own by another
+//! process, as a partial and its state. A part is never published; its rows are carried on by the next start of the same
+//! part, and in the end put into the report.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::csv::cells;
+use crate::job::Job;
+use crate::report::layout::Layout;
+use crate::report::resume::kept_figures::Figures;
+use crate::report::resume::verify::{self, Misfit};
+use crate::report::store::partial::{Leftover, Partial};
+use crate::report::store::state::{Entry, Header, State};
+use crate::report::store::{originals, state};
+use crate::report::write::buffer::{MadeRow, PendingRows, Shared};
+use crate::report::write::recorder::Recorder;
+use crate::report::write::{attempts, disk_sync};
+use crate::report::{JobFacts, Report, ReportError, RunFacts, Summary};
+use crate::task::Status;
+
+/// The number of bytes of rows that are written at once.
+const PIECE: usize = 256 << 10;
+
+/// The files of one start of a part.
+#[derive(Clone, Debug)]
+pub struct PartFiles {
+    folder: PathBuf,
+    job: String,
+}
+
+/// A row of a part.
+#[derive(Clone, Copy, Debug)]
+pub struct PartRow<'a> {
+    /// The number of its task.
+    pub task: u64,
+    /// How the task ended.
+    pub status: Status,
+    identity: u128,
+    bytes: &'a [u8],
+}
+
+impl PartFiles {
+    /// The files of the job called `job` in `folder`.
+    pub fn new(folder: &Path, job: &str) -> Self {
+        Self { folder: folder.to_owned(), job: job.to_owned() }
+    }
+
+    fn partial(&self) -> PathBuf {
+        self.folder.join(format!("{}.csv.partial", self.job))
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.join(format!(".{}.state", self.job))
+    }
+
+    fn originals(&self) -> PathBuf {
+        self.folder.join(format!(".{}.inputs", self.job))
+    }
+
+    fn attempts(&self) -> PathBuf {
+        self.folder.join(format!("{}.attempts.csv", self.job))
+    }
+
+    /// Where what workers print is.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.job))
+    }
+
+    /// How many rows there are, at most, from the length of one file; none if it is not there.
+    pub fn about_rows(&self) -> u64 {
+        let length = fs::metadata(self.state()).map_or(0, |meta| meta.len());
+        length.saturating_sub(state::HEADER as u64) / state::ENTRY as u64
+    }
+
+    /// How many tasks have ended in each way so far, from the state alone: rows that a kill has torn may count.
+    pub fn about_statuses(&self) -> [u64; Status::ALL.len()] {
+        let mut counts = [0; Status::ALL.len()];
+        if let Ok(file) = File::open(self.state()) {
+            // What cannot be read now is counted the next time.
+            let _ = verify::entries(&file, u64::MAX, |entry| {
+                counts[entry.status as usize] += 1;
+                true
+            });
+        }
+        counts
+    }
+
+    /// Calls `visit` with each whole row of this part of the report of `job`, in the order in which they were written. A
+    /// part that is still written has a torn row at its end, which does not count.
+    ///
+    /// # Errors
+    /// If the files are of another run (which `seed` tells), or have been changed.
+    fn rows(
+        &self,
+        (layout, delimiter): (&[u8], u8),
+        seed: u64,
+        mut visit: impl FnMut(&PartRow<'_>) -> io::Result<()>,
+    ) -> Result<(), Misfit> {
+        let (partial, state) = (self.partial(), self.state());
+        let (Some(partial), Some(state)) = (open(&partial)?, open(&state)?) else { return Ok(()) };
+        let Some(header) = State::header_of(&state) else { return Ok(()) };
+        let mut start = vec![0; layout.len()];
+        if partial.read_exact_at(&mut start, 0).is_err() {
+            return Ok(());
+        }
+        if header.seed != seed || start != layout || !header.fits(layout) {
+            return Err(io::Error::other("it belongs to another run").into());
+        }
+        let mut failure = None;
+        verify::agree_on_rows(&partial, layout.len() as u64, &state, |entry, bytes| {
+            let number = cells(bytes, delimiter)
+                .next()
+                .and_then(|cell| std::str::from_utf8(cell).ok()?.parse().ok());
+            let Some(task) = number else {
+                failure.get_or_insert_with(|| io::Error::other("a row has no number"));
+                return;
+            };
+            let row = PartRow { task, status: entry.status, identity: entry.identity, bytes };
+            if failure.is_none() {
+                failure = visit(&row).err();
+            }
+        })?;
+        failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a row of this status is the task's row, when another start of the part goes on: one that was cancelled is
+/// not.
+fn is_final(status: Status) -> bool {
+    status != Status::Cancelled
+}
+
+/// The tasks that have a row in `part`.
+///
+/// # Errors
+/// If it is of another run, or has been changed.
+pub fn finished(part: &PartFiles, job: &Job, seed: u64) -> Result<HashSet<u64>, ReportError> {
+    let layout = Layout::of(job);
+    let mut tasks = HashSet::new();
+    let rows = part.rows((&layout.header(), layout.csv.delimiter), seed, |row| {
+        if is_final(row.status) {
+            tasks.insert(row.task);
+        }
+        Ok(())
+    });
+    rows.map_err(|misfit| unusable(&part.folder, &misfit))?;
+    Ok(tasks)
+}
+
+/// Calls `visit` with the number of each task that has a row in `part`, but for its first `since` rows.
+///
+/// # Errors
+/// If it is of another run, or has been changed.
+pub fn tasks_since(
+    part: &PartFiles,
+    job: &Job,
+    seed: u64,
+    since: u64,
+    mut visit: impl FnMut(u64),
+) -> Result<(), ReportError> {
+    let (layout, mut ordinal) = (Layout::of(job), 0);
+    let rows = part.rows((&layout.header(), layout.csv.delimiter), seed, |row| {
+        if ordinal >= since && is_final(row.status) {
+            visit(row.task);
+        }
+        ordinal += 1;
+        Ok(())
+    });
+    rows.map_err(|misfit| unusable(&part.folder, &misfit))
+}
+
+fn unusable(folder: &Path, misfit: &Misfit) -> ReportError {
+    let folder = folder.display();
+    ReportError::refused(match misfit {
+        Misfit::Io(error) => format!("the rows in `{folder}` cannot be used: {error}"),
+        Misfit::Changed(row) => {
+            format!("the rows in `{folder}` cannot be used: row {row} is not what the runner wrote")
+        }
+        Misfit::TooMany => format!("the rows in `{folder}` cannot be used: there are too many"),
+    })
+}
+
+/// Begins a start of a part, with the rows of the starts before it: `earlier` has the best one first. Returns the tasks
+/// that have a row by now. An earlier start that cannot be read does not count.
+///
+/// # Errors
+/// If rows cannot be written.
+pub fn carry_on(
+    into: &PartFiles,
+    earlier: &[PartFiles],
+    job: &Job,
+    seed: u64,
+) -> Result<HashSet<u64>, ReportError> {
+    let layout = Layout::of(job);
+    let (text, delimiter) = (layout.header(), layout.csv.delimiter);
+    let header = Header { seed, ..Header::new(job.identity, &text) };
+    let mut carrier = Carrier {
+        partial: Partial::take(&into.partial(), Leftover::Discard)?,
+        state: State::open(&into.state(), header)?,
+        end: text.len() as u64,
+        rows: Vec::new(),
+        entries: Vec::new(),
+        tasks: HashSet::new(),
+    };
+    let write = |path: PathBuf| move |error: io::Error| ReportError::writing(&path, &error);
+    carrier.partial.append(&text).map_err(|(_, error)| write(into.partial())(error))?;
+    for from in earlier {
+        let mut own = HashSet::new();
+        let mut failure = None;
+        let read = from.rows((&text, delimiter), seed, |row| {
+            if is_final(row.status) && carrier.tasks.insert(row.task) {
+                own.insert(row.task);
+                failure = carrier.put(row).err();
+            }
+            failure.as_ref().map_or(Ok(()), |_| Err(io::Error::other("not written")))
+        });
+        if let Some(error) = failure {
+            return Err(write(into.partial())(error));
+        }
+        drop(read); // what it has before it cannot be read any further is good
+        if !own.is_empty() {
+            originals::carry(&from.originals(), &into.originals(), seed)
+                .map_err(write(into.originals()))?;
+            attempts::carry(&from.attempts(), &into.attempts(), delimiter, |task| {
+                own.contains(&task)
+            })
+            .map_err(write(into.attempts()))?;
+        }
+    }
+    carrier.flush().map_err(write(into.partial()))?;
+    Ok(carrier.tasks)
+}
+
+/// Writes the rows that are carried on.
+struct Carrier {
+    partial: Partial,
+    state: State,
+    end: u64,
+    rows: Vec<u8>,
+    entries: Vec<u8>,
+    tasks: HashSet<u64>,
+}
+
+impl Carrier {
+    fn put(&mut self, row: &PartRow<'_>) -> io::Result<()> {
+        let &PartRow { status, identity, bytes, .. } = row;
+        let check = state::check(bytes, identity, status);
+        let length = bytes.len() as u32;
+        Entry { identity, offset: self.end, length, check, status }.push(&mut self.entries);
+        self.rows.extend_from_slice(bytes);
+        self.end += bytes.len() as u64;
+        if self.rows.len() >= PIECE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.state.append(&self.entries).map_err(|(_, error)| error)?;
+        self.partial.append(&self.rows).map_err(|(_, error)| error)?;
+        self.entries.clear();
+        self.rows.clear();
+        Ok(())
+    }
+}
+
+/// Puts the rows of parts into the report of the whole.
+#[derive(Debug)]
+pub struct PartIntake {
+    shared: Arc<Shared>,
+    rows: Arc<PendingRows>,
+    layout: Arc<Layout>,
+    header: Vec<u8>,
+}
+
+impl PartIntake {
+    /// Puts the rows of `part` into the report, those that are `wanted`; returns how many that were.
+    ///
+    /// # Errors
+    /// If the part is of another run, or has been changed. What was put by then is in the report.
+    pub fn put(
+        &mut self,
+        part: &PartFiles,
+        seed: u64,
+        mut wanted: impl FnMut(u64, Status) -> bool,
+    ) -> Result<u64, ReportError> {
+        let delimiter = self.layout.csv.delimiter;
+        let header = std::mem::take(&mut self.header);
+        let mut put = HashSet::new();
+        let rows = part.rows((&header, delimiter), seed, |row| {
+            if is_final(row.status) && wanted(row.task, row.status) {
+                self.put_row(row);
+                put.insert(row.task);
+            }
+            Ok(())
+        });
+        self.header = header;
+        if !put.is_empty() {
+            let originals = originals::whole(&part.originals(), seed).unwrap_or_default();
+            let attempts =
+                attempts::of_tasks(&part.attempts(), delimiter, |task| put.contains(&task));
+            self.rows.push_notes(&attempts.unwrap_or_default(), &originals);
+            self.shared.wakeup_now();
+        }
+        rows.map_err(|misfit| unusable(&part.folder, &misfit))?;
+        Ok(put.len() as u64)
+    }
+
+    fn put_row(&mut self, row: &PartRow<'_>) {
+        let figures = Figures::of(row.bytes, row.status, &self.layout);
+        let made = MadeRow {
+            task: row.task,
+            status: row.status,
+            identity: row.identity,
+            bytes: row.bytes,
+            times: figures.times,
+            totals: figures.into_totals(row.status),
+        };
+        self.shared.note_made(&made);
+        while self.rows.is_full(self.shared.full()) {
+            std::thread::sleep(std::time::Duration::from_millis(1)); // until the recorder has caught up
+        }
+        let bytes = self.rows.push_made(&made);
+        self.shared.wake(bytes);
+    }
+}
+
+impl Report {
+    /// A way into the report for the rows of its parts.
+    pub fn intake(&self) -> PartIntake {
+        let shared = Arc::clone(&self.shared);
+        let rows = shared.new_rows();
+        let layout = Arc::clone(&shared.layout);
+        PartIntake { rows, header: layout.header(), layout, shared }
+    }
+
+    /// The seed of its identities.
+    pub fn seed(&self) -> u64 {
+        self.shared.seed
+    }
+
+    /// How many rows it began with.
+    pub fn began_with(&self) -> u64 {
+        self.began_with
+    }
+
+    /// Whether this number of rows has been written since it began; then they are on the disk, too.
+    ///
+    /// # Errors
+    /// If they cannot be brought there.
+    pub fn is_on_disk(&self, rows: u64) -> io::Result<bool> {
+        let files = PartFiles::new(&self.job.results, &self.job.name);
+        if files.about_rows() < self.began_with + rows {
+            return Ok(false);
+        }
+        disk_sync::data(&File::open(files.state())?)?;
+        disk_sync::data(&File::open(files.partial())?)?;
+        // The row is written after its entry.
+        let length = |path| fs::metadata(path).map(|meta| meta.len());
+        let last = last_end(&File::open(files.state())?)?;
+        Ok(length(files.partial())? >= last)
+    }
+
+    /// Ends a part, or a report that somebody else goes on with: all rows are on the disk, and stay where they are.
+    ///
+    /// # Errors
+    /// If they could not be written.
+    pub fn leave(mut self) -> Result<(), ReportError> {
+        let recorder = self
+            .close()
+            .ok_or_else(|| ReportError::internal("the recorder failed: a bug".into()))?;
+        brought_to_disk(&recorder)
+    }
+}
+
+fn brought_to_disk(recorder: &Recorder) -> Result<(), ReportError> {
+    if let Some(message) = &recorder.broken {
+        return Err(ReportError::write(message.clone()));
+    }
+    let done = disk_sync::data(recorder.state.file())
+        .and_then(|()| disk_sync::data(recorder.partial.file()));
+    done.map_err(|error| ReportError::writing(recorder.partial.path(), &error))
+}
+
+/// Ends a part: its rows stay where they are.
+pub(super) fn end(
+    recorder: Recorder,
+    job: &JobFacts,
+    facts: RunFacts,
+) -> Result<Summary, ReportError> {
+    brought_to_disk(&recorder)?;
+    Ok(Summary::of(job, facts, recorder))
+}
+
+/// Whether the partial of `job` in `results` has rows.
+pub fn has_rows(results: &Path, job: &str) -> bool {
+    let partial = File::open(PartFiles::new(results, job).partial());
+    partial.is_ok_and(|partial| verify::end_of_header(&partial).is_ok_and(|end| end.is_some()))
+}
+
+/// Where the row of the last entry ends.
+fn last_end(state: &File) -> io::Result<u64> {
+    let length = state.metadata()?.len();
+    let entries = length.saturating_sub(state::HEADER as u64) / state::ENTRY as u64;
+    let Some(last) = entries.checked_sub(1) else { return Ok(0) };
+    let mut bytes = [0; state::ENTRY];
+    state.read_exact_at(&mut bytes, state::entries_end(last))?;
+    Ok(Entry::read(&bytes).map_or(0, |entry| entry.offset + u64::from(entry.length)))
+}

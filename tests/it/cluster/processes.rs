@@ -1,0 +1,432 @@
+//! With processes of this machine for a cluster: what driver and shards do, and how they die.
+
+use std::fs;
+use std::path::Path;
+
+use super::{NOTED, SMALL, is_over, small, squares, starts};
+use crate::http::server::Server;
+use crate::support::{Ran, Report, Running, TestJob, runner, send, wait_until};
+
+const COLUMNS: &str = "task,input,status,attempts,code,result,error";
+
+/// The same job here and in shards.
+#[track_caller]
+fn comes_to_the_same(text: &str, files: &[(&str, &str)], exit: i32) {
+    let job = files.iter().fold(TestJob::new(text), |job, (name, text)| job.file(name, text));
+    let here = job.run();
+    here.exit(exit);
+    let (report, summary) = (here.report(), here.summary("job"));
+    let there = TestJob::again(here).arg("job.toml").args(SMALL).run();
+    there.exit(exit);
+    assert_eq!(there.report().header, report.header);
+    assert_eq!(there.report().select(COLUMNS), report.select(COLUMNS));
+    for column in ["tasks", "ok", "failed", "cancelled"] {
+        assert_eq!(there.summary("job")[column], summary[column], "{column}");
+    }
+    is_over(&there);
+}
+
+#[test]
+fn commands_come_to_the_same_as_here() {
+    let text = r#"
+        [inputs]
+        lines = "in.txt"
+        [workload.command]
+        shell = 'test "$input" != x || exit 7; echo "<$input>"'
+    "#;
+    let lines = "a\nb\n\"c,\"\nx\nü\na\na\n=1\n".repeat(9);
+    comes_to_the_same(text, &[("in.txt", &lines)], 3);
+}
+
+#[test]
+fn built_in_functions_come_to_the_same_as_here() {
+    let text = "inputs.range = { from = 0, to = 99 }\n\
+                workload.compute = { function = \"factorial\", arg = \"{input}\" }\n";
+    for model in ["threads", "processes"] {
+        comes_to_the_same(&format!("model = '{model}'\n{text}"), &[], 0);
+    }
+}
+
+#[test]
+fn python_comes_to_the_same_as_here() {
+    let module = "import sys\ndef f(x):\n    if x == 13: raise ValueError('no')\n    return {'x': x, 'y': [x] * 2}\n";
+    let text = "inputs.range = { from = 1, to = 30 }\n\
+                workload.python = { function = \"work:f\", args = [\"{input}\"] }\n";
+    comes_to_the_same(text, &[("work.py", module)], 3);
+}
+
+#[test]
+fn records_and_stages_come_to_the_same_as_here() {
+    let text = r#"
+        [inputs]
+        csv = "in.csv"
+        [fields.size]
+        from = "input"
+        regex = "(.)$"
+        [[stages]]
+        name = "first"
+        workload.command.argv = ["printf", "%s-%s", "{input}", "{n}"]
+        [[stages]]
+        name = "second"
+        workload.command.argv = ["cat"]
+    "#;
+    let csv = "input,n\nab,1\ncd,2\n\"e\nf\",3\nbad\ngh,4\n";
+    comes_to_the_same(text, &[("in.csv", csv)], 3);
+}
+
+#[test]
+fn requests_come_to_the_same_as_here() {
+    let server = Server::start();
+    let urls: Vec<_> = ["/hello", "/missing", "/gzip"].map(|path| server.url(path)).to_vec();
+    let text = format!("[inputs]\nvalues = {urls:?}\n[workload.http]\nurl = \"{{input}}\"\n");
+    comes_to_the_same(&text, &[], 3);
+}
+
+#[test]
+fn inputs_that_are_no_text_and_inputs_from_a_pipe_reach_their_shards() {
+    let job =
+        small("inputs.lines = '-'\nworkload.command = { argv = ['wc', '-c'], stdin = '{input}' }");
+    let ran = job.stdin(b"ab\n\xff\xfe\xfd\nx\n").run();
+    ran.exit(0).rows("task,status,result", &["1,ok,2", "2,ok,3", "3,ok,1"]);
+    is_over(&ran);
+}
+
+#[test]
+fn a_start_of_a_shard_has_a_row_of_its_own() {
+    let ran = small(NOTED).run();
+    ran.exit(0);
+    squares(&ran.report(), 40);
+    let starts = Report::read(&ran.path("results/job.cluster.csv"));
+    let mut rows = starts.select("shard,start,state,exit,tasks,rows");
+    rows.sort();
+    assert_eq!(
+        rows,
+        ["0,1,done,0,10,10", "1,1,done,0,10,10", "2,1,done,0,10,10", "3,1,done,0,10,10"]
+    );
+    assert_eq!(ran.summary("job")["concurrency"], "4");
+}
+
+#[test]
+fn retries_have_their_attempts() {
+    let text = r#"
+        inputs.range = { from = 1, to = 8 }
+        workload.command.shell = 'mkdir "d$input" 2>/dev/null && exit 1; echo fine'
+        retry = { max_attempts = 3, delay = "1ms" }
+    "#;
+    let ran = small(text).run();
+    ran.exit(0);
+    assert_eq!(ran.report().column("attempts"), ["2"; 8]);
+    let mut attempts =
+        Report::read(&ran.path("results/job.attempts.csv")).select("task,attempt,status");
+    attempts.sort();
+    assert_eq!(attempts[..4], ["1,1,failed", "1,2,ok", "2,1,failed", "2,2,ok"]);
+    assert_eq!(attempts.len(), 16);
+}
+
+/// The processes of elements that run now.
+fn elements(folder: &Path) -> Vec<i32> {
+    let Ok(pools) = fs::read_dir(folder.join("results/.job.run/sub")) else { return Vec::new() };
+    let pools = pools.filter_map(|entry| Some(entry.ok()?.path()));
+    let pools = pools.filter(|path| path.extension().is_some_and(|ending| ending == "pool"));
+    let files = pools.filter_map(|pool| fs::read_dir(pool).ok()).flatten();
+    let pids = files.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| {
+        path.extension().is_some_and(|ending| ending == "pid")
+            && !path.with_extension("code").exists()
+    });
+    pids.filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok()).collect()
+}
+
+fn kill_an_element(running: &Running) {
+    let pid = wait_until("an element runs", || elements(running.folder()).first().copied());
+    let _ = rustix::process::kill_process(
+        rustix::process::Pid::from_raw(pid).unwrap(),
+        rustix::process::Signal::KILL, // it may have ended meanwhile
+    );
+}
+
+fn has_begun(running: &Running, tasks: usize) {
+    running.wait_for_file("ran", |text| text.lines().count() >= tasks);
+}
+
+#[test]
+fn a_shard_that_dies_is_started_again_where_it_was() {
+    let running = small(NOTED).spawn();
+    for tasks in [3, 12] {
+        has_begun(&running, tasks);
+        kill_an_element(&running);
+    }
+    let ran = running.wait();
+    ran.exit(0);
+    squares(&ran.report(), 40);
+    is_over(&ran);
+    // Each kill costs what ran in that moment, and what was not written yet.
+    let twice: usize = starts(ran.folder()).values().map(|starts| starts - 1).sum();
+    assert!(twice <= 20, "{twice} tasks ran again");
+}
+
+#[test]
+fn a_driver_that_dies_is_followed_by_another_one() {
+    let running = small(NOTED).spawn();
+    has_begun(&running, 5);
+    running.signal(libc::SIGKILL);
+    let ran = running.wait();
+    let refused = TestJob::again(ran).arg("job.toml").args(SMALL).run();
+    refused.exit(2).stderr_has("is left from a run on a cluster that has not ended");
+    let here = TestJob::again(refused).arg("job.toml").arg("--resume").run();
+    here.exit(2).stderr_has("resume it with `--on slurm --resume`");
+    let ran = TestJob::again(here).arg("job.toml").args(SMALL).arg("--resume").run();
+    ran.exit(0);
+    squares(&ran.report(), 40);
+    assert!(starts(ran.folder()).values().all(|starts| *starts == 1), "nothing ran twice");
+    is_over(&ran);
+}
+
+#[test]
+fn a_driver_may_leave_and_another_one_collects() {
+    let ran = small(NOTED).arg("--detach").run();
+    ran.exit(0).stderr_has("4 shards go on");
+    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).arg("--resume").run();
+    ran.exit(0);
+    squares(&ran.report(), 40);
+    assert!(starts(ran.folder()).values().all(|starts| *starts == 1), "nothing ran twice");
+    is_over(&ran);
+}
+
+#[test]
+fn a_terminal_that_goes_away_stops_nothing() {
+    let running = small(NOTED).spawn();
+    has_begun(&running, 3);
+    running.signal(libc::SIGHUP);
+    let ran = running.wait();
+    ran.exit(129);
+    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).arg("--resume").run();
+    ran.exit(0);
+    squares(&ran.report(), 40);
+}
+
+#[test]
+fn a_stop_drains_and_what_did_not_run_has_rows_and_can_run_later_here() {
+    let running = small(NOTED).spawn();
+    has_begun(&running, 5);
+    running.signal(libc::SIGINT);
+    let ran = running.wait();
+    ran.exit(130);
+    let status = ran.report().column("status");
+    assert_eq!(status.len(), 40);
+    assert!(status.iter().all(|status| status == "ok" || status == "cancelled"), "{status:?}");
+    assert!(status.iter().any(|status| status == "cancelled"));
+    is_over(&ran);
+    // A run begun there is finished here.
+    let ran = TestJob::again(ran).arg("job.toml").arg("--resume").run();
+    ran.exit(0);
+    squares(&ran.report(), 40);
+    assert!(starts(ran.folder()).values().all(|starts| *starts == 1), "nothing ran twice");
+}
+
+#[test]
+fn a_changed_job_keeps_finished_rows_and_runs_the_rest() {
+    let ran = small(NOTED).arg("--detach").run();
+    ran.exit(0);
+    wait_until("a task has run", || (!starts(ran.folder()).is_empty()).then_some(()));
+    let text = NOTED.replace("to = 40", "to = 50");
+    let job = TestJob::again(ran).file("job.toml", text).arg("job.toml").args(SMALL);
+    let ran = job.arg("--resume").run();
+    ran.exit(0).stderr_has("have changed since the run on the cluster began");
+    squares(&ran.report(), 50);
+    is_over(&ran);
+}
+
+#[test]
+fn an_earlier_run_can_be_discarded() {
+    let ran = small(NOTED).arg("--detach").run();
+    ran.exit(0);
+    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).arg("--fresh").run();
+    ran.exit(0);
+    squares(&ran.report(), 40);
+    is_over(&ran);
+}
+
+#[test]
+fn a_resumed_run_does_what_is_missing_only() {
+    let text = "[inputs]\nlines = 'in.txt'\n[workload.command]\nshell = 'echo $input >> ran'\n";
+    let ran = TestJob::new(text).file("in.txt", "a\nb\nc\n").run();
+    ran.exit(0);
+    let job = TestJob::again(ran).file("in.txt", "z\na\nb\na\nc\n").arg("job.toml").args(SMALL);
+    let ran = job.arg("--resume").run();
+    ran.exit(0).rows("task,input,status", &["1,z,ok", "2,a,ok", "3,b,ok", "4,a,ok", "5,c,ok"]);
+    let starts = starts(ran.folder());
+    assert_eq!((starts["z"], starts["a"], starts["b"], starts["c"]), (1, 2, 1, 1));
+}
+
+#[test]
+fn a_task_that_kills_its_shard_is_given_up_and_costs_no_other_shard() {
+    let text = r#"
+        inputs.range = { from = 1, to = 12 }
+        workload.command.shell = 'test "$input" != 5 || kill -9 $(cut -d" " -f4 /proc/$PPID/stat); echo fine'
+        [limits]
+        concurrency = 1
+        [cluster]
+        tries = 1
+    "#;
+    // The task kills the runner of its shard: its parent's parent.
+    let ran = small(text).run();
+    let report = ran.report();
+    assert_eq!(report.rows.len(), 12, "{}", ran.stderr());
+    let status = report.select("input,status");
+    let lost = status.iter().filter(|row| !row.ends_with("ok")).count();
+    assert!((1..=3).contains(&lost), "{status:?}");
+    ran.exit(3).stderr_has("is given up");
+    is_over(&ran);
+}
+
+#[test]
+fn too_many_failures_stop_all_shards() {
+    let text = r"
+        inputs.range = { from = 1, to = 400 }
+        workload.command.shell = 'sleep 0.01; exit 1'
+        limits = { concurrency = 1, stop_after_failures = 3 }
+    ";
+    let ran = small(text).run();
+    ran.exit(3).stderr_has("tasks have failed: running tasks finish");
+    let status = ran.report().column("status");
+    assert_eq!(status.len(), 400);
+    assert!(status.iter().any(|status| status == "cancelled"));
+}
+
+#[test]
+fn a_deadline_is_that_of_the_whole_job() {
+    let text = "inputs.range = { from = 1, to = 6 }\nworkload.command.argv = ['sleep', '60']\n\
+                limits = { deadline = '1s', grace = '100ms' }\n";
+    let ran = small(text).run();
+    ran.exit(124);
+    assert_eq!(ran.report().column("status"), ["cancelled"; 6]);
+    is_over(&ran);
+}
+
+#[test]
+fn what_a_node_cannot_do_is_said_once_and_leaves_nothing() {
+    let text = "inputs.range = { from = 1, to = 9 }\nworkload.sleep.duration = '1ms'\n\
+                [services.never]\nargv = ['sh', '-c', 'echo gone >&2; exit 1']\nready.line = 'x'\n";
+    let ran = small(text).run();
+    ran.exit(2).stderr_has("the job cannot run on here");
+    is_over(&ran);
+    let ran = TestJob::new("workload.sleep.duration = '1ms'")
+        .args(SMALL)
+        .args(["--set", "cluster.runner=/nowhere/runner"])
+        .run();
+    ran.exit(2).stderr_has("has no `/nowhere/runner`").stderr_has("set `cluster.runner`");
+    is_over(&ran);
+}
+
+#[test]
+fn what_does_not_go_with_a_cluster_is_said() {
+    let job = "inputs.range = { from = 1, to = 9 }\nworkload.command.argv = ['true']\n";
+    let http = "inputs.range = { from = 1, to = 9 }\nworkload.http.url = 'http://127.0.0.1/'\n";
+    for (text, args, said) in [
+        (
+            format!("creates = 'x{{input}}'\n{job}"),
+            &[][..],
+            "a job with `creates` cannot run with --on yet",
+        ),
+        (job.to_owned(), &["--output"], "--output does not go with --on"),
+        (
+            format!("{job}limits.stop_on = ['exit:3']\n"),
+            &[],
+            "`limits.stop_on` does not go with --on yet",
+        ),
+        (format!("{http}limits.per_host = 1\n"), &[], "set `cluster.nodes` to 1 or less"),
+        (
+            format!("{job}limits.timeout = '1h'\ncluster.time = '1h'\n"),
+            &[],
+            "raise `cluster.time`, or lower `timeout`",
+        ),
+        (format!("{job}cluster.nodes = 0\n"), &[], "an integer above 0"),
+        (
+            format!("{job}cluster.options = ['--array=1-3']\n"),
+            &[],
+            "`options` cannot have `--array`: runner sets it itself",
+        ),
+        (format!("{job}cluster.options = ['-p x']\n"), &[], "set `cluster.partition`"),
+    ] {
+        let nodes = if text.contains("nodes = 0") { &["--on", "processes"][..] } else { &SMALL };
+        let ran = TestJob::new(&text).args(nodes.iter().copied()).args(args.iter().copied()).run();
+        ran.exit(2).stderr_has(said);
+        is_over(&ran);
+    }
+}
+
+#[test]
+fn two_drivers_do_not_share_a_run() {
+    let running = small(NOTED).spawn();
+    has_begun(&running, 3);
+    let mut args = SMALL.to_vec();
+    args.extend(["job.toml", "--resume"]);
+    let other = running.another(&args);
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert_eq!(other.status.code(), Some(2), "{said}");
+    assert!(said.contains("is being written by another runner"), "{said}");
+    let ran = running.wait();
+    ran.exit(0);
+    squares(&ran.report(), 40);
+}
+
+#[test]
+fn nothing_to_do_is_nothing() {
+    let ran =
+        small("inputs.lines = 'in.txt'\nworkload.command.argv = ['true']").file("in.txt", "").run();
+    ran.exit(4);
+    is_over(&ran);
+}
+
+/// Kills the driver or a shard at random moments, and resumes, until the job is done: one row a task, and as many
+/// executions as kills can explain.
+#[test]
+fn whatever_dies_each_task_has_one_row() {
+    crate::crash::campaign(15, |rng| {
+        let (mut kills, mut job) = (0, small(NOTED));
+        loop {
+            let running = job.spawn();
+            let dies = kills < 8 && rng.f64() < 0.8;
+            if dies {
+                let tasks = rng.usize(1..35);
+                wait_until("it has come so far", || {
+                    let ended = starts(running.folder()).len() >= tasks;
+                    (ended || !running.folder().join("results/.job.run").exists()).then_some(())
+                });
+                let pids = elements(running.folder());
+                if rng.bool() && !pids.is_empty() {
+                    let pid =
+                        rustix::process::Pid::from_raw(pids[rng.usize(..pids.len())]).unwrap();
+                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                } else {
+                    send_kill(&running);
+                }
+                kills += 1;
+            }
+            let ran: Ran = running.wait();
+            if ran.output.status.code() == Some(0) {
+                squares(&ran.report(), 40);
+                is_over(&ran);
+                let again: usize = starts(ran.folder()).values().map(|starts| starts - 1).sum();
+                return format!("done after {kills} kills, {again} tasks ran again");
+            }
+            job = TestJob::again(ran).arg("job.toml").args(SMALL).arg("--resume");
+        }
+    });
+}
+
+fn send_kill(running: &Running) {
+    if crate::support::is_alive(running.pid()) {
+        send(running.pid(), libc::SIGKILL);
+    }
+}
+
+#[test]
+fn a_shard_by_hand_says_what_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let output =
+        runner().args(["shard", "run", "1", "0"]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("failed to read `run/sub/0001.list`"), "{said}");
+}
