@@ -8,8 +8,11 @@ use serde_json::json;
 use runner::base::diagnostic::complain;
 use runner::base::{Diagnostics, event};
 use runner::batch::Turn;
+use runner::cli::init::InitArgs;
 use runner::cli::notify::notify;
-use runner::cli::{self, CheckArgs, Cli, Command, RunArgs, describe, schema};
+use runner::cli::{
+    self, CheckArgs, Cli, Command, RunArgs, completions, describe, here, man, schema,
+};
 use runner::engine::control::Control;
 use runner::engine::run;
 use runner::engine::run::SharedLauncher;
@@ -22,19 +25,21 @@ use runner::{batch, compare, job, launcher, report};
 
 fn main() -> ExitCode {
     cli::take_role(); // does not return in a child process of the runner's own
+    if here::is_asked() {
+        terminal::note(&here::text());
+        return Exit::Usage.into();
+    }
     let exit = match Cli::read() {
         Command::Run(args) => run_jobs(&args),
         Command::Check(args) => check(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Status(args) => cli::status::run(&args),
-        Command::Models => {
-            terminal::say(&describe::models());
-            Exit::Ok
-        }
-        Command::Schema(args) => {
-            terminal::say(&schema::schema(args.of()));
-            Exit::Ok
-        }
+        Command::Models => print(&describe::models()),
+        Command::Init(args) => init(&args),
+        Command::Completions(args) => print(&completions::script(&args)),
+        Command::CompletionWords(args) => print(&completions::words(&args)),
+        Command::Man(args) => print(&man::page(&args)),
+        Command::Schema(args) => print(&schema::schema(args.of())),
     };
     exit.into()
 }
@@ -195,8 +200,30 @@ impl Runner<'_> {
     }
 }
 
+/// Prints what was asked for.
+fn print(text: &str) -> Exit {
+    terminal::say(text);
+    Exit::Ok
+}
+
+/// Writes a job file.
+fn init(args: &InitArgs) -> Exit {
+    match cli::init::init(args) {
+        Ok(written) => {
+            terminal::say(&written.text);
+            written.warnings.iter().for_each(|warning| terminal::warn(warning));
+            Exit::Ok
+        }
+        Err(error) => {
+            Diagnostics::from(error).print();
+            Exit::Usage
+        }
+    }
+}
+
 /// Prints the plan of every job, and runs nothing.
 fn check(args: &CheckArgs) -> Exit {
+    schema::outdated(&args.jobs.files).iter().for_each(|warning| terminal::warn(warning));
     match job::read_batch(&args.jobs.files, &args.jobs.overrides()) {
         Ok(jobs) => print_plans(&jobs, describe::describe),
         Err(mistakes) => {
