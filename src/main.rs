@@ -211,7 +211,9 @@ fn init(args: &InitArgs) -> Exit {
     match cli::init::init(args) {
         Ok(written) => {
             terminal::say(&written.text);
-            written.warnings.iter().for_each(|warning| terminal::warn(warning));
+            for warning in &written.warnings {
+                terminal::warn(warning);
+            }
             Exit::Ok
         }
         Err(error) => {
@@ -223,7 +225,9 @@ fn init(args: &InitArgs) -> Exit {
 
 /// Prints the plan of every job, and runs nothing.
 fn check(args: &CheckArgs) -> Exit {
-    schema::outdated(&args.jobs.files).iter().for_each(|warning| terminal::warn(warning));
+    for warning in schema::outdated(&args.jobs.files) {
+        terminal::warn(&warning);
+    }
     match job::read_batch(&args.jobs.files, &args.jobs.overrides()) {
         Ok(jobs) => print_plans(&jobs, describe::describe),
         Err(mistakes) => {

@@ -250,7 +250,9 @@ fn the_real_parallel_prints_the_same() {
         skip("GNU parallel is not installed");
         return;
     }
-    OF_PARALLEL.iter().for_each(|line| is_true(line, &["-k", "--will-cite"]));
+    for line in OF_PARALLEL {
+        is_true(line, &["-k", "--will-cite"]);
+    }
 }
 
 #[test]
@@ -259,7 +261,9 @@ fn the_real_xargs_prints_the_same() {
         skip("GNU xargs is not installed");
         return;
     }
-    OF_XARGS.iter().for_each(|line| is_true(line, &[]));
+    for line in OF_XARGS {
+        is_true(line, &[]);
+    }
 }
 
 #[test]
