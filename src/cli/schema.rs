@@ -68,6 +68,7 @@ fn named_in(file: &Path) -> Option<PathBuf> {
     let text = std::fs::read_to_string(file).ok()?;
     let mut comments = text.lines().take_while(|line| line.starts_with('#'));
     let named = comments.find_map(|line| line.strip_prefix("#:schema "))?.trim();
+    let named = named.trim_start_matches("./");
     (!named.contains("://")).then(|| file.with_file_name(named))
 }
 
