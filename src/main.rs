@@ -8,8 +8,11 @@ use serde_json::json;
 use runner::base::diagnostic::complain;
 use runner::base::{Diagnostics, event};
 use runner::batch::Turn;
+use runner::cli::init::InitArgs;
 use runner::cli::notify::notify;
-use runner::cli::{self, CheckArgs, Cli, Command, RunArgs, describe, schema};
+use runner::cli::{
+    self, CheckArgs, Cli, Command, RunArgs, completions, describe, here, man, schema,
+};
 use runner::engine::control::Control;
 use runner::engine::run;
 use runner::engine::run::{RunError, SharedLauncher};
@@ -22,6 +25,10 @@ use runner::{batch, cluster, compare, job, launcher, report, view};
 
 fn main() -> ExitCode {
     cli::take_role(); // does not return in a child process of the runner's own
+    if here::is_asked() {
+        terminal::note(&here::text());
+        return Exit::Usage.into();
+    }
     let exit = match Cli::read() {
         Command::Run(args) => run_jobs(&args),
         Command::Check(args) => check(&args),
@@ -31,14 +38,12 @@ fn main() -> ExitCode {
         Command::Shard(args) => {
             return cluster::shard::run(&args.run, args.submission, args.index).into();
         }
-        Command::Models => {
-            terminal::say(&describe::models());
-            Exit::Ok
-        }
-        Command::Schema(args) => {
-            terminal::say(&schema::schema(args.of()));
-            Exit::Ok
-        }
+        Command::Models => print(&describe::models()),
+        Command::Init(args) => init(&args),
+        Command::Completions(args) => print(&completions::script(&args)),
+        Command::CompletionWords(args) => print(&completions::words(&args)),
+        Command::Man(args) => print(&man::page(&args)),
+        Command::Schema(args) => print(&schema::schema(args.of())),
     };
     exit.into()
 }
@@ -208,7 +213,9 @@ impl Runner<'_> {
                 say(format!("{}: {error}", job.name));
                 let exit = error.exit();
                 let mut summary = error.into_summary();
-                summary.iter_mut().for_each(|summary| view::also(summary, job.report.also));
+                if let Some(summary) = &mut summary {
+                    view::also(summary, job.report.also);
+                }
                 event::emit("finished", || match &summary {
                     Some(summary) => summary.as_event(exit),
                     None => json!({ "job": job.name, "exit": exit.code() }),
@@ -219,8 +226,34 @@ impl Runner<'_> {
     }
 }
 
+/// Prints what was asked for.
+fn print(text: &str) -> Exit {
+    terminal::say(text);
+    Exit::Ok
+}
+
+/// Writes a job file.
+fn init(args: &InitArgs) -> Exit {
+    match cli::init::init(args) {
+        Ok(written) => {
+            terminal::say(&written.text);
+            for warning in &written.warnings {
+                terminal::warn(warning);
+            }
+            Exit::Ok
+        }
+        Err(error) => {
+            Diagnostics::from(error).print();
+            Exit::Usage
+        }
+    }
+}
+
 /// Prints the plan of every job, and runs nothing.
 fn check(args: &CheckArgs) -> Exit {
+    for warning in schema::outdated(&args.jobs.files) {
+        terminal::warn(&warning);
+    }
     match job::read_batch(&args.jobs.files, &args.jobs.overrides()) {
         Ok(jobs) => {
             let exit = print_plans(&jobs, describe::describe);

@@ -1,6 +1,10 @@
 //! The arguments of the command line. What they do is in `main.rs`.
 
+pub mod completions;
 pub mod describe;
+pub mod here;
+pub mod init;
+pub mod man;
 pub mod notify;
 mod role;
 pub mod schema;
@@ -16,6 +20,9 @@ use std::sync::Arc;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::cli::completions::{CompletionsArgs, WordsArgs};
+use crate::cli::init::InitArgs;
+use crate::cli::man::ManArgs;
 use crate::cli::schema::SchemaOf;
 use crate::cluster::{self, Place};
 use crate::compare::CompareArgs;
@@ -42,6 +49,18 @@ const EXIT_CODES: &str = "Exit codes: 0 every task ok; 1 internal error; 2 bad u
                           not ok; 4 nothing to run; 6 results could not be fully written; 124 deadline; 129, 130, 143 \
                           ended by SIGHUP, SIGINT, SIGTERM.";
 
+/// The exit codes and what each means, as `--help` has them.
+pub(crate) const EXITS: [(&str, &str); 8] = [
+    ("0", "every task ok"),
+    ("1", "internal error"),
+    ("2", "bad usage, job file or input"),
+    ("3", "some tasks not ok"),
+    ("4", "nothing to run"),
+    ("6", "results could not be fully written"),
+    ("124", "deadline"),
+    ("129, 130, 143", "ended by SIGHUP, SIGINT, SIGTERM"),
+];
+
 /// The command that the user has called.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -57,6 +76,16 @@ pub enum Command {
     Report(ReportArgs),
     /// Print the decision guide: which model suits which work.
     Models,
+    /// Write a job file that runs at once: of a kind, or of a command line of GNU parallel's or xargs'.
+    Init(InitArgs),
+    /// Print the script by which a shell completes the command line.
+    Completions(CompletionsArgs),
+    /// Print a manual page.
+    #[command(hide = true)]
+    Man(ManArgs),
+    /// Print what `--set` can be given.
+    #[command(hide = true, name = "_complete")]
+    CompletionWords(WordsArgs),
     /// Print the JSON Schema of job files, for editors.
     Schema(SchemaArgs),
     /// Run an element of a job on a cluster.
@@ -93,7 +122,7 @@ pub struct ShardArgs {
 /// Job files, and keys that override theirs.
 #[derive(Args, Debug)]
 pub struct JobArgs {
-    /// Job files (TOML).
+    /// Job files (TOML); `-` is one on standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Run under this model: sequential, threads, processes, async or auto.
@@ -314,5 +343,17 @@ impl Cli {
             Some(command) => command,
             None => Command::Run(cli.run),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_codes_are_said_once() {
+        let all: Vec<_> = EXITS.iter().map(|(code, meaning)| format!("{code} {meaning}")).collect();
+        let said = EXIT_CODES.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(said, format!("Exit codes: {}.", all.join("; ")));
     }
 }

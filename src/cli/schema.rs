@@ -5,6 +5,8 @@
 //! it, and a `$ref` stands alone. What a file has to have (one source, one kind of work) is `runner check`'s to say: an
 //! editor would complain while the file is being written.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Map, Value, json};
 
 use crate::config::schema::{self, Default, Key, Kind, RUNNER_TOML, Section};
@@ -42,6 +44,32 @@ pub fn is_one(text: &str) -> bool {
     let schema: Option<Value> = serde_json::from_str(text).ok();
     let title = schema.as_ref().and_then(|schema| schema.get("title")?.as_str());
     title.is_some_and(|title| TITLES.iter().any(|ours| title.starts_with(ours)))
+}
+
+/// What is to be said of the schemas that these job files name in a line `#:schema …`: each that another version of this
+/// program has written is named once.
+pub fn outdated(files: &[PathBuf]) -> Vec<String> {
+    let mut schemas: Vec<PathBuf> = files.iter().filter_map(|file| named_in(file)).collect();
+    schemas.sort();
+    schemas.dedup();
+    schemas.retain(|path| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        is_one(&text) && text != schema(SchemaOf::Job)
+    });
+    let say = |path: &PathBuf| {
+        let path = path.display();
+        format!("`{path}` is of another version: `runner schema > {path}` writes it again")
+    };
+    schemas.iter().map(say).collect()
+}
+
+/// The schema that a job file names: a file, not an address.
+fn named_in(file: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let mut comments = text.lines().take_while(|line| line.starts_with('#'));
+    let named = comments.find_map(|line| line.strip_prefix("#:schema "))?.trim();
+    let named = named.trim_start_matches("./");
+    (!named.contains("://")).then(|| file.with_file_name(named))
 }
 
 /// Writes objects, and collects those that are referred to.

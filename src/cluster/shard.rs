@@ -143,6 +143,7 @@ impl Start<'_> {
             progress: Mode::Off,
             claims: Arc::default(),
             standing: Standing::default(),
+            written: None,
             seed: Some(self.plan.seed),
         };
         match run::run(job, &options, &control, &SharedLauncher::default()) {

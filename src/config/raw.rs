@@ -1,5 +1,7 @@
 //! A job file that has been read and parsed: once, however often it is planned.
 
+use std::borrow::Cow;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,8 +55,8 @@ pub(crate) struct RawFile {
 impl RawFile {
     /// Reads a file.
     pub fn read(file: &Path) -> Self {
-        let name = file.display().to_string();
-        let parsed = text(file)
+        let name = if is_stdin(file) { STDIN_NAME.into() } else { file.display().to_string() };
+        let parsed = text(file, &name)
             .map_err(|error| vec![error])
             .and_then(|text| Parsed::parse(Source { name, text }));
         Self { file: file.to_owned(), parsed }
@@ -74,23 +76,46 @@ impl RawFile {
     }
 }
 
+/// What standard input is called in messages.
+const STDIN_NAME: &str = "standard input";
+
+/// Whether this is the job file on standard input.
+pub(crate) fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+/// What a job is called if it does not say so itself.
+pub(crate) fn stem(file: &Path) -> Cow<'_, str> {
+    if is_stdin(file) {
+        return "stdin".into();
+    }
+    file.file_stem().unwrap_or_default().to_string_lossy()
+}
+
 /// The text of a job file.
-fn text(file: &Path) -> Result<String, Diagnostic> {
+fn text(file: &Path, name: &str) -> Result<String, Diagnostic> {
     #[cfg(test)]
     crate::config::counts::note_read(file);
-    let bytes = std::fs::read(file).map_err(|error| Diagnostic::unreadable(file, &error))?;
+    let bytes = bytes(file).map_err(|error| Diagnostic::unreadable(Path::new(name), &error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..valid]).count() + 1;
-        Diagnostic::new(format!(
-            "`{}` is not UTF-8: line {line} is the first that is not",
-            file.display()
-        ))
-        .help("save the file as UTF-8")
+        Diagnostic::new(format!("`{name}` is not UTF-8: line {line} is the first that is not"))
+            .help("save the file as UTF-8")
     })?;
     if text.trim().is_empty() {
-        return Err(Diagnostic::new(format!("`{}` is empty", file.display()))
+        let name = if is_stdin(file) { name.to_owned() } else { format!("`{name}`") };
+        return Err(Diagnostic::new(format!("{name} is empty"))
             .help("a job needs at least `[workload.command]` with `argv = [\"…\"]`"));
     }
     Ok(text)
+}
+
+fn bytes(file: &Path) -> io::Result<Vec<u8>> {
+    if !is_stdin(file) {
+        return std::fs::read(file);
+    }
+    let mut bytes = Vec::new();
+    io::stdin().lock().read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -20,7 +20,7 @@ impl TaskSize {
     pub(crate) fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Self {
         let cores = table.get::<Count>("cores");
         if let Some(cores) = &cores {
-            let (asked, there) = (cores.get_ref().get() as usize, super::limits::cores());
+            let (asked, there) = (cores.get_ref().get() as usize, crate::model::cores());
             if asked > there {
                 let message = format!("a task takes {asked} cores, and there are {there}");
                 plan.warn(&cores.span(), message, "one task runs at a time, and may be slow");
@@ -35,7 +35,7 @@ impl TaskSize {
 
     /// So many tasks fit into the machine, at least one; `None` if that is not said.
     pub fn most(&self) -> Option<usize> {
-        self.of(super::limits::cores(), total_memory())
+        self.of(crate::model::cores(), total_memory())
     }
 
     /// The same with so many cores.

@@ -9,6 +9,7 @@ use toml::Spanned;
 use crate::base::Diagnostic;
 use crate::base::diagnostic::{Place, nearest};
 use crate::config::RawFile;
+use crate::config::raw;
 use crate::config::{Argument, Document, JobName, Table};
 
 /// What has to be known about a job file before any of them is planned. Mistakes are reported by the planning.
@@ -35,7 +36,7 @@ impl Head {
     /// The head of a file, as the arguments change it.
     pub fn read(raw: &RawFile, arguments: &[Argument]) -> Self {
         let file = &raw.file;
-        let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let stem = raw::stem(file).into_owned();
         let mut head = Self { file: file.into(), name: stem, needs: Vec::new(), exclusive: false };
         let Ok(parsed) = &raw.parsed else { return head };
         let mut root = parsed.root().clone();

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use crate::base::Diagnostic;
 use crate::base::diagnostic::Place;
+use crate::config::raw;
 use crate::config::runner_toml::RunnerToml;
 use crate::config::secrets;
 use crate::config::{
@@ -173,7 +174,7 @@ fn name(file: &Path, root: &mut Table<'_>, document: &Document) -> Named {
         return Some((name.get_ref().clone(), Some(document.place(&name.span()))));
     }
     root.get::<JobName>("name");
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = raw::stem(file);
     match JobName::from_str(&stem) {
         Ok(name) => Some((name, None)),
         Err(error) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::{Diagnostic, Diagnostics};
 use crate::config::Choices;
 use crate::config::RawFile;
+use crate::config::raw;
 use crate::config::runner_toml::RunnerToml;
 use crate::config::{Absent, Argument, Overrides, runner_toml};
 use crate::job::groups::Groups;
@@ -46,7 +47,12 @@ pub fn read_batch(
     errors.extend(planned.iter().flat_map(|file| file.errors.iter().cloned()));
     errors.extend(misplaced);
     errors.extend(clashes(&planned));
-    errors.extend(readers_of_stdin(planned.iter().filter_map(|file| file.job.as_ref())));
+    let jobs = || planned.iter().filter_map(|file| file.job.as_ref());
+    errors.extend(readers_of_stdin(jobs()));
+    if files.iter().any(|file| raw::is_stdin(file)) && jobs().any(|job| job.inputs.reads_stdin()) {
+        let message = "the job itself comes from standard input: its inputs cannot";
+        errors.push(Diagnostic::new(message).help("write one of the two into a file"));
+    }
     if errors.is_empty() {
         errors.extend(call.groups.unused());
     }

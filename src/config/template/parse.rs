@@ -322,7 +322,34 @@ fn unknown_operator(field: &str, operator: &str) -> (String, String) {
     )
 }
 
+/// A replacement string of GNU parallel's, and what it is called here.
+fn of_parallel(name: &str, fields: &[String]) -> Option<(String, String)> {
+    let sign = name.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number = &name[..name.len() - sign.len()];
+    let index = if number.is_empty() { 0 } else { number.parse::<usize>().ok()?.checked_sub(1)? };
+    let ours = match (number, sign) {
+        ("", "#") => "task".into(),
+        ("", "%") => "slot".into(),
+        ("", "") => return None,
+        _ => {
+            let field = fields.get(index)?;
+            match sign {
+                "" => field.clone(),
+                "." => format!("{field}.base"),
+                "/" => format!("{field}.name"),
+                "//" => format!("{field}.dir"),
+                "/." => format!("{field}.stem"),
+                _ => return None,
+            }
+        }
+    };
+    Some((format!("`{{{name}}}` is a sign of GNU parallel's"), format!("write `{{{ours}}}`")))
+}
+
 fn unknown_field(name: &str, fields: &[String], built_in: &[&str]) -> (String, String) {
+    if let Some(found) = of_parallel(name, fields) {
+        return found;
+    }
     let message = if name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' '))
     {
         format!("unknown field `{name}`")

@@ -4,6 +4,7 @@
 //! `settings`: it is a `runner.toml`; `fragment`: it is TOML.
 
 pub mod blocks;
+mod coming_from;
 mod links;
 mod tables;
 
@@ -27,6 +28,8 @@ fn with_fixtures(job: TestJob) -> TestJob {
         .file("rows.py", copied("jobs/python/rows.py"))
         .file("squares.sh", copied("jobs/worker/squares.sh"))
         .file("square.py", block_that_starts_with("# square.py"))
+        .file("powers.py", block_that_starts_with("# powers.py"))
+        .file("list.txt", "photos/a.jpg\nphotos/b.jpg\n")
         .file("measure.toml", copied("jobs/pipeline/measure.toml"))
         .file("photos/a.jpg", "aaa")
         .file("photos/b.jpg", "bb")

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Makes what people install, in dist/out/, and tries each as they would: a wheel in a fresh venv, a Debian package unpacked
+# by dpkg, a tarball in a folder. Each has to run jobs/*.toml. What a missing tool keeps from being made is said.
+#
+#   dist/build.sh                the release
+#   PROFILE=dev dist/build.sh    a debug build, to try this script
+#
+# maturin and ziglang (pip), cargo-deb (cargo) and dpkg are used where they are. With ziglang the wheel is manylinux2014:
+# no symbol above GLIBC_2.17.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+profile=${PROFILE:-release}
+out=$PWD/dist/out
+target=${CARGO_TARGET_DIR:-$PWD/target}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$out"
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+triple=$(rustc -vV | sed -n 's/^host: //p')
+built=$target/$([ "$profile" = dev ] && echo debug || echo "$profile")/runner
+skipped=()
+skip() { echo "skipped: $*"; skipped+=("$1"); }
+
+# Runs the example jobs with this program, from a copy of jobs/ that has never been run.
+try() {
+    local name=$1 runner=$2
+    rm -rf "$work/try" && mkdir "$work/try" && cp -r jobs "$work/try/"
+    (cd "$work/try" && "$runner" --version && "$runner" -q --no-progress jobs/*.toml)
+    echo "ok: $name runs jobs/*.toml"
+}
+
+cargo build --profile "$profile" --locked
+
+# What belongs beside the program.
+mkdir -p "$work/extra"/{man,completions}
+"$built" man > "$work/extra/man/runner.1"
+"$built" man --job > "$work/extra/man/runner-job.5"
+for shell in bash zsh fish; do "$built" completions "$shell" > "$work/extra/completions/runner.$shell"; done
+rm -rf target/dist && mkdir -p target && cp -r "$work/extra" target/dist   # where cargo-deb finds it
+
+# The tarball.
+folder=runner-$version-$triple
+mkdir "$work/$folder"
+cp "$built" README.md CHANGELOG.md LICENSE* "$work/$folder/"
+cp docs/job.schema.json docs/runner.schema.json "$work/$folder/"
+cp -r "$work/extra"/* "$work/$folder/"
+[ "$profile" = dev ] || strip "$work/$folder/runner" 2>/dev/null || true
+tar -C "$work" -czf "$out/$folder.tar.gz" "$folder"
+(cd "$out" && sha256sum "$folder.tar.gz" > "$folder.tar.gz.sha256")
+mkdir "$work/untarred" && tar -C "$work/untarred" -xzf "$out/$folder.tar.gz"
+try "the tarball" "$work/untarred/$folder/runner"
+
+# The Debian package: unpacked, not installed, so that no rights are needed.
+if ! cargo deb --version >/dev/null 2>&1; then
+    skip "the Debian package" "cargo-deb is not installed (cargo install cargo-deb)"
+elif ! command -v dpkg-deb >/dev/null; then
+    skip "the Debian package" "dpkg is not installed"
+else
+    cargo deb --no-build --no-strip --profile "$profile" --output "$out/"
+    deb=$(ls -t "$out"/*.deb | head -1)
+    dpkg-deb -x "$deb" "$work/debian"
+    test -f "$work/debian/usr/share/man/man1/runner.1.gz"
+    try "the Debian package" "$work/debian/usr/bin/runner"
+fi
+
+# The wheel.
+if ! command -v maturin >/dev/null; then
+    skip "the wheel" "maturin is not installed (pip install maturin ziglang)"
+else
+    options=(--profile "$profile" --locked --out "$out")
+    if python3 -c 'import ziglang' 2>/dev/null; then
+        rustup target list --installed 2>/dev/null | grep -q "$triple" || true
+        options+=(--zig --target "$triple" --compatibility manylinux2014)
+    else
+        skip "manylinux2014" "ziglang is not installed: the wheel needs the glibc of this machine"
+        options+=(--compatibility linux)
+    fi
+    maturin build "${options[@]}"
+    wheel=$(ls -t "$out"/*.whl | head -1)
+    python3 -m venv "$work/venv"
+    "$work/venv/bin/pip" install --quiet --no-index "$wheel"
+    try "the wheel" "$work/venv/bin/runner"
+    if [[ $wheel == *manylinux2014* ]] && command -v objdump >/dev/null; then
+        newest=$(objdump -T "$work/venv/bin/runner" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -1)
+        [ "$(printf '%s\n' "$newest" GLIBC_2.17 | sort -V | tail -1)" = GLIBC_2.17 ] || {
+            echo "the wheel needs $newest" >&2
+            exit 1
+        }
+        echo "ok: no symbol above GLIBC_2.17 ($newest)"
+    fi
+fi
+
+ls -l "$out"
+[ ${#skipped[@]} = 0 ] || printf 'not made: %s\n' "${skipped[@]}"

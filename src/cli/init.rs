@@ -1,0 +1,270 @@
+//! `runner init`: a job file that runs at once, of a kind or of a command line of GNU parallel's or xargs'. It never
+//! overwrites a file.
+
+mod draft;
+mod kinds;
+mod options;
+mod parallel;
+mod pieces;
+mod shell;
+mod write;
+mod xargs;
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::base::Diagnostic;
+use crate::base::diagnostic::{nearest, reason};
+use crate::cli::schema::{self, SchemaOf};
+use crate::config::JobName;
+use draft::{Draft, List, Source, Words};
+use pieces::Dialect;
+
+/// How many inputs a task takes at most where a command is to have as many as fit.
+const MANY: u64 = 1000;
+
+/// The file beside a job that editors complete it by.
+const SCHEMA: &str = "job.schema.json";
+
+/// The arguments of `runner init`.
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    /// A kind and the file to write; without either, the kinds are listed. With a command line only the file.
+    #[arg(value_name = "KIND FILE", num_args = 0..=2)]
+    words: Vec<String>,
+    /// With a command line: one task for each file that this pattern finds.
+    #[arg(long, value_name = "PATTERN", conflicts_with = "lines")]
+    glob: Vec<String>,
+    /// With a command line: one task for each line of this file.
+    #[arg(long, value_name = "FILE")]
+    lines: Option<String>,
+    /// A command line with `{}`, `{.}`, `{/}`, `:::` and the like; it may begin with `parallel` or `xargs`.
+    #[arg(last = true, value_name = "COMMAND")]
+    line: Vec<String>,
+}
+
+/// What was written, and what is to be said of it.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// For standard output.
+    pub text: String,
+    /// What could not be carried over.
+    pub warnings: Vec<String>,
+}
+
+/// Writes the file.
+///
+/// # Errors
+/// If there is nothing to make it of, it is there already, or cannot be written.
+pub fn init(args: &InitArgs) -> Result<Written, Diagnostic> {
+    match (&args.words[..], &args.line[..]) {
+        ([], []) => Ok(Written { text: kinds::list(), ..Written::default() }),
+        ([file], [_, ..]) => of_line(Path::new(file), args),
+        ([kind, file], [_, ..]) if ["command", "shell"].contains(&kind.as_str()) => {
+            of_line(Path::new(file), args)
+        }
+        ([kind, ..], [_, ..]) => {
+            let message = format!("a command line cannot be made into a job of the kind `{kind}`");
+            Err(Diagnostic::new(message).help("write `runner init FILE -- COMMAND…`"))
+        }
+        ([], _) => Err(Diagnostic::new("the file to write is not named")
+            .help("write `runner init FILE -- COMMAND…`")),
+        ([word], []) if kinds::text(word).is_none() && is_job_file(Path::new(word)) => {
+            let message = format!("`{word}`: of which kind?");
+            Err(Diagnostic::new(message)
+                .help(format!("write `runner init KIND {word}`; {}", kinds::named())))
+        }
+        ([kind, rest @ ..], []) => of_kind(kind, rest.first().map(Path::new), args),
+    }
+}
+
+fn of_kind(kind: &str, file: Option<&Path>, args: &InitArgs) -> Result<Written, Diagnostic> {
+    let Some(text) = kinds::text(kind) else {
+        let mut error = Diagnostic::new(format!("unknown kind `{kind}`"));
+        if let Some(near) = nearest(kind, kinds::names()) {
+            error = error.help(format!("did you mean `{near}`?"));
+        }
+        return Err(error.help(kinds::named()));
+    };
+    if !args.glob.is_empty() || args.lines.is_some() {
+        return Err(Diagnostic::new("`--glob` and `--lines` need a command line")
+            .help("write `runner init FILE --glob PATTERN -- COMMAND…`"));
+    }
+    let Some(file) = file else {
+        return Err(Diagnostic::new("the file to write is not named")
+            .help(format!("write `runner init {kind} {kind}.toml`")));
+    };
+    let text = kinds::filled(text, file).map_err(|error| {
+        Diagnostic::new(format!("no port is free for the example: {}", reason(&error)))
+    })?;
+    let mut said = create(file, &text)?;
+    let run = if kind == "compare" { "runner compare" } else { "runner" };
+    let _ = writeln!(said, "run it: {run} {}", shown(file));
+    Ok(Written { text: said, warnings: Vec::new() })
+}
+
+fn of_line(file: &Path, args: &InitArgs) -> Result<Written, Diagnostic> {
+    let mut draft = drafted(&args.line);
+    let given = (!args.glob.is_empty()).then(|| List::Glob(args.glob.clone()));
+    let given = given.or_else(|| args.lines.clone().map(List::Lines));
+    if let Some(list) = given {
+        if !draft.sources.is_empty() {
+            return Err(Diagnostic::new("the command line has inputs of its own")
+                .help("leave out `--glob` and `--lines`, or what stands from `:::` on"));
+        }
+        draft.sources.push(Source { list, is_linked: false });
+    }
+    let has_elsewhere = rebase(&mut draft, file);
+    let reads_stdin = draft.sources.is_empty()
+        || draft.sources.iter().any(|source| source.list == List::Lines("-".into()));
+    let job = write::job(&mut draft);
+    let line = args.line.join(" ").replace(|c: char| c.is_control(), " ");
+    let mut said = create(file, &format!("#:schema ./{SCHEMA}\n\n# {line}\n{job}"))?;
+    let is_peer = Program::of(&args.line[0]) != Program::None;
+    let mut options = std::mem::take(&mut draft.options);
+    let has_output = options.iter().any(|option| option.starts_with("--output"));
+    let is_shown = options.iter().any(|option| option.starts_with("--dry-run"));
+    if is_peer && !has_output && !is_shown {
+        options.insert(0, "--output".into());
+    }
+    options.push(shown(file));
+    let from = if reads_stdin { "… | " } else { "" };
+    let _ = writeln!(said, "run it: {from}runner {}", options.join(" "));
+    let mut warnings: Vec<_> =
+        draft.left.into_iter().map(|left| format!("not carried over: {left}")).collect();
+    if has_elsewhere {
+        let folder = file.parent().unwrap_or(Path::new("")).display().to_string();
+        warnings.push(format!(
+            "the commands run in `{folder}`, the folder of the job file; `cwd` sets another one"
+        ));
+    }
+    warnings.dedup();
+    Ok(Written { text: said, warnings })
+}
+
+/// Whose command line it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Program {
+    Parallel,
+    Xargs,
+    None,
+}
+
+impl Program {
+    fn of(word: &str) -> Self {
+        match Path::new(word).file_name().and_then(|name| name.to_str()) {
+            Some("parallel") => Self::Parallel,
+            Some("xargs") => Self::Xargs,
+            _ => Self::None,
+        }
+    }
+}
+
+/// The replacement string that every command line has.
+fn plain() -> Dialect {
+    Dialect { input: "{}".into(), ..Dialect::default() }
+}
+
+fn drafted(line: &[String]) -> Draft {
+    let mut draft = Draft::default();
+    match Program::of(&line[0]) {
+        Program::Parallel => parallel::read(&line[1..], &mut draft),
+        Program::Xargs => xargs::read(&line[1..], &mut draft),
+        Program::None => {
+            draft.dialect = Dialect { has_signs: true, has_own: true, ..plain() };
+            let words = parallel::inputs(line, &mut draft);
+            draft.words = Words::Arguments(words.to_vec());
+        }
+    }
+    draft
+}
+
+/// Files are named from the current folder, and job files name them from their own. Returns whether these are two.
+fn rebase(draft: &mut Draft, file: &Path) -> bool {
+    let Ok(file) = std::path::absolute(file) else { return false };
+    let (Some(folder), Ok(here)) = (file.parent(), std::env::current_dir()) else { return false };
+    if folder == here {
+        return false;
+    }
+    let way = way(folder, &here);
+    let moved = |name: &mut String| {
+        if name != "-" && !Path::new(name).is_absolute() {
+            *name = way.join(&*name).display().to_string();
+        }
+    };
+    for source in &mut draft.sources {
+        match &mut source.list {
+            List::Lines(name) => moved(name),
+            List::Glob(patterns) => patterns.iter_mut().for_each(moved),
+            List::Values(_) => {}
+        }
+    }
+    true
+}
+
+/// The relative path from one absolute folder to another.
+fn way(from: &Path, to: &Path) -> PathBuf {
+    let same = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(same).map(|_| PathBuf::from(".."));
+    let down = to.components().skip(same).map(|part| PathBuf::from(part.as_os_str()));
+    up.chain(down).collect()
+}
+
+/// Whether it is called as a job file is.
+fn is_job_file(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "toml")
+}
+
+/// Creates the job file, and the schema beside it if there is none. Returns what was written.
+fn create(file: &Path, text: &str) -> Result<String, Diagnostic> {
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    if !is_job_file(file) {
+        let message = format!("`{}` does not end in `.toml`", file.display());
+        return Err(Diagnostic::new(message).help(format!("write `{}.toml`", file.display())));
+    }
+    if let Err(error) = stem.parse::<JobName>() {
+        return Err(Diagnostic::new(error.to_string()).help("the job is called as its file is"));
+    }
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let failed = |path: &Path, error: &std::io::Error| {
+        Diagnostic::new(format!("failed to write `{}`: {}", path.display(), reason(error)))
+    };
+    if !folder.as_os_str().is_empty() {
+        fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+    }
+    create_new(file, text).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => Diagnostic::new(format!("`{}` exists", file.display()))
+            .help("name another file, or remove it: `runner init` never overwrites"),
+        _ => failed(file, &error),
+    })?;
+    let mut said = format!("wrote {}\n", file.display());
+    let beside = folder.join(SCHEMA);
+    match create_new(&beside, &schema::schema(SchemaOf::Job)) {
+        Ok(()) => {
+            said.extend([
+                "wrote ",
+                &beside.display().to_string(),
+                ", by which editors complete it\n",
+            ]);
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed(&beside, &error)),
+    }
+    Ok(said)
+}
+
+fn create_new(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = File::create_new(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// A path as a word of a command line.
+fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}

@@ -1,0 +1,258 @@
+//! A command line that a shell reads: words where no shell is needed, else a script with variables.
+
+use super::pieces::{Fields, Piece};
+
+/// What a shell does with a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// It splits it into these words and does nothing else.
+    Words(Vec<Vec<Piece>>),
+    /// More.
+    Script,
+}
+
+/// Words that a shell takes for its own, at the start of a command.
+const BUILT_IN: [&str; 28] = [
+    ".", ":", "[[", "alias", "case", "cd", "command", "declare", "eval", "exec", "exit", "export",
+    "for", "function", "if", "local", "read", "set", "shift", "shopt", "source", "trap", "type",
+    "ulimit", "umask", "unset", "until", "while",
+];
+
+/// Whether a shell is needed for `text`.
+pub(super) fn read(text: &[Piece]) -> Read {
+    let mut reader = Reader::default();
+    for piece in text {
+        match piece {
+            Piece::Text(text) => {
+                if reader.text(text).is_none() {
+                    return Read::Script;
+                }
+            }
+            other => reader.piece(other.clone()),
+        }
+    }
+    if reader.quote != Quote::None || reader.is_escaped {
+        return Read::Script;
+    }
+    reader.end_of_word();
+    let first = reader.words.first().and_then(|word| match &word[..] {
+        [Piece::Text(text), ..] => Some(text.as_str()),
+        _ => None,
+    });
+    let is_own = first.is_some_and(|first| BUILT_IN.contains(&first) || first.contains('='));
+    if is_own || reader.words.is_empty() { Read::Script } else { Read::Words(reader.words) }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Quote {
+    #[default]
+    None,
+    Single,
+    Double,
+}
+
+#[derive(Default)]
+struct Reader {
+    quote: Quote,
+    is_escaped: bool,
+    words: Vec<Vec<Piece>>,
+    /// The word that is being read; an empty one may be quoted.
+    word: Option<Vec<Piece>>,
+}
+
+impl Reader {
+    /// `None` if a shell is needed.
+    fn text(&mut self, text: &str) -> Option<()> {
+        for c in text.chars() {
+            match (self.quote, c) {
+                _ if self.is_escaped => {
+                    self.is_escaped = false;
+                    if self.quote == Quote::Double && !"$`\"\\".contains(c) {
+                        self.push('\\');
+                    }
+                    if c == '\n' {
+                        return None;
+                    }
+                    self.push(c);
+                }
+                (Quote::Single, '\'') | (Quote::Double, '"') => self.quote = Quote::None,
+                (Quote::Single, c) => self.push(c),
+                (_, '\\') => {
+                    self.is_escaped = true;
+                    self.word.get_or_insert_default();
+                }
+                (_, '$' | '`') => return None,
+                (Quote::None, '\'') => self.open(Quote::Single),
+                (Quote::None, '"') => self.open(Quote::Double),
+                (Quote::None, ' ' | '\t') => self.end_of_word(),
+                (
+                    Quote::None,
+                    '|' | '&' | ';' | '<' | '>' | '(' | ')' | '*' | '?' | '[' | '{' | '}' | '\n',
+                ) => {
+                    return None;
+                }
+                (Quote::None, '~' | '#' | '!') if self.word.is_none() => return None,
+                (_, c) => self.push(c),
+            }
+        }
+        Some(())
+    }
+
+    fn open(&mut self, quote: Quote) {
+        self.quote = quote;
+        self.word.get_or_insert_default();
+    }
+
+    fn push(&mut self, c: char) {
+        let word = self.word.get_or_insert_default();
+        match word.last_mut() {
+            Some(Piece::Text(text)) => text.push(c),
+            _ => word.push(Piece::Text(c.into())),
+        }
+    }
+
+    fn piece(&mut self, piece: Piece) {
+        self.is_escaped = false;
+        self.word.get_or_insert_default().push(piece);
+    }
+
+    fn end_of_word(&mut self) {
+        if let Some(mut word) = self.word.take() {
+            if word.is_empty() {
+                word.push(Piece::Text(String::new()));
+            }
+            self.words.push(word);
+        }
+    }
+}
+
+/// `text` with variables in the place of replacement strings, quoted as its place in the text needs.
+pub(super) fn script(text: &[Piece], fields: &mut Fields, left: &mut Vec<String>) -> String {
+    let mut out = String::new();
+    let (mut quote, mut is_escaped) = (Quote::None, false);
+    for piece in text {
+        if let Piece::Text(text) = piece {
+            for c in text.chars() {
+                (quote, is_escaped) = match (quote, c) {
+                    _ if is_escaped => (quote, false),
+                    (Quote::None | Quote::Double, '\\') => (quote, true),
+                    (Quote::None, '\'') => (Quote::Single, false),
+                    (Quote::None, '"') => (Quote::Double, false),
+                    (Quote::Single, '\'') | (Quote::Double, '"') => (Quote::None, false),
+                    _ => (quote, false),
+                };
+            }
+            out.push_str(text);
+            continue;
+        }
+        let variables = fields.variables(piece, left);
+        // Quotes cannot stand in arithmetic, and are not needed there.
+        let is_sum = out.rfind("$((").is_some_and(|at| !out[at..].contains("))"));
+        let shown = |name: &String| match quote {
+            _ if is_sum => format!("${name}"),
+            Quote::None => format!("\"${name}\""),
+            Quote::Double => format!("${{{name}}}"),
+            Quote::Single => format!("'\"${name}\"'"),
+        };
+        out.push_str(&variables.iter().map(shown).collect::<Vec<_>>().join(" "));
+        is_escaped = false;
+    }
+    out
+}
+
+/// Whether a script has what `sh` may not know.
+pub(super) fn needs_bash(script: &str) -> bool {
+    let signs = ["[[", "<(", ">(", "$'", "<<<", "&>", "|&", "pipefail", "${!"];
+    signs.iter().any(|sign| script.contains(sign)) || has_range(script)
+}
+
+/// `{1..9}`.
+fn has_range(script: &str) -> bool {
+    let mut opened = script.match_indices('{').map(|(at, _)| &script[at + 1..]);
+    opened.any(|rest| {
+        let inside = rest.split('}').next().unwrap_or_default();
+        let is_short = inside.len() < 20 && !inside.contains([' ', '$']);
+        is_short && (inside.contains("..") || inside.contains(','))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pieces::{Dialect, pieces};
+    use super::*;
+
+    fn parsed(text: &str) -> Vec<Piece> {
+        let dialect = Dialect { input: "{}".into(), has_signs: true, ..Dialect::default() };
+        pieces(text, &dialect, &mut Vec::new())
+    }
+
+    fn fields() -> Fields {
+        Fields { names: vec!["input".into()], made: Vec::new() }
+    }
+
+    fn words(text: &str) -> Option<Vec<String>> {
+        let Read::Words(words) = read(&parsed(text)) else { return None };
+        let fields = fields();
+        Some(words.iter().flat_map(|word| fields.templates(word, &mut Vec::new())).collect())
+    }
+
+    #[test]
+    fn words_without_a_shell() {
+        for (text, expected) in [
+            ("wc -l {}", &["wc", "-l", "{input}"][..]),
+            ("a 'b c' \"d e\" f\\ g ''", &["a", "b c", "d e", "f g", ""]),
+            ("x'y'\"{}\"z", &["xy{input}z"]),
+            ("awk '{print $1}' {}", &["awk", "{{print $1}}", "{input}"]),
+            ("grep -c \"a\\\"b\\n\" {}", &["grep", "-c", "a\"b\\n", "{input}"]),
+            ("a=b#c~", &[]),
+        ] {
+            let expected = (!expected.is_empty())
+                .then(|| expected.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
+            assert_eq!(words(text), expected, "{text}");
+        }
+        for text in [
+            "a | b",
+            "a > {}",
+            "a $x",
+            "cd x",
+            "a *",
+            "echo {1..3}",
+            "a 'b",
+            "{ a; }",
+            "A=1 b",
+            "~/x",
+        ] {
+            assert_eq!(words(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_script_has_quoted_variables() {
+        for (text, expected) in [
+            ("a {} > {.}.x", "a \"$input\" > \"$input_base\".x"),
+            ("a \"<{}>\" | b", "a \"<${input}>\" | b"),
+            ("a '<{}>' | b", "a '<'\"$input\"'>' | b"),
+            ("a $((1 + {})) {}", "a $((1 + $input)) \"$input\""),
+            ("a \\\"{} | b {#}", "a \\\"\"$input\" | b \"$RUNNER_TASK\""),
+        ] {
+            assert_eq!(script(&parsed(text), &mut fields(), &mut Vec::new()), expected);
+        }
+        let mut fields = fields();
+        script(&parsed("{.} {/} {.};"), &mut fields, &mut Vec::new());
+        let made: Vec<_> =
+            fields.made.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(made, ["input_base={input.base}", "input_name={input.name}"]);
+    }
+
+    #[test]
+    fn bash_is_told() {
+        for (script, expected) in [
+            ("[[ a == b ]]", true),
+            ("echo {1..3}", true),
+            ("awk '{print $1, $2}'", false),
+            ("echo \"${input}\"", false),
+        ] {
+            assert_eq!(needs_bash(script), expected, "{script}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! `runner init`: what it writes runs at once, and does what the command line did that it was made of.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::support::{Ran, TestJob, skip};
+
+const KINDS: [&str; 8] =
+    ["command", "shell", "http", "api", "python", "worker", "stages", "compare"];
+
+#[test]
+fn every_kind_runs_at_once() {
+    for kind in KINDS {
+        let ran = TestJob::empty().args(["init", kind, "job.toml"]).run().ends(0);
+        assert!(ran.stdout().contains("wrote job.toml"), "{kind}: {}", ran.stdout());
+        let command = if kind == "compare" { "compare" } else { "run" };
+        let ran = TestJob::again(ran).args([command, "job.toml"]).run();
+        assert_eq!(ran.output.status.code(), Some(0), "{kind}: {}", ran.stderr());
+    }
+}
+
+#[test]
+fn the_kinds_are_listed() {
+    let listed = TestJob::empty().arg("init").run().ends(0).stdout();
+    let unknown = TestJob::empty().args(["init", "comand", "a.toml"]).run().ends(2).stderr();
+    let alone = TestJob::empty().args(["init", "a.toml"]).run().ends(2).stderr();
+    for kind in KINDS {
+        for text in [&listed, &unknown, &alone] {
+            assert!(text.contains(kind), "{kind}: {text}");
+        }
+    }
+    assert!(unknown.contains("did you mean `command`?"), "{unknown}");
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    let ran = TestJob::empty()
+        .file("job.toml", "mine")
+        .file("job.schema.json", "mine, too")
+        .args(["init", "shell", "job.toml"])
+        .run()
+        .ends(2);
+    assert!(ran.stderr().contains("`job.toml` exists"), "{}", ran.stderr());
+    let ran =
+        TestJob::again(ran).args(["init", "other.toml", "--", "echo", ":::", "a"]).run().ends(0);
+    assert_eq!(ran.text("job.toml"), "mine");
+    assert_eq!(ran.text("job.schema.json"), "mine, too");
+}
+
+#[test]
+fn what_is_no_job_file_is_not_written() {
+    for (name, message) in [
+        ("summary.toml", "`summary` is the name of the report of all jobs"),
+        ("a b.toml", "invalid job name `a b`"),
+        ("a.txt", "`a.txt` does not end in `.toml`"),
+    ] {
+        let ran = TestJob::empty().args(["init", "shell", name]).run().ends(2);
+        assert!(ran.stderr().contains(message), "{}", ran.stderr());
+        assert!(!ran.path(name).exists());
+    }
+}
+
+#[test]
+fn a_schema_of_another_version_is_told_once() {
+    let ran = TestJob::empty().args(["init", "shell", "a.toml"]).run().ends(0);
+    let ran = TestJob::again(ran).args(["init", "python", "b.toml"]).run().ends(0);
+    let ran = TestJob::again(ran).args(["check", "a.toml", "b.toml"]).run().ends(0);
+    assert!(!ran.stderr().contains("version"), "{}", ran.stderr());
+    let schema = ran.text("job.schema.json").replace("of runner ", "of runner 0.0.1-");
+    let ran = TestJob::again(ran).file("job.schema.json", schema);
+    let said = ran.args(["check", "a.toml", "b.toml"]).run().ends(0).stderr();
+    assert_eq!(said.matches("`job.schema.json` is of another version").count(), 1, "{said}");
+}
+
+/// A run that goes on.
+trait Ends {
+    fn ends(self, code: i32) -> Self;
+    fn text(&self, path: &str) -> String;
+}
+
+impl Ends for Ran {
+    #[track_caller]
+    fn ends(self, code: i32) -> Self {
+        self.exit(code);
+        self
+    }
+
+    fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap()
+    }
+}
+
+/// A command line, what comes through the pipe, and what it prints.
+type Line = (&'static [&'static str], &'static str, &'static str);
+
+const OF_PARALLEL: &[Line] = &[
+    (&["parallel", "echo", "{}", ":::", "a b", "c"], "", "a b\nc\n"),
+    (&["parallel", "echo", ":::", "a", "b"], "", "a\nb\n"),
+    (
+        &["parallel", "echo {.} {/} {//} {/.} {#}", ":::", "d/x.y.z", "e"],
+        "",
+        "d/x.y x.y.z d x.y 1\ne e . e 2\n",
+    ),
+    (
+        &["parallel", "echo", "{1}-{2}", ":::", "a", "b", ":::", "1", "2"],
+        "",
+        "a-1\na-2\nb-1\nb-2\n",
+    ),
+    (&["parallel", "echo", ":::", "a", "b", ":::", "1", "2"], "", "a 1\na 2\nb 1\nb 2\n"),
+    (
+        &["parallel", "--link", "echo", "{2}{1}", ":::", "a", "b", "c", ":::", "1", "2"],
+        "",
+        "1a\n2b\n1c\n",
+    ),
+    (&["parallel", "echo", "{}", ":::", "a", "b", ":::+", "1", "2"], "", "a 1\nb 2\n"),
+    (&["parallel", "-j2", "echo x{}y | tr a-z A-Z", ":::", "q w", "r"], "", "XQ WY\nXRY\n"),
+    (&["parallel", "echo {1/.}; echo $((2 + {2}))", ":::", "d/a.jpg", ":::", "3"], "", "a\n5\n"),
+    (&["parallel", "--colsep", ",", "echo", "{2}", "{1}", "::::", "t.csv"], "", "2 1\n4 3\n"),
+    (&["parallel", "-C", "[,;]", "echo", "{2}/{1}", ":::", "a;b", "c,d"], "", "b/a\nd/c\n"),
+    (&["parallel", "--colsep", " +", "echo", "{1}{2}", "::::", "wide.txt"], "", "ab\ncd\n"),
+    (&["parallel", "-a", "t.txt", "echo", "+{}"], "", "+one\n+two words\n"),
+    (&["parallel", "echo", "-{}"], "x\ny z\n", "-x\n-y z\n"),
+    (&["parallel", "-N2", "echo", "{2}{1}", ":::", "a", "b", "c", "d"], "", "ba\ndc\n"),
+    (&["parallel", "-j1", "-N2", "echo", ":::", "a", "b", "c"], "", "a b\nc\n"),
+    (&["parallel", "-j1", "-X", "echo", ":::", "a", "b"], "", "a b\n"),
+    (&["parallel", ":::", "echo a; echo b", "echo c"], "", "a\nb\nc\n"),
+    (&["parallel"], "echo 1\necho 2 | cat\n", "1\n2\n"),
+    (
+        &["parallel", "--header", ":", "echo", "{x}{y}", ":::", "x", "1", "2", ":::", "y", "3"],
+        "",
+        "13\n23\n",
+    ),
+    (
+        &["parallel", "--header", ":", "--colsep", ",", "echo", "{b}{a}", "::::", "named.csv"],
+        "",
+        "21\n43\n",
+    ),
+    (&["parallel", "-q", "printf", "%s|", "{}", ":::", "a b", "c"], "", "a b|c|"),
+    (&["parallel", "-I@", "echo", "@", "{}", ":::", "a"], "", "a {}\n"),
+    (&["parallel", "echo \"<{}>\" '[{}]' | cat", ":::", "a"], "", "<a> [a]\n"),
+    (&["parallel", "echo 'it'\"'\"'s' {}", ":::", "a'b"], "", "it's a'b\n"),
+    (&["parallel", "awk '{print $1 \"-\" \"{}\"}' t.txt", ":::", "z"], "", "one-z\ntwo-z\n"),
+    (
+        &["parallel", "--timeout", "10", "--retries", "2", "--delay", "0.01", "echo", ":::", "a"],
+        "",
+        "a\n",
+    ),
+    (&["parallel", "--halt", "now,fail=1", "--nice", "1", "echo", ":::", "a"], "", "a\n"),
+    (&["parallel", "--pipe", "-N1", "cat"], "1\n2\n3\n", "1\n2\n3\n"),
+    (&["parallel", "--pipe", "--block", "4", "wc", "-l"], "1\n2\n3\n4\n", "2\n2\n"),
+    (&["parallel", "--pipepart", "-a", "t.txt", "--block", "1k", "wc", "-l"], "", "2\n"),
+    (&["parallel", "--shuf", "-j1", "true", ":::", "a"], "", ""),
+    (&["parallel", "--wd", "sub", "cat", "here.txt", ";", "echo", ":::", "a"], "", "in sub\na\n"),
+    (&["parallel", "--skip-first-line", "echo"], "a\nb\n", "b\n"),
+    (&["parallel", "-0", "echo"], "a b\0c\0", "a b\nc\n"),
+    (&["parallel", "--max-args=1", "--jobs=2", "--keep-order", "echo"], "a\nb\n", "a\nb\n"),
+    (&["parallel", "-kj2", "echo"], "a\nb\n", "a\nb\n"),
+    (&["parallel", "echo {-1} {-2.}", ":::", "a.b", ":::", "c"], "", "c a\n"),
+    (&["parallel", "for i in 1 2; do echo {} $i; done", ":::", "a"], "", "a 1\na 2\n"),
+    (&["parallel", "echo {}; exit 0", ":::", "$HOME", "`x`", "a\"b"], "", "$HOME\n`x`\na\"b\n"),
+    (&["parallel", "-r", "echo"], "a\n", "a\n"),
+];
+
+const OF_XARGS: &[Line] = &[
+    (&["xargs", "echo"], "a\nb\n", "a b\n"),
+    (&["xargs"], "a\nb\n", "a b\n"),
+    (&["xargs", "-n", "2", "echo", "x"], "a\nb\nc\n", "x a b\nx c\n"),
+    (&["xargs", "-I{}", "echo", "<{}>", "{}"], "a b\nc\n", "<a b> a b\n<c> c\n"),
+    (&["xargs", "-I", "@", "sh", "-c", "echo \"$0\"-$((1 + 2))", "@"], "a\n", "a-3\n"),
+    (&["xargs", "-0", "-n1", "-P1", "echo"], "a b\0c\0", "a b\nc\n"),
+    (&["xargs", "-0n1", "echo"], "a b\0c\0", "a b\nc\n"),
+    (&["xargs", "-d", "\\n", "-L1", "echo"], "a b\nc\n", "a b\nc\n"),
+    (&["xargs", "-a", "t.txt", "-d\\n", "-n1", "echo", "+"], "", "+ one\n+ two words\n"),
+    (&["xargs", "--null", "--max-args=1", "--no-run-if-empty", "echo"], "a\0", "a\n"),
+    (&["xargs", "-i", "echo", "{}{}"], "a\n", "aa\n"),
+];
+
+const PLAIN: &[Line] = &[
+    (&["echo", "{}", "{.}.png", "{/}", ":::", "d/a.jpg"], "", "d/a.jpg d/a.png a.jpg\n"),
+    (&["echo", "{input.stem}", "{task}", ":::", "d/a.jpg"], "", "a 1\n"),
+    (&["echo"], "a b\nc\n", "a b\nc\n"),
+    (&["sh", "-c", "echo \"$0\" | tr a-z A-Z", "{}", ":::", "a b"], "", "A B\n"),
+];
+
+fn folder() -> TestJob {
+    TestJob::empty()
+        .file("t.csv", "1,2\n3,4\n")
+        .file("named.csv", "a,b\n1,2\n3,4\n")
+        .file("wide.txt", "a   b\nc d\n")
+        .file("t.txt", "one\ntwo words\n")
+        .file("sub/here.txt", "in sub\n")
+}
+
+/// Writes the job of a command line.
+fn written(words: &[&str]) -> Ran {
+    folder().args(["init", "job.toml", "--"]).args(words.iter().copied()).run().ends(0)
+}
+
+#[track_caller]
+fn does(&(words, stdin, expected): &Line) {
+    let ran = written(words);
+    let text = ran.text("job.toml");
+    let ran = TestJob::again(ran).args(["-q", "--output=ordered", "job.toml"]).stdin(stdin).run();
+    assert_eq!(ran.output.status.code(), Some(0), "{words:?}: {}\n{text}", ran.stderr());
+    assert_eq!(ran.stdout(), expected, "{words:?}\n{text}");
+}
+
+/// The real program, if it is there, prints the same; `extra` makes its order certain.
+#[track_caller]
+fn is_true(&(words, stdin, expected): &Line, extra: &[&str]) {
+    let folder = folder();
+    let mut real = Command::new(words[0])
+        .args(extra)
+        .args(&words[1..])
+        .env("SHELL", "/bin/bash")
+        .current_dir(folder.folder())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = real.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = real.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{words:?}");
+}
+
+fn is_installed(program: &str) -> bool {
+    let output = Command::new(program).arg("--version").output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn a_line_of_parallel_becomes_a_job_that_prints_the_same() {
+    OF_PARALLEL.iter().for_each(does);
+}
+
+#[test]
+fn a_line_of_xargs_becomes_a_job_that_prints_the_same() {
+    OF_XARGS.iter().for_each(does);
+}
+
+#[test]
+fn a_plain_line_becomes_a_job() {
+    PLAIN.iter().for_each(does);
+}
+
+#[test]
+fn the_real_parallel_prints_the_same() {
+    if !is_installed("parallel") {
+        skip("GNU parallel is not installed");
+        return;
+    }
+    for line in OF_PARALLEL {
+        is_true(line, &["-k", "--will-cite"]);
+    }
+}
+
+#[test]
+fn the_real_xargs_prints_the_same() {
+    if !is_installed("xargs") {
+        skip("GNU xargs is not installed");
+        return;
+    }
+    for line in OF_XARGS {
+        is_true(line, &[]);
+    }
+}
+
+#[test]
+fn what_cannot_be_carried_over_is_named_and_the_rest_written() {
+    for (words, named) in [
+        (
+            &["parallel", "-S", "host", "echo", ":::", "a"][..],
+            "`-S host`: tasks run on this machine",
+        ),
+        (&["parallel", "--cat", "echo", ":::", "a"], "`--cat`"),
+        (&["parallel", "--strange", "echo", ":::", "a"], "`--strange`"),
+        (&["parallel", "-j0", "echo", ":::", "a"], "`-j 0`: write a number as `concurrency`"),
+        (&["parallel", "echo", "{= s/a/b/ =}", "{}", ":::", "a"], "`{= s/a/b/ =}`"),
+        (&["parallel", "echo", "{}", "{2}", ":::", "a"], "`{2}`: there is no such source"),
+        (&["xargs", "-s", "100", "echo"], "`-s 100`"),
+        (&["xargs", "echo"], "xargs splits a line at blanks"),
+    ] {
+        let ran = written(words);
+        assert!(ran.stderr().contains(named), "{words:?}: {}", ran.stderr());
+        let ran = TestJob::again(ran).args(["check", "job.toml"]).run();
+        assert_eq!(ran.output.status.code(), Some(0), "{words:?}: {}", ran.stderr());
+    }
+}
+
+#[test]
+fn how_to_run_it_is_said() {
+    for (words, expected) in [
+        (&["parallel", "-k", "echo", ":::", "a"][..], "run it: runner --output=ordered job.toml\n"),
+        (&["parallel", "echo"], "run it: … | runner --output job.toml\n"),
+        (&["parallel", "--dry-run", "echo", ":::", "a"], "run it: runner --dry-run=all job.toml\n"),
+        (&["echo", ":::", "a"], "run it: runner job.toml\n"),
+        (
+            &["parallel", "--tag", "echo", ":::", "a"],
+            "run it: runner --output --tag '{input}' job.toml\n",
+        ),
+    ] {
+        let said = written(words).stdout();
+        assert!(said.ends_with(expected), "{said}");
+    }
+}
+
+#[test]
+fn files_are_named_from_where_the_job_file_is() {
+    let ran = TestJob::empty()
+        .file("photos/a.jpg", "1")
+        .file("photos/b.jpg", "2")
+        .args(["init", "jobs/thumbs.toml", "--glob", "photos/*.jpg", "--", "cp", "{}", "{.}.png"])
+        .run()
+        .ends(0);
+    assert!(ran.stderr().contains("the commands run in `jobs`"), "{}", ran.stderr());
+    let ran = TestJob::again(ran).arg("jobs/thumbs.toml").run().ends(0);
+    assert_eq!(ran.text("photos/b.png"), "2");
+    let both = ["init", "x.toml", "--glob", "*", "--", "echo", ":::", "a"];
+    let ran = TestJob::again(ran).args(both).run().ends(2);
+    assert!(ran.stderr().contains("the command line has inputs of its own"), "{}", ran.stderr());
+    assert!(!ran.path("x.toml").exists());
+}

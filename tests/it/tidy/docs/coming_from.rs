@@ -1,0 +1,39 @@
+//! The lines of other tools in `docs/coming-from.md` print what the job files below them print.
+
+use std::process::Command;
+
+use super::blocks::{blocks, read};
+use super::with_fixtures;
+use crate::support::{TestJob, skip};
+
+const PAGE: &str = "docs/coming-from.md";
+
+/// Stands above a line and the job file that does the same.
+const MARK: &str = "<!-- prints the same -->\n```sh\n";
+
+#[test]
+fn a_job_file_prints_what_the_other_tool_prints() {
+    let blocks = blocks(PAGE);
+    let text = read(PAGE);
+    let mut count = 0;
+    for pair in blocks.windows(2) {
+        let [line, job] = pair else { continue };
+        if !text.contains(&format!("{MARK}{}", line.text)) {
+            continue;
+        }
+        count += 1;
+        let ran = with_fixtures(TestJob::new(&job.text)).args(["-q", "--output=ordered"]).run();
+        assert_eq!(ran.output.status.code(), Some(0), "{job}\n{}", ran.stderr());
+        let program = if line.text.contains("parallel") { "parallel" } else { "xargs" };
+        if Command::new(program).arg("--version").output().is_err() {
+            skip(&format!("{program} is not installed"));
+            continue;
+        }
+        let folder = with_fixtures(TestJob::empty());
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &line.text]).current_dir(folder.folder());
+        let real = bash.output().unwrap().stdout;
+        assert_eq!(ran.stdout(), String::from_utf8_lossy(&real), "{line}\n{job}");
+    }
+    assert!(count >= 5, "{count}");
+}
