@@ -256,7 +256,7 @@ fn what_is_cut_or_changed_is_said() {
     let ran = run("old.csv", old);
     ran.exit(0).stderr_has("no column `attempts`, `started_utc`");
     assert_eq!(verdict(&page(&ran, "results/old.html")), "1 of 2 tasks are not ok: 1 failed.");
-    let summary = format!("job,tasks,wall_s\nx,9,1\n");
+    let summary = "job,tasks,wall_s\nx,9,1\n".to_owned();
     let job = TestJob::empty().file("results/x.csv", format!("{HEADER}{whole}"));
     let ran = job.file("results/summary.csv", summary).args(["report", "results/x.csv"]).run();
     ran.exit(2).stderr_has("the job has 9 tasks, and the report has 5 rows");
