@@ -2,6 +2,7 @@
 //! settings.
 
 mod arguments;
+pub(crate) mod budget;
 #[cfg(test)]
 pub(crate) mod counts;
 mod document;
@@ -23,6 +24,7 @@ pub(crate) mod table;
 mod template;
 
 pub use arguments::Arguments;
+pub use budget::{BudgetLimit, ColumnBudget};
 pub(crate) use document::{Document, inside};
 pub use limits::{Bounds, Concurrency, RawModel};
 pub use name::JobName;

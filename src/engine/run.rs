@@ -25,6 +25,7 @@ pub use watch::{Held, Watch};
 use crate::engine::control::Control;
 use crate::engine::feed::Feed;
 use crate::engine::limits::admission::Admission;
+use crate::engine::limits::budget::Budget;
 use crate::engine::limits::due::DueTimes;
 use crate::engine::limits::free_memory::FreeMemory;
 use crate::engine::limits::watchdog::{Ends, Watchdog};
@@ -241,6 +242,7 @@ impl Together<'_> {
                     stage.limits.pace,
                     self.free_memory.clone(),
                     stage.limits.group.clone(),
+                    self.budget(stage),
                 ),
                 watch: Watch::new(self.started),
                 pilot: stage::pilot(self.job, stage, slots),
@@ -250,6 +252,14 @@ impl Together<'_> {
             });
         }
         Ok(stages)
+    }
+}
+
+impl Together<'_> {
+    /// The budgets of a stage, of which the kept rows have used what they say.
+    fn budget(&self, stage: &Stage) -> Option<Arc<Budget>> {
+        let columns: Vec<_> = stage.columns.iter().map(|column| &*column.name).collect();
+        Budget::new(&stage.limits.budgets, &columns, |column| self.report.spent(column))
     }
 }
 

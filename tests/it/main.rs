@@ -5,6 +5,7 @@ mod tables;
 
 mod auto;
 mod batches;
+mod budgets;
 mod campaigns;
 mod columns;
 mod command_line;

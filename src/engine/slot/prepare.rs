@@ -4,12 +4,19 @@ use std::collections::VecDeque;
 
 use super::{SlotContext, record};
 use crate::engine::made::{MadeFiles, Turn};
-use crate::task::{NoPayload, Outcome, Payload, Record, Status, Task};
+use crate::task::{Attempt, NoPayload, Outcome, Payload, Record, Status, Task};
+use crate::workload::claims::Writer;
+use crate::workload::{Workload, http};
 
 impl SlotContext<'_> {
     /// Settles those of the tasks that do not start, of the stage at `index`.
     #[inline]
-    pub(super) fn prepare(&mut self, batch: &mut VecDeque<Task>, index: usize) {
+    pub(super) fn prepare(
+        &mut self,
+        batch: &mut VecDeque<Task>,
+        attempt: &Attempt<'_>,
+        index: usize,
+    ) {
         if index == 0 && self.run.job.inputs.can_be_bad() {
             self.set_aside_unusable(batch);
         }
@@ -20,6 +27,11 @@ impl SlotContext<'_> {
             && let Some(made) = &self.run.made
         {
             self.begin_making(made, batch);
+        }
+        if let Workload::Http(spec) = &self.stage.workload
+            && spec.saves()
+        {
+            self.claim_saves(spec, attempt, batch);
         }
     }
 
@@ -59,6 +71,38 @@ impl SlotContext<'_> {
                 Ok(Turn::Skip) => self.skip(task),
                 Err(message) => {
                     let outcome = Outcome::not_started(message);
+                    let record = record(self.stage, self.number, task, outcome);
+                    self.end(&mut Record { slot: None, ..record });
+                }
+            }
+        }
+    }
+
+    /// A task fails before it starts if its answer would be saved where another task has saved its own.
+    fn claim_saves(
+        &mut self,
+        spec: &http::Spec,
+        attempt: &Attempt<'_>,
+        batch: &mut VecDeque<Task>,
+    ) {
+        for task in std::mem::take(batch) {
+            let values = attempt.of(&task);
+            let Some(path) = spec.target(&values.values(&task), &self.run.job.folder) else {
+                batch.push_back(task);
+                continue;
+            };
+            let place = self.live.index as u32 * 64;
+            let writer = Writer { job: &self.run.job.name, task: task.number, place };
+            let claimed = if self.run.reserved.contains(&path) {
+                Err("it is a file of the job's report".to_owned())
+            } else {
+                self.run.claims.claim(&path, writer)
+            };
+            match claimed {
+                Ok(()) => batch.push_back(task),
+                Err(why) => {
+                    let outcome =
+                        Outcome::not_started(format!("cannot save `{}`: {why}", path.display()));
                     let record = record(self.stage, self.number, task, outcome);
                     self.end(&mut Record { slot: None, ..record });
                 }
