@@ -81,6 +81,10 @@ fn plan_and_run(args: &RunArgs) -> Exit {
         complain(format!("{}: {message}", job.name));
         return Exit::Usage;
     }
+    if let Err(message) = read_secrets(&jobs) {
+        complain(message);
+        return Exit::Usage;
+    }
     event::emit("start", || {
         let names: Vec<_> = jobs.iter().map(|job| &job.name).collect();
         json!({ "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id(), "jobs": names })
@@ -118,6 +122,16 @@ fn plan_and_run(args: &RunArgs) -> Exit {
         notify(command, exit, &summaries);
     }
     exit
+}
+
+/// Reads the secrets of all jobs, before the first of them runs.
+fn read_secrets(jobs: &[PlannedJob]) -> Result<(), String> {
+    for (job, plan) in jobs.iter().filter_map(|job| Some((job, job.plan().ok()?))) {
+        for secret in &plan.secrets {
+            secret.resolve().map_err(|why| format!("{}: {why}", job.name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Why `--tag` does not suit one of the jobs, as far as they are known yet.

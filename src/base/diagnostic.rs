@@ -11,7 +11,7 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::json;
 
-use crate::base::event;
+use crate::base::{event, mask};
 
 /// A text that diagnostics point into, and its name for the user.
 #[derive(Debug, PartialEq, Eq)]
@@ -218,7 +218,8 @@ impl fmt::Display for Diagnostics {
 /// Prints an error that has nothing to do with a job file to standard error. The lines after the first one, such as the
 /// end of a log, are shown as they are.
 pub fn complain(message: impl Into<String>) {
-    let message = message.into();
+    let mut message = message.into();
+    mask::apply_to_string(&mut message);
     event::emit("error", || json!({ "message": message }));
     let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
     let title = Diagnostic::new(first).render(&Renderer::styled());

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value, json};
 
+use super::mask;
+
 /// The version of the events: it changes when a member changes its meaning or goes.
 const VERSION: u32 = 1;
 
@@ -37,7 +39,7 @@ pub fn emit(event: &str, members: impl FnOnce() -> Value) {
     let mut text = line.to_string();
     text.push('\n');
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(&mask::apply(text.as_bytes())).and_then(|()| out.flush());
 }
 
 /// Seconds with three decimals, as a number.

@@ -1,6 +1,9 @@
 //! What must not be written down: the values of secrets, also percent-encoded, in base64 and in JSON. Everything that is
 //! shown or kept passes through here; where there are no secrets, that costs a look at a flag.
 
+mod relay;
+mod stream;
+
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +12,9 @@ use std::sync::{PoisonError, RwLock};
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+pub use relay::Relay;
+pub use stream::Stream;
 
 /// What stands in the place of a secret.
 pub const MASK: &[u8] = b"***";
@@ -132,9 +138,8 @@ fn forms(value: &[u8]) -> Vec<Vec<u8>> {
         forms.push(encoded(&form_data, "+", upper));
         forms.push(encoded(&in_url, "%20", upper));
     }
-    let mut json = Vec::new();
-    crate::base::json::write_text(value, &mut json);
-    forms.push(json[1..json.len() - 1].to_vec());
+    forms.extend(in_json(value));
+    forms.push(in_html(value));
     // Base64 of something that has the value in it: what does not depend on the bytes around it, at each offset.
     for offset in 0..3 {
         let mut padded = vec![0; offset];
@@ -154,6 +159,42 @@ fn forms(value: &[u8]) -> Vec<Vec<u8>> {
     forms.sort();
     forms.dedup();
     forms
+}
+
+/// Within the quotes of JSON: as it is, with every `/` escaped, and in ASCII only.
+fn in_json(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut quoted = Vec::new();
+    crate::base::json::write_text(value, &mut quoted);
+    let text = String::from_utf8_lossy(&quoted[1..quoted.len() - 1]).into_owned();
+    let mut ascii = String::new();
+    for character in text.chars() {
+        if character.is_ascii() {
+            ascii.push(character);
+        } else {
+            let mut units = [0; 2];
+            let units = character.encode_utf16(&mut units).iter();
+            ascii.extend(units.map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    let forms = [text, ascii];
+    let slashed = forms.iter().map(|form| form.replace('/', "\\/"));
+    slashed.collect::<Vec<_>>().into_iter().chain(forms).map(String::into_bytes).collect()
+}
+
+/// As text of a page.
+fn in_html(value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for &byte in value {
+        match byte {
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'>' => out.extend_from_slice(b"&gt;"),
+            b'"' => out.extend_from_slice(b"&quot;"),
+            b'\'' => out.extend_from_slice(b"&#39;"),
+            byte => out.push(byte),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -178,7 +219,19 @@ mod tests {
             let found = masked(&format!("Basic {text}"));
             assert!(found.contains("***") && found.len() < 24, "{text}: {found}");
         }
+        assert_eq!(masked(r#"{"k":"s3cr3t\/k y\"+"}"#), r#"{"k":"***"}"#);
+        assert_eq!(masked("<p>s3cr3t/k y&quot;+</p>"), "<p>***</p>");
+        add("s3cr3t-ü😀".as_bytes());
+        assert_eq!(masked(r"s3cr3t-\u00fc\ud83d\ude00"), "***");
         assert_eq!(masked("nothing here"), "nothing here");
+        for size in 1..20 {
+            let (mut stream, mut out) = (Stream::default(), Vec::new());
+            for piece in b"a s3cr3t/k y\"+ s3cr3t/ s3cr3t/k".chunks(size) {
+                stream.push(piece, &mut out);
+            }
+            stream.finish(&mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), "a *** s3cr3t/ s3cr3t/k");
+        }
         let at = |place: usize| format!("{}s3cr3t/k y\"+", "x".repeat(place));
         for place in [0, 65_520, 65_530, 65_536, 131_070] {
             let mut out = Vec::new();

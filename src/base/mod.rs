@@ -6,6 +6,7 @@ mod duration;
 pub mod event;
 pub mod json;
 pub mod mask;
+pub mod number;
 mod pattern;
 pub mod screen;
 pub(crate) mod setting;

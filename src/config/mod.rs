@@ -2,6 +2,7 @@
 //! settings.
 
 mod arguments;
+pub(crate) mod budget;
 #[cfg(test)]
 pub(crate) mod counts;
 mod document;
@@ -25,6 +26,7 @@ mod template;
 mod time_limit;
 
 pub use arguments::Arguments;
+pub use budget::{BudgetLimit, ColumnBudget};
 pub(crate) use document::{Document, inside};
 pub use limits::{Bounds, Concurrency, RawModel};
 pub use name::JobName;

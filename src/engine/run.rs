@@ -26,6 +26,7 @@ use crate::config::Logs;
 use crate::engine::control::Control;
 use crate::engine::feed::Feed;
 use crate::engine::limits::admission::Admission;
+use crate::engine::limits::budget::Budget;
 use crate::engine::limits::due::DueTimes;
 use crate::engine::limits::free_memory::FreeMemory;
 use crate::engine::limits::watchdog::{Ends, Watchdog};
@@ -263,6 +264,7 @@ impl Together<'_> {
                     stage.limits.pace,
                     self.free_memory.clone(),
                     stage.limits.group.clone(),
+                    self.budget(stage),
                 ),
                 median: stage.limits.median_timeout.map(MedianLimit::new),
                 watch: Watch::new(self.started),
@@ -273,6 +275,14 @@ impl Together<'_> {
             });
         }
         Ok(stages)
+    }
+}
+
+impl Together<'_> {
+    /// The budgets of a stage, of which the kept rows have used what they say.
+    fn budget(&self, stage: &Stage) -> Option<Arc<Budget>> {
+        let columns: Vec<_> = stage.columns.iter().map(|column| &*column.name).collect();
+        Budget::new(&stage.limits.budgets, &columns, |column| self.report.spent(column))
     }
 }
 

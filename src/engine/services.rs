@@ -9,7 +9,6 @@ mod log;
 mod probe;
 
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -203,8 +202,8 @@ impl Environment {
             unset: &Strings::default(),
             cwd: Some(&service.cwd),
             stdin: None,
-            stdout: Some(log.file().as_fd()),
-            stderr: Some(log.file().as_fd()),
+            stdout: Some(log.fd()),
+            stderr: Some(log.fd()),
             extra: None,
         };
         patiently(|| port.start(&start)).await?;

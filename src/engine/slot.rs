@@ -12,9 +12,10 @@ use base64::prelude::BASE64_STANDARD;
 
 use pacing::Pacing;
 
-use crate::base::ByteSize;
+use crate::base::{ByteSize, mask};
 use crate::config::{Logs, Retry};
 use crate::engine::feed::{Feed, FeedHandle, Patience, Reply};
+use crate::engine::limits::budget::Reservation;
 use crate::engine::limits::watchdog::stop_on;
 use crate::engine::run::{Held, Run, StageRun};
 use crate::engine::slot_worker::{Shared, SlotWorker};
@@ -69,6 +70,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         finished: VecDeque::new(),
         held,
         pacing: Pacing::default(),
+        reservation: None,
     };
     let mut batch = VecDeque::new();
     let takes_turns = !live.admission.is_open();
@@ -78,6 +80,11 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
             && let Some(made) = &run.made
         {
             Box::pin(context.begin_making(made, &mut batch)).await;
+        }
+        if let Workload::Http(spec) = &stage.workload
+            && spec.saves()
+        {
+            context.claim_saves(spec, &attempt, &mut batch);
         }
         if batch.is_empty() {
             context.hand_on().await;
@@ -93,6 +100,8 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
                 batch.drain(..).for_each(|task| context.handle.give_back(task));
                 continue; // there will be no more tasks
             }
+            context.reservation =
+                admitted.as_mut().and_then(|admitted| admitted.reservation.take());
             context.note_start();
         }
         run.cancel.evictions().inspect(|evictions| evictions.begin(global_slot));
@@ -104,6 +113,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
             .run(&mut batch, &attempt, &mut |task, verdict| context.settle(task, verdict))
             .await;
         drop(admitted);
+        context.reservation = None; // an attempt that was not settled has used nothing
         pilot().inspect(|pilot| pilot.end(number));
         run.cancel.evictions().inspect(|evictions| evictions.end(global_slot));
         if let Err(error) = ran {
@@ -168,6 +178,8 @@ struct SlotContext<'a> {
     held: Option<Held>,
     /// What it knows of its attempt if there is a rate.
     pacing: Pacing,
+    /// What its attempt has reserved of budgets, if there are any.
+    reservation: Option<Reservation>,
 }
 
 // A record has some hundred bytes: it is passed on by reference, so that it is not copied at each step.
@@ -227,6 +239,9 @@ impl SlotContext<'_> {
         }
         task.attempts += 1;
         let mut record = record(self.stage, self.number, task, outcome);
+        if let Some(reservation) = self.reservation.take() {
+            settle(reservation, &mut record);
+        }
         if let Some(retry) = &self.stage.retry {
             if let Some(due) = self.next_attempt(retry, &record) {
                 return self.wait(record, due);
@@ -397,6 +412,17 @@ impl SlotContext<'_> {
         }
         task.earlier = Some(Box::new(Earlier { first_started, queued, slot, outcome, columns }));
         self.handle.retry(task, due);
+    }
+}
+
+/// Settles what an attempt has reserved; its row says if that could not be told.
+fn settle(reservation: Reservation, record: &mut Record) {
+    let said = reservation.settle(&record.outcome, &record.columns);
+    if let Some(mut said) = said
+        && record.outcome.error.is_empty()
+    {
+        mask::apply_to_string(&mut said);
+        record.outcome.error = said;
     }
 }
 

@@ -79,7 +79,7 @@ impl Shared {
         let new = || -> io::Result<Rc<Interpreter>> {
             let (launcher, log) = (run.launcher()?, run.log()?);
             let slot = is_own.then_some(slot);
-            let boot = Boot::new(spec, mode, beside, slot, log.path())?;
+            let boot = Boot::new(spec, mode, beside, slot, &log.path())?;
             // As many as there are processors start side by side in the time of one, which forking does not beat.
             let is_one_of_many = match mode {
                 python::Mode::Alone if !spec.has_preload() => self.peers > cores(),
@@ -88,7 +88,7 @@ impl Shared {
             };
             let server = if is_one_of_many || spec.is_renewed() {
                 Some(live.fork_server(|| {
-                    let boot = Boot::new(spec, python::Mode::Server, beside, None, log.path())?;
+                    let boot = Boot::new(spec, python::Mode::Server, beside, None, &log.path())?;
                     Ok(ForkServer::new(Arc::clone(&launcher), boot))
                 })?)
             } else {

@@ -30,7 +30,8 @@ pub use services::{Address, Ready, Service};
 use crate::base::diagnostic::{Diagnostic, Source};
 use crate::base::{ByteSize, Count};
 use crate::config::{
-    Bounds, Demand, Enough, Rate, ReportSettings, Retry, RetryOn, Running, Secret, StopAfter,
+    Bounds, ColumnBudget, Demand, Enough, Rate, ReportSettings, Retry, RetryOn, Running, Secret,
+    StopAfter,
 };
 use crate::csv::columns::column_names;
 use crate::model::{Model, pilot};
@@ -224,6 +225,8 @@ pub struct StageLimits {
     pub adaptive: Option<Bounds>,
     /// With whom it shares a limit of attempts at once.
     pub group: Option<Group>,
+    /// How much its attempts may use of what columns count.
+    pub budgets: Vec<ColumnBudget>,
     /// The outcomes that stop the job.
     pub stop_on: Vec<RetryOn>,
 }
@@ -240,6 +243,7 @@ impl Default for StageLimits {
             per_host: None,
             adaptive: None,
             group: None,
+            budgets: Vec::new(),
             stop_on: Vec::new(),
         }
     }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use crate::base::{ByteSize, Count, Diagnostic, Period, Timeout};
-use crate::config::schema;
 use crate::config::{
     Bounds, Concurrency, Enough, FailureLimit, JobName, Planner, Rate, RawModel, Retry, RetryOn,
     Running, StopAfter, Table, TaskSize, TimeLimit,
 };
+use crate::config::{budget, schema};
 use crate::job::groups::Groups;
 use crate::job::{Group, JobLimits, Next, Pace, Stage, StageLimits};
 use crate::model::guide::Choice;
@@ -68,12 +68,18 @@ fn read_stage(
     let kind = workload.as_ref().map(Workload::kind);
     let of_slots = plan.slots.as_ref().zip(limits.as_ref().map(|table| table.span_of_key("slots")));
     let of_memory = limits.as_ref().map(|table| table.span_of_key("memory"));
-    let (mut concurrency, mut limits) = read_limits(limits, kind, plan, groups);
+    let mut limits = limits;
+    let (budgets, places) =
+        limits.as_deref_mut().map(|limits| budget::read(limits, plan)).unwrap_or_default();
+    let (mut concurrency, limits) = read_limits(limits, kind, plan, groups);
+    let mut limits = StageLimits { budgets, ..limits };
     if let Some((names, span)) = &of_slots {
         concurrency = Some(named(names.len(), concurrency, span, plan));
     }
     let retry = Retry::read(table.table("retry"), kind, plan);
     let columns = columns::read(table.table("columns"), plan, workload.as_ref());
+    let named: Vec<_> = columns.iter().map(|column| &*column.name).collect();
+    budget::check(&limits.budgets, &places, &named, plan);
     let mut workload = workload?;
     if let Workload::Http(spec) = &mut workload {
         spec.read_answers(super::read_answers(&limits, retry.as_ref()));
@@ -101,6 +107,7 @@ fn read_stage(
             refuse_shared(settled.model, &span, plan);
         }
     }
+    refuse_own_jars(settled.model, &workload, table, plan);
     Some(Stage {
         name,
         model: settled.model,
@@ -182,6 +189,19 @@ fn refuse_common_memory(model: Model, span: &Range<usize>, plan: &Planner<'_>) {
         let message =
             format!("`memory` is what one task may use, but under `{model}` tasks share a process");
         plan.error_with_help(span.clone(), message, "set `model = \"processes\"`");
+    }
+}
+
+/// A jar for all tasks is in the runner, where processes do not get at it.
+fn refuse_own_jars(model: Model, workload: &Workload, table: &Table<'_>, plan: &Planner<'_>) {
+    if let Workload::Http(spec) = workload
+        && model == Model::Processes
+        && spec.shares_cookies()
+    {
+        let span = table.span_of_key(if table.has("model") { "model" } else { "workload" });
+        let message = "`cookies = \"job\"` shares one jar, but under `processes` each process has a client of its own";
+        let help = "run it under `async` or `threads`, or set `cookies = true` for a jar per task";
+        plan.error_with_help(span, message, help);
     }
 }
 

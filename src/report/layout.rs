@@ -1,8 +1,9 @@
 //! The columns of one report, and the writer of its cells.
 
+use crate::base::number::Sum;
 use crate::config::ReportSettings;
-use crate::csv::Writer;
 use crate::csv::columns::{ATTEMPT_COLUMNS, COLUMN_OF_STAGES, column_names};
+use crate::csv::{Writer, cells};
 use crate::job::Job;
 
 /// The layout of one report.
@@ -18,12 +19,26 @@ pub(super) struct Layout {
     pub(super) stages: Vec<String>,
     /// Writes its cells.
     pub(super) csv: Writer,
+    /// Which of those that come from the output have their sum in the summary.
+    pub(super) totals: Vec<usize>,
+    /// Which of them have a budget.
+    pub(super) budgets: Vec<usize>,
 }
 
 impl Layout {
     /// The layout of the report of `job`.
     pub(super) fn of(job: &Job) -> Self {
-        Self::of_stages(&job.fields, &job.output_columns(), job.stage_names(), job.report)
+        let columns = job.output_columns();
+        let totals = job.stages.iter().flat_map(|stage| &stage.columns);
+        let totals = totals.enumerate().filter(|(_, column)| column.total).map(|(at, _)| at);
+        let budgets = job.stages.iter().flat_map(|stage| &stage.limits.budgets);
+        let budgets =
+            budgets.filter_map(|budget| columns.iter().position(|name| *name == budget.column));
+        Self {
+            totals: totals.collect(),
+            budgets: budgets.collect(),
+            ..Self::of_stages(&job.fields, &columns, job.stage_names(), job.report)
+        }
     }
 
     /// The layout of a report with these fields and output columns.
@@ -43,6 +58,8 @@ impl Layout {
             fields: fields.len(),
             columns: columns.len(),
             csv: Writer::new(settings.dialect, settings.formula_safe),
+            totals: Vec::new(),
+            budgets: Vec::new(),
         }
     }
 
@@ -53,6 +70,29 @@ impl Layout {
             names.insert(1, COLUMN_OF_STAGES.into());
         }
         Self { names, ..Self::new(&[], &[], settings) }
+    }
+
+    /// Adds the cells of a row in these columns of the output to their sums.
+    pub(super) fn add(&self, row: &[u8], columns: &[usize], sums: &mut Vec<Sum>) {
+        sums.resize(columns.len(), Sum::default());
+        let before = self.names.len() - 1 - self.columns; // `error` is last
+        let cells: Vec<_> =
+            cells(row, self.csv.delimiter).skip(before).take(self.columns).collect();
+        for (sum, &column) in sums.iter_mut().zip(columns) {
+            let cell = cells.get(column).copied().unwrap_or_default();
+            if self.csv.point == b'.' {
+                sum.add(cell);
+            } else {
+                let point = |&byte: &u8| if byte == self.csv.point { b'.' } else { byte };
+                sum.add(&cell.iter().map(point).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    /// The name of a column of the output.
+    pub(super) fn column(&self, column: usize) -> &str {
+        let at = self.names.len() - 1 - self.columns + column;
+        self.names.get(at).map_or("", String::as_str)
     }
 
     /// The header line.

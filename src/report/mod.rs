@@ -38,6 +38,7 @@ pub use summary::Summary;
 pub use summary_file::{rows as summary_rows, skip};
 pub use write::buffer::{Failure, RowBuffer};
 
+use crate::base::number::Sum;
 use crate::config::{Order, ReportSettings, Template};
 use crate::csv;
 use crate::job::Job;
@@ -78,6 +79,8 @@ pub struct Report {
     /// How many rows it began with.
     began_with: u64,
     note: Option<String>,
+    /// What the rows of an earlier run have used, of each column with a budget.
+    spent: Vec<Sum>,
     /// `None` once it has been finished.
     recorder: Option<JoinHandle<Recorder>>,
 }
@@ -212,6 +215,7 @@ impl Report {
         let attempts = attempts.inspect_err(|_| begun.abandon(0))?;
         let logs = LogFolder::begin(&job, &begun).inspect_err(|_| begun.abandon(0))?;
         let (origin, note) = (begun.origin, begun.note.take());
+        let spent = resume::kept_figures::spent(&begun, &layout);
         let seed = begun.state.header.seed;
         let counts = Arc::<Counts>::default();
         let kept = begun.finished.take().map(|finished| {
@@ -260,6 +264,7 @@ impl Report {
             is_fresh,
             is_part,
             began_with,
+            spent,
             recorder: Some(recorder),
         })
     }
@@ -335,6 +340,7 @@ impl Report {
         let attempts_broken =
             recorder.attempts.as_ref().and_then(|attempts| attempts.broken.clone());
         let mut summary = Summary::of(&self.job, facts, recorder);
+        self.name_totals(&mut summary);
         if let Some(gone) = gone {
             self.tell_resumed(&mut summary, rows, gone);
         }
@@ -376,6 +382,9 @@ impl Report {
         let mut queue = std::mem::take(&mut recorder.queue);
         let mut run = std::mem::take(&mut recorder.run);
         let published = publish.publish(recorder, |status, row| {
+            if !layout.totals.is_empty() {
+                layout.add(row, &layout.totals, &mut totals.sums);
+            }
             resume::kept_figures::add_figures(
                 row,
                 status,
@@ -391,6 +400,30 @@ impl Report {
         Ok(settled.err().map(|error| {
             format!("the files in `{}` are not all there: {error}", logs.path().display())
         }))
+    }
+
+    /// Gives the sums of columns their names; what was left out of them is said.
+    fn name_totals(&self, summary: &mut Summary) {
+        let layout = &self.shared.layout;
+        summary.totals.sums.resize(layout.totals.len(), Sum::default());
+        for (&column, sum) in layout.totals.iter().zip(&summary.totals.sums) {
+            let name = layout.column(column);
+            if sum.strange() > 0 {
+                let cells = if sum.strange() == 1 { "cell is" } else { "cells are" };
+                summary.warnings.push(format!(
+                    "{} {cells} not a number in the column `{name}`, whose total leaves them out",
+                    sum.strange()
+                ));
+            }
+            summary.column_totals.push((name.to_owned(), *sum));
+        }
+    }
+
+    /// What the rows that this report began with say of a column that has a budget, in units of 10^-12.
+    pub fn spent(&self, column: &str) -> i128 {
+        let layout = &self.shared.layout;
+        let at = layout.budgets.iter().position(|&index| layout.column(index) == column);
+        at.and_then(|at| self.spent.get(at)).map_or(0, |sum| sum.units().max(0))
     }
 
     fn tell_resumed(&self, summary: &mut Summary, rows: u64, gone: u64) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::base::number::Sum;
 use crate::sys::CpuTime;
 use crate::task::Tally;
 use crate::task::{Outcome, Status};
@@ -62,6 +63,8 @@ pub struct Totals {
     pub peak_rss: Option<u64>,
     /// Total bytes of output.
     pub output_bytes: Option<u64>,
+    /// The sums of the columns that have a total, in their order; empty if there are none.
+    pub sums: Vec<Sum>,
 }
 
 impl Totals {
@@ -84,6 +87,10 @@ impl Totals {
     pub(super) fn merge(&mut self, other: &Totals) {
         self.tally.merge(&other.tally);
         self.add_measured(other.cpu, other.peak_rss, other.output_bytes);
+        if !other.sums.is_empty() {
+            self.sums.resize(other.sums.len(), Sum::default());
+            self.sums.iter_mut().zip(&other.sums).for_each(|(sum, more)| sum.merge(more));
+        }
     }
 
     fn add_measured(&mut self, cpu: Option<CpuTime>, peak: Option<u64>, output: Option<u64>) {

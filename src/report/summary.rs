@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::base::number::Sum;
 use crate::report::stats::{Spread, Totals};
 use crate::report::write::buffer::Failure;
 use crate::report::write::recorder::Recorder;
@@ -23,6 +24,8 @@ pub struct Summary {
     pub reason: String,
     /// Counts and sums. Processor time and peak memory are the runner's if no task was measured by itself.
     pub totals: Totals,
+    /// The sums of the columns that have a total, with their names.
+    pub column_totals: Vec<(String, Sum)>,
     /// How many of the tasks kept their rows from an earlier run.
     pub kept: u64,
     /// How long the user waited.
@@ -101,6 +104,7 @@ impl Summary {
             concurrency: facts.concurrency,
             reason: reason.unwrap_or_else(|| "set in the job file".into()),
             totals,
+            column_totals: Vec::new(),
             kept: 0,
             wall: finished.since(facts.started),
             startup: facts.startup,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use csv::ByteRecord;
 
+use crate::base::number::Sum;
+use crate::base::{json, mask};
 use crate::csv::number::{seconds, thousandths};
 use crate::csv::utc;
 use crate::csv::writer::is_formula;
@@ -14,7 +16,7 @@ use crate::report::publish::replace;
 use crate::report::{ReportError, STAGED, Summary};
 use crate::task::Status;
 
-const COLUMNS: [&str; 32] = [
+const COLUMNS: [&str; 33] = [
     "job",
     "model",
     "concurrency",
@@ -47,6 +49,7 @@ const COLUMNS: [&str; 32] = [
     "cores",
     "up_to_date",
     "due_p99_s",
+    "totals",
 ];
 
 /// The rows of `results/summary.csv`, each with the values of `columns`.
@@ -281,7 +284,21 @@ fn row(summary: &Summary) -> Row {
         cores(),
         count(Status::Skipped),
         time(summary.due_p99),
+        in_json(&summary.column_totals),
     ]
+}
+
+/// The sums of columns as a JSON object; empty if there are none.
+fn in_json(sums: &[(String, Sum)]) -> String {
+    if sums.is_empty() {
+        return String::new();
+    }
+    let members = sums.iter().map(|(name, sum)| {
+        let mut member = Vec::new();
+        json::write_text(name.as_bytes(), &mut member);
+        format!("{}:{sum}", String::from_utf8_lossy(&member))
+    });
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
 fn cores() -> String {
@@ -289,7 +306,9 @@ fn cores() -> String {
 }
 
 fn safe(text: &str) -> String {
-    if is_formula(text) { format!("'{text}") } else { text.into() }
+    let mut text = text.to_owned();
+    mask::apply_to_string(&mut text);
+    if is_formula(&text) { format!("'{text}") } else { text }
 }
 
 #[cfg(test)]
@@ -324,6 +343,7 @@ pub(super) mod tests {
             concurrency: 2,
             reason: "set in the job file".into(),
             totals,
+            column_totals: Vec::new(),
             kept: 0,
             wall: ms(1500),
             startup: ms(1),
@@ -378,9 +398,9 @@ pub(super) mod tests {
                 "job,model,concurrency,tasks,ok,failed,timeout,crashed,cancelled,skipped,wall_s,startup_s,\
                  tasks_per_s,run_mean_s,run_stddev_s,run_min_s,run_p50_s,run_p90_s,run_p99_s,run_max_s,queue_p50_s,\
                  cpu_user_s,cpu_sys_s,peak_rss_bytes,output_bytes,started_utc,finished_utc,reason,runner_version,\
-                 cores,up_to_date,due_p99_s\n\
+                 cores,up_to_date,due_p99_s,totals\n\
                  a,threads,2,3,2,1,0,0,0,0,1.5,0.001,2,0.003,,0.001,0.002,0.004,0.005,0.006,0.002,0,0,,,\
-                 1970-01-01 00:00:00.000,1970-01-01 00:00:01.500,set in the job file,{},{cores},0,\n",
+                 1970-01-01 00:00:00.000,1970-01-01 00:00:01.500,set in the job file,{},{cores},0,,\n",
                 env!("CARGO_PKG_VERSION")
             )
         );
@@ -409,7 +429,7 @@ pub(super) mod tests {
                 .lines()
                 .next()
                 .unwrap()
-                .ends_with(",runner_version,cores,up_to_date,due_p99_s")
+                .ends_with(",runner_version,cores,up_to_date,due_p99_s,totals")
         );
         assert!(folder.read("summary.csv.bak").starts_with("job,ok,mood,model\nold,7,"));
         assert_eq!(folder.put("b"), None);

@@ -3,8 +3,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+use crate::base::mask::{self, Relay};
 
 /// How much of its end is read to be shown, in bytes: more than is shown, since progress and colours go.
 const TAIL_BYTES: u64 = 32 << 10;
@@ -14,6 +17,8 @@ const TAIL_BYTES: u64 = 32 << 10;
 pub struct Log {
     file: File,
     path: PathBuf,
+    /// Where there are secrets, what is written passes through here.
+    relay: Option<Relay>,
 }
 
 /// What to do with a log that exists.
@@ -35,21 +40,23 @@ impl Log {
         if earlier == Earlier::Emptied {
             file.set_len(0)?;
         }
-        Ok(Self { file, path: path.to_owned() })
+        let relay = mask::is_in_use().then(|| Relay::start(file.try_clone()?)).transpose()?;
+        Ok(Self { file, path: path.to_owned(), relay })
     }
 
-    /// The file for a worker's standard error.
-    pub fn file(&self) -> &File {
-        &self.file
+    /// What a worker's standard error is.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.relay.as_ref().and_then(Relay::fd).unwrap_or_else(|| self.file.as_fd())
     }
 
-    /// Its path.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The path for workers that open it themselves.
+    pub fn path(&self) -> PathBuf {
+        self.relay.as_ref().map_or_else(|| self.path.clone(), Relay::path)
     }
 
     /// Its current length in bytes.
     pub fn length(&self) -> u64 {
+        self.relay.iter().for_each(Relay::settle);
         self.file.metadata().map_or(0, |metadata| metadata.len())
     }
 
@@ -65,7 +72,8 @@ impl Log {
     }
 
     /// Closes it, and removes it if nothing has been written. Returns its path if something has.
-    pub fn finish(self) -> Option<PathBuf> {
+    pub fn finish(mut self) -> Option<PathBuf> {
+        self.relay = None; // after all that has been written
         if self.length() > 0 {
             return Some(self.path);
         }
@@ -85,10 +93,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = |earlier| Log::open(&folder.path().join("job.log"), earlier).unwrap();
         let log = open(Earlier::Emptied);
-        log.file().write_all(b"one\n").unwrap();
+        let mut file = OpenOptions::new().append(true).open(log.path()).unwrap();
+        file.write_all(b"one\n").unwrap();
         let start = log.length();
-        log.file().write_all(b"two\n").unwrap();
+        file.write_all(b"two\n").unwrap();
         assert_eq!((log.tail(start), log.tail(0)), (b"two\n".to_vec(), b"one\ntwo\n".to_vec()));
+        drop(file);
         let path = log.finish().unwrap();
         assert_eq!(open(Earlier::Kept).length(), 8);
         assert_eq!(open(Earlier::Emptied).finish(), None);

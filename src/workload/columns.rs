@@ -24,6 +24,8 @@ pub struct Column {
     rule: Rule,
     /// Where a command writes what it is read from.
     pub stream: StreamName,
+    /// Whether its sum is in the summary.
+    pub total: bool,
 }
 
 /// A stream of a command.
@@ -149,13 +151,14 @@ impl Column {
         ];
         let take = table.get::<Take>("take");
         let stream = read_stream(table, plan, workload);
+        let total = table.get::<bool>("total").is_some_and(Spanned::into_inner);
         let mut given = rules.into_iter().filter_map(|(key, value)| Some((key, value?)));
         let Some((key, value)) = given.next() else {
             // Not if it has one that was wrong.
             if !["regex", "json", "header", "html"].iter().any(|key| table.has(key)) {
                 if workload.is_some_and(Workload::returns_values) {
                     let rule = Rule::Json(member(name));
-                    return Some(Self { name: name.to_owned(), rule, stream });
+                    return Some(Self { name: name.to_owned(), rule, stream, total });
                 }
                 let help = "say where its value is: `regex = \"…\"`, `json = \"/pointer\"`, `html = \"selector\"` or `header = \"…\"`";
                 plan.error_with_help(table.span(), format!("column `{name}` has no rule"), help);
@@ -187,7 +190,7 @@ impl Column {
                 format!("`max_body = \"0B\"` reads no body, so column `{name}` would be empty");
             plan.error(value.span(), message);
         }
-        Some(Self { name: name.to_owned(), rule, stream })
+        Some(Self { name: name.to_owned(), rule, stream, total })
     }
 }
 
@@ -307,11 +310,17 @@ mod tests {
             name: "x".into(),
             rule: Rule::Regex(Pattern::new(pattern, Take::First).unwrap()),
             stream: StreamName::Stdout,
+            total: false,
         }
     }
 
     fn json(pointer: &str) -> Column {
-        Column { name: "x".into(), rule: Rule::Json(pointer.into()), stream: StreamName::Stdout }
+        Column {
+            name: "x".into(),
+            rule: Rule::Json(pointer.into()),
+            stream: StreamName::Stdout,
+            total: false,
+        }
     }
 
     #[test]
@@ -335,13 +344,14 @@ mod tests {
             assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{column:?} of {output}");
         }
         let rule = Rule::Header("server".into());
-        let server = Column { name: "x".into(), rule, stream: StreamName::Stdout };
+        let server = Column { name: "x".into(), rule, stream: StreamName::Stdout, total: false };
         let headers = [("server".to_owned(), b"nginx".to_vec())];
         assert_eq!(server.extract(b"", &headers).as_deref(), Some(&b"nginx"[..]));
         assert_eq!(server.extract(b"server: nginx", &[]), None);
         let html = |selector: &str| Column {
             name: "x".into(),
             stream: StreamName::default(),
+            total: false,
             rule: Rule::Html(Box::new(Selector::parse(selector).unwrap())),
         };
         let page = "<TITLE>\n A &amp; B &#8211;\tC\n</TITLE><p class=x>one <b>two</b><br>three<pre>a\n  b</pre>";

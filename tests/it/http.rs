@@ -4,8 +4,11 @@ mod answers;
 mod apis;
 mod charsets;
 mod hostile;
+mod openai;
 pub mod raw;
+mod secrets;
 pub mod server;
+mod tls;
 
 use std::fs;
 

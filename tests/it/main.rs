@@ -6,6 +6,7 @@ mod tables;
 mod auto;
 mod bad_inputs;
 mod batches;
+mod budgets;
 mod campaigns;
 mod cluster;
 mod columns;

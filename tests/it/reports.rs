@@ -63,7 +63,7 @@ fn the_summary_has_one_row_per_job_and_keeps_the_others() {
         "job,model,concurrency,tasks,ok,failed,timeout,crashed,cancelled,skipped,wall_s,startup_s,tasks_per_s,\
          run_mean_s,run_stddev_s,run_min_s,run_p50_s,run_p90_s,run_p99_s,run_max_s,queue_p50_s,cpu_user_s,cpu_sys_s,\
          peak_rss_bytes,output_bytes,started_utc,finished_utc,reason,runner_version,cores,up_to_date,\
-         due_p99_s"
+         due_p99_s,totals"
     );
     let mut jobs = summary.column("job");
     jobs.sort();

@@ -312,6 +312,7 @@ pub(super) const LIMITS_OF_A_STAGE: &[Key] = keys! {
     group: Text, "the name of a limit that several jobs share";
     per_host: Count, "how many requests may be out to one host at once";
     slots: Array(&Text), "names of the slots, such as graphics cards: `{slot.name}` in templates";
+    budget: Map(&Array(&Any)), "by column: how much of what it counts may be used in a time, or by the whole job";
     stop_on: Array(&Text), "outcomes that stop the job: words of `retry.on` such as `\"exit:255\"`";
 };
 
@@ -338,6 +339,7 @@ const COLUMN: &[Key] = keys! {
     json: Text, "a pointer such as `\"/metrics/loss\"` into an output that is JSON";
     header: Text, "a header of the answer; only for `http`";
     html: Text, "a CSS selector: the text of the first element that it finds";
+    total: Boolean => Is("false"), "whether the sum of its numbers is in the summary";
 };
 
 const REPORT: &[Key] = keys! {

@@ -1,7 +1,8 @@
-//! What an attempt waits for before it starts, and what ends a job early: rate, memory, groups, deadline, failures.
+//! What an attempt waits for before it starts, and what ends a job early: rate, budgets, memory, groups, deadline, failures.
 
 pub mod adaptive;
 pub mod admission;
+pub mod budget;
 pub mod due;
 pub mod free_memory;
 pub mod rate;

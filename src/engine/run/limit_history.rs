@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use crate::base::mask;
 use crate::engine::feed::LimitChange;
 use crate::engine::run::{Run, StageRun};
 
@@ -22,6 +23,7 @@ pub(super) fn write(run: &Run, results: &Path) {
         }
     }
     if is_adaptive {
+        let table = mask::apply(table.as_bytes());
         let _ = fs::write(results.join(format!("{}.limit.csv", run.job.name)), table);
     }
 }

@@ -1,12 +1,14 @@
 //! The log of a service: the file, its lines as they arrive, and its end for messages.
 
 use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use regex::bytes::Regex;
 
 use crate::base::diagnostic::reason;
+use crate::base::mask::{self, Relay};
 use crate::base::screen::plain;
 
 /// How much of a line is kept until its end arrives.
@@ -21,6 +23,8 @@ const TAIL_LINES: usize = 10;
 pub struct Log {
     file: File,
     path: PathBuf,
+    /// Where there are secrets, what is written passes through here.
+    relay: Option<Relay>,
     /// How far its lines have been checked.
     read: u64,
     /// The beginning of a line whose end has not arrived yet.
@@ -38,12 +42,15 @@ impl Log {
         let _ = std::fs::remove_file(&path); // a program that reads the old one keeps it
         // Opened for appending, since it is both standard output and standard error, and others may open it.
         let file = OpenOptions::new().create(true).append(true).read(true).open(&path);
-        Ok(Self { file: file.map_err(fail)?, path: path.clone(), read: 0, line: Vec::new() })
+        let file = file.map_err(fail)?;
+        let relay = mask::is_in_use().then(|| Relay::start(file.try_clone()?)).transpose();
+        let relay = relay.map_err(fail)?;
+        Ok(Self { file, path: path.clone(), relay, read: 0, line: Vec::new() })
     }
 
-    /// The file that the service writes to.
-    pub fn file(&self) -> &File {
-        &self.file
+    /// What the service writes to.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.relay.as_ref().and_then(Relay::fd).unwrap_or_else(|| self.file.as_fd())
     }
 
     /// Whether one of the lines that have arrived since the last check matches.
@@ -70,6 +77,7 @@ impl Log {
 
     /// The end of the log, to be appended to a message.
     pub fn tail(&self) -> String {
+        self.relay.iter().for_each(Relay::settle);
         let size = self.file.metadata().map_or(0, |metadata| metadata.len());
         let start = size.saturating_sub(TAIL_BYTES);
         let mut bytes = vec![0; (size - start) as usize];
@@ -101,7 +109,7 @@ mod tests {
             ("00\r\nmore\n", true),
             ("ready\n", false),
         ] {
-            log.file().write_all(text.as_bytes()).unwrap();
+            (&log.file).write_all(text.as_bytes()).unwrap();
             assert_eq!(log.has_new_line(&regex), expected, "{text:?}");
         }
         assert!(log.tail().ends_with("job.web.log:\n  starting\n  ready on 8000\n  more\n  ready"));

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::{SlotContext, record};
 use crate::engine::made::{MadeFiles, Turn};
-use crate::task::{NoPayload, Outcome, Payload, Record, Status, Task};
+use crate::task::{Attempt, NoPayload, Outcome, Payload, Record, Status, Task};
+use crate::workload::claims::Writer;
+use crate::workload::http;
 
 impl SlotContext<'_> {
     /// Settles those of the tasks that do not start, of the stage at `index`.
@@ -57,6 +59,38 @@ impl SlotContext<'_> {
                 Ok(Turn::Skip) => self.skip(task),
                 Err(message) => {
                     let outcome = Outcome::not_started(message);
+                    let record = record(self.stage, self.number, task, outcome);
+                    self.end(&mut Record { slot: None, ..record });
+                }
+            }
+        }
+    }
+
+    /// A task fails before it starts if its answer would be saved where another task has saved its own.
+    pub(super) fn claim_saves(
+        &mut self,
+        spec: &http::Spec,
+        attempt: &Attempt<'_>,
+        batch: &mut VecDeque<Task>,
+    ) {
+        for task in std::mem::take(batch) {
+            let values = attempt.of(&task);
+            let Some(path) = spec.target(&values.values(&task), &self.run.job.folder) else {
+                batch.push_back(task);
+                continue;
+            };
+            let place = self.live.index as u32 * 64;
+            let writer = Writer { job: &self.run.job.name, task: task.number, place };
+            let claimed = if self.run.reserved.contains(&path) {
+                Err("it is a file of the job's report".to_owned())
+            } else {
+                self.run.claims.claim(&path, writer)
+            };
+            match claimed {
+                Ok(()) => batch.push_back(task),
+                Err(why) => {
+                    let outcome =
+                        Outcome::not_started(format!("cannot save `{}`: {why}", path.display()));
                     let record = record(self.stage, self.number, task, outcome);
                     self.end(&mut Record { slot: None, ..record });
                 }

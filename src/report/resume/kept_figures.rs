@@ -1,13 +1,35 @@
 //! The figures of the kept rows of an earlier run.
 
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use crate::base::number::Sum;
 use crate::csv::cells;
 use crate::csv::number::parse_seconds;
 use crate::report::layout::Layout;
+use crate::report::resume::start::Begun;
+use crate::report::resume::verify;
 use crate::report::stats::{Distribution, Totals};
 use crate::sys::CpuTime;
 use crate::task::Status;
+
+/// What the rows that a report begins with have used, of each column with a budget.
+pub(in crate::report) fn spent(begun: &Begun, layout: &Layout) -> Vec<Sum> {
+    let mut sums = Vec::new();
+    if layout.budgets.is_empty() || begun.kept == 0 {
+        return sums;
+    }
+    let mut row = Vec::new();
+    // A row that cannot be read now fails the run where it is copied.
+    let _ = verify::entries(begun.state.file(), begun.kept, |entry| {
+        row.resize(entry.length as usize, 0);
+        if begun.partial.file().read_exact_at(&mut row, entry.offset).is_ok() {
+            layout.add(&row, &layout.budgets, &mut sums);
+        }
+        true
+    });
+    sums
+}
 
 /// Adds the figures of a kept row to those of its job.
 pub(crate) fn add_figures(

@@ -12,6 +12,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use console::measure_text_width;
 use indicatif::{HumanBytes, HumanCount};
 
+use crate::base::mask;
 use crate::report::Summary;
 use crate::report::terminal::progress::human_rate;
 use crate::task::Status;
@@ -31,7 +32,13 @@ pub fn print(summaries: &[Summary], has_outputs: bool) {
         return;
     }
     let width = terminal_width(has_outputs);
-    let text = format!("{}\n{}{}", table(summaries, width), stages(summaries), paths(summaries));
+    let text = format!(
+        "{}\n{}{}{}",
+        table(summaries, width),
+        stages(summaries),
+        totals(summaries),
+        paths(summaries)
+    );
     if has_outputs { note(&text) } else { say(&text) }
 }
 
@@ -46,18 +53,18 @@ fn terminal_width(to_standard_error: bool) -> Option<u16> {
 
 /// Prints failures, notes and warnings to standard error.
 pub fn explain(summaries: &[Summary]) {
-    let _ = io::stderr().write_all(explanation(summaries).as_bytes()); // it may fail: the reports are written
+    note(&explanation(summaries));
 }
 
 /// Prints to standard output, which may be closed by now: that is not an error.
 pub fn say(text: &str) {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(&mask::apply(text.as_bytes())).and_then(|()| out.flush());
 }
 
 /// Prints lines to standard error.
 pub fn note(lines: &str) {
-    let _ = io::stderr().write_all(lines.as_bytes()); // a failure could not be reported anywhere
+    let _ = io::stderr().write_all(&mask::apply(lines.as_bytes())); // a failure could not be reported anywhere
 }
 
 /// Prints a warning that concerns no particular job to standard error.
@@ -216,6 +223,16 @@ fn stages(summaries: &[Summary]) -> String {
     let line = |summary: &Summary| {
         let busy = summary.busy.as_ref()?;
         Some(format!("{}: {busy}\n", summary.job))
+    };
+    summaries.iter().filter_map(line).collect()
+}
+
+/// A line for every job with columns that have a total.
+fn totals(summaries: &[Summary]) -> String {
+    let line = |summary: &Summary| {
+        let sums = summary.column_totals.iter();
+        let sums: Vec<_> = sums.map(|(name, sum)| format!("{} {sum}", escaped(name))).collect();
+        (!sums.is_empty()).then(|| format!("{}: total {}\n", summary.job, sums.join(", ")))
     };
     summaries.iter().filter_map(line).collect()
 }

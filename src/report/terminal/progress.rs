@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::base::event;
+use crate::base::{event, mask};
 use crate::report::stats::Counts;
 use crate::report::status::StatusFile;
 use crate::report::terminal::human_duration;
@@ -280,7 +280,8 @@ pub(crate) fn human_rate(rate: f64) -> String {
 
 /// Prints a line. Standard error may be closed, which is not a reason to stop.
 fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let line = mask::apply(line.as_bytes());
+    let _ = writeln!(io::stderr(), "{}", String::from_utf8_lossy(&line));
 }
 
 /// The progress of a stage: `fetch 1,200 done, 97 % busy`.

@@ -94,6 +94,10 @@ impl RowBuffer {
         if !has_whole_input {
             originals::push(&mut self.original, identity, &record.task.fields);
         }
+        let layout = &self.shared.layout;
+        if !layout.totals.is_empty() {
+            layout.add(&self.row, &layout.totals, &mut lock(&self.rows.batch).totals.sums);
+        }
         let notes = (&self.attempt[..], &self.original[..]);
         let bytes = self.rows.push(record, &self.row, identity, notes);
         self.attempt.clear();

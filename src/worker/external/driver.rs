@@ -78,7 +78,7 @@ impl Driver {
             cwd: Some(settings.spec.cwd()),
             stdin: Some(stdin_end.as_fd()),
             stdout: Some(stdout_end.as_fd()),
-            stderr: Some(settings.log.file().as_fd()),
+            stderr: Some(settings.log.fd()),
             extra: None,
         };
         patiently(|| driver.port.start(&start)).await?;

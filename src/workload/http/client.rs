@@ -184,10 +184,9 @@ impl Client {
                     self.expects_many.store(true, Ordering::Relaxed);
                 }
                 Err(error) => {
-                    return Err(Failure(errors::no_answer(
-                        &error,
-                        call.uri.host().unwrap_or_default(),
-                    )));
+                    let host = call.uri.host().unwrap_or_default();
+                    let alert = self.connector.take_alert(host);
+                    return Err(Failure(errors::no_answer(&error, host, alert.as_deref())));
                 }
             }
         }

@@ -36,6 +36,9 @@ struct Shared {
     http2: bool,
     checks: Tls,
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
+    /// The host that has last ended a connection in the language of TLS, and what it said. It comes too late for the
+    /// handshake, and hyper does not pass it on where no request was under way yet.
+    alert: Mutex<Option<(String, String)>>,
 }
 
 impl Connector {
@@ -45,7 +48,20 @@ impl Connector {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         let proxies = names_a_proxy().then(Matcher::from_env);
-        Self(Arc::new(Shared { tcp, proxies, http2, checks, tls: OnceLock::new() }))
+        Self(Arc::new(Shared {
+            tcp,
+            proxies,
+            http2,
+            checks,
+            tls: OnceLock::new(),
+            alert: Mutex::default(),
+        }))
+    }
+
+    /// Takes what `host` said when it ended a connection, if it was the last that did.
+    pub fn take_alert(&self, host: &str) -> Option<String> {
+        let mut alert = self.0.alert.lock().unwrap_or_else(PoisonError::into_inner);
+        alert.take_if(|(from, _)| from == host).map(|(_, words)| words)
     }
 
     /// The proxy that requests to `uri` are handed to as they are; TLS and SOCKS go through one unseen.
@@ -74,7 +90,14 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let shared = Arc::clone(&self.0);
-        Box::pin(async move { shared.connect(uri).await.map(TokioIo::new).map_err(ConnectError) })
+        Box::pin(async move {
+            let host = uri.host().unwrap_or_default().to_owned();
+            let mut stream = shared.connect(uri).await.map_err(ConnectError)?;
+            if matches!(stream.transport, Transport::Tls(_)) {
+                stream.alerts = Some((shared, host));
+            }
+            Ok(TokioIo::new(stream))
+        })
     }
 }
 
@@ -250,6 +273,8 @@ pub struct Stream {
     /// The head of the answer that is coming in.
     head: Head,
     raw_head: RawHead,
+    /// Whom to tell if the server ends it in the language of TLS, and its name.
+    alerts: Option<(Arc<Shared>, String)>,
 }
 
 /// The head of the last answer of a connection as it came: it comes with the response.
@@ -316,6 +341,16 @@ impl Stream {
             usage: Usage::Fresh,
             head: Head::default(),
             raw_head: RawHead::default(),
+            alerts: None,
+        }
+    }
+
+    /// Notes why the server has ended the connection, if it has said so.
+    #[cold]
+    fn note_alert(&self, error: &io::Error) {
+        if let Some((shared, host)) = self.alerts.as_ref().filter(|_| tls::is_alert(error)) {
+            let mut alert = shared.alert.lock().unwrap_or_else(PoisonError::into_inner);
+            *alert = Some((host.clone(), tls::words(error, host)));
         }
     }
 
@@ -360,6 +395,9 @@ impl AsyncRead for Stream {
             Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         });
         let some = buffer.filled().len() > before;
+        if let Err(error) = &read {
+            self.note_alert(error);
+        }
         if self.is_late() && !some {
             return Poll::Ready(Err(io::Error::other(Gone)));
         }

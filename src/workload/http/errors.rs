@@ -8,8 +8,9 @@ use hyper_util::client::legacy;
 use super::connect::{ConnectError, Gone};
 use super::tls;
 
-/// Why there is no answer at all.
-pub(super) fn no_answer(error: &legacy::Error, host: &str) -> String {
+/// Why there is no answer at all. `alert` is what the host said when it last ended a connection.
+pub(super) fn no_answer(error: &legacy::Error, host: &str, alert: Option<&str>) -> String {
+    let said = || alert.map(|alert| format!("TLS: {alert}"));
     let mut source = error.source();
     let mut last = None;
     while let Some(error) = source {
@@ -18,7 +19,7 @@ pub(super) fn no_answer(error: &legacy::Error, host: &str) -> String {
         }
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-                return Gone.to_string();
+                return said().unwrap_or_else(|| Gone.to_string());
             }
             if error.is_parse() {
                 return format!("the answer is not HTTP: {error}");
@@ -28,7 +29,8 @@ pub(super) fn no_answer(error: &legacy::Error, host: &str) -> String {
             if error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>) {
                 return format!("TLS: {}", tls::words(error, host));
             }
-            return connection_lost(error).unwrap_or_else(|| error.to_string());
+            let words = connection_lost(error).map(|words| said().unwrap_or(words));
+            return words.unwrap_or_else(|| error.to_string());
         }
         last = Some(error);
         source = error.source();

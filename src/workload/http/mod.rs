@@ -41,7 +41,7 @@ pub use read::read;
 
 use call::Call;
 use client::{Failure, Progress};
-use cookies::Jar;
+use cookies::{Cookies, Jar};
 use download::Download;
 use exchange::Answer;
 use parts::{BodyPart, Text};
@@ -150,6 +150,25 @@ impl Spec {
         let mut url = Vec::new();
         self.url.render(values, &mut url);
         call::host_of(&url)
+    }
+
+    /// Whether bodies are saved.
+    pub fn saves(&self) -> bool {
+        self.save.is_some()
+    }
+
+    /// Whether tasks share their cookies.
+    pub fn shares_cookies(&self) -> bool {
+        self.plan.cookies == Cookies::Job
+    }
+
+    /// The file to which the body of one task goes, for a job in `folder`; `None` if there is none, or its name will not do,
+    /// which the task itself says.
+    pub fn target(&self, values: &Values<'_>, folder: &Path) -> Option<PathBuf> {
+        let (save, place) = (self.save.as_ref()?, self.plan.save.as_ref()?);
+        let mut name = Vec::new();
+        save.render(values, &mut name);
+        place.place(folder, &name).ok().map(|place| place.target())
     }
 
     /// One task as it would run, in words: the request, its headers and its body, with secrets masked.

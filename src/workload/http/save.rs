@@ -143,6 +143,16 @@ impl Place {
             .map_err(|error| format!("`{}`: {}", existing.display(), in_words(&error.into())))
     }
 
+    /// The path by which two files are told apart: with the links of all folders that are there followed.
+    pub fn target(&self) -> PathBuf {
+        let path = self.folder.join(&self.name);
+        let there =
+            self.folder.ancestors().find_map(|folder| Some((folder, folder.canonicalize().ok()?)));
+        there
+            .and_then(|(folder, real)| Some(real.join(path.strip_prefix(folder).ok()?)))
+            .unwrap_or(path)
+    }
+
     /// A file for it, with its folders made.
     ///
     /// # Errors

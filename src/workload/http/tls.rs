@@ -11,6 +11,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
@@ -51,7 +52,7 @@ pub(super) fn config(http2: bool, checks: &Tls) -> Result<Arc<ClientConfig>, Str
         None => system()?,
     };
     let verifier = Verifier::new(trusted, checks.unverified, &provider)?;
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS: {error}"))?
         .dangerous()
@@ -61,8 +62,8 @@ pub(super) fn config(http2: bool, checks: &Tls) -> Result<Arc<ClientConfig>, Str
         Some((certificate, key)) => {
             let chain = certificates(certificate).map_err(|error| format!("TLS: {error}"))?;
             let key = private_key(key).map_err(|error| format!("TLS: {error}"))?;
-            let built = builder.with_client_auth_cert(chain, key);
-            built.map_err(|error| format!("TLS: {}", client_error(&error)))?
+            let shown = identity(chain, key, &provider).map_err(|error| format!("TLS: {error}"))?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown)))
         }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -85,7 +86,10 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
         return Err(format!("`{}` has no certificate in PEM form", path.display()));
     }
     for certificate in &found {
-        if ParsedCertificate::try_from(certificate).is_err() {
+        // Those of the first version, as `openssl x509 -req` makes them, are read as those of authorities only.
+        if ParsedCertificate::try_from(certificate).is_err()
+            && RootCertStore::empty().add(certificate.clone()).is_err()
+        {
             return Err(format!("`{}` has a certificate that is damaged", path.display()));
         }
     }
@@ -109,11 +113,27 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String>
         .map_err(|_| format!("`{}` has no private key in PEM form", path.display()))
 }
 
-/// Why a certificate and a key cannot be shown.
-fn client_error(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InconsistentKeys(_) => "the key does not fit the certificate".into(),
-        other => format!("the key or the certificate cannot be used: {other}"),
+/// What a client shows of itself. rustls would refuse certificates of the first version, which servers take.
+fn identity(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, String> {
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| format!("the key cannot be used: {error}"))?;
+    // A certificate has the public key in it as it is.
+    let fits = match (key.public_key(), chain.first()) {
+        (Some(public), Some(certificate)) => {
+            memchr::memmem::find(certificate, public.as_ref()).is_some()
+        }
+        _ => true, // nobody can tell
+    };
+    if fits {
+        Ok(CertifiedKey::new(chain, key))
+    } else {
+        Err("the key does not fit the certificate".into())
     }
 }
 
@@ -213,6 +233,12 @@ pub(super) async fn connect(
         .map_err(|_| format!("TLS: `{host}` is not a name that a certificate can have"))?;
     let connected = TlsConnector::from(config).connect(name, stream).await;
     connected.map_err(|error| format!("TLS: {}", words(&error, host)))
+}
+
+/// Whether a server has ended a connection, and said why.
+pub(super) fn is_alert(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::AlertReceived(_)))
 }
 
 /// What went wrong, if it was TLS, in words.

@@ -407,3 +407,39 @@ fn folders_are_made_for_what_is_saved() {
     ran.exit(0);
     assert!(Path::new(&ran.path("d/a/b/c")).is_file());
 }
+
+#[test]
+fn two_tasks_do_not_save_one_file() {
+    for model in MODELS {
+        let server = Raw::start(|asked| ok("", asked.path().as_bytes()));
+        let keys = "save = \"d/{input.base}\"";
+        let ran = run(&server, &["/a.x", "/a.y", "/b.x"], keys, &["--model", model, "-j", "1"]);
+        ran.exit(3).rows("status", &["ok", "failed", "ok"]);
+        let error = &ran.report().column("error")[1];
+        assert!(
+            error.contains("cannot save `") && error.ends_with("d/a`: task 1 writes it already"),
+            "{error}"
+        );
+        assert_eq!(fs::read(ran.path("d/a")).unwrap(), b"/a.x", "{model}");
+        assert_eq!(server.asked().len(), 2, "{model}");
+        // An attempt after another is the same task's.
+        let server = Raw::start(|asked| {
+            if asked.path() == "/bad" { status("500 No", "", b"") } else { ok("", b"x") }
+        });
+        let keys = "save = \"d/x\"\n[retry]\nmax_attempts = 2\ndelay = \"1ms\"";
+        let ran = run(&server, &["/bad"], keys, &["--model", model]);
+        ran.exit(3).rows("attempts,error", &["2,status 500 not expected (expected 2xx)"]);
+        let ran = run(&server, &["/x"], "save = \"results/job.csv\"", &["--model", model]);
+        ran.exit(3);
+        let error = &ran.report().column("error")[0];
+        assert!(error.ends_with("it is a file of the job's report"), "{error}");
+    }
+}
+
+#[test]
+fn a_jar_for_all_is_not_for_processes() {
+    let server = Raw::start(|_| ok("", b""));
+    let ran = run(&server, &["/"], "cookies = \"job\"", &["--model", "processes"]);
+    ran.exit(2).stderr_has("each process has a client of its own");
+    run(&server, &["/"], "cookies = \"job\"", &["--model", "sequential"]).exit(0);
+}

@@ -19,7 +19,7 @@ fn job(server: &Raw, keys: &str) -> TestJob {
 }
 
 /// Everything that a run has left and said.
-fn traces(ran: &Ran) -> String {
+pub(super) fn traces(ran: &Ran) -> String {
     let mut all = ran.stdout() + &ran.stderr();
     for entry in walkdir::WalkDir::new(ran.path("results")) {
         let Ok(entry) = entry else { continue }; // a plan leaves no results

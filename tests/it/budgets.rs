@@ -1,0 +1,154 @@
+//! `total` and `[limits.budget]`: what columns count is summed, and bounded.
+
+use crate::support::{MODELS, Ran, TestJob};
+
+/// A job whose tasks say how many tokens they have used: the input.
+fn job(values: &str, rest: &str) -> TestJob {
+    TestJob::new(&format!(
+        "[inputs]\nvalues = [{values}]\n[workload.command]\nshell = \"echo tokens=$input\"\n\
+         [columns.tokens]\nregex = 'tokens=(\\S+)'\ntotal = true\n{rest}"
+    ))
+}
+
+fn totals(ran: &Ran) -> String {
+    ran.summary("job")["totals"].clone()
+}
+
+#[test]
+fn a_total_is_the_sum_of_all_rows() {
+    for model in MODELS {
+        let ran = job("1, 0.1, 0.2, 1e2", "").args(["--model", model]).run();
+        ran.exit(0).stdout_has("job: total tokens 101.3");
+        assert_eq!(totals(&ran), r#"{"tokens":101.3}"#, "{model}");
+    }
+    let ran = job("1, 'n/a', 2", "[report]\ndialect = \"excel-semicolon\"").run();
+    ran.exit(0).stderr_has("1 cell is not a number in the column `tokens`");
+    assert_eq!(totals(&ran), r#"{"tokens":3}"#);
+    let ran = TestJob::new("[workload.command]\nargv = [\"true\"]").run();
+    assert_eq!(totals(&ran), "");
+}
+
+#[test]
+fn kept_rows_count_for_the_total() {
+    for dialect in ["csv", "excel-semicolon"] {
+        let rest = format!("[report]\ndialect = \"{dialect}\"");
+        let ran = job("1.5, 2.5, 3.25", &rest).args(["--limit", "2"]).run();
+        assert_eq!(totals(&ran), r#"{"tokens":4}"#);
+        let ran = TestJob::again(ran).args(["job.toml", "--resume"]).run();
+        ran.exit(0);
+        assert_eq!(totals(&ran), r#"{"tokens":7.25}"#, "{dialect}");
+    }
+}
+
+#[test]
+fn totals_of_functions_and_stages() {
+    let text = "
+        [inputs]
+        values = [1, 2, 3]
+        [[stages]]
+        name = \"one\"
+        [stages.workload.command]
+        argv = [\"echo\", \"{input}\"]
+        [stages.columns.a]
+        regex = '.+'
+        total = true
+        [[stages]]
+        name = \"two\"
+        [stages.workload.python]
+        function = \"f:f\"
+        args = [\"{input}\"]
+        [stages.columns.b]
+        total = true
+        [stages.limits]
+        budget.b = [{ max = 1000, estimate = 1 }]";
+    let ran = TestJob::new(text).file("f.py", "def f(x):\n    return {'b': int(x) * 10}\n").run();
+    ran.exit(0);
+    assert_eq!(totals(&ran), r#"{"a":6,"b":60}"#);
+}
+
+#[test]
+fn a_budget_that_is_used_up_drains_the_job_which_can_be_resumed() {
+    for model in MODELS {
+        let budget = |max| {
+            format!("[limits]\nconcurrency = 2\nbudget.tokens = [{{ max = {max}, estimate = 10 }}]")
+        };
+        let ran = job("10, 10, 10, 10, 10, 10, 10", &budget(45)).args(["--model", model]).run();
+        ran.exit(3).stderr_has("the budget of `tokens` is used up (40 of 45)");
+        let ok = |ran: &Ran| {
+            ran.report().column("status").iter().filter(|status| *status == "ok").count()
+        };
+        assert_eq!((ok(&ran), totals(&ran)), (4, r#"{"tokens":40}"#.into()), "{model}");
+        // What was used before counts.
+        let ran = TestJob::again(ran).args(["job.toml", "--resume", "--model", model]).run();
+        ran.exit(3);
+        assert_eq!(ok(&ran), 4, "{model}");
+        let max = "limits.budget.tokens=[{max=60,estimate=10}]";
+        let ran = TestJob::again(ran)
+            .args(["job.toml", "--resume", "--model", model, "--set", max])
+            .run();
+        ran.exit(3).stderr_has("is used up (60 of 60)");
+        assert_eq!((ok(&ran), totals(&ran)), (6, r#"{"tokens":60}"#.into()), "{model}");
+        let max = "limits.budget.tokens=[{max=70,estimate=10}]";
+        let ran = TestJob::again(ran)
+            .args(["job.toml", "--resume", "--model", model, "--set", max])
+            .run();
+        assert_eq!((ok(ran.exit(0)), totals(&ran)), (7, r#"{"tokens":70}"#.into()), "{model}");
+    }
+}
+
+/// In no time of this length do more start than it bears.
+#[test]
+fn the_budget_of_a_time_is_kept() {
+    for model in MODELS {
+        let rest = "[limits]\nconcurrency = 4\nbudget.tokens = [{ per = \"500ms\", max = 30, estimate = 20 }]";
+        let ran = job("10, 10, 10, 10, 10", rest).args(["--model", model]).run();
+        ran.exit(0);
+        let report = ran.report();
+        let mut starts: Vec<_> = report.column("started_utc").iter().map(|at| millis(at)).collect();
+        starts.sort_unstable();
+        // Two in a time: the second, once it is known what the first has used. A start may be a little late.
+        for three in starts.windows(3) {
+            assert!(three[2] + 50 >= three[0] + 500, "{model}: {starts:?}");
+        }
+    }
+}
+
+/// Milliseconds within the day.
+fn millis(utc: &str) -> u64 {
+    let time = utc.split(' ').nth(1).unwrap();
+    let parts: Vec<f64> = time.split(':').map(|part| part.parse().unwrap()).collect();
+    ((parts[0] * 60.0 + parts[1]) * 60_000.0 + parts[2] * 1000.0).round() as u64
+}
+
+#[test]
+fn a_value_that_is_not_a_number_is_said_in_its_row() {
+    for model in MODELS {
+        let rest = "[limits]\nbudget.tokens = [{ max = 100, estimate = 5 }]";
+        let ran = job("1, 'many'", rest).args(["--model", model]).run();
+        ran.exit(0).rows(
+            "status,error",
+            &[
+                "ok,",
+                "ok,the column `tokens` is not a number: `many`, so its budget counts the estimate",
+            ],
+        );
+    }
+}
+
+#[test]
+fn budgets_that_cannot_be_are_mistakes() {
+    for (budget, said) in [
+        (
+            "tokens = [{ max = 10, estimate = 11 }]",
+            "has an `estimate` of 11, which is above its `max` of 10",
+        ),
+        ("tokens = [{ max = 0 }]", "a `max` of 0"),
+        ("tokens = [{ max = -1 }]", "must be a number of 0 or more"),
+        ("tokens = [{ per = \"1m\" }]", "missing field `max`"),
+        ("tokens = [{ max = 1, each = 2 }]", "unknown field `each`"),
+        ("tokens = [{ max = 1, per = \"soon\" }]", "`soon` is not a duration"),
+        ("words = [{ max = 1 }]", "a budget over `words`, and there is no column of this name"),
+    ] {
+        job("1", &format!("[limits.budget]\n{budget}")).run().exit(2).stderr_has(said);
+    }
+}
