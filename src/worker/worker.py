@@ -479,9 +479,14 @@ def furnish(hello):
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-    for stream in (sys.stdout, sys.stderr):
+    for name, number in (("stdout", 1), ("stderr", 2)):
         # The end of a process must not cost what it has printed.
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+        try:
+            getattr(sys, name).reconfigure(line_buffering=True, errors="backslashreplace")
+        except OSError:  # a pipe is there now, where a file was
+            stream = open(number, "w", 1, "utf-8", "backslashreplace", closefd=False)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
     sys.argv = ["runner"]
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(0)  # a factorial is whole
