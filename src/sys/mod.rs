@@ -32,7 +32,7 @@ pub use cpu_time::{CpuTime, thread_cpu};
 pub use fd_path::{THIS_PROGRAM, fd_path, fd_path_for_others};
 pub use file_lock::is_locked;
 pub use mapping::{SharedMapping, inherited};
-pub use oom::oom_kills;
+pub use oom::{oom_kills, said_of_kills};
 pub use processes::{descendants, host, is_running};
 pub use processor_times::ProcessorTimes;
 pub use signal::{ignored_signals, signal_name};

@@ -18,6 +18,12 @@ pub fn oom_kills() -> Option<u64> {
     count(str::from_utf8(&text[..length]).ok()?)
 }
 
+/// What is said of a task while which that number rose from `before`; `None` if it did not.
+pub fn said_of_kills(before: Option<u64>) -> Option<&'static str> {
+    let rose = before.is_some_and(|before| oom_kills().is_some_and(|now| now > before));
+    rose.then_some("the system's memory limit killed a process while it ran")
+}
+
 fn count(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
 }

@@ -25,6 +25,7 @@ use std::sync::atomic::Ordering;
 use rustix::process::Pid;
 
 use crate::launcher::Launcher;
+use crate::sys::oom_kills;
 use crate::task::{Attempt, Moment, Outcome, Stop, Task};
 use crate::worker::private_protocol::Work;
 use crate::workload::python::Facts;
@@ -71,6 +72,8 @@ pub struct Remote {
     asked: Option<(u64, Moment)>,
     /// When it was looked how much memory its process uses.
     memory_looked: Option<Moment>,
+    /// How many processes the system had killed for lack of memory before the tasks in flight; only known of long ones.
+    kills: Option<u64>,
     /// The highest peak of its processes that have ended.
     peak_rss: Option<u64>,
     /// Buffers that are reused.
@@ -149,6 +152,7 @@ impl Remote {
             barrier: None,
             asked: None,
             memory_looked: None,
+            kills: None,
             peak_rss: None,
             arg: Vec::new(),
             journal: Vec::new(),
@@ -263,6 +267,7 @@ impl Remote {
         {
             process.pid = process.child.pid().await;
         }
+        self.kills = if self.appetite() == 1 { oom_kills() } else { None };
         self.send(batch, attempt);
         let Some(child) = self.process.as_ref().map(|process| Rc::clone(&process.child)) else {
             return Ok(());

@@ -151,3 +151,32 @@ fn a_kill_by_the_systems_memory_limit_is_named_also_where_a_pipeline_hid_it() {
         );
     }
 }
+
+#[test]
+fn so_is_a_kill_of_an_interpreter_or_a_worker() {
+    // What the system would do and count.
+    let dying = "    open('events', 'w').write('oom_kill 1')\n    os.kill(os.getpid(), 9)\n";
+    let function = format!("import os\ndef f():\n{dying}");
+    let program = format!(
+        "import json, os, sys\nsys.stdin.readline()\nprint(json.dumps({{'ready': 1}}), flush=True)\nfor line in sys.stdin:\n{dying}"
+    );
+    for workload in [
+        "[workload.python]\nfunction = 'm:f'\n",
+        "[workload.worker]\nargv = ['python3', 'w.py']\nargs = []\n",
+    ] {
+        for model in MODELS {
+            let ran = TestJob::new(workload)
+                .file("m.py", &function)
+                .file("w.py", &program)
+                .file("events", "oom_kill 0\n")
+                .env("RUNNER_OOM_EVENTS", "events")
+                .args(["--model", model])
+                .run();
+            let report = ran.exit(3).report();
+            assert_eq!(report.column("status"), ["crashed"], "{model} {workload}");
+            let error = &report.column("error")[0];
+            let named = "the system's memory limit killed a process while it ran; the worker";
+            assert!(error.starts_with(named), "{model} {workload}: {error}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! A separate task, the [`Driver`], reads, writes and waits for the process. Slots put requests in flight through the
 //! [`Process`] that they share, and each is told how its own request ended.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
@@ -21,6 +21,9 @@ use crate::task::Moment;
 use crate::worker::public_protocol::Answer;
 use crate::workload::command::{cause_and_tail, how_it_ended};
 
+/// A request that takes this long is a long one.
+const SLOW: Duration = Duration::from_millis(1);
+
 /// A process that is ready for requests, as the slots see it.
 #[derive(Debug)]
 pub struct Process {
@@ -29,6 +32,8 @@ pub struct Process {
     max_tasks: Option<u64>,
     /// Its number, if it is looked how much memory it uses.
     pid: Option<Pid>,
+    /// Whether its last request took so long that a look at the system costs nothing beside it.
+    is_slow: Cell<bool>,
     /// Notified when there is something to write, or an order.
     wake: Notify,
     /// Cancelled when it has ended and every request that was in flight has been told.
@@ -103,6 +108,16 @@ impl From<io::Error> for Unready {
 }
 
 impl Process {
+    /// Records how long a request has taken.
+    pub fn took(&self, run: Duration) {
+        self.is_slow.set(run >= SLOW);
+    }
+
+    /// Whether its requests take long.
+    pub fn is_slow(&self) -> bool {
+        self.is_slow.get()
+    }
+
     /// Its number, if it is looked how much memory it uses.
     pub fn pid(&self) -> Option<Pid> {
         self.pid
@@ -129,6 +144,7 @@ impl Process {
             state: RefCell::default(),
             max_tasks: settings.spec.max_tasks(),
             pid: driver.pid,
+            is_slow: Cell::new(true),
             wake: Notify::new(),
             over: CancellationToken::new(),
         });

@@ -8,7 +8,7 @@ use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::Program;
 use super::process::{Death, Ending, InFlight, Process};
-use crate::sys::usage;
+use crate::sys::{oom_kills, said_of_kills, usage};
 use crate::task::{Attempt, Level, Moment, Outcome, Status, Stop, Task};
 use crate::worker::internal::Verdict;
 use crate::worker::public_protocol;
@@ -95,6 +95,7 @@ impl Session {
         attempt: &Attempt<'_>,
     ) -> Verdict {
         let sent = request.sent;
+        let kills = if process.is_slow() { oom_kills() } else { None };
         let ending = tokio::select! {
             biased;
             ending = request.ending() => ending,
@@ -113,6 +114,7 @@ impl Session {
         match ending {
             Ending::Answered(answer, now) => {
                 let run = now.since(sent);
+                process.took(run);
                 Verdict::Done(answered(answer, Outcome::new(Status::Ok, sent, run)))
             }
             Ending::Died(_) if attempt.cancel.level() >= Level::Kill => {
@@ -125,6 +127,10 @@ impl Session {
             }
             Ending::Died(Death::OfThis(words)) => {
                 let crashed = Outcome::new(Status::Crashed, sent, sent.elapsed());
+                let words = match said_of_kills(kills) {
+                    Some(said) => format!("{said}; {words}"),
+                    None => words,
+                };
                 Verdict::Done(Outcome { error: words, workers_lost: 1, ..crashed })
             }
         }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{MAX_FRUITLESS, Remote, Why};
+use crate::sys::said_of_kills;
 use crate::task::{Attempt, Moment, Outcome, Status, Stop};
 use crate::worker::internal::in_flight::Settle;
 use crate::worker::private_protocol;
@@ -69,6 +70,10 @@ impl Remote {
         let ending = match why {
             Some(Why::Broken(error)) => error.clone(),
             _ => format!("the worker process died: {}", process.child.describe_end(ended)),
+        };
+        let ending = match said_of_kills(self.kills).filter(|_| why.is_none()) {
+            Some(said) => format!("{said}; {ending}"),
+            None => ending,
         };
         let all = process.child.death_report.report(running.is_some()).await;
         if let Some(running) = running {

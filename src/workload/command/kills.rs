@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sys;
 use crate::task::{Outcome, Status};
 
-const KILLED: &str = "the system's memory limit killed a process while it ran";
-
 /// The commands of a run that run at the same time.
 #[derive(Debug, Default)]
 pub struct Together {
@@ -43,18 +41,15 @@ impl KillWatch {
     /// Says so in the outcome of a command that has just ended if a process was killed. If no other one ran, it was its
     /// own, whatever its shell says; else it may have been another's.
     pub(super) fn tell(&self, outcome: &mut Outcome) {
-        let rose = self.before.zip(sys::oom_kills()).is_some_and(|(before, now)| now > before);
-        if !rose {
-            return;
-        }
+        let Some(said) = sys::said_of_kills(self.before) else { return };
         let was_alone = self.begun == Some(self.together.begun.load(Ordering::Relaxed));
         match (outcome.status, was_alone) {
             (Status::Cancelled, _) => {}
             (Status::Ok, false) => {
-                outcome.append(&format!("{KILLED}, perhaps one of another task"));
+                outcome.append(&format!("{said}, perhaps one of another task"));
             }
-            (_, true) => outcome.fail(KILLED),
-            (_, false) => outcome.note(KILLED),
+            (_, true) => outcome.fail(said),
+            (_, false) => outcome.note(said),
         }
     }
 }
