@@ -96,6 +96,13 @@ class Campaign:
             kill(pid)
         time.sleep(self.random.uniform(0, 3))
         subprocess.run(["slurmctld-wlm"], env=self.env, check=False)
+        # One that is back may give numbers twice, and drains nodes for that; somebody has to resume them.
+        self.drained = True
+
+    def resume_nodes(self):
+        if getattr(self, "drained", False):
+            resume = ["scontrol", "update", "nodename=n[1-3]", "state=resume"]
+            subprocess.run(resume, env=self.env, check=False, stderr=subprocess.DEVNULL)
 
     def round(self, kills):
         folder = tempfile.mkdtemp(prefix="slurm-round-")
@@ -108,10 +115,13 @@ class Campaign:
         started = time.monotonic()
         while True:
             try:
-                code = driver.wait(self.random.uniform(0.5, 4) if left else 600)
+                code = driver.wait(self.random.uniform(0.5, 4) if left else 5)
             except subprocess.TimeoutExpired:
+                self.resume_nodes()
+                if not left and time.monotonic() - started < 900:
+                    continue
                 if not left:
-                    return f"nothing for 600 s in {folder}"
+                    return f"no end in {folder}"
                 left -= 1
                 what = self.random.choices(["driver", "shard", "node", "controller"], [4, 5, 1, 1])[0]
                 self.kills[what] += 1
