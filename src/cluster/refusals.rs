@@ -37,6 +37,17 @@ pub fn check_job(job: &Job) -> Result<(), RunError> {
             "`limits.stop_on` does not go with --on yet: leave it out, or run the job here".into(),
         );
     }
+    if job.stages.iter().any(|stage| !stage.limits.budgets.is_empty()) {
+        return refuse(
+            "`limits.budget` does not go with --on yet: leave it out, or run the job here".into(),
+        );
+    }
+    if job.stages.iter().flat_map(|stage| &stage.columns).any(|column| column.total) {
+        return refuse(
+            "a column with `total` does not go with --on yet: leave `total` out, or run the job here"
+                .into(),
+        );
+    }
     let settings = &job.cluster;
     if let Some(time) = settings.time {
         let most = time.saturating_sub(lead(job));

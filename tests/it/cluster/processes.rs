@@ -334,6 +334,16 @@ fn what_does_not_go_with_a_cluster_is_said() {
             &[],
             "`limits.stop_on` does not go with --on yet",
         ),
+        (
+            format!("{job}columns.n = {{ regex = '(.)', total = true }}\n"),
+            &[],
+            "a column with `total` does not go with --on yet",
+        ),
+        (
+            format!("{job}columns.n.regex = '(.)'\nlimits.budget.n = [{{ max = 5 }}]\n"),
+            &[],
+            "`limits.budget` does not go with --on yet",
+        ),
         (format!("{http}limits.per_host = 1\n"), &[], "set `cluster.nodes` to 1 or less"),
         (
             format!("{job}limits.timeout = '1h'\ncluster.time = '1h'\n"),
