@@ -421,7 +421,10 @@ impl<'a> Driver<'a> {
     fn note_done(&mut self, shard: u32, folder: &Path, starts: &[StartFolder]) -> io::Result<()> {
         let start = starts.iter().find(|start| start.path == folder).map(|start| start.start);
         let start = start.unwrap_or(self.state.shards[shard as usize].start);
-        self.journal_entry(shard, start, Some(folder), ("done", None))?;
+        // One without a folder was collected, and noted, by a driver before this one.
+        if folder.exists() {
+            self.journal_entry(shard, start, Some(folder), ("done", None))?;
+        }
         self.end_element(shard);
         self.state.shards[shard as usize].stage = Stage::Done;
         self.state.done += 1;
