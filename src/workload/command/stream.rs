@@ -16,8 +16,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::unix::AsyncFd;
 
 use super::search::{Found, Search};
-use crate::base::ByteSize;
 use crate::base::screen::forget_overwritten;
+use crate::base::{ByteSize, mask};
 use crate::sys;
 use crate::task::live::LiveOutput;
 use crate::task::payload::Collector;
@@ -216,7 +216,8 @@ impl Stream {
         read
     }
 
-    /// Writes all bytes, of which none has been spilled elsewhere, to a file that appears whole at `path`.
+    /// Writes all bytes, of which none has been spilled elsewhere, to a file that appears whole at `path`, without the
+    /// secrets.
     ///
     /// # Errors
     /// If it cannot be written, now or while the bytes came.
@@ -224,7 +225,15 @@ impl Stream {
         let draft = match self.kept.whole.take() {
             None => {
                 let draft = Draft::new(path)?;
-                draft.file().write_all(&self.kept.head)?;
+                draft.file().write_all(&mask::apply(&self.kept.head))?;
+                draft
+            }
+            Some(Ok(raw)) if mask::is_in_use() => {
+                let draft = Draft::new(path)?;
+                let mut from = raw.file();
+                from.rewind()?;
+                mask::copy(&mut from, &mut draft.file())?;
+                self.kept.whole = Some(Ok(raw));
                 draft
             }
             Some(Ok(draft)) => {

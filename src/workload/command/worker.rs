@@ -17,6 +17,7 @@ use super::search::{Search, decoded, encoding_of};
 use super::stream::{Kept, Progress, Spill, Stream};
 use super::{Keep, Setup, Spec, outcome};
 use crate::base::diagnostic::reason;
+use crate::base::mask;
 use crate::launcher::patiently;
 use crate::launcher::{Ended, Exit, Launcher, Port};
 use crate::sys::usage;
@@ -77,6 +78,8 @@ impl Worker {
         };
         let stderr = of(StreamName::Stderr);
         let (output_spill, errors_spill) = match &setup.logs {
+            // What may have a secret in it has no name before it is masked.
+            Some(_) if mask::is_in_use() => (Spill::Temporary, Spill::Temporary),
             Some(logs) => {
                 (Spill::In(Arc::clone(&logs.folder)), Spill::In(Arc::clone(&logs.folder)))
             }

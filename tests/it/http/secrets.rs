@@ -43,6 +43,25 @@ fn what_commands_say_is_masked_everywhere() {
     }
 }
 
+/// Short outputs and long ones, which are not held in memory.
+#[test]
+fn whole_outputs_are_kept_without_the_secrets() {
+    for capture in ["1MiB", "16B"] {
+        let text = format!(
+            "[inputs]\nrepeat = 2\n[workload.command]\nshell = \"sh tell.sh | tee /dev/stderr\"\ncapture = \"{capture}\"\n\
+             env = {{ KEY = \"{{secret.key}}\" }}\n[report]\nlogs = \"all\""
+        );
+        let ran = job(&text).run();
+        ran.exit(0);
+        for name in ["1.out", "2.err"] {
+            let log =
+                std::fs::read_to_string(ran.path(format!("results/job.logs/{name}"))).unwrap();
+            assert_eq!(log, "***\nk=***\n***\n{\"k\":\"***\"}\n", "{capture} {name}");
+        }
+        tells_nothing(&ran, capture);
+    }
+}
+
 #[test]
 fn what_functions_print_and_raise_is_masked() {
     let module = "import os, sys, json, base64\n\
