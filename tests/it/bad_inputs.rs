@@ -99,3 +99,55 @@ fn the_fields_of_objects_are_those_of_the_report_that_is_resumed() {
         ran.exit(0).rows("new,input_status,a,b", &["5,y,3,4", ",x,9,"]);
     }
 }
+
+#[test]
+fn a_workbook_that_would_fill_the_memory_is_refused() {
+    let script = r#"
+import sys, zipfile
+kind, path = sys.argv[1:]
+cell = lambda n, v: '<table:table-cell table:number-columns-repeated="%d" office:value-type="string"><text:p>%s</text:p></table:table-cell>' % (n, v)
+row = lambda n, c: '<table:table-row table:number-rows-repeated="%d">%s</table:table-row>' % (n, c)
+body = row(1, cell(1, 'a') + cell(1, 'b')) + {
+    'fine': row(2, cell(1, '1') + cell(1, '2')) + row(1048000, '<table:table-cell table:number-columns-repeated="1024"/>'),
+    'wide': row(1, cell(16384, 'x')) * 4000,
+    'long': row(1048000, cell(50, 'x')),
+}[kind]
+names = ' '.join('xmlns:%s="urn:oasis:names:tc:opendocument:xmlns:%s:1.0"' % (n, n) for n in ('office', 'table', 'text'))
+with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as book:
+    book.writestr('mimetype', 'application/vnd.oasis.opendocument.spreadsheet', zipfile.ZIP_STORED)
+    book.writestr('META-INF/manifest.xml', '<?xml version="1.0"?><manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>')
+    book.writestr('content.xml', '<?xml version="1.0"?><office:document-content %s><office:body><office:spreadsheet><table:table table:name="S">%s</table:table></office:spreadsheet></office:body></office:document-content>' % (names, body))
+"#;
+    let book = |kind: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("book.ods");
+        assert_eq!(crate::support::python(script, [kind.as_ref(), path.as_os_str()]), "");
+        job("sheet = \"book.ods\"").file("book.ods", std::fs::read(&path).unwrap()).run()
+    };
+    book("fine").exit(0).rows("a,b", &["1,2", "1,2"]);
+    for kind in ["wide", "long"] {
+        book(kind).exit(2).stderr_has("cells that are far away");
+    }
+}
+
+#[test]
+fn a_damaged_workbook_is_said_to_be_one() {
+    let mut bytes = vec![0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
+    bytes.resize(4096, 0xff);
+    let ran = job("sheet = \"a.xls\"").file("a.xls", bytes).run();
+    ran.exit(2).stderr_has("`a.xls`: is").stderr_has("workbook");
+    assert!(!ran.stderr().contains("panicked"), "{}", ran.stderr());
+}
+
+#[test]
+fn a_pipe_that_says_nothing_ends_with_a_signal() {
+    for (inputs, signal, code) in [("blocks = \"-\"", 15, 143), ("lines = \"-\"", 2, 130)] {
+        let mut running = job(inputs).spawn();
+        running.wait_for_file("results/job.csv.partial", |_| true);
+        running.signal(signal);
+        // Its standard input stays open meanwhile.
+        let end =
+            crate::support::wait_until("the runner ends", || running.child.try_wait().unwrap());
+        assert_eq!(end.code(), Some(code), "{inputs}");
+    }
+}

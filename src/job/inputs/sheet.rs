@@ -1,5 +1,7 @@
 //! `sheet`: a table in a workbook (.xlsx, .xls, .xlsb, .ods); one input a row.
 
+mod bounds;
+mod guard;
 mod zip;
 
 use std::borrow::Cow;
@@ -62,6 +64,12 @@ const LARGEST: usize = 1 << 30;
 impl Rows {
     /// Reads the sheet of `file`.
     pub fn open(file: &InputFile, options: &SheetOptions) -> Result<Self, InputError> {
+        guard::guarded(|| Self::read(file, options)).unwrap_or_else(|| {
+            Err(file.error("is a damaged workbook: open and save it in a spreadsheet program"))
+        })
+    }
+
+    fn read(file: &InputFile, options: &SheetOptions) -> Result<Self, InputError> {
         let mut book = open_book(file)?;
         let all = book.sheet_names();
         let sheet = match &options.sheet {
@@ -179,7 +187,12 @@ fn open_book(file: &InputFile) -> Result<Sheets<BufReader<File>>, InputError> {
             why = error;
         }
     };
+    let too_large = |message: String| file.error(message);
+    if is_zip {
+        bounds::of_ods(open()?).map_err(too_large)?;
+    }
     if !is_zip {
+        bounds::of_xls(open()?).map_err(too_large)?;
         match open_workbook_from_rs::<Xls<_>, _>(BufReader::new(open()?)) {
             Ok(book) => return Ok(Sheets::Xls(book)),
             Err(error) if error.to_string().contains("assword") => return Err(locked()),
@@ -227,6 +240,16 @@ fn read(
                 (value, _) => value_ref(value),
             };
             let added = rows.add(cell.pos.0, cell.pos.1, value);
+            added.map_err(|message| file.error(message))?;
+        }
+        return Ok(rows.in_order());
+    }
+    if let Sheets::Xlsb(book) = book {
+        let mut cells =
+            book.worksheet_cells_reader(sheet).map_err(|error| failed(error.to_string()))?;
+        while let Some(cell) = cells.next_cell().map_err(|error| failed(error.to_string()))? {
+            let (row, column) = cell.get_position();
+            let added = rows.add(row, column, value_ref(cell.get_value()));
             added.map_err(|message| file.error(message))?;
         }
         return Ok(rows.in_order());
