@@ -99,7 +99,7 @@ fn a_misspelt_key_has_a_suggestion() {
 fn a_default_that_is_written_changes_nothing() {
     let planned = |text: &str| {
         let files = Files::new(text).file("a.csv", "a\n1\n");
-        let job = Job { identity: [0; 32], ..files.plan() };
+        let job = Job { identity: [0; 32], texts: Texts::default(), ..files.plan() };
         format!("{job:?}").replace(&files.folder.path().display().to_string(), "")
     };
     let mut tried = 0;

@@ -378,7 +378,7 @@ results/summary.csv
             let table = table(&summaries, Some(width));
             let widest = table.lines().map(measure_text_width).max().unwrap();
             assert!(widest <= usize::from(width), "{width}:\n{table}");
-            assert_eq!(table.lines().count(), 5, "no cell is wrapped");
+            assert_eq!(table.lines().count(), 6, "no cell is wrapped");
         }
         let all = table(&summaries, None);
         assert_eq!(table(&summaries, Some(250)), all);
