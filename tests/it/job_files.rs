@@ -20,7 +20,7 @@ fn refused(text: &str, says: &[&str]) -> Ran {
 
 #[test]
 fn no_file_is_a_usage_error() {
-    TestJob::empty().run().exit(2).stderr_has("Usage");
+    TestJob::empty().run().exit(2).stderr_has("no job files here").stderr_has("runner --help");
 }
 
 #[test]

