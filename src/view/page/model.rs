@@ -13,7 +13,7 @@ const SCRIPT: &str = include_str!("script.js");
 
 /// A page.
 #[derive(Debug, Default, Template)]
-#[template(path = "page.html", escape = "html")]
+#[template(path = "page.html", escape = "html", config = "src/view/askama.toml")]
 pub struct Page {
     /// Its title.
     pub title: String,
