@@ -138,6 +138,22 @@ pub enum NotSubmitted {
     Unclear(String),
 }
 
+impl NotSubmitted {
+    /// Why, for the user; `engine` is what the scheduler is called.
+    pub fn explain(&self, engine: &str) -> String {
+        match self {
+            Self::Refused { words, key, help } => {
+                let key = key.map(|key| format!("; see `cluster.{key}`")).unwrap_or_default();
+                let help = help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+                format!("{engine} does not take it: {words}{key}{help}")
+            }
+            Self::Full(words) => format!("{engine} takes no more jobs: {words}"),
+            Self::TooLarge(words) => format!("{engine} does not take it: {words}"),
+            Self::Unclear(words) => format!("{engine} does not answer: {words}"),
+        }
+    }
+}
+
 /// The scheduler gave no answer: nothing is known, and nothing follows from that.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Unknown(pub String);

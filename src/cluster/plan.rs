@@ -9,7 +9,7 @@ use crate::cluster::folder::RunFolder;
 use crate::cluster::share::Shares;
 use crate::cluster::snapshot::SnapshotReader;
 use crate::config::Overrides;
-use crate::job::{Dealt, Elsewhere, InputError, Job, NumberedReader};
+use crate::job::{Dealt, DealtFacts, Elsewhere, InputError, Job, NumberedReader};
 
 /// The version of the files of a run.
 const VERSION: u32 = 1;
@@ -54,33 +54,24 @@ pub struct Plan {
 pub struct InputFacts {
     /// The hash of all of them.
     pub hash: String,
-    /// The names of the fields.
-    pub fields: Vec<String>,
-    /// How many of them are the source's own.
-    pub own: usize,
-    /// Whether a task takes several inputs.
-    pub is_batched: bool,
-    /// Whether an input hands something to the first stage.
-    pub has_payload: bool,
-    /// The files that were read.
-    pub files: Vec<PathBuf>,
-    /// The folders that a pattern named.
-    pub folders: Vec<PathBuf>,
+    /// What planning the job has found out about them.
+    #[serde(flatten)]
+    pub dealt: DealtFacts,
 }
 
 impl InputFacts {
     /// Those of `job`, whose inputs have this hash.
     pub fn of(job: &Job, hash: String) -> Self {
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
-        Self {
-            hash,
+        let dealt = DealtFacts {
             fields: job.fields.clone(),
             own: job.own_fields,
             is_batched: job.inputs.is_batched(),
             has_payload: job.inputs.has_payload(),
             files: job.inputs.files().into_iter().map(absolute).collect(),
             folders: job.inputs.folders().into_iter().map(absolute).collect(),
-        }
+        };
+        Self { hash, dealt }
     }
 }
 
@@ -162,9 +153,7 @@ impl Plan {
             });
             Ok(Box::new(records) as NumberedReader)
         };
-        let InputFacts { fields, own, is_batched, has_payload, files, folders, .. } =
-            self.inputs.clone();
-        let count = self.shares.count(shard);
-        Dealt { fields, own, is_batched, has_payload, files, folders, count, open: Box::new(open) }
+        let (facts, count) = (self.inputs.dealt.clone(), self.shares.count(shard));
+        Dealt { facts, count, open: Box::new(open) }
     }
 }

@@ -23,7 +23,9 @@ use std::time::Duration;
 
 pub use cluster::ClusterSettings;
 pub use group::{Group, GroupPermit};
-pub use inputs::{Dealt, InputError, InputReader, Inputs, NumberedReader, Reported, Stop};
+pub use inputs::{
+    Dealt, DealtFacts, InputError, InputReader, Inputs, NumberedReader, Reported, Stop,
+};
 pub use read::{Elsewhere, PlannedJob, RawJob, read, read_batch, read_elsewhere};
 pub use services::{Address, Ready, Service};
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::{InputError, InputReader, Inputs, Selection, Source};
 use crate::task::Fields;
 
@@ -14,8 +16,9 @@ pub type NumberedReader = Box<dyn Iterator<Item = Result<(u64, Fields), InputErr
 /// Opens them.
 pub type OpenNumbered = Box<dyn Fn() -> Result<NumberedReader, InputError> + Send + Sync>;
 
-/// A part of the inputs of a job, and what planning the job would have found out about all of them.
-pub struct Dealt {
+/// What planning a job has found out about all of its inputs.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct DealtFacts {
     /// The names of the fields.
     pub fields: Vec<String>,
     /// How many of them are the source's own.
@@ -28,6 +31,12 @@ pub struct Dealt {
     pub files: Vec<PathBuf>,
     /// The folders that a pattern named.
     pub folders: Vec<PathBuf>,
+}
+
+/// A part of the inputs of a job.
+pub struct Dealt {
+    /// What is known of all of them.
+    pub facts: DealtFacts,
     /// How many there are in this part.
     pub count: u64,
     /// Opens this part.
@@ -64,10 +73,10 @@ impl DealtSource {
 pub(in crate::job) fn planned(dealt: &Arc<Dealt>) -> super::plan::Planned {
     let source = DealtSource { dealt: Arc::clone(dealt), number: Arc::default() };
     super::plan::Planned {
-        fields: Some(dealt.fields.clone()),
-        own: dealt.own,
-        is_batched: dealt.is_batched,
-        has_payload: dealt.has_payload,
+        fields: Some(dealt.facts.fields.clone()),
+        own: dealt.facts.own,
+        is_batched: dealt.facts.is_batched,
+        has_payload: dealt.facts.has_payload,
         inputs: Some(Inputs {
             source: Source::Dealt(source),
             selection: Selection::default(),

@@ -48,7 +48,7 @@ use shuffle::{Permutation, Shuffled};
 use text::{Text, TextOptions};
 
 pub(super) use dealt::planned as planned_elsewhere;
-pub use dealt::{Dealt, NumberedReader};
+pub use dealt::{Dealt, DealtFacts, NumberedReader};
 pub(super) use plan::{Around, read};
 pub use records::Stop;
 pub use reported::Reported;
@@ -164,7 +164,7 @@ impl Inputs {
     /// The files that are read, as far as they have names.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         if let Source::Dealt(source) = &self.source {
-            return source.dealt.files.clone();
+            return source.dealt.facts.files.clone();
         }
         let files = match &self.source {
             Source::Files(files) => &files.all[..],
@@ -179,7 +179,7 @@ impl Inputs {
     pub(crate) fn folders(&self) -> Vec<PathBuf> {
         match &self.source {
             Source::Glob(globs) => globs.roots(),
-            Source::Dealt(source) => source.dealt.folders.clone(),
+            Source::Dealt(source) => source.dealt.facts.folders.clone(),
             _ => Vec::new(),
         }
     }
@@ -206,7 +206,7 @@ impl Inputs {
     /// Whether a task takes several inputs.
     pub(crate) fn is_batched(&self) -> bool {
         match &self.source {
-            Source::Dealt(source) => source.dealt.is_batched,
+            Source::Dealt(source) => source.dealt.facts.is_batched,
             _ => self.selection.batch.is_some(),
         }
     }
@@ -214,7 +214,7 @@ impl Inputs {
     /// Whether an input hands something to the first stage.
     pub(crate) fn has_payload(&self) -> bool {
         match &self.source {
-            Source::Dealt(source) => source.dealt.has_payload,
+            Source::Dealt(source) => source.dealt.facts.has_payload,
             source => matches!(source, Source::Blocks(_)),
         }
     }
