@@ -58,7 +58,35 @@ macro_rules! deserialize_from_integer_or_str {
     };
 }
 
-pub(crate) use {deserialize_from_integer_or_str, deserialize_from_str};
+/// Gives the variants of an enum their names in files: `FromStr`, `Display`, `Deserialize` and `NAMES`, the table of both.
+macro_rules! named {
+    ($type:ident, $expecting:literal, $($name:literal => $variant:ident),+ $(,)?) => {
+        impl $type {
+            /// The names in files.
+            pub(crate) const NAMES: &[(&'static str, Self)] = &[$(($name, Self::$variant)),+];
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                $crate::base::setting::choose(text, Self::NAMES)
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant => $name),+
+                })
+            }
+        }
+
+        $crate::base::setting::deserialize_from_str!($type, $expecting);
+    };
+}
+
+pub(crate) use {deserialize_from_integer_or_str, deserialize_from_str, named};
 
 /// Finds the choice with this name; the error lists all of them.
 pub(crate) fn choose<T: Copy>(word: &str, choices: &[(&'static str, T)]) -> Result<T, String> {

@@ -1,9 +1,6 @@
 //! The settings of `[report]`.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::base::setting::{choose, deserialize_from_str};
+use crate::base::setting::named;
 use crate::config::{Planner, Table};
 use crate::csv::Dialect;
 
@@ -74,23 +71,7 @@ pub enum Format {
     Xlsx,
 }
 
-const FORMATS: [(&str, Format); 2] = [("html", Format::Html), ("xlsx", Format::Xlsx)];
-
-impl FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        choose(text, &FORMATS)
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(FORMATS[*self as usize].0)
-    }
-}
-
-deserialize_from_str!(Format, "a string: `html` or `xlsx`");
+named!(Format, "a string: `html` or `xlsx`", "html" => Html, "xlsx" => Xlsx);
 
 /// Which of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,23 +111,7 @@ pub enum Order {
     Completion,
 }
 
-const ORDERS: [(&str, Order); 2] = [("input", Order::Input), ("completion", Order::Completion)];
-
-impl FromStr for Order {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        choose(text, &ORDERS)
-    }
-}
-
-impl fmt::Display for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(ORDERS[*self as usize].0)
-    }
-}
-
-deserialize_from_str!(Order, "a string: `input` or `completion`");
+named!(Order, "a string: `input` or `completion`", "input" => Input, "completion" => Completion);
 
 /// Of which tasks the whole output is kept in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,24 +124,7 @@ pub enum Logs {
     All,
 }
 
-const LOGS: [(&str, Logs); 3] =
-    [("none", Logs::None), ("failed", Logs::Failed), ("all", Logs::All)];
-
-impl FromStr for Logs {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        choose(text, &LOGS)
-    }
-}
-
-impl fmt::Display for Logs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(LOGS[*self as usize].0)
-    }
-}
-
-deserialize_from_str!(Logs, "a string: `none`, `failed` or `all`");
+named!(Logs, "a string: `none`, `failed` or `all`", "none" => None, "failed" => Failed, "all" => All);
 
 #[cfg(test)]
 mod tests {
@@ -184,15 +132,15 @@ mod tests {
 
     #[test]
     fn words_read_back() {
-        for (word, order) in ORDERS {
+        for &(word, order) in Order::NAMES {
             assert_eq!(word.parse(), Ok(order));
             assert_eq!(order.to_string(), word);
         }
-        for (word, logs) in LOGS {
+        for &(word, logs) in Logs::NAMES {
             assert_eq!(word.parse(), Ok(logs));
             assert_eq!(logs.to_string(), word);
         }
-        for (word, format) in FORMATS {
+        for &(word, format) in Format::NAMES {
             assert_eq!(word.parse(), Ok(format));
             assert_eq!(format.to_string(), word);
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
-use crate::base::setting::{choose, deserialize_from_integer_or_str, deserialize_from_str};
+use crate::base::setting::{deserialize_from_integer_or_str, named};
 use crate::task::Level;
 
 /// A share of failures says nothing before this number of tasks have ended.
@@ -84,23 +84,7 @@ impl Running {
     }
 }
 
-const RUNNING: [(&str, Running); 2] = [("drain", Running::Drain), ("kill", Running::Kill)];
-
-impl FromStr for Running {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        choose(text, &RUNNING)
-    }
-}
-
-deserialize_from_str!(Running, "a string: `drain` or `kill`");
-
-impl fmt::Display for Running {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(RUNNING[*self as usize].0)
-    }
-}
+named!(Running, "a string: `drain` or `kill`", "drain" => Drain, "kill" => Kill);
 
 /// How many failures are too many, as the file has it.
 #[derive(Clone, Copy, Debug, PartialEq)]

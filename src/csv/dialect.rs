@@ -1,9 +1,6 @@
 //! Dialects of CSV: the programs that a report is written for.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::base::setting::{choose, deserialize_from_str};
+use crate::base::setting::named;
 
 /// The readers that the report is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,27 +13,7 @@ pub enum Dialect {
     ExcelSemicolon,
 }
 
-const DIALECTS: [(&str, Dialect); 3] = [
-    ("csv", Dialect::Csv),
-    ("excel", Dialect::Excel),
-    ("excel-semicolon", Dialect::ExcelSemicolon),
-];
-
-impl FromStr for Dialect {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        choose(text, &DIALECTS)
-    }
-}
-
-impl fmt::Display for Dialect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(DIALECTS[*self as usize].0)
-    }
-}
-
-deserialize_from_str!(Dialect, "a string: `csv`, `excel` or `excel-semicolon`");
+named!(Dialect, "a string: `csv`, `excel` or `excel-semicolon`", "csv" => Csv, "excel" => Excel, "excel-semicolon" => ExcelSemicolon);
 
 #[cfg(test)]
 mod tests {
@@ -44,7 +21,7 @@ mod tests {
 
     #[test]
     fn words_read_back() {
-        for (word, dialect) in DIALECTS {
+        for &(word, dialect) in Dialect::NAMES {
             assert_eq!(word.parse(), Ok(dialect));
             assert_eq!(dialect.to_string(), word);
         }

@@ -4,13 +4,12 @@ mod page_text;
 
 use std::cell::LazyCell;
 use std::collections::HashSet;
-use std::str::FromStr;
 
 use scraper::{Html, Selector};
 use serde_json::Value;
 use toml::Spanned;
 
-use crate::base::setting::{choose, deserialize_from_str};
+use crate::base::setting::named;
 use crate::base::{Pattern, Take};
 use crate::config::{Planner, Table};
 use crate::csv::columns::{field_column, is_column_of};
@@ -48,25 +47,9 @@ impl StreamName {
     }
 }
 
-impl FromStr for StreamName {
-    type Err = String;
+named!(StreamName, "a string: `stdout` or `stderr`", "stdout" => Stdout, "stderr" => Stderr);
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        choose(text, &[("stdout", Self::Stdout), ("stderr", Self::Stderr)])
-    }
-}
-
-deserialize_from_str!(StreamName, "a string: `stdout` or `stderr`");
-
-impl FromStr for Take {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        choose(text, &[("first", Self::First), ("last", Self::Last)])
-    }
-}
-
-deserialize_from_str!(Take, "a string: `first` or `last`");
+named!(Take, "a string: `first` or `last`", "first" => First, "last" => Last);
 
 /// How the value is found in the output.
 #[derive(Clone, Debug)]

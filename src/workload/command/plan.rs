@@ -3,7 +3,6 @@
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use encoding_rs::Encoding;
@@ -13,7 +12,7 @@ use super::shell_names;
 use super::variables::{room, variables};
 use crate::base::ByteSize;
 use crate::base::diagnostic::nearest;
-use crate::base::setting::{choose, deserialize_from_str};
+use crate::base::setting::named;
 use crate::config::program;
 use crate::config::program::{Folder, StartedFor, c_path};
 use crate::config::program::{Places, Unusable};
@@ -71,15 +70,7 @@ pub enum ResultEnd {
     Tail,
 }
 
-impl FromStr for ResultEnd {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        choose(text, &[("head", Self::Head), ("tail", Self::Tail)])
-    }
-}
-
-deserialize_from_str!(ResultEnd, "a string: `head` or `tail`");
+named!(ResultEnd, "a string: `head` or `tail`", "head" => Head, "tail" => Tail);
 
 /// What is run.
 #[derive(Debug)]
