@@ -36,7 +36,8 @@ pub use stats::{Counts, Distribution, Spread, Totals};
 pub use store::originals::originals;
 pub use summary::Summary;
 pub use summary_file::{rows as summary_rows, skip};
-pub use write::buffer::{Failure, RowBuffer};
+pub use write::buffer::RowBuffer;
+pub use write::remarks::Failure;
 
 use crate::base::number::Sum;
 use crate::config::{Order, ReportSettings, Template};
@@ -52,8 +53,10 @@ use resume::start::{Begun, Origin};
 use store::state::Identify;
 use terminal::task_output::{Printer, Printing};
 use write::attempts::Attempts;
-use write::buffer::{Remarks, Shared, Wakeup, lock};
+use write::buffer::{Shared, lock};
 use write::recorder::Recorder;
+use write::remarks::Remarks;
+use write::wakeup::Wakeup;
 
 /// The model in the reports of a job with `[[stages]]`, each of which has a model of its own.
 pub const STAGED: &str = "staged";

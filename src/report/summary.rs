@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::base::number::Sum;
 use crate::report::stats::{Spread, Totals};
-use crate::report::write::buffer::Failure;
 use crate::report::write::recorder::Recorder;
+use crate::report::write::remarks::Failure;
 use crate::report::{JobFacts, RunFacts, ServiceTimes};
 use crate::task::{Exit, Moment, Status};
 

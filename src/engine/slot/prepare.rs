@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use super::{SlotContext, record};
+use super::SlotContext;
+use super::settle::record;
 use crate::engine::made::{MadeFiles, Turn};
 use crate::task::{Attempt, NoPayload, Outcome, Payload, Record, Status, Task};
 use crate::workload::claims::Writer;

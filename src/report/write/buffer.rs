@@ -1,10 +1,10 @@
 //! From the slots to the recorder: rows are encoded where they are made and collected in buffers, which the recorder
 //! empties. A slot never waits for the disk, only for room in its own buffer.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -14,11 +14,10 @@ use crate::report::stats::Totals;
 use crate::report::store::state::Identify;
 use crate::report::store::{originals, state};
 use crate::report::terminal::task_output::Printer;
-use crate::report::write::row::{Encoder, TooLong};
+use crate::report::write::remarks::{Remarks, clipped};
+use crate::report::write::row::Encoder;
+use crate::report::write::wakeup::Wakeup;
 use crate::task::{Calendar, Record, Status};
-
-/// How long a row may stay in a buffer: half of what users are promised, since writing takes time as well.
-const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A buffer with this number of bytes is emptied at once: more would not fit into the processor's cache.
 const HEAVY: usize = 64 << 10;
@@ -29,12 +28,6 @@ const FULL: usize = 1 << 20;
 /// The number of bytes at which all buffers together are full, apart from a row each: a disk that hangs must not fill
 /// the memory.
 const ALL_FULL: usize = 64 << 20;
-
-/// How many different errors are shown on the terminal.
-const FAILURES: usize = 3;
-
-/// The number of bytes that are stored of an error for the terminal: usually all, since its end matters most.
-const FAILURE_BYTES: usize = 64 << 10;
 
 /// Takes the records of the slots of one event loop.
 #[derive(Debug)]
@@ -390,131 +383,6 @@ impl Batch {
         self.attempts.clear();
         self.originals.clear();
     }
-}
-
-/// Wakes the recorder: an idle job costs nothing, a busy one a wake-up per batch, never one per row.
-#[derive(Debug, Default)]
-pub(in crate::report) struct Wakeup {
-    level: AtomicU8,
-    sleeper: OnceLock<Thread>,
-}
-
-impl Wakeup {
-    /// There is nothing to do.
-    const QUIET: u8 = 0;
-    /// There are rows.
-    pub(in crate::report) const SOON: u8 = 1;
-    /// There are enough rows to take them at once.
-    pub(in crate::report) const NOW: u8 = 2;
-    /// There will be no more rows.
-    pub(in crate::report) const CLOSING: u8 = 3;
-
-    pub(in crate::report) fn wake(&self, level: u8) {
-        // Sequentially consistent with the sizes of the buffers: either the recorder sees the rows, or this sees that
-        // it is quiet.
-        if self.level.load(Ordering::SeqCst) < level
-            && self.level.fetch_max(level, Ordering::SeqCst) < level
-            && let Some(sleeper) = self.sleeper.get()
-        {
-            sleeper.unpark();
-        }
-    }
-
-    /// Waits until rows are due, at `due` at the latest; returns whether they are the last. To be called by one thread
-    /// only.
-    ///
-    /// The level is quiet again before any buffer is emptied, so that a slot which adds rows after that wakes it again.
-    pub(in crate::report) fn wait(&self, due: Option<Instant>) -> bool {
-        self.sleeper.get_or_init(thread::current);
-        while self.level.load(Ordering::Acquire) == Self::QUIET {
-            let Some(due) = due else {
-                thread::park();
-                continue;
-            };
-            let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            thread::park_timeout(left);
-        }
-        let soon = Instant::now() + PATIENCE;
-        let due = due.map_or(soon, |due| due.min(soon));
-        while self.level.load(Ordering::Acquire) == Self::SOON {
-            let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            thread::park_timeout(left);
-        }
-        self.level.swap(Self::QUIET, Ordering::SeqCst) == Self::CLOSING
-    }
-}
-
-/// What is shown on the terminal at the end.
-#[derive(Debug)]
-pub(in crate::report) struct Remarks {
-    enough_failures: AtomicBool,
-    failures: Mutex<Vec<Failure>>,
-    too_long: Mutex<Option<String>>,
-    layout: Arc<Layout>,
-}
-
-/// A task that failed, as the terminal shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The task's number.
-    pub task: u64,
-    /// How it ended.
-    pub status: Status,
-    /// The cause. Not escaped.
-    pub error: String,
-}
-
-impl Remarks {
-    pub(in crate::report) fn new(layout: &Arc<Layout>) -> Self {
-        Self {
-            enough_failures: AtomicBool::new(false),
-            failures: Mutex::default(),
-            too_long: Mutex::default(),
-            layout: Arc::clone(layout),
-        }
-    }
-
-    fn failure(&self, task: u64, status: Status, error: &str) {
-        let mut failures = lock(&self.failures);
-        let news = failures.iter().all(|known| known.error != error);
-        if news && failures.len() < FAILURES {
-            failures.push(Failure { task, status, error: error.to_owned() });
-        }
-        self.enough_failures.store(failures.len() == FAILURES, Ordering::Relaxed);
-    }
-
-    fn too_long(&self, task: u64, TooLong { column, length }: TooLong) {
-        let mut said = lock(&self.too_long);
-        if said.is_none() {
-            let name = &self.layout.names[column];
-            *said = Some(format!(
-                "column `{name}` of task {task} has {length} characters: whole in the report, but a spreadsheet cuts \
-                 a cell at 32767"
-            ));
-        }
-    }
-
-    /// The first few different failures, by task number.
-    pub(in crate::report) fn failures(&self) -> Vec<Failure> {
-        let mut failures = lock(&self.failures).clone();
-        failures.sort_by_key(|failure| failure.task);
-        failures
-    }
-
-    /// The warning about cells that are too long.
-    pub(in crate::report) fn warning(&self) -> Option<String> {
-        lock(&self.too_long).clone()
-    }
-}
-
-fn clipped(error: &str) -> &str {
-    &error[..error.floor_char_boundary(FAILURE_BYTES)]
 }
 
 /// Locks a mutex even if it is poisoned: a panic while a batch is locked would be a bug, and no reason to lose the rows

@@ -4,5 +4,7 @@ pub mod attempts;
 pub mod buffer;
 pub mod disk_sync;
 pub mod recorder;
+pub mod remarks;
 pub mod reorder;
 pub mod row;
+pub mod wakeup;
