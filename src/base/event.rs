@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::mask;
 
@@ -11,9 +11,6 @@ use super::mask;
 const VERSION: u32 = 1;
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
-
-/// The members of an event.
-pub type Members = Map<String, Value>;
 
 /// From now on, events are written.
 pub fn enable() {

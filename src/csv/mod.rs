@@ -13,5 +13,5 @@ pub use cells::cells;
 pub use dialect::Dialect;
 pub use originals::{InputCell, InputColumns, OpenOriginals, Original, Originals};
 pub use reader::ReportReader;
-pub(crate) use timestamp::{Timestamp, utc};
+pub(crate) use timestamp::{Timestamp, TimestampReader, utc};
 pub use writer::Writer;

@@ -34,14 +34,44 @@ pub(crate) fn push_seconds(out: &mut Vec<u8>, duration: Duration, point: u8) {
 
 /// The duration that [`push_seconds`] has written.
 pub(crate) fn parse_seconds(text: &[u8], point: u8) -> Option<Duration> {
-    let mut parts = text.splitn(2, |&byte| byte == point);
-    let whole = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
-    let mut nanos = 0;
-    if let Some(decimals) = parts.next() {
-        let digits = std::str::from_utf8(decimals).ok().filter(|digits| digits.len() <= 9)?;
-        nanos = digits.parse::<u32>().ok()? * 10_u32.pow(9 - digits.len() as u32);
+    nanos(text, |byte| byte == point).map(Duration::from_nanos)
+}
+
+/// The nanoseconds of a duration that [`push_seconds`] has written in whichever dialect.
+pub(crate) fn parse_nanos(text: &[u8]) -> Option<u64> {
+    nanos(text, |byte| matches!(byte, b'.' | b','))
+}
+
+/// Digit by digit: there are several in each row of a report.
+fn nanos(text: &[u8], is_point: impl Fn(u8) -> bool) -> Option<u64> {
+    let mut value: u64 = 0;
+    let mut decimals = None;
+    for (index, &byte) in text.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => {
+                value = value.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+                decimals = decimals.map(|count: u32| count + 1);
+            }
+            byte if is_point(byte) && decimals.is_none() && index > 0 => decimals = Some(0),
+            _ => return None,
+        }
     }
-    Some(Duration::new(whole, nanos))
+    if text.is_empty() || decimals == Some(0) {
+        return None;
+    }
+    let missing = 9_u32.checked_sub(decimals.unwrap_or(0))?;
+    value.checked_mul(10_u64.pow(missing))
+}
+
+/// An integer without a sign.
+pub(crate) fn parse_integer(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |value, &byte| match byte {
+        b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    })
 }
 
 /// The seconds of `duration` as text.
@@ -96,8 +126,20 @@ mod tests {
             let duration = Duration::from_nanos(nanos);
             assert_eq!(seconds(duration), text);
             assert_eq!(parse_seconds(text.as_bytes(), b'.'), Some(duration));
+            assert_eq!(parse_nanos(text.replace('.', ",").as_bytes()), Some(nanos));
         }
-        for text in ["", ".5", "x", "1.", "1.0000000001", "1,5", "-1"] {
+        for text in [
+            "",
+            ".5",
+            "x",
+            "1.",
+            "1.0000000001",
+            "1,5",
+            "-1",
+            "1.2.3",
+            "1e3",
+            "99999999999999999999",
+        ] {
             assert_eq!(parse_seconds(text.as_bytes(), b'.'), None, "{text}");
         }
     }

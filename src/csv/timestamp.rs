@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::csv::number::parse_integer;
+
 const LENGTH: usize = "YYYY-MM-DD hh:mm:ss.sss".len();
 
 /// Writes times as `YYYY-MM-DD hh:mm:ss.sss`, UTC. A spreadsheet with decimal commas wants one here, too.
@@ -49,6 +51,45 @@ impl Timestamp {
     }
 }
 
+/// The length of the whole seconds of a timestamp.
+const SECOND: usize = "YYYY-MM-DD hh:mm:ss".len();
+
+/// Reads timestamps such as `2026-11-24 13:05:43.420`, with up to six decimals after a point or a comma.
+#[derive(Debug, Default)]
+pub(crate) struct TimestampReader {
+    second: Option<[u8; SECOND]>,
+    /// Of that second.
+    micros: i64,
+}
+
+impl TimestampReader {
+    /// The microseconds since 1970.
+    pub(crate) fn micros(&mut self, cell: &[u8]) -> Option<i64> {
+        let (second, fraction) = cell.split_first_chunk::<SECOND>()?;
+        // Rows that follow one another start within the same second.
+        if self.second != Some(*second) {
+            self.micros = whole_seconds(second)?.checked_mul(1_000_000)?;
+            self.second = Some(*second);
+        }
+        let mut micros = 0;
+        if let Some((point, digits)) = fraction.split_first() {
+            if !matches!(point, b'.' | b',') || digits.len() > 6 {
+                return None;
+            }
+            micros = i64::try_from(parse_integer(digits)?).ok()?;
+            micros *= 10_i64.pow(6 - digits.len() as u32);
+        }
+        Some(self.micros + micros)
+    }
+}
+
+/// The seconds from 1970 to `YYYY-MM-DD hh:mm:ss`.
+fn whole_seconds(text: &[u8; SECOND]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok().filter(|text| text.as_bytes()[10] == b' ')?;
+    let time = humantime::parse_rfc3339_weak(text).ok()?;
+    i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
+}
+
 /// `time` as text.
 pub(crate) fn utc(time: SystemTime) -> String {
     let mut out = Vec::new();
@@ -76,5 +117,19 @@ mod tests {
         let time = UNIX_EPOCH + Duration::from_nanos(1_002_003_999);
         stamp.push_micros(&mut out, time, b',');
         assert_eq!(out, b"1970-01-01 00:00:01,002003");
+    }
+
+    #[test]
+    fn timestamps_are_read_as_they_were_written() {
+        let mut reader = TimestampReader::default();
+        for millis in [0, 951_868_799_999, 951_868_800_000, 1_795_611_943_420, 4_102_444_800_001] {
+            let text = utc(UNIX_EPOCH + Duration::from_millis(millis));
+            assert_eq!(reader.micros(text.as_bytes()), Some(millis as i64 * 1000), "{text}");
+        }
+        assert_eq!(reader.micros(b"1970-01-01 00:00:01,000042"), Some(1_000_042));
+        assert_eq!(reader.micros(b"1970-01-01 00:00:01"), Some(1_000_000));
+        for text in ["", "24.11.2026 13:05", "2026-13-01 00:00:00", "2026-11-24T13:05:43.420"] {
+            assert_eq!(reader.micros(text.as_bytes()), None, "{text}");
+        }
     }
 }

@@ -6,9 +6,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::base::diagnostic::reason;
+use crate::csv::TimestampReader;
+use crate::csv::number::{parse_integer, parse_nanos};
 use crate::model::usl::{Fit, Point};
 use crate::view::read::files::Files;
-use crate::view::read::number::{Stamps, integer, nanos};
 use crate::view::read::rows::{End, Rows};
 
 /// Up to so many rows are read: no comparison has more.
@@ -114,11 +115,11 @@ impl Named {
     }
 
     fn seconds(&self, column: &str) -> Option<f64> {
-        nanos(self.text(column).as_bytes()).map(|nanos| nanos as f64 / 1e9)
+        parse_nanos(self.text(column).as_bytes()).map(|nanos| nanos as f64 / 1e9)
     }
 
     fn integer(&self, column: &str) -> Option<u64> {
-        integer(self.text(column).as_bytes())
+        parse_integer(self.text(column).as_bytes())
     }
 
     fn number(&self, column: &str) -> Option<f64> {
@@ -159,7 +160,7 @@ impl Named {
             tasks: (tasks, self.integer("ok").unwrap_or(tasks)),
             wall: self.seconds("wall_s")?,
             startup: self.seconds("startup_s").unwrap_or(0.0),
-            started: Stamps::default().micros(self.text("started_utc").as_bytes()),
+            started: TimestampReader::default().micros(self.text("started_utc").as_bytes()),
             is_outlier: self.text("outlier") == "true",
         })
     }

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use crate::base::diagnostic::reason;
+use crate::csv::TimestampReader;
+use crate::csv::number::{parse_integer, parse_nanos};
 use crate::view::digest::times::{Label, Span, Times};
 use crate::view::digest::{Digest, status_of};
 use crate::view::read::columns::Columns;
 use crate::view::read::files::{Files, Kind};
-use crate::view::read::number::{Stamps, integer, nanos};
 use crate::view::read::rows::{End, Row, Rows};
 use crate::view::read::summary::SummaryRow;
 
@@ -205,7 +206,7 @@ impl RunReport {
             return None;
         }
         let since = self.summary.as_ref().and_then(|row| row.micros("started_utc"));
-        let (mut times, mut stamps) = (Times::new(), Stamps::default());
+        let (mut times, mut stamps) = (Times::new(), TimestampReader::default());
         while let Ok(Some((row, End::Whole))) = rows.next() {
             let Some(start) = stamps.micros(row.word(started)) else { continue };
             if since.is_some_and(|since| start < since) {
@@ -217,12 +218,12 @@ impl RunReport {
             };
             times.add(Span {
                 start,
-                end: start + (nanos(row.word(run)).unwrap_or(0) / 1000) as i64,
+                end: start + (parse_nanos(row.word(run)).unwrap_or(0) / 1000) as i64,
                 status: Some(status_of(row.word(status))?),
-                slot: slot.and_then(|at| integer(row.word(at))),
+                slot: slot.and_then(|at| parse_integer(row.word(at))),
                 stage: stage.and_then(stage_of),
-                task: integer(row.word(task))?,
-                label: &Attempt(integer(row.word(number))?),
+                task: parse_integer(row.word(task))?,
+                label: &Attempt(parse_integer(row.word(number))?),
             });
         }
         Some(times)

@@ -11,19 +11,12 @@ pub mod plot;
 
 use std::fmt::Write;
 
+use askama::filters::{Escaper, Html};
+
 /// Text with the characters that have a meaning in HTML written such that they have none.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
+    let _ = Html.write_escaped_str(&mut out, text); // a string takes everything
     out
 }
 
@@ -150,7 +143,7 @@ mod tests {
         let mut chart = Chart::new("\"><script>", 100.0);
         chart.text((50.0, 1.0), "x", "middle", "</svg>'&");
         let markup = chart.finish();
-        assert!(markup.contains("aria-label=\"&quot;&gt;&lt;script&gt;\""), "{markup}");
+        assert!(markup.contains("aria-label=\"&#34;&gt;&lt;script&gt;\""), "{markup}");
         assert!(markup.contains(">&lt;/svg&gt;&#39;&amp;</text>"), "{markup}");
         assert_eq!(
             (short(1.0), short(-0.001), short(2.345)),

@@ -15,10 +15,11 @@ use histogram::Fine;
 use times::{Drift, Label, Span, Times};
 use top::{Entry, Top};
 
+use crate::csv::TimestampReader;
+use crate::csv::number::{parse_integer, parse_nanos};
 use crate::report::Distribution;
 use crate::task::{Status, Tally};
 use crate::view::read::columns::Columns;
-use crate::view::read::number::{Stamps, integer, nanos};
 use crate::view::read::rows::Row;
 use crate::view::text;
 
@@ -85,7 +86,7 @@ pub struct Digest {
     pub without_start: u64,
     /// When the run began that the figures over time are of, in microseconds since 1970.
     since: Option<i64>,
-    stamps: Stamps,
+    stamps: TimestampReader,
 }
 
 /// The input of a row, as people read it.
@@ -144,14 +145,14 @@ impl Digest {
             earlier: 0,
             without_start: 0,
             since,
-            stamps: Stamps::default(),
+            stamps: TimestampReader::default(),
         }
     }
 
     /// Adds a row; false if it has no number or no status of a task.
     pub fn add(&mut self, row: &Row<'_>, columns: &Columns) -> bool {
         let (Some(task), Some(status)) =
-            (integer(row.word(0)), status_of(row.word(columns.status)))
+            (parse_integer(row.word(0)), status_of(row.word(columns.status)))
         else {
             return false;
         };
@@ -159,7 +160,7 @@ impl Digest {
         if status == Status::Skipped {
             return true; // its figures are of a run before that
         }
-        let attempts = columns.attempts.and_then(|at| integer(row.word(at)));
+        let attempts = columns.attempts.and_then(|at| parse_integer(row.word(at)));
         self.attempts += attempts.unwrap_or(1);
         self.retried += u64::from(attempts > Some(1));
         let run = self.add_figures(row, columns);
@@ -175,7 +176,7 @@ impl Digest {
         if let Some(run) = run {
             self.slowest.add(run, task, || entry(run));
         }
-        if let Some(peak) = columns.peak.and_then(|at| integer(row.word(at))) {
+        if let Some(peak) = columns.peak.and_then(|at| parse_integer(row.word(at))) {
             self.peak = self.peak.max(Some(peak));
             self.largest.add(peak, task, || entry(peak));
         }
@@ -187,7 +188,7 @@ impl Digest {
 
     /// Adds the figures of a row, and returns how long the task ran, in nanoseconds.
     fn add_figures(&mut self, row: &Row<'_>, columns: &Columns) -> Option<u64> {
-        let seconds = |at: Option<usize>| at.and_then(|at| nanos(row.word(at)));
+        let seconds = |at: Option<usize>| at.and_then(|at| parse_nanos(row.word(at)));
         let duration = std::time::Duration::from_nanos;
         let (queue, run) = if columns.stages.is_empty() {
             (seconds(columns.queue), seconds(columns.run))
@@ -206,7 +207,7 @@ impl Digest {
             let sum = self.cpu.get_or_insert_default();
             *sum = (sum.0.saturating_add(user), sum.1.saturating_add(system));
         }
-        if let Some(output) = columns.output.and_then(|at| integer(row.word(at))) {
+        if let Some(output) = columns.output.and_then(|at| parse_integer(row.word(at))) {
             let sum = self.output.get_or_insert_default();
             *sum = sum.saturating_add(output);
         }
@@ -219,10 +220,10 @@ impl Digest {
         let add =
             |sum: &mut Option<u64>, more: u64| *sum = Some(sum.unwrap_or(0).saturating_add(more));
         for (index, stage) in columns.stages.iter().enumerate() {
-            if let Some(queue) = stage.queue.and_then(|at| nanos(row.word(at))) {
+            if let Some(queue) = stage.queue.and_then(|at| parse_nanos(row.word(at))) {
                 add(&mut sums.0, queue);
             }
-            if let Some(run) = nanos(row.word(stage.run)) {
+            if let Some(run) = parse_nanos(row.word(stage.run)) {
                 add(&mut sums.1, run);
                 if let Some(runs) = self.stages.get_mut(index) {
                     runs.add(run);
@@ -255,7 +256,7 @@ impl Digest {
             self.drift.add(start, run);
         }
         let label = RowLabel(row, columns);
-        let slot = columns.slot.and_then(|at| integer(row.word(at)));
+        let slot = columns.slot.and_then(|at| parse_integer(row.word(at)));
         let span = Span {
             start,
             end: later(start, run),
@@ -275,12 +276,12 @@ impl Digest {
     /// Adds what each stage did to a task: each waits for `queue_s` after the one before.
     fn add_stage_times(&mut self, row: &Row<'_>, columns: &Columns, task: Span<'_>) {
         let mut start = task.start;
-        let ran = |stage: usize| nanos(row.word(columns.stages[stage].run));
+        let ran = |stage: usize| parse_nanos(row.word(columns.stages[stage].run));
         let last = (0..columns.stages.len()).rev().find(|&stage| ran(stage).is_some());
         for (index, stage) in columns.stages.iter().enumerate() {
             let Some(run) = ran(index) else { continue };
             if index > 0 {
-                start = later(start, stage.queue.and_then(|at| nanos(row.word(at))));
+                start = later(start, stage.queue.and_then(|at| parse_nanos(row.word(at))));
             }
             let end = later(start, Some(run));
             let status = task.status.filter(|_| Some(index) == last);

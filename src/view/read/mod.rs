@@ -2,6 +2,5 @@
 
 pub mod columns;
 pub mod files;
-pub mod number;
 pub mod rows;
 pub mod summary;

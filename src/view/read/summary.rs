@@ -4,7 +4,8 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::view::read::number::{Stamps, integer, nanos};
+use crate::csv::TimestampReader;
+use crate::csv::number::{parse_integer, parse_nanos};
 use crate::view::read::rows::Rows;
 
 /// A job's row of the summary, by column.
@@ -37,12 +38,12 @@ impl SummaryRow {
 
     /// An integer.
     pub fn integer(&self, column: &str) -> Option<u64> {
-        integer(self.text(column)?.as_bytes())
+        parse_integer(self.text(column)?.as_bytes())
     }
 
     /// A number of seconds.
     pub fn seconds(&self, column: &str) -> Option<Duration> {
-        Some(Duration::from_nanos(nanos(self.text(column)?.as_bytes())?))
+        Some(Duration::from_nanos(parse_nanos(self.text(column)?.as_bytes())?))
     }
 
     /// A number.
@@ -52,7 +53,7 @@ impl SummaryRow {
 
     /// A time, in microseconds since 1970.
     pub fn micros(&self, column: &str) -> Option<i64> {
-        Stamps::default().micros(self.text(column)?.as_bytes())
+        TimestampReader::default().micros(self.text(column)?.as_bytes())
     }
 }
 

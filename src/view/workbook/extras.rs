@@ -2,10 +2,10 @@
 
 use rust_xlsxwriter::{Chart, ChartType, Format, Worksheet, XlsxError};
 
+use crate::csv::TimestampReader;
 use crate::task::Status;
 use crate::view::page::over_time;
 use crate::view::page::run_times;
-use crate::view::read::number::Stamps;
 use crate::view::read::summary::SummaryRow;
 use crate::view::run::RunReport;
 use crate::view::workbook::cells;
@@ -31,7 +31,7 @@ pub fn summary(
         sheet.write_string_with_format(row, 0, name.as_str(), &formats.head)?;
         let number = if TEXTS.contains(&name.as_str()) { None } else { exact(text) };
         if let Some(micros) =
-            Stamps::default().micros(text.as_bytes()).filter(|_| name.ends_with("_utc"))
+            TimestampReader::default().micros(text.as_bytes()).filter(|_| name.ends_with("_utc"))
         {
             sheet.write_number_with_format(row, 1, cells::day(micros), &formats.time)?;
         } else if let Some(number) = number {

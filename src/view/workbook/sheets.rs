@@ -2,10 +2,11 @@
 
 use rust_xlsxwriter::{Color, Format, Workbook, Worksheet, XlsxError};
 
+use crate::csv::TimestampReader;
+use crate::csv::number::{parse_integer, parse_nanos};
 use crate::task::Status;
 use crate::view::digest::status_of;
 use crate::view::read::columns::Columns;
-use crate::view::read::number::{Stamps, integer, nanos};
 use crate::view::read::rows::Row;
 use crate::view::workbook::cells;
 
@@ -61,7 +62,7 @@ pub struct Sheets {
     /// The next row of the last sheet.
     row: u32,
     widths: Vec<usize>,
-    stamps: Stamps,
+    stamps: TimestampReader,
     /// How many cells were too long.
     pub cut: u64,
 }
@@ -83,7 +84,7 @@ impl Sheets {
             done: Vec::new(),
             row: 0,
             widths,
-            stamps: Stamps::default(),
+            stamps: TimestampReader::default(),
             cut: 0,
         };
         sheets.open(book, formats)?;
@@ -138,11 +139,13 @@ impl Sheets {
         let (line, place) = (self.row, column as u16);
         let width;
         match self.kinds[column] {
-            Kind::Integer if let Some(value) = integer(word).filter(|value| *value < 1 << 53) => {
+            Kind::Integer
+                if let Some(value) = parse_integer(word).filter(|value| *value < 1 << 53) =>
+            {
                 sheet.write_number(line, place, value as f64)?;
                 width = word.len();
             }
-            Kind::Seconds if let Some(value) = nanos(word) => {
+            Kind::Seconds if let Some(value) = parse_nanos(word) => {
                 sheet.write_number(line, place, value as f64 / 1e9)?;
                 width = word.len();
             }
