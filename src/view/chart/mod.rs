@@ -143,8 +143,8 @@ mod tests {
         let mut chart = Chart::new("\"><script>", 100.0);
         chart.text((50.0, 1.0), "x", "middle", "</svg>'&");
         let markup = chart.finish();
-        assert!(markup.contains("aria-label=\"&#34;&gt;&lt;script&gt;\""), "{markup}");
-        assert!(markup.contains(">&lt;/svg&gt;&#39;&amp;</text>"), "{markup}");
+        assert!(markup.contains("aria-label=\"&#34;&#62;&#60;script&#62;\""), "{markup}");
+        assert!(markup.contains(">&#60;/svg&#62;&#39;&#38;</text>"), "{markup}");
         assert_eq!(
             (short(1.0), short(-0.001), short(2.345)),
             ("1".into(), "0".into(), "2.35".into())
