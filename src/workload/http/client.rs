@@ -32,11 +32,12 @@ const MOST_HEADERS: usize = 1000;
 /// A pool of connections, shared by the slots of a loop.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// For up to 100 header lines.
-    usual: legacy::Client<Connector, Sending>,
-    /// For up to [`MOST_HEADERS`]: what cannot be sent twice, and all once an answer had more than 100.
-    many_headers: legacy::Client<Connector, Sending>,
-    expects_many: Arc<AtomicBool>,
+    /// For heads as they should be, of up to 100 lines.
+    strict: legacy::Client<Connector, Sending>,
+    /// For up to [`MOST_HEADERS`] lines, some of which may be no headers: for what cannot be sent twice, and for all once
+    /// the strict client could not read an answer. It costs each request more.
+    lenient: legacy::Client<Connector, Sending>,
+    is_lenient: Arc<AtomicBool>,
     connector: Connector,
     /// The cookies of all tasks, where they share them.
     jar: Option<Jar>,
@@ -94,17 +95,17 @@ impl Client {
     pub fn new(plan: &Plan, jar: &Jar) -> Self {
         let connector = Connector::new(plan.http2, plan.tls.clone());
         let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+        let strict = builder.build(connector.clone());
         builder
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
-            .http1_ignore_invalid_headers_in_responses(true);
-        let usual = builder.build(connector.clone());
-        let many_headers = builder.http1_max_headers(MOST_HEADERS).build(connector.clone());
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_max_headers(MOST_HEADERS);
+        let lenient = builder.build(connector.keeping_heads());
         let jar = (plan.cookies == Cookies::Job).then(|| jar.clone());
         let keeps_cookies = plan.cookies != Cookies::None;
-        Self { usual, many_headers, expects_many: Arc::default(), connector, jar, keeps_cookies }
+        Self { strict, lenient, is_lenient: Arc::default(), connector, jar, keeps_cookies }
     }
 
     /// Sends a request and returns the answer once its headers are there, after at most `redirects` redirects.
@@ -160,8 +161,8 @@ impl Client {
             }
             let is_idempotent = request.method().is_idempotent();
             again &= is_idempotent;
-            let expects_many = !is_idempotent || self.expects_many.load(Ordering::Relaxed);
-            let hyper = if expects_many { &self.many_headers } else { &self.usual };
+            let is_lenient = !is_idempotent || self.is_lenient.load(Ordering::Relaxed);
+            let hyper = if is_lenient { &self.lenient } else { &self.strict };
             if progress.timed {
                 *progress.connection.borrow_mut() = Some(capture_connection(&mut request));
             }
@@ -180,8 +181,8 @@ impl Client {
                     return Ok(response);
                 }
                 Err(error) if again && came_too_late(&error) => again = false,
-                Err(error) if !expects_many && has_too_many_headers(&error) => {
-                    self.expects_many.store(true, Ordering::Relaxed);
+                Err(error) if !is_lenient && has_odd_head(&error) => {
+                    self.is_lenient.store(true, Ordering::Relaxed);
                 }
                 Err(error) => {
                     let host = call.uri.host().unwrap_or_default();
@@ -193,10 +194,14 @@ impl Client {
     }
 }
 
-fn has_too_many_headers(error: &legacy::Error) -> bool {
+/// Whether the lenient client may be able to read the answer.
+fn has_odd_head(error: &legacy::Error) -> bool {
     let source = error.source().and_then(<dyn Error>::downcast_ref::<hyper::Error>);
-    // hyper has a name for this error for servers only.
-    source.is_some_and(|error| error.is_parse() && error.to_string().contains("head is too large"))
+    source.is_some_and(|error| {
+        // hyper has names for these errors for servers only.
+        let words = error.to_string();
+        error.is_parse() && (words.contains("head is too large") || words.contains("header parsed"))
+    })
 }
 
 fn came_too_late(error: &legacy::Error) -> bool {
