@@ -29,6 +29,7 @@ use std::time::Duration;
 
 pub use error::ReportError;
 pub use facts::{Options, RunFacts, ServiceTimes, Standing};
+pub use layout::node_name;
 pub use resume::earlier_rows::EarlierRows;
 pub use resume::kept_rows::KeptRows;
 pub use resume::start::{Begin, Changes, Rerun, Resume};
