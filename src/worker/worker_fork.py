@@ -13,9 +13,9 @@ def serve_forks(control, hello):
     except Unfit as unfit:
         control.send(json.dumps({"unfit": str(unfit)[-20_000:]}).encode()[: 60 << 10])
         return None, None
-    threads = len(os.listdir("/proc/self/task"))
-    if threads > 1:
-        control.send(json.dumps({"unable": threads}).encode())
+    why = why_not(control)
+    if why:
+        control.send(json.dumps({"unable": why}).encode())
         return None, None
     import gc
 
@@ -32,6 +32,15 @@ def serve_forks(control, hello):
             if is_furnished:
                 os.environ.update(hello["env"])
             return forked, hello
+
+
+def why_not(control):
+    """Why nothing can be forked here; empty: it can."""
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        return f"one with {threads} threads"
+    runner = array.array("i", control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    return "" if runner else "one in a process namespace of its own"  # where the launcher does not know its children
 
 
 def await_requests(control):

@@ -40,7 +40,7 @@ async def result_of(value):
             async for item in value:
                 items.append(item)
                 if len(items) == MOST_VALUES:  # noqa: F821
-                    raise ValueError(f"a {name_of(kind)} had not ended after {MOST_VALUES:,} values")  # noqa: F821
+                    raise ValueError(f"an iterator of the class {name_of(kind)} had not ended after {MOST_VALUES:,} values")  # noqa: F821
         except BaseException as error:
             raise Half(error, len(items)) from None  # noqa: F821
         return items

@@ -224,7 +224,9 @@ def of_arrays(value, kind):
     if letter == "M" and hasattr(value, "astype"):
         return moments(sys.modules["numpy"].datetime_as_string(value).tolist())
     if letter == "m" and hasattr(value, "astype"):
-        return value.astype("timedelta64[us]").tolist()
+        return spans(value)
+    if letter in "fc" and dtype.itemsize > (8 if letter == "f" else 16):
+        return value.astype(str).tolist()  # more digits than Python's own numbers have
     if names:
         if getattr(value, "ndim", 0) == 0:
             return Pairs((name, value[name]) for name in names)
@@ -239,6 +241,16 @@ def moments(value):
     if isinstance(value, list):
         return [moments(item) for item in value]
     return None if value == "NaT" else value.replace("T", " ")
+
+
+def spans(value):
+    """Lengths of time: Python's own where those say the same, else as text."""
+    numpy = sys.modules["numpy"]
+    ours = value.astype("timedelta64[us]")
+    is_fixed = numpy.datetime_data(value.dtype)[0] not in ("Y", "M", "generic")
+    if is_fixed and ((ours.astype(value.dtype) == value) | numpy.isnat(value)).all():
+        return ours.tolist()
+    return moments(value.astype(str).tolist())
 
 
 def of_pandas(value, kind):
@@ -296,7 +308,7 @@ def of_texts(value, kind):
     module = kind.__module__.partition(".")[0]
     if module in ("datetime", "decimal", "_decimal", "_pydecimal", "fractions", "uuid", "ipaddress", "zoneinfo"):
         return str(value)
-    if isinstance(value, complex):
+    if isinstance(value, complex) or (module == "collections" and kind.__name__ == "UserString"):
         return str(value)
     if hasattr(kind, "__fspath__"):
         return os.fspath(value)
@@ -357,7 +369,7 @@ def of_iterators(value, kind):
     except BaseException as error:
         raise Half(error, len(items)) from None
     if len(items) == MOST_VALUES:
-        raise ValueError(f"a {name_of(kind)} had not ended after {MOST_VALUES:,} values")
+        raise ValueError(f"an iterator of the class {name_of(kind)} had not ended after {MOST_VALUES:,} values")
     return items
 
 
