@@ -7,9 +7,11 @@ use std::io::{self, Write};
 use std::iter;
 use std::path::{Path, PathBuf};
 
+use crate::base::number::Sum;
 use crate::cluster::folder::{self, END_NOTE, EndNote, RunFolder};
 use crate::cluster::plan::Plan;
 use crate::cluster::snapshot::SnapshotReader;
+use crate::engine::made::parts::Gathered;
 use crate::job::Job;
 use crate::report::parts::{self, PartFiles, PartIntake};
 use crate::report::{Report, ReportError};
@@ -32,6 +34,8 @@ pub struct Collector<'a> {
     put: u64,
     /// How the tasks of this run ended.
     pub tally: Tally,
+    /// What is known of the files that tasks make; opened when it is needed.
+    made: Option<Gathered>,
     /// Folders whose rows are in the report.
     collected: Vec<PathBuf>,
     /// What shards say at their end.
@@ -52,6 +56,7 @@ impl<'a> Collector<'a> {
             rows: 0,
             put: 0,
             tally: Tally::default(),
+            made: None,
             collected: Vec::new(),
             ends: Vec::new(),
         }
@@ -65,6 +70,11 @@ impl<'a> Collector<'a> {
     /// How many rows this driver has put into the report.
     pub fn put_rows(&self) -> u64 {
         self.put
+    }
+
+    /// What the rows that this driver has put say of the columns with a budget, in the order of the job.
+    pub fn spent(&self) -> &[Sum] {
+        self.intake.spent()
     }
 
     /// Whether every task has a row.
@@ -152,6 +162,41 @@ impl<'a> Collector<'a> {
         result.map(|_| ())
     }
 
+    /// Takes over what the starts in these folders of a shard, the oldest first, have noted of the files that tasks make;
+    /// all of them but `counts` are cleared of what they have left.
+    ///
+    /// # Errors
+    /// If that cannot be read or written.
+    pub fn keep_made(
+        &mut self,
+        shard: u32,
+        starts: &[PathBuf],
+        counts: Option<&Path>,
+    ) -> io::Result<()> {
+        if self.job.creates.is_none() {
+            return Ok(());
+        }
+        if self.made.is_none() {
+            self.made = Gathered::open(self.job, &self.job.results)?;
+        }
+        let Some(made) = &self.made else { return Ok(()) };
+        for start in starts {
+            // The one that counts has carried on what those before it have noted.
+            if counts.is_none_or(|counts| counts == start) {
+                made.take(start)?;
+            }
+            if counts != Some(start.as_path()) {
+                let blocks = self.plan.shares.of(shard);
+                let (inputs, at) = (self.folder.inputs(), self.folder.inputs_at());
+                let tasks = SnapshotReader::open(&inputs, &at, blocks)?;
+                let tasks =
+                    tasks.map_while(|task| task.ok().map(|task| (task.number, task.fields)));
+                made.clear(start, tasks);
+            }
+        }
+        Ok(())
+    }
+
     /// Marks all starts of a shard as not needed any more, once the rows are on the disk.
     pub fn discard(&mut self, starts: impl Iterator<Item = PathBuf>) {
         self.collected.extend(starts);
@@ -194,6 +239,7 @@ impl<'a> Collector<'a> {
                 if self.job.is_staged() {
                     row.in_all_stages(self.job.task_fields());
                 }
+                row.mask_columns();
                 self.tally.add(row.outcome.status);
                 buffer.put(&row);
                 buffer.wait_for_room();

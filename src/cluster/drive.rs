@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Ended, Site, failed, unwritten};
+use crate::cluster::budgets::JobBudgets;
 use crate::cluster::collect::Collector;
 use crate::cluster::engine;
 use crate::cluster::folder::EndNote;
@@ -66,6 +67,7 @@ impl Running<'_> {
         let path = self.options.results.join(format!("{}.cluster.csv", job.name));
         let goes_on = !ledger.submissions.is_empty();
         let journal = Journal::open(&path, goes_on).map_err(unwritten(&path))?;
+        let budgets = JobBudgets::of(job, &report);
         let mut driver = Driver::new(
             (job, plan, folder),
             *engine,
@@ -75,6 +77,7 @@ impl Running<'_> {
             ledger,
             collector,
             journal,
+            budgets,
         );
         driver.command = self.site.command();
         driver.tries = job.cluster.tries;

@@ -1,6 +1,6 @@
 //! What runner asks of a scheduler, and what it answers: elements of arrays are submitted, watched and stopped.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,8 +92,11 @@ pub enum How {
 /// What has become of the elements that were asked for.
 #[derive(Clone, Debug, Default)]
 pub struct States {
-    /// By element; one that is not here is absent.
+    /// By element.
     pub elements: HashMap<Element, Found>,
+    /// By array and first index, what many elements in a row have in common: how far it goes, and what it is. One that is
+    /// in neither is absent.
+    pub ranges: HashMap<Id, BTreeMap<u32, (u32, Found)>>,
     /// Arrays that the scheduler does not know any more.
     pub forgotten: Vec<Id>,
 }
@@ -101,7 +104,12 @@ pub struct States {
 impl States {
     /// What has become of `element`.
     pub fn of(&self, element: &Element) -> Found {
-        match self.elements.get(element) {
+        let in_range = || {
+            let (_, (last, found)) =
+                self.ranges.get(&element.id)?.range(..=element.index).last()?;
+            (element.index <= *last).then_some(found)
+        };
+        match self.elements.get(element).or_else(in_range) {
             Some(found) => found.clone(),
             None if self.forgotten.contains(&element.id) => Found::Forgotten,
             None => Found::Absent,

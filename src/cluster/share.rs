@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::number::in_decimals;
+use crate::config::BudgetLimit;
 use crate::job::{Group, Job, Pace};
 
 /// How many blocks a shard gets, if there are tasks enough.
@@ -75,6 +77,12 @@ pub fn divide(job: &mut Job, nodes: u32) -> Result<(), String> {
         if let Some(pace) = &mut stage.limits.pace {
             *pace = Pace { rate: pace.rate.divided(nodes), burst: (pace.burst / nodes).max(1) };
         }
+        for budget in &mut stage.limits.budgets {
+            let what = key(&format!("budget.{}", budget.column));
+            for limit in budget.limits.iter_mut().filter(|limit| limit.per.is_some()) {
+                limit.max = budget_part(limit, nodes, &what)?;
+            }
+        }
         if let Some(limit) = &mut stage.limits.per_host {
             *limit = part(*limit, nodes, &key("per_host"))?;
         }
@@ -108,6 +116,22 @@ pub fn divided(job: &Job, nodes: u32) -> Result<Vec<String>, String> {
             let each = pace.rate.divided(nodes);
             lines.push(format!("rate: {} in all, {each} in each allocation", pace.rate));
         }
+        for budget in &limits.budgets {
+            let what = format!("budget.{}", budget.column);
+            for limit in &budget.limits {
+                let max = in_decimals(limit.max);
+                lines.push(match limit.per {
+                    Some(per) => {
+                        let each = in_decimals(budget_part(limit, nodes, &what)?);
+                        let per = humantime::format_duration(per);
+                        format!("{what}: {max} in {per} in all, {each} in each allocation")
+                    }
+                    None => {
+                        format!("{what}: {max} for the job, counted in the rows that there are")
+                    }
+                });
+            }
+        }
         let wholes = [
             limits.per_host.map(|limit| (limit, "per_host".to_owned())),
             limits.adaptive.map(|bounds| (bounds.max, "concurrency".to_owned())),
@@ -122,6 +146,21 @@ pub fn divided(job: &Job, nodes: u32) -> Result<Vec<String>, String> {
         }
     }
     Ok(lines)
+}
+
+/// What each of `nodes` may use of what a budget allows in all; enough for one attempt, if that is known.
+fn budget_part(limit: &BudgetLimit, nodes: u32, what: &str) -> Result<i128, String> {
+    let part = limit.max / i128::from(nodes);
+    let least = limit.estimate.unwrap_or(1).max(1);
+    if part >= least {
+        return Ok(part);
+    }
+    Err(format!(
+        "`{what}` allows {} in all, which is not enough for an attempt in each of {nodes} allocations: set \
+         `cluster.nodes` to {} or less",
+        in_decimals(limit.max),
+        limit.max / least
+    ))
 }
 
 /// What each of `nodes` may do of what `limit` allows in all; at least 1.
@@ -153,6 +192,20 @@ mod tests {
         assert_eq!(Shares::new(3, 400).shards(), 3);
         assert_eq!(Shares::new(0, 400).of(0), []);
         assert_eq!(Shares::new(0, 400).shards(), 0);
+    }
+
+    #[test]
+    fn a_part_of_a_budget_is_enough_for_an_attempt() {
+        let limit = |estimate| BudgetLimit {
+            per: Some(std::time::Duration::from_mins(1)),
+            max: 100,
+            estimate,
+            is_charged: false,
+        };
+        assert_eq!(budget_part(&limit(None), 3, "x"), Ok(33));
+        assert_eq!(budget_part(&limit(Some(33)), 3, "x"), Ok(33));
+        let refusal = budget_part(&limit(Some(34)), 3, "x").unwrap_err();
+        assert!(refusal.ends_with("set `cluster.nodes` to 2 or less"), "{refusal}");
     }
 
     #[test]

@@ -181,12 +181,12 @@ impl SnapshotReader {
     }
 
     fn read_number(&mut self) -> io::Result<u64> {
-        let (mut bytes, mut byte) = (Vec::with_capacity(10), [0; 1]);
+        let (mut bytes, mut length) = ([0; 10], 0);
         loop {
-            self.inputs.read_exact(&mut byte)?;
-            bytes.push(byte[0]);
-            if byte[0] < 0x80 || bytes.len() == 10 {
-                return take_number(&mut &bytes[..]).ok_or_else(damaged);
+            self.inputs.read_exact(&mut bytes[length..=length])?;
+            length += 1;
+            if bytes[length - 1] < 0x80 || length == bytes.len() {
+                return take_number(&mut &bytes[..length]).ok_or_else(damaged);
             }
         }
     }
