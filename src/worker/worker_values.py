@@ -6,6 +6,7 @@ from types import CoroutineType, GeneratorType
 
 DEEPEST = 100  # levels of a value; readers of JSON have limits of their own
 MOST_VALUES = 1 << 25  # of an iterator, which might never end
+MOST_NESTED = 1 << 22  # a few lists that hold one another can be more than there are atoms
 _ITERABLE_COROUTINE = 0x100  # as `inspect` has it
 _TEXT = frozenset((str,))
 
@@ -160,8 +161,8 @@ def inside(value, cleaning, make):
     if len(path) > DEEPEST:
         raise Formless(f"of more than {DEEPEST} levels")
     cleaning.count += 1
-    if cleaning.count > MOST_VALUES:  # a few lists that hold one another can be more than there are atoms
-        raise ValueError(f"the result has more than {MOST_VALUES:,} lists and objects in one another")
+    if cleaning.count > MOST_NESTED:
+        raise ValueError(f"the result has more than {MOST_NESTED:,} lists and objects that hold others")
     path.add(ident)
     try:
         return make()
