@@ -2,6 +2,7 @@
 part("values")
 part("cpu")
 _loop = None
+_making = RLock()  # threads that need it for the first time at once get the same one
 _runs_aside = None  # the thread that runs it, where sessions are threads
 
 
@@ -9,19 +10,26 @@ def loop():
     """The interpreter's event loop: the one that the user's modules have found while they were imported, if they have."""
     global _loop
     if _loop is None:
-        import asyncio
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                _loop = asyncio.get_event_loop()
-            except RuntimeError:
-                _loop = asyncio.new_event_loop()
-        if _loop.is_closed():
-            _loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(_loop)
+        with _making:
+            if _loop is None:
+                _loop = made_loop()
     return _loop
+
+
+def made_loop():
+    import asyncio
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            made = asyncio.get_event_loop()
+        except RuntimeError:
+            made = asyncio.new_event_loop()
+    if made.is_closed():
+        made = asyncio.new_event_loop()
+    asyncio.set_event_loop(made)
+    return made
 
 
 def present_loop():

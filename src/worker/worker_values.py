@@ -6,6 +6,7 @@ from types import CoroutineType, GeneratorType
 
 DEEPEST = 100  # levels of a value; readers of JSON have limits of their own
 MOST_VALUES = 1 << 25  # of an iterator, which might never end
+MOST_NESTED = 1 << 22  # a few lists that hold one another can be more than there are atoms
 _ITERABLE_COROUTINE = 0x100  # as `inspect` has it
 _TEXT = frozenset((str,))
 
@@ -31,12 +32,12 @@ class Hole:
 
 
 class Cleaning:
-    """What is known while a value is taken apart: what it lies in, what is awaited, what has no form."""
+    """What is known while a value is taken apart: what it lies in, what is awaited, what has no form, how large it is."""
 
-    __slots__ = ("path", "holes", "formless")
+    __slots__ = ("path", "holes", "formless", "count")
 
     def __init__(self):
-        self.path, self.holes, self.formless = set(), [], []
+        self.path, self.holes, self.formless, self.count = set(), [], [], 0
 
 
 _said = set()  # the classes that have been said to have no form
@@ -159,6 +160,9 @@ def inside(value, cleaning, make):
         raise Formless("that refers to itself")
     if len(path) > DEEPEST:
         raise Formless(f"of more than {DEEPEST} levels")
+    cleaning.count += 1
+    if cleaning.count > MOST_NESTED:
+        raise ValueError(f"the result has more than {MOST_NESTED:,} lists and objects that hold others")
     path.add(ident)
     try:
         return make()
@@ -320,7 +324,8 @@ def of_records(value, kind):
     if isinstance(value, type):
         return NotImplemented
     if hasattr(kind, "__dataclass_fields__"):
-        return members(value, kind.__dataclass_fields__)
+        fields = kind.__dataclass_fields__.items()  # those of the class, or of `__init__` alone, are none of the value
+        return members(value, [name for name, field in fields if field._field_type.name == "_FIELD"])
     if hasattr(kind, "__attrs_attrs__"):
         return members(value, [attribute.name for attribute in kind.__attrs_attrs__])
     if hasattr(kind, "model_dump") and hasattr(kind, "model_fields"):
