@@ -9,6 +9,7 @@ fn budget(limits: &[(Option<u64>, i128, Option<i128>)], spent: i128) -> Arc<Budg
         per: per.map(Duration::from_secs),
         max: max * ONE,
         estimate: estimate.map(|estimate| estimate * ONE),
+        is_charged: false,
     });
     let column = ColumnBudget { column: "tokens".into(), limits: limits.collect() };
     Budget::new(&[column], &["other", "tokens"], |_| spent * ONE).unwrap()
