@@ -151,7 +151,7 @@ impl<'a> Bench<'a> {
             wall += run.wall;
             runs.push(run);
         }
-        Ok(mean(runs))
+        Ok(mean(&runs))
     }
 
     /// Runs the user's command of `--prepare`.
@@ -220,7 +220,7 @@ fn measured(summary: &Summary, rows: &[u64], first: &[u64]) -> Run {
 }
 
 /// Several runs in one measurement, of which there must be at least one. Of what is not a time, the worst counts.
-fn mean(runs: Vec<Run>) -> Run {
+fn mean(runs: &[Run]) -> Run {
     let count = runs.len() as u32;
     let first = &runs[0];
     let average = |time: fn(&Run) -> Duration| runs.iter().map(time).sum::<Duration>() / count;

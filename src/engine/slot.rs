@@ -22,30 +22,8 @@ use crate::workload::Workload;
 /// Runs the slot with this number, from 1, of the stage at `index` until there is nothing left to take.
 pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let (stage, live) = run.stage(index);
-    let began = Moment::now();
-    let started = tokio::select! {
-        biased;
-        started = SlotWorker::start(run, index, shared, number) => started,
-        // What is not there by then is not needed any more; it may never be, such as an import that hangs.
-        () = run.cancel.draining() => return,
-        () = dismissed(live, number) => return,
-    };
-    let mut worker = match started {
-        Ok(worker) => worker,
-        Err(error) => return give_up(run, &error),
-    };
-    if live.is_first(number) {
-        live.watch.ready(); // slots that join later delay nothing
-    }
+    let Some(mut worker) = start(run, index, shared, number).await else { return };
     let pilot = || live.pilot.as_ref().filter(|pilot| pilot.asks(number));
-    pilot().inspect(|pilot| pilot.ready(&worker, began.elapsed()));
-    live.watch.learn(|| worker.about());
-    if let Some(pilot) = &live.pilot
-        && !pilot.admits(number).await
-    {
-        worker.stop().await;
-        return;
-    }
     let global_slot = live.slots_before + number;
     let attempt = attempt(run, index, number);
     let holds = worker.holds_the_loop();
@@ -130,6 +108,40 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     if let Some(bytes) = worker.stop().await {
         live.watch.worker_peak(bytes);
     }
+}
+
+/// Starts the worker of the slot with this number, from 1. `None`: there is none, or it is not needed.
+async fn start(run: &Run, index: usize, shared: &Shared, number: usize) -> Option<SlotWorker> {
+    let (_, live) = run.stage(index);
+    let began = Moment::now();
+    let started = tokio::select! {
+        biased;
+        started = SlotWorker::start(run, index, shared, number) => started,
+        // What is not there by then is not needed any more; it may never be, such as an import that hangs.
+        () = run.cancel.draining() => return None,
+        () = dismissed(live, number) => return None,
+    };
+    let worker = match started {
+        Ok(worker) => worker,
+        Err(error) => {
+            give_up(run, &error);
+            return None;
+        }
+    };
+    if live.is_first(number) {
+        live.watch.ready(); // slots that join later delay nothing
+    }
+    if let Some(pilot) = live.pilot.as_ref().filter(|pilot| pilot.asks(number)) {
+        pilot.ready(&worker, began.elapsed());
+    }
+    live.watch.learn(|| worker.about());
+    if let Some(pilot) = &live.pilot
+        && !pilot.admits(number).await
+    {
+        worker.stop().await;
+        return None;
+    }
+    Some(worker)
 }
 
 /// Ready when the slot with this number is not needed after all.

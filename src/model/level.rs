@@ -98,7 +98,7 @@ impl Level {
 
     /// How many slots there are to be from now on, if that changes.
     pub fn step(&mut self, seen: &Seen) -> Option<usize> {
-        if self.is_short(seen) {
+        if Self::is_short(seen) {
             let slots = (self.slots / 2).max(self.least);
             let waits = seen.at.saturating_sub(self.since.0) < RELIEF && self.is_settled;
             if slots == self.slots || waits {
@@ -152,7 +152,7 @@ impl Level {
             && seen.left.is_none_or(|left| left >= WORTHWHILE * slots as u64)
     }
 
-    fn is_short(&self, seen: &Seen) -> bool {
+    fn is_short(seen: &Seen) -> bool {
         seen.stalled.is_some_and(|part| part >= STALLED)
             || seen.memory.is_some_and(|bytes| bytes < LEAST_MEMORY)
     }
