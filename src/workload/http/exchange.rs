@@ -1,6 +1,5 @@
 //! One request and all of its answer.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::pin::{Pin, pin};
@@ -52,25 +51,25 @@ pub async fn exchange(
     if let Some(save) = &call.save {
         save.check().map_err(Failure)?;
     }
-    let (mut response, mut rest) = first(client, plan, call, progress).await?;
-    if rest == Rest::Refused {
-        progress.download.replace(None);
-        progress.answered.set(false);
-        response = send(client, plan, call, progress).await?;
-        rest = Rest::Anew;
-    }
+    // What is seldom needed is boxed: this future is made anew for every request.
+    let has_start = progress.download.borrow().is_some();
+    let (mut response, rest) = if has_start {
+        Box::pin(send_for_rest(client, plan, call, progress)).await?
+    } else {
+        (send(client, plan, call, progress).await?, Rest::Anew)
+    };
     let mut method = call.method.clone();
     if let Some(fallback) = fallback(plan, &response) {
         progress.answered.set(false);
-        let call = call.by(fallback);
-        response = send(client, plan, &call, progress).await?;
+        let call = Box::new(call.by(fallback));
+        response = Box::pin(send(client, plan, &call, progress)).await?;
         method = call.method;
     }
-    read(plan, call, (response, method), rest, progress).await
+    pin!(read(plan, call, (response, method), rest, progress)).await
 }
 
-/// The answer to a call, or to the question for the rest of a download.
-async fn first(
+/// The answer to the question for the rest of a download; to the call itself, if the server refuses.
+async fn send_for_rest(
     client: &Client,
     plan: &Plan,
     call: &Call,
@@ -80,13 +79,17 @@ async fn first(
         let validator = download.validator().filter(|_| !call.is_range())?;
         Some(call.after(download.written, validator))
     });
-    let sent = resumed.as_ref().map_or(Cow::Borrowed(call), Cow::Borrowed);
-    let response = send(client, plan, &sent, progress).await?;
+    let response = send(client, plan, resumed.as_ref().unwrap_or(call), progress).await?;
     let rest = match &*progress.download.borrow() {
         Some(download) => download.rest(response.status(), response.headers()),
         None => Rest::Anew,
     };
-    Ok((response, rest))
+    if rest != Rest::Refused {
+        return Ok((response, rest));
+    }
+    progress.download.replace(None);
+    progress.answered.set(false);
+    Ok((send(client, plan, call, progress).await?, Rest::Anew))
 }
 
 /// The method to try after an answer that is not what was expected, unless the server asks to be left alone.
@@ -175,7 +178,7 @@ async fn read(
     if is_rest {
         sink.read_back()?;
     }
-    let whole = read_body(plan, response, &coded, &mut sink).await?;
+    let whole = pin!(read_body(plan, response, &coded, &mut sink)).await?;
     if save.is_some() {
         sink.end_raw().map_err(Failure)?;
         let download = progress.download.take();
