@@ -383,14 +383,14 @@ pub fn models() -> String {
             "computations, commands, dozens of waits",
             "all cores, cheap to start",
             "thousands at once; a crash takes all",
-            "computations; commands; fewer than 100 waits at once; Python that waits",
+            "computations; commands; fewer than 100 waits at once; Python that waits and is `thread_safe`",
         ],
         [
             "processes",
             "Python that computes; work that may crash or hang",
             "all cores in spite of the GIL; isolation, hard timeouts: a crash costs one task",
             "start-up, and communication over pipes",
-            "Python that computes, unless it has no GIL; worker programs",
+            "Python functions, many where they wait; worker programs",
         ],
         [
             "async",

@@ -4,12 +4,17 @@ mod reason;
 
 use crate::compare::figures;
 use crate::compare::figures::Figures;
+use crate::compare::schedule::Shown;
 use crate::compare::stats::{Estimate, Interval};
 use crate::compare::variant::Variant;
 use crate::model::cores;
 
 /// Two models are equal if the whole interval of their ratio lies in this one: within 5 %, whichever is divided.
 const EQUAL: Interval = Interval { low: 1.0 / 1.05, high: 1.05 };
+
+/// In three rounds, all others must have taken this many times the time of the fastest: an interval from three is short by
+/// chance as often as not.
+const PLAIN: f64 = 1.25;
 
 /// The efficiency from which slots count as scaling.
 const SCALES: f64 = 0.7;
@@ -61,6 +66,22 @@ pub fn judge(figures: &[Figures], seed: u64) -> Verdict {
         })
         .collect();
     Verdict { recommended, reasons, is_undecided: doubtful.is_some() }
+}
+
+/// What the rounds so far have shown.
+pub fn shown(figures: &[Figures], seed: u64) -> Shown {
+    if figures.is_empty() || judge(figures, seed).is_undecided {
+        return Shown::Nothing;
+    }
+    let judge = Judge { figures, seed };
+    let picks = judge.best_levels(&judge.fit());
+    let fastest = judge.fastest(&picks);
+    let is_far = |&index: &usize| {
+        let ratio = judge.ratio(index, fastest).map(Estimate::span);
+        index == fastest || ratio.is_some_and(|span| span.low >= PLAIN)
+    };
+    let is_plain = !judge.is_sweep(fastest) && picks.iter().all(is_far);
+    if is_plain { Shown::Plainly } else { Shown::Enough }
 }
 
 /// What to measure next, if more slots than the contender at `index` has are likely to be faster and its model was
@@ -351,6 +372,17 @@ mod tests {
         assert_eq!(more_at_once(&Figures { tasks: 2, ..two.clone() }, 0.1, 2), None);
         let speedup = Some(stats::estimate(&[1.1], 1));
         assert_eq!(more_at_once(&Figures { speedup, ..two }, 0.1, 2), None, "it did not scale");
+    }
+
+    #[test]
+    fn what_is_plain_takes_no_more_rounds() {
+        let slow = figures(Model::Sequential, 1, &around(2.0));
+        let fast = figures(Model::Threads, 2, &around(1.0));
+        assert_eq!(shown(&[slow.clone(), fast.clone()], 1), Shown::Plainly);
+        let near = figures(Model::Processes, 2, &around(1.1));
+        assert_eq!(shown(&[slow, fast.clone(), near], 1), Shown::Enough);
+        let noisy = figures(Model::Sequential, 1, &[1.0, 1.08, 1.02, 0.98, 1.1]);
+        assert_eq!(shown(&[noisy, fast], 1), Shown::Nothing);
     }
 
     #[test]

@@ -19,17 +19,18 @@ pub struct CompareArgs {
     /// The models to measure.
     #[arg(long, value_name = "MODEL,...", default_value = "sequential,threads,async,processes")]
     pub models: Models,
-    /// Levels of concurrency (tasks at once) to measure for each model. Default: what the job file says.
-    #[arg(short = 'j', long, value_name = "N,...")]
+    /// Levels of concurrency (tasks at once) to measure for each model; `auto`: 1, 2, 4 and so on, until it stops paying.
+    /// Default: what the job file says.
+    #[arg(short = 'j', long, value_name = "N,...|auto")]
     pub concurrency: Option<Levels>,
     /// Number of rounds; each model runs once in each. Up to twice as many if the result is undecided.
-    /// Default: 5, or as many as --budget allows.
+    /// Default: as many as decide it, 3 to 10 (of short jobs up to 25), or as many as --budget allows.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: Option<u32>,
     /// Number of warm-up rounds, which are not counted.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub warmup: u32,
-    /// Time that a comparison may take, e.g. `60s`: as many rounds as fit, but at least three.
+    /// Time that a comparison may take, e.g. `60s`: as many rounds as fit.
     #[arg(long, value_name = "TIME")]
     budget: Option<Timeout>,
     /// Command for `sh -c` to run in the job file's folder before every run, e.g. to empty caches.
@@ -119,14 +120,22 @@ impl FromStr for Models {
     }
 }
 
-/// Several different levels of concurrency, rising.
+/// Levels of concurrency.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Levels(pub Vec<usize>);
+pub enum Levels {
+    /// Several different ones, rising.
+    These(Vec<usize>),
+    /// Those that pay.
+    Auto,
+}
 
 impl FromStr for Levels {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "auto" {
+            return Ok(Self::Auto);
+        }
         let mut levels = Vec::new();
         for word in text.split(',').map(str::trim) {
             let level = word.parse::<Concurrency>()?.slots(&TaskSize::default());
@@ -136,7 +145,7 @@ impl FromStr for Levels {
             levels.push(level);
         }
         levels.sort_unstable();
-        Ok(Self(levels))
+        Ok(Self::These(levels))
     }
 }
 
@@ -154,7 +163,8 @@ mod tests {
         assert!("auto".parse::<Models>().unwrap_err().contains("among the other models"));
         assert!("thread".parse::<Models>().unwrap_err().contains("found `thread`"));
         assert!("".parse::<Models>().is_err());
-        assert_eq!("8,1,2".parse(), Ok(Levels(vec![1, 2, 8])));
+        assert_eq!("8,1,2".parse(), Ok(Levels::These(vec![1, 2, 8])));
+        assert_eq!("auto".parse(), Ok(Levels::Auto));
         assert_eq!("2,2".parse::<Levels>().unwrap_err(), "level 2 is given twice");
         assert!("0".parse::<Levels>().unwrap_err().contains("above 0"));
     }

@@ -1,9 +1,11 @@
 //! What is compared: a job, under every requested model and at every requested level.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::{Diagnostic, Diagnostics};
 use crate::compare::CompareArgs;
+use crate::compare::args::Levels;
 use crate::compare::run::{Run, Stop};
 use crate::compare::variant::Variant;
 use crate::config::Choices;
@@ -42,6 +44,10 @@ pub struct Contender {
     pub job: Arc<Job>,
     /// The measured runs, in their order.
     pub runs: Vec<Run>,
+    /// How long the last measurement took, all in all.
+    pub took: Duration,
+    /// Whether it is not measured any more, being hopeless.
+    pub is_out: bool,
 }
 
 impl Contender {
@@ -97,9 +103,11 @@ fn variants(args: &CompareArgs) -> Vec<(Variant, Choices)> {
     let mut variants = Vec::new();
     for &model in &args.models.0 {
         let levels = match &args.concurrency {
-            Some(levels) if model != Model::Sequential => {
-                levels.0.iter().copied().map(Some).collect()
+            Some(Levels::These(levels)) if model != Model::Sequential => {
+                levels.iter().copied().map(Some).collect()
             }
+            // They are found out before the first round.
+            Some(Levels::Auto) if model != Model::Sequential => vec![],
             _ => vec![None],
         };
         variants.extend(levels.into_iter().map(|concurrency| {
@@ -171,15 +179,24 @@ impl Subject {
     }
 
     /// The job settled with these choices.
-    fn settle(&self, choices: Choices) -> Result<Job, Diagnostics> {
+    ///
+    /// # Errors
+    /// All mistakes, each at its place.
+    pub fn settle(&self, choices: Choices) -> Result<Job, Diagnostics> {
         let left = |name: &str| self.left.iter().find(|(job, _)| job == name);
         self.raw.settle(choices, &|name| left(name).map(|(_, reported)| reported.clone()))
     }
 
     /// Adds a variant.
-    fn add(&mut self, variant: Variant, mut job: Job) {
+    pub fn add(&mut self, variant: Variant, job: Job) {
+        self.contenders.push(Self::contender(variant, job));
+    }
+
+    /// A variant that has not been measured yet.
+    pub fn contender(variant: Variant, mut job: Job) -> Contender {
         job.report.dialect = Dialect::Csv; // so that it can be read back
-        self.contenders.push(Contender { variant, job: Arc::new(job), runs: Vec::new() });
+        let (runs, took) = (Vec::new(), Duration::ZERO);
+        Contender { variant, job: Arc::new(job), runs, took, is_out: false }
     }
 
     /// Finds out how many tasks the whole job has, if a sample is measured.

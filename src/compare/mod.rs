@@ -1,7 +1,7 @@
 //! `runner compare`: measures each job under several models, in randomised, interleaved rounds, and recommends one.
 //!
 //! `contenders` holds what is compared: variants of each job (`variant`). `run` is one run; `schedule` decides how many
-//! rounds there are and in which order contenders run. `figures` sums up the runs by means of `stats` and `model::usl`;
+//! rounds there are and in which order contenders run; `levels` finds the levels of `-j auto`. `figures` sums up the runs by means of `stats` and `model::usl`;
 //! `advise` judges them, `warnings` and `idle_check` say how reliable they are, and `apply` writes the advice into the
 //! job file. `tables` has the tables, charts and files.
 
@@ -11,6 +11,7 @@ mod args;
 pub mod contenders;
 pub mod figures;
 mod idle_check;
+mod levels;
 mod measure;
 pub mod run;
 mod schedule;
@@ -27,7 +28,7 @@ use crate::launcher;
 use crate::model::Model;
 use crate::model::usl::{Fit, Point};
 use crate::report::terminal;
-use crate::task::Exit;
+use crate::task::{Exit, Moment};
 use apply::{Advice, Reach};
 use contenders::Subject;
 use figures::Figures;
@@ -100,9 +101,10 @@ fn groups(subjects: Vec<Subject>, args: &CompareArgs) -> Vec<Vec<Subject>> {
 
 /// Measures the jobs of a group together, and reports each.
 fn compare(group: Vec<Subject>, args: &CompareArgs, bench: &Bench<'_>, exits: &mut Vec<Exit>) {
+    let began = Moment::now();
     let mut subjects = Vec::new();
     for mut subject in group {
-        match subject.size_up(args) {
+        match subject.size_up(args).and_then(|()| levels::find(&mut subject, args, bench)) {
             Ok(()) => subjects.push(subject),
             Err(stop) => exits.extend(say_stop(&subject.job.name, stop)),
         }
@@ -125,7 +127,9 @@ fn compare(group: Vec<Subject>, args: &CompareArgs, bench: &Bench<'_>, exits: &m
     }
     let schedule = Schedule::new(args.rounds, args.budget(), seed);
     let settings = measure::Settings { warmup: args.warmup, seed };
-    let stop = measure::measure(&mut subjects, bench, schedule, settings, &mut files).err();
+    let stop =
+        measure::measure(&mut subjects, bench, schedule, settings, &mut files, began.elapsed());
+    let stop = stop.err();
     let is_partial = stop.is_some();
     if let Some(stop) = stop {
         exits.extend(say_stop(&measure::names(&subjects), stop));

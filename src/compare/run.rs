@@ -66,6 +66,10 @@ pub enum Stop {
     Failed(String, Exit),
 }
 
+/// Less than this is as short as the system's own noise.
+const MEASURABLE: Duration = Duration::from_millis(50);
+const MOST_REPEATS: usize = 25;
+
 /// Runs and measures jobs.
 pub struct Bench<'a> {
     control: &'a Control,
@@ -130,6 +134,26 @@ impl<'a> Bench<'a> {
         Ok(measured(&summary, &rows, first))
     }
 
+    /// Runs this contender as often as it takes to measure it: what is over in no time is repeated, and the times are the
+    /// means. With `--prepare` it runs once: what that prepares is for one run.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn measure(
+        &self,
+        contender: &Contender,
+        first_results: &mut Option<Vec<u64>>,
+    ) -> Result<Run, Stop> {
+        let mut runs = vec![self.run(contender, first_results)?];
+        let mut wall = runs[0].wall;
+        while self.prepare.is_none() && wall < MEASURABLE && runs.len() < MOST_REPEATS {
+            let run = self.run(contender, first_results)?;
+            wall += run.wall;
+            runs.push(run);
+        }
+        Ok(mean(runs))
+    }
+
     /// Runs the user's command of `--prepare`.
     fn prepare(&self, job: &Job) -> Result<(), Stop> {
         let Some(command) = self.prepare else { return Ok(()) };
@@ -192,6 +216,31 @@ fn measured(summary: &Summary, rows: &[u64], first: &[u64]) -> Run {
         results: xxh3_64(&bytes),
         differs_at: differs_at.map(|index| index as u64 + 1),
         failure: first_failure(summary),
+    }
+}
+
+/// Several runs in one measurement, of which there must be at least one. Of what is not a time, the worst counts.
+fn mean(runs: Vec<Run>) -> Run {
+    let count = runs.len() as u32;
+    let first = &runs[0];
+    let average = |time: fn(&Run) -> Duration| runs.iter().map(time).sum::<Duration>() / count;
+    let of_some = |time: fn(&Run) -> Option<Duration>| {
+        runs.iter().map(time).sum::<Option<Duration>>().map(|sum| sum / count)
+    };
+    let other = runs.iter().find(|run| run.results != first.results).unwrap_or(first);
+    Run {
+        wall: average(|run| run.wall),
+        startup: average(|run| run.startup),
+        held: average(|run| run.held),
+        cpu: of_some(|run| run.cpu),
+        running: of_some(|run| run.running),
+        run_times: of_some(|run| Some(run.run_times?.0)).zip(of_some(|run| Some(run.run_times?.1))),
+        ok: runs.iter().map(|run| run.ok).min().unwrap_or(first.ok),
+        peak_rss: runs.iter().filter_map(|run| run.peak_rss).max(),
+        results: other.results,
+        differs_at: runs.iter().filter_map(|run| run.differs_at).min(),
+        failure: runs.iter().find_map(|run| run.failure.clone()),
+        ..first.clone()
     }
 }
 

@@ -8,19 +8,21 @@ use fastrand::Rng;
 /// The number of rounds if the user sets neither a number nor a budget.
 const DEFAULT_ROUNDS: u32 = 5;
 
-/// The rounds that are run however long they take: fewer give no meaningful interval.
-const MIN_ROUNDS: u32 = 3;
+/// The rounds after which a default comparison may end, if the verdict is beyond doubt.
+const LEAST_ROUNDS: u32 = 3;
+
+/// Further rounds of short jobs cost little: while the verdict is undecided, a default comparison goes on for this long.
+const SHORT: Duration = Duration::from_secs(5);
+
+/// More rounds than this decide nothing.
+const MOST_ROUNDS: u32 = 25;
 
 /// When a comparison ends, and in which order it runs.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     rng: Rng,
-    /// The rounds that are run in any case.
-    least: u32,
-    /// The rounds that are run if there is time; more are run only while the verdict is undecided.
-    planned: u32,
-    /// The upper limit.
-    most: u32,
+    /// The number of rounds that the user has set.
+    set: Option<u32>,
     budget: Option<Duration>,
 }
 
@@ -31,49 +33,61 @@ pub struct Spent {
     pub before: Duration,
     /// Since then.
     pub rounds: Duration,
+    /// What another round is expected to take.
+    pub next: Duration,
+}
+
+/// What the rounds so far have shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// More rounds might lead to different advice.
+    Nothing,
+    /// More rounds are not likely to.
+    Enough,
+    /// One contender is so much faster than every other one that it takes no more rounds.
+    Plainly,
 }
 
 impl Schedule {
     /// A schedule of `rounds` rounds, or of as many as fit into `budget`.
     pub fn new(rounds: Option<u32>, budget: Option<Duration>, seed: u64) -> Self {
-        let planned = match (rounds, budget) {
-            (Some(rounds), _) => rounds,
-            (None, Some(_)) => u32::MAX,
-            (None, None) => DEFAULT_ROUNDS,
-        };
-        let most = if budget.is_some() { u32::MAX } else { planned.saturating_mul(2) };
-        // Without a budget, the number of rounds is fixed.
-        let least = if budget.is_some() { planned.min(MIN_ROUNDS) } else { planned };
-        Self { rng: Rng::with_seed(seed), least, planned, most, budget }
+        Self { rng: Rng::with_seed(seed), set: rounds, budget }
     }
 
-    /// The order in which this number of contenders run in the next round, by their indices.
-    pub fn order(&mut self, contenders: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..contenders).collect();
-        self.rng.shuffle(&mut order);
-        order
+    /// The order in which these contenders run in the next round.
+    pub fn order(&mut self, mut contenders: Vec<usize>) -> Vec<usize> {
+        self.rng.shuffle(&mut contenders);
+        contenders
     }
 
     /// The planned number of rounds, if it is known.
     pub fn planned(&self) -> Option<u32> {
-        Some(self.planned).filter(|&planned| planned != u32::MAX)
+        self.set.or(self.budget.is_none().then_some(DEFAULT_ROUNDS))
     }
 
-    /// Whether there is another round after `done` rounds that took the time `spent`.
-    pub fn continues(
-        &self,
-        done: u32,
-        Spent { before, rounds: took }: Spent,
-        is_undecided: impl FnOnce() -> bool,
-    ) -> bool {
-        if done < self.least {
-            return true;
+    /// Whether runs for warming up that took `warmup` had better count: the budget has no room for many more.
+    pub fn counts_warmup(&self, warmup: Duration) -> bool {
+        self.budget.is_some_and(|budget| warmup * (LEAST_ROUNDS + 1) > budget)
+    }
+
+    /// Whether there is another round after `done` rounds.
+    pub fn continues(&self, done: u32, spent: Spent, shown: impl FnOnce() -> Shown) -> bool {
+        let so_far = spent.before + spent.rounds + spent.next;
+        if self.budget.is_some_and(|budget| so_far > budget) {
+            return done == 0;
         }
-        let one_more = took + took / done.max(1);
-        if self.budget.is_some_and(|budget| before + one_more > budget) {
-            return false;
+        match (self.set, self.budget) {
+            (Some(rounds), None) if done < rounds => true,
+            (Some(rounds), None) => done < rounds.saturating_mul(2) && shown() == Shown::Nothing,
+            (Some(rounds), Some(_)) => done < rounds || shown() == Shown::Nothing,
+            (None, Some(_)) => done < LEAST_ROUNDS || shown() != Shown::Plainly,
+            (None, None) if done < LEAST_ROUNDS => true,
+            (None, None) if done < DEFAULT_ROUNDS => shown() != Shown::Plainly,
+            (None, None) => {
+                let is_short = spent.rounds + spent.next <= SHORT && done < MOST_ROUNDS;
+                (done < 2 * DEFAULT_ROUNDS || is_short) && shown() == Shown::Nothing
+            }
         }
-        done < self.planned || (done < self.most && is_undecided())
     }
 }
 
@@ -82,40 +96,62 @@ mod tests {
     use super::*;
 
     /// How many rounds are run if each takes a second.
-    fn rounds(rounds: Option<u32>, budget: Option<u64>, is_undecided: bool) -> u32 {
+    fn rounds(rounds: Option<u32>, budget: Option<u64>, shown: Shown) -> u32 {
         let schedule = Schedule::new(rounds, budget.map(Duration::from_secs), 1);
+        let second = Duration::from_secs(1);
         let continues = |&done: &u32| {
-            let took = Duration::from_secs(u64::from(done));
-            schedule.continues(done, Spent { before: Duration::from_secs(4), rounds: took }, || {
-                is_undecided
-            })
+            let spent = Spent { before: 4 * second, rounds: done * second, next: second };
+            schedule.continues(done, spent, || shown)
         };
         (0..1000).take_while(continues).count() as u32
     }
 
     #[test]
     fn there_are_as_many_rounds_as_it_takes() {
-        assert_eq!(rounds(None, None, false), 5);
-        assert_eq!(rounds(None, None, true), 10);
-        assert_eq!(rounds(Some(1), None, false), 1);
-        assert_eq!(rounds(Some(7), None, true), 14);
+        assert_eq!(rounds(None, None, Shown::Plainly), 3);
+        assert_eq!(rounds(None, None, Shown::Enough), 5);
+        assert_eq!(rounds(None, None, Shown::Nothing), 10);
+        assert_eq!(rounds(Some(1), None, Shown::Enough), 1);
+        assert_eq!(rounds(Some(7), None, Shown::Plainly), 7);
+        assert_eq!(rounds(Some(7), None, Shown::Nothing), 14);
+    }
+
+    #[test]
+    fn rounds_that_cost_little_go_on_for_a_decision() {
+        let schedule = Schedule::new(None, None, 1);
+        let ms = Duration::from_millis;
+        let count = |each: u32| {
+            let continues = |&done: &u32| {
+                let spent =
+                    Spent { before: ms(9), rounds: done * ms(each.into()), next: ms(each.into()) };
+                schedule.continues(done, spent, || Shown::Nothing)
+            };
+            (0..1000).take_while(continues).count()
+        };
+        assert_eq!((count(10), count(250), count(4000)), (25, 20, 10));
     }
 
     #[test]
     fn a_budget_is_used_and_not_exceeded() {
-        assert_eq!(rounds(None, Some(60), false), 56);
-        assert_eq!(rounds(None, Some(5), true), 3, "at least three");
-        assert_eq!(rounds(Some(5), Some(60), false), 5);
-        assert_eq!(rounds(Some(5), Some(60), true), 56);
-        assert_eq!(rounds(Some(20), Some(14), false), 10);
-        assert_eq!(rounds(Some(2), Some(1), true), 2);
+        assert_eq!(rounds(None, Some(60), Shown::Enough), 56);
+        assert_eq!(rounds(None, Some(60), Shown::Plainly), 3);
+        assert_eq!(rounds(None, Some(5), Shown::Nothing), 1);
+        assert_eq!(rounds(None, Some(2), Shown::Nothing), 1, "at least one");
+        assert_eq!(rounds(Some(5), Some(60), Shown::Enough), 5);
+        assert_eq!(rounds(Some(5), Some(60), Shown::Nothing), 56);
+        assert_eq!(rounds(Some(20), Some(14), Shown::Enough), 10);
+        assert!(
+            Schedule::new(None, Some(Duration::from_secs(7)), 1)
+                .counts_warmup(Duration::from_secs(2))
+        );
+        assert!(!Schedule::new(None, None, 1).counts_warmup(Duration::from_secs(2)));
     }
 
     #[test]
     fn a_seed_repeats_its_orders() {
         let orders = |seed| {
             let mut schedule = Schedule::new(None, None, seed);
-            (0..20).map(|_| schedule.order(4)).collect::<Vec<_>>()
+            (0..20).map(|_| schedule.order(vec![0, 1, 2, 3])).collect::<Vec<_>>()
         };
         assert_eq!(orders(3), orders(3));
         assert_ne!(orders(3), orders(4));

@@ -28,6 +28,7 @@ pub fn of(subject: &Subject, figures: &[Figures]) -> Vec<String> {
     warnings.extend(failures(figures));
     warnings.extend(results(figures));
     warnings.extend(one_task(figures));
+    warnings.extend(left_out(subject));
     warnings.extend(sample(subject, figures));
     warnings.extend(too_short(figures));
     warnings.extend(scatter(figures));
@@ -92,6 +93,17 @@ fn results(figures: &[Figures]) -> Option<String> {
     }
     let other = figures.iter().find(|figures| !figures.same_results)?;
     Some(format!("{} gives different results from the rest{}", other.name(), at(other)))
+}
+
+fn left_out(subject: &Subject) -> impl Iterator<Item = String> + '_ {
+    let left_out = subject.contenders.iter().filter(|contender| contender.is_out);
+    left_out.map(|contender| {
+        let rounds = contender.runs.len();
+        format!(
+            "{}: left out after {rounds} rounds: it took more than ten times the time of the fastest",
+            contender.name()
+        )
+    })
 }
 
 fn one_task(figures: &[Figures]) -> Option<String> {

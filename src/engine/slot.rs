@@ -28,6 +28,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         started = SlotWorker::start(run, index, shared, number) => started,
         // What is not there by then is not needed any more; it may never be, such as an import that hangs.
         () = run.cancel.draining() => return,
+        () = dismissed(live, number) => return,
     };
     let mut worker = match started {
         Ok(worker) => worker,
@@ -39,6 +40,12 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let pilot = || live.pilot.as_ref().filter(|pilot| pilot.asks(number));
     pilot().inspect(|pilot| pilot.ready(&worker, began.elapsed()));
     live.watch.learn(|| worker.about());
+    if let Some(pilot) = &live.pilot
+        && !pilot.admits(number).await
+    {
+        worker.stop().await;
+        return;
+    }
     let global_slot = live.slots_before + number;
     let attempt = attempt(run, index, number);
     let holds = worker.holds_the_loop();
@@ -60,7 +67,9 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     };
     let mut batch = VecDeque::new();
     let takes_turns = !live.admission.is_open();
-    while context.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await {
+    while !live.retires(number)
+        && context.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await
+    {
         context.prepare(&mut batch, index);
         if index == 0
             && let Some(made) = &run.made
@@ -120,6 +129,14 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     drop(context);
     if let Some(bytes) = worker.stop().await {
         live.watch.worker_peak(bytes);
+    }
+}
+
+/// Ready when the slot with this number is not needed after all.
+async fn dismissed(live: &StageRun, number: usize) {
+    match &live.pilot {
+        Some(pilot) => pilot.dismissed(number).await,
+        None => std::future::pending().await,
     }
 }
 

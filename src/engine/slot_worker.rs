@@ -82,6 +82,8 @@ impl Shared {
             let boot = Boot::new(spec, mode, beside, slot, &log.path())?;
             // As many as there are processors start side by side in the time of one, which forking does not beat.
             let is_one_of_many = match mode {
+                // The pilot's is forked, and whatever joins it comes from the same place.
+                python::Mode::Alone if live.pilot.is_some() => true,
                 python::Mode::Alone if !spec.has_preload() => self.peers > cores(),
                 python::Mode::Alone | python::Mode::Pilot => self.peers > 1,
                 _ => false,

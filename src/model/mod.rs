@@ -2,6 +2,7 @@
 
 mod event_loop;
 pub mod guide;
+pub mod level;
 mod nature;
 pub mod pilot;
 mod processes;

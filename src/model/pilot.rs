@@ -20,6 +20,7 @@ mod reason;
 
 use std::time::Duration;
 
+use super::level::Level;
 use super::{Model, WAITING_IN_THREADS, WAITING_ON_A_LOOP};
 use crate::model::Nature;
 
@@ -54,8 +55,14 @@ const CONTENTION: f64 = 1.1;
 /// The number of processes for work that waits, in all and per core; the larger one counts.
 const PROCESSES: usize = 16;
 const PROCESSES_A_CORE: usize = 4;
+/// What that may grow to, where more at once turn out to end more tasks a second.
+const MOST_PROCESSES: usize = 64;
 /// Interpreters are forked, and so cheaper: as many as there would be threads.
 const INTERPRETERS: usize = WAITING_IN_THREADS;
+/// Once tasks have run for this long, what is ready beside the pilot begins.
+const SOON: Duration = Duration::from_millis(2);
+/// Without this much available memory, in bytes, nothing is started that may not be needed.
+const ROOM_FOR_SPARE: u64 = 512 << 20;
 
 /// The kind of tasks that a pilot runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,13 +91,21 @@ pub struct Plan {
 
 /// The upper limit of slots for a pilot if the user has set none.
 pub fn most_slots(nature: Nature, cores: usize) -> usize {
-    let processes = PROCESSES.max(PROCESSES_A_CORE * cores);
+    let processes = MOST_PROCESSES.max(PROCESSES_A_CORE * cores);
     if nature == Nature::Hosted { processes.max(WAITING_ON_A_LOOP) } else { processes }
 }
 
 /// The slots with which a pilot begins: as many as suit computing, if they are cheap to start.
 pub fn first_slots(nature: Nature, cores: usize) -> usize {
     if nature == Nature::Process { cores } else { 1 }
+}
+
+/// The slots that start beside the pilot before anything is known: the second interpreter of a function will most likely
+/// be needed, and a core that nobody uses starts it for nothing. What may join an interpreter needs no other one.
+/// `available` is the available memory in bytes, if known.
+pub fn spare_slots(may_join: bool, slots: usize, cores: usize, available: Option<u64>) -> usize {
+    let has_room = available.is_none_or(|bytes| bytes >= ROOM_FOR_SPARE);
+    usize::from(!may_join && has_room && slots > 1 && cores > 1)
 }
 
 impl Work {
@@ -138,6 +153,8 @@ pub struct Evidence {
     pub cores: usize,
     /// The slots of the pilot.
     pub slots: usize,
+    /// The slots that have been started beside it, as [`spare_slots`] says.
+    pub spare: usize,
     /// The upper limit of slots.
     pub most: usize,
     /// The concurrency that the user has set.
@@ -180,29 +197,58 @@ impl Evidence {
         Some(Decision { model, concurrency, reason: self.reason(model, ""), is_final })
     }
 
-    /// Confirms `before`, possibly with more slots, now that tasks have ended; `None` if none has.
-    pub fn confirm(&self, before: &Decision) -> Option<Decision> {
-        let share = self.share().or(self.of_ended()).filter(|_| self.ended > 0)?;
-        let is_short = self.task() < SHORT.as_secs_f64();
-        let concurrency = match self.work {
-            Work::Command => self.commands(share),
-            _ if is_short || share >= COMPUTES || self.set.is_some() => before.concurrency,
-            _ => self.filling(share),
-        };
-        let concurrency = concurrency.max(before.concurrency);
-        let reason = self.reason(before.model, "");
-        Some(Decision { model: before.model, concurrency, reason, is_final: true })
+    /// Whether what is ready beside the pilot begins: not before it is known that it may, nor for tasks that are done by then.
+    pub fn spare_begins(&self) -> bool {
+        let may_join = matches!(self.work, Work::Function { coroutine, thread_safe, .. } if coroutine || thread_safe);
+        let has_run = self.run.max(self.look.map_or(Duration::ZERO, |look| look.busy));
+        self.spare > 0 && !may_join && has_run >= SOON && self.left != Some(0)
     }
 
-    /// The conclusion if all tasks have ended under the pilot.
-    pub fn conclude(&self) -> Decision {
+    /// Confirms `before`, possibly with more slots, now that more is known: once tasks have ended that is final, and until
+    /// then those that go on waiting are joined by more. `None` if nothing has changed.
+    pub fn confirm(&self, before: &Decision) -> Option<Decision> {
+        let is_final = self.ended > 0;
+        let share = if is_final { self.share().or(self.of_ended()) } else { self.share() }?;
+        let is_short = self.task() < SHORT.as_secs_f64();
+        let concurrency = match self.work {
+            Work::Command if is_final => self.commands(share),
+            Work::Command => before.concurrency,
+            _ if is_short || share >= COMPUTES || self.set.is_some() => before.concurrency,
+            _ => self.processes(share).map_or(before.concurrency, |(slots, _)| slots),
+        };
+        let concurrency = concurrency.max(before.concurrency);
+        if !is_final && concurrency == before.concurrency {
+            return None;
+        }
+        let reason = self.reason(before.model, "");
+        Some(Decision { model: before.model, concurrency, reason, is_final })
+    }
+
+    /// The search for a better level than that of `decision`: where the user has set none, and each slot has a process of its
+    /// own. Only work that waits gains from a higher one.
+    pub fn level(&self, decision: &Decision) -> Option<Level> {
+        let is_open = self.set.is_none()
+            && (self.work == Work::Command || decision.model == Model::Processes);
+        let share = self.share().or(self.of_ended()).unwrap_or(1.0);
+        let waits = share < COMPUTES
+            && self.task() >= SHORT.as_secs_f64()
+            && decision.concurrency > self.cores;
+        let least = self.slots;
+        is_open.then(|| Level::new(decision.concurrency, (least, self.most), waits))
+    }
+
+    /// The conclusion if all tasks have ended under the pilot, and under what was ready beside it if that has `begun`.
+    pub fn conclude(&self, begun: usize) -> Decision {
+        // What has ended cannot be observed any more.
+        let evidence = Self { look: None, ..self.clone() };
         let (model, but) = match self.work {
             Work::Command => (Model::Threads, ""),
+            _ if begun > 0 => (Model::Processes, ""),
             _ if self.ended == 0 => (Model::Sequential, ""),
             _ => (Model::Sequential, "done before another slot would have helped, "),
         };
-        let reason = self.reason(model, but);
-        Decision { model, concurrency: self.slots, reason, is_final: true }
+        let reason = evidence.reason(model, but);
+        Decision { model, concurrency: self.slots + begun, reason, is_final: true }
     }
 
     /// The part of a task's time that is processor time, if known: from tasks that have ended, or from one that has
@@ -289,7 +335,7 @@ impl Evidence {
     fn commands(&self, share: f64) -> usize {
         let is_short = self.task() < SHORT.as_secs_f64();
         // On a busy machine, work that computes gets less processor time and looks as if it waited.
-        let is_crowded = share >= WAITS && self.is_busy();
+        let is_crowded = share >= LEAST && self.is_busy();
         let computes = is_short || is_crowded || share >= COMPUTES;
         if computes { self.slots } else { self.filling(share).max(self.slots) }
     }
@@ -318,22 +364,43 @@ impl Evidence {
             };
             options.push((model, slots, JOIN * slots as f64 + in_slots(slots).max(bound)));
         }
+        options.extend(self.processes(share).map(|(slots, time)| (Model::Processes, slots, time)));
+        let (model, slots, time) =
+            options.into_iter().min_by(|one, other| one.2.total_cmp(&other.2))?;
+        (slots > 1 && time < alone * (1.0 - WORTH)).then_some((model, slots))
+    }
+
+    /// How many programs are expected to finish first, and in what time.
+    fn processes(&self, share: f64) -> Option<(usize, f64)> {
+        let (task, cores) = (self.task(), self.cores as f64);
+        let alone = self.left() * task;
         let computes = share >= COMPUTES || task < SHORT.as_secs_f64();
-        let most = if computes { self.cores } else { self.filling(share) };
+        let most = if computes { self.cores } else { self.filling(share).min(self.affordable()) };
         let most = self.at_most_left(self.set.unwrap_or(most));
         // Each has to start, so fewer may be done earlier.
         let least = if self.set.is_some() { most } else { most.min(self.cores) };
         let counts = std::iter::successors(Some(most), |slots| Some(slots / 2));
-        for slots in counts.take_while(|&slots| slots >= least.max(1)) {
-            let startup = self.startup.as_secs_f64() * (slots as f64 / cores).max(1.0);
-            let rest = (alone - startup).max(0.0) / alone;
-            let together = in_slots(slots).max(alone * share / cores);
-            options.push((Model::Processes, slots, startup + rest * together));
-        }
+        let options = counts.take_while(|&slots| slots >= least.max(1)).map(|slots| {
+            let is_there = slots <= self.slots + self.spare;
+            let startup = if is_there { 0.0 } else { self.startup.as_secs_f64() };
+            let startup = startup * (slots as f64 / cores).max(1.0);
+            let rest = if alone > 0.0 { (alone - startup).max(0.0) / alone } else { 0.0 };
+            // Tasks are indivisible: the last round takes as long as any other.
+            let in_slots = (self.left() / slots as f64).ceil() * task;
+            (slots, startup + rest * in_slots.max(alone * share / cores))
+        });
+        options.min_by(|one, other| one.1.total_cmp(&other.1))
+    }
 
-        let (model, slots, time) =
-            options.into_iter().min_by(|one, other| one.2.total_cmp(&other.2))?;
-        (slots > 1 && time < alone * (1.0 - WORTH)).then_some((model, slots))
+    /// Before a task has ended nobody knows how long they wait, or whether they compute after that: then starting more
+    /// programs may take as long as the first has waited.
+    fn affordable(&self) -> usize {
+        let startup = self.startup.as_secs_f64();
+        if self.ended > 0 || startup <= 0.0 {
+            return usize::MAX;
+        }
+        let started = (self.task() * self.cores as f64 / startup) as usize;
+        (self.slots + self.spare + started).max(self.cores)
     }
 }
 

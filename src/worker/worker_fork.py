@@ -11,6 +11,8 @@ def serve_forks(control, hello):
         part("find")
         if hello["preload"]:
             preload(hello["preload"])  # noqa: F821
+        else:
+            load_standard(hello["function"].rpartition(":")[0], hello["path"])
     except Unfit as unfit:
         control.send(json.dumps({"unfit": str(unfit)[-20_000:]}).encode()[: 60 << 10])
         return None, None
@@ -115,3 +117,43 @@ def become(request, parent, waits, not_mine):
     control = socket.socket(fileno=own)
     control.send(json.dumps({"forked": os.getpid()}).encode())
     return control
+
+
+# They do something where they are imported.
+_TALKATIVE = {"__future__", "antigravity", "idlelib", "this", "turtledemo"}
+
+
+def load_standard(name, folders):
+    """Imports the standard modules that the job's module, or the file of this path, plainly imports at its beginning: they
+    are the same for all interpreters, which then share them instead of loading each its own. What cannot be told is left
+    to the interpreters."""
+    standard = getattr(sys, "stdlib_module_names", frozenset())
+    file = name if name.endswith(".py") else name.replace(".", os.sep) + ".py"
+    paths = [os.path.join(folder, file) for folder in folders]  # what is absolute stays so
+    try:
+        path = next(filter(os.path.isfile, paths))
+        beside = [each for folder in {*folders, os.path.dirname(path)} for each in os.listdir(folder)]
+        if not standard.isdisjoint(each.partition(".")[0] for each in beside):
+            return  # the job may mean that
+        with open(path, "rb") as file:
+            tree = compile(file.read(1 << 20), path, "exec", 0x400, dont_inherit=True)  # ast.PyCF_ONLY_AST
+    except Exception:
+        return
+    for statement in tree.body:
+        kind = type(statement).__name__
+        if kind == "Import":
+            wanted = [alias.name for alias in statement.names]
+        elif kind == "ImportFrom" and not statement.level and statement.module:
+            # `from urllib import request` is a module, `from json import loads` is not.
+            wanted = [statement.module, *(f"{statement.module}.{alias.name}" for alias in statement.names)]
+        else:
+            continue
+        for module in wanted:
+            top = module.partition(".")[0]
+            parent = sys.modules.get(module.rpartition(".")[0])
+            is_member = parent is not None and (hasattr(parent, module.rpartition(".")[2]) or not hasattr(parent, "__path__"))
+            if top in standard and top not in _TALKATIVE and not is_member:
+                try:
+                    importlib.import_module(module)
+                except BaseException:  # the interpreter that needs it says so
+                    break

@@ -369,3 +369,67 @@ fn each_stage_has_a_pilot_of_its_own() {
         reason.contains("nap: processes ") && reason.contains("shout: threads ")
     });
 }
+
+/// Whether a higher level pays depends on what else the machine does; it is found within its bounds, and costs no task.
+#[test]
+fn the_level_is_looked_for_while_commands_wait() {
+    let ran = command("sleep 0.05", 400).run();
+    let (model, slots, reason) = decided(&ran, 400);
+    assert_eq!(model, "threads");
+    assert!((2.min(cores())..=64.max(4 * cores())).contains(&slots), "{slots}");
+    if let Some((_, settled)) = reason.split_once("settled at ") {
+        let settled = settled.split([':', ';']).next().unwrap();
+        assert_eq!(settled, slots.to_string(), "{reason}");
+    }
+    let report = ran.report();
+    assert!(
+        report
+            .column("slot")
+            .iter()
+            .all(|slot| slot.parse::<usize>().unwrap() <= 64.max(4 * cores()))
+    );
+}
+
+#[test]
+fn a_concurrency_that_is_set_is_the_level() {
+    for function in ["nap", "burn"] {
+        let ran = python(function, 30, "[limits]\nconcurrency = 2").run();
+        decided(&ran, 30);
+        assert!(ran.report().column("slot").iter().all(|slot| ["1", "2"].contains(&&**slot)));
+    }
+    let ran = command("sleep 0.05", 60).args(["-j", "3"]).run();
+    decided(&ran, 60);
+    assert!(ran.report().column("slot").iter().all(|slot| slot.parse::<u32>().unwrap() <= 3));
+}
+
+#[test]
+fn tasks_that_fail_at_once_are_no_trouble() {
+    let ran = command("exit 3", 300).run();
+    assert_eq!(ran.exit(3).summary("job")["failed"], "300");
+    ran_once(&ran, 300);
+    let text = "[inputs]\nrepeat = 300\n[workload.python]\nfunction = 'mine:no'";
+    let ran = TestJob::new(text).file("mine.py", "def no(_): raise ValueError").run();
+    assert_eq!(ran.exit(3).summary("job")["failed"], "300");
+}
+
+/// What a module imports is the same whether the interpreter has it from where it was forked.
+#[test]
+fn standard_modules_that_are_shared_are_those_of_the_job() {
+    let module = "import queue, random, time
+from os import path
+def work(n):
+    time.sleep(0.05)
+    return [getattr(queue, 'MINE', None), random.random(), path.basename(__file__)]
+";
+    let text = "[inputs]\nrepeat = 12\n[workload.python]\nfunction = 'mine:work'";
+    for (name, mine) in [("queue.py", "7"), ("other.py", "null")] {
+        let ran = TestJob::new(text).file("mine.py", module).file(name, "MINE = 7").run();
+        let results = ran.exit(0).report().column("result");
+        let others: std::collections::HashSet<_> = results.iter().collect();
+        assert_eq!(others.len(), 12, "each has random numbers of its own: {results:?}");
+        assert!(
+            results.iter().all(|result| result.starts_with(&format!("[{mine},"))),
+            "{results:?}"
+        );
+    }
+}

@@ -497,3 +497,33 @@ fn a_recommendation_of_threads_says_what_python_tasks_share() {
     let safe = compare(&job.replace("[limits]", "thread_safe = true\n[limits]"));
     assert!(!safe.exit(0).stderr().contains(words), "{}", safe.stderr());
 }
+
+#[test]
+fn levels_are_found_where_the_work_waits() {
+    let job = "[inputs]\nrepeat = 32\n[workload.sleep]\nduration = '40ms'\n";
+    let ran = compare(job).args(["-j", "auto", "--models", "sequential,threads", "--apply"]).run();
+    let advice = advice(ran.exit(0));
+    let chosen = advice.select("recommended,model,concurrency");
+    let chosen = chosen.iter().find(|row| row.starts_with("true,")).unwrap();
+    let level: usize = chosen.strip_prefix("true,threads,").unwrap().parse().unwrap();
+    assert!((2..=64).contains(&level), "{level}");
+    let written = fs::read_to_string(ran.path("job.toml")).unwrap();
+    assert!(written.contains(&format!("concurrency = {level}")), "{written}");
+    assert!(written.contains("model = \"threads\""), "{written}");
+}
+
+#[test]
+fn what_is_hopeless_is_left_out_and_that_is_said() {
+    let job = "[inputs]\nrepeat = 100\n[workload.sleep]\nduration = '50ms'\n";
+    let ran =
+        compare(job).args(["-j", "100", "--models", "sequential,async", "--warmup", "0"]).run();
+    ran.exit(0).stderr_has("sequential at 1: left out after 2 rounds");
+    assert_eq!(advice(&ran).column("rounds")[0], "2");
+}
+
+#[test]
+fn a_budget_is_kept() {
+    let job = "[inputs]\nrepeat = 4\n[workload.sleep]\nduration = '500ms'\n";
+    let ran = compare(job).args(["--budget", "3s", "--models", "sequential"]).run();
+    assert_eq!(advice(ran.exit(0)).column("rounds"), ["1"], "what was to warm up counts");
+}

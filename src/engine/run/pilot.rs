@@ -3,7 +3,8 @@
 //! The slots of the pilot record what their tasks used; the stage's own thread, which has nothing else to do, checks
 //! that and the processes. [`crate::model::pilot`] decides.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,10 +14,11 @@ use tokio::sync::Notify;
 
 use crate::engine::run::Run;
 use crate::engine::slot_worker::SlotWorker;
+use crate::model::level::{Level, Seen};
 use crate::model::pilot::{Decision, Evidence, Look, Plan, Work};
-use crate::model::{Nature, cores};
+use crate::model::{Model, Nature, cores};
 use crate::sys::usage::Usage;
-use crate::sys::{ProcessorTimes, available_memory, usage};
+use crate::sys::{ProcessorTimes, available_memory, memory_stalled, processors_stalled, usage};
 use crate::task::{Moment, Outcome, Status};
 use crate::workload::python::Facts;
 
@@ -25,12 +27,20 @@ const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LAST_LOOK: Duration = Duration::from_millis(50);
 /// Processes may take one part in this many of the available memory: others need some, and tasks differ.
 const MEMORY: u64 = 2;
+/// A process needs at least this much, in bytes, whatever its tasks have used.
+const SMALL: u64 = 8 << 20;
 
 /// The pilot of a stage, seen by its slots and by the thread that watches it.
 pub struct Pilot {
     plan: Plan,
     /// How many slots it began with.
     pub slots: usize,
+    /// How many slots start beside it before anything is decided.
+    pub spare: usize,
+    gate: Gate,
+    finished: Gate,
+    /// Slots with higher numbers, from 1, end between two tasks.
+    level: AtomicUsize,
     /// The upper limit of slots.
     most: usize,
     tasks: Option<u64>,
@@ -41,6 +51,74 @@ pub struct Pilot {
     decision: Mutex<Option<Decision>>,
     /// Notified when more slots join the pilot's own event loop.
     joins: Notify,
+}
+
+/// Whether the slots beside the pilot begin.
+#[derive(Default)]
+struct Gate {
+    state: AtomicU8,
+    changed: Notify,
+}
+
+/// Nobody knows yet.
+const WAIT: u8 = 0;
+/// They begin.
+const OPEN: u8 = 1;
+/// They are not needed.
+const SHUT: u8 = 2;
+
+impl Gate {
+    /// Settles it, unless that has been done.
+    fn settle(&self, state: u8) {
+        if self.state.compare_exchange(WAIT, state, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Whether it is open, once that is settled.
+    async fn is_open(&self) -> bool {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            match self.state.load(Ordering::Relaxed) {
+                WAIT => changed.await,
+                state => return state == OPEN,
+            }
+        }
+    }
+}
+
+/// How busy the machine has been until a moment.
+struct Machine {
+    at: Moment,
+    processors: Option<ProcessorTimes>,
+    crowded: Option<Duration>,
+    stalled: Option<Duration>,
+}
+
+impl Machine {
+    fn now() -> Self {
+        Self {
+            at: Moment::now(),
+            processors: ProcessorTimes::read(),
+            crowded: processors_stalled(),
+            stalled: memory_stalled(),
+        }
+    }
+
+    /// The part of the machine that was idle since `before`.
+    fn idle_since(&self, before: &Self) -> Option<f64> {
+        let (now, before) = self.processors.zip(before.processors)?;
+        let all = now.all.saturating_sub(before.all);
+        (all > 0).then(|| now.idle.saturating_sub(before.idle) as f64 / all as f64)
+    }
+
+    /// The part of the time since `before` in which something was waited for.
+    fn part_since(&self, before: &Self, stall: impl Fn(&Self) -> Option<Duration>) -> Option<f64> {
+        let took = self.at.since(before.at).as_secs_f64();
+        let (now, before) = stall(self).zip(stall(before))?;
+        (took > 0.0).then(|| now.saturating_sub(before).as_secs_f64() / took)
+    }
 }
 
 /// What the slots have recorded.
@@ -73,8 +151,13 @@ impl Tally {
 }
 
 impl Pilot {
-    /// A pilot by `plan` with `slots` slots, which may become `most`; `tasks` is the number of tasks, if known.
-    pub fn new(plan: Plan, (slots, most): (usize, usize), tasks: Option<u64>) -> Self {
+    /// A pilot by `plan` with `slots` slots and `spare` beside it, which may become `most`; `tasks` is the number of tasks, if
+    /// known.
+    pub fn new(
+        plan: Plan,
+        (slots, spare, most): (usize, usize, usize),
+        tasks: Option<u64>,
+    ) -> Self {
         let tally = Tally {
             ended: 0,
             told: 0,
@@ -91,6 +174,10 @@ impl Pilot {
         Self {
             plan,
             slots,
+            spare,
+            gate: Gate::default(),
+            finished: Gate::default(),
+            level: AtomicUsize::new(usize::MAX),
             most,
             tasks,
             idle: ProcessorTimes::read(),
@@ -114,6 +201,34 @@ impl Pilot {
             }
             self.joins.notified().await;
         }
+    }
+
+    /// Ready when the slot with this number, from 1, is not needed after all, since no task is left or others do them;
+    /// never for one of the first.
+    pub async fn dismissed(&self, number: usize) {
+        if number <= self.slots || (self.admits(number).await && !self.finished.is_open().await) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Records that the first slots have ended: no task is left.
+    pub fn finish(&self) {
+        self.gate.settle(SHUT);
+        self.finished.settle(OPEN);
+    }
+
+    /// Whether the slot with this number, from 1, begins; ready when that is known.
+    pub async fn admits(&self, number: usize) -> bool {
+        !self.is_spare(number) || self.gate.is_open().await
+    }
+
+    /// Whether the slot with this number, from 1, is to end, since fewer do as well.
+    pub fn retires(&self, number: usize) -> bool {
+        number > self.level.load(Ordering::Relaxed)
+    }
+
+    fn is_spare(&self, number: usize) -> bool {
+        (self.slots + 1..=self.slots + self.spare).contains(&number)
     }
 
     /// Whether the slot with this number, from 1, is one of the first, and its tasks are still evidence.
@@ -181,22 +296,82 @@ impl Pilot {
             let evidence = self.evidence(run, index);
             let decision = match (self.decision(), is_over) {
                 (None, false) => evidence.decide(),
-                (None, true) => Some(evidence.conclude()),
+                (None, true) => {
+                    // What is open may have come too late for any task.
+                    let did_all = self.tasks.is_some_and(|tasks| self.lock().ended >= tasks);
+                    let has_begun = !did_all && self.gate.state.load(Ordering::Relaxed) == OPEN;
+                    Some(evidence.conclude(if has_begun { self.spare } else { 0 }))
+                }
                 (Some(before), false) => evidence.confirm(&before),
                 (Some(before), true) => Some(Decision { is_final: true, ..before }),
             };
+            if !is_over && evidence.spare_begins() {
+                self.gate.settle(OPEN);
+            }
             if let Some(decision) = decision {
-                *self.decision.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(decision.clone());
+                self.gate.settle(if decision.model == Model::Processes { OPEN } else { SHUT });
+                self.decide(&decision);
                 grow(&decision);
                 if decision.is_final {
                     self.is_over.store(true, Ordering::Relaxed);
                     self.joins.notify_one();
+                    let level =
+                        evidence.level(&decision).filter(|_| !is_over && !run.job.is_staged());
+                    if let Some(level) = level {
+                        self.find_level(run, level, decision, ended, grow);
+                    }
                     return;
                 }
             }
             pause = (pause * 5 / 4).min(LAST_LOOK);
         }
+    }
+
+    /// Looks for the level until no task is left.
+    fn find_level(
+        &self,
+        run: &Run,
+        level: Level,
+        mut decision: Decision,
+        ended: &Receiver<()>,
+        mut grow: impl FnMut(&Decision),
+    ) {
+        let began = Moment::now();
+        let count = || run.report.counts().ended();
+        let mut level = level.from(Duration::ZERO, count());
+        let mut before = Machine::now();
+        let (words, bytes) = (decision.reason.clone(), self.lock().peak_rss.max(SMALL));
+        while ended.recv_timeout(LAST_LOOK) == Err(RecvTimeoutError::Timeout) {
+            let (now, ended) = (Machine::now(), count());
+            let memory = available_memory();
+            let seen = Seen {
+                at: began.elapsed(),
+                ended,
+                left: self.tasks.map(|tasks| tasks.saturating_sub(ended)),
+                idle: now.idle_since(&before),
+                crowded: now.part_since(&before, |machine| machine.crowded),
+                stalled: now.part_since(&before, |machine| machine.stalled),
+                memory,
+                room: memory.map(|free| decision.concurrency + (free / MEMORY / bytes) as usize),
+            };
+            let Some(slots) = level.step(&seen) else { continue };
+            before = now;
+            if slots < decision.concurrency {
+                self.level.store(slots, Ordering::Relaxed);
+            }
+            decision.concurrency = slots;
+            decision.reason = format!("{words}{level}");
+            self.decide(&decision);
+            grow(&decision);
+        }
+        // What it came to may have been found without another step.
+        decision.reason = format!("{words}{level}");
+        self.decide(&decision);
+    }
+
+    fn decide(&self, decision: &Decision) {
+        let mut known = self.decision.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(decision.clone());
     }
 
     fn evidence(&self, run: &Run, index: usize) -> Evidence {
@@ -226,6 +401,7 @@ impl Pilot {
             left: self.tasks.map(|tasks| tasks.saturating_sub(ended)),
             cores: cores(),
             slots: self.slots,
+            spare: self.spare,
             most: self.most,
             set: self.plan.set,
             idle: self.idle.zip(ProcessorTimes::read()).and_then(|(before, now)| {

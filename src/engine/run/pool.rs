@@ -66,27 +66,36 @@ fn run_pilot(run: &Arc<Run>, index: usize, pilot: &Pilot) -> io::Result<()> {
         let first = thread::Builder::new().name("pilot".into()).spawn_scoped(scope, move || {
             let _alive = alive; // dropped when the last of them has ended
             let run_one = |range| run_loop(run, index, role, range);
-            model::run(stage.model, pilot.slots, nature, &run_one)
+            let ran = model::run(stage.model, pilot.slots, nature, &run_one);
+            pilot.finish();
+            ran
         })?;
         let mut slots = pilot.slots;
         let mut joined = Vec::new();
-        pilot.watch(run, index, &ended, |decision| {
-            live.meter.iter().for_each(|meter| meter.resize(decision.concurrency));
-            let (model, from) = (decision.model, slots);
-            slots = slots.max(decision.concurrency);
-            if slots == from || joins(nature, model) {
+        let mut join = |model: Model, most: usize| {
+            let from = slots;
+            slots = slots.max(most);
+            if slots == from {
                 return;
             }
+            let count = slots - from;
             let more =
                 thread::Builder::new().name("others".into()).spawn_scoped(scope, move || {
                     let run_one = |range: Range<usize>| {
                         let range = from + range.start..from + range.end;
                         run_loop(run, index, Role::Of(model), range);
                     };
-                    model::run(model, slots - from, nature, &run_one)
+                    model::run(model, count, nature, &run_one)
                 });
             // If the system starts no more threads, those that there are do the work.
             joined.extend(more);
+        };
+        join(Model::Processes, pilot.slots + pilot.spare);
+        pilot.watch(run, index, &ended, |decision| {
+            live.meter.iter().for_each(|meter| meter.resize(decision.concurrency));
+            if !joins(nature, decision.model) {
+                join(decision.model, decision.concurrency);
+            }
         });
         let mut all = joined.into_iter().chain([first]);
         all.try_for_each(|ran| ran.join().unwrap_or_else(|panic| resume_unwind(panic)))

@@ -10,6 +10,7 @@ use crate::engine::run::pilot::Pilot;
 use crate::engine::run::{Watch, open_files};
 use crate::job::{Job, Stage};
 use crate::model::{Model, cores, pilot};
+use crate::sys::available_memory;
 use crate::task::{MedianLimit, Meter, Task, Values};
 use crate::worker::internal::ForkServer;
 use crate::workload::Workload;
@@ -69,17 +70,25 @@ impl StageRun {
         }
     }
 
+    /// Whether the slot with this number, from 1, is to end, since fewer do as well.
+    pub fn retires(&self, number: usize) -> bool {
+        self.pilot.as_ref().is_some_and(|pilot| pilot.retires(number))
+    }
+
     /// Whether the slot with this number, from 1, exists from the start.
     pub fn is_first(&self, number: usize) -> bool {
         self.pilot.as_ref().is_none_or(|pilot| number <= pilot.slots)
     }
 }
 
-/// The pilot of `stage`, if its first tasks decide, with those slots that are cheap to start.
+/// The pilot of `stage`, if its first tasks decide, with those slots that are cheap to start, or that cost nothing.
 pub(super) fn pilot(job: &Job, stage: &Stage, slots: usize) -> Option<Pilot> {
     let plan = stage.pilot?;
     let first = pilot::first_slots(stage.workload.nature(), cores()).min(slots);
-    Some(Pilot::new(plan, (first, slots), job.inputs.tasks()))
+    let is_function = matches!(stage.workload, Workload::Python(_));
+    let may_join = !is_function || stage.workload.is_thread_safe();
+    let spare = pilot::spare_slots(may_join, slots, cores(), available_memory());
+    Some(Pilot::new(plan, (first, spare, slots), job.inputs.tasks()))
 }
 
 /// As many slots as the stage allows, but no more than the job can have tasks. A pilot without a set concurrency also

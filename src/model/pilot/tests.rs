@@ -1,6 +1,7 @@
 //! What a pilot decides, from made-up evidence.
 
 use super::*;
+use crate::model::level::Seen;
 
 const FUNCTION: Work = Work::Function { gil: true, coroutine: false, thread_safe: true };
 
@@ -24,6 +25,7 @@ fn evidence(work: Work, (ended, run, share): (u64, f64, f64), left: Option<u64>)
         left,
         cores: 2,
         slots: if work == Work::Command { 2 } else { 1 },
+        spare: 0,
         most: 100,
         set: None,
         idle: None,
@@ -195,10 +197,71 @@ fn reasons() {
         words(looked(FUNCTION, 0.0, 16.0, Some(40))),
         "auto: cpu 0 % of the first 16 ms, GIL on, 2 cores: threads"
     );
-    let few = evidence(FUNCTION, (3, 0.5, 1.0), Some(0)).conclude();
+    let few = evidence(FUNCTION, (3, 0.5, 1.0), Some(0)).conclude(0);
     assert_eq!((few.model, few.concurrency), (Model::Sequential, 1));
     assert_eq!(
         few.reason,
         "auto: cpu 100 % of 500 µs, GIL on, 2 cores: done before another slot would have helped, sequential"
     );
+}
+
+#[test]
+fn what_starts_beside_the_pilot() {
+    assert_eq!(spare_slots(false, 100, 2, None), 1);
+    assert_eq!(spare_slots(false, 100, 2, Some(8 << 30)), 1);
+    assert_eq!(spare_slots(false, 100, 2, Some(1 << 20)), 0, "memory is short");
+    assert_eq!(spare_slots(false, 100, 1, None), 0);
+    assert_eq!(spare_slots(false, 1, 2, None), 0, "one at a time, as set");
+    assert_eq!(spare_slots(true, 100, 2, None), 0);
+}
+
+#[test]
+fn what_is_ready_begins_with_tasks_that_last() {
+    let begins = |work, busy, left| {
+        let spare = Evidence { spare: 1, ..looked(work, 1.0, busy, left) };
+        spare.spare_begins()
+    };
+    assert!(begins(PLAIN, 3.0, Some(9)));
+    assert!(begins(PLAIN, 3.0, None));
+    assert!(!begins(PLAIN, 0.5, Some(9)), "they may be done by then");
+    assert!(!begins(PLAIN, 3.0, Some(0)));
+    assert!(!begins(FUNCTION, 3.0, Some(9)), "threads may join");
+    let coroutine = Work::Function { gil: true, coroutine: true, thread_safe: false };
+    assert!(!begins(coroutine, 3.0, Some(9)), "coroutines may join");
+    let ready = Evidence { spare: 1, ..evidence(PLAIN, (3, 41.0, 0.97), Some(2)) };
+    assert_eq!(decided(&ready), Some((Model::Processes, 2)), "nothing has to start for it");
+    let done = ready.conclude(1);
+    assert_eq!((done.model, done.concurrency), (Model::Processes, 2));
+    assert_eq!(done.reason, "auto: cpu 97 % of 41 ms, GIL on, 2 cores: processes");
+}
+
+#[test]
+fn before_a_task_has_ended_few_join_those_that_wait() {
+    let seen = |busy| Evidence { spare: 1, ..looked(PLAIN, 0.0, busy, Some(200)) };
+    let early = seen(16.0).decide().unwrap();
+    assert_eq!((early.concurrency, early.is_final), (3, false));
+    let later = seen(160.0).confirm(&early).unwrap();
+    assert_eq!((later.concurrency, later.is_final), (12, false));
+    assert_eq!(seen(160.0).confirm(&later), None);
+    // It has computed after that.
+    let ended = Evidence { spare: 1, ..evidence(PLAIN, (1, 400.0, 0.5), Some(200)) };
+    let last = ended.confirm(&early).unwrap();
+    assert_eq!((last.concurrency, last.is_final), (4, true));
+}
+
+#[test]
+fn a_level_is_looked_for_where_processes_wait() {
+    let may_grow = |evidence: Evidence| {
+        let decision = evidence.decide().unwrap();
+        let calm = Seen { at: ms(1e3), ended: 1000, ..Seen::default() };
+        let mut level = evidence.level(&decision)?;
+        level.step(&calm);
+        Some(level.step(&Seen { at: ms(2e3), ended: 9000, ..calm }).is_some())
+    };
+    let waits = evidence(Work::Command, (4, 200.0, 0.01), Some(900));
+    assert_eq!(may_grow(waits.clone()), Some(true));
+    assert_eq!(may_grow(Evidence { set: Some(16), ..waits }), None);
+    assert_eq!(may_grow(evidence(Work::Command, (4, 200.0, 0.98), Some(900))), Some(false));
+    assert_eq!(may_grow(evidence(PLAIN, (3, 200.0, 0.01), Some(900))), Some(true));
+    assert_eq!(may_grow(evidence(FUNCTION, (3, 200.0, 0.01), Some(900))), None, "threads");
 }
