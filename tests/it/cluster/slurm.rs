@@ -204,7 +204,6 @@ fn refusals(slurm: &Slurm) {
     for (set, said) in [
         ("cluster.partition=nowhere", "see `cluster.partition` (there is all, short)"),
         ("cluster.constraint=nowhere", "see `cluster.constraint`"),
-        ("cluster.cpus=64", "see `cluster.cpus`"),
         ("cluster.options=[\"--frobnicate\"]", "unrecognized option '--frobnicate'"),
     ] {
         let ran = run(slurm.job(NOTED).args(["--set", set]));
