@@ -142,7 +142,8 @@ def collect(arguments):
     (folder / "job.toml").write_text(
         f"inputs.range = {{ from = 1, to = {arguments.rows} }}\nmodel = 'sequential'\n"
         "workload.compute = { function = 'factorial', arg = '1' }\n"
-        f"cluster = {{ nodes = {os.cpu_count()}, shards = {arguments.shards} }}\n"
+        # An array has 1,000 elements at most, and one of them runs.
+        f"cluster = {{ nodes = {max(os.cpu_count(), arguments.shards // 1000)}, shards = {arguments.shards} }}\n"
     )
     command = [arguments.runner, "job.toml", "--on", "processes", "--no-progress"]
     subprocess.run(command + ["--detach"], cwd=folder, check=True)

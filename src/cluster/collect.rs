@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use crate::base::number::Sum;
 use crate::cluster::folder::{self, END_NOTE, EndNote, RunFolder};
 use crate::cluster::plan::Plan;
-use crate::cluster::snapshot::SnapshotReader;
+use crate::cluster::snapshot::{SnapshotReader, tasks_of};
+use crate::config::Logs;
 use crate::engine::made::parts::Gathered;
 use crate::job::Job;
 use crate::report::parts::{self, PartFiles, PartIntake};
@@ -138,6 +139,7 @@ impl<'a> Collector<'a> {
     /// If the inputs of the run cannot be read.
     pub fn collect_part(&mut self, shard: u32, folder: &Path) -> io::Result<()> {
         let places = self.places(shard)?;
+        self.ends.extend(folder::note::<EndNote>(folder, END_NOTE));
         // A start that cannot be read any further gives what it has before that.
         drop(self.put(&PartFiles::new(folder, &self.job.name), &places));
         Ok(())
@@ -186,12 +188,7 @@ impl<'a> Collector<'a> {
                 made.take(start)?;
             }
             if counts != Some(start.as_path()) {
-                let blocks = self.plan.shares.of(shard);
-                let (inputs, at) = (self.folder.inputs(), self.folder.inputs_at());
-                let tasks = SnapshotReader::open(&inputs, &at, blocks)?;
-                let tasks =
-                    tasks.map_while(|task| task.ok().map(|task| (task.number, task.fields)));
-                made.clear(start, tasks);
+                made.clear(start, tasks_of(self.folder, self.plan, shard)?);
             }
         }
         Ok(())
@@ -248,12 +245,36 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// Appends to the log of the job what workers of a start, and the start itself, have printed. Returns whether there
-    /// was anything.
+    /// Moves the whole outputs that starts of a shard have kept, the oldest first, to those of the job.
+    ///
+    /// # Errors
+    /// If they cannot be moved.
+    pub fn keep_outputs(&self, starts: &[PathBuf]) -> io::Result<()> {
+        if self.job.report.logs == Logs::None {
+            return Ok(());
+        }
+        let name = format!("{}.logs", self.job.name);
+        let into = self.job.results.join(&name);
+        fs::create_dir_all(&into)?;
+        for start in starts {
+            let entries = match fs::read_dir(start.join(&name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                fs::rename(entry.path(), into.join(entry.file_name()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends to the log of the job what workers and services of a start, and the start itself, have printed. Returns
+    /// whether there was anything.
     pub fn keep_logs(&self, title: &str, folder: Option<&Path>, element: &Path) -> bool {
-        let of_workers = folder.map(|folder| PartFiles::new(folder, &self.job.name).log());
-        let texts = of_workers.as_deref().into_iter().chain([element]).map(tail);
-        let text = texts.collect::<Vec<_>>().concat();
+        let mut files = folder.map(logs_in).unwrap_or_default();
+        files.push(element.to_owned());
+        let text = files.iter().map(|file| tail(file)).collect::<Vec<_>>().concat();
         let _ = fs::remove_file(element); // so that it is kept once
         if text.is_empty() {
             return false;
@@ -265,6 +286,15 @@ impl<'a> Collector<'a> {
             });
         appended.is_ok()
     }
+}
+
+/// What workers and services of the start in `folder` have printed.
+fn logs_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut logs: Vec<_> = entries.map(|entry| entry.path()).collect();
+    logs.retain(|path| path.extension().is_some_and(|ending| ending == "log"));
+    logs.sort();
+    logs
 }
 
 fn note(has_row: &mut [u64], rows: &mut u64, place: u64) -> bool {

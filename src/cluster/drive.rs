@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Ended, Site, failed, unwritten};
+use super::{Ended, Site, command, failed, unwritten};
 use crate::cluster::budgets::JobBudgets;
 use crate::cluster::collect::Collector;
 use crate::cluster::engine;
@@ -79,7 +79,7 @@ impl Running<'_> {
             journal,
             budgets,
         );
-        driver.command = self.site.command();
+        driver.command = command(job, folder);
         driver.tries = job.cluster.tries;
         driver.detaches = self.site.call.detaches;
         let watched = driver.watch();

@@ -186,6 +186,11 @@ pub trait Engine: Send + Sync {
     /// Why it would not be taken.
     fn check(&self, request: &Request) -> Result<Vec<String>, NotSubmitted>;
 
+    /// How a request would be submitted whose elements run this script, for people; nothing if there is nothing to see.
+    fn shown(&self, _request: &Request, _script: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How many elements an array may have.
     ///
     /// # Errors
@@ -222,4 +227,23 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// If the scheduler does not answer.
     fn set_at_once(&self, id: &Id, at_once: u32) -> Result<(), Unknown>;
+}
+
+/// A command as a shell takes it. `{arch}` in the name of its program is the kind of processor of the machine that runs it.
+pub fn in_shell(command: &[String]) -> String {
+    let mut words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
+    if let Some(program) = words.first_mut() {
+        // Braces are quoted, so that the quotes end here and begin again.
+        *program = program.replace("{arch}", "'\"$(uname -m)\"'");
+    }
+    words.join(" ")
+}
+
+/// A word as a shell takes it.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }

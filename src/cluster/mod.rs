@@ -93,6 +93,7 @@ pub fn run(
         }
         (_, Some(plan)) => {
             site.stop_all(&plan, Stop::Kill)?;
+            site.keep_made(&options, &plan)?;
             site.remove()?;
         }
         (_, None) => site.remove()?, // what is left without a plan is no run
@@ -123,7 +124,23 @@ pub fn check(job: &Job, place: Place) -> Result<Vec<String>, String> {
     let mut lines = vec![format!("{place}: at most {shards} shards, {nodes} at once")];
     lines.extend(share::divided(job, nodes)?);
     lines.extend(warnings.into_iter().map(|warning| format!("warning: {warning}")));
+    let results = std::path::absolute(&job.results).unwrap_or_else(|_| job.results.clone());
+    let folder = RunFolder::of(&results, &job.name);
+    let (script, logs) = (folder.submission(1, "sh"), folder.submission(1, "{index}.log"));
+    let name = format!("{}.RUN.1", job.name); // each run has a name of its own
+    let request = Request { name, script, logs, ..request };
+    let command = [command(job, &folder), vec!["1".into()]].concat();
+    lines.extend(engine.shown(&request, &engine.script(&command)));
     Ok(lines)
+}
+
+/// The command that an element runs, but for the numbers of its submission and its own.
+fn command(job: &Job, folder: &RunFolder) -> Vec<String> {
+    let program = match &job.cluster.runner {
+        Some(runner) => runner.display().to_string(),
+        None => folder.program().display().to_string(),
+    };
+    vec![program, "shard".into(), folder.path().display().to_string()]
 }
 
 /// Why a job cannot run here, if a run of it on a cluster has not ended.
@@ -247,11 +264,14 @@ impl Site<'_> {
         let noted = collector.note_numbers(|number| done.has(number));
         noted.map_err(|error| failed(error.to_string(), Exit::Usage))?;
         let read = self.folder.starts().and_then(|starts| {
-            starts.iter().try_for_each(|start| collector.collect_part(start.shard, &start.path))
+            starts.iter().try_for_each(|start| {
+                collector.keep_outputs(std::slice::from_ref(&start.path))?;
+                collector.collect_part(start.shard, &start.path)
+            })
         });
         read.map_err(|error| failed(error.to_string(), Exit::NotWritten))?;
         drop(collector);
-        self.keep_made(&options)?;
+        self.keep_made(&options, plan)?;
         report.leave()?;
         self.remove()
     }
@@ -308,26 +328,23 @@ impl Site<'_> {
         Scan { job: self.job, folder: &self.folder, report, standing }
     }
 
-    /// Keeps what the starts of a run that is discarded have noted of the files that they were making.
-    fn keep_made(&self, options: &Options) -> Result<(), RunError> {
+    /// Keeps what the starts of a run that is discarded have noted of the files that they were making, and removes what
+    /// they have left under temporary names.
+    fn keep_made(&self, options: &Options, plan: &Plan) -> Result<(), RunError> {
         let kept = Gathered::open(self.job, &options.results).and_then(|made| {
+            let Some(made) = made else { return Ok(()) };
             let mut starts = self.folder.starts()?;
             starts.sort_by_key(|start| (start.shard, start.start));
-            made.iter().try_for_each(|made| starts.iter().try_for_each(|at| made.take(&at.path)))
+            for start in starts {
+                made.take(&start.path)?;
+                made.clear(&start.path, snapshot::tasks_of(&self.folder, plan, start.shard)?);
+            }
+            Ok(())
         });
         kept.map_err(unwritten(&options.results))
     }
 
     fn remove(&self) -> Result<(), RunError> {
         self.folder.remove().map_err(unwritten(self.folder.path()))
-    }
-
-    /// The command that an element runs, but for the numbers of its submission and its own.
-    fn command(&self) -> Vec<String> {
-        let program = match &self.job.cluster.runner {
-            Some(runner) => runner.display().to_string().replace("{arch}", std::env::consts::ARCH),
-            None => self.folder.program().display().to_string(),
-        };
-        vec![program, "shard".into(), self.folder.path().display().to_string()]
     }
 }

@@ -176,6 +176,9 @@ fn part(limit: usize, nodes: u32, what: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Reverse;
+    use std::collections::BinaryHeap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -213,6 +216,32 @@ mod tests {
         assert_eq!(part(7, 3, "limits.per_host"), Ok(2));
         let refusal = part(2, 3, "limits.per_host").unwrap_err();
         assert!(refusal.ends_with("set `cluster.nodes` to 2 or less"), "{refusal}");
+    }
+
+    /// 1,000 nodes of one core, 200 lognormal tasks for each, and 20 s for the start of a shard, which the scheduler starts
+    /// wherever one has ended. `benches/cluster.py` prints the figure.
+    #[test]
+    fn sorted_inputs_keep_a_thousand_nodes_busy() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut normal = || {
+            let length = (-2.0 * (1.0 - random.f64()).ln()).sqrt();
+            length * (std::f64::consts::TAU * random.f64()).cos()
+        };
+        let mut times: Vec<_> = (0..200_000).map(|_| (3.0 + normal()).exp()).collect();
+        times.sort_by(f64::total_cmp);
+        let millis: Vec<_> = times.into_iter().map(|time| (time * 1000.0) as u64).collect();
+        let shares = Shares::new(200_000, 4000);
+        let mut free: BinaryHeap<_> = (0..1000).map(|_| Reverse(0)).collect();
+        let mut end = 0;
+        for shard in 0..shares.shards() {
+            let tasks = shares.of(shard).into_iter().flatten();
+            let work: u64 = tasks.map(|task| millis[task as usize]).sum();
+            let Reverse(start) = free.pop().unwrap();
+            free.push(Reverse(start + 20_000 + work));
+            end = end.max(start + 20_000 + work);
+        }
+        let used = millis.iter().sum::<u64>() as f64 / (end * 1000) as f64;
+        assert!(used >= 0.75, "{used}");
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use std::{env, io};
 
 use crate::cluster::client::{self, Said};
 use crate::cluster::engine::{
-    Element, Engine, Found, How, Id, NotSubmitted, Request, States, Stop, Unknown,
+    Element, Engine, Found, How, Id, NotSubmitted, Request, States, Stop, Unknown, in_shell, quoted,
 };
 use crate::cluster::queue::{self, FIELDS, Row};
 use crate::cluster::reason::{Outlook, Refused, outlook, refused};
@@ -149,9 +149,8 @@ impl Engine for Slurm {
         if let Some(setup) = &self.settings.setup {
             let _ = writeln!(script, "{}", setup.trim_end());
         }
-        let quoted: Vec<_> = command.iter().map(|word| quoted(word)).collect();
         // Executed, so that it gets the signal that tells it to end.
-        let _ = writeln!(script, "exec {} \"$SLURM_ARRAY_TASK_ID\"", quoted.join(" "));
+        let _ = writeln!(script, "exec {} \"$SLURM_ARRAY_TASK_ID\"", in_shell(command));
         script
     }
 
@@ -166,6 +165,17 @@ impl Engine for Slurm {
             return Err(Self::refusal(&said));
         }
         Ok(far_off(&said.complaint).into_iter().collect())
+    }
+
+    fn shown(&self, request: &Request, script: &str) -> Vec<String> {
+        let mut words = self.arguments(request);
+        words.push(request.script.display().to_string());
+        let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+        let lines = script.lines().map(|line| format!("    {line}"));
+        [format!("sbatch {}", words.join(" ")), "where the script is".to_owned()]
+            .into_iter()
+            .chain(lines)
+            .collect()
     }
 
     fn most_elements(&self) -> Result<u32, Unknown> {
@@ -324,15 +334,6 @@ fn far_off(said: &str) -> Option<String> {
     })
 }
 
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -386,13 +387,13 @@ mod tests {
     fn a_script_sets_up_and_becomes_the_runner() {
         let setup = Some("module load python/3.12".into());
         let script = slurm(ClusterSettings { setup, ..ClusterSettings::default() }).script(&[
-            "/r/it's/bin/runner".into(),
+            "/r/it's/bin/runner-{arch}".into(),
             "shard".into(),
             "1".into(),
         ]);
         assert_eq!(
             script,
-            "#!/bin/bash\nmodule load python/3.12\nexec '/r/it'\\''s/bin/runner' shard 1 \"$SLURM_ARRAY_TASK_ID\"\n"
+            "#!/bin/bash\nmodule load python/3.12\nexec '/r/it'\\''s/bin/runner-'\"$(uname -m)\"'' shard 1 \"$SLURM_ARRAY_TASK_ID\"\n"
         );
     }
 

@@ -11,6 +11,8 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::cluster::folder::RunFolder;
+use crate::cluster::plan::Plan;
 use crate::task::Fields;
 use crate::task::packed::{push_number, take_number};
 
@@ -190,6 +192,20 @@ impl SnapshotReader {
             }
         }
     }
+}
+
+/// The tasks of a shard with their inputs, as far as these can be read.
+///
+/// # Errors
+/// If there are no inputs.
+pub fn tasks_of(
+    folder: &RunFolder,
+    plan: &Plan,
+    shard: u32,
+) -> io::Result<impl Iterator<Item = (u64, Fields)> + use<>> {
+    let records =
+        SnapshotReader::open(&folder.inputs(), &folder.inputs_at(), plan.shares.of(shard))?;
+    Ok(records.map_while(|record| record.ok().map(|record| (record.number, record.fields))))
 }
 
 impl Iterator for SnapshotReader {

@@ -292,6 +292,7 @@ impl<'a> Driver<'a> {
         starts.sort_by_key(|start| (start.shard, start.start));
         for start in &starts {
             self.collector.keep_made(start.shard, std::slice::from_ref(&start.path), None)?;
+            self.collector.keep_outputs(std::slice::from_ref(&start.path))?;
         }
         for start in starts.into_iter().rev() {
             self.collector.collect_part(start.shard, &start.path)?;
@@ -342,8 +343,10 @@ impl<'a> Driver<'a> {
         if folder.exists() {
             self.journal_entry(shard, start, Some(folder), ("done", None))?;
         }
-        let folders: Vec<_> = starts.iter().map(|start| start.path.clone()).collect();
+        let mut folders: Vec<_> = starts.iter().map(|start| start.path.clone()).collect();
+        folders.sort_by_key(|start| start == folder); // the one that counts is the last
         self.collector.keep_made(shard, &folders, Some(folder))?;
+        self.collector.keep_outputs(&folders)?;
         self.end_element(shard);
         self.state.shards[shard as usize].stage = Stage::Done;
         self.state.done += 1;

@@ -68,11 +68,6 @@ impl PartFiles {
         self.folder.join(format!("{}.attempts.csv", self.job))
     }
 
-    /// Where what workers print is.
-    pub fn log(&self) -> PathBuf {
-        self.folder.join(format!("{}.log", self.job))
-    }
-
     /// How many rows there are, at most, from the length of one file; none if it is not there.
     pub fn about_rows(&self) -> u64 {
         let length = fs::metadata(self.state()).map_or(0, |meta| meta.len());

@@ -34,11 +34,15 @@ impl Driver<'_> {
             }
         }
         let Some(most) = self.room_for() else { return Ok(()) };
+        let mut left = free;
         for chunk in ready.chunks(most as usize) {
             let part = u64::from(free) * chunk.len() as u64 / ready.len() as u64;
-            if !self.submit(chunk, (part as u32).max(1))? || self.state.room.is_some() {
+            // Never more at once than there may be, which limits are divided by; the others wait for their turn.
+            let at_once = (part as u32).max(1).min(chunk.len() as u32).min(left);
+            if at_once == 0 || !self.submit(chunk, at_once)? || self.state.room.is_some() {
                 break;
             }
+            left -= at_once;
         }
         Ok(())
     }
@@ -71,7 +75,6 @@ impl Driver<'_> {
             .iter()
             .map(|&shard| (shard, self.state.shards[shard as usize].start.max(begun(shard)) + 1));
         let elements: Vec<_> = elements.collect();
-        let at_once = at_once.min(shards.len() as u32);
         let script = |number: u32| {
             let mut command = self.command.clone();
             command.push(number.to_string());

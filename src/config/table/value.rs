@@ -94,7 +94,7 @@ impl de::Error for Misfit {
 
 impl Raw<'_> {
     /// A misfit that is at this value, unless it is at one inside it.
-    fn place(&self, misfit: Misfit) -> Misfit {
+    fn place(self, misfit: Misfit) -> Misfit {
         Misfit { place: misfit.place.or_else(|| Some(self.0.span())), ..misfit }
     }
 }

@@ -19,14 +19,15 @@ use crate::workload::output_file::Target;
 pub struct Makers {
     creates: Creates,
     reserved: Vec<PathBuf>,
-    makers: HashMap<PathBuf, u64>,
+    /// The task that makes each file.
+    tasks: HashMap<PathBuf, u64>,
 }
 
 impl Makers {
     /// For `job`, whose report is in the files `reserved`; `None` if it makes none.
     pub fn new(job: &Job, reserved: &[PathBuf]) -> Option<Self> {
         let creates = job.creates.clone()?;
-        Some(Self { creates, reserved: reserved.to_vec(), makers: HashMap::new() })
+        Some(Self { creates, reserved: reserved.to_vec(), tasks: HashMap::new() })
     }
 
     /// Notes what the task with this input makes.
@@ -42,7 +43,7 @@ impl Makers {
                     "task {number} makes `{shown}`, which is a file of the report"
                 ));
             }
-            if let Some(other) = self.makers.insert(target.path, number) {
+            if let Some(other) = self.tasks.insert(target.path, number) {
                 let shown = target.shown;
                 return Err(format!("the tasks {other} and {number} both make `{shown}`"));
             }

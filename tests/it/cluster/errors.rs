@@ -137,6 +137,21 @@ fn an_array_that_is_too_large_is_halved() {
     assert_eq!(fake.sizes(), [4, 2, 2]);
 }
 
+/// Limits are divided by the allocations that run at once, in however many arrays.
+#[test]
+fn several_arrays_run_no_more_at_once_than_one() {
+    let fake = Fake::new().tell("hold", "").tell("most", "3");
+    let running = fake.job(NOTED).args(["--set", "cluster.shards=8"]).spawn();
+    wait_until("it was looked at twice", || (fake.calls("squeue").len() > 2).then_some(()));
+    let at_once: Vec<_> = fake.calls("sbatch").iter().map(|call| call.contains("%1 ")).collect();
+    assert_eq!(at_once, [true, true]);
+    drop(running);
+    // The others follow when these have ended.
+    let fake = Fake::new().tell("most", "3");
+    let ran = fake.job(NOTED).args(["--set", "cluster.shards=8"]).run();
+    is_exact(&ran);
+}
+
 #[test]
 fn what_will_never_start_is_said_and_taken_away() {
     for (reason, key) in [
@@ -164,6 +179,7 @@ fn a_start_in_a_distant_year_is_a_warning() {
     let job = fake.equip(TestJob::empty().file("job.toml", NOTED));
     let ran = job.args(["check", "--on", "slurm", "job.toml"]).run();
     ran.exit(0).stdout_has("4748-12-13");
+    ran.stdout_has("sbatch --parsable --no-requeue").stdout_has("exec ");
     assert!(fake.sizes().is_empty(), "nothing is submitted");
 }
 

@@ -682,3 +682,28 @@ fn a_disk_that_is_full_from_the_start_is_said_and_nothing_is_left() {
     ran.exit(6).stderr_has("failed to write `").stderr_has("bin/runner");
     is_over(&ran);
 }
+
+#[test]
+fn whole_outputs_are_kept_for_all_shards_and_starts() {
+    let text = NOTED.to_owned() + "[report]\nlogs = 'all'\n";
+    let running = small(&text).spawn();
+    has_begun(&running, 12);
+    kill_an_element(&running);
+    let ran = running.wait();
+    ran.exit(0);
+    for number in 1..=40 {
+        let text = fs::read_to_string(ran.path(format!("results/job.logs/{number}.out"))).unwrap();
+        assert_eq!(text, format!("{}\n", number * number));
+    }
+}
+
+#[test]
+fn each_node_has_the_runner_for_its_processor() {
+    let job = small(NOTED);
+    let place = job.folder().join("runner-{arch}").display().to_string();
+    let kind = std::env::consts::ARCH;
+    std::os::unix::fs::symlink(runner().get_program(), place.replace("{arch}", kind)).unwrap();
+    let ran = job.args(["--set", &format!("cluster.runner={place}")]).run();
+    ran.exit(0);
+    squares(&ran.report(), 40);
+}
