@@ -188,6 +188,7 @@ fn comments(table: &mut Table<'_>) -> Option<String> {
 /// The options of `lines`.
 pub(super) fn lines(table: &mut Table<'_>) -> LineOptions {
     let null = table.get::<bool>("null").is_some_and(Spanned::into_inner);
+    let separator = character(table, "separator");
     let blank = table.get::<String>("blank");
     if let Some(blank) =
         blank.as_ref().filter(|blank| !["keep", "skip"].contains(&&**blank.get_ref()))
@@ -207,6 +208,7 @@ pub(super) fn lines(table: &mut Table<'_>) -> LineOptions {
     });
     LineOptions {
         null,
+        separator,
         keep_blank: blank.is_some_and(|blank| blank.get_ref() == "keep"),
         comments,
         regex,

@@ -9,7 +9,7 @@ use super::derived::Derived;
 use super::earlier;
 use super::filter::Filter;
 use super::notes::Notes;
-use super::select::Selection;
+use super::select::{BatchSize, Selection};
 use super::sources::Reader;
 use super::{BadInput, Counted, Empty, Inputs, Reported, Source};
 use crate::base::Diagnostic;
@@ -229,10 +229,10 @@ fn selection(
         let help = "write it to a file first, or leave `shuffle` out";
         table.document().error_with_help(&seed.span(), message, help);
     }
-    let batch = table.get::<u64>("batch");
+    let batch = table.get::<BatchSize>("batch");
     if let Some(batch) = &batch {
         let document = table.document();
-        if *batch.get_ref() == 0 {
+        if batch.get_ref().is_zero() {
             document.error(&batch.span(), "`batch` must be above 0");
         } else if matches!(source, Some(Source::Blocks(_))) {
             let help = "a larger `size` has more of the file in a task";
@@ -254,7 +254,7 @@ fn selection(
         shuffle: shuffle.map(Spanned::into_inner),
         skip: table.get::<u64>("skip").map_or(0, Spanned::into_inner),
         limit: table.get::<u64>("limit").map(Spanned::into_inner),
-        batch: batch.map(Spanned::into_inner).filter(|&size| size > 0),
+        batch: batch.map(Spanned::into_inner).filter(|size| !size.is_zero()),
         bad_input,
     }
 }
