@@ -1,7 +1,7 @@
 //! The options of a source, as the job file has them: beside the file's name, in a table of the source's own.
 
 use encoding_rs::Encoding;
-use regex::bytes::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -81,7 +81,12 @@ fn names<'a>(
 
 /// A regular expression.
 pub(super) fn regex(pattern: &Spanned<String>, document: &Document) -> Option<Regex> {
-    Regex::new(pattern.get_ref())
+    built(&RegexBuilder::new(pattern.get_ref()), pattern, document)
+}
+
+fn built(builder: &RegexBuilder, pattern: &Spanned<String>, document: &Document) -> Option<Regex> {
+    builder
+        .build()
         .map_err(|error| {
             // Its last line is the reason; the others draw the place, which the diagnostic does.
             let text = error.to_string();
@@ -324,7 +329,11 @@ pub(super) fn blocks(table: &mut Table<'_>) -> Option<(BlockSize, Cut, bool)> {
         return None;
     }
     let cut = match &start {
-        Some(start) => Cut::Start(regex(start, document)?),
+        Some(start) => {
+            let mut builder = RegexBuilder::new(start.get_ref());
+            builder.multi_line(true); // in the middle of a file, `^` means the start of a line
+            Cut::Start(built(&builder, start, document)?)
+        }
         None => Cut::End(end.map_or_else(|| b"\n".to_vec(), |end| end.into_inner().into_bytes())),
     };
     let size = match parts {

@@ -78,7 +78,11 @@ pub(in crate::job) fn read(
     };
     let before = table.document().troubles();
     let present = mark_sources(&mut table);
-    let reader = Reader { around, notes: Arc::clone(&notes) };
+    let empty = match word(&mut table, "empty", ["ok", "told"]) {
+        Some("ok") => Empty::Ok,
+        _ => Empty::Told,
+    };
+    let reader = Reader { around, notes: Arc::clone(&notes), may_be_empty: empty == Empty::Ok };
     let found = match present[..] {
         [source] => reader.source_of(source, &mut table),
         [] => no_source(&table),
@@ -102,10 +106,6 @@ pub(in crate::job) fn read(
     let all = all.filter(|_| table.document().errors() == errors);
     let source = found.as_ref().map(|(_, source)| source);
     let selection = selection(&mut table, all.as_deref(), source);
-    let empty = match word(&mut table, "empty", ["ok", "told"]) {
-        Some("ok") => Empty::Ok,
-        _ => Empty::Told,
-    };
     let document = table.document();
     table.finish();
     let limit = around.limit.or(selection.limit);

@@ -13,7 +13,7 @@ use hyper::body::{Body, Incoming};
 use super::call::Call;
 use super::client::{Client, Failure, Progress};
 use super::decode::{Broken, Coding, Decoder};
-use super::download::{Download, Rest};
+use super::download::{self, Download, Rest};
 use super::plan::{Keep, Plan};
 use super::sink::{Raw, Sink};
 use super::{charset, expect, retry_after};
@@ -151,6 +151,13 @@ async fn read(
     if answer.complaint.is_some() {
         progress.retry_after.set(retry_after::read(headers, SystemTime::now()));
     }
+    if answer.complaint.is_none()
+        && !is_rest
+        && !call.is_range()
+        && let Some(part) = download::unasked(status, headers)
+    {
+        return Err(Failure(part));
+    }
     // An error page does not take the place of what was asked for.
     let save = call.save.as_ref().filter(|_| answer.complaint.is_none());
     let is_fallback = plan.fallback.is_some() && method != call.method;
@@ -178,7 +185,13 @@ async fn read(
     if is_rest {
         sink.read_back()?;
     }
+    let given = is_rest.then(|| headers.clone());
     let whole = pin!(read_body(plan, response, &coded, &mut sink)).await?;
+    if let Some(headers) = given
+        && let Some(missing) = missing(progress, &headers)
+    {
+        return Err(Failure(missing)); // what there is waits for the next attempt
+    }
     if save.is_some() {
         sink.end_raw().map_err(Failure)?;
         let download = progress.download.take();
@@ -190,6 +203,10 @@ async fn read(
         read_text(&mut answer, content_type.as_deref(), why, (plan, progress));
     }
     Ok(answer)
+}
+
+fn missing(progress: &Progress, headers: &HeaderMap) -> Option<String> {
+    progress.download.borrow().as_ref()?.missing(headers)
 }
 
 /// Takes what the sink has kept.

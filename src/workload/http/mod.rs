@@ -163,6 +163,11 @@ impl Spec {
         self.plan.cookies == Cookies::Job
     }
 
+    /// The name of the file to which bodies go, if they do.
+    pub fn save(&self) -> Option<&Template> {
+        self.save.as_ref()
+    }
+
     /// The file to which the body of one task goes, for a job in `folder`; `None` if there is none, or its name will not do,
     /// which the task itself says.
     pub fn target(&self, values: &Values<'_>, folder: &Path) -> Option<PathBuf> {
