@@ -101,7 +101,12 @@ fn a_value_that_is_not_a_number_is_said_and_counts_as_the_estimate() {
 
 #[test]
 fn what_an_earlier_run_used_lately_counts_until_its_time_is_over() {
-    let limits = [BudgetLimit { per: Some(Duration::from_mins(10)), max: 100, estimate: Some(30) }];
+    let limits = [BudgetLimit {
+        per: Some(Duration::from_mins(10)),
+        max: 100,
+        estimate: Some(30),
+        is_charged: false,
+    }];
     let column = ColumnBudget { column: "tokens".into(), limits: limits.to_vec() };
     let lately = [700, 400, 10].map(|age| (Duration::from_secs(age), 50)).to_vec();
     let spent = |_: &str| Spent { all: 150, lately: lately.clone() };
