@@ -274,7 +274,7 @@ fn somebody_cancels(slurm: &Slurm) {
 
 /// The nodes cannot write rows; where they can again, the run goes on.
 fn a_full_disk(slurm: &Slurm) {
-    let ran = run(slurm.job(NOTED).args(["--set", "cluster.setup=ulimit -f 1"]));
+    let ran = run(slurm.job(NOTED).args(["--set", "cluster.setup=ulimit -f 0"]));
     ran.exit(6).stderr_has("rows cannot be written on n");
     let ran = run(slurm.again(TestJob::again(ran)));
     ran.exit(0);
