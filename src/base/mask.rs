@@ -68,6 +68,31 @@ pub fn apply(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
+/// `text` without the end of a secret whose start was cut off.
+pub fn after_cut(text: &[u8]) -> &[u8] {
+    let is_rest = |form: &[u8], from: usize| text.starts_with(&form[from..]);
+    let rest = longest(|form| {
+        (1..form.len()).find(|&from| is_rest(form, from)).map(|from| form.len() - from)
+    });
+    &text[rest..]
+}
+
+/// `text` without the start of a secret whose end was cut off.
+pub fn before_cut(text: &[u8]) -> &[u8] {
+    let is_start = |form: &[u8], to: usize| text.ends_with(&form[..to]);
+    let start = longest(|form| (1..form.len()).rev().find(|&to| is_start(form, to)));
+    &text[..text.len() - start]
+}
+
+/// The most that `length` finds of any form of a secret.
+fn longest(length: impl Fn(&[u8]) -> Option<usize>) -> usize {
+    if !is_in_use() {
+        return 0;
+    }
+    let masked = MASKED.read().unwrap_or_else(PoisonError::into_inner);
+    masked.forms.iter().filter_map(|form| length(form)).max().unwrap_or(0)
+}
+
 /// Replaces every secret in `text`.
 pub fn apply_to(text: &mut Vec<u8>) {
     if let Cow::Owned(masked) = apply(text) {
@@ -224,6 +249,9 @@ mod tests {
         add("s3cr3t-ü😀".as_bytes());
         assert_eq!(masked(r"s3cr3t-\u00fc\ud83d\ude00"), "***");
         assert_eq!(masked("nothing here"), "nothing here");
+        assert_eq!(after_cut(b"3t/k y\"+ and s3cr3t"), b" and s3cr3t");
+        assert_eq!(before_cut(b"t/k and s3cr3t%2F"), b"t/k and ");
+        assert_eq!((after_cut(b"whole"), before_cut(b"whole")), (&b"whole"[..], &b"whole"[..]));
         for size in 1..20 {
             let (mut stream, mut out) = (Stream::default(), Vec::new());
             for piece in b"a s3cr3t/k y\"+ s3cr3t/ s3cr3t/k".chunks(size) {

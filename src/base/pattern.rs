@@ -193,15 +193,19 @@ impl LineSearch {
         if self.is_overlong || self.is_done(patterns) {
             return;
         }
+        // What was held before has no line end, and is not looked at again with every block.
+        let held = self.lines.len();
+        let has_returned =
+            self.lines.last() == Some(&b'\r') || memchr::memchr(b'\r', block).is_some();
         self.lines.extend_from_slice(block);
-        let Some(end) = memchr::memrchr(b'\n', &self.lines[self.start..]) else {
-            if self.lines.len() > MAX_LINE / 64 {
+        let Some(end) = memchr::memrchr(b'\n', block) else {
+            if has_returned && self.lines.len() > MAX_LINE / 64 {
                 forget_overwritten(&mut self.lines);
             }
             self.is_overlong = self.lines.len() > MAX_LINE;
             return;
         };
-        let end = self.start + end + 1;
+        let end = held + end + 1;
         self.search(end, end, patterns, clean);
         self.lines.drain(..end - 1);
         self.start = 1;

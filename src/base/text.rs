@@ -1,8 +1,10 @@
-//! Output as text for one cell: a single line without control characters, as a terminal would show it at last.
+//! Output as text for one cell: a single line without control characters, as a terminal would show it at last. Secrets go
+//! before it is cut, since half of one would not be known for what it is.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use crate::base::mask;
 use crate::base::screen::plain;
 
 /// Appends `bytes` to `out`, trimmed: line breaks as `\n`, other control characters, and bytes that are not UTF-8, as
@@ -33,7 +35,8 @@ pub fn write_clean_tail(bytes: &[u8], limit: usize, out: &mut String) {
 
 /// Appends the pieces of `bytes` for as long as `wanted` says so.
 fn write_pieces(bytes: &[u8], out: &mut String, mut wanted: impl FnMut(&str) -> bool) {
-    let bytes: Cow<'_, [u8]> = plain(bytes);
+    let bytes = mask::apply(bytes);
+    let bytes: Cow<'_, [u8]> = plain(&bytes);
     let mut clean = String::with_capacity(4);
     for piece in Pieces(bytes.trim_ascii()) {
         clean.clear();

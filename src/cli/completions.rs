@@ -51,7 +51,12 @@ pub fn script(args: &CompletionsArgs) -> String {
         let (head, rest) = script.split_once('\n').unwrap_or((&script, ""));
         return format!("{head}\n\n{ours}\n{rest}");
     }
-    format!("{script}\n{ours}")
+    // fish alone is told of hidden commands.
+    let command = Cli::command();
+    let hidden = command.get_subcommands().filter(|command| command.is_hide_set());
+    let hidden: Vec<_> = hidden.map(|command| format!("-a \"{}\"", command.get_name())).collect();
+    let is_shown = |line: &&str| !hidden.iter().any(|name| line.contains(name));
+    format!("{}\n{ours}", script.split_inclusive('\n').filter(is_shown).collect::<String>())
 }
 
 /// What `--set` can be given, one a line: every key with `=`, and where a key has words of its own, each of them.

@@ -24,8 +24,8 @@ use crate::config::JobName;
 use draft::{Draft, List, Source, Words};
 use pieces::Dialect;
 
-/// How many inputs a task takes at most where a command is to have as many as fit.
-const MANY: u64 = 1000;
+/// What the arguments of a task may take where a command is to have as many as fit: as much as xargs itself gives it.
+const MANY: &str = "128KiB";
 
 /// The file beside a job that editors complete it by.
 const SCHEMA: &str = "job.schema.json";

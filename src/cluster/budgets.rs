@@ -26,7 +26,7 @@ impl JobBudgets {
         let budgets = budgets.map(|budget| JobBudget {
             column: budget.column.clone(),
             max: budget.limits.iter().filter(|limit| limit.per.is_none()).map(|l| l.max).min(),
-            before: report.spent(&budget.column),
+            before: report.spent(&budget.column).all,
         });
         Self(budgets.collect())
     }

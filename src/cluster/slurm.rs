@@ -21,7 +21,7 @@ const FORGOTTEN: &str = "Invalid job id specified";
 /// The number of elements that a cluster allows if it does not say.
 const USUAL_ELEMENTS: u32 = 1001;
 
-/// So many elements are named in one call.
+/// So many ranges of elements are named in one call.
 const NAMED: usize = 500;
 
 /// A cluster under Slurm.
@@ -239,15 +239,14 @@ impl Engine for Slurm {
     }
 
     fn stop(&self, id: &Id, indexes: &[u32], how: Stop) -> Result<(), Unknown> {
-        for indexes in indexes.chunks(NAMED) {
-            let names: Vec<_> = indexes.iter().map(|index| format!("{}_{index}", id.0)).collect();
-            let names: Vec<_> = names.iter().map(String::as_str).collect();
+        for list in lists(indexes) {
+            let elements = format!("{}_[{list}]", id.0);
             if how == Stop::Drain {
                 // Those that wait go; then those that run are told to end. One that starts between the two is told, too.
-                cancel(&[&["--state=PENDING"], &names[..]].concat())?;
-                cancel(&[&["-b", "-s", "TERM"], &names[..]].concat())?;
+                cancel(&["--state=PENDING", &elements])?;
+                cancel(&["-b", "-s", "TERM", &elements])?;
             } else {
-                cancel(&names)?;
+                cancel(&[&elements])?;
             }
         }
         Ok(())
@@ -258,6 +257,16 @@ impl Engine for Slurm {
         let said = ask("scontrol", &["update", &job, &most])?;
         if said.is_ok() { Ok(()) } else { Err(Unknown(said.complaint)) }
     }
+}
+
+/// Indexes as Slurm takes them, such as `0-99,103`, in one text for each call.
+fn lists(indexes: &[u32]) -> Vec<String> {
+    let ranges = indexes.chunk_by(|one, next| one + 1 == *next).map(|range| match range {
+        [one] => one.to_string(),
+        _ => format!("{}-{}", range[0], range[range.len() - 1]),
+    });
+    let ranges: Vec<_> = ranges.collect();
+    ranges.chunks(NAMED).map(|some| some.join(",")).collect()
 }
 
 /// Cancels or signals what is still there.
@@ -381,6 +390,15 @@ mod tests {
             "--cpus-per-task=16 --mem=33554432K --gpus=a100:2 --time=0-01:30:00 --partition=batch --exclude=n1,n7 \
              --exclusive"
         );
+    }
+
+    #[test]
+    fn elements_are_named_by_ranges() {
+        assert_eq!(lists(&[0, 1, 2, 5, 7, 8]), ["0-2,5,7-8"]);
+        assert_eq!(lists(&(0..50_000).collect::<Vec<_>>()), ["0-49999"]);
+        assert_eq!(lists(&[]), Vec::<String>::new());
+        let many: Vec<_> = (0..2000).step_by(2).collect();
+        assert_eq!(lists(&many).len(), 2);
     }
 
     #[test]

@@ -188,9 +188,9 @@ impl StartedFor {
                 format!("`{key}` starts a program that does many tasks, and cannot name one"),
                 "what differs from task to task goes into `args` or `kwargs`; `{slot}` and `{job}` can stand here",
             ),
-            Self::Job if template.literal().is_none() => (
+            Self::Job if !template.is_constant() => (
                 "a service belongs to the whole job, not to a task".into(),
-                "the only placeholder that it can have is `{job}`",
+                "the placeholders that it can have are `{job}` and, in `env`, those of secrets",
             ),
             _ => return true,
         };

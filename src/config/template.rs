@@ -186,6 +186,17 @@ impl Template {
         self.parts.iter().any(|part| matches!(part, Part::Secret(_)))
     }
 
+    /// Whether it can be filled as soon as a task's own fields, of which there are so many, are known, and is the same at
+    /// each attempt.
+    pub fn is_of_input(&self, fields: usize) -> bool {
+        !self.is_of_an_attempt() && !self.has_payload() && self.fields().all(|field| field < fields)
+    }
+
+    /// Whether it is the same for the whole job: text, and secrets.
+    pub fn is_constant(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Literal(_) | Part::Secret(_)))
+    }
+
     /// Whether it differs from task to task, or from attempt to attempt; `{slot}` alone does not.
     pub fn is_per_task(&self) -> bool {
         let is_per_task = |part: &Part| {

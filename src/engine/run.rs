@@ -1,6 +1,7 @@
 //! Runs one job from its first task to its report.
 
 mod error;
+mod kept_files;
 mod launch;
 mod limit_history;
 mod log;
@@ -147,11 +148,12 @@ pub fn run(
         let (cancel, is_stopped) = (Arc::clone(&cancel), control.stopped());
         Stop::when(move || cancel.level() >= Level::Drain || is_stopped())
     };
-    let reader = job.inputs.open_until(stop).map_err(RunError::Inputs)?;
+    let reader = job.inputs.open_until(stop.clone()).map_err(RunError::Inputs)?;
     let report = Report::create(job, options, Arc::clone(&cancel))?;
     let reserved: Arc<[PathBuf]> = report.files().into();
     let made = MadeFiles::open(job, options, Arc::clone(&reserved));
     let made = made.map_err(RunError::Made)?.map(Arc::new);
+    kept_files::claim(job, &report, made.as_ref(), &options.claims, stop)?;
     let together = Together {
         job,
         made: &made,

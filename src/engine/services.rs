@@ -24,7 +24,7 @@ use crate::base::diagnostic::reason;
 use crate::engine::run::SharedLauncher;
 use crate::job::{Job, Service};
 use crate::launcher::patiently;
-use crate::launcher::{Ended, Launcher, Port, Start, Strings};
+use crate::launcher::{Ended, HasNul, Launcher, Port, Start, Strings};
 use crate::task::ServiceFailure;
 use crate::task::{Cancel, Cause, Level, Moment, clock};
 use crate::workload::command::how_it_ended;
@@ -194,11 +194,14 @@ impl Environment {
     }
 
     async fn start_program(&self, service: &Service, log: &Log) -> io::Result<Port> {
+        let variables = service.variables().map_err(|HasNul| {
+            io::Error::other("a secret in its `env` has a NUL, which no program can be given")
+        })?;
         let mut port = self.launcher.port()?;
         let start = Start {
             program: &service.program,
             argv: &service.argv,
-            set: &service.set,
+            set: &variables,
             unset: &Strings::default(),
             cwd: Some(&service.cwd),
             stdin: None,

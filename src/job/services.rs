@@ -10,7 +10,8 @@ use toml::Spanned;
 use crate::base::Timeout;
 use crate::config::program::{Folder, Program, StartedFor};
 use crate::config::{JobName, Planner, Table, Template};
-use crate::launcher::Strings;
+use crate::launcher::{HasNul, Strings};
+use crate::task::{Fields, Values};
 
 pub use ready::{Address, Ready};
 
@@ -26,8 +27,8 @@ pub struct Service {
     pub program: CString,
     /// Its arguments, the first being its own name.
     pub argv: Strings,
-    /// The variables of its environment in addition to the runner's own, `NAME=value` each.
-    pub set: Strings,
+    /// The variables of its environment in addition to the runner's own.
+    env: Vec<(String, Template)>,
     /// Its working folder, absolute.
     pub cwd: CString,
     /// When the job can start.
@@ -41,6 +42,24 @@ impl Service {
     pub fn program_name(&self) -> String {
         self.argv.iter().next().unwrap_or_default().to_string_lossy().into_owned()
     }
+
+    /// Its variables, `NAME=value` each, with the secrets of a run that has started.
+    ///
+    /// # Errors
+    /// If a secret has a NUL in it.
+    pub fn variables(&self) -> Result<Strings, HasNul> {
+        let nothing = Fields::default();
+        let values = Values { fields: &nothing, task: 0, attempt: 0, slot: 0, payload: None };
+        let mut strings = Strings::default();
+        for (name, value) in &self.env {
+            strings.push_with(|out| {
+                out.extend_from_slice(name.as_bytes());
+                out.push(b'=');
+                value.render(&values, out);
+            })?;
+        }
+        Ok(strings)
+    }
 }
 
 /// Reads `[services]`: its tables, in the order of the file.
@@ -48,7 +67,9 @@ pub(super) fn read(table: Option<Table<'_>>, plan: &Planner<'_>) -> Vec<Service>
     let Some(mut table) = table else { return Vec::new() };
     // A service belongs to the job and not to a task: there are no inputs.
     let (job, folder) = (plan.job.clone(), plan.folder.clone());
-    let plan = Planner::new(plan.document, job, folder, Some(Vec::new()), plan.absent);
+    let secrets = plan.secrets.clone();
+    let mut plan = Planner::new(plan.document, job, folder, Some(Vec::new()), plan.absent);
+    plan.secrets = secrets;
     let mut services = Vec::new();
     for (name, mut service) in table.tables() {
         if let Err(error) = name.get_ref().parse::<JobName>() {
@@ -68,12 +89,11 @@ fn read_one(name: String, table: &mut Table<'_>, plan: &Planner<'_>) -> Option<S
     let Program { path, argv, env, cwd } = program?;
     let Folder::Same(cwd) = cwd else { unreachable!("a service has one folder") };
     let text = |template: &Template| template.literal().unwrap_or_default().to_owned();
-    let variables = env.iter().map(|(name, value)| format!("{name}={}", text(value)));
     Some(Service {
         name,
         program: path?,
         argv: strings(argv.iter().map(text)),
-        set: strings(variables),
+        env,
         cwd,
         ready: ready?,
         timeout: timeout.map_or(TIMEOUT, Timeout::duration),

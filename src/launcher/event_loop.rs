@@ -3,6 +3,7 @@
 //! A child is reaped by the thread that started it, which also sends its signals: so no signal can reach a group whose
 //! number has been given to somebody else.
 
+mod below;
 mod starter;
 
 use std::io;
@@ -17,6 +18,7 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process_group, waitid,
 };
 
+use below::{Below, LOOK_BELOW};
 use starter::Starter;
 
 use crate::launcher::message::{Answer, Control, Fate, MAX_DESCRIPTORS, MAX_INLINE, Request};
@@ -39,8 +41,9 @@ pub struct EventLoop {
     slots: Vec<Option<Port>>,
     /// Whether the runner is paused, and with it the children.
     is_paused: bool,
-    /// When it was looked for stopped children last.
+    /// When it was looked for stopped children last, and below them.
     checked: Moment,
+    looked_below: Moment,
     starter: Starter,
     /// Buffers that are reused for every packet.
     packet: Vec<u8>,
@@ -63,6 +66,8 @@ struct Child {
     ending: bool,
     /// Since when it is stopped, and by which signal; it is not the runner that has stopped it.
     stopped: Option<(Moment, i32)>,
+    /// What is below it.
+    below: Below,
     fate: Fate,
 }
 
@@ -113,6 +118,7 @@ impl EventLoop {
             slots,
             is_paused: false,
             checked: Moment::now(),
+            looked_below: Moment::now(),
             starter,
             packet,
             descriptors,
@@ -134,6 +140,9 @@ impl EventLoop {
                 && self.checked.elapsed() >= Duration::from_nanos(STOP_CHECK.tv_nsec as u64)
             {
                 self.end_stopped();
+                if self.looked_below.elapsed() >= LOOK_BELOW {
+                    self.end_waiting_for_stopped();
+                }
             }
             for event in &events {
                 // Events are hints: one may belong to a port that an earlier event has closed. Nothing here blocks.
@@ -167,6 +176,24 @@ impl EventLoop {
         }
     }
 
+    /// Ends the children that wait for one below them that is stopped, such as a program in a script: neither would go on.
+    /// As long as anything else of the tree does something, it may resume that one itself.
+    fn end_waiting_for_stopped(&mut self) {
+        self.looked_below = Moment::now();
+        for port in self.slots.iter_mut().flatten() {
+            let Some(child) = &mut port.child else { continue };
+            // What does more than one task has its own group, and may wait with whatever it likes.
+            let is_new = child.started.elapsed() < LOOK_BELOW;
+            if is_new || child.ending || child.stopped.is_some() {
+                continue;
+            }
+            if child.below.is_at_a_standstill(child.pid) {
+                child.fate.stopped = Some(Signal::STOP.as_raw());
+                port.signal(Signal::KILL.as_raw());
+            }
+        }
+    }
+
     /// Takes a packet of the launcher's first thread.
     fn receive_control(&mut self) {
         let received = socket::receive(&self.inbox, &mut self.packet, &mut self.descriptors);
@@ -185,6 +212,7 @@ impl EventLoop {
         for child in self.slots.iter_mut().flatten().filter_map(|port| port.child.as_mut()) {
             let _ = kill_process_group(child.pid, signal);
             child.stopped = None;
+            child.below = Below::default();
         }
     }
 
@@ -246,7 +274,15 @@ impl EventLoop {
         let watched =
             epoll::add(&self.events, &pidfd, Source::Child(index).data(), epoll::EventFlags::IN);
         let fate = Fate::default();
-        port.child = Some(Child { pid, pidfd, started, ending: false, stopped: None, fate });
+        port.child = Some(Child {
+            pid,
+            pidfd,
+            started,
+            ending: false,
+            stopped: None,
+            below: Below::default(),
+            fate,
+        });
         if self.is_paused {
             let _ = kill_process_group(pid, Signal::STOP);
         }

@@ -1,5 +1,7 @@
 //! The columns of one report, and the writer of its cells.
 
+use std::time::Duration;
+
 use crate::base::number::Sum;
 use crate::config::ReportSettings;
 use crate::csv::columns::{ATTEMPT_COLUMNS, COLUMN_OF_STAGES, column_names};
@@ -25,6 +27,8 @@ pub(super) struct Layout {
     pub(super) totals: Vec<usize>,
     /// Which of them have a budget.
     pub(super) budgets: Vec<usize>,
+    /// The longest time that one of those is for, if one is.
+    pub(super) longest_budget: Option<Duration>,
 }
 
 impl Layout {
@@ -34,11 +38,13 @@ impl Layout {
         let totals = job.stages.iter().flat_map(|stage| &stage.columns);
         let totals = totals.enumerate().filter(|(_, column)| column.total).map(|(at, _)| at);
         let budgets = job.stages.iter().flat_map(|stage| &stage.limits.budgets);
+        let limits = budgets.clone().flat_map(|budget| &budget.limits);
         let budgets =
             budgets.filter_map(|budget| columns.iter().position(|name| *name == budget.column));
         Self {
             totals: totals.collect(),
             budgets: budgets.collect(),
+            longest_budget: limits.filter_map(|limit| limit.per).max(),
             ..Self::of_stages(&job.fields, &columns, job.stage_names(), job.report)
         }
     }
@@ -63,6 +69,7 @@ impl Layout {
             csv: Writer::new(settings.dialect, settings.formula_safe),
             totals: Vec::new(),
             budgets: Vec::new(),
+            longest_budget: None,
         }
     }
 

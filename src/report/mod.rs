@@ -31,6 +31,7 @@ pub use error::ReportError;
 pub use facts::{Options, RunFacts, ServiceTimes, Standing};
 pub use layout::node_name;
 pub use resume::earlier_rows::EarlierRows;
+pub use resume::kept_figures::Spent;
 pub use resume::kept_rows::KeptRows;
 pub use resume::start::{Begin, Changes, Rerun, Resume};
 pub use stats::{Counts, Distribution, Spread, Totals};
@@ -50,6 +51,7 @@ use crate::worker::{Earlier, Log};
 use layout::Layout;
 use logs::LogFolder;
 use publish::Publish;
+use resume::kept_figures::KeptSpent;
 use resume::start::{Begun, Origin};
 use store::state::Identify;
 use terminal::task_output::{Printer, Printing};
@@ -84,7 +86,7 @@ pub struct Report {
     began_with: u64,
     note: Option<String>,
     /// What the rows of an earlier run have used, of each column with a budget.
-    spent: Vec<Sum>,
+    spent: KeptSpent,
     /// `None` once it has been finished.
     recorder: Option<JoinHandle<Recorder>>,
 }
@@ -423,11 +425,11 @@ impl Report {
         }
     }
 
-    /// What the rows that this report began with say of a column that has a budget, in units of 10^-12.
-    pub fn spent(&self, column: &str) -> i128 {
+    /// What the rows that this report began with say of a column that has a budget.
+    pub fn spent(&self, column: &str) -> Spent {
         let layout = &self.shared.layout;
         let at = layout.budgets.iter().position(|&index| layout.column(index) == column);
-        at.and_then(|at| self.spent.get(at)).map_or(0, |sum| sum.units().max(0))
+        at.map_or_else(Spent::default, |at| self.spent.of(at))
     }
 
     fn tell_resumed(&self, summary: &mut Summary, rows: u64, gone: u64) {

@@ -60,6 +60,33 @@ pub async fn too_much(root: Option<Pid>, most: Option<u64>) -> (u64, u64) {
     }
 }
 
+/// A tree of processes of which one is stopped, and what all of them have done so far: if it stays the same, none of
+/// them does anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standstill(Vec<(Pid, u8, u64)>);
+
+impl Standstill {
+    /// The tree of `root`, if one of the processes below it is stopped and none is running.
+    pub fn of(root: Pid) -> Option<Self> {
+        let mut tree = descendants(root);
+        if tree.is_empty() {
+            return None;
+        }
+        tree.push(root);
+        let state = |pid: Pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let (_, rest) = stat.rsplit_once(')')?;
+            let fields: Vec<_> = rest.split_ascii_whitespace().collect();
+            let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+            // Its state, and fields 14 and 15 of proc(5): its processor time.
+            Some((pid, *fields.first()?.as_bytes().first()?, number(11)? + number(12)?))
+        };
+        let states: Vec<_> = tree.into_iter().filter_map(state).collect();
+        let is_still = states.iter().all(|(_, state, _)| !b"RD".contains(state));
+        (is_still && states.iter().any(|(_, state, _)| *state == b'T')).then_some(Self(states))
+    }
+}
+
 /// What a process has in memory, shared or not.
 fn resident(pid: Pid) -> u64 {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();

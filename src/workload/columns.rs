@@ -6,6 +6,7 @@ use std::cell::LazyCell;
 use std::collections::HashSet;
 
 use scraper::{Html, Selector};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use toml::Spanned;
 
@@ -87,6 +88,22 @@ impl Column {
             _ => column.extract(output, headers),
         };
         columns.iter().map(value).collect()
+    }
+
+    /// Why a column has no value although it should: what is to be JSON is not. That an answer lacks a member is as good an
+    /// answer as any.
+    pub fn doubt(columns: &[Self], values: &[Option<Vec<u8>>], output: &[u8]) -> Option<String> {
+        let is_empty = |(column, value): &(&Self, &Option<Vec<u8>>)| {
+            value.is_none() && matches!(column.rule, Rule::Json(_))
+        };
+        let (column, _) = columns.iter().zip(values).find(is_empty)?;
+        let stream = column.stream.what();
+        let error = serde_json::from_slice::<IgnoredAny>(without_mark(output)).err()?;
+        let why = match without_mark(output).trim_ascii() {
+            [] => format!("{stream} is empty"),
+            _ => format!("{stream} is not JSON: {}", in_words(&error)),
+        };
+        Some(format!("column `{}` is empty: {why}", column.name))
     }
 
     /// The expression that finds it, if that is its rule.
@@ -194,6 +211,11 @@ fn read_stream(
 /// Without the byte order mark that a UTF-8 text may start with: it is not part of what is written.
 fn without_mark(output: &[u8]) -> &[u8] {
     output.strip_prefix(b"\xef\xbb\xbf").unwrap_or(output)
+}
+
+/// Without the place, if that is the only line.
+fn in_words(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column", " at column")
 }
 
 /// The pointer to the member of an object that is called `name`.

@@ -152,3 +152,16 @@ fn budgets_that_cannot_be_are_mistakes() {
         job("1", &format!("[limits.budget]\n{budget}")).run().exit(2).stderr_has(said);
     }
 }
+
+/// What an earlier run has used within the time counts for the run that goes on.
+#[test]
+fn the_budget_of_a_time_outlives_a_run() {
+    let rest = "[limits]\nconcurrency = 2\ndeadline = \"1s\"\nbudget.tokens = [{ per = \"1h\", max = 30, estimate = 10 }]";
+    let mut ran = job("10, 10, 10, 10, 10", rest).run();
+    for _ in 0..2 {
+        ran.exit(124);
+        let ok = ran.report().column("status").iter().filter(|status| *status == "ok").count();
+        assert!(ok <= 3, "{ok} tasks of 10 within an hour that bears 30");
+        ran = TestJob::again(ran).args(["job.toml", "--resume"]).run();
+    }
+}

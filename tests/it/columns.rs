@@ -154,3 +154,27 @@ fn options_of_columns_are_checked() {
         .exit(2)
         .stderr_has("`compute` has no streams");
 }
+
+/// An empty cell says why, where the output is not what the column reads.
+#[test]
+fn an_output_that_is_not_json_is_said() {
+    let column = "[columns.a]\njson = \"/a\"";
+    for (output, error) in [
+        ("", "column `a` is empty: the output is empty"),
+        ("warning: x\n{\"a\":1}", "column `a` is empty: the output is not JSON: "),
+        (
+            "{\"a\":1}\n{\"a\":2}",
+            "column `a` is empty: the output is not JSON: trailing characters",
+        ),
+        ("{\"b\":1}", ""),
+        ("{\"a\":null}", ""),
+    ] {
+        let ran = shell(&format!("printf '%s' '{output}'"), column);
+        let report = ran.exit(0).report();
+        let found = &report.column("error")[0];
+        assert!(
+            found.starts_with(error) && found.is_empty() == error.is_empty(),
+            "{output}: {found}"
+        );
+    }
+}

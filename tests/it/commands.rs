@@ -254,6 +254,11 @@ fn a_stopped_child_is_a_row_that_says_so() {
     ran.exit(3).rows("status", &["crashed"]);
     let error = &ran.report().column("error")[0];
     assert!(error.contains("stopped by signal 19 (SIGSTOP)"), "{error}");
+    // So is one that waits for another that is stopped.
+    let ran = shell("sh -c 'kill -STOP $$' | cat; echo resumed", "").run();
+    ran.exit(3).rows("status", &["crashed"]);
+    let error = &ran.report().column("error")[0];
+    assert!(error.contains("stopped by signal 19 (SIGSTOP)"), "{error}");
     // One that is resumed in time goes on.
     shell("(sleep 0.3; kill -CONT $$) & kill -STOP $$; echo resumed", "")
         .run()

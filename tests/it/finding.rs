@@ -157,6 +157,41 @@ fn other_shells_can_read_theirs() {
 }
 
 #[test]
+fn fish_completes_commands_files_keys_and_values() {
+    let script = runner().args(["completions", "fish"]).output().unwrap().stdout;
+    let job = TestJob::empty()
+        .file("runner.fish", script)
+        .file("a.toml", "[[stages]]\nname = 'fetch'\nworkload.sleep.duration = '1s'\n")
+        .file("jobs/b.toml", JOB);
+    let program = Path::new(env!("CARGO_BIN_EXE_runner")).parent().unwrap().display();
+    let path = format!("{program}:{}", env::var("PATH").unwrap_or_default());
+    for (line, wanted, unwanted) in [
+        ("runner ch", "check", "compare"),
+        ("runner ", "a.toml", "_complete"),
+        ("runner --mo", "--model", "--set"),
+        ("runner --model ", "threads", "a.toml"),
+        ("runner check jobs/", "jobs/b.toml", "a.toml"),
+        ("runner --set limits.t", "limits.timeout=", "limits.rate="),
+        ("runner a.toml --set stages.f", "stages.fetch.limits.rate=", "limits.rate="),
+        ("runner --set model=", "model=threads", "limits.rate="),
+        ("runner completions ", "zsh", "a.toml"),
+        ("runner init py", "python", "a.toml"),
+        ("runner --output=", "--output=lines", "a.toml"),
+    ] {
+        let commands = format!("source runner.fish; complete -C '{line}'");
+        let mut fish = Command::new("fish");
+        fish.args(["--no-config", "-c", &commands]).current_dir(job.folder()).env("PATH", &path);
+        let Ok(output) = fish.env("HOME", job.folder()).output() else {
+            skip("fish is not installed");
+            return;
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        let has = |word: &str| text.lines().any(|offered| offered.split('\t').next() == Some(word));
+        assert!(has(wanted) && !has(unwanted), "{line}: {text}");
+    }
+}
+
+#[test]
 fn the_manual_pages_can_be_shown() {
     for (args, names) in [
         (&["man"][..], ["--set", "RUNNER COMPARE", "124"]),

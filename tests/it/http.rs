@@ -330,6 +330,23 @@ fn bodies_are_saved_whole_or_not_at_all() {
     }
 }
 
+/// The same for what was saved by a run that is resumed.
+#[test]
+fn a_saved_body_of_a_kept_row_stays() {
+    for model in MODELS {
+        let server = Server::start();
+        let keys = "save = \"page\"\n[limits]\nconcurrency = 1";
+        let ran = job(&server, &["/hello", "/gzip"], keys).args(["--model", model]).run();
+        ran.exit(3).rows("status", &["ok", "failed"]);
+        let turned = job(&server, &["/gzip", "/hello"], keys);
+        fs::copy(turned.folder().join("job.toml"), ran.path("job.toml")).unwrap();
+        let args = ["job.toml", "--resume=failed", "--model", model];
+        let again = TestJob::again(ran).args(args).run();
+        again.exit(3).rows("status", &["failed", "ok"]).stderr_has("writes it already");
+        assert_eq!(fs::read(again.path("page")).unwrap(), b"hello", "{model}");
+    }
+}
+
 #[test]
 fn an_input_cannot_climb_out_of_the_folder() {
     let server = Server::start();

@@ -172,6 +172,9 @@ const OF_XARGS: &[Line] = &[
     (&["xargs", "-0n1", "echo"], "a b\0c\0", "a b\nc\n"),
     (&["xargs", "-d", "\\n", "-L1", "echo"], "a b\nc\n", "a b\nc\n"),
     (&["xargs", "-a", "t.txt", "-d\\n", "-n1", "echo", "+"], "", "+ one\n+ two words\n"),
+    (&["xargs", "-d", ",", "-n1", "echo"], "a b,c\nd", "a b\nc\nd\n"),
+    (&["xargs", "-s", "13", "echo"], "aaa\nbbb\nccc\n", "aaa bbb\nccc\n"),
+    (&["xargs", "-s12", "echo"], "aaa\nbbb\n", "aaa\nbbb\n"),
     (&["xargs", "--null", "--max-args=1", "--no-run-if-empty", "echo"], "a\0", "a\n"),
     (&["xargs", "-i", "echo", "{}{}"], "a\n", "aa\n"),
 ];
@@ -278,7 +281,7 @@ fn what_cannot_be_carried_over_is_named_and_the_rest_written() {
         (&["parallel", "-j0", "echo", ":::", "a"], "`-j 0`: write a number as `concurrency`"),
         (&["parallel", "echo", "{= s/a/b/ =}", "{}", ":::", "a"], "`{= s/a/b/ =}`"),
         (&["parallel", "echo", "{}", "{2}", ":::", "a"], "`{2}`: there is no such source"),
-        (&["xargs", "-s", "100", "echo"], "`-s 100`"),
+        (&["xargs", "-n2", "-s", "100", "echo"], "`-s 100`"),
         (&["xargs", "echo"], "xargs splits a line at blanks"),
     ] {
         let ran = written(words);

@@ -487,3 +487,71 @@ fn a_pipe_is_read_as_it_comes() {
     drop(pipe);
     running.wait().exit(0).rows("result", &["first", "second"]);
 }
+
+/// `^` is the start of a line, wherever that is in the file.
+#[test]
+fn blocks_start_where_a_line_does() {
+    let fasta = ">a\nACGT\nAC>GT\n>b\nTT\n>c\nGG\n";
+    let text = "[inputs]\nblocks = { file = \"in.fa\", size = \"1B\", record_start = '^>' }\n\
+         [workload.command]\nargv = [\"cat\"]\n";
+    let ran = TestJob::new(text).file("in.fa", fasta).run();
+    ran.exit(0).rows("result", &[">a\\nACGT\\nAC>GT", ">b\\nTT", ">c\\nGG"]);
+}
+
+/// An empty file among others has no row and needs no columns; alone it is no input.
+#[test]
+fn an_empty_table_is_no_input() {
+    let table = |inputs: &str| {
+        let text =
+            format!("[inputs]\n{inputs}\n[workload.command]\nargv = [\"echo\", \"{{b}}\"]\n");
+        TestJob::new(&text)
+    };
+    for names in
+        [["1.csv", "2.csv", "3.csv"], ["2.csv", "1.csv", "3.csv"], ["2.csv", "3.csv", "1.csv"]]
+    {
+        let [empty, one, other] = names;
+        let ran = table("csv = \"*.csv\"")
+            .file(empty, "")
+            .file(one, "a,b\n1,2\n")
+            .file(other, "b,a\n3,4\n")
+            .run();
+        ran.exit(0);
+        let mut rows = ran.report().select("a,b,status");
+        rows.sort();
+        assert_eq!(rows, ["1,2,ok", "4,3,ok"], "{names:?}");
+    }
+    let wrong =
+        table("csv = \"*.csv\"").file("1.csv", "").file("2.csv", "a,b\n").file("3.csv", "a\n");
+    wrong.run().exit(2).stderr_has("`3.csv`: has no column `b`, which `2.csv` has");
+    table("csv = \"a.csv\"\nempty = \"ok\"").file("a.csv", "").run().exit(0);
+    table("csv = \"a.csv\"").file("a.csv", "").run().exit(2).stderr_has("has no header row");
+}
+
+/// Frames of zstd follow each other like members of gzip, also those that are to be skipped.
+#[test]
+fn all_frames_of_a_zstd_file_are_read() {
+    let frame = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
+    let skippable = [&b"\x50\x2a\x4d\x18\x04\0\0\0"[..], b"skip"].concat();
+    let whole = [skippable, frame("1\n"), frame(""), frame("2\n3")].concat();
+    let run = |bytes: &[u8]| job("lines = \"in.zst\"", "{input}").file("in.zst", bytes).run();
+    run(&whole).exit(0).rows("input", &["1", "2", "3"]);
+    let cut = run(&whole[..whole.len() - 3]);
+    cut.exit(3).stderr_has("the zstd data ends before its end");
+    let junk = run(&[&whole[..], b"junk"].concat());
+    junk.exit(3).stderr_has("the zstd data is damaged");
+}
+
+/// What ends in the middle of a record is a row that says so, after those before it.
+#[test]
+fn standard_input_may_end_in_the_middle_of_a_record() {
+    for (source, text, error) in [
+        ("csv = \"-\"", "input,b\n1,2\n3", "standard input line 3: the last line has 1 column"),
+        ("csv = \"-\"", "input,b\n1,2\n3,\"x", "standard input line 3: a quote opens here"),
+        ("jsonl = \"-\"", "{\"input\":1}\n{\"inp", "standard input line 2: not JSON"),
+        ("json = \"-\"", "[{\"input\":1},{\"inp", "standard input line 1: an element starts here"),
+        ("json = \"-\"", "[{\"input\":1}", "standard input line 1: the document ends inside"),
+    ] {
+        let ran = job(source, "{input}").stdin(text).run();
+        ran.exit(3).rows("input,status", &["1,ok", ",failed"]).stderr_has(error);
+    }
+}

@@ -1,7 +1,12 @@
 //! `[workload.python]`: functions of Python's, under every model.
 
+mod documentation;
 mod dying;
 mod finding;
+mod forking;
+mod libraries;
+mod peers;
+mod raising;
 mod renewing;
 mod values;
 mod waiting;

@@ -226,3 +226,28 @@ fn rows_of_single_attempts_are_gone_on_with() {
     let nothing = again(fresh, &["--resume"]);
     assert_eq!(select(&nothing), all);
 }
+
+/// A task that runs now does not write over the file of a row that is kept, wherever that row stands among the inputs.
+#[test]
+fn files_of_kept_rows_are_not_written_again() {
+    let stdout = "[workload.command]\nargv = [\"echo\", \"{id}\"]\nstdout = \"out/{name}\"\n";
+    let creates = "[workload.command]\nshell = 'echo $id > \"$creates\"'\n";
+    for (top, csv, work) in [
+        ("", "in.csv", stdout),
+        ("", "-", stdout),
+        ("creates = \"out/{name}\"\n", "in.csv", creates),
+    ] {
+        let text = format!("{top}[inputs]\ncsv = \"{csv}\"\n{work}[limits]\nconcurrency = 1\n");
+        let (first, turned) = ("id,name\n1,x\n2,x\n", "id,name\n2,x\n1,x\n");
+        // What is read from a pipe is known only as it comes.
+        for order in [first, turned].into_iter().take(if csv == "-" { 1 } else { 2 }) {
+            let ran = TestJob::new(&text).file("in.csv", first).stdin(first).run();
+            ran.exit(3).rows("id,status", &["1,ok", "2,failed"]);
+            fs::write(ran.path("in.csv"), order).unwrap();
+            let again =
+                TestJob::again(ran).stdin(order).args(["job.toml", "--resume=failed"]).run();
+            again.exit(3).stderr_has("writes it already");
+            assert_eq!(fs::read_to_string(again.path("out/x")).unwrap(), "1\n", "{csv} {order}");
+        }
+    }
+}

@@ -180,3 +180,62 @@ fn so_is_a_kill_of_an_interpreter_or_a_worker() {
         }
     }
 }
+
+/// A control group of this test's own, with a limit of memory. It is removed when it is dropped.
+struct Group(std::path::PathBuf);
+
+impl Group {
+    /// Why there is none, else.
+    fn new(limit: &str) -> Result<Self, String> {
+        let name = format!("runner-test-{}", std::process::id());
+        let mut why = "no control groups of memory are mounted".to_owned();
+        for (root, file) in
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
+        {
+            let root = std::path::Path::new(root);
+            if !root.join("cgroup.procs").exists() {
+                continue;
+            }
+            let group = Self(root.join(&name));
+            let made = std::fs::create_dir(&group.0)
+                .and_then(|()| std::fs::write(group.0.join(file), limit))
+                .and_then(|()| std::fs::read(group.0.join("cgroup.procs")));
+            match made {
+                Ok(_) => return Ok(group),
+                Err(error) => why = format!("no control group can be made: {error}"),
+            }
+        }
+        Err(why)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0); // it is empty when the run has ended
+    }
+}
+
+/// The same with a system that does kill.
+#[test]
+fn a_real_kill_by_the_memory_limit_is_named() {
+    let group = match Group::new("200000000") {
+        Ok(group) => group,
+        Err(why) => return crate::support::skip(&why),
+    };
+    let enter = format!("echo $$ > '{}/cgroup.procs' && exec \"$@\"", group.0.display());
+    let wrapper: &'static [&'static str] = vec!["sh", "-c", enter.leak(), "sh"].leak();
+    let hungry = "python3 -c \"x = b'x' * (600 << 20)\"";
+    let job = format!(
+        "[inputs]\nvalues = ['''{hungry}''', '''{hungry} | cat''', 'true']\n\
+         [workload.command]\nshell = 'eval \"$input\"'\n[limits]\nconcurrency = 1\n"
+    );
+    let ran = TestJob::new(&job).under(wrapper).run();
+    if !ran.path("results/job.csv").exists() {
+        return crate::support::skip("the control group cannot be entered");
+    }
+    let report = ran.exit(3).report();
+    assert_eq!(report.select("task,status"), ["1,failed", "2,failed", "3,ok"]);
+    for error in &report.column("error")[..2] {
+        assert!(error.contains("the system's memory limit killed a process"), "{error}");
+    }
+}

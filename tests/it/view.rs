@@ -41,6 +41,13 @@ fn page(ran: &Ran, path: &str) -> String {
         assert_eq!(opened, page.matches(close).count(), "{open}");
     }
     assert_eq!(page.matches("<th ").count(), page.matches("scope=").count(), "heads have a scope");
+    // A screen reader lists the regions of a page by their labels.
+    let labels = page.split("role=\"region\" aria-label=\"").skip(1);
+    let mut labels: Vec<_> = labels.map(|rest| rest.split('"').next().unwrap()).collect();
+    let all = labels.len();
+    labels.sort_unstable();
+    labels.dedup();
+    assert_eq!(labels.len(), all, "each region has a label of its own: {labels:?}");
     page
 }
 
@@ -106,6 +113,32 @@ fn a_page_says_whether_it_worked_and_its_numbers_are_those_of_the_summary() {
             .unwrap()
             .any(|file| { file.unwrap().file_name().to_string_lossy().ends_with(".tmp") })
     );
+}
+
+/// By the nearest rank, over the run times of all tasks that ran.
+#[test]
+fn percentiles_are_those_of_the_rows() {
+    let mut rows = String::new();
+    let mut times: Vec<u64> = (1..=200).map(|task| (task * 7919) % 4001 + 1).collect();
+    for (task, time) in (1..).zip(&times) {
+        let status = if task % 9 == 0 { "failed" } else { "ok" };
+        rows += &row(task, status, (task * 10, *time), task % 4 + 1, "");
+    }
+    times.sort_unstable();
+    let (page, _) = page_of(&rows);
+    let start = page.find("Half of 200 tasks").expect("it says how long they took");
+    let said = &page[start..start + page[start..].find(';').unwrap()];
+    let figures = said.split(" up to ").skip(1).map(|figure| {
+        let (number, unit) = figure.split_once(' ').unwrap();
+        let unit = unit.split(',').next().unwrap();
+        number.parse::<f64>().unwrap() * if unit == "ms" { 1.0 } else { 1000.0 }
+    });
+    let ranks =
+        [50, 90, 99].map(|per_cent| times[(times.len() * per_cent).div_ceil(100) - 1] as f64);
+    // Three digits are shown.
+    for (figure, time) in figures.zip(ranks) {
+        assert!((figure / time - 1.0).abs() < 0.006, "{figure} for {time} in {said}");
+    }
 }
 
 #[test]

@@ -13,6 +13,18 @@ pub(super) enum List {
     Glob(Vec<String>),
 }
 
+/// The character that `-d` names, if it is one that `lines` takes.
+pub(super) fn separator(text: &str) -> Option<String> {
+    let text = if text == "\\t" { "\t" } else { text };
+    let [byte] = text.as_bytes() else { return None };
+    (byte.is_ascii() && !b"\n\r\"".contains(byte)).then(|| text.to_owned())
+}
+
+/// Whether it is a number of something.
+pub(super) fn is_count(text: &str) -> bool {
+    text.parse().is_ok_and(|count: u64| count > 0)
+}
+
 /// A source of inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {
@@ -51,12 +63,16 @@ pub(super) struct Draft {
     pub is_linked: bool,
     /// Whether NUL ends an input.
     pub null: bool,
+    /// One character between inputs, instead of the ends of lines.
+    pub separator: Option<String>,
     /// What stands between the columns of an input: a regular expression.
     pub columns: Option<String>,
     /// Whether the first input has the names.
     pub has_header: bool,
     /// How many inputs a task takes.
     pub batch: Option<u64>,
+    /// The size into which its inputs have to fit, if it takes as many as do.
+    pub fits: Option<String>,
     /// Whether `{1}`, `{2}` name the inputs of such a task.
     pub is_grouped: bool,
     pub blocks: Option<Blocks>,
@@ -91,6 +107,11 @@ pub(super) fn array(all: &[String]) -> String {
 }
 
 impl Draft {
+    /// Whether a task takes several inputs.
+    pub fn is_batched(&self) -> bool {
+        self.batch.is_some() || self.fits.is_some()
+    }
+
     /// Notes an option that has no counterpart.
     pub fn leave(&mut self, option: &str, why: &str) {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };

@@ -1,6 +1,6 @@
 //! A command line of GNU parallel's.
 
-use super::draft::{Blocks, Draft, List, Source, Words, quoted};
+use super::draft::{Blocks, Draft, List, Source, Words, quoted, separator};
 use super::options::{Known, shown};
 use super::pieces::Dialect;
 
@@ -207,7 +207,10 @@ fn option(name: &str, value: Option<&str>, draft: &mut Draft) {
         "d" | "delimiter" => match text {
             "\n" | "\\n" => {}
             "\0" | "\\0" => draft.null = true,
-            _ => draft.leave(&shown(name, value), "inputs are lines, or end with NUL"),
+            _ => match separator(text) {
+                None => draft.leave(&shown(name, value), "an input ends with one character"),
+                found => draft.separator = found,
+            },
         },
         "C" | "colsep" => draft.columns = Some(text.into()),
         "header" if text == ":" => draft.has_header = true,
@@ -224,7 +227,7 @@ fn option(name: &str, value: Option<&str>, draft: &mut Draft) {
                 _ => draft.leave(&shown(name, value), ""),
             }
         }
-        "m" | "X" | "xargs" => draft.batch = Some(super::MANY),
+        "m" | "X" | "xargs" => draft.fits = Some(super::MANY.into()),
         "r" | "no-run-if-empty" => draft.inputs.push(("empty", quoted("ok"))),
         "shuf" => draft.inputs.push(("shuffle", "1".into())),
         "skip-first-line" => draft.inputs.push(("skip", "1".into())),

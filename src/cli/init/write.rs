@@ -58,6 +58,8 @@ fn inputs(draft: &mut Draft) -> (Keys, Fields) {
             if draft.sources.len() > 1 { several(draft) } else { single(draft) };
         if let Some(batch) = draft.batch {
             keys.push(("batch", batch.to_string()));
+        } else if let Some(size) = &draft.fits {
+            keys.push(("batch", quoted(size)));
         }
         (keys, names)
     };
@@ -74,7 +76,7 @@ fn single(draft: &mut Draft) -> (Keys, Vec<String>) {
             if draft.has_header {
                 draft.inputs.push(("skip", "1".into()));
             }
-            (vec![lines(&file, draft.null)], one_name(draft))
+            (vec![lines(&file, draft)], one_name(draft))
         }
         (List::Glob(patterns), _) => {
             let glob =
@@ -98,11 +100,14 @@ fn one_name(draft: &mut Draft) -> Vec<String> {
     vec!["input".into()]
 }
 
-fn lines(file: &str, null: bool) -> (&'static str, String) {
-    if null {
-        return ("lines", format!("{{ file = {}, null = true }}", quoted(file)));
-    }
-    ("lines", quoted(file))
+fn lines(file: &str, draft: &Draft) -> (&'static str, String) {
+    let file = quoted(file);
+    let text = match &draft.separator {
+        Some(separator) => format!("{{ file = {file}, separator = {} }}", quoted(separator)),
+        None if draft.null => format!("{{ file = {file}, null = true }}"),
+        None => file,
+    };
+    ("lines", text)
 }
 
 fn values_alone(draft: &mut Draft, mut values: Vec<String>) -> (Keys, Vec<String>) {
@@ -188,7 +193,7 @@ fn split_lines(draft: &mut Draft, file: &str, between: &str) -> (Keys, Vec<Strin
     let regex = Regex::new(between).ok().zip(first.as_ref());
     let Some(count) = regex.map(|(regex, line)| regex.split(line).count()) else {
         draft.leave(&format!("--colsep {between}"), "the columns cannot be told without the file");
-        return (vec![lines(file, draft.null)], one_name(draft));
+        return (vec![lines(file, draft)], one_name(draft));
     };
     if draft.has_header {
         draft.inputs.push(("skip", "1".into()));
@@ -229,7 +234,7 @@ fn several(draft: &mut Draft) -> (Keys, Vec<String>) {
         let value = match list {
             List::Values(values) => array(values),
             List::Lines(file) => {
-                let (key, file) = lines(file, draft.null);
+                let (key, file) = lines(file, draft);
                 format!("{{ {key} = {file} }}")
             }
             List::Glob(patterns) => format!("{{ glob = {} }}", array(patterns)),
@@ -277,7 +282,7 @@ fn command(draft: &mut Draft, fields: &mut Fields) -> Keys {
                     if !has_input(&text) && !fields.names.is_empty() {
                         text.extend(pieces(" {}", &super::plain(), &mut left));
                     }
-                    if draft.batch.is_some() {
+                    if draft.is_batched() {
                         left.push(
                             "several inputs for one shell: they stand in the variable, one a line"
                                 .into(),
@@ -311,7 +316,7 @@ fn argv(
     if !words.iter().any(|word| has_input(word)) && !fields.names.is_empty() {
         words.push(pieces("{}", &super::plain(), left));
     }
-    if draft.batch.is_some() && words.iter().any(|word| has_input(word) && !is_lone(word)) {
+    if draft.is_batched() && words.iter().any(|word| has_input(word) && !is_lone(word)) {
         left.push("several inputs inside of a word: they stand there one a line".into());
     }
     let words: Vec<_> = words.iter().flat_map(|word| fields.templates(word, left)).collect();

@@ -1,7 +1,7 @@
 //! A command line of xargs'.
 
 use super::MANY;
-use super::draft::{Draft, List, Source, Words, quoted};
+use super::draft::{Draft, List, Source, Words, is_count, quoted, separator};
 use super::options::{Known, shown};
 
 const KNOWN: Known = Known {
@@ -27,7 +27,7 @@ const KNOWN: Known = Known {
 /// Reads the words after `xargs`.
 pub(super) fn read(words: &[String], draft: &mut Draft) {
     let (options, command) = KNOWN.split(words);
-    let mut batch = Some(MANY);
+    let (mut batch, mut fits) = (None, Some(MANY.to_owned()));
     let mut is_split = true;
     draft.limit("concurrency", "1".into());
     for (name, value) in options {
@@ -40,18 +40,29 @@ pub(super) fn read(words: &[String], draft: &mut Draft) {
             "d" | "delimiter" => match text {
                 "\n" | "\\n" => is_split = false,
                 "\0" | "\\0" => (draft.null, is_split) = (true, false),
-                _ => draft
-                    .leave(&shown(&name, value.as_deref()), "inputs are lines, or end with NUL"),
+                _ => match separator(text) {
+                    None => draft
+                        .leave(&shown(&name, value.as_deref()), "an input ends with one character"),
+                    found => (draft.separator, is_split) = (found, false),
+                },
             },
             "I" | "i" | "replace" => {
                 draft.dialect.input = if text.is_empty() { "{}".into() } else { text.into() };
-                (batch, is_split) = (None, false);
+                (batch, fits, is_split) = (None, None, false);
             }
-            "n" | "max-args" if text.parse().is_ok_and(|count: u64| count > 0) => {
-                batch = text.parse().ok().filter(|count| *count > 1);
+            "n" | "max-args" if is_count(text) => {
+                (batch, fits) = (text.parse().ok().filter(|count| *count > 1), None);
             }
-            "L" | "l" | "max-lines" if text.is_empty() || text == "1" => batch = None,
-            "P" | "max-procs" if text.parse().is_ok_and(|count: u64| count > 0) => {
+            "s" | "max-chars" if is_count(text) && fits.is_some() => {
+                let own: usize = command.iter().map(|word| word.len() + 1).sum();
+                let own = own.max("echo\0".len()) as u64; // that is the command if there is none
+                let left = text.parse().map_or(0, |most: u64| most.saturating_sub(own));
+                fits = Some(format!("{}B", left.max(1)));
+            }
+            "L" | "l" | "max-lines" if text.is_empty() || text == "1" => {
+                (batch, fits) = (None, None);
+            }
+            "P" | "max-procs" if is_count(text) => {
                 draft.limit("concurrency", text.into());
             }
             "P" | "max-procs" => {
@@ -63,7 +74,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) {
             _ => draft.leave(&shown(&name, value.as_deref()), ""),
         }
     }
-    draft.batch = batch;
+    (draft.batch, draft.fits) = (batch, fits);
     if is_split {
         draft.left.push(
             "xargs splits a line at blanks and reads quotes: here a line is one input".into(),

@@ -117,7 +117,7 @@ const SELECTION: &[Key] = keys! {
     shuffle: Integer, "a seed: a random order that the seed repeats";
     skip: Integer => Is("0"), "how many are left out first";
     limit: Integer, "how many are taken at most";
-    batch: Count, "how many inputs a task takes";
+    batch: Either(&[Count, Size]), "how many inputs a task takes; a size: as many as fit into it as arguments";
     bad_input: OneOf(&["row", "stop"]) => Is("\"row\""), "what becomes of an input that cannot be used: a failed row, or the end of the job";
     empty: OneOf(&["told", "ok"]) => Is("\"told\""), "whether no input at all is exit code 4 or 0";
 };
@@ -132,6 +132,7 @@ const LINES: &[Key] = keys! {
     file: Either(&[Text, Array(&Text)]), "the file, a pattern, or several of them";
     encoding: Text => Words("a byte order mark's, else UTF-8"), "its encoding, by a name of the WHATWG's such as `\"windows-1252\"`";
     null: Boolean => Is("false"), "whether NUL ends an input";
+    separator: Text, "one character that stands between inputs, instead of the ends of lines";
     blank: OneOf(&["skip", "keep"]) => Is("\"skip\""), "whether blank lines are inputs";
     comments: Text, "lines that start with it are left out";
     regex: Text, "its named groups are the fields; a line that does not match is a failed row";

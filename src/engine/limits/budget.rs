@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::base::mask;
 use crate::base::number::{Number, in_decimals};
 use crate::config::{BudgetLimit, ColumnBudget};
+use crate::report::Spent;
 use crate::task::{Cancel, Cause, Level, Moment, Outcome, Status, clock};
 
 /// The budgets of a stage.
@@ -83,16 +85,17 @@ enum Refused {
 
 impl Budget {
     /// The budgets of a stage with these columns; `None` if it has none. `spent` is what an earlier run has used of a
-    /// column, in units of 10^-12.
+    /// column.
     pub fn new(
         budgets: &[ColumnBudget],
         columns: &[&str],
-        spent: impl Fn(&str) -> i128,
+        spent: impl Fn(&str) -> Spent,
     ) -> Option<Arc<Self>> {
+        let now = Moment::now();
         let column = |budget: &ColumnBudget| {
             let index = columns.iter().position(|name| *name == budget.column)?;
             let used = spent(&budget.column);
-            let limits = budget.limits.iter().map(|limit| Limit::new(*limit, used)).collect();
+            let limits = budget.limits.iter().map(|limit| Limit::new(*limit, &used, now)).collect();
             Some(Column { name: budget.column.clone(), index, limits, seen: (0, 0) })
         };
         let columns: Vec<_> = budgets.iter().filter_map(column).collect();
@@ -184,15 +187,24 @@ impl Column {
 }
 
 impl Limit {
-    fn new(limit: BudgetLimit, used: i128) -> Self {
+    fn new(limit: BudgetLimit, used: &Spent, now: Moment) -> Self {
+        let start = |&(age, amount): &(Duration, i128)| {
+            let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+            let at = Moment::from_nanos(now.as_nanos().saturating_sub(age));
+            Start { at, number: 0, amount }
+        };
         let kind = match limit.per {
             // As if an attempt had used it up; the number of a real one is above 0.
             Some(per) if limit.is_charged => {
-                let start = Start { at: Moment::now(), number: 0, amount: limit.max };
+                let start = Start { at: now, number: 0, amount: limit.max };
                 Kind::Time { per, starts: [start].into(), sum: limit.max }
             }
-            Some(per) => Kind::Time { per, starts: VecDeque::new(), sum: 0 },
-            None => Kind::Job { used, reserved: 0, running: 0 },
+            Some(per) => {
+                let starts: VecDeque<Start> = used.lately.iter().map(start).collect();
+                let sum = starts.iter().map(|start| start.amount).sum();
+                Kind::Time { per, starts, sum }
+            }
+            None => Kind::Job { used: used.all, reserved: 0, running: 0 },
         };
         Self { max: limit.max, estimate: limit.estimate, kind }
     }
@@ -363,7 +375,8 @@ fn strange(column: &str, value: Option<&[u8]>) -> String {
     let found = match value {
         None | Some([]) => "is empty".to_owned(),
         Some(value) => {
-            let shown: String = String::from_utf8_lossy(value).chars().take(40).collect();
+            let value = mask::apply(value);
+            let shown: String = String::from_utf8_lossy(&value).chars().take(40).collect();
             format!("is not a number: `{}`", shown.escape_debug())
         }
     };

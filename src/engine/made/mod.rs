@@ -254,6 +254,14 @@ impl MadeFiles {
         Ok(None)
     }
 
+    /// Claims the files of a task whose row is kept.
+    pub fn own(&self, number: u64, fields: &Fields) {
+        let targets = self.creates.locate(&values(number, fields)).unwrap_or_default();
+        for target in &targets {
+            let _ = self.claim(target, number); // nothing is written here
+        }
+    }
+
     fn claim(&self, target: &Target, task: u64) -> Result<(), String> {
         let fail = |why: &str| format!("cannot write `{}`: {why}", target.shown);
         if self.reserved.contains(&target.path) {

@@ -77,8 +77,9 @@ impl Watch {
         let formless = self.formless.lock().unwrap_or_else(PoisonError::into_inner);
         let classes: Vec<_> = formless.iter().map(|class| format!("`{class}`")).collect();
         (!classes.is_empty()).then(|| {
+            let word = if classes.len() == 1 { "class" } else { "classes" };
             format!(
-                "results of the class {} have no form in a report, which has their `repr`: return what JSON has, a dataclass or a dict",
+                "results of the {word} {} have no form in a report, which has their `repr`: return what JSON has, a dataclass or a dict",
                 classes.join(", ")
             )
         })

@@ -276,6 +276,21 @@ fn quarantine(retry: &Retry, outcome: &mut Outcome) {
     }
 }
 
+/// The values of columns in what an attempt came to. Its row says if one should be there and is not.
+fn found(columns: &[Column], outcome: &mut Outcome) -> Vec<Option<Vec<u8>>> {
+    let output = outcome.readable();
+    let values = Column::extract_all(columns, output, &outcome.rare().headers);
+    // A value that is null has no members, and no form either.
+    let is_null = output.is_empty() && outcome.result_kind == PayloadKind::Json;
+    if outcome.status == Status::Ok
+        && !is_null
+        && let Some(doubt) = Column::doubt(columns, &values, output)
+    {
+        outcome.append(&doubt);
+    }
+    values
+}
+
 #[inline]
 pub(super) fn record(stage: &Stage, slot: usize, task: Task, outcome: Outcome) -> Record {
     let (columns, slot) = (Vec::new(), Some(slot));
@@ -284,7 +299,7 @@ pub(super) fn record(stage: &Stage, slot: usize, task: Task, outcome: Outcome) -
     if !stage.columns.is_empty() {
         *columns = match &mut outcome.rare {
             Some(rare) if rare.columns.is_some() => rare.columns.take().unwrap_or_default(),
-            _ => Column::extract_all(&stage.columns, outcome.readable(), &outcome.rare().headers),
+            _ => found(&stage.columns, outcome),
         };
     }
     outcome.mask();

@@ -50,6 +50,8 @@ pub(super) struct Learned {
     /// The names of the fields, without `file`; `None` if no record could tell.
     pub names: Option<Vec<String>>,
     shape: Shape,
+    /// Of tables, the file that has named them.
+    named_by: usize,
     /// How the first file was understood: what, and in words.
     pub understood: Vec<(&'static str, String)>,
 }
@@ -69,6 +71,7 @@ impl Files {
         is_plural: bool,
         earlier: Vec<String>,
         notes: Arc<Notes>,
+        may_be_empty: bool,
     ) -> Result<Self, InputError> {
         let mut looked = Self {
             all: files,
@@ -81,6 +84,10 @@ impl Files {
             kept: Kept::default(),
         };
         looked.look()?;
+        let is_table = matches!(looked.format, Format::Csv(_));
+        if is_table && looked.learned.names.is_none() && !may_be_empty {
+            return Err(looked.all[0].error("has no header row"));
+        }
         let names = looked.learned.names.as_deref().unwrap_or_default();
         looked.says_file &= !names.iter().any(|name| name == FILE);
         Ok(looked)
@@ -148,19 +155,28 @@ impl Files {
             Opened::Objects(objects) => self.learned.widen(objects.shape()),
             Opened::Elements(elements) => self.learned.widen(elements.shape()),
             Opened::Lines(_) => {}
-            Opened::Rows(rows) => self.match_names(file, rows.header())?,
-            Opened::Sheet(rows) => self.match_names(file, rows.header())?,
+            Opened::Rows(rows) => self.match_names(index, file, rows.header())?,
+            Opened::Sheet(rows) => self.match_names(index, file, rows.header())?,
         }
         Ok(())
     }
 
-    /// Whether a table has the columns of the first one.
-    fn match_names(&mut self, file: &InputFile, names: &[String]) -> Result<(), InputError> {
+    /// Whether a table has the columns of the first one. An empty file has none, and no row that would need them.
+    fn match_names(
+        &mut self,
+        index: usize,
+        file: &InputFile,
+        names: &[String],
+    ) -> Result<(), InputError> {
+        if names.is_empty() {
+            return Ok(());
+        }
         let Some(first) = &self.learned.names else {
             self.learned.names = Some(names.to_vec());
+            self.learned.named_by = index;
             return Ok(());
         };
-        let first_file = &self.all[0];
+        let first_file = &self.all[self.learned.named_by];
         let lacks = first.iter().find(|name| !names.contains(name));
         let adds = names.iter().find(|name| !first.contains(name));
         match (lacks, adds) {
@@ -207,7 +223,7 @@ impl Files {
             _ => return Ok(opened.into_records()),
         };
         let known = self.learned.names.as_deref().unwrap_or_default();
-        if found == known {
+        if found == known || found.is_empty() {
             return Ok(opened.into_records());
         }
         let order: Option<Vec<usize>> =
@@ -215,7 +231,7 @@ impl Files {
         match order.filter(|_| found.len() == known.len()) {
             Some(order) => Ok(Box::new(Reordered { records: opened.into_records(), order })),
             None if self.all.len() > 1 => {
-                let first = &self.all[0];
+                let first = &self.all[self.learned.named_by];
                 Err(file
                     .error(format!("has other columns than {first}: {}", differing(&found, known))))
             }
@@ -423,8 +439,11 @@ pub(super) fn find(name: &str, folder: &Path) -> Result<(VecDeque<InputFile>, bo
     }
     let pattern = super::glob::Glob::new(name, folder)?;
     let mut files = VecDeque::new();
-    for path in pattern.open() {
+    for path in pattern.open(&Stop::default()) {
         let path = path.map_err(|error| error.to_string())?;
+        if let Some(cause) = path.cause() {
+            return Err(cause.to_owned());
+        }
         files.push_back(InputFile::found(path.get(0), folder)?);
     }
     Ok((files, true))

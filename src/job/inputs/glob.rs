@@ -10,6 +10,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::base::diagnostic::reason;
+use crate::job::inputs::records::Stop;
 use crate::job::inputs::{InputError, InputReader};
 use crate::task::Fields;
 
@@ -56,16 +57,16 @@ impl Globs {
     }
 
     /// What they find.
-    pub fn open(&self) -> InputReader {
+    pub fn open(&self, stop: &Stop) -> InputReader {
         if let ([glob], []) = (&self.patterns[..], &self.except[..]) {
-            return Box::new(glob.open());
+            return Box::new(glob.open(stop));
         }
-        let all = self.clone();
+        let (all, stop) = (self.clone(), stop.clone());
         let found = (0..self.patterns.len()).flat_map(move |place| {
             let all = all.clone();
-            all.patterns[place].open().filter(move |path| match path {
-                Ok(path) => !all.is_left_out(path.get(0), place),
-                Err(_) => true,
+            all.patterns[place].open(&stop).filter(move |path| match path {
+                Ok(path) if path.cause().is_none() => !all.is_left_out(path.get(0), place),
+                Ok(_) | Err(_) => true,
             })
         });
         Box::new(found)
@@ -138,9 +139,13 @@ impl Glob {
         })
     }
 
-    /// The files. A folder that cannot be read is an error; one that is not there has none.
-    pub fn open(&self) -> impl Iterator<Item = Result<Fields, InputError>> + Send + use<> {
-        let glob = self.clone();
+    /// The files. A folder that cannot be read is a datum that cannot be used; one that is not there has none. The walk ends
+    /// as soon as `stop` says so, also one that finds nothing.
+    pub fn open(
+        &self,
+        stop: &Stop,
+    ) -> impl Iterator<Item = Result<Fields, InputError>> + Send + use<> {
+        let (glob, stop) = (self.clone(), stop.clone());
         let entered = self.clone();
         WalkDir::new(&self.root)
             .min_depth(1)
@@ -150,11 +155,12 @@ impl Glob {
             .into_iter()
             .filter_entry(move |entry| entered.is_visible(entry))
             .filter_map(move |entry| match entry {
+                _ if stop.is_raised() => stop.check().err().map(Err),
                 Ok(entry) => glob.matches(&entry).map(Ok),
                 Err(error) if error.io_error().is_some_and(is_missing) => None,
                 // A link to a folder that it is in leads nowhere new.
                 Err(error) if error.loop_ancestor().is_some() => None,
-                Err(error) => Some(Err(glob.unreadable(&error))),
+                Err(error) => Some(Ok(glob.unreadable(&error))),
             })
     }
 
@@ -182,10 +188,11 @@ impl Glob {
         Some(Fields::single(shown))
     }
 
-    fn unreadable(&self, error: &walkdir::Error) -> InputError {
-        let path = error.path().unwrap_or(&self.root).display();
+    fn unreadable(&self, error: &walkdir::Error) -> Fields {
+        let path = error.path().unwrap_or(&self.root);
         let why = error.io_error().map_or_else(|| error.to_string(), reason);
-        InputError::new(format!("failed to read `{path}`: {why}"))
+        let cause = format!("failed to read `{}`: {why}", path.display());
+        Fields::bad(cause, path.as_os_str().as_bytes())
     }
 
     /// Its name, and what is there instead of what it names.
@@ -321,7 +328,7 @@ mod tests {
     }
 
     fn found(pattern: &str, folder: &Path) -> String {
-        let files = Glob::new(pattern, folder).unwrap().open();
+        let files = Glob::new(pattern, folder).unwrap().open(&Stop::default());
         let files: Vec<_> = files
             .map(|fields| String::from_utf8_lossy(fields.unwrap().get(0)).into_owned())
             .collect();
@@ -371,8 +378,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = OsStr::from_bytes(b"\xff.txt");
         fs::write(folder.path().join(name), "").unwrap();
-        let files: Vec<_> =
-            Glob::new("*.txt", folder.path()).unwrap().open().map(Result::unwrap).collect();
+        let files: Vec<_> = Glob::new("*.txt", folder.path())
+            .unwrap()
+            .open(&Stop::default())
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(files, [Fields::single(b"\xff.txt")]);
     }
 

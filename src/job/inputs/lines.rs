@@ -1,4 +1,4 @@
-//! `lines`: a file with one input a line, or NUL-separated.
+//! `lines`: a file with one input a line, or with another end of each.
 
 use regex::bytes::Regex;
 
@@ -11,6 +11,8 @@ use crate::task::Fields;
 pub(super) struct LineOptions {
     /// Whether NUL ends a record: names of files can have newlines.
     pub null: bool,
+    /// What stands between inputs, instead of the ends of lines.
+    pub separator: Option<u8>,
     /// Whether blank lines are inputs, too.
     pub keep_blank: bool,
     /// What a line starts with that is a note.
@@ -44,9 +46,9 @@ impl Lines {
     /// The input of the next line; `None` if it is none.
     fn input(&mut self, length: usize) -> Option<Fields> {
         let line = self.without_end(&self.text.window()[..length]);
-        // Separated by NUL, a name of blanks is a name.
+        // Separated by anything but the ends of lines, a name of blanks is a name.
         let is_blank =
-            if self.options.null { line.is_empty() } else { line.trim_ascii().is_empty() };
+            if self.end() == b'\n' { line.trim_ascii().is_empty() } else { line.is_empty() };
         let is_note =
             self.options.comments.as_ref().is_some_and(|note| line.starts_with(note.as_bytes()));
         if (is_blank && !self.options.keep_blank) || is_note {
@@ -68,12 +70,12 @@ impl Lines {
     }
 
     fn end(&self) -> u8 {
-        if self.options.null { 0 } else { b'\n' }
+        self.options.separator.unwrap_or(if self.options.null { 0 } else { b'\n' })
     }
 
     fn without_end<'a>(&self, line: &'a [u8]) -> &'a [u8] {
         let bare = line.strip_suffix(&[self.end()]).unwrap_or(line);
-        if self.options.null { bare } else { bare.strip_suffix(b"\r").unwrap_or(bare) }
+        if self.end() == b'\n' { bare.strip_suffix(b"\r").unwrap_or(bare) } else { bare }
     }
 }
 

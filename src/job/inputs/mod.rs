@@ -33,7 +33,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use blocks::Blocks;
 use dealt::DealtSource;
@@ -250,6 +250,27 @@ impl Inputs {
         !matches!(self.source, Source::Counted(_)) || self.selection.derived.is_some()
     }
 
+    /// Reads all inputs, besides their reading for the tasks, and hands each to `take` with its task's number. It ends at
+    /// one that cannot be read, of which that reading tells.
+    ///
+    /// # Errors
+    /// A file that cannot be read (any more).
+    pub fn look_through(
+        &self,
+        stop: Stop,
+        mut take: impl FnMut(u64, &Fields),
+    ) -> Result<(), InputError> {
+        let numbers = self.numbers();
+        self.notes.unchanged(|| {
+            let inputs = self.open_until(stop)?;
+            for (index, fields) in (1..).zip(inputs.map_while(Result::ok)) {
+                let number = numbers.as_ref().map(|number| number.load(Ordering::Relaxed));
+                take(number.unwrap_or(index), &fields);
+            }
+            Ok(())
+        })
+    }
+
     /// Starts reading. What was read from a pipe cannot be read again.
     ///
     /// # Errors
@@ -292,7 +313,7 @@ impl Source {
             Source::Report(file, reading) => {
                 Box::new(Stream::new(open_report(file, reading, stop)?))
             }
-            Source::Glob(globs) => globs.open(),
+            Source::Glob(globs) => globs.open(stop),
             Source::Blocks(blocks) => blocks.open(stop)?,
             Source::Product(product) => product.open(stop)?,
             Source::Dealt(source) => source.open()?,
@@ -380,7 +401,7 @@ fn shuffled(source: &Source, seed: u64, stop: &Stop) -> Result<InputReader, Inpu
         Source::Report(file, reading) => {
             Box::new(Shuffled::of_records(open_report(file, reading, stop)?, seed, stop)?)
         }
-        Source::Glob(globs) => Box::new(Shuffled::of_paths(globs.open(), seed, stop)?),
+        Source::Glob(globs) => Box::new(Shuffled::of_paths(globs.open(stop), seed, stop)?),
         Source::Dealt(source) => source.open()?, // they were shuffled before they were dealt
         Source::Blocks(blocks) => {
             Box::new(Shuffled::of_records(blocks.records(stop)?, seed, stop)?)

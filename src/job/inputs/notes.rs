@@ -34,6 +34,19 @@ impl Notes {
         self.bad.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Does what reads the inputs once more, of which nothing is noted.
+    pub fn unchanged<T>(&self, read: impl FnOnce() -> T) -> T {
+        let counts = [&self.further_keys, &self.no_numbers, &self.bad];
+        let first = || self.first_key.lock().expect("nobody panics while holding it");
+        let before = (first().clone(), counts.map(|count| count.load(Ordering::Relaxed)));
+        let done = read();
+        *first() = before.0;
+        for (count, before) in counts.into_iter().zip(before.1) {
+            count.store(before, Ordering::Relaxed);
+        }
+        done
+    }
+
     /// All in words.
     pub fn words(&self) -> Vec<String> {
         let mut words = Vec::new();

@@ -152,7 +152,9 @@ impl<'de> Deserialize<'de> for Object {
                     if !keys.insert(key.clone()) {
                         return Err(A::Error::custom(format!("has the key `{key}` twice")));
                     }
-                    entries.push((key, value_of(value).map_err(A::Error::custom)?));
+                    let value = value_of(value)
+                        .map_err(|error| A::Error::custom(format!("not JSON: `{key}`: {error}")))?;
+                    entries.push((key, value));
                 }
                 Ok(Object(entries))
             }

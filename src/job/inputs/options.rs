@@ -1,7 +1,7 @@
 //! The options of a source, as the job file has them: beside the file's name, in a table of the source's own.
 
 use encoding_rs::Encoding;
-use regex::bytes::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -81,7 +81,12 @@ fn names<'a>(
 
 /// A regular expression.
 pub(super) fn regex(pattern: &Spanned<String>, document: &Document) -> Option<Regex> {
-    Regex::new(pattern.get_ref())
+    built(&RegexBuilder::new(pattern.get_ref()), pattern, document)
+}
+
+fn built(builder: &RegexBuilder, pattern: &Spanned<String>, document: &Document) -> Option<Regex> {
+    builder
+        .build()
         .map_err(|error| {
             // Its last line is the reason; the others draw the place, which the diagnostic does.
             let text = error.to_string();
@@ -188,6 +193,7 @@ fn comments(table: &mut Table<'_>) -> Option<String> {
 /// The options of `lines`.
 pub(super) fn lines(table: &mut Table<'_>) -> LineOptions {
     let null = table.get::<bool>("null").is_some_and(Spanned::into_inner);
+    let separator = character(table, "separator");
     let blank = table.get::<String>("blank");
     if let Some(blank) =
         blank.as_ref().filter(|blank| !["keep", "skip"].contains(&&**blank.get_ref()))
@@ -207,6 +213,7 @@ pub(super) fn lines(table: &mut Table<'_>) -> LineOptions {
     });
     LineOptions {
         null,
+        separator,
         keep_blank: blank.is_some_and(|blank| blank.get_ref() == "keep"),
         comments,
         regex,
@@ -322,7 +329,11 @@ pub(super) fn blocks(table: &mut Table<'_>) -> Option<(BlockSize, Cut, bool)> {
         return None;
     }
     let cut = match &start {
-        Some(start) => Cut::Start(regex(start, document)?),
+        Some(start) => {
+            let mut builder = RegexBuilder::new(start.get_ref());
+            builder.multi_line(true); // in the middle of a file, `^` means the start of a line
+            Cut::Start(built(&builder, start, document)?)
+        }
         None => Cut::End(end.map_or_else(|| b"\n".to_vec(), |end| end.into_inner().into_bytes())),
     };
     let size = match parts {

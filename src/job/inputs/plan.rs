@@ -9,7 +9,7 @@ use super::derived::Derived;
 use super::earlier;
 use super::filter::Filter;
 use super::notes::Notes;
-use super::select::Selection;
+use super::select::{BatchSize, Selection};
 use super::sources::Reader;
 use super::{BadInput, Counted, Empty, Inputs, Reported, Source};
 use crate::base::Diagnostic;
@@ -78,7 +78,11 @@ pub(in crate::job) fn read(
     };
     let before = table.document().troubles();
     let present = mark_sources(&mut table);
-    let reader = Reader { around, notes: Arc::clone(&notes) };
+    let empty = match word(&mut table, "empty", ["ok", "told"]) {
+        Some("ok") => Empty::Ok,
+        _ => Empty::Told,
+    };
+    let reader = Reader { around, notes: Arc::clone(&notes), may_be_empty: empty == Empty::Ok };
     let found = match present[..] {
         [source] => reader.source_of(source, &mut table),
         [] => no_source(&table),
@@ -102,10 +106,6 @@ pub(in crate::job) fn read(
     let all = all.filter(|_| table.document().errors() == errors);
     let source = found.as_ref().map(|(_, source)| source);
     let selection = selection(&mut table, all.as_deref(), source);
-    let empty = match word(&mut table, "empty", ["ok", "told"]) {
-        Some("ok") => Empty::Ok,
-        _ => Empty::Told,
-    };
     let document = table.document();
     table.finish();
     let limit = around.limit.or(selection.limit);
@@ -229,10 +229,10 @@ fn selection(
         let help = "write it to a file first, or leave `shuffle` out";
         table.document().error_with_help(&seed.span(), message, help);
     }
-    let batch = table.get::<u64>("batch");
+    let batch = table.get::<BatchSize>("batch");
     if let Some(batch) = &batch {
         let document = table.document();
-        if *batch.get_ref() == 0 {
+        if batch.get_ref().is_zero() {
             document.error(&batch.span(), "`batch` must be above 0");
         } else if matches!(source, Some(Source::Blocks(_))) {
             let help = "a larger `size` has more of the file in a task";
@@ -254,7 +254,7 @@ fn selection(
         shuffle: shuffle.map(Spanned::into_inner),
         skip: table.get::<u64>("skip").map_or(0, Spanned::into_inner),
         limit: table.get::<u64>("limit").map(Spanned::into_inner),
-        batch: batch.map(Spanned::into_inner).filter(|&size| size > 0),
+        batch: batch.map(Spanned::into_inner).filter(|size| !size.is_zero()),
         bad_input,
     }
 }

@@ -1,5 +1,6 @@
 //! Which inputs become tasks: `where`, then `skip` and `limit`; and several as one, `batch`.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::derived::Derived;
@@ -7,8 +8,10 @@ use super::filter::Filter;
 use super::notes::Notes;
 use super::records::Stop;
 use super::{BadInput, InputError, InputReader};
+use crate::base::ByteSize;
 use crate::base::json;
 use crate::base::json::NotFinite;
+use crate::base::setting::deserialize_from_integer_or_str;
 use crate::task::{Fields, Kind};
 
 /// How many inputs in a row may be left out before it is asked whether the run was stopped.
@@ -23,8 +26,53 @@ pub(super) struct Selection {
     pub shuffle: Option<u64>,
     pub skip: u64,
     pub limit: Option<u64>,
-    pub batch: Option<u64>,
+    pub batch: Option<BatchSize>,
     pub bad_input: BadInput,
+}
+
+/// How many inputs a task takes at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BatchSize {
+    Count(u64),
+    /// As many as fit into these bytes as arguments, which end with NUL; always one.
+    Bytes(u64),
+}
+
+impl FromStr for BatchSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(|size: ByteSize| Self::Bytes(size.bytes()))
+    }
+}
+
+deserialize_from_integer_or_str!(
+    BatchSize,
+    "an integer above 0 or a size such as \"100KiB\"",
+    |count| Some(BatchSize::Count(count))
+);
+
+impl BatchSize {
+    /// Whether nothing fits.
+    pub fn is_zero(self) -> bool {
+        matches!(self, Self::Count(0) | Self::Bytes(0))
+    }
+
+    /// Whether another input fits that has these fields, where there are `count` with so many `bytes`.
+    fn has_room(self, count: usize, bytes: u64, fields: &Fields) -> bool {
+        match self {
+            Self::Count(most) => (count as u64) < most,
+            Self::Bytes(most) => count == 0 || bytes + self.bytes_of(fields) <= most,
+        }
+    }
+
+    /// What an input takes of the bytes; nothing is asked where they do not matter.
+    fn bytes_of(self, fields: &Fields) -> u64 {
+        match self {
+            Self::Count(_) => 0,
+            Self::Bytes(_) => fields.iter().map(|value| value.len() as u64 + 1).sum(),
+        }
+    }
 }
 
 impl Selection {
@@ -35,7 +83,11 @@ impl Selection {
         }
         let left = inputs.saturating_sub(self.skip);
         let left = self.limit.map_or(left, |limit| left.min(limit));
-        Some(self.batch.map_or(left, |size| left.div_ceil(size)))
+        match self.batch {
+            None => Some(left),
+            Some(BatchSize::Count(size)) => Some(left.div_ceil(size)),
+            Some(BatchSize::Bytes(_)) => None,
+        }
     }
 
     /// Whether each input becomes a task as it is, once `skipped` of them have been left out.
@@ -62,7 +114,9 @@ impl Selection {
             stop,
         };
         match self.batch {
-            Some(size) => Box::new(Batches { inputs: Some(select), size, waiting: None }),
+            Some(size) => {
+                Box::new(Batches { inputs: Some(select), size, waiting: None, first: None })
+            }
             None => Box::new(select),
         }
     }
@@ -136,9 +190,11 @@ impl Iterator for Select {
 /// Several inputs as one. A bad one is a task of its own.
 struct Batches {
     inputs: Option<Select>,
-    size: u64,
+    size: BatchSize,
     /// Comes after the batch that it has cut short.
     waiting: Option<Result<Fields, InputError>>,
+    /// The input that the last batch had no room for.
+    first: Option<Fields>,
 }
 
 impl Iterator for Batches {
@@ -148,10 +204,18 @@ impl Iterator for Batches {
         if let Some(waiting) = self.waiting.take() {
             return Some(waiting);
         }
-        let mut members = Vec::new();
-        while (members.len() as u64) < self.size {
+        let mut members: Vec<_> = self.first.take().into_iter().collect();
+        let mut bytes = members.first().map_or(0, |fields| self.size.bytes_of(fields));
+        while self.size != BatchSize::Count(members.len() as u64) {
             match self.inputs.as_mut().and_then(Iterator::next) {
-                Some(Ok(fields)) if fields.cause().is_none() => members.push(fields),
+                Some(Ok(fields)) if fields.cause().is_none() => {
+                    if !self.size.has_room(members.len(), bytes, &fields) {
+                        self.first = Some(fields);
+                        break;
+                    }
+                    bytes += self.size.bytes_of(&fields);
+                    members.push(fields);
+                }
                 None => {
                     self.inputs = None;
                     break;
@@ -216,11 +280,34 @@ mod tests {
         assert_eq!(select(inputs(), &all), ["1", "2", "bad: torn", "c\"", "4"]);
         let some = Selection { skip: 1, limit: Some(2), ..Selection::default() };
         assert_eq!(select(inputs(), &some), ["2", "bad: torn"]);
-        let batches = Selection { batch: Some(3), ..Selection::default() };
+        let batches = Selection { batch: Some(BatchSize::Count(3)), ..Selection::default() };
         assert_eq!(select(inputs(), &batches), ["[1,2]|2", "bad: torn", "[\"c\\\"\",4]|2"]);
         let stopped = Selection { bad_input: BadInput::Stop, ..batches };
         assert_eq!(select(inputs(), &stopped), ["[1,2]|2", "error: torn"]);
         assert_eq!(stopped.count(7), Some(3));
+    }
+
+    #[test]
+    fn a_batch_may_have_as_many_as_fit_into_some_bytes() {
+        let numbers = || (1..=5).map(|n| Ok(Fields::single_number((n * 10).to_string()))).collect();
+        for (bytes, tasks) in [
+            (6, &["[10,20]|2", "[30,40]|2", "[50]|1"][..]),
+            (8, &["[10,20]|2", "[30,40]|2", "[50]|1"]),
+            (1, &["[10]|1", "[20]|1", "[30]|1", "[40]|1", "[50]|1"]),
+            (1000, &["[10,20,30,40,50]|5"]),
+        ] {
+            let batch = Some(BatchSize::Bytes(bytes));
+            let batches = Selection { batch, ..Selection::default() };
+            assert_eq!(select(numbers(), &batches), tasks, "{bytes}");
+            assert_eq!(batches.count(7), None);
+            // One that is bad ends a batch, and the one before it is not lost.
+            let all = select(inputs(), &batches);
+            assert_eq!(all.iter().filter(|task| task.starts_with("bad")).count(), 1, "{all:?}");
+            for value in ["1", "2", "4"] {
+                let has = all.iter().filter(|task| task.split('|').next().unwrap().contains(value));
+                assert_eq!(has.count(), 1, "{all:?}");
+            }
+        }
     }
 
     #[test]

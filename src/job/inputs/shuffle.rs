@@ -133,7 +133,11 @@ impl Shuffled {
     ) -> Result<Self, InputError> {
         let (mut positions, mut paths) = (Positions::default(), Paths::default());
         for (number, fields) in (1_u64..).zip(found) {
-            positions.push(paths.push(fields?.get(0)))?;
+            let fields = fields?;
+            if let Some(cause) = fields.cause() {
+                return Err(InputError::new(cause.to_owned())); // there is no place for it among paths
+            }
+            positions.push(paths.push(fields.get(0)))?;
             if number % UNASKED == 0 {
                 stop.check()?;
             }

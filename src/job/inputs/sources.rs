@@ -26,6 +26,8 @@ use crate::config::schema::INNER_SOURCES;
 pub(super) struct Reader<'a> {
     pub around: &'a Around<'a>,
     pub notes: Arc<Notes>,
+    /// Whether a source may have no input.
+    pub may_be_empty: bool,
 }
 
 impl Reader<'_> {
@@ -109,7 +111,9 @@ impl Reader<'_> {
             Format::Jsonl(_) | Format::Json(..) => self.around.earlier(),
             Format::Lines(_) | Format::Csv(_) | Format::Sheet(_) => Vec::new(),
         };
-        let files = Files::learn(found, format, text, is_plural, earlier, Arc::clone(&self.notes));
+        let may_be_empty = self.may_be_empty || found.len() > 1;
+        let notes = Arc::clone(&self.notes);
+        let files = Files::learn(found, format, text, is_plural, earlier, notes, may_be_empty);
         let files = files.map_err(|error| {
             let mut places = places.into_iter().flatten();
             let place = places.find(|(key, _)| Some(*key) == error.key).and_then(|(_, it)| it);

@@ -17,7 +17,7 @@ const TAKEN: u32 = 1 << 31;
 const FAILED: u32 = 1 << 30;
 
 /// The finished rows, by the identities of their inputs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::report) struct Finished {
     bits: u32,
     /// Where each bucket ends in `rows`.

@@ -1,6 +1,7 @@
 //! The rows of an earlier run that are kept on resume, looked up by the inputs as they are read.
 
-use std::sync::{Arc, Mutex};
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::report::resume::finished_inputs::Finished;
 use crate::report::stats::Counts;
@@ -19,6 +20,19 @@ pub struct KeptRows {
     /// Outputs in input order, which do not wait for tasks that do not run.
     outputs: Option<Arc<Queue>>,
     ok: u64,
+    own: OnceLock<Own>,
+}
+
+/// What is to be done for each task whose row is kept.
+struct Own(Box<Owner>);
+
+/// Is told of a task: its number and its input.
+type Owner = dyn Fn(u64, &Fields) + Send + Sync;
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Own")
+    }
 }
 
 #[derive(Debug)]
@@ -40,12 +54,36 @@ impl KeptRows {
     ) -> Self {
         let ok = finished.ok();
         let waiting = Waiting { finished: Some(finished), identify, gone: 0 };
-        Self { waiting: Mutex::new(waiting), index, counts, outputs, ok }
+        Self { waiting: Mutex::new(waiting), index, counts, outputs, ok, own: OnceLock::new() }
     }
 
     /// How many of the rows with which the report began are ok.
     pub fn ok(&self) -> u64 {
         self.ok
+    }
+
+    /// Hands the tasks whose rows are kept, and are ok, to `own` before anything runs: by a look through the inputs,
+    /// which `each` hands on. None of the rows is taken by that.
+    pub fn each_ok(
+        &self,
+        each: impl FnOnce(&mut dyn FnMut(u64, &Fields)),
+        own: impl Fn(u64, &Fields),
+    ) {
+        let (mut finished, mut identify) = {
+            let waiting = lock(&self.waiting);
+            let Some(finished) = waiting.finished.clone() else { return };
+            (finished, waiting.identify.clone())
+        };
+        each(&mut |task, fields| {
+            if let Some((_, false)) = finished.take(identify.of(fields)) {
+                own(task, fields);
+            }
+        });
+    }
+
+    /// The same for inputs that can be read only once: as each row is kept.
+    pub fn own_as_kept(&self, own: impl Fn(u64, &Fields) + Send + Sync + 'static) {
+        let _ = self.own.set(Own(Box::new(own))); // it is set once
     }
 
     /// Whether the task with this number and input is finished. If so, it keeps its row, which is not available for
@@ -60,6 +98,9 @@ impl KeptRows {
         };
         if !has_failed && !is_current() {
             return false;
+        }
+        if let Some(Own(own)) = self.own.get().filter(|_| !has_failed) {
+            own(task, fields);
         }
         lock(&self.index).add(task, row);
         self.counts.keep();

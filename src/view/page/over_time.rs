@@ -141,7 +141,8 @@ fn throughput(report: &RunReport, times: &Times) -> Block {
     }
     chart.stretched(&paths);
     chart.bottom(&Scale::elapsed(columns.length_of_all()));
-    let table = throughput_table(times, what);
+    let caption = format!("How many {what} ended, and how many ran at once, from each time on");
+    let table = throughput_table(times, caption);
     Block::Chart(Figure {
         title: format!("Throughput: {what} ended a second"),
         legend,
@@ -150,11 +151,11 @@ fn throughput(report: &RunReport, times: &Times) -> Block {
     })
 }
 
-fn throughput_table(times: &Times, what: &str) -> Table {
+/// The numbers of both charts. The caption names the place on the page, so each has its own.
+fn throughput_table(times: &Times, caption: String) -> Table {
     let columns = Columns::of(times, ROWS);
     let (ok, not_ok) = (columns.sums(&times.ok), columns.sums(&times.not_ok));
     let busy = columns.at_once(&times.busy);
-    let caption = format!("{what} that ended, and how many ran at once, from each time on");
     let mut table = Table::new(caption, &["#from", "#ok", "#not ok", "#a second", "#at once"]);
     for index in 0..columns.count {
         let all = ok[index] + not_ok[index];
@@ -198,7 +199,10 @@ fn in_flight(report: &RunReport, times: &Times) -> Block {
         title: format!("In flight: {what} that ran at once"),
         legend,
         drawing: chart.finish(),
-        table: throughput_table(times, what),
+        table: throughput_table(
+            times,
+            format!("How many {what} ran at once, and how many ended, from each time on"),
+        ),
     })
 }
 

@@ -90,7 +90,7 @@ impl Remote {
             self.fruitless += 1;
             if self.fruitless == MAX_FRUITLESS {
                 self.flight.finish_all(|| crashed(None, &ending), settle);
-                return Err(io::Error::other(format!("{MAX_FRUITLESS} in a row, {ending}")));
+                return Err(io::Error::other(format!("{MAX_FRUITLESS} times in a row, {ending}")));
             }
         }
         self.flight.requeue_from(0, settle);

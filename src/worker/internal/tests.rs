@@ -254,7 +254,7 @@ fn workers_that_only_die_are_given_up() {
     let (settled, result) = test.try_run(&["0s", "0s"]);
     assert_eq!(words(&settled), "1 crashed, 2 crashed");
     let error = result.unwrap_err().to_string();
-    assert_eq!(error, "3 in a row, the worker process died: exit code 3: no luck");
+    assert_eq!(error, "3 times in a row, the worker process died: exit code 3: no luck");
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_worker_that_does_not_become_ready_is_an_error_with_its_output() {
         ("kill -SEGV $$", "a worker process ended before it was ready: SIGSEGV"),
     ] {
         let error = Test::start(&sleeping(), shell(script)).err().unwrap().to_string();
-        assert!(error.starts_with(&format!("3 in a row, {expected}")), "{error}");
+        assert!(error.starts_with(&format!("3 times in a row, {expected}")), "{error}");
     }
 }
 

@@ -32,6 +32,7 @@ use crate::task::Values;
 use crate::task::live::LiveOutput;
 use crate::workload::claims::{Claims, Writer};
 use crate::workload::columns::Column;
+use crate::workload::output_file::OutputPath;
 use crate::workload::output_file::Target;
 use crate::workload::written::WrittenFiles;
 
@@ -43,6 +44,13 @@ impl Spec {
     /// The command of one task for people: its arguments, quoted where a shell would need it.
     pub fn show(&self, values: &Values<'_>) -> String {
         self.0.show(values)
+    }
+
+    /// The files of its standard output and error, with the number of each.
+    pub fn outputs(&self) -> impl Iterator<Item = (u32, &OutputPath)> {
+        (0..)
+            .zip([&self.0.stdout, &self.0.stderr])
+            .filter_map(|(number, path)| Some((number, path.as_ref()?)))
     }
 }
 

@@ -32,11 +32,16 @@ impl std::fmt::Debug for Lines {
     }
 }
 
+/// A value with its place among all columns, if it has been found.
+type Value = (usize, Option<Vec<u8>>);
+
 /// What has been found, each with its place among all columns; or why something could not be looked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    pub values: Vec<(usize, Option<Vec<u8>>)>,
+    pub values: Vec<Value>,
     pub error: Option<String>,
+    /// Why a value that is not there was not to be had.
+    pub doubt: Option<String>,
 }
 
 impl Search {
@@ -78,7 +83,12 @@ impl Search {
                 column.pattern().is_none().then(|| column.extract(&text, &[])).flatten();
             (*place, as_it_came.or_else(|| column.extract(&shown, &[])))
         };
-        Found { values: self.columns.iter().map(find).collect(), error: None }
+        let values: Vec<_> = self.columns.iter().map(find).collect();
+        let doubts = |((_, column), (_, value)): (&(usize, Column), &Value)| {
+            Column::doubt(std::slice::from_ref(column), std::slice::from_ref(value), &shown)
+        };
+        let doubt = self.columns.iter().zip(&values).find_map(doubts);
+        Found { values, error: None, doubt }
     }
 
     fn in_lines(&self, mut lines: Lines, kept: usize, total: u64) -> Found {

@@ -367,7 +367,10 @@ impl Worker {
         match self.plan.result {
             ResultEnd::Head => {
                 let encoding = encoding_of(kept.head(), self.plan.encoding);
-                outcome::result(&decoded(kept.head(), encoding), ResultEnd::Head)
+                let head = decoded(kept.head(), encoding);
+                let is_cut = kept.total() > kept.head().len() as u64;
+                let head = if is_cut { mask::before_cut(&head) } else { &head };
+                outcome::result(head, ResultEnd::Head)
             }
             ResultEnd::Tail => outcome::result(&self.end_of(kept), ResultEnd::Tail),
         }
@@ -396,7 +399,8 @@ impl Worker {
         });
         // Half a character's two bytes would shift all that follows.
         let half = has_pairs && (kept.total() - tail.len() as u64) % 2 == 1;
-        decoded(&tail[usize::from(half)..], encoding).into_owned()
+        let text = decoded(&tail[usize::from(half)..], encoding);
+        if is_whole { text.into_owned() } else { mask::after_cut(&text).to_vec() }
     }
 
     /// Finds the values of the columns; one that cannot be looked for fails the task.
@@ -405,20 +409,23 @@ impl Worker {
             return;
         }
         let mut values = vec![None; self.setup.columns.len()];
-        let mut error = None;
+        let (mut error, mut doubt) = (None, None);
         if let Err(reason) = ends.read_back([&mut self.stdout, &mut self.stderr]) {
             error = Some(reason);
         }
         for stream in [&mut self.stdout, &mut self.stderr] {
             let found = stream.find();
             error = error.or(found.error);
+            doubt = doubt.or(found.doubt);
             for (place, value) in found.values {
                 values[place] = value;
             }
         }
         outcome.rare_mut().columns = Some(values);
-        if let Some(error) = error {
-            outcome.fail(&error);
+        match (error, doubt) {
+            (Some(error), _) => outcome.fail(&error),
+            (None, Some(doubt)) if outcome.status == Status::Ok => outcome.append(&doubt),
+            (None, _) => {}
         }
     }
 }

@@ -117,13 +117,27 @@ impl Client {
         redirects: usize,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Failure> {
+        let mut response = self.hop(call, self.jar.as_ref(), progress).await?;
+        if redirects > 0 && redirect::location(response.status(), response.headers()).is_some() {
+            // Boxed, since most requests do without it.
+            response = Box::pin(self.follow(call, response, redirects, progress)).await?;
+        }
+        progress.answered.set(true);
+        Ok(response)
+    }
+
+    /// Follows the redirect that `response` to `call` is, and those after it.
+    async fn follow(
+        &self,
+        call: &Call,
+        mut response: Response<Incoming>,
+        redirects: usize,
+        progress: &Progress,
+    ) -> Result<Response<Incoming>, Failure> {
         let mut jar = self.jar.clone();
-        let mut response = self.hop(call, jar.as_ref(), progress).await?;
         let mut onward: Option<Call> = None;
         let mut left = redirects;
-        while redirects > 0
-            && let Some(location) = redirect::location(response.status(), response.headers())
-        {
+        while let Some(location) = redirect::location(response.status(), response.headers()) {
             if left == 0 {
                 return Err(Failure(format!("too many redirects ({redirects})")));
             }
@@ -136,7 +150,6 @@ impl Client {
             response = self.hop(&next, jar.as_ref(), progress).await?;
             onward = Some(next);
         }
-        progress.answered.set(true);
         Ok(response)
     }
 

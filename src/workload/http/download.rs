@@ -51,6 +51,13 @@ impl Download {
         self.validator.as_ref().filter(|_| self.written > 0)
     }
 
+    /// What is wrong with the file after an answer of these headers, which had a rest of it: a server may send less than all.
+    pub fn missing(&self, headers: &HeaderMap) -> Option<String> {
+        let total = self.total.or_else(|| range(headers)?.1)?;
+        let written = self.written;
+        (written != total).then(|| format!("body cut short after {written} of {total} bytes"))
+    }
+
     /// What an answer is, to the question for the rest.
     pub fn rest(&self, status: StatusCode, headers: &HeaderMap) -> Rest {
         match status {
@@ -69,6 +76,17 @@ impl Download {
             _ => Rest::None,
         }
     }
+}
+
+/// What is wrong with an answer that has a part only, where nobody has asked for one.
+pub(super) fn unasked(status: StatusCode, headers: &HeaderMap) -> Option<String> {
+    let part = headers.get(CONTENT_RANGE).filter(|_| status == StatusCode::PARTIAL_CONTENT)?;
+    let part = String::from_utf8_lossy(part.as_bytes());
+    let (range, total) = part.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
+    let (start, end) = range.split_once('-')?;
+    let end: u64 = end.trim().parse().ok()?;
+    let is_whole = start.trim() == "0" && total.trim().parse() == Ok(end.saturating_add(1));
+    (!is_whole).then(|| format!("the server has sent a part that was not asked for: `{part}`"))
 }
 
 /// The start and the total of `Content-Range: bytes 10-19/20`.
@@ -123,6 +141,22 @@ mod tests {
         ] {
             let found = validator(&headers(pairs));
             assert_eq!(found.as_ref().map(|value| value.to_str().unwrap()), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_was_not_asked_for_is_not_the_whole() {
+        for (status, text, is_wrong) in [
+            (206, "bytes 0-9/20", true),
+            (206, "bytes 10-19/20", true),
+            (206, "bytes 0-19/20", false),
+            (206, "bytes 0-9/*", true),
+            (206, "nonsense", false),
+            (200, "bytes 0-9/20", false),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let found = unasked(status, &headers(&[("content-range", text)]));
+            assert_eq!(found.is_some(), is_wrong, "{text}");
         }
     }
 

@@ -1,6 +1,5 @@
 //! One request and all of its answer.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::pin::{Pin, pin};
@@ -14,7 +13,7 @@ use hyper::body::{Body, Incoming};
 use super::call::Call;
 use super::client::{Client, Failure, Progress};
 use super::decode::{Broken, Coding, Decoder};
-use super::download::{Download, Rest};
+use super::download::{self, Download, Rest};
 use super::plan::{Keep, Plan};
 use super::sink::{Raw, Sink};
 use super::{charset, expect, retry_after};
@@ -52,25 +51,25 @@ pub async fn exchange(
     if let Some(save) = &call.save {
         save.check().map_err(Failure)?;
     }
-    let (mut response, mut rest) = first(client, plan, call, progress).await?;
-    if rest == Rest::Refused {
-        progress.download.replace(None);
-        progress.answered.set(false);
-        response = send(client, plan, call, progress).await?;
-        rest = Rest::Anew;
-    }
+    // What is seldom needed is boxed: this future is made anew for every request.
+    let has_start = progress.download.borrow().is_some();
+    let (mut response, rest) = if has_start {
+        Box::pin(send_for_rest(client, plan, call, progress)).await?
+    } else {
+        (send(client, plan, call, progress).await?, Rest::Anew)
+    };
     let mut method = call.method.clone();
     if let Some(fallback) = fallback(plan, &response) {
         progress.answered.set(false);
-        let call = call.by(fallback);
-        response = send(client, plan, &call, progress).await?;
+        let call = Box::new(call.by(fallback));
+        response = Box::pin(send(client, plan, &call, progress)).await?;
         method = call.method;
     }
-    read(plan, call, (response, method), rest, progress).await
+    pin!(read(plan, call, (response, method), rest, progress)).await
 }
 
-/// The answer to a call, or to the question for the rest of a download.
-async fn first(
+/// The answer to the question for the rest of a download; to the call itself, if the server refuses.
+async fn send_for_rest(
     client: &Client,
     plan: &Plan,
     call: &Call,
@@ -80,13 +79,17 @@ async fn first(
         let validator = download.validator().filter(|_| !call.is_range())?;
         Some(call.after(download.written, validator))
     });
-    let sent = resumed.as_ref().map_or(Cow::Borrowed(call), Cow::Borrowed);
-    let response = send(client, plan, &sent, progress).await?;
+    let response = send(client, plan, resumed.as_ref().unwrap_or(call), progress).await?;
     let rest = match &*progress.download.borrow() {
         Some(download) => download.rest(response.status(), response.headers()),
         None => Rest::Anew,
     };
-    Ok((response, rest))
+    if rest != Rest::Refused {
+        return Ok((response, rest));
+    }
+    progress.download.replace(None);
+    progress.answered.set(false);
+    Ok((send(client, plan, call, progress).await?, Rest::Anew))
 }
 
 /// The method to try after an answer that is not what was expected, unless the server asks to be left alone.
@@ -148,6 +151,13 @@ async fn read(
     if answer.complaint.is_some() {
         progress.retry_after.set(retry_after::read(headers, SystemTime::now()));
     }
+    if answer.complaint.is_none()
+        && !is_rest
+        && !call.is_range()
+        && let Some(part) = download::unasked(status, headers)
+    {
+        return Err(Failure(part));
+    }
     // An error page does not take the place of what was asked for.
     let save = call.save.as_ref().filter(|_| answer.complaint.is_none());
     let is_fallback = plan.fallback.is_some() && method != call.method;
@@ -175,7 +185,13 @@ async fn read(
     if is_rest {
         sink.read_back()?;
     }
-    let whole = read_body(plan, response, &coded, &mut sink).await?;
+    let given = is_rest.then(|| headers.clone());
+    let whole = pin!(read_body(plan, response, &coded, &mut sink)).await?;
+    if let Some(headers) = given
+        && let Some(missing) = missing(progress, &headers)
+    {
+        return Err(Failure(missing)); // what there is waits for the next attempt
+    }
     if save.is_some() {
         sink.end_raw().map_err(Failure)?;
         let download = progress.download.take();
@@ -187,6 +203,10 @@ async fn read(
         read_text(&mut answer, content_type.as_deref(), why, (plan, progress));
     }
     Ok(answer)
+}
+
+fn missing(progress: &Progress, headers: &HeaderMap) -> Option<String> {
+    progress.download.borrow().as_ref()?.missing(headers)
 }
 
 /// Takes what the sink has kept.

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use crate::base::mask;
+
 /// Longer heads are not looked at, in bytes.
 const LONGEST: usize = 256 << 10;
 
@@ -97,7 +99,8 @@ pub(super) fn left_out(head: &[u8], headers: usize) -> Option<Lines> {
     let rest: Vec<_> = wrong.collect();
     let vital = [first].into_iter().chain(rest.iter().copied()).find(|line| is_vital(line));
     let first = vital.unwrap_or(first);
-    let shown: String = String::from_utf8_lossy(first.trim_ascii()).chars().take(60).collect();
+    let shown = mask::apply(first.trim_ascii());
+    let shown: String = String::from_utf8_lossy(&shown).chars().take(60).collect();
     let shown = shown.escape_debug();
     let words = match (vital, rest.len()) {
         (Some(_), _) => format!("a line of the answer's head cannot be read: `{shown}`"),

@@ -31,6 +31,7 @@ mod tls;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use client::Client;
@@ -162,6 +163,11 @@ impl Spec {
         self.plan.cookies == Cookies::Job
     }
 
+    /// The name of the file to which bodies go, if they do.
+    pub fn save(&self) -> Option<&Template> {
+        self.save.as_ref()
+    }
+
     /// The file to which the body of one task goes, for a job in `folder`; `None` if there is none, or its name will not do,
     /// which the task itself says.
     pub fn target(&self, values: &Values<'_>, folder: &Path) -> Option<PathBuf> {
@@ -240,7 +246,8 @@ impl Worker {
         let left = task.earlier.as_ref().and_then(|earlier| Left::take(&earlier.outcome));
         let ending =
             Ending { limit: &|| attempt.limit(), can_come: attempt.may_time_out(), stopped };
-        self::attempt(&self.client, &self.spec.plan, call, left, ending).await
+        // Pinned where it is made: it is large, and would be moved otherwise.
+        pin!(self::attempt(&self.client, &self.spec.plan, call, left, ending)).await
     }
 }
 
@@ -281,10 +288,13 @@ async fn attempt(
     let started = Moment::now();
     let progress = Progress::new(ending.can_come || plan.stall.is_some());
     progress.download.replace(left);
-    let ended = tokio::select! {
-        biased;
-        answer = exchange::exchange(client, plan, call, &progress) => Ok(answer),
-        stop = ending.stopped => Err(stop),
+    let ended = {
+        let exchange = pin!(exchange::exchange(client, plan, call, &progress));
+        tokio::select! {
+            biased;
+            answer = exchange => Ok(answer),
+            stop = ending.stopped => Err(stop),
+        }
     };
     let mut outcome = Outcome::new(Status::Ok, started, started.elapsed());
     outcome.code = progress.status.get().map(i32::from);

@@ -145,13 +145,18 @@ def squeue():
             print(f"{name}|{array.name}|{listed}|PD|{said('reason', 'Priority')}|0||")
 
 
+def named():
+    """The elements in `12_[0-3,7]`."""
+    for array, listed in re.findall(r"\b(\d+)_\[([\d,-]+)\]", " ".join(sys.argv[1:])):
+        for part in listed.split(","):
+            first, _, last = part.partition("-")
+            for index in range(int(first), int(last or first) + 1):
+                yield FAKE / "arrays" / array, index
+
+
 def scancel():
     answer()
-    for name in sys.argv[1:]:
-        if not re.fullmatch(r"\d+_\d+", name):
-            continue
-        array, index = name.split("_")
-        array = FAKE / "arrays" / array
+    for array, index in named():
         if (array / f"{index}.end").exists():
             continue
         try:

@@ -204,7 +204,6 @@ fn refusals(slurm: &Slurm) {
     for (set, said) in [
         ("cluster.partition=nowhere", "see `cluster.partition` (there is all, short)"),
         ("cluster.constraint=nowhere", "see `cluster.constraint`"),
-        ("cluster.cpus=64", "see `cluster.cpus`"),
         ("cluster.options=[\"--frobnicate\"]", "unrecognized option '--frobnicate'"),
     ] {
         let ran = run(slurm.job(NOTED).args(["--set", set]));
@@ -275,7 +274,7 @@ fn somebody_cancels(slurm: &Slurm) {
 
 /// The nodes cannot write rows; where they can again, the run goes on.
 fn a_full_disk(slurm: &Slurm) {
-    let ran = run(slurm.job(NOTED).args(["--set", "cluster.setup=ulimit -f 1"]));
+    let ran = run(slurm.job(NOTED).args(["--set", "cluster.setup=ulimit -f 0"]));
     ran.exit(6).stderr_has("rows cannot be written on n");
     let ran = run(slurm.again(TestJob::again(ran)));
     ran.exit(0);

@@ -344,7 +344,9 @@ fn locations_are_bytes_and_cookies_stay_with_their_chain() {
 #[test]
 fn a_broken_download_goes_on_where_it_broke() {
     let whole: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
-    for model in MODELS {
+    // A server may also say itself that it sends less than the rest.
+    for (model, sends_parts) in MODELS.into_iter().flat_map(|model| [(model, false), (model, true)])
+    {
         let body = whole.clone();
         let server = Raw::start(move |asked| {
             let head = |status: &str, more: &str, length: usize| {
@@ -356,12 +358,12 @@ fn a_broken_download_goes_on_where_it_broke() {
                 range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap()
             });
             let end = body.len().min(start + 90_000);
-            let more =
-                format!("content-range: bytes {start}-{}/{}\r\n", body.len() - 1, body.len());
+            let said = if sends_parts { end } else { body.len() };
+            let more = format!("content-range: bytes {start}-{}/{}\r\n", said - 1, body.len());
             let head = if start == 0 {
                 head("200 OK", "", body.len())
             } else {
-                head("206 Partial Content", &more, body.len() - start)
+                head("206 Partial Content", &more, said - start)
             };
             [head.as_bytes(), &body[start..end]].concat()
         });

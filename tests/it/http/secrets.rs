@@ -155,3 +155,40 @@ fn a_secret_that_will_not_do_ends_all_before_the_first_runs() {
         assert!(!ran.path("ran").exists() && !ran.path("results").exists(), "{secret}");
     }
 }
+
+/// Wherever a cell ends, no part of a secret is left at its edge.
+#[test]
+fn a_secret_at_the_edge_of_a_cell_is_not_cut_in_two() {
+    let key = "abcdefghijklmnopqrstuvwxyz0123456789";
+    let shell = r#"
+        pad() { head -c "$1" /dev/zero | tr '\0' .; }
+        { pad "$input"; printf %s "$KEY"; pad 40000; }
+        { pad 40000; printf %s "$KEY"; pad $((input + 3590)); } >&2
+        exit 1"#;
+    // What is kept of a short capture has edges of its own.
+    for keys in ["", "result = 'tail'", "capture = '500B'"] {
+        let text = format!(
+            "[secrets]\nkey = {{ env = \"TEST_API_KEY\" }}\n[inputs]\nvalues = [463, 470, 485, 495, 499]\n\
+             [workload.command]\nshell = '''{shell}'''\nenv = {{ KEY = \"{{secret.key}}\" }}\n{keys}"
+        );
+        let ran = TestJob::new(&text).env("TEST_API_KEY", key).run();
+        ran.exit(3);
+        let report = ran.report();
+        for cell in [report.column("result"), report.column("error")].concat() {
+            let cell = cell.replace("exit code 1: ", "");
+            let left: String = cell.chars().filter(|c| !".…*".contains(*c)).collect();
+            assert_eq!(left, "", "{keys}: {cell}");
+        }
+    }
+}
+
+#[test]
+fn a_service_has_secrets_in_its_environment() {
+    let text = "[services.web]\nargv = [\"sh\", \"-c\", 'sh tell.sh; printf %s \"$KEY\" > key; echo ready; exec sleep 60']\n\
+         env = { KEY = \"{secret.key}\" }\nready = { line = \"ready\" }\n[workload.command]\nargv = [\"cat\", \"key\"]";
+    let ran = job(text).run();
+    ran.exit(0).rows("status,result", &["ok,***"]);
+    assert_eq!(std::fs::read_to_string(ran.path("key")).unwrap(), KEY);
+    assert!(std::fs::read_to_string(ran.path("results/job.web.log")).unwrap().contains("***"));
+    tells_nothing(&ran, "service");
+}

@@ -133,3 +133,22 @@ fn a_wrapper_that_does_not_do_is_said_in_words() {
         ran.exit(2).stderr_has("was not ready within 1s");
     }
 }
+
+#[test]
+fn a_file_of_a_package_is_told_how_it_is_named() {
+    for (file, dotted) in [("pkg/deep/mod.py", "pkg.deep.mod"), ("pkg/__init__.py", "pkg")] {
+        let ran = calling(&format!("{file}:work"))
+            .file("pkg/__init__.py", "")
+            .file("pkg/deep/__init__.py", "")
+            .file(file, "from . import other\ndef work(x): return x")
+            .run();
+        ran.exit(2).stderr_has(&format!("for a module of a package write `{dotted}:…`"));
+    }
+}
+
+#[test]
+fn a_standard_module_that_is_taken_away_is_said_in_words() {
+    let module = "import token\ndef work(x): return x";
+    let test = job(module, "model = 'async'\n[inputs]\nrepeat = 1").file("token.py", "");
+    test.run().exit(2).stderr_has("Python's own modules cannot be used any more: ImportError");
+}

@@ -175,6 +175,8 @@ const RECORDS: &str = r#"
 import array, collections, dataclasses, datetime, decimal, enum, fractions, ipaddress, pathlib, types, typing, uuid
 @dataclasses.dataclass
 class Row: m: float; ok: bool
+@dataclasses.dataclass
+class Odd: kind: typing.ClassVar[int] = 3; seed: dataclasses.InitVar[int] = 0; m: int = 1
 class Named(typing.NamedTuple): m: float; ok: bool
 class Color(enum.Enum): RED = 'red'; BLUE = 2
 class Level(enum.IntEnum): LOW = 1
@@ -182,6 +184,7 @@ class Text(str): pass
 class Own(collections.UserDict): pass
 VALUES = [
     (Row(1.5, True), '{"m":1.5,"ok":true}'),
+    (Odd(), '{"m":1}'),
     ([Row(1.5, True)], '[{"m":1.5,"ok":true}]'),
     (Named(1.5, True), '{"m":1.5,"ok":true}'),
     ({'rows': [Named(1, None)]}, '{"rows":[{"m":1,"ok":null}]}'),
@@ -224,7 +227,7 @@ VALUES = [
 fn records_collections_and_numbers_are_values_under_every_model() {
     let module = format!("{RECORDS}\ndef work(n): return VALUES[n - 1][0]");
     let check = format!("{RECORDS}\ndef work(n): return VALUES[n - 1][1]");
-    let inputs = "[inputs]\nrepeat = 36";
+    let inputs = "[inputs]\nrepeat = 37";
     let expected = job(&check, inputs).args(["--model", "sequential"]).run();
     let expected = expected.exit(0).report().column("result");
     for model in MODELS {

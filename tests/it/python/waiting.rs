@@ -123,6 +123,23 @@ def work(x): return inner(x)";
 }
 
 #[test]
+fn threads_that_need_the_loop_at_once_get_the_same_one() {
+    let module = "
+import threading
+barrier = threading.Barrier(8)
+async def inner():
+    import asyncio
+    await asyncio.sleep(0.01)
+    return id(asyncio.get_running_loop())
+def work(x):
+    barrier.wait(30)
+    return inner()";
+    let rest = "model = 'threads'\n[limits]\nconcurrency = 8\n[inputs]\nrepeat = 8";
+    let loops = job(module, rest).run().exit(0).report().column("result");
+    assert!(loops.iter().all(|found| *found == loops[0]), "{loops:?}");
+}
+
+#[test]
 fn a_function_may_have_loops_of_its_own() {
     let module = "
 import asyncio
@@ -188,6 +205,47 @@ def work(n): return (halves if n % 2 else later)(n)";
         for (count, error) in ["1 value ", "2 values ", "3 values "].iter().zip(&errors) {
             let start = format!("ValueError: no more (raised after {count}of an iterator)");
             assert!(error.starts_with(&start), "{model}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_context_manager_as_init_is_entered_and_left() {
+    for (decorator, word) in [("contextmanager", ""), ("asynccontextmanager", "async ")] {
+        let module = format!(
+            "
+import contextlib
+table = None
+@contextlib.{decorator}
+{word}def prepare():
+    global table
+    table = 'ready'
+    yield
+    open('left', 'w').close()
+def work(x): return table"
+        );
+        for model in MODELS {
+            let rest = format!("model = '{model}'\n[inputs]\nrepeat = 2");
+            let test = job(&module, &rest).args(["--set", "workload.python.init=mine:prepare"]);
+            let ran = test.run();
+            ran.exit(0).rows("result", &["ready"; 2]);
+            assert!(ran.path("left").exists(), "{decorator} {model}");
+        }
+    }
+}
+
+#[test]
+fn a_preload_that_nobody_would_run_is_refused() {
+    let module = "
+async def later(): pass
+def steps(): yield
+def work(x): return x";
+    for name in ["later", "steps"] {
+        for model in MODELS {
+            let rest = format!("model = '{model}'\n[inputs]\nrepeat = 1");
+            let set = format!("workload.python.preload=mine:{name}");
+            let ran = job(module, &rest).args(["--set", &set]).run();
+            ran.exit(2).stderr_has("which nobody runs: `preload` is a plain function");
         }
     }
 }

@@ -12,7 +12,8 @@ fn budget(limits: &[(Option<u64>, i128, Option<i128>)], spent: i128) -> Arc<Budg
         is_charged: false,
     });
     let column = ColumnBudget { column: "tokens".into(), limits: limits.collect() };
-    Budget::new(&[column], &["other", "tokens"], |_| spent * ONE).unwrap()
+    Budget::new(&[column], &["other", "tokens"], |_| Spent { all: spent * ONE, lately: Vec::new() })
+        .unwrap()
 }
 
 impl Budget {
@@ -96,4 +97,23 @@ fn a_value_that_is_not_a_number_is_said_and_counts_as_the_estimate() {
         "stopping: the budget of `tokens` is used up (800 of 1000): running tasks finish, no new ones start; raise its \
          `max` and resume with --resume".into()
     ));
+}
+
+#[test]
+fn what_an_earlier_run_used_lately_counts_until_its_time_is_over() {
+    let limits = [BudgetLimit {
+        per: Some(Duration::from_mins(10)),
+        max: 100,
+        estimate: Some(30),
+        is_charged: false,
+    }];
+    let column = ColumnBudget { column: "tokens".into(), limits: limits.to_vec() };
+    let lately = [700, 400, 10].map(|age| (Duration::from_secs(age), 50)).to_vec();
+    let spent = |_: &str| Spent { all: 150, lately: lately.clone() };
+    let budget = Budget::new(&[column], &["tokens"], spent).unwrap();
+    let now = Moment::now();
+    let Refused::Until(room) = budget.try_reserve(now).unwrap_err() else { panic!("it waits") };
+    let seconds = room.since(now).as_secs();
+    assert!((150..=200).contains(&seconds), "{seconds} s until the second one is out of the way");
+    assert!(budget.try_reserve(room).is_ok());
 }

@@ -26,6 +26,11 @@ fn lines_end_with_lf_crlf_or_the_file() {
         (b"\na\n", LineOptions { keep_blank: true, ..plain() }, &["", "a"]),
         (b"# x\na # b\n", LineOptions { comments: Some("#".into()), ..plain() }, &["a # b"]),
         (b"a\nb\0 \0\0c", LineOptions { null: true, ..plain() }, &["a\nb", " ", "c"]),
+        (
+            b"a,\nb,, ,c\n",
+            LineOptions { separator: Some(b','), ..plain() },
+            &["a", "\nb", " ", "c\n"],
+        ),
         ("\u{feff}a\0b\0".as_bytes(), LineOptions { null: true, ..plain() }, &["a", "b"]),
     ] {
         assert_eq!(read(text, options), expected, "{text:?}");

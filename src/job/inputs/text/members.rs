@@ -4,6 +4,9 @@ use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
 
+/// The first byte of a member.
+const MAGIC: u8 = 0x1f;
+
 /// What the members of a gzip file hold.
 pub(super) struct Members<R> {
     /// `None` after the last one.
@@ -43,9 +46,13 @@ fn next<R: BufRead>(mut packed: R) -> io::Result<Option<GzDecoder<R>>> {
         if bytes.is_empty() {
             return Ok(None);
         }
-        let is_over = zeros < bytes.len();
+        let follows = bytes.get(zeros).copied();
         packed.consume(zeros);
-        if is_over {
+        if let Some(byte) = follows {
+            if byte != MAGIC {
+                let message = "what follows its end is not gzip";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
             return Ok(Some(GzDecoder::new(packed)));
         }
     }
@@ -79,7 +86,11 @@ mod tests {
         assert_eq!(unpacked(&[&one[..], &none, &two].concat()).unwrap(), b"onetwo");
         assert_eq!(unpacked(&[&one[..], &[0; 700]].concat()).unwrap(), b"one");
         assert_eq!(unpacked(&[&one[..], &[0; 9], &two].concat()).unwrap(), b"onetwo");
-        assert_eq!(unpacked(&[&one[..], b"garbage that is no member"].concat()), None);
+        for garbage in [&b"garbage that is no member"[..], b"\0junk"] {
+            let packed = [&one[..], garbage].concat();
+            let error = Members::new(&packed[..]).read_to_end(&mut Vec::new()).unwrap_err();
+            assert!(error.to_string().contains("is not gzip"), "{error}");
+        }
         assert_eq!(unpacked(&one[..one.len() - 1]), None);
     }
 }

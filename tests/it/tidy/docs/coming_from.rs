@@ -37,3 +37,40 @@ fn a_job_file_prints_what_the_other_tool_prints() {
     }
     assert!(count >= 5, "{count}");
 }
+
+#[test]
+fn a_job_file_makes_what_snakemake_makes() {
+    let blocks = blocks(PAGE);
+    let is_rule = |text: &str| text.starts_with("rule small:");
+    let [rule, job] =
+        blocks.windows(2).find(|pair| is_rule(&pair[0].text)).expect("it is on the page")
+    else {
+        unreachable!("it is a pair");
+    };
+    let ran = with_fixtures(TestJob::new(&job.text)).run();
+    ran.exit(0);
+    let folder = with_fixtures(TestJob::empty()).file("Snakefile", &rule.text);
+    let mut names: Vec<_> = std::fs::read_dir(ran.path("small"))
+        .unwrap()
+        .map(|entry| format!("small/{}", entry.unwrap().file_name().display()))
+        .collect();
+    names.sort();
+    assert!(!names.is_empty());
+    let mut snakemake = Command::new("snakemake");
+    snakemake
+        .args(["--cores", "1", "--quiet", "--nolock"])
+        .args(&names)
+        .current_dir(folder.folder());
+    let Ok(output) = snakemake.env("HOME", folder.folder()).output() else {
+        skip("snakemake is not installed");
+        return;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in names {
+        let unpacked = |file: &std::path::Path| {
+            Command::new("gzip").args(["-dc"]).arg(file).output().unwrap().stdout
+        };
+        let theirs = unpacked(&folder.folder().join(&name));
+        assert_eq!(unpacked(&ran.path(&name)), theirs, "{name}");
+    }
+}

@@ -1,0 +1,90 @@
+//! The files of the tasks whose rows are kept on resume: no task of this run may write over them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::engine::made::MadeFiles;
+use crate::engine::run::RunError;
+use crate::job::{Job, Stop};
+use crate::report::Report;
+use crate::task::{Fields, Values};
+use crate::workload::Workload;
+use crate::workload::claims::{Claims, Writer};
+
+/// What is needed to know the files of a task.
+struct Files {
+    job: Arc<Job>,
+    made: Option<Arc<MadeFiles>>,
+    claims: Arc<Claims>,
+}
+
+/// Claims the files of the rows that are kept. Where the inputs can be read twice, that is before anything runs.
+pub(super) fn claim(
+    job: &Arc<Job>,
+    report: &Report,
+    made: Option<&Arc<MadeFiles>>,
+    claims: &Arc<Claims>,
+    stop: Stop,
+) -> Result<(), RunError> {
+    let Some(kept) = report.kept() else { return Ok(()) };
+    let files = Files { job: Arc::clone(job), made: made.cloned(), claims: Arc::clone(claims) };
+    if !files.are_there() {
+        return Ok(());
+    }
+    if job.inputs.can_block() {
+        kept.own_as_kept(move |task, fields| files.claim(task, fields));
+        return Ok(());
+    }
+    let mut looked = Ok(());
+    kept.each_ok(
+        |take| looked = job.inputs.look_through(stop, take),
+        |task, fields| files.claim(task, fields),
+    );
+    looked.map_err(RunError::Inputs)
+}
+
+impl Files {
+    /// Whether tasks have files of their own. A name that is the same for all is that of a single task.
+    fn are_there(&self) -> bool {
+        let writes = |workload: &Workload| match workload {
+            Workload::Command(spec) => spec.outputs().next().is_some(),
+            Workload::Http(spec) => spec.saves(),
+            _ => false,
+        };
+        self.made.is_some() || self.job.stages.iter().any(|stage| writes(&stage.workload))
+    }
+
+    /// Claims the files of one task, as far as its input names them.
+    fn claim(&self, task: u64, fields: &Fields) {
+        let own = self.job.fields.len();
+        let values = Values { fields, task, attempt: 1, slot: 1, payload: None };
+        let claim = |path: &Path, place| {
+            let writer = Writer { job: &self.job.name, task, place };
+            let _ = self.claims.claim(path, writer); // nothing is written here
+        };
+        for (index, stage) in self.job.stages.iter().enumerate() {
+            let first = index as u32 * 64;
+            match &stage.workload {
+                Workload::Command(spec) => {
+                    for (number, output) in spec.outputs() {
+                        if output.template().is_of_input(own)
+                            && let Ok(target) = output.locate(&values)
+                            && !target.is_device
+                        {
+                            claim(&target.path, first + number);
+                        }
+                    }
+                }
+                Workload::Http(spec) if spec.save().is_some_and(|save| save.is_of_input(own)) => {
+                    if let Some(path) = spec.target(&values, &self.job.folder) {
+                        claim(&path, first);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some(made) = &self.made {
+            made.own(task, fields);
+        }
+    }
+}
