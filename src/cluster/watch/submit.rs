@@ -103,7 +103,10 @@ impl Driver<'_> {
         let is_hopeless = match &refusal {
             NotSubmitted::Refused { .. } => {
                 self.take_back()?;
-                true
+                // Perhaps too few nodes are left beside those that are left alone: they have their next chance.
+                let all_may = self.excluded().is_empty();
+                self.state.bad_nodes.clear();
+                all_may
             }
             NotSubmitted::Full(_) => {
                 self.take_back()?;
