@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes what people install, in dist/out/, and tries each as they would: a wheel in a fresh venv, a Debian package unpacked
-# by dpkg, a tarball in a folder. Each has to run jobs/*.toml. What a missing tool keeps from being made is said.
+# Makes what people install, in dist/out/, and tries each as they would: a wheel in a fresh venv, a Debian package that dpkg
+# installs below a folder, a tarball in a folder. Each has to run jobs/*.toml. What a missing tool keeps from being made is said.
 #
 #   dist/build.sh                the release
 #   PROFILE=dev dist/build.sh    a debug build, to try this script
@@ -21,10 +21,10 @@ built=$target/$([ "$profile" = dev ] && echo debug || echo "$profile")/runner
 skipped=()
 skip() { echo "skipped: $*"; skipped+=("$1"); }
 
-# Runs the example jobs with this program, from a copy of jobs/ that has never been run.
+# Runs the example jobs with this program, from a copy of jobs/ that has never been run, and of src/, which some of them read.
 try() {
     local name=$1 runner=$2
-    rm -rf "$work/try" && mkdir "$work/try" && cp -r jobs "$work/try/"
+    rm -rf "$work/try" && mkdir "$work/try" && cp -r jobs src "$work/try/"
     (cd "$work/try" && "$runner" --version && "$runner" -q --no-progress jobs/*.toml)
     echo "ok: $name runs jobs/*.toml"
 }
@@ -50,7 +50,7 @@ tar -C "$work" -czf "$out/$folder.tar.gz" "$folder"
 mkdir "$work/untarred" && tar -C "$work/untarred" -xzf "$out/$folder.tar.gz"
 try "the tarball" "$work/untarred/$folder/runner"
 
-# The Debian package: unpacked, not installed, so that no rights are needed.
+# The Debian package.
 if ! cargo deb --version >/dev/null 2>&1; then
     skip "the Debian package" "cargo-deb is not installed (cargo install cargo-deb)"
 elif ! command -v dpkg-deb >/dev/null; then
@@ -58,7 +58,13 @@ elif ! command -v dpkg-deb >/dev/null; then
 else
     cargo deb --no-build --no-strip --profile "$profile" --output "$out/"
     deb=$(ls -t "$out"/*.deb | head -1)
-    dpkg-deb -x "$deb" "$work/debian"
+    # Into a folder of its own; without rights it is only unpacked.
+    mkdir -p "$work/debian/var/lib/dpkg"/{info,updates} && touch "$work/debian/var/lib/dpkg/status"
+    if [ "$(id -u)" = 0 ]; then
+        dpkg --root="$work/debian" --force-depends -i "$deb" 2>/dev/null
+    else
+        dpkg-deb -x "$deb" "$work/debian"
+    fi
     test -f "$work/debian/usr/share/man/man1/runner.1.gz"
     try "the Debian package" "$work/debian/usr/bin/runner"
 fi

@@ -2,7 +2,7 @@
 # A small Slurm cluster on this machine: no root, no munge, no systemd, loopback only. Packages of Debian are unpacked,
 # not installed.
 #
-#   slurm-cluster.sh get DIR                   fetch the packages into DIR/root (once; needs apt and the network)
+#   slurm-cluster.sh get DIR                   fetch the packages into DIR/root, once (needs apt and the network)
 #   slurm-cluster.sh up DIR BASE PORT [NODES]  start a cluster in DIR with the programs of BASE; ports from PORT on
 #   slurm-cluster.sh env DIR BASE              print the environment that its clients need
 #   slurm-cluster.sh node DIR BASE N           start node N again
@@ -66,10 +66,14 @@ CONF
 
 case $cmd in
 get)
+    [ -e "$base/complete" ] && exit 0
     mkdir -p "$base/deb" "$root"
+    # Lists that are there may do; only root may fetch them anew.
+    if [ "$(id -u)" = 0 ]; then apt-get update -qq || true; fi
     # shellcheck disable=SC2086
     (cd "$base/deb" && apt-get download -q $packages)
     for package in "$base"/deb/*.deb; do dpkg-deb -x "$package" "$root"; done
+    touch "$base/complete"
     ;;
 env) environment ;;
 up)

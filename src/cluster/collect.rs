@@ -7,9 +7,12 @@ use std::io::{self, Write};
 use std::iter;
 use std::path::{Path, PathBuf};
 
+use crate::base::number::Sum;
 use crate::cluster::folder::{self, END_NOTE, EndNote, RunFolder};
 use crate::cluster::plan::Plan;
-use crate::cluster::snapshot::SnapshotReader;
+use crate::cluster::snapshot::{SnapshotReader, tasks_of};
+use crate::config::Logs;
+use crate::engine::made::parts::Gathered;
 use crate::job::Job;
 use crate::report::parts::{self, PartFiles, PartIntake};
 use crate::report::{Report, ReportError};
@@ -32,6 +35,8 @@ pub struct Collector<'a> {
     put: u64,
     /// How the tasks of this run ended.
     pub tally: Tally,
+    /// What is known of the files that tasks make; opened when it is needed.
+    made: Option<Gathered>,
     /// Folders whose rows are in the report.
     collected: Vec<PathBuf>,
     /// What shards say at their end.
@@ -52,6 +57,7 @@ impl<'a> Collector<'a> {
             rows: 0,
             put: 0,
             tally: Tally::default(),
+            made: None,
             collected: Vec::new(),
             ends: Vec::new(),
         }
@@ -65,6 +71,11 @@ impl<'a> Collector<'a> {
     /// How many rows this driver has put into the report.
     pub fn put_rows(&self) -> u64 {
         self.put
+    }
+
+    /// What the rows that this driver has put say of the columns with a budget, in the order of the job.
+    pub fn spent(&self) -> &[Sum] {
+        self.intake.spent()
     }
 
     /// Whether every task has a row.
@@ -128,6 +139,7 @@ impl<'a> Collector<'a> {
     /// If the inputs of the run cannot be read.
     pub fn collect_part(&mut self, shard: u32, folder: &Path) -> io::Result<()> {
         let places = self.places(shard)?;
+        self.ends.extend(folder::note::<EndNote>(folder, END_NOTE));
         // A start that cannot be read any further gives what it has before that.
         drop(self.put(&PartFiles::new(folder, &self.job.name), &places));
         Ok(())
@@ -150,6 +162,36 @@ impl<'a> Collector<'a> {
         });
         tally.merge(&tallied);
         result.map(|_| ())
+    }
+
+    /// Takes over what the starts in these folders of a shard, the oldest first, have noted of the files that tasks make;
+    /// all of them but `counts` are cleared of what they have left.
+    ///
+    /// # Errors
+    /// If that cannot be read or written.
+    pub fn keep_made(
+        &mut self,
+        shard: u32,
+        starts: &[PathBuf],
+        counts: Option<&Path>,
+    ) -> io::Result<()> {
+        if self.job.creates.is_none() {
+            return Ok(());
+        }
+        if self.made.is_none() {
+            self.made = Gathered::open(self.job, &self.job.results)?;
+        }
+        let Some(made) = &self.made else { return Ok(()) };
+        for start in starts {
+            // The one that counts has carried on what those before it have noted.
+            if counts.is_none_or(|counts| counts == start) {
+                made.take(start)?;
+            }
+            if counts != Some(start.as_path()) {
+                made.clear(start, tasks_of(self.folder, self.plan, shard)?);
+            }
+        }
+        Ok(())
     }
 
     /// Marks all starts of a shard as not needed any more, once the rows are on the disk.
@@ -194,6 +236,7 @@ impl<'a> Collector<'a> {
                 if self.job.is_staged() {
                     row.in_all_stages(self.job.task_fields());
                 }
+                row.mask_columns();
                 self.tally.add(row.outcome.status);
                 buffer.put(&row);
                 buffer.wait_for_room();
@@ -202,12 +245,36 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// Appends to the log of the job what workers of a start, and the start itself, have printed. Returns whether there
-    /// was anything.
+    /// Moves the whole outputs that starts of a shard have kept, the oldest first, to those of the job.
+    ///
+    /// # Errors
+    /// If they cannot be moved.
+    pub fn keep_outputs(&self, starts: &[PathBuf]) -> io::Result<()> {
+        if self.job.report.logs == Logs::None {
+            return Ok(());
+        }
+        let name = format!("{}.logs", self.job.name);
+        let into = self.job.results.join(&name);
+        fs::create_dir_all(&into)?;
+        for start in starts {
+            let entries = match fs::read_dir(start.join(&name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                fs::rename(entry.path(), into.join(entry.file_name()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends to the log of the job what workers and services of a start, and the start itself, have printed. Returns
+    /// whether there was anything.
     pub fn keep_logs(&self, title: &str, folder: Option<&Path>, element: &Path) -> bool {
-        let of_workers = folder.map(|folder| PartFiles::new(folder, &self.job.name).log());
-        let texts = of_workers.as_deref().into_iter().chain([element]).map(tail);
-        let text = texts.collect::<Vec<_>>().concat();
+        let mut files = folder.map(logs_in).unwrap_or_default();
+        files.push(element.to_owned());
+        let text = files.iter().map(|file| tail(file)).collect::<Vec<_>>().concat();
         let _ = fs::remove_file(element); // so that it is kept once
         if text.is_empty() {
             return false;
@@ -219,6 +286,15 @@ impl<'a> Collector<'a> {
             });
         appended.is_ok()
     }
+}
+
+/// What workers and services of the start in `folder` have printed.
+fn logs_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut logs: Vec<_> = entries.map(|entry| entry.path()).collect();
+    logs.retain(|path| path.extension().is_some_and(|ending| ending == "log"));
+    logs.sort();
+    logs
 }
 
 fn note(has_row: &mut [u64], rows: &mut u64, place: u64) -> bool {

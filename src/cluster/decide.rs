@@ -20,6 +20,9 @@ pub const EXIT_USAGE: u8 = 2;
 /// The exit code of a shard that has reached the job's deadline.
 pub const EXIT_DEADLINE: u8 = 124;
 
+/// The exit code of a shard whose job has stopped by a rule of its own; its end note says which.
+pub const EXIT_STOPPED: u8 = 76;
+
 /// Exit codes of a program that is not there, that cannot be executed, or that the processor does not understand.
 const CANNOT_RUN: [u8; 3] = [126, 127, 132];
 
@@ -42,6 +45,8 @@ pub struct History {
     pub in_vain: u32,
     /// How long it has been seen to run.
     pub ran: Duration,
+    /// How long the scheduler has said that it runs.
+    pub said_to_run: Duration,
     /// How long ago it was first seen to have ended.
     pub ended: Duration,
 }
@@ -57,6 +62,11 @@ pub struct Terms {
     pub pause: Duration,
     /// Whether the user has stopped the run: nothing is started again.
     pub is_stopping: bool,
+    /// Whether this is the first look of a driver that goes on with a run: somebody has said `--resume`, so that what was
+    /// cancelled, or failed for the disk, before that has its next chance.
+    pub resumes: bool,
+    /// How long it may take from the start of an element to its folder.
+    pub setup: Duration,
 }
 
 /// What is done about a shard.
@@ -89,6 +99,10 @@ pub enum Fatal {
     CannotRun(u8),
     /// The job has reached its deadline.
     Deadline,
+    /// A rule of the job stops it; the end note of the start says which.
+    Rule,
+    /// The node does not see the folder of the results.
+    Unseen,
 }
 
 /// What is done about a shard whose last start is `history` and whose element is `found`; `is_linked` says whether it is
@@ -104,17 +118,27 @@ pub fn decide(is_linked: bool, found: &Found, history: &History, terms: &Terms) 
             }
             return Decision::TakeAway(reason.clone());
         }
+        Found::Running { .. }
+            if !history.has_begun && !terms.has_rows && history.said_to_run > terms.setup =>
+        {
+            return Decision::StopRun(Fatal::Unseen);
+        }
         Found::Waiting { .. } | Found::Running { .. } => return Decision::Wait,
         Found::Ended { how, code, .. } => (*how, *code),
-        Found::Absent if !history.has_begun => {
+        Found::Absent if !history.has_begun && !terms.resumes => {
             return Decision::Withdrawn("its element was cancelled while it waited".into());
         }
+        Found::Absent if !history.has_begun => (How::Cancelled, 0),
         Found::Absent | Found::Forgotten => (How::Failed, EXIT_LATER),
     };
     match (how, code) {
         (How::Completed, _) if history.ended < LATE => Decision::Wait,
-        (How::Failed, EXIT_DISK) => Decision::StopRun(Fatal::Disk),
         (How::Failed, EXIT_DEADLINE) => Decision::StopRun(Fatal::Deadline),
+        (How::Failed, EXIT_STOPPED) => Decision::StopRun(Fatal::Rule),
+        _ if terms.resumes && !terms.is_stopping => {
+            Decision::Again(Duration::ZERO, reason(how, code))
+        }
+        (How::Failed, EXIT_DISK) => Decision::StopRun(Fatal::Disk),
         (How::Failed, EXIT_USAGE) if !terms.has_rows => Decision::StopRun(Fatal::Usage),
         (How::Failed, code) if CANNOT_RUN.contains(&code) && !terms.has_rows => {
             Decision::StopRun(Fatal::CannotRun(code))

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Ended, Site, failed, unwritten};
+use super::{Ended, Site, command, failed, unwritten};
+use crate::cluster::budgets::JobBudgets;
 use crate::cluster::collect::Collector;
 use crate::cluster::engine;
 use crate::cluster::folder::EndNote;
@@ -66,6 +67,7 @@ impl Running<'_> {
         let path = self.options.results.join(format!("{}.cluster.csv", job.name));
         let goes_on = !ledger.submissions.is_empty();
         let journal = Journal::open(&path, goes_on).map_err(unwritten(&path))?;
+        let budgets = JobBudgets::of(job, &report);
         let mut driver = Driver::new(
             (job, plan, folder),
             *engine,
@@ -75,8 +77,9 @@ impl Running<'_> {
             ledger,
             collector,
             journal,
+            budgets,
         );
-        driver.command = self.site.command();
+        driver.command = command(job, folder);
         driver.tries = job.cluster.tries;
         driver.detaches = self.site.call.detaches;
         let watched = driver.watch();

@@ -1,6 +1,6 @@
 //! What runner asks of a scheduler, and what it answers: elements of arrays are submitted, watched and stopped.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,8 +92,11 @@ pub enum How {
 /// What has become of the elements that were asked for.
 #[derive(Clone, Debug, Default)]
 pub struct States {
-    /// By element; one that is not here is absent.
+    /// By element.
     pub elements: HashMap<Element, Found>,
+    /// By array and first index, what many elements in a row have in common: how far it goes, and what it is. One that is
+    /// in neither is absent.
+    pub ranges: HashMap<Id, BTreeMap<u32, (u32, Found)>>,
     /// Arrays that the scheduler does not know any more.
     pub forgotten: Vec<Id>,
 }
@@ -101,7 +104,12 @@ pub struct States {
 impl States {
     /// What has become of `element`.
     pub fn of(&self, element: &Element) -> Found {
-        match self.elements.get(element) {
+        let in_range = || {
+            let (_, (last, found)) =
+                self.ranges.get(&element.id)?.range(..=element.index).last()?;
+            (element.index <= *last).then_some(found)
+        };
+        match self.elements.get(element).or_else(in_range) {
             Some(found) => found.clone(),
             None if self.forgotten.contains(&element.id) => Found::Forgotten,
             None => Found::Absent,
@@ -178,6 +186,11 @@ pub trait Engine: Send + Sync {
     /// Why it would not be taken.
     fn check(&self, request: &Request) -> Result<Vec<String>, NotSubmitted>;
 
+    /// How a request would be submitted whose elements run this script, for people; nothing if there is nothing to see.
+    fn shown(&self, _request: &Request, _script: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How many elements an array may have.
     ///
     /// # Errors
@@ -214,4 +227,23 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// If the scheduler does not answer.
     fn set_at_once(&self, id: &Id, at_once: u32) -> Result<(), Unknown>;
+}
+
+/// A command as a shell takes it. `{arch}` in the name of its program is the kind of processor of the machine that runs it.
+pub fn in_shell(command: &[String]) -> String {
+    let mut words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
+    if let Some(program) = words.first_mut() {
+        // Braces are quoted, so that the quotes end here and begin again.
+        *program = program.replace("{arch}", "'\"$(uname -m)\"'");
+    }
+    words.join(" ")
+}
+
+/// A word as a shell takes it.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }

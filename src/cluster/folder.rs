@@ -61,6 +61,9 @@ pub struct EndNote {
     pub startup_ms: u64,
     /// What else there is to say.
     pub notes: Vec<String>,
+    /// Which rule of the job has stopped it, if one has.
+    #[serde(default)]
+    pub stopped: Option<String>,
 }
 
 /// The name of the file with a [`StartNote`].
@@ -103,6 +106,11 @@ impl RunFolder {
     /// The copy of the program.
     pub fn program(&self) -> PathBuf {
         self.root.join("bin/runner")
+    }
+
+    /// When the last start of a shard ended, for budgets of a time.
+    pub fn last_end(&self) -> PathBuf {
+        self.root.join("ended")
     }
 
     /// A file of a submission: its list, its script, or the scheduler's name for it.

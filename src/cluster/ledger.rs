@@ -173,6 +173,11 @@ impl Ledger {
             .collect()
     }
 
+    /// How many elements have not ended yet, in all arrays.
+    pub fn live(&self) -> u32 {
+        self.submissions.iter().map(Submission::live).sum()
+    }
+
     /// How many elements may be running, in all arrays.
     pub fn running_at_most(&self) -> u32 {
         let submitted = self.submissions.iter().filter(|submission| submission.id.is_some());

@@ -5,6 +5,7 @@
 //! There is no daemon and no connection: driver and shards talk by files in the folder of the results ([`folder`]), and
 //! the driver asks the scheduler by its client programs ([`engine`]). What is done about a shard is a table ([`decide`]).
 
+mod budgets;
 pub mod client;
 pub mod collect;
 pub mod decide;
@@ -41,11 +42,12 @@ use crate::cluster::scan::{Adopted, Scan};
 use crate::cluster::share::Shares;
 use crate::config::Overrides;
 use crate::engine::control::Control;
+use crate::engine::made::parts::Gathered;
 use crate::engine::run::RunError;
 use crate::job::Job;
 use crate::report::parts::has_rows;
 use crate::report::terminal::progress;
-use crate::report::{Begin, Options, Report, Rerun, Resume, Summary};
+use crate::report::{Begin, Options, Report, Rerun, Resume, Standing, Summary};
 use crate::task::{Calendar, Cancel, Exit, Moment};
 
 /// How a job is run on a cluster.
@@ -73,6 +75,7 @@ pub fn run(
     call: &Call,
 ) -> Result<Ended, RunError> {
     refusals::check(job, options)?;
+    refusals::check_secrets(job)?;
     let engine = call.place.engine(job).map_err(|message| failed(message, Exit::Usage))?;
     let results = std::path::absolute(&options.results).unwrap_or_else(|_| options.results.clone());
     let site =
@@ -81,7 +84,8 @@ pub fn run(
     let earlier = Plan::read(&site.folder).map_err(|message| failed(message, Exit::Usage))?;
     match (options.begin, earlier) {
         (Begin::Anew, Some(_)) => return Err(failed(left_over(&site.folder), Exit::Usage)),
-        (Begin::Resume(_), Some(plan)) => {
+        (Begin::Resume(resume), Some(plan)) => {
+            refusals::check_same_job(job, &plan, &site.folder, resume.changes)?;
             if let Some(ended) = site.adopt(&options, &plan)? {
                 return Ok(ended);
             }
@@ -89,6 +93,7 @@ pub fn run(
         }
         (_, Some(plan)) => {
             site.stop_all(&plan, Stop::Kill)?;
+            site.keep_made(&options, &plan)?;
             site.remove()?;
         }
         (_, None) => site.remove()?, // what is left without a plan is no run
@@ -119,7 +124,23 @@ pub fn check(job: &Job, place: Place) -> Result<Vec<String>, String> {
     let mut lines = vec![format!("{place}: at most {shards} shards, {nodes} at once")];
     lines.extend(share::divided(job, nodes)?);
     lines.extend(warnings.into_iter().map(|warning| format!("warning: {warning}")));
+    let results = std::path::absolute(&job.results).unwrap_or_else(|_| job.results.clone());
+    let folder = RunFolder::of(&results, &job.name);
+    let (script, logs) = (folder.submission(1, "sh"), folder.submission(1, "{index}.log"));
+    let name = format!("{}.RUN.1", job.name); // each run has a name of its own
+    let request = Request { name, script, logs, ..request };
+    let command = [command(job, &folder), vec!["1".into()]].concat();
+    lines.extend(engine.shown(&request, &engine.script(&command)));
     Ok(lines)
+}
+
+/// The command that an element runs, but for the numbers of its submission and its own.
+fn command(job: &Job, folder: &RunFolder) -> Vec<String> {
+    let program = match &job.cluster.runner {
+        Some(runner) => runner.display().to_string(),
+        None => folder.program().display().to_string(),
+    };
+    vec![program, "shard".into(), folder.path().display().to_string()]
 }
 
 /// Why a job cannot run here, if a run of it on a cluster has not ended.
@@ -164,7 +185,7 @@ impl Site<'_> {
         let report = Report::create(self.job, options, Arc::clone(&cancel)).inspect_err(|_| {
             let _ = self.folder.remove(); // there is no plan in it
         })?;
-        let scan = Scan { job: self.job, folder: &self.folder, report: &report };
+        let scan = self.scan(&report, options.standing);
         let planned = scan.plan(self.call, self.control).and_then(|plan| {
             refusals::check_division(&plan, &self.folder, self.job.cluster.nodes)?;
             self.folder.copy_program().map_err(unwritten(&self.folder.program()))?;
@@ -197,7 +218,7 @@ impl Site<'_> {
         if report.seed() != plan.seed {
             return Ok(None);
         }
-        let scan = Scan { job: self.job, folder: &self.folder, report: &report };
+        let scan = self.scan(&report, options.standing);
         let Adopted::Rows(places) = scan.adopt(plan, self.control)? else {
             report.leave()?;
             return Ok(None);
@@ -237,16 +258,20 @@ impl Site<'_> {
         let options = Options { begin, seed: Some(plan.seed), ..options.clone() };
         let report = Report::create(self.job, &options, cancel)?;
         let mut collector = Collector::new(self.job, &self.folder, plan, &report);
-        let scan = Scan { job: self.job, folder: &self.folder, report: &report };
+        let scan = self.scan(&report, options.standing);
         // A second row of a task would pass for that of another one with an equal input.
         let done = scan.done(plan)?;
         let noted = collector.note_numbers(|number| done.has(number));
         noted.map_err(|error| failed(error.to_string(), Exit::Usage))?;
         let read = self.folder.starts().and_then(|starts| {
-            starts.iter().try_for_each(|start| collector.collect_part(start.shard, &start.path))
+            starts.iter().try_for_each(|start| {
+                collector.keep_outputs(std::slice::from_ref(&start.path))?;
+                collector.collect_part(start.shard, &start.path)
+            })
         });
         read.map_err(|error| failed(error.to_string(), Exit::NotWritten))?;
         drop(collector);
+        self.keep_made(&options, plan)?;
         report.leave()?;
         self.remove()
     }
@@ -299,16 +324,27 @@ impl Site<'_> {
         Err(failed("the run on the cluster was told to stop and has not ended yet", Exit::Usage))
     }
 
-    fn remove(&self) -> Result<(), RunError> {
-        self.folder.remove().map_err(unwritten(self.folder.path()))
+    fn scan<'r>(&'r self, report: &'r Report, standing: Standing) -> Scan<'r> {
+        Scan { job: self.job, folder: &self.folder, report, standing }
     }
 
-    /// The command that an element runs, but for the numbers of its submission and its own.
-    fn command(&self) -> Vec<String> {
-        let program = match &self.job.cluster.runner {
-            Some(runner) => runner.display().to_string().replace("{arch}", std::env::consts::ARCH),
-            None => self.folder.program().display().to_string(),
-        };
-        vec![program, "shard".into(), self.folder.path().display().to_string()]
+    /// Keeps what the starts of a run that is discarded have noted of the files that they were making, and removes what
+    /// they have left under temporary names.
+    fn keep_made(&self, options: &Options, plan: &Plan) -> Result<(), RunError> {
+        let kept = Gathered::open(self.job, &options.results).and_then(|made| {
+            let Some(made) = made else { return Ok(()) };
+            let mut starts = self.folder.starts()?;
+            starts.sort_by_key(|start| (start.shard, start.start));
+            for start in starts {
+                made.take(&start.path)?;
+                made.clear(&start.path, snapshot::tasks_of(&self.folder, plan, start.shard)?);
+            }
+            Ok(())
+        });
+        kept.map_err(unwritten(&options.results))
+    }
+
+    fn remove(&self) -> Result<(), RunError> {
+        self.folder.remove().map_err(unwritten(self.folder.path()))
     }
 }

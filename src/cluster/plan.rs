@@ -45,6 +45,9 @@ pub struct Plan {
     pub seed: u64,
     /// How many rows the report began with.
     pub began_with: u64,
+    /// Whether tasks run whose files are there.
+    #[serde(default)]
+    pub is_forced: bool,
     /// When the job has to have ended, in milliseconds since 1970.
     pub deadline_ms: Option<u64>,
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::cluster::engine::{
-    Element, Engine, Found, How, Id, NotSubmitted, Request, States, Stop, Unknown,
+    Element, Engine, Found, How, Id, NotSubmitted, Request, States, Stop, Unknown, in_shell,
 };
 use crate::cluster::reason::Outlook;
 
@@ -92,8 +92,7 @@ impl Engine for Processes {
     }
 
     fn script(&self, command: &[String]) -> String {
-        let quoted = command.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''")));
-        format!("exec {} \"$1\"\n", quoted.collect::<Vec<_>>().join(" "))
+        format!("exec {} \"$1\"\n", in_shell(command))
     }
 
     fn check(&self, _: &Request) -> Result<Vec<String>, NotSubmitted> {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::cluster::failed;
 use crate::cluster::folder::RunFolder;
 use crate::cluster::place::lead;
-use crate::cluster::plan::Plan;
+use crate::cluster::plan::{self, Plan};
 use crate::cluster::share::divide;
 use crate::engine::run::RunError;
 use crate::job::{Job, read_elsewhere};
-use crate::report::Options;
+use crate::report::{Changes, Options};
 use crate::task::Exit;
 
 /// Says what of the job or the call does not go with `--on`.
@@ -26,28 +26,6 @@ pub fn check(job: &Job, options: &Options) -> Result<(), RunError> {
 /// Says what of the job does not go with `--on`.
 pub fn check_job(job: &Job) -> Result<(), RunError> {
     let refuse = |message: String| Err(failed(message, Exit::Usage));
-    if job.creates.is_some() {
-        return refuse(
-            "a job with `creates` cannot run with --on yet: leave `creates` out, or run it here"
-                .into(),
-        );
-    }
-    if job.stages.iter().any(|stage| !stage.limits.stop_on.is_empty()) {
-        return refuse(
-            "`limits.stop_on` does not go with --on yet: leave it out, or run the job here".into(),
-        );
-    }
-    if job.stages.iter().any(|stage| !stage.limits.budgets.is_empty()) {
-        return refuse(
-            "`limits.budget` does not go with --on yet: leave it out, or run the job here".into(),
-        );
-    }
-    if job.stages.iter().flat_map(|stage| &stage.columns).any(|column| column.total) {
-        return refuse(
-            "a column with `total` does not go with --on yet: leave `total` out, or run the job here"
-                .into(),
-        );
-    }
     let settings = &job.cluster;
     if let Some(time) = settings.time {
         let most = time.saturating_sub(lead(job));
@@ -61,6 +39,37 @@ pub fn check_job(job: &Job) -> Result<(), RunError> {
                 "an attempt may take {timeout} (`limits.timeout`), but an allocation is told to end after {most}: raise \
                  `cluster.time`, or lower `timeout`"
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to go on with a run of another job: its finished rows say what the workload was then.
+pub fn check_same_job(
+    job: &Job,
+    plan: &Plan,
+    folder: &RunFolder,
+    changes: Changes,
+) -> Result<(), RunError> {
+    if plan.identity == plan::identity(job) || changes == Changes::Accepted {
+        return Ok(());
+    }
+    let message = format!(
+        "cannot resume from `{}`: the job's workload or columns have changed since the run on the cluster began; keep \
+         the finished tasks with --accept-changes, or start again with --fresh",
+        folder.path().display()
+    );
+    Err(failed(message, Exit::Usage))
+}
+
+/// Reads the secrets, which are masked in what is said here, too. One that is not there is missing on the nodes as well,
+/// unless the setup of the allocation provides it.
+pub fn check_secrets(job: &Job) -> Result<(), RunError> {
+    for secret in &job.secrets {
+        if let Err(why) = secret.resolve()
+            && (job.cluster.setup.is_none() || secret.is_file())
+        {
+            return Err(RunError::Secret(why));
         }
     }
     Ok(())

@@ -10,10 +10,12 @@ use crate::cluster::share::Shares;
 use crate::cluster::snapshot::{SnapshotReader, SnapshotWriter};
 use crate::cluster::{Call, unwritten};
 use crate::engine::control::Control;
+use crate::engine::made::MadeFiles;
+use crate::engine::made::parts::Makers;
 use crate::engine::run::RunError;
 use crate::job::{InputReader, Job, Stop};
-use crate::report::Report;
 use crate::report::parts::{self, PartFiles};
+use crate::report::{Report, Standing};
 use crate::task::Exit;
 
 /// What reading inputs needs.
@@ -24,6 +26,8 @@ pub struct Scan<'a> {
     pub folder: &'a RunFolder,
     /// Its report, which knows the tasks that have rows.
     pub report: &'a Report,
+    /// What becomes of tasks whose files are there.
+    pub standing: Standing,
 }
 
 /// The tasks that have a row of this run in the partial, by their numbers.
@@ -64,11 +68,17 @@ impl Scan<'_> {
         let (inputs, at) = (self.folder.inputs(), self.folder.inputs_at());
         let mut writer = SnapshotWriter::create(&inputs, &at).map_err(unwritten(&inputs))?;
         let kept = self.report.kept();
+        let made = MadeFiles::planned(self.job, self.standing).map_err(RunError::Made)?;
+        let mut makers = Makers::new(self.job, &self.report.files());
         let mut number = 0;
         for fields in self.open(control)? {
             let fields = fields.map_err(RunError::Inputs)?;
             number += 1;
-            let has_row = kept.as_ref().is_some_and(|kept| kept.keep(number, &fields, || true));
+            if let Some(makers) = &mut makers {
+                makers.add(number, &fields).map_err(|message| failed(message, Exit::Usage))?;
+            }
+            let is_current = || made.as_ref().is_none_or(|made| made.is_current(number, &fields));
+            let has_row = kept.as_ref().is_some_and(|kept| kept.keep(number, &fields, is_current));
             writer.push(number, &fields, !has_row).map_err(unwritten(&inputs))?;
             if control.signal().is_some() {
                 return Err(failed(
@@ -102,6 +112,7 @@ impl Scan<'_> {
             nodes: job.cluster.nodes,
             seed: self.report.seed(),
             began_with: self.report.began_with(),
+            is_forced: self.standing == Standing::Forced,
             deadline_ms,
         })
     }

@@ -8,19 +8,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
 use crate::base::diagnostic::complain;
-use crate::cluster::decide::{EXIT_DISK, EXIT_LATER, EXIT_USAGE};
+use crate::cluster::decide::{EXIT_DISK, EXIT_LATER, EXIT_STOPPED, EXIT_USAGE};
 use crate::cluster::folder::{END_NOTE, EndNote, RunFolder, START_NOTE, StartNote};
 use crate::cluster::plan::Plan;
 use crate::cluster::share::divide;
+use crate::cluster::snapshot::SnapshotReader;
 use crate::config::StopAfter;
 use crate::engine::control::Control;
-use crate::engine::run::{self, SharedLauncher};
+use crate::engine::made;
+use crate::engine::run::{self, RunError, SharedLauncher};
 use crate::job::{Job, read_elsewhere};
 use crate::launcher;
 use crate::model::limit_cores;
+use crate::report::node_name;
 use crate::report::parts::{self, PartFiles};
 use crate::report::terminal::progress::Mode;
 use crate::report::{Begin, Options, Standing, Summary};
+use crate::task::Cause;
 
 /// Why a start did not do all of its shard.
 struct Failure {
@@ -85,6 +89,7 @@ impl Start<'_> {
             return self.publish();
         }
         let _ = done.set(carried);
+        self.carry_made(&job).map_err(|error| disk(self.work, &error))?;
         self.limit(&mut job)?;
         let job = Arc::new(job);
         let ran = self.run_tasks(&job);
@@ -118,9 +123,26 @@ impl Start<'_> {
         files
     }
 
+    /// Begins with what is known of the files that tasks make.
+    fn carry_made(&self, job: &Job) -> std::io::Result<()> {
+        if job.creates.is_none() {
+            return Ok(());
+        }
+        let mut starts = self.folder.starts()?;
+        starts.retain(|start| start.shard == self.shard && start.path != self.work);
+        starts.sort_by_key(|start| start.start);
+        let earlier: Vec<_> = starts.into_iter().map(|start| start.path).collect();
+        let results = self.folder.path().parent().unwrap_or(Path::new("."));
+        let (inputs, at) = (self.folder.inputs(), self.folder.inputs_at());
+        let tasks = SnapshotReader::open(&inputs, &at, self.plan.shares.of(self.shard))?;
+        let tasks = tasks.map(|task| task.map(|task| (task.number, task.fields)));
+        made::parts::carry_on(job, (results, &earlier), self.work, tasks)
+    }
+
     /// Divides limits, and leaves to the driver what concerns all shards.
     fn limit(&self, job: &mut Job) -> Result<(), Failure> {
         divide(job, self.plan.nodes).map_err(usage)?;
+        self.charge_budgets(job);
         job.limits.stop_after = StopAfter::Never;
         job.limits.enough = None;
         job.limits.deadline = self.plan.deadline_ms.map(|deadline| {
@@ -128,6 +150,32 @@ impl Start<'_> {
                 .max(Duration::from_millis(1))
         });
         Ok(())
+    }
+
+    /// What starts have used that ended within the time of a budget is not known here: it is taken to be all.
+    fn charge_budgets(&self, job: &mut Job) {
+        if !has_budget_of_a_time(job) {
+            return;
+        }
+        let ended = fs::read_to_string(self.folder.last_end()).ok();
+        let ended = ended.and_then(|text| text.trim().parse().ok());
+        let ended = ended.map(|at| since_1970().saturating_sub(at)).map(Duration::from_millis);
+        // One that was lost has said nothing; its rows tell how long it has lived.
+        let lost = self.earlier(&job.name).into_iter().filter_map(|files| files.written());
+        let lost = lost.filter_map(|at| at.elapsed().ok()).min();
+        let ago = ended.into_iter().chain(lost).min();
+        let limits = job.stages.iter_mut().flat_map(|stage| &mut stage.limits.budgets);
+        limits.flat_map(|budget| &mut budget.limits).for_each(|limit| {
+            limit.is_charged = limit.per.zip(ago).is_some_and(|(per, ago)| ago < per);
+        });
+    }
+
+    /// Says, for those that follow, that an attempt may have started just now.
+    fn note_last_end(&self, job: &Job) {
+        if has_budget_of_a_time(job) {
+            let now = since_1970().to_string();
+            let _ = self.folder.write(&self.folder.last_end(), now.as_bytes()); // the disk is full: nothing runs
+        }
     }
 
     fn run_tasks(&self, job: &Arc<Job>) -> Result<(), Failure> {
@@ -142,26 +190,29 @@ impl Start<'_> {
             output: None,
             progress: Mode::Off,
             claims: Arc::default(),
-            standing: Standing::default(),
+            standing: if self.plan.is_forced { Standing::Forced } else { Standing::Kept },
             written: None,
             seed: Some(self.plan.seed),
         };
-        match run::run(job, &options, &control, &SharedLauncher::default()) {
+        let ran = run::run(job, &options, &control, &SharedLauncher::default());
+        self.note_last_end(job);
+        match ran {
             Ok(summary) => {
-                self.note_end(&summary);
+                self.note_end(&summary, None);
                 Ok(())
             }
             Err(error) => {
+                let is_rule = matches!(error, RunError::Ended(Cause::Failures(_), _));
                 let (message, code) = (error.to_string(), error.exit().code());
                 if let Some(summary) = error.into_summary() {
-                    self.note_end(&summary);
+                    self.note_end(&summary, is_rule.then(|| message.clone()));
                 }
-                Err(Failure { message, code })
+                Err(Failure { message, code: if is_rule { EXIT_STOPPED } else { code } })
             }
         }
     }
 
-    fn note_end(&self, summary: &Summary) {
+    fn note_end(&self, summary: &Summary, stopped: Option<String>) {
         let note = EndNote {
             ended_ms: since_1970(),
             model: summary.model.to_owned(),
@@ -169,6 +220,7 @@ impl Start<'_> {
             reason: summary.reason.clone(),
             startup_ms: summary.startup.as_millis() as u64,
             notes: summary.notes.clone(),
+            stopped,
         };
         // Only figures: the rows are there.
         let _ = serde_json::to_vec(&note).map(|bytes| fs::write(self.work.join(END_NOTE), bytes));
@@ -179,6 +231,11 @@ impl Start<'_> {
         published.map_err(|error| disk(&self.folder.link(self.shard), &error))?;
         Ok(0)
     }
+}
+
+fn has_budget_of_a_time(job: &Job) -> bool {
+    let budgets = job.stages.iter().flat_map(|stage| &stage.limits.budgets);
+    budgets.flat_map(|budget| &budget.limits).any(|limit| limit.per.is_some())
 }
 
 /// Which start of which shard the element with this index is.
@@ -207,9 +264,8 @@ pub fn since_1970() -> u64 {
 
 fn note_start(folder: &RunFolder, work: &Path) -> std::io::Result<()> {
     let system = rustix::system::uname();
-    let told = env::var("SLURMD_NODENAME");
     let note = StartNote {
-        node: told.unwrap_or_else(|_| system.nodename().to_string_lossy().into_owned()),
+        node: node_name(),
         arch: system.machine().to_string_lossy().into_owned(),
         started_ms: since_1970(),
     };

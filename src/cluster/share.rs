@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::number::in_decimals;
+use crate::config::BudgetLimit;
 use crate::job::{Group, Job, Pace};
 
 /// How many blocks a shard gets, if there are tasks enough.
@@ -75,6 +77,12 @@ pub fn divide(job: &mut Job, nodes: u32) -> Result<(), String> {
         if let Some(pace) = &mut stage.limits.pace {
             *pace = Pace { rate: pace.rate.divided(nodes), burst: (pace.burst / nodes).max(1) };
         }
+        for budget in &mut stage.limits.budgets {
+            let what = key(&format!("budget.{}", budget.column));
+            for limit in budget.limits.iter_mut().filter(|limit| limit.per.is_some()) {
+                limit.max = budget_part(limit, nodes, &what)?;
+            }
+        }
         if let Some(limit) = &mut stage.limits.per_host {
             *limit = part(*limit, nodes, &key("per_host"))?;
         }
@@ -108,6 +116,22 @@ pub fn divided(job: &Job, nodes: u32) -> Result<Vec<String>, String> {
             let each = pace.rate.divided(nodes);
             lines.push(format!("rate: {} in all, {each} in each allocation", pace.rate));
         }
+        for budget in &limits.budgets {
+            let what = format!("budget.{}", budget.column);
+            for limit in &budget.limits {
+                let max = in_decimals(limit.max);
+                lines.push(match limit.per {
+                    Some(per) => {
+                        let each = in_decimals(budget_part(limit, nodes, &what)?);
+                        let per = humantime::format_duration(per);
+                        format!("{what}: {max} in {per} in all, {each} in each allocation")
+                    }
+                    None => {
+                        format!("{what}: {max} for the job, counted in the rows that there are")
+                    }
+                });
+            }
+        }
         let wholes = [
             limits.per_host.map(|limit| (limit, "per_host".to_owned())),
             limits.adaptive.map(|bounds| (bounds.max, "concurrency".to_owned())),
@@ -124,6 +148,21 @@ pub fn divided(job: &Job, nodes: u32) -> Result<Vec<String>, String> {
     Ok(lines)
 }
 
+/// What each of `nodes` may use of what a budget allows in all; enough for one attempt, if that is known.
+fn budget_part(limit: &BudgetLimit, nodes: u32, what: &str) -> Result<i128, String> {
+    let part = limit.max / i128::from(nodes);
+    let least = limit.estimate.unwrap_or(1).max(1);
+    if part >= least {
+        return Ok(part);
+    }
+    Err(format!(
+        "`{what}` allows {} in all, which is not enough for an attempt in each of {nodes} allocations: set \
+         `cluster.nodes` to {} or less",
+        in_decimals(limit.max),
+        limit.max / least
+    ))
+}
+
 /// What each of `nodes` may do of what `limit` allows in all; at least 1.
 fn part(limit: usize, nodes: u32, what: &str) -> Result<usize, String> {
     match limit / nodes as usize {
@@ -137,6 +176,9 @@ fn part(limit: usize, nodes: u32, what: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Reverse;
+    use std::collections::BinaryHeap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -156,10 +198,50 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_budget_is_enough_for_an_attempt() {
+        let limit = |estimate| BudgetLimit {
+            per: Some(std::time::Duration::from_mins(1)),
+            max: 100,
+            estimate,
+            is_charged: false,
+        };
+        assert_eq!(budget_part(&limit(None), 3, "x"), Ok(33));
+        assert_eq!(budget_part(&limit(Some(33)), 3, "x"), Ok(33));
+        let refusal = budget_part(&limit(Some(34)), 3, "x").unwrap_err();
+        assert!(refusal.ends_with("set `cluster.nodes` to 2 or less"), "{refusal}");
+    }
+
+    #[test]
     fn a_limit_that_cannot_be_divided_says_what_can_be_done() {
         assert_eq!(part(7, 3, "limits.per_host"), Ok(2));
         let refusal = part(2, 3, "limits.per_host").unwrap_err();
         assert!(refusal.ends_with("set `cluster.nodes` to 2 or less"), "{refusal}");
+    }
+
+    /// 1,000 nodes of one core, 200 lognormal tasks for each, and 20 s for the start of a shard, which the scheduler starts
+    /// wherever one has ended. `benches/cluster.py` prints the figure.
+    #[test]
+    fn sorted_inputs_keep_a_thousand_nodes_busy() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut normal = || {
+            let length = (-2.0 * (1.0 - random.f64()).ln()).sqrt();
+            length * (std::f64::consts::TAU * random.f64()).cos()
+        };
+        let mut times: Vec<_> = (0..200_000).map(|_| (3.0 + normal()).exp()).collect();
+        times.sort_by(f64::total_cmp);
+        let millis: Vec<_> = times.into_iter().map(|time| (time * 1000.0) as u64).collect();
+        let shares = Shares::new(200_000, 4000);
+        let mut free: BinaryHeap<_> = (0..1000).map(|_| Reverse(0)).collect();
+        let mut end = 0;
+        for shard in 0..shares.shards() {
+            let tasks = shares.of(shard).into_iter().flatten();
+            let work: u64 = tasks.map(|task| millis[task as usize]).sum();
+            let Reverse(start) = free.pop().unwrap();
+            free.push(Reverse(start + 20_000 + work));
+            end = end.max(start + 20_000 + work);
+        }
+        let used = millis.iter().sum::<u64>() as f64 / (end * 1000) as f64;
+        assert!(used >= 0.75, "{used}");
     }
 
     proptest! {

@@ -9,10 +9,10 @@ use std::{env, io};
 
 use crate::cluster::client::{self, Said};
 use crate::cluster::engine::{
-    Element, Engine, Found, How, Id, NotSubmitted, Request, States, Stop, Unknown,
+    Element, Engine, Found, How, Id, NotSubmitted, Request, States, Stop, Unknown, in_shell, quoted,
 };
 use crate::cluster::queue::{self, FIELDS, Row};
-use crate::cluster::reason::{Refused, outlook, refused};
+use crate::cluster::reason::{Outlook, Refused, outlook, refused};
 use crate::job::ClusterSettings;
 
 /// What Slurm's controller says of an array that it has forgotten.
@@ -149,9 +149,8 @@ impl Engine for Slurm {
         if let Some(setup) = &self.settings.setup {
             let _ = writeln!(script, "{}", setup.trim_end());
         }
-        let quoted: Vec<_> = command.iter().map(|word| quoted(word)).collect();
         // Executed, so that it gets the signal that tells it to end.
-        let _ = writeln!(script, "exec {} \"$SLURM_ARRAY_TASK_ID\"", quoted.join(" "));
+        let _ = writeln!(script, "exec {} \"$SLURM_ARRAY_TASK_ID\"", in_shell(command));
         script
     }
 
@@ -166,6 +165,17 @@ impl Engine for Slurm {
             return Err(Self::refusal(&said));
         }
         Ok(far_off(&said.complaint).into_iter().collect())
+    }
+
+    fn shown(&self, request: &Request, script: &str) -> Vec<String> {
+        let mut words = self.arguments(request);
+        words.push(request.script.display().to_string());
+        let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+        let lines = script.lines().map(|line| format!("    {line}"));
+        [format!("sbatch {}", words.join(" ")), "where the script is".to_owned()]
+            .into_iter()
+            .chain(lines)
+            .collect()
     }
 
     fn most_elements(&self) -> Result<u32, Unknown> {
@@ -193,8 +203,9 @@ impl Engine for Slurm {
         if !said.is_ok() {
             return Err(Self::refusal(&said));
         }
-        // `12` or `12;cluster`.
-        let id = said.stdout.trim().split(';').next().unwrap_or_default();
+        // `12` or `12;cluster`, after what a login shell or a wrapper of the site has to say.
+        let last = said.stdout.lines().map(str::trim).rfind(|line| !line.is_empty());
+        let id = last.and_then(|line| line.split(';').next()).unwrap_or_default();
         match id.parse::<u64>() {
             Ok(id) => Ok(Id(id.to_string())),
             Err(_) => Err(NotSubmitted::Unclear(format!("`sbatch` said `{}`", said.stdout.trim()))),
@@ -219,6 +230,7 @@ impl Engine for Slurm {
                 for array in arrays {
                     let of_one = self.poll(std::slice::from_ref(array))?;
                     states.elements.extend(of_one.elements);
+                    states.ranges.extend(of_one.ranges);
                     states.forgotten.extend(of_one.forgotten);
                 }
             }
@@ -275,8 +287,15 @@ fn note(states: &mut States, rows: Vec<Row>, arrays: &[(Id, String)]) {
         known.push(row.array);
         let found = found(&row);
         let id = Id(row.array.to_string());
-        for index in row.elements.into_iter().flatten() {
-            states.elements.insert(Element { id: id.clone(), index }, found.clone());
+        for range in row.elements {
+            let (index, last) = (*range.start(), *range.end());
+            if index == last {
+                states.elements.insert(Element { id: id.clone(), index }, found.clone());
+            } else {
+                // Tens of thousands may wait.
+                let of_array = states.ranges.entry(id.clone()).or_default();
+                of_array.insert(index, (last, found.clone()));
+            }
         }
     }
     let is_known = |id: &Id| id.0.parse().is_ok_and(|id| known.contains(&id));
@@ -288,6 +307,8 @@ fn found(row: &Row) -> Found {
     let ended = |how| Found::Ended { how, code: row.exit.code, node: row.node.clone() };
     match row.state.as_str() {
         "PD" => Found::Waiting { reason: row.reason.clone(), outlook: outlook(&row.reason) },
+        // Its node is being started, which may take minutes.
+        "CF" => Found::Waiting { reason: "Configuring".into(), outlook: Outlook::Passes },
         "CD" => ended(How::Completed),
         "F" => ended(How::Failed),
         "CA" | "RV" => ended(How::Cancelled),
@@ -297,7 +318,7 @@ fn found(row: &Row) -> Found {
         "PR" => ended(How::Preempted),
         "OOM" => ended(How::OutOfMemory),
         "DL" => ended(How::Deadline),
-        // R, CF, CG, S, SI, SO, ST, RS, RD, RH, RQ, and whatever a later release has: it has not ended.
+        // R, CG, S, SI, SO, ST, RS, RD, RH, RQ, and whatever a later release has: it has not ended.
         _ => Found::Running { node: row.node.clone() },
     }
 }
@@ -311,15 +332,6 @@ fn far_off(said: &str) -> Option<String> {
     (year > this_year + 1).then(|| {
         format!("slurm would start it at {start}: a name of `[cluster]` may be unknown, or nodes are missing")
     })
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
@@ -375,24 +387,33 @@ mod tests {
     fn a_script_sets_up_and_becomes_the_runner() {
         let setup = Some("module load python/3.12".into());
         let script = slurm(ClusterSettings { setup, ..ClusterSettings::default() }).script(&[
-            "/r/it's/bin/runner".into(),
+            "/r/it's/bin/runner-{arch}".into(),
             "shard".into(),
             "1".into(),
         ]);
         assert_eq!(
             script,
-            "#!/bin/bash\nmodule load python/3.12\nexec '/r/it'\\''s/bin/runner' shard 1 \"$SLURM_ARRAY_TASK_ID\"\n"
+            "#!/bin/bash\nmodule load python/3.12\nexec '/r/it'\\''s/bin/runner-'\"$(uname -m)\"'' shard 1 \"$SLURM_ARRAY_TASK_ID\"\n"
         );
     }
 
     #[test]
     fn rows_of_another_name_are_not_ours() {
         let arrays = [(Id("12".into()), "a.b.1".to_owned()), (Id("13".into()), "a.b.2".to_owned())];
-        let rows = ["a.b.1|12|0|F|NonZeroExitCode|19200|n1|", "somebody|13|0|CD|None|0|n2|"];
+        let rows = [
+            "a.b.1|12|0|F|NonZeroExitCode|19200|n1|",
+            "a.b.1|12|3-5,8-9|PD|Priority|0||",
+            "somebody|13|0|CD|None|0|n2|",
+        ];
         let mut states = States::default();
         note(&mut states, rows.into_iter().filter_map(queue::row).collect(), &arrays);
         let of = |id: &str, index| states.of(&Element { id: Id(id.into()), index });
         let ended = Found::Ended { how: How::Failed, code: 75, node: "n1".into() };
+        let waits = |index| matches!(of("12", index), Found::Waiting { .. });
+        assert_eq!(
+            [2, 3, 5, 6, 7, 8, 9, 10].map(waits),
+            [false, true, true, false, false, true, true, false]
+        );
         assert_eq!(
             (of("12", 0), of("12", 1), of("13", 0)),
             (ended, Found::Absent, Found::Forgotten)

@@ -11,6 +11,8 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::cluster::folder::RunFolder;
+use crate::cluster::plan::Plan;
 use crate::task::Fields;
 use crate::task::packed::{push_number, take_number};
 
@@ -181,15 +183,29 @@ impl SnapshotReader {
     }
 
     fn read_number(&mut self) -> io::Result<u64> {
-        let (mut bytes, mut byte) = (Vec::with_capacity(10), [0; 1]);
+        let (mut bytes, mut length) = ([0; 10], 0);
         loop {
-            self.inputs.read_exact(&mut byte)?;
-            bytes.push(byte[0]);
-            if byte[0] < 0x80 || bytes.len() == 10 {
-                return take_number(&mut &bytes[..]).ok_or_else(damaged);
+            self.inputs.read_exact(&mut bytes[length..=length])?;
+            length += 1;
+            if bytes[length - 1] < 0x80 || length == bytes.len() {
+                return take_number(&mut &bytes[..length]).ok_or_else(damaged);
             }
         }
     }
+}
+
+/// The tasks of a shard with their inputs, as far as these can be read.
+///
+/// # Errors
+/// If there are no inputs.
+pub fn tasks_of(
+    folder: &RunFolder,
+    plan: &Plan,
+    shard: u32,
+) -> io::Result<impl Iterator<Item = (u64, Fields)> + use<>> {
+    let records =
+        SnapshotReader::open(&folder.inputs(), &folder.inputs_at(), plan.shares.of(shard))?;
+    Ok(records.map_while(|record| record.ok().map(|record| (record.number, record.fields))))
 }
 
 impl Iterator for SnapshotReader {

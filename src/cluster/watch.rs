@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
+use crate::cluster::budgets::JobBudgets;
 use crate::cluster::collect::Collector;
 use crate::cluster::engine::{Engine, States, Stop, Unknown};
 use crate::cluster::folder::{RunFolder, StartFolder};
@@ -21,7 +22,7 @@ use crate::cluster::plan::Plan;
 use crate::job::Job;
 use crate::report::terminal::progress::Elsewhere;
 use crate::task::{Cancel, Cause, Exit, Level};
-use seen::Seen;
+use seen::Waits;
 
 /// How often the driver looks whether it is to stop.
 const TICK: Duration = Duration::from_millis(50);
@@ -34,10 +35,6 @@ const TRIES: u32 = 5;
 
 /// How long elements may take to end after the run has failed.
 const END_PATIENCE: Duration = Duration::from_mins(1);
-
-/// Waiting for so long is worth a line.
-const LONG_WAITS: [Duration; 3] =
-    [Duration::from_mins(1), Duration::from_mins(5), Duration::from_mins(30)];
 
 /// How the watch ended.
 #[derive(Debug)]
@@ -72,6 +69,8 @@ pub struct Driver<'a> {
     pub collector: Collector<'a>,
     /// Where starts are noted.
     pub journal: Journal,
+    /// What all shards together may use.
+    pub budgets: JobBudgets,
     /// The command that an element runs, but for its own number.
     pub command: Vec<String>,
     /// How many starts in a row may bring no new row.
@@ -92,12 +91,16 @@ pub struct State {
     most: u32,
     submit_after: Option<Instant>,
     unclear: u32,
+    /// How many elements an array has now, since there was room for no more and nothing that could end.
+    half: Option<u32>,
+    /// What the scheduler takes, as far as is known.
+    room: Option<Room>,
+    /// Whether the scheduler has not been heard yet by this driver, which goes on with a run.
+    resumes: bool,
     stopped: Option<Stop>,
     failed: Option<(String, Exit)>,
     failed_at: Option<Instant>,
-    /// When something ran last, or nothing waited.
-    waits_since: Option<Instant>,
-    waits_said: usize,
+    waits: Waits,
     unknown_said: Option<Instant>,
     hopeless: u32,
     /// Nodes and how often short starts have failed there, by shard.
@@ -127,6 +130,15 @@ enum Stage {
     Dropped(String),
 }
 
+/// The scheduler has taken no more jobs than these.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    /// How many elements there were.
+    live: u32,
+    /// Until when that holds: others may have been in the way.
+    until: Instant,
+}
+
 #[derive(Clone, Debug)]
 struct Shard {
     stage: Stage,
@@ -150,6 +162,7 @@ impl<'a> Driver<'a> {
         mut ledger: Ledger,
         collector: Collector<'a>,
         journal: Journal,
+        budgets: JobBudgets,
     ) -> Self {
         let now = Instant::now();
         let new = Shard {
@@ -179,7 +192,8 @@ impl<'a> Driver<'a> {
                 *live &= shards.get(shard as usize).is_some_and(|shard| shard.start == start);
             }
         }
-        let state = State { shards, ..State::default() };
+        let resumes = !ledger.submissions.is_empty();
+        let state = State { shards, resumes, ..State::default() };
         Self {
             job,
             plan,
@@ -191,6 +205,7 @@ impl<'a> Driver<'a> {
             ledger,
             collector,
             journal,
+            budgets,
             command: Vec::new(),
             tries: 3,
             detaches: false,
@@ -274,8 +289,12 @@ impl<'a> Driver<'a> {
         let is_done = |shard: u32| self.state.shards[shard as usize].stage == Stage::Done;
         let mut starts = self.folder.starts()?;
         starts.retain(|start| !is_done(start.shard));
-        starts.sort_by_key(|start| (start.shard, std::cmp::Reverse(start.start)));
-        for start in starts {
+        starts.sort_by_key(|start| (start.shard, start.start));
+        for start in &starts {
+            self.collector.keep_made(start.shard, std::slice::from_ref(&start.path), None)?;
+            self.collector.keep_outputs(std::slice::from_ref(&start.path))?;
+        }
+        for start in starts.into_iter().rev() {
             self.collector.collect_part(start.shard, &start.path)?;
         }
         Ok(())
@@ -294,6 +313,10 @@ impl<'a> Driver<'a> {
                 continue;
             }
             if self.collector.collect(shard, &folder)? {
+                let rule = self.collector.ends.last().and_then(|end| end.stopped.clone());
+                if let Some(message) = rule {
+                    self.stop_by_rule(message); // it was the last task of the shard that did it
+                }
                 self.note_done(shard, &folder, starts.get(&shard).map_or(&[], Vec::as_slice))?;
             } else {
                 (self.say)(format!("shard {shard} starts again: its result is not whole"));
@@ -320,6 +343,10 @@ impl<'a> Driver<'a> {
         if folder.exists() {
             self.journal_entry(shard, start, Some(folder), ("done", None))?;
         }
+        let mut folders: Vec<_> = starts.iter().map(|start| start.path.clone()).collect();
+        folders.sort_by_key(|start| start == folder); // the one that counts is the last
+        self.collector.keep_made(shard, &folders, Some(folder))?;
+        self.collector.keep_outputs(&folders)?;
         self.end_element(shard);
         self.state.shards[shard as usize].stage = Stage::Done;
         self.state.done += 1;
@@ -349,24 +376,6 @@ impl<'a> Driver<'a> {
             let Unknown(words) = unknown;
             (self.say)(format!(
                 "{} does not answer, which changes nothing: {words}",
-                self.engine.name()
-            ));
-        }
-    }
-
-    /// Says it if nothing has run for long.
-    fn say_waits(&mut self, seen: &Seen) {
-        if seen.running > 0 || seen.waiting == 0 {
-            (self.state.waits_since, self.state.waits_said) = (None, 0);
-            return;
-        }
-        let since = *self.state.waits_since.get_or_insert_with(Instant::now);
-        let long = LONG_WAITS.get(self.state.waits_said);
-        if let Some(long) = long.filter(|long| since.elapsed() >= **long) {
-            self.state.waits_said += 1;
-            let (minutes, reason) = (long.as_secs() / 60, &seen.reason);
-            (self.say)(format!(
-                "{} has started nothing for {minutes} min: {reason}",
                 self.engine.name()
             ));
         }

@@ -28,6 +28,8 @@ pub struct BudgetLimit {
     pub max: i128,
     /// What an attempt is taken to need until it has ended; `None` for the mean of those that have.
     pub estimate: Option<i128>,
+    /// Whether somebody else may have used all of it just before.
+    pub is_charged: bool,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +84,7 @@ pub(crate) fn read(
                 per: limit.per.map(Timeout::duration),
                 max: limit.max.0,
                 estimate: limit.estimate.map(|estimate| estimate.0),
+                is_charged: false,
             })
             .collect();
     }

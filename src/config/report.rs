@@ -13,6 +13,8 @@ pub struct ReportSettings {
     pub order: Order,
     /// Whether text that a spreadsheet would calculate gets a leading `'`.
     pub formula_safe: bool,
+    /// Whether rows say which machine the task ran on.
+    pub host: bool,
     /// Whose whole output is kept in files.
     pub logs: Logs,
     /// What is made of the report when the job has ended.
@@ -20,8 +22,13 @@ pub struct ReportSettings {
 }
 
 impl ReportSettings {
-    /// Reads the table of a job that `has_commands`, or may have.
-    pub(crate) fn read(table: Option<Table<'_>>, plan: &Planner<'_>, has_commands: bool) -> Self {
+    /// Reads the table of a job that `has_commands`, or may have, and these columns from outputs.
+    pub(crate) fn read(
+        table: Option<Table<'_>>,
+        plan: &Planner<'_>,
+        has_commands: bool,
+        columns: &[&str],
+    ) -> Self {
         let mut settings = Self::default();
         if let Some(mut table) = table {
             if let Some(dialect) = table.get::<Dialect>("dialect") {
@@ -32,6 +39,13 @@ impl ReportSettings {
             }
             if let Some(formula_safe) = table.get::<bool>("formula_safe") {
                 settings.formula_safe = formula_safe.into_inner();
+            }
+            if let Some(host) = table.get::<bool>("host") {
+                settings.host = *host.get_ref();
+                if settings.host && columns.contains(&"host") {
+                    let message = "the report has a column `host` already";
+                    plan.error_with_help(host.span(), message, "rename the one in `[columns]`");
+                }
             }
             if let Some(logs) = table.get::<Logs>("logs") {
                 settings.logs = *logs.get_ref();
@@ -56,6 +70,7 @@ impl Default for ReportSettings {
             dialect: Dialect::Csv,
             order: Order::Input,
             formula_safe: true,
+            host: false,
             logs: Logs::None,
             also: Formats::default(),
         }

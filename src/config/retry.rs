@@ -135,7 +135,7 @@ impl RetryOn {
         kind: Option<&str>,
         plan: &Planner<'_>,
     ) -> Option<Spanned<Vec<Self>>> {
-        let on = table.get::<Vec<Spanned<Self>>>(key)?;
+        let on = table.list::<Self>(key)?;
         let (span, on) = (on.span(), on.into_inner());
         for word in &on {
             if let Some(kind) = kind.filter(|kind| !word.get_ref().fits(kind))

@@ -38,6 +38,11 @@ impl Secret {
         self.value.get().map(Vec::as_slice)
     }
 
+    /// Whether it is in a file.
+    pub fn is_file(&self) -> bool {
+        matches!(self.source, Source::File(_))
+    }
+
     /// Its name in the job file.
     pub fn name(&self) -> &str {
         &self.name

@@ -2,6 +2,7 @@
 
 mod keys;
 mod templates;
+mod value;
 mod values;
 
 use std::borrow::Cow;
@@ -9,7 +10,9 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::de::{DeTable, DeValue};
+
+use value::Raw;
 
 use crate::base::Diagnostic;
 use crate::base::diagnostic::Place;
@@ -68,19 +71,34 @@ impl<'a> Table<'a> {
         value: &'a Spanned<DeValue<'a>>,
     ) -> Option<Spanned<T>> {
         let span = value.span();
-        let error = match T::deserialize(ValueDeserializer::from(value.clone())) {
+        let misfit = match T::deserialize(Raw(value)) {
             Ok(parsed) => return Some(Spanned::new(span, parsed)),
-            Err(error) => error,
+            Err(misfit) => misfit,
         };
         if let Some(text) = self.document.argument_text(&span) {
             let text = Spanned::new(span.clone(), DeValue::String(Cow::Borrowed(text)));
-            if let Ok(parsed) = T::deserialize(ValueDeserializer::from(text)) {
+            if let Ok(parsed) = T::deserialize(Raw(&text)) {
                 return Some(Spanned::new(span, parsed));
             }
         }
-        let place = error.span().filter(|_| !self.document.is_argument(&span)).unwrap_or(span);
-        self.document.error(&place, in_words(key, error.message()));
+        let words = misfit.words(key);
+        let place = misfit.place.filter(|_| !self.document.is_argument(&span)).unwrap_or(span);
+        self.document.error(&place, words);
         None
+    }
+
+    /// The values of the array at `key`, each at its place. Those that are no `T` are all reported.
+    pub fn list<T: DeserializeOwned>(
+        &mut self,
+        key: &'static str,
+    ) -> Option<Spanned<Vec<Spanned<T>>>> {
+        let value = self.raw(key)?;
+        let DeValue::Array(values) = value.get_ref() else {
+            self.wrong_type(key, value, "an array");
+            return None;
+        };
+        let read: Vec<_> = values.iter().map(|value| self.read(key, value)).collect();
+        Some(Spanned::new(value.span(), read.into_iter().collect::<Option<_>>()?))
     }
 
     /// The value of `key` as a `T`. A missing key is reported, too.
@@ -345,57 +363,4 @@ pub(crate) fn described(value: &DeValue<'_>) -> String {
         DeValue::Datetime(_) => "the date",
     };
     format!("{kind} {}", scalar_text(value).unwrap_or_default())
-}
-
-/// Serde's words for a value that does not fit, in the user's.
-fn in_words(key: &str, message: &str) -> String {
-    let mismatch = message
-        .strip_prefix("invalid type: ")
-        .or_else(|| message.strip_prefix("invalid value: "))
-        .and_then(|rest| rest.split_once(", expected "));
-    let Some((found, expected)) = mismatch else {
-        // Our own types say "must be …" of the key, or name the value that is none.
-        let joint =
-            if message.starts_with("must ") || message.starts_with("is ") { "" } else { ":" };
-        return format!("`{key}`{joint} {message}");
-    };
-    let expected = match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "an integer of 0 or more",
-        "i8" | "i16" | "i32" | "i64" | "isize" => "an integer",
-        "f32" | "f64" => "a number",
-        "a boolean" => "`true` or `false`",
-        "a sequence" => "an array",
-        "a map" => "a table",
-        other => other,
-    };
-    let found = match found {
-        "map" => "a table".into(),
-        "sequence" => "an array".into(),
-        other => format!("the {}", other.replace("floating point", "number")),
-    };
-    format!("`{key}` must be {expected}, not {found}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn serde_speaks_the_users_words() {
-        for (message, expected) in [
-            (
-                "invalid type: string \"x\", expected u64",
-                "`limit` must be an integer of 0 or more, not the string \"x\"",
-            ),
-            ("invalid type: map, expected a string", "`limit` must be a string, not a table"),
-            (
-                "invalid value: integer `0`, expected an integer above 0 or \"cores\"",
-                "`limit` must be an integer above 0 or \"cores\", not the integer `0`",
-            ),
-            ("must be `a` or `b`, not `c`", "`limit` must be `a` or `b`, not `c`"),
-            ("`x` is not a duration", "`limit`: `x` is not a duration"),
-        ] {
-            assert_eq!(in_words("limit", message), expected);
-        }
-    }
 }

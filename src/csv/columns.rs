@@ -31,6 +31,9 @@ pub const COLUMNS_OF_A_STAGE: [&str; 3] = ["queue_s", "run_s", "attempts"];
 /// The fixed columns after `[columns]`.
 pub const COLUMNS_LAST: [&str; 1] = ["error"];
 
+/// With `[report] host`, after `slot`: the machine on which the task ran.
+pub const COLUMN_OF_HOSTS: &str = "host";
+
 /// The columns of `<job>.attempts.csv`.
 pub const ATTEMPT_COLUMNS: [&str; 8] =
     ["task", "attempt", "status", "started_utc", "run_s", "slot", "code", "error"];
@@ -53,7 +56,7 @@ pub fn is_column_of(name: &str, stages: &[String]) -> bool {
 }
 
 /// The fixed columns between the input's fields and `[columns]`, in a report of these `[[stages]]`.
-fn columns_after(stages: &[String]) -> Vec<String> {
+fn columns_after(stages: &[String], has_host: bool) -> Vec<String> {
     let mut names = Vec::new();
     for column in COLUMNS_AFTER {
         match column {
@@ -64,14 +67,24 @@ fn columns_after(stages: &[String]) -> Vec<String> {
                 names.extend(stages.iter().flat_map(|stage| stage_columns(stage)));
             }
             "run_s" if !stages.is_empty() => {}
+            "slot" if has_host => names.extend(["slot", COLUMN_OF_HOSTS].map(str::to_owned)),
             column => names.push(column.to_owned()),
         }
     }
     names
 }
 
-/// The names of all columns. A field that shares its name with another column is prefixed until all names differ.
-pub fn column_names(fields: &[String], columns: &[&str], stages: &[String]) -> Vec<String> {
+/// The names of all columns; `has_host` says whether there is one for the machine. A field that shares its name with
+/// another column is prefixed until all names differ.
+pub fn column_names(
+    fields: &[String],
+    columns: &[&str],
+    stages: &[String],
+    has_host: bool,
+) -> Vec<String> {
+    let is_column_of = |name: &str, stages: &[String]| {
+        is_column_of(name, stages) || has_host && name == COLUMN_OF_HOSTS
+    };
     let fixed = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
     let mut taken: HashSet<String> = fields
         .iter()
@@ -90,7 +103,7 @@ pub fn column_names(fields: &[String], columns: &[&str], stages: &[String]) -> V
         }
         names.push(name);
     }
-    names.extend(columns_after(stages));
+    names.extend(columns_after(stages, has_host));
     names.extend(fixed(columns));
     names.extend(fixed(&COLUMNS_LAST));
     names
@@ -109,10 +122,19 @@ mod tests {
     fn columns_stand_in_their_order() {
         let fields = ["x".to_owned()];
         assert_eq!(
-            column_names(&fields, &["loss"], &[]).join(" "),
+            column_names(&fields, &["loss"], &[], false).join(" "),
             "task x status attempts started_utc queue_s run_s cpu_user_s cpu_sys_s peak_rss_bytes slot code result \
              output_bytes loss error"
         );
+    }
+
+    #[test]
+    fn the_host_stands_after_the_slot_and_a_field_makes_way_for_it() {
+        let fields = ["host".to_owned()];
+        let names = column_names(&fields, &[], &[], true).join(" ");
+        assert!(names.starts_with("task input_host status "), "{names}");
+        assert!(names.contains(" slot host code "), "{names}");
+        assert_eq!(column_names(&fields, &[], &[], false)[1], "host");
     }
 
     #[test]
@@ -120,18 +142,22 @@ mod tests {
         let (fields, stages) =
             (["stage", "a_run_s"].map(str::to_owned), ["a", "b"].map(str::to_owned));
         assert_eq!(
-            column_names(&fields, &["x"], &stages).join(" "),
+            column_names(&fields, &["x"], &stages, false).join(" "),
             "task input_stage input_a_run_s status stage attempts started_utc a_queue_s a_run_s a_attempts b_queue_s \
              b_run_s b_attempts cpu_user_s cpu_sys_s peak_rss_bytes slot code result output_bytes x error"
         );
-        assert_eq!(column_names(&fields, &[], &[])[1..3], fields, "plain jobs have no stages");
+        assert_eq!(
+            column_names(&fields, &[], &[], false)[1..3],
+            fields,
+            "plain jobs have no stages"
+        );
     }
 
     #[test]
     fn fields_make_way_for_columns_of_their_name() {
         let fields = ["input_code", "code", "loss", "x"].map(str::to_owned);
         assert_eq!(
-            column_names(&fields, &["loss"], &[])[1..5],
+            column_names(&fields, &["loss"], &[], false)[1..5],
             ["input_code", "input_input_code", "input_loss", "x"]
         );
     }

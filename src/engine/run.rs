@@ -209,6 +209,10 @@ pub fn run(
     let summary = finish(run, (started, took), calendar, services, left_out)?;
     pool?;
     match cancel.cause() {
+        // Its driver has to know.
+        Some(cause @ Cause::Failures(_)) if options.begin == Begin::Part => {
+            Err(RunError::Ended(cause.clone(), Box::new(summary)))
+        }
         // What failures and signals come to is the exit code's to say; a report that fails is found at its end.
         None
         | Some(Cause::Signal(_) | Cause::Failures(_) | Cause::Enough(_) | Cause::Report(_)) => {

@@ -145,7 +145,7 @@ impl Job {
 
     /// The names of all columns of its report.
     pub fn report_columns(&self) -> Vec<String> {
-        column_names(&self.fields, &self.output_columns(), &self.stage_names())
+        column_names(&self.fields, &self.output_columns(), &self.stage_names(), self.report.host)
     }
 
     /// The names of `[columns]`, of all stages.

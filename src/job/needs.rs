@@ -49,7 +49,7 @@ impl Head {
             head.name = name.get_ref().to_string();
         }
         head.exclusive = root.get::<bool>("exclusive").is_some_and(Spanned::into_inner);
-        let needs = root.get::<Vec<Spanned<String>>>("needs").map(Spanned::into_inner);
+        let needs = root.list::<String>("needs").map(Spanned::into_inner);
         let read = root.table("inputs").and_then(|mut inputs| inputs.get::<String>("job"));
         for need in needs.unwrap_or_default().into_iter().chain(read) {
             let place = document.place(&need.span());

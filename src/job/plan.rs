@@ -137,7 +137,9 @@ fn plan(
     let (stages, limits) = stages::read(&mut root, &mut plan, setting.groups, tasks);
     let is_command = |stage: &Stage| matches!(stage.workload, Workload::Command(_));
     let has_commands = stages.as_ref().is_none_or(|stages| stages.iter().any(is_command));
-    let report = ReportSettings::read(root.table("report"), &plan, has_commands);
+    let columns = stages.iter().flatten().flat_map(|stage| &stage.columns);
+    let columns: Vec<_> = columns.map(|column| column.name.as_str()).collect();
+    let report = ReportSettings::read(root.table("report"), &plan, has_commands, &columns);
     let services = services::read(root.table("services"), &plan);
     let cluster = cluster::read(root.table("cluster"), &plan);
     root.finish();

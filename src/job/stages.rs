@@ -124,7 +124,7 @@ fn read_stage(
 
 /// The names of the slots, if they have names.
 fn slots(table: Option<&mut Table<'_>>, plan: &Planner<'_>) -> Option<Arc<[String]>> {
-    let names = table?.get::<Vec<Spanned<String>>>("slots")?;
+    let names = table?.list::<String>("slots")?;
     if names.get_ref().is_empty() {
         let help = "leave it out for slots without names";
         plan.error_with_help(names.span(), "`slots` names no slot", help);

@@ -111,6 +111,7 @@ fn a_job_has_what_the_file_says() {
         dialect: Dialect::Excel,
         order: Order::Completion,
         formula_safe: false,
+        host: false,
         logs: Logs::None,
         also: Formats { html: false, xlsx: true },
     };

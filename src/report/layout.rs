@@ -19,6 +19,8 @@ pub(super) struct Layout {
     pub(super) columns: usize,
     /// The names of `[[stages]]`; empty for a job without stages.
     pub(super) stages: Vec<String>,
+    /// The name of this machine, if rows have it.
+    pub(super) host: Option<String>,
     /// Writes its cells.
     pub(super) csv: Writer,
     /// Which of those that come from the output have their sum in the summary.
@@ -59,7 +61,8 @@ impl Layout {
         settings: ReportSettings,
     ) -> Self {
         Self {
-            names: column_names(fields, columns, &stages),
+            names: column_names(fields, columns, &stages, settings.host),
+            host: settings.host.then(node_name),
             stages,
             fields: fields.len(),
             columns: columns.len(),
@@ -76,7 +79,7 @@ impl Layout {
         if is_staged {
             names.insert(1, COLUMN_OF_STAGES.into());
         }
-        Self { names, ..Self::new(&[], &[], settings) }
+        Self { names, host: None, ..Self::new(&[], &[], settings) }
     }
 
     /// Adds the cells of a row in these columns of the output to their sums.
@@ -106,6 +109,12 @@ impl Layout {
     pub(super) fn header(&self) -> Vec<u8> {
         self.csv.header(&self.names)
     }
+}
+
+/// The name of this machine: in an allocation, what the scheduler calls it.
+pub fn node_name() -> String {
+    std::env::var("SLURMD_NODENAME")
+        .unwrap_or_else(|_| rustix::system::uname().nodename().to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

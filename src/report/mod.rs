@@ -29,6 +29,7 @@ use std::time::Duration;
 
 pub use error::ReportError;
 pub use facts::{Options, RunFacts, ServiceTimes, Standing};
+pub use layout::node_name;
 pub use resume::earlier_rows::EarlierRows;
 pub use resume::kept_figures::Spent;
 pub use resume::kept_rows::KeptRows;
@@ -99,7 +100,7 @@ struct JobFacts {
     /// Whether there is a file with a row for every attempt.
     has_attempts: bool,
     /// See `job::identity`.
-    workload: [u8; 32],
+    identity: [u8; 32],
     /// How many of the fields are the source's own.
     own_fields: usize,
     /// Whether tasks may be skipped, which keep what their rows said.
@@ -186,7 +187,7 @@ impl Report {
             results: options.results.clone(),
             settings: job.report,
             has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
-            workload: job.identity,
+            identity: job.identity,
             own_fields: job.own_fields,
             has_creates: job.creates.is_some(),
         };

@@ -8,7 +8,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use crate::base::number::Sum;
 use crate::csv::cells;
 use crate::job::Job;
 use crate::report::layout::Layout;
@@ -66,15 +68,15 @@ impl PartFiles {
         self.folder.join(format!("{}.attempts.csv", self.job))
     }
 
-    /// Where what workers print is.
-    pub fn log(&self) -> PathBuf {
-        self.folder.join(format!("{}.log", self.job))
-    }
-
     /// How many rows there are, at most, from the length of one file; none if it is not there.
     pub fn about_rows(&self) -> u64 {
         let length = fs::metadata(self.state()).map_or(0, |meta| meta.len());
         length.saturating_sub(state::HEADER as u64) / state::ENTRY as u64
+    }
+
+    /// When the last row was written, as far as the file system knows.
+    pub fn written(&self) -> Option<SystemTime> {
+        fs::metadata(self.state()).ok()?.modified().ok()
     }
 
     /// How many tasks have ended in each way so far, from the state alone: rows that a kill has torn may count.
@@ -158,6 +160,21 @@ pub fn finished(part: &PartFiles, job: &Job, seed: u64) -> Result<HashSet<u64>, 
     });
     rows.map_err(|misfit| unusable(&part.folder, &misfit))?;
     Ok(tasks)
+}
+
+/// What the rows in `part` say of the columns with a budget, in the order of the job.
+///
+/// # Errors
+/// If it is of another run, or has been changed.
+pub fn spent(part: &PartFiles, job: &Job, seed: u64) -> Result<Vec<Sum>, ReportError> {
+    let layout = Layout::of(job);
+    let mut sums = Vec::new();
+    let rows = part.rows((&layout.header(), layout.csv.delimiter), seed, |row| {
+        layout.add(row.bytes, &layout.budgets, &mut sums);
+        Ok(())
+    });
+    rows.map_err(|misfit| unusable(&part.folder, &misfit))?;
+    Ok(sums)
 }
 
 /// Calls `visit` with the number of each task that has a row in `part`, but for its first `since` rows.
@@ -281,6 +298,7 @@ pub struct PartIntake {
     rows: Arc<PendingRows>,
     layout: Arc<Layout>,
     header: Vec<u8>,
+    spent: Vec<Sum>,
 }
 
 impl PartIntake {
@@ -316,15 +334,28 @@ impl PartIntake {
         Ok(put.len() as u64)
     }
 
+    /// What the rows that were put say of the columns with a budget, in the order of the job.
+    pub fn spent(&self) -> &[Sum] {
+        &self.spent
+    }
+
     fn put_row(&mut self, row: &PartRow<'_>) {
-        let figures = Figures::of(row.bytes, row.status, &self.layout);
+        let layout = &self.layout;
+        let figures = Figures::of(row.bytes, row.status, layout);
+        let mut totals = figures.into_totals(row.status);
+        if !layout.totals.is_empty() {
+            layout.add(row.bytes, &layout.totals, &mut totals.sums);
+        }
+        if !layout.budgets.is_empty() {
+            layout.add(row.bytes, &layout.budgets, &mut self.spent);
+        }
         let made = MadeRow {
             task: row.task,
             status: row.status,
             identity: row.identity,
             bytes: row.bytes,
             times: figures.times,
-            totals: figures.into_totals(row.status),
+            totals,
         };
         self.shared.note_made(&made);
         while self.rows.is_full(self.shared.full()) {
@@ -341,7 +372,7 @@ impl Report {
         let shared = Arc::clone(&self.shared);
         let rows = shared.new_rows();
         let layout = Arc::clone(&shared.layout);
-        PartIntake { rows, header: layout.header(), layout, shared }
+        PartIntake { rows, header: layout.header(), layout, shared, spent: Vec::new() }
     }
 
     /// The seed of its identities.

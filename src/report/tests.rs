@@ -17,7 +17,7 @@ struct Fixture {
     folder: tempfile::TempDir,
     order: Order,
     begin: Begin,
-    workload: [u8; 32],
+    identity: [u8; 32],
     cancel: Arc<Cancel>,
 }
 
@@ -28,7 +28,7 @@ impl Fixture {
             folder,
             order: Order::Input,
             begin: Begin::Anew,
-            workload: [0; 32],
+            identity: [0; 32],
             cancel: Arc::default(),
         }
     }
@@ -57,7 +57,7 @@ impl Fixture {
             results,
             settings: ReportSettings { order: self.order, ..SETTINGS },
             has_attempts: false,
-            workload: self.workload,
+            identity: self.identity,
             own_fields: 1,
             has_creates: false,
         };

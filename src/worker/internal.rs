@@ -318,7 +318,9 @@ impl Remote {
                 Err(error) => {
                     unready += 1;
                     if unready == MAX_FRUITLESS {
-                        return Err(io::Error::other(format!("{MAX_FRUITLESS} in a row, {error}")));
+                        return Err(io::Error::other(format!(
+                            "{MAX_FRUITLESS} times in a row, {error}"
+                        )));
                     }
                 }
             }

@@ -137,7 +137,7 @@ def encode(value):
     try:
         return text.encode()
     except UnicodeEncodeError:  # half a surrogate pair
-        return json.dumps(json.loads(text)).encode()
+        return json.dumps(json.loads(text), separators=(",", ":")).encode()
 
 
 def write_all(descriptor, data):
@@ -162,6 +162,7 @@ class Session:
         self.flushed = now()
         self.rest = []
         self.ended = False
+        _sessions.append(self)
 
     def lines(self):
         """Waits for whole lines. None, and `ended`, at the end."""
@@ -229,6 +230,8 @@ def answer(seq, user, system, since, run, value, grown=b""):
 
 def failure(seq, user, system, since, run, error, grown=b""):
     """The line of a call that raised something."""
+    if _is_child:
+        end_child(error)
     words = quote(describe(error)).encode()
     return b"[%d,%d,%d,%d,%d,%d,null,%b%b]\n" % (seq, FAILED, user, system, since, run, words, grown)
 
@@ -380,16 +383,50 @@ def receive_session(control):
     return received
 
 
-_ours = set()
+_ours = set()  # descriptors
+_sessions = []
+_is_child = False  # this process was forked by the function
+
+
+class Gone:
+    """Stands for the length of a journal that is not this process's: whoever would write an answer ends instead."""
+
+    def __add__(self, _):
+        end_child()
+
+    def __bool__(self):
+        return False
 
 
 def forget_in_child():
-    """A process that the function forks must not hold the pipes open."""
+    """A process that the function forks must neither hold the pipes open nor answer: the page is its parent's, too."""
+    global _is_child
+    _is_child = True
+    for session in _sessions:
+        session.length = Gone()
     for descriptor in _ours:
         try:
             os.close(descriptor)
         except OSError:
             pass
+
+
+def end_child(error=None):
+    """Ends a process that the function has forked, where its call ends: as a script would end."""
+    code = 1
+    try:
+        if error is None:
+            code = 0
+        elif isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+            code = (error.code or 0) & 0xFF
+        elif isinstance(error, SystemExit):
+            print(error.code, file=sys.stderr)
+        else:
+            part("errors")
+            print_traceback(error)  # noqa: F821
+        leave(code)
+    finally:
+        os._exit(code)
 
 
 # As `inspect` has them.
@@ -570,13 +607,19 @@ def interpret(control, hello):
     is_loop = mode == "async" or is_coroutine
     is_threads = not is_loop and (mode == "threads" or (mode == "pilot" and hello["thread_safe"]))
     # Before it says that it is ready: what it does once is not part of its first task.
-    if is_loop:
-        part("loop")
-        loop()  # noqa: F821
-    elif is_threads:
-        import threading  # noqa: F401
+    try:
+        if is_loop:
+            part("loop")
+            loop()  # noqa: F821
+        elif is_threads:
+            import threading  # noqa: F401
 
-        part("threads")
+            part("threads")
+    except Exception as error:  # a file beside the job has taken the place of a standard module
+        part("errors")
+        unfit = f"Python's own modules cannot be used any more: {headline(error)}"  # noqa: F821
+        control.send(json.dumps({"unfit": unfit[-20_000:]}).encode()[: 60 << 10])
+        return
     ready = {
         "ready": VERSION,
         "version": "%d.%d.%d" % sys.version_info[:3],
@@ -598,9 +641,14 @@ def interpret(control, hello):
     close_loop() if "loop" not in PARTS else None
 
 
+_control = None
+
+
 def main():
     """An interpreter of the runner, or the one that others are forked from."""
-    control = socket.socket(fileno=os.dup(0))
+    global _control
+    # It is kept, since Python can be told to warn of a socket that nobody has closed.
+    control = _control = socket.socket(fileno=os.dup(0))
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
@@ -610,10 +658,11 @@ def main():
         control, hello = serve_forks(control, hello)  # noqa: F821
         if control is None:
             return
+        _control = control
     interpret(control, hello)
 
 
-def leave():
+def leave(code=0):
     """Ends the process as Python would, but for taking apart what is there: that takes as long as a short job."""
     threading = sys.modules.get("threading")
     if threading is not None:
@@ -626,8 +675,14 @@ def leave():
             stream.flush()
         except (AttributeError, OSError, ValueError):
             pass  # the user's code took it away, or closed it
-    os._exit(0)
+    os._exit(code)
 
 
-main()
+try:
+    main()
+except BaseException as error:
+    # Without this thread there is nothing to wait for: Python itself would wait for the others, and they for requests.
+    part("errors")
+    print_traceback(error)  # noqa: F821
+    os._exit(1)
 leave()

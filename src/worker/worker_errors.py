@@ -1,4 +1,6 @@
 # What went wrong becomes text. A part of worker.py.
+import builtins
+
 TAIL = 1500  # characters of a traceback that go into the report
 MESSAGE = 16_000  # characters of a message that do
 
@@ -11,6 +13,7 @@ def headline(error):
         message = str.__str__(str(error))
     except BaseException:
         message = "<it cannot be printed>"
+    message += members_of(error)
     try:
         message = "\n".join([message, *map(str, getattr(error, "__notes__", ()))])
     except BaseException:
@@ -18,6 +21,26 @@ def headline(error):
     if len(message) > MESSAGE:
         message = message[: MESSAGE // 4] + " […] " + message[-MESSAGE // 4 * 3:]
     return f"{name}: {message}" if message else name
+
+
+def members_of(error):
+    """What a group of exceptions holds: that is the cause."""
+    members = getattr(error, "exceptions", None)
+    if not isinstance(error, getattr(builtins, "BaseExceptionGroup", ())) or not isinstance(members, tuple):
+        return ""
+    more = f"; {len(members) - 5} more" if len(members) > 5 else ""
+    return ": " + "; ".join(map(headline, members[:5])) + more
+
+
+def print_traceback(error):
+    """All that is known of an exception, to the log."""
+    try:
+        import traceback
+
+        traceback.print_exception(type(error), error, error.__traceback__)
+        sys.stderr.flush()
+    except BaseException:  # `traceback` or what it needs cannot be used
+        os.write(2, f"{headline(error)}\n".encode(errors="replace"))
 
 
 def skip_our_own(error):
@@ -46,8 +69,8 @@ def describe(error):
 
         frames = [without_marks(frame) for frame in traceback.format_tb(skip_our_own(error))]
         tail = "".join(frames[-3:]).rstrip("\n")
-        if len(frames) > 3 or len(tail) > TAIL or error.__cause__ or error.__context__:
-            traceback.print_exception(type(error), error, error.__traceback__)
+        if len(frames) > 3 or len(tail) > TAIL or error.__cause__ or error.__context__ or members_of(error):
+            print_traceback(error)
         tail = tail[-TAIL:]
     except BaseException:
         pass

@@ -13,7 +13,13 @@ def imported(name):
         place = describe_import(error).partition("\n")[2]
         raise Unfit(f"{words}\n{place}".rstrip()) from None
     except BaseException as error:
-        raise Unfit(f"failed to import `{shown_name(name)}`: {describe_import(error)}") from None
+        hint = ""
+        if isinstance(error, ImportError) and "relative import" in str(error) and name.endswith(".py"):
+            dotted = shown_name(name)[:-3].replace(os.sep, ".")
+            if dotted.endswith(".__init__"):
+                dotted = dotted[: -len(".__init__")]
+            hint = f"\na file is imported by itself, as a script is: for a module of a package write `{dotted}:…`"
+        raise Unfit(f"failed to import `{shown_name(name)}`: {describe_import(error)}{hint}") from None
 
 
 def load(name):
@@ -81,12 +87,18 @@ def find(name):
 
 
 def initialize(name):
-    """Calls `init`: a function, a coroutine, or a generator whose rest is run at the end."""
+    """Calls `init`: a function, a coroutine, or a generator or context manager whose rest is run at the end."""
     init = find(name)
     try:
         value = init()
         kind = type(value)
-        if hasattr(kind, "__next__") and not hasattr(kind, "__await__"):
+        if is_made_by(value, "_GeneratorContextManager"):
+            value.__enter__()
+            _endings.append(lambda: end_of(name, lambda: value.__exit__(None, None, None)))
+        elif is_made_by(value, "_AsyncGeneratorContextManager"):
+            finish(value.__aenter__())
+            _endings.append(lambda: end_of(name, lambda: finish(value.__aexit__(None, None, None))))
+        elif hasattr(kind, "__next__") and not hasattr(kind, "__await__"):
             next(value, None)
             _endings.append(lambda: end_of(name, lambda: next(value, None)))
         elif hasattr(kind, "__anext__"):
@@ -98,6 +110,12 @@ def initialize(name):
                 finish(value)
     except BaseException as error:
         raise Unfit(f"`{shown_name(name)}` failed: {describe_import(error)}") from None
+
+
+def is_made_by(value, name):
+    """Whether a decorator of `contextlib` has made it. Any other context manager is a thing that `init` just returns."""
+    kind = getattr(sys.modules.get("contextlib"), name, None)
+    return kind is not None and isinstance(value, kind)
 
 
 async def next_of(generator):
@@ -125,9 +143,17 @@ def preload(name):
         return
     function = find(name)
     try:
-        function()
+        value = function()
     except BaseException as error:
         raise Unfit(f"`{shown_name(name)}` failed: {describe_import(error)}") from None
+    kind = type(value)
+    if hasattr(kind, "__await__") or hasattr(kind, "__anext__") or hasattr(kind, "__next__"):
+        if hasattr(value, "close"):
+            value.close()
+        raise Unfit(
+            f"`{shown_name(name)}` gave a {kind.__name__}, which nobody runs: `preload` is a plain function, since no "
+            "event loop survives the fork; `init` may be a coroutine or a generator"
+        )
 
 
 def explain_call(function, hello):

@@ -2,6 +2,7 @@
 part("values")
 part("cpu")
 _loop = None
+_making = RLock()  # threads that need it for the first time at once get the same one
 _runs_aside = None  # the thread that runs it, where sessions are threads
 
 
@@ -9,19 +10,26 @@ def loop():
     """The interpreter's event loop: the one that the user's modules have found while they were imported, if they have."""
     global _loop
     if _loop is None:
-        import asyncio
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                _loop = asyncio.get_event_loop()
-            except RuntimeError:
-                _loop = asyncio.new_event_loop()
-        if _loop.is_closed():
-            _loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(_loop)
+        with _making:
+            if _loop is None:
+                _loop = made_loop()
     return _loop
+
+
+def made_loop():
+    import asyncio
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            made = asyncio.get_event_loop()
+        except RuntimeError:
+            made = asyncio.new_event_loop()
+    if made.is_closed():
+        made = asyncio.new_event_loop()
+    asyncio.set_event_loop(made)
+    return made
 
 
 def present_loop():
@@ -40,7 +48,7 @@ async def result_of(value):
             async for item in value:
                 items.append(item)
                 if len(items) == MOST_VALUES:  # noqa: F821
-                    raise ValueError(f"a {name_of(kind)} had not ended after {MOST_VALUES:,} values")  # noqa: F821
+                    raise ValueError(f"an iterator of the class {name_of(kind)} had not ended after {MOST_VALUES:,} values")  # noqa: F821
         except BaseException as error:
             raise Half(error, len(items)) from None  # noqa: F821
         return items

@@ -6,6 +6,7 @@ from types import CoroutineType, GeneratorType
 
 DEEPEST = 100  # levels of a value; readers of JSON have limits of their own
 MOST_VALUES = 1 << 25  # of an iterator, which might never end
+MOST_NESTED = 1 << 22  # a few lists that hold one another can be more than there are atoms
 _ITERABLE_COROUTINE = 0x100  # as `inspect` has it
 _TEXT = frozenset((str,))
 
@@ -31,12 +32,12 @@ class Hole:
 
 
 class Cleaning:
-    """What is known while a value is taken apart: what it lies in, what is awaited, what has no form."""
+    """What is known while a value is taken apart: what it lies in, what is awaited, what has no form, how large it is."""
 
-    __slots__ = ("path", "holes", "formless")
+    __slots__ = ("path", "holes", "formless", "count")
 
     def __init__(self):
-        self.path, self.holes, self.formless = set(), [], []
+        self.path, self.holes, self.formless, self.count = set(), [], [], 0
 
 
 _said = set()  # the classes that have been said to have no form
@@ -159,6 +160,9 @@ def inside(value, cleaning, make):
         raise Formless("that refers to itself")
     if len(path) > DEEPEST:
         raise Formless(f"of more than {DEEPEST} levels")
+    cleaning.count += 1
+    if cleaning.count > MOST_NESTED:
+        raise ValueError(f"the result has more than {MOST_NESTED:,} lists and objects that hold others")
     path.add(ident)
     try:
         return make()
@@ -224,7 +228,9 @@ def of_arrays(value, kind):
     if letter == "M" and hasattr(value, "astype"):
         return moments(sys.modules["numpy"].datetime_as_string(value).tolist())
     if letter == "m" and hasattr(value, "astype"):
-        return value.astype("timedelta64[us]").tolist()
+        return spans(value)
+    if letter in "fc" and dtype.itemsize > (8 if letter == "f" else 16):
+        return value.astype(str).tolist()  # more digits than Python's own numbers have
     if names:
         if getattr(value, "ndim", 0) == 0:
             return Pairs((name, value[name]) for name in names)
@@ -239,6 +245,16 @@ def moments(value):
     if isinstance(value, list):
         return [moments(item) for item in value]
     return None if value == "NaT" else value.replace("T", " ")
+
+
+def spans(value):
+    """Lengths of time: Python's own where those say the same, else as text."""
+    numpy = sys.modules["numpy"]
+    ours = value.astype("timedelta64[us]")
+    is_fixed = numpy.datetime_data(value.dtype)[0] not in ("Y", "M", "generic")
+    if is_fixed and ((ours.astype(value.dtype) == value) | numpy.isnat(value)).all():
+        return ours.tolist()
+    return moments(value.astype(str).tolist())
 
 
 def of_pandas(value, kind):
@@ -296,7 +312,7 @@ def of_texts(value, kind):
     module = kind.__module__.partition(".")[0]
     if module in ("datetime", "decimal", "_decimal", "_pydecimal", "fractions", "uuid", "ipaddress", "zoneinfo"):
         return str(value)
-    if isinstance(value, complex):
+    if isinstance(value, complex) or (module == "collections" and kind.__name__ == "UserString"):
         return str(value)
     if hasattr(kind, "__fspath__"):
         return os.fspath(value)
@@ -308,7 +324,8 @@ def of_records(value, kind):
     if isinstance(value, type):
         return NotImplemented
     if hasattr(kind, "__dataclass_fields__"):
-        return members(value, kind.__dataclass_fields__)
+        fields = kind.__dataclass_fields__.items()  # those of the class, or of `__init__` alone, are none of the value
+        return members(value, [name for name, field in fields if field._field_type.name == "_FIELD"])
     if hasattr(kind, "__attrs_attrs__"):
         return members(value, [attribute.name for attribute in kind.__attrs_attrs__])
     if hasattr(kind, "model_dump") and hasattr(kind, "model_fields"):
@@ -357,7 +374,7 @@ def of_iterators(value, kind):
     except BaseException as error:
         raise Half(error, len(items)) from None
     if len(items) == MOST_VALUES:
-        raise ValueError(f"a {name_of(kind)} had not ended after {MOST_VALUES:,} values")
+        raise ValueError(f"an iterator of the class {name_of(kind)} had not ended after {MOST_VALUES:,} values")
     return items
 
 

@@ -1,5 +1,6 @@
 //! `--on`: a job in shards, here with processes of this machine for a cluster. Whatever dies, each task has one row.
 
+mod errors;
 mod processes;
 mod slurm;
 

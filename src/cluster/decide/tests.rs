@@ -10,11 +10,18 @@ const HISTORY: History = History {
     rows_before: 3,
     in_vain: 0,
     ran: Duration::from_mins(1),
+    said_to_run: Duration::from_mins(1),
     ended: Duration::ZERO,
 };
 
-const TERMS: Terms =
-    Terms { tries: 3, has_rows: true, pause: Duration::from_secs(5), is_stopping: false };
+const TERMS: Terms = Terms {
+    tries: 3,
+    has_rows: true,
+    pause: Duration::from_secs(5),
+    is_stopping: false,
+    resumes: false,
+    setup: LATE,
+};
 
 fn ended(how: How, code: u8) -> Found {
     Found::Ended { how, code, node: "n1".into() }
@@ -124,8 +131,28 @@ fn what_is_wrong_everywhere_stops_the_run() {
         assert_eq!(decide(false, &found, &HISTORY, &first), Decision::StopRun(fatal));
         assert!(at_once(&decide(false, &found, &HISTORY, &TERMS)), "{code}: it worked elsewhere");
     }
-    let disk = decide(false, &ended(How::Failed, EXIT_DISK), &HISTORY, &TERMS);
-    assert_eq!(disk, Decision::StopRun(Fatal::Disk));
+    for (code, fatal) in [(EXIT_DISK, Fatal::Disk), (EXIT_STOPPED, Fatal::Rule)] {
+        let found = decide(false, &ended(How::Failed, code), &HISTORY, &TERMS);
+        assert_eq!(found, Decision::StopRun(fatal));
+    }
+}
+
+#[test]
+fn a_node_that_does_not_see_the_results_stops_the_run() {
+    let running = Found::Running { node: "n2".into() };
+    let first = Terms { has_rows: false, ..TERMS };
+    let long = LATE + Duration::from_secs(1);
+    let unseen = History { has_begun: false, rows: 0, said_to_run: long, ..HISTORY };
+    assert_eq!(decide(false, &running, &unseen, &first), Decision::StopRun(Fatal::Unseen));
+    // It has a folder, or others have, or its setup takes a while.
+    for (history, terms) in [
+        (History { has_begun: true, ..unseen }, first),
+        (unseen, TERMS),
+        (unseen, Terms { setup: LATE * 2, ..first }),
+        (History { said_to_run: LATE, ..unseen }, first),
+    ] {
+        assert_eq!(decide(false, &running, &history, &terms), Decision::Wait);
+    }
 }
 
 #[test]
@@ -134,6 +161,28 @@ fn somebodys_will_is_done() {
     assert!(matches!(cancelled, Decision::Withdrawn(_)));
     let never_ran = History { has_begun: false, rows: 0, rows_before: 0, ..HISTORY };
     assert!(matches!(decide(false, &Found::Absent, &never_ran, &TERMS), Decision::Withdrawn(_)));
+}
+
+#[test]
+fn what_was_cancelled_before_a_resume_runs_now() {
+    let resumes = Terms { resumes: true, ..TERMS };
+    let never_ran = History { has_begun: false, rows: 0, rows_before: 0, ..HISTORY };
+    for (found, history) in [
+        (ended(How::Cancelled, 0), HISTORY),
+        (ended(How::Failed, EXIT_DISK), never_ran),
+        (ended(How::Failed, EXIT_USAGE), never_ran),
+        (Found::Absent, never_ran),
+    ] {
+        assert!(at_once(&decide(false, &found, &history, &resumes)), "{found:?}");
+        let stopping = Terms { is_stopping: true, ..resumes };
+        let decision = decide(false, &found, &history, &stopping);
+        assert!(!at_once(&decision), "{found:?}: {decision:?}");
+    }
+    // Its own rules hold for the whole job, whoever watches.
+    for (code, fatal) in [(EXIT_STOPPED, Fatal::Rule), (EXIT_DEADLINE, Fatal::Deadline)] {
+        let found = decide(false, &ended(How::Failed, code), &HISTORY, &resumes);
+        assert_eq!(found, Decision::StopRun(fatal));
+    }
 }
 
 /// A shard as it really is: what the driver knows of it comes only through `decide`.
@@ -193,6 +242,7 @@ proptest! {
                 rows_before: shard.rows_before,
                 in_vain: shard.in_vain,
                 ran: Duration::from_secs(1),
+                said_to_run: Duration::from_secs(1),
                 ended: LATE,
             };
             let terms = TERMS;

@@ -16,6 +16,9 @@ use crate::cluster::shard::since_1970;
 use crate::report::parts::PartFiles;
 use crate::task::{Cause, Exit, Level};
 
+/// How long a setup may take before the node is taken not to see the folder of the results.
+const LONG_SETUP: Duration = Duration::from_mins(15);
+
 impl Driver<'_> {
     /// Settles what the scheduler says of the elements.
     pub(super) fn settle(&mut self, states: &States) -> io::Result<()> {
@@ -38,6 +41,7 @@ impl Driver<'_> {
             let own = starts.get(&shard).map_or(&[][..], Vec::as_slice);
             self.settle_shard(shard, &found, own, has_rows)?;
         }
+        self.state.resumes = false;
         if seen.is_hopeless() && self.state.failed.is_none() {
             self.state.hopeless += 1;
         } else {
@@ -52,7 +56,9 @@ impl Driver<'_> {
             );
             self.fail(message, Exit::Usage);
         }
-        self.say_waits(&seen);
+        if let Some(words) = self.state.waits.words(&seen, self.engine.name(), Instant::now()) {
+            (self.say)(words);
+        }
         self.progress.set_words(seen.words(self.engine.name()));
         Ok(())
     }
@@ -65,36 +71,26 @@ impl Driver<'_> {
         has_rows: bool,
     ) -> io::Result<()> {
         let now = Instant::now();
+        let state = &mut self.state.shards[shard as usize];
+        let current = starts.iter().find(|start| start.start == state.start);
+        let (mut said_to_run, mut ended) = (Duration::ZERO, Duration::ZERO);
+        match found {
+            Found::Running { .. } if current.is_some() => return Ok(()),
+            Found::Running { .. } => said_to_run = state.runs_since.get_or_insert(now).elapsed(),
+            Found::Waiting { outlook: Outlook::Held, .. } => {}
+            Found::Waiting { .. } => return Ok(()),
+            _ => ended = state.ended_since.get_or_insert(now).elapsed(),
+        }
+        let (rows_before, in_vain) = (state.rows_before, state.in_vain);
         let terms = Terms {
             tries: self.tries,
             has_rows,
             pause: self.engine.pause(),
             is_stopping: self.cancel.level() > Level::Run || self.state.failed.is_some(),
+            resumes: self.state.resumes,
+            // A setup may load what takes minutes; it runs before there is a folder.
+            setup: if self.job.cluster.setup.is_some() { LONG_SETUP } else { LATE },
         };
-        let state = &mut self.state.shards[shard as usize];
-        let current = starts.iter().find(|start| start.start == state.start);
-        match found {
-            Found::Running { node } => {
-                let since = *state.runs_since.get_or_insert(now);
-                if current.is_none() && !terms.has_rows && since.elapsed() > LATE {
-                    let results = self.folder.path().display();
-                    let message = format!(
-                        "{node} does not see `{results}`: the folder of the results must be on the shared file system"
-                    );
-                    self.fail(message, Exit::Usage);
-                }
-                return Ok(());
-            }
-            Found::Waiting {
-                outlook: Outlook::Passes | Outlook::Never(_) | Outlook::HeldByHand,
-                ..
-            } => {
-                return Ok(());
-            }
-            _ => {}
-        }
-        let ended_since = *state.ended_since.get_or_insert(now);
-        let (rows_before, in_vain) = (state.rows_before, state.in_vain);
         let note = current.and_then(|start| folder::note::<StartNote>(&start.path, START_NOTE));
         let ran =
             note.map(|note| Duration::from_millis(since_1970().saturating_sub(note.started_ms)));
@@ -104,7 +100,8 @@ impl Driver<'_> {
             rows_before,
             in_vain,
             ran: ran.unwrap_or_default(),
-            ended: ended_since.elapsed(),
+            said_to_run,
+            ended,
         };
         let current = current.map(|start| start.path.clone());
         let decision = decide(false, found, &history, &terms);
@@ -130,6 +127,7 @@ impl Driver<'_> {
         let (state, code, node) = match found {
             Found::Ended { how, code, node } => (format!("{how:?}"), Some(*code), node.as_str()),
             Found::Waiting { reason, .. } => (reason.clone(), None, ""),
+            Found::Running { node } => ("Running".into(), None, node.as_str()),
             _ => ("unknown to the scheduler".into(), None, ""),
         };
         let log = self.folder_log(shard, start);
@@ -174,7 +172,11 @@ impl Driver<'_> {
                 self.end_element(shard);
                 self.state.shards[shard as usize].stage =
                     Stage::Dropped("the run has failed".into());
-                self.fail_by(fatal, node, &said, has_log);
+                let end = folder.and_then(|folder| folder::note::<EndNote>(folder, END_NOTE));
+                match (fatal, end.and_then(|end| end.stopped)) {
+                    (Fatal::Rule, Some(message)) => self.stop_by_rule(message),
+                    _ => self.fail_by(fatal, node, &said, has_log),
+                }
             }
         }
         Ok(())
@@ -219,9 +221,18 @@ impl Driver<'_> {
                 ),
                 Exit::Usage,
             ),
+            Fatal::Unseen => {
+                let results = self.folder.path().display();
+                let message = format!("{node} does not see `{results}`: {unseen}");
+                (message, Exit::Usage)
+            }
             Fatal::Deadline => {
                 self.cancel.raise(Level::Kill, Cause::Deadline);
                 return;
+            }
+            Fatal::Rule => {
+                let message = "stopping: a rule of the job has stopped a shard".to_owned();
+                return self.stop_by_rule(message);
             }
         };
         self.fail(message, exit);

@@ -2,14 +2,16 @@
 
 use super::{Driver, Stage};
 use crate::cluster::engine::Stop;
+use crate::cluster::folder::StartFolder;
 use crate::cluster::ledger::Submission;
 use crate::config::StopAfter;
-use crate::report::parts::PartFiles;
+use crate::report::parts::{self, PartFiles};
 use crate::task::{Cause, Level, Status, Tally};
 
 impl Driver<'_> {
-    /// Stops the run if its own rules say so: too many failures, or enough successes.
+    /// Stops the run if its own rules say so: too many failures, enough successes, or a budget that is used up.
     pub(super) fn judge_ends(&mut self) {
+        self.judge_budgets();
         let limits = &self.job.limits;
         let mut tally = self.collector.tally;
         let running = self.tally_of_running();
@@ -38,19 +40,47 @@ impl Driver<'_> {
         }
     }
 
+    /// A rule of the job has stopped a shard, and so all of them.
+    pub(super) fn stop_by_rule(&mut self, message: String) {
+        let (level, _) = self.job.limits.on_stop.stop();
+        if self.cancel.level() < level {
+            self.cancel.raise(level, Cause::Failures(message));
+        }
+    }
+
+    /// Stops the run if a budget of the whole job is used up, which is counted in the rows that there are.
+    fn judge_budgets(&mut self) {
+        if !self.budgets.has_any() || self.cancel.level() > Level::Run {
+            return;
+        }
+        let mut spent = self.collector.spent().to_vec();
+        for start in self.current_starts() {
+            let files = PartFiles::new(&start.path, &self.job.name);
+            // What cannot be read now is counted the next time.
+            let more = parts::spent(&files, self.job, self.plan.seed).unwrap_or_default();
+            self.budgets.merge(&mut spent, &more);
+        }
+        if let Some(message) = self.budgets.used_up(&spent) {
+            self.cancel.raise(Level::Drain, Cause::Failures(message));
+        }
+    }
+
+    /// The starts that run now, as far as is known.
+    fn current_starts(&self) -> Vec<StartFolder> {
+        let mut starts = self.folder.starts().unwrap_or_default();
+        starts.retain(|start| {
+            let shard = self.state.shards.get(start.shard as usize);
+            shard.is_some_and(|shard| shard.stage == Stage::Submitted && shard.start == start.start)
+        });
+        starts
+    }
+
     /// How tasks of running shards have ended so far, by their state files.
     fn tally_of_running(&self) -> Tally {
         let mut tally = Tally::default();
-        let Ok(starts) = self.folder.starts() else { return tally };
         let counts_statuses =
             self.job.limits.enough.is_some() || self.job.limits.stop_after != StopAfter::default();
-        for start in starts {
-            let shard = self.state.shards.get(start.shard as usize);
-            let is_current = shard
-                .is_some_and(|shard| shard.stage == Stage::Submitted && shard.start == start.start);
-            if !is_current {
-                continue;
-            }
+        for start in self.current_starts() {
             let files = PartFiles::new(&start.path, &self.job.name);
             if counts_statuses {
                 for (status, count) in Status::ALL.into_iter().zip(files.about_statuses()) {

@@ -3,9 +3,12 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::{Driver, PAUSE, Shard, Stage, TRIES};
+use super::{Driver, PAUSE, Room, Shard, Stage, TRIES};
 use crate::cluster::engine::{Id, NotSubmitted};
 use crate::task::Exit;
+
+/// How long it holds that the scheduler takes no more jobs than it has, unless some of them end.
+const FULL: Duration = Duration::from_mins(5);
 
 impl Driver<'_> {
     /// Submits the shards whose time has come, as far as allocations are free.
@@ -30,13 +33,30 @@ impl Driver<'_> {
                 }
             }
         }
-        for chunk in ready.chunks(self.state.most as usize) {
+        let Some(most) = self.room_for() else { return Ok(()) };
+        let mut left = free;
+        for chunk in ready.chunks(most as usize) {
             let part = u64::from(free) * chunk.len() as u64 / ready.len() as u64;
-            if !self.submit(chunk, (part as u32).max(1))? {
+            // Never more at once than there may be, which limits are divided by; the others wait for their turn.
+            let at_once = (part as u32).max(1).min(chunk.len() as u32).min(left);
+            if at_once == 0 || !self.submit(chunk, at_once)? || self.state.room.is_some() {
                 break;
             }
+            left -= at_once;
         }
         Ok(())
+    }
+
+    /// How many elements an array may have now; `None` if there is no room before others have ended.
+    fn room_for(&mut self) -> Option<u32> {
+        let most = self.state.half.unwrap_or(self.state.most).min(self.state.most);
+        let Some(room) = self.state.room.filter(|room| Instant::now() < room.until) else {
+            self.state.room = None;
+            return Some(most);
+        };
+        // Some at a time, so that there is not a call for each.
+        let ended = room.live.saturating_sub(self.ledger.live());
+        (ended >= (room.live / 8).max(1)).then_some(ended.min(most))
     }
 
     /// Submits these shards as one array. Returns whether others may be submitted now.
@@ -55,7 +75,6 @@ impl Driver<'_> {
             .iter()
             .map(|&shard| (shard, self.state.shards[shard as usize].start.max(begun(shard)) + 1));
         let elements: Vec<_> = elements.collect();
-        let at_once = at_once.min(shards.len() as u32);
         let script = |number: u32| {
             let mut command = self.command.clone();
             command.push(number.to_string());
@@ -75,7 +94,7 @@ impl Driver<'_> {
         let elements = self.ledger.submissions[place].elements.len() as u32;
         let refusal = match submitted {
             Ok(id) => {
-                self.state.unclear = 0;
+                (self.state.unclear, self.state.half) = (0, None);
                 self.ledger.note(place, id)?;
                 return Ok(true);
             }
@@ -88,10 +107,13 @@ impl Driver<'_> {
             }
             NotSubmitted::Full(_) => {
                 self.take_back()?;
-                let has_live = self.ledger.submissions.iter().any(|all| all.live() > 0);
-                self.state.most = (elements / 2).max(1);
-                self.state.submit_after = has_live.then(|| Instant::now() + PAUSE);
-                elements == 1 && !has_live
+                let live = self.ledger.live();
+                if live > 0 {
+                    self.state.room = Some(Room { live, until: Instant::now() + FULL });
+                } else {
+                    self.state.half = Some((elements / 2).max(1));
+                }
+                elements == 1 && live == 0
             }
             NotSubmitted::TooLarge(_) => {
                 self.take_back()?;

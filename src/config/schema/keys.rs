@@ -346,6 +346,7 @@ const REPORT: &[Key] = keys! {
     dialect: OneOf(&["csv", "excel", "excel-semicolon"]) => Is("\"csv\""), "for which reader the report is written";
     order: OneOf(&["input", "completion"]) => Is("\"input\""), "in which order the rows stand";
     formula_safe: Boolean => Is("true"), "whether text that a spreadsheet would take for a formula gets a leading `'`";
+    host: Boolean => Is("false"), "whether each row has the name of the machine on which the task ran, after `slot`";
     logs: OneOf(&["none", "failed", "all"]) => Is("\"none\""), "of which commands the whole output is kept in `results/<job>.logs`";
     also: Array(&Text) => Is("[]"), "what is made of the report when the job has ended: `\"html\"`, a page; `\"xlsx\"`, a workbook";
 };

@@ -194,6 +194,11 @@ impl Limit {
             Start { at, number: 0, amount }
         };
         let kind = match limit.per {
+            // As if an attempt had used it up; the number of a real one is above 0.
+            Some(per) if limit.is_charged => {
+                let start = Start { at: now, number: 0, amount: limit.max };
+                Kind::Time { per, starts: [start].into(), sum: limit.max }
+            }
             Some(per) => {
                 let starts: VecDeque<Start> = used.lately.iter().map(start).collect();
                 let sum = starts.iter().map(|start| start.amount).sum();
@@ -239,12 +244,7 @@ impl Limit {
                 if *running > 0 && *used < max {
                     return Err(Refused::Waits); // those that run may need less than was reserved
                 }
-                Err(Refused::Over(format!(
-                    "stopping: the budget of `{name}` is used up ({} of {}): running tasks finish, no new ones start; \
-                     raise its `max` and resume with --resume",
-                    in_decimals(*used),
-                    in_decimals(max)
-                )))
+                Err(Refused::Over(used_up(name, *used, max)))
             }
         }
     }
@@ -346,6 +346,16 @@ impl Reservation {
         self.is_settled = true;
         self.budget.settled.notify_waiters();
     }
+}
+
+/// What is said when a budget of the whole job is used up.
+pub fn used_up(name: &str, used: i128, max: i128) -> String {
+    format!(
+        "stopping: the budget of `{name}` is used up ({} of {}): running tasks finish, no new ones start; raise its \
+         `max` and resume with --resume",
+        in_decimals(used),
+        in_decimals(max)
+    )
 }
 
 /// How much an attempt has used.

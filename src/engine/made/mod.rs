@@ -4,6 +4,7 @@
 //! names; when it is ok they are whole under their own, and when it is not, what it wrote is `NAME.failed`.
 //! `results/.<job>.made` has when a task was begun and when it was ok, so that a kill leaves nothing that passes for whole.
 
+pub mod parts;
 mod record;
 mod seen;
 
@@ -98,7 +99,7 @@ impl MadeFiles {
         let Some(creates) = job.creates.clone() else { return Ok(None) };
         let Options { results, standing, claims, written, .. } = options;
         let standing = *standing;
-        let path = results.join(format!(".{}.made", job.name));
+        let path = records_in(results, &job.name);
         let fail =
             |error: &io::Error| format!("cannot use `{}`: {}", path.display(), reason(error));
         let (records, apart) = if standing == Standing::Compared {
@@ -107,12 +108,11 @@ impl MadeFiles {
         } else {
             (Records::open(&path).map_err(|error| fail(&error))?, None)
         };
-        let place = std::path::absolute(&path).unwrap_or(path);
         Ok(Some(Self {
             claims: Arc::clone(claims),
             written: written.clone(),
             reserved,
-            tag: xxh3_64(place.as_os_str().as_bytes()),
+            tag: tag_of(&path),
             apart,
             ..Self::new(creates, job, standing, records)
         }))
@@ -124,7 +124,7 @@ impl MadeFiles {
     /// In words, if the records cannot be read.
     pub fn planned(job: &Job, standing: Standing) -> Result<Option<Self>, String> {
         let Some(creates) = job.creates.clone() else { return Ok(None) };
-        let path = job.results.join(format!(".{}.made", job.name));
+        let path = records_in(&job.results, &job.name);
         let records = Records::read(&path)
             .map_err(|error| format!("cannot read `{}`: {}", path.display(), reason(&error)))?;
         Ok(Some(Self::new(creates, job, standing, records)))
@@ -197,14 +197,9 @@ impl MadeFiles {
         find: impl Fn(&Creates, &Values<'_>) -> Result<Vec<Target>, String>,
     ) -> Result<Seen, String> {
         let targets = find(&self.creates, values)?;
-        let mut names = Vec::new();
-        for target in &targets {
-            names.extend_from_slice(target.path.as_os_str().as_bytes());
-            names.push(0);
-        }
         let mut task = self.job.1.to_vec();
         task.extend_from_slice(&values.fields.raw());
-        let (key, task) = (xxh3_128(&names), xxh3_128(&task));
+        let (key, task) = (key_of(&targets), xxh3_128(&task));
         Ok(Seen { targets, reads: self.creates.reads(values), key, task })
     }
 
@@ -325,6 +320,27 @@ fn begin_again(making: &mut Making) {
     for file in &mut making.files {
         file.before = stamp(&file.path);
     }
+}
+
+/// Where the records of a job are that writes into the folder `results`.
+fn records_in(results: &Path, job: &str) -> PathBuf {
+    results.join(format!(".{job}.made"))
+}
+
+/// What tells the temporary names of the job whose records are at `path` from those of others.
+fn tag_of(path: &Path) -> u64 {
+    let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    xxh3_64(place.as_os_str().as_bytes())
+}
+
+/// What the files of a task are known by.
+fn key_of(targets: &[Target]) -> u128 {
+    let mut names = Vec::new();
+    for target in targets {
+        names.extend_from_slice(target.path.as_os_str().as_bytes());
+        names.push(0);
+    }
+    xxh3_128(&names)
 }
 
 fn values(task: u64, fields: &Fields) -> Values<'_> {

@@ -100,6 +100,11 @@ impl Records {
         self.lock().entries.get(&key).cloned()
     }
 
+    /// All that is known.
+    pub(super) fn all(&self) -> Vec<(u128, Entry)> {
+        self.lock().entries.iter().map(|(key, entry)| (*key, entry.clone())).collect()
+    }
+
     /// Adds what is known from now on.
     ///
     /// # Errors

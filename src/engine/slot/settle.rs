@@ -156,13 +156,13 @@ impl SlotContext<'_> {
         if self.live.meter.is_some() {
             record.in_all_stages(self.run.job.task_fields());
         }
-        if self.run.is_part && self.was_cut_off(record) {
-            return self.buffer.forget_attempt();
-        }
         if let Some(made) = &self.run.made
             && record.outcome.status != Status::Ok
         {
             made.fail(&record.task);
+        }
+        if self.run.is_part && self.was_cut_off(record) {
+            return self.buffer.forget_attempt();
         }
         if let Some(ends) = &self.run.ends {
             ends.count(self.number, record.outcome.status, &self.run.cancel);

@@ -152,7 +152,8 @@ fn read(row: &[u8], layout: &Layout) -> Figures {
     let cpu: (Option<Duration>, Option<Duration>) = (seconds(), seconds());
     let mut integer = |skip: usize| std::str::from_utf8(cells.nth(skip)?).ok()?.parse().ok();
     let peak = integer(0);
-    let output = integer(3); // after `slot`, `code` and `result`
+    // After `slot`, perhaps `host`, `code` and `result`.
+    let output = integer(3 + usize::from(layout.host.is_some()));
     let cpu = cpu.0.zip(cpu.1).map(|(user, system)| CpuTime { user, system });
     Figures { times: times.0.zip(times.1), cpu, peak, output }
 }

@@ -113,7 +113,7 @@ impl Begun {
             Begin::Resume(_) | Begin::Part => Leftover::Keep,
         };
         let partial = Partial::take(&job.partial(), leftover)?;
-        let mut new = Header::new(job.workload, header);
+        let mut new = Header::new(job.identity, header);
         new.seed = seed.unwrap_or(new.seed);
         let state = State::open(&job.state(), new);
         let state = state.inspect_err(|_| {
@@ -231,7 +231,7 @@ impl Begun {
         self.partial
             .truncate(agreed.end)
             .map_err(|error| ReportError::writing(file.path, &error))?;
-        let header = Header { workload: file.job.workload, ..found };
+        let header = Header { identity: file.job.identity, ..found };
         self.state.resume(header, agreed.rows);
         (self.end, self.kept) = (agreed.end, agreed.rows);
         Ok(())
@@ -290,7 +290,7 @@ impl Resumed<'_> {
                  --accept-changes does not cover; change them back, or start again with --fresh"
             )));
         }
-        if found.workload != self.job.workload && changes == Changes::Refused {
+        if found.identity != self.job.identity && changes == Changes::Refused {
             return Err(ReportError::refused(format!(
                 "cannot resume from `{path}`: the job's workload or columns have changed since; keep the finished tasks \
                  with --accept-changes, or start again with --fresh"

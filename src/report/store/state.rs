@@ -120,8 +120,8 @@ pub(in crate::report) enum About {
 /// What the state records about the report as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) struct Header {
-    /// The job's workload and columns, as planned; see `job::identity`.
-    pub(in crate::report) workload: [u8; 32],
+    /// Of the job's workload and columns, as planned: `Job::identity`.
+    pub(in crate::report) identity: [u8; 32],
     /// The length of the report's own header, in bytes.
     pub(in crate::report) length: u32,
     /// The hash of the report's own header.
@@ -133,10 +133,10 @@ pub(in crate::report) struct Header {
 
 impl Header {
     /// The header for a report that starts with `header`.
-    pub(in crate::report) fn new(workload: [u8; 32], header: &[u8]) -> Self {
+    pub(in crate::report) fn new(identity: [u8; 32], header: &[u8]) -> Self {
         let length = header.len() as u32;
         let seed = fastrand::u64(..);
-        Self { workload, length, hash: xxh3_64(header), seed, about: About::Partial }
+        Self { identity, length, hash: xxh3_64(header), seed, about: About::Partial }
     }
 
     /// Whether the report starts with `header`.
@@ -148,7 +148,7 @@ impl Header {
         let mut out = [0; HEADER];
         let parts: [&[u8]; 6] = [
             MAGIC,
-            &self.workload,
+            &self.identity,
             &self.hash.to_le_bytes(),
             &self.length.to_le_bytes(),
             &(self.about as u32).to_le_bytes(),
@@ -164,13 +164,13 @@ impl Header {
 
     fn read(bytes: &[u8; HEADER]) -> Option<Self> {
         let rest = bytes.strip_prefix(MAGIC)?;
-        let (workload, rest) = rest.split_first_chunk()?;
+        let (identity, rest) = rest.split_first_chunk()?;
         let (hash, rest) = rest.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
         let (about, rest) = rest.split_first_chunk()?;
         let (seed, _) = rest.split_first_chunk()?;
         Some(Self {
-            workload: *workload,
+            identity: *identity,
             length: u32::from_le_bytes(*length),
             hash: u64::from_le_bytes(*hash),
             seed: u64::from_le_bytes(*seed),

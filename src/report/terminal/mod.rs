@@ -285,6 +285,9 @@ fn one_line(error: &str) -> String {
     if error.chars().count() <= ERROR_CHARS {
         return escaped(error);
     }
+    if let Some(said) = before_frames(error) {
+        return one_line(said);
+    }
     let (cause, said) = match error.split_once(": ") {
         Some((cause, said)) if cause.chars().count() <= CAUSE_CHARS => (cause, said),
         _ => ("", error),
@@ -294,6 +297,14 @@ fn one_line(error: &str) -> String {
     let colon = if cause.is_empty() { "" } else { ": " };
     let shown = end_of(&said[last.unwrap_or(0)..], ERROR_CHARS - CAUSE_CHARS);
     format!("{}{colon}{}", escaped(cause), escaped(&shown))
+}
+
+/// What a Python function raised: it stands before the frames of its traceback, in what a program prints after them.
+fn before_frames(error: &str) -> Option<&str> {
+    const FRAMES: [&str; 4] =
+        [r#"\n  File ""#, "\n  File \"", r"\n\nStack (most", "\n\nStack (most"];
+    let said = &error[..FRAMES.iter().filter_map(|frames| error.find(frames)).min()?];
+    (!said.ends_with("(most recent call last):")).then_some(said)
 }
 
 /// The last characters of `text`, up to `limit`, with a mark where something was left out.
@@ -399,6 +410,16 @@ results/summary.csv
                 "exit code 1: FATAL",
             ),
             ("short: a".into(), "short: a"),
+            (
+                format!("KeyError: 'k'{}", "\n  File \"a.py\", line 1, in f\n    raise".repeat(20)),
+                "KeyError: 'k'",
+            ),
+            (
+                format!(
+                    "exit code 1: {warnings}Traceback (most recent call last):\n  File \"a.py\", line 1\nOSError: full"
+                ),
+                "exit code 1: OSError: full",
+            ),
         ] {
             assert_eq!(one_line(&error), shown);
         }

@@ -213,7 +213,7 @@ fn a_partial_from_the_moment_of_its_replacement_is_known() {
 fn another_job_is_refused() {
     let mut fixture = Fixture::new();
     leave_partial(&mut fixture, &["o1"]);
-    fixture.workload = [1; 32];
+    fixture.identity = [1; 32];
     assert!(
         refusal(&fixture)
             .contains("have changed since; keep the finished tasks with --accept-changes")

@@ -159,6 +159,9 @@ impl Row<'_> {
         self.seconds(outcome.cpu.map(|cpu| cpu.system));
         self.integer(outcome.peak_rss);
         self.integer(record.slot);
+        if let Some(host) = &self.layout.host {
+            self.text(if record.slot.is_some() { host.as_bytes() } else { b"" });
+        }
         self.integer(outcome.code);
     }
 
@@ -211,6 +214,7 @@ pub(in crate::report) mod tests {
         dialect: Dialect::Csv,
         order: Order::Input,
         formula_safe: true,
+        host: false,
         logs: Logs::None,
         also: Formats { html: false, xlsx: false },
     };

@@ -135,7 +135,7 @@ mod tests {
 
     fn of(fields: &[&str], columns: &[&str], stages: &[&str]) -> Columns {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        Columns::of(&column_names(&owned(fields), columns, &owned(stages))).unwrap()
+        Columns::of(&column_names(&owned(fields), columns, &owned(stages), false)).unwrap()
     }
 
     #[test]

@@ -54,7 +54,7 @@ enum Said {
     },
     Unable {
         #[serde(rename = "unable")]
-        threads: usize,
+        why: String,
     },
     Unfit {
         unfit: String,
@@ -126,9 +126,9 @@ impl ForkServer {
                     let control = control.into_inner();
                     return Ok(State::Ready(Server { control, _port: port, _stderr: stderr }));
                 }
-                Ok(Said::Unable { threads }) => {
+                Ok(Said::Unable { why }) => {
                     self.boot.log(&format!(
-                        "interpreters are started one by one, since one with {threads} threads cannot be forked"
+                        "interpreters are started one by one, since {why} cannot be forked"
                     ));
                     return Ok(State::Unable);
                 }
@@ -138,6 +138,6 @@ impl ForkServer {
             }
         }
         let last = last.map(|error| error.to_string()).unwrap_or_default();
-        Err(unfit(format!("{MAX_UNREADY} in a row, {last}")))
+        Err(unfit(format!("{MAX_UNREADY} times in a row, {last}")))
     }
 }

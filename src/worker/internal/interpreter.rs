@@ -161,7 +161,7 @@ impl Interpreter {
                 Err(error) => error,
             };
             if unready == MAX_UNREADY {
-                return Err(unfit(format!("{MAX_UNREADY} in a row, {error}")));
+                return Err(unfit(format!("{MAX_UNREADY} times in a row, {error}")));
             }
             if error.kind() == io::ErrorKind::BrokenPipe {
                 *current = None; // it has just died

@@ -72,51 +72,42 @@ impl Content {
 
     /// This content, on its way.
     pub fn sending(&self) -> Sending {
-        let state = match self {
-            Self::Bytes(bytes) => State::Bytes(bytes.clone()),
-            Self::Parts(parts) => {
-                State::Parts(Box::new(Parts { all: Arc::clone(parts), next: 0, file: None }))
-            }
-        };
-        let left = match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Parts(parts) => parts.iter().map(Part::length).sum(),
-        };
-        Sending { state, left }
+        match self {
+            Self::Bytes(bytes) => Sending::Bytes(bytes.clone()),
+            Self::Parts(parts) => Sending::Parts(Box::new(Parts {
+                all: Arc::clone(parts),
+                next: 0,
+                file: None,
+                left: parts.iter().map(Part::length).sum(),
+            })),
+        }
     }
 }
 
-/// A body on its way.
+/// A body on its way. A request is moved often, so this is small.
 #[derive(Debug)]
-pub struct Sending {
-    state: State,
-    left: u64,
-}
-
-#[derive(Debug)]
-enum State {
+pub enum Sending {
+    /// What has not been sent yet.
     Bytes(Bytes),
-    /// Boxed, since most requests have no such body, and are moved several times.
+    /// Several pieces.
     Parts(Box<Parts>),
 }
 
+/// Pieces of a body on their way.
 #[derive(Debug)]
-struct Parts {
+pub struct Parts {
     all: Arc<[Part]>,
     next: usize,
     /// What is being read, and how much of it is left.
     file: Option<(File, u64)>,
+    /// The length of all that has not been sent yet, in bytes.
+    left: u64,
 }
 
-impl Sending {
+impl Parts {
     /// The next block. Reading a file comes from the page cache, mostly, which costs less than asking another thread.
     fn block(&mut self) -> io::Result<Option<Bytes>> {
-        let Parts { all, next, file } = match &mut self.state {
-            State::Parts(parts) => &mut **parts,
-            State::Bytes(bytes) => {
-                return Ok(Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()));
-            }
-        };
+        let Self { all, next, file, left: all_left } = self;
         loop {
             if let Some((open, left)) = file
                 && *left > 0
@@ -128,6 +119,7 @@ impl Sending {
                 }
                 block.truncate(read);
                 *left -= read as u64;
+                *all_left = all_left.saturating_sub(read as u64);
                 return Ok(Some(block.into()));
             }
             *file = None;
@@ -135,9 +127,22 @@ impl Sending {
             *next += 1;
             match part {
                 Part::Bytes(bytes) if bytes.is_empty() => {}
-                Part::Bytes(bytes) => return Ok(Some(bytes.clone())),
+                Part::Bytes(bytes) => {
+                    *all_left = all_left.saturating_sub(bytes.len() as u64);
+                    return Ok(Some(bytes.clone()));
+                }
                 Part::File(path, length) => *file = Some((File::open(path)?, *length)),
             }
+        }
+    }
+}
+
+impl Sending {
+    /// The length of what has not been sent yet, in bytes.
+    fn left(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Parts(parts) => parts.left,
         }
     }
 }
@@ -150,18 +155,18 @@ impl Body for Sending {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let block = self.block().transpose();
-        if let Some(Ok(block)) = &block {
-            self.left = self.left.saturating_sub(block.len() as u64);
-        }
+        let block = match &mut *self {
+            Self::Bytes(bytes) => Some(std::mem::take(bytes)).filter(|b| !b.is_empty()).map(Ok),
+            Self::Parts(parts) => parts.block().transpose(),
+        };
         Poll::Ready(block.map(|block| block.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.left() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.left())
     }
 }

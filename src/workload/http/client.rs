@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http::Response;
@@ -32,11 +32,11 @@ const MOST_HEADERS: usize = 1000;
 /// A pool of connections, shared by the slots of a loop.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// For up to 100 header lines.
-    usual: legacy::Client<Connector, Sending>,
-    /// For up to [`MOST_HEADERS`]: what cannot be sent twice, and all once an answer had more than 100.
-    many_headers: legacy::Client<Connector, Sending>,
-    expects_many: Arc<AtomicBool>,
+    /// Takes heads of up to [`MOST_HEADERS`] lines, some of which may be no headers.
+    lenient: legacy::Client<Connector, Sending>,
+    /// Takes only heads as they should be, of up to 100 lines, which costs less.
+    strict: legacy::Client<Connector, Sending>,
+    trust: Trust,
     connector: Connector,
     /// The cookies of all tasks, where they share them.
     jar: Option<Jar>,
@@ -94,17 +94,17 @@ impl Client {
     pub fn new(plan: &Plan, jar: &Jar) -> Self {
         let connector = Connector::new(plan.http2, plan.tls.clone());
         let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+        let strict = builder.build(connector.clone());
         builder
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
-            .http1_ignore_invalid_headers_in_responses(true);
-        let usual = builder.build(connector.clone());
-        let many_headers = builder.http1_max_headers(MOST_HEADERS).build(connector.clone());
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_max_headers(MOST_HEADERS);
+        let lenient = builder.build(connector.keeping_heads());
         let jar = (plan.cookies == Cookies::Job).then(|| jar.clone());
         let keeps_cookies = plan.cookies != Cookies::None;
-        Self { usual, many_headers, expects_many: Arc::default(), connector, jar, keeps_cookies }
+        Self { lenient, strict, trust: Trust::default(), connector, jar, keeps_cookies }
     }
 
     /// Sends a request and returns the answer once its headers are there, after at most `redirects` redirects.
@@ -140,6 +140,29 @@ impl Client {
         Ok(response)
     }
 
+    /// Notes what was left out of an answer's head.
+    ///
+    /// # Errors
+    /// If the answer cannot be understood without it.
+    fn look_at_head(
+        &self,
+        response: &Response<Incoming>,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        let head = response.extensions().get::<RawHead>();
+        let left_out = head.and_then(|head| head.left_out(response.headers().len()));
+        let Some(lines) = left_out else {
+            self.trust.gain();
+            return Ok(());
+        };
+        self.trust.lose();
+        if lines.is_vital {
+            return Err(Failure(lines.words));
+        }
+        *progress.left_out.borrow_mut() = Some(lines.words);
+        Ok(())
+    }
+
     /// Sends one request. One that came too late for a kept-alive connection is sent once more, if that does no harm.
     async fn hop(
         &self,
@@ -160,8 +183,9 @@ impl Client {
             }
             let is_idempotent = request.method().is_idempotent();
             again &= is_idempotent;
-            let expects_many = !is_idempotent || self.expects_many.load(Ordering::Relaxed);
-            let hyper = if expects_many { &self.many_headers } else { &self.usual };
+            // What is read strictly may have to be asked for again.
+            let is_strict = is_idempotent && self.trust.is_earned();
+            let hyper = if is_strict { &self.strict } else { &self.lenient };
             if progress.timed {
                 *progress.connection.borrow_mut() = Some(capture_connection(&mut request));
             }
@@ -171,18 +195,14 @@ impl Client {
                     if let Some(jar) = &self.jar {
                         jar.keep(&call.uri, response.headers());
                     }
-                    let head = response.extensions().get::<RawHead>();
-                    let left_out = head.and_then(|head| head.left_out(response.headers().len()));
-                    if let Some(lines) = left_out.as_ref().filter(|lines| lines.is_vital) {
-                        return Err(Failure(lines.words.clone()));
+                    progress.left_out.take(); // of a redirect
+                    if !is_strict {
+                        self.look_at_head(&response, progress)?;
                     }
-                    *progress.left_out.borrow_mut() = left_out.map(|lines| lines.words);
                     return Ok(response);
                 }
                 Err(error) if again && came_too_late(&error) => again = false,
-                Err(error) if !expects_many && has_too_many_headers(&error) => {
-                    self.expects_many.store(true, Ordering::Relaxed);
-                }
+                Err(error) if is_strict && has_odd_head(&error) => self.trust.lose(),
                 Err(error) => {
                     let host = call.uri.host().unwrap_or_default();
                     let alert = self.connector.take_alert(host);
@@ -193,10 +213,39 @@ impl Client {
     }
 }
 
-fn has_too_many_headers(error: &legacy::Error) -> bool {
+/// Whether the servers have answered so well that their answers are read strictly.
+#[derive(Clone, Debug, Default)]
+struct Trust(Arc<AtomicU32>);
+
+impl Trust {
+    /// After this number of faultless answers. Until then a server is not asked twice for what it did not write well.
+    const ENOUGH: u32 = 64;
+    const LOST: u32 = u32::MAX;
+
+    fn is_earned(&self) -> bool {
+        (Self::ENOUGH..Self::LOST).contains(&self.0.load(Ordering::Relaxed))
+    }
+
+    /// An answer was as it should be.
+    fn gain(&self) {
+        let gained = |count| (count < Self::ENOUGH).then(|| count + 1);
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, gained); // enough is enough
+    }
+
+    /// An answer was not: none is expected to be from now on.
+    fn lose(&self) {
+        self.0.store(Self::LOST, Ordering::Relaxed);
+    }
+}
+
+/// Whether the lenient client may be able to read the answer.
+fn has_odd_head(error: &legacy::Error) -> bool {
     let source = error.source().and_then(<dyn Error>::downcast_ref::<hyper::Error>);
-    // hyper has a name for this error for servers only.
-    source.is_some_and(|error| error.is_parse() && error.to_string().contains("head is too large"))
+    source.is_some_and(|error| {
+        // hyper has names for these errors for servers only.
+        let words = error.to_string();
+        error.is_parse() && (words.contains("head is too large") || words.contains("header parsed"))
+    })
 }
 
 fn came_too_late(error: &legacy::Error) -> bool {

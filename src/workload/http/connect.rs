@@ -26,7 +26,11 @@ use super::tls;
 
 /// Makes the connections of a client.
 #[derive(Clone, Debug)]
-pub struct Connector(Arc<Shared>);
+pub struct Connector {
+    shared: Arc<Shared>,
+    /// Whether an answer comes with its head as it was sent, so that it can be said what was left out of it.
+    keeps_heads: bool,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -48,25 +52,25 @@ impl Connector {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         let proxies = names_a_proxy().then(Matcher::from_env);
-        Self(Arc::new(Shared {
-            tcp,
-            proxies,
-            http2,
-            checks,
-            tls: OnceLock::new(),
-            alert: Mutex::default(),
-        }))
+        let shared =
+            Shared { tcp, proxies, http2, checks, tls: OnceLock::new(), alert: Mutex::default() };
+        Self { shared: Arc::new(shared), keeps_heads: false }
+    }
+
+    /// A connector for the same, whose connections keep the heads of answers.
+    pub fn keeping_heads(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), keeps_heads: true }
     }
 
     /// Takes what `host` said when it ended a connection, if it was the last that did.
     pub fn take_alert(&self, host: &str) -> Option<String> {
-        let mut alert = self.0.alert.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut alert = self.shared.alert.lock().unwrap_or_else(PoisonError::into_inner);
         alert.take_if(|(from, _)| from == host).map(|(_, words)| words)
     }
 
     /// The proxy that requests to `uri` are handed to as they are; TLS and SOCKS go through one unseen.
     pub fn forwards(&self, uri: &Uri) -> Option<Intercept> {
-        let proxy = self.0.proxies.as_ref()?.intercept(uri)?;
+        let proxy = self.shared.proxies.as_ref()?.intercept(uri)?;
         let forwards =
             uri.scheme() == Some(&Scheme::HTTP) && proxy.uri().scheme() == Some(&Scheme::HTTP);
         forwards.then_some(proxy)
@@ -89,10 +93,14 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let shared = Arc::clone(&self.0);
+        let shared = Arc::clone(&self.shared);
+        let keeps_heads = self.keeps_heads;
         Box::pin(async move {
             let host = uri.host().unwrap_or_default().to_owned();
             let mut stream = shared.connect(uri).await.map_err(ConnectError)?;
+            if keeps_heads && stream.language != Language::Http2 {
+                stream.raw_head = Some(RawHead::default());
+            }
             if matches!(stream.transport, Transport::Tls(_)) {
                 stream.alerts = Some((shared, host));
             }
@@ -272,7 +280,8 @@ pub struct Stream {
     usage: Usage,
     /// The head of the answer that is coming in.
     head: Head,
-    raw_head: RawHead,
+    /// Where it goes, if it is kept.
+    raw_head: Option<RawHead>,
     /// Whom to tell if the server ends it in the language of TLS, and its name.
     alerts: Option<(Arc<Shared>, String)>,
 }
@@ -340,7 +349,7 @@ impl Stream {
             language,
             usage: Usage::Fresh,
             head: Head::default(),
-            raw_head: RawHead::default(),
+            raw_head: None,
             alerts: None,
         }
     }
@@ -375,10 +384,14 @@ impl Stream {
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        match self.language {
-            Language::Http1 => Connected::new().extra(self.raw_head.clone()),
-            Language::Http1Proxy => Connected::new().proxy(true).extra(self.raw_head.clone()),
+        let connected = match self.language {
+            Language::Http1 => Connected::new(),
+            Language::Http1Proxy => Connected::new().proxy(true),
             Language::Http2 => Connected::new().negotiated_h2(),
+        };
+        match &self.raw_head {
+            Some(head) => connected.extra(head.clone()),
+            None => connected,
         }
     }
 }
@@ -405,13 +418,13 @@ impl AsyncRead for Stream {
             let this = &mut *self;
             if this.usage != Usage::Answered {
                 this.usage = Usage::Answered;
-                if this.language != Language::Http2 {
+                if let Some(raw_head) = &this.raw_head {
                     this.head.begin();
-                    this.raw_head.lock().clear();
+                    raw_head.lock().clear();
                 }
             }
-            if this.head.is_open() {
-                this.head.see(&buffer.filled()[before..], &mut this.raw_head.lock());
+            if let Some(raw_head) = this.raw_head.as_ref().filter(|_| this.head.is_open()) {
+                this.head.see(&buffer.filled()[before..], &mut raw_head.lock());
             }
         }
         Poll::Ready(read)

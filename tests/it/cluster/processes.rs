@@ -236,6 +236,23 @@ fn a_changed_job_keeps_finished_rows_and_runs_the_rest() {
     is_over(&ran);
 }
 
+/// What is finished says what the workload was then: it does not pass for rows of another one.
+#[test]
+fn rows_of_another_workload_are_not_kept_unless_that_is_wanted() {
+    let ran = small(NOTED).arg("--detach").run();
+    ran.exit(0);
+    wait_until("all have run", || (starts(ran.folder()).len() == 40).then_some(()));
+    let text = NOTED.replace("$((input * input))", "$((input + 1))");
+    let job = TestJob::again(ran).file("job.toml", text).arg("job.toml").args(SMALL);
+    let ran = job.arg("--resume").run();
+    ran.exit(2).stderr_has("the job's workload or columns have changed since");
+    let job = TestJob::again(ran).arg("job.toml").args(SMALL);
+    let ran = job.args(["--resume", "--accept-changes"]).run();
+    ran.exit(0);
+    squares(&ran.report(), 40);
+    is_over(&ran);
+}
+
 #[test]
 fn an_earlier_run_can_be_discarded() {
     let ran = small(NOTED).arg("--detach").run();
@@ -323,26 +340,20 @@ fn what_does_not_go_with_a_cluster_is_said() {
     let job = "inputs.range = { from = 1, to = 9 }\nworkload.command.argv = ['true']\n";
     let http = "inputs.range = { from = 1, to = 9 }\nworkload.http.url = 'http://127.0.0.1/'\n";
     for (text, args, said) in [
-        (
-            format!("creates = 'x{{input}}'\n{job}"),
-            &[][..],
-            "a job with `creates` cannot run with --on yet",
-        ),
+        (format!("creates = 'same'\n{job}"), &[][..], "the tasks 1 and 2 both make `same`"),
         (job.to_owned(), &["--output"], "--output does not go with --on"),
         (
-            format!("{job}limits.stop_on = ['exit:3']\n"),
+            format!(
+                "{job}columns.n.regex = '(.)'\nlimits.budget.n = [{{ per = '1m', max = 5, estimate = 3 }}]\n"
+            ),
             &[],
-            "`limits.stop_on` does not go with --on yet",
+            "`limits.budget.n` allows 5 in all, which is not enough for an attempt in each of 2 allocations: set \
+             `cluster.nodes` to 1 or less",
         ),
         (
-            format!("{job}columns.n = {{ regex = '(.)', total = true }}\n"),
+            format!("{job}secrets.key.env = 'RUNNER_TEST_NOT_SET'\n"),
             &[],
-            "a column with `total` does not go with --on yet",
-        ),
-        (
-            format!("{job}columns.n.regex = '(.)'\nlimits.budget.n = [{{ max = 5 }}]\n"),
-            &[],
-            "`limits.budget` does not go with --on yet",
+            "secret `key`: the environment variable `RUNNER_TEST_NOT_SET` is not set",
         ),
         (format!("{http}limits.per_host = 1\n"), &[], "set `cluster.nodes` to 1 or less"),
         (
@@ -439,4 +450,260 @@ fn a_shard_by_hand_says_what_it_lacks() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("failed to read `run/sub/0001.list`"), "{said}");
+}
+
+#[test]
+fn totals_are_those_of_all_shards() {
+    let text = "inputs.range = { from = 1, to = 100 }\nworkload.command.argv = ['echo', 'n={input}']\n\
+                columns.n = { regex = 'n=(.*)', total = true }\n";
+    let ran = small(text).run();
+    ran.exit(0).stdout_has("total n 5050");
+    assert_eq!(ran.summary("job")["totals"], r#"{"n":5050}"#);
+}
+
+#[test]
+fn a_task_that_stops_the_job_stops_all_shards() {
+    for on_stop in ["drain", "kill"] {
+        let text = format!(
+            "inputs.range = {{ from = 1, to = 400 }}\n\
+             workload.command.shell = 'sleep 0.02; test $input != 7 || exit 9; echo fine'\n\
+             limits = {{ concurrency = 1, stop_on = ['exit:9'], on_stop = '{on_stop}' }}\n"
+        );
+        let ran = small(&text).run();
+        ran.exit(3).stderr_has("task 7 ended with `exit:9` (`stop_on`)");
+        let report = ran.report();
+        let rows = report.select("task,status,code");
+        assert_eq!(rows.len(), 400);
+        assert_eq!(rows[6], "7,failed,9");
+        let cancelled = report.column("status").iter().filter(|s| *s == "cancelled").count();
+        assert!(cancelled > 100, "{cancelled}");
+        is_over(&ran);
+        // It is done with: what did not run runs now.
+        let text = text.replace("exit 9", "exit 1");
+        let job = TestJob::again(ran).file("job.toml", text).arg("job.toml").args(SMALL);
+        let ran = job.arg("--resume").run();
+        assert_eq!(ran.report().column("status").iter().filter(|s| *s == "ok").count(), 399);
+    }
+}
+
+#[test]
+fn the_last_task_of_a_shard_stops_the_job_as_well() {
+    let text = "inputs.range = { from = 1, to = 4 }\nworkload.command.shell = 'test $input != 1 || exit 9'\n\
+                limits = { concurrency = 1, stop_on = ['exit:9'] }\n";
+    let ran = small(text).args(["--set", "cluster.nodes=1"]).run();
+    ran.exit(3).stderr_has("task 1 ended with `exit:9`");
+    assert_eq!(ran.report().rows.len(), 4);
+}
+
+#[test]
+fn a_budget_of_the_job_is_that_of_all_shards() {
+    let text = "inputs.range = { from = 1, to = 400 }\n\
+                workload.command.shell = 'echo n=1; sleep 0.02'\ncolumns.n.regex = 'n=(.*)'\n\
+                limits = { concurrency = 1, budget.n = [{ max = 30 }] }\n";
+    let ran = small(text).run();
+    ran.exit(3).stderr_has("stopping: the budget of `n` is used up (");
+    let ok = ran.report().column("status").iter().filter(|status| *status == "ok").count();
+    assert!((30..400).contains(&ok), "{ok}");
+    is_over(&ran);
+    // What was used counts when it goes on.
+    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).arg("--resume").run();
+    ran.exit(3);
+}
+
+#[test]
+fn a_budget_of_a_time_is_divided_and_shards_that_follow_have_none_of_it_at_first() {
+    let text = "inputs.range = { from = 1, to = 12 }\nworkload.command.argv = ['echo', 'n=1']\n\
+                columns.n.regex = 'n=(.*)'\n\
+                limits.budget.n = [{ per = '2s', max = 4, estimate = 1 }]\n";
+    let ran = small(text).run();
+    ran.exit(0);
+    let report = ran.report();
+    let mut starts: Vec<f64> = report.column("started_utc").iter().map(|at| seconds(at)).collect();
+    starts.sort_by(f64::total_cmp);
+    for (index, start) in starts.iter().enumerate() {
+        let within = starts[index..].iter().filter(|other| *other - start < 1.99).count();
+        assert!(within <= 4, "{within} within 2 s: {starts:?}");
+    }
+}
+
+/// Seconds of the day.
+fn seconds(timestamp: &str) -> f64 {
+    let time = timestamp.split(['T', ' ']).nth(1).unwrap().trim_end_matches('Z');
+    time.split(':').fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().unwrap())
+}
+
+#[test]
+fn rows_say_where_their_task_ran() {
+    let text = "inputs.range = { from = 1, to = 4 }\nworkload.command.argv = ['true']\nreport.host = true\n";
+    let here = TestJob::new(text).run();
+    let name = here.report().column("host")[0].clone();
+    assert!(!name.is_empty());
+    let ran = small(text).env("SLURMD_NODENAME", "n7").run();
+    ran.exit(0);
+    assert_eq!(ran.report().column("host"), ["n7"; 4]);
+    let header = &ran.report().header;
+    let slot = header.iter().position(|column| column == "slot").unwrap();
+    assert_eq!(header[slot + 1], "host");
+    assert_eq!(ran.summary("job")["output_bytes"], "0", "the columns after it are read right");
+    let clash = format!("{text}columns.host.regex = '(.)'\n");
+    TestJob::new(&clash).run().exit(2).stderr_has("the report has a column `host` already");
+}
+
+#[test]
+fn secrets_reach_the_nodes_and_no_file_of_the_run() {
+    let text = "inputs.range = { from = 1, to = 4 }\n\
+                secrets.key.env = 'TEST_KEY'\nsecrets.other.file = 'key.txt'\n\
+                workload.command = { argv = ['sh', '-c', 'test \"$K$O\" = opensesameswordfish && sleep 0.3'], \
+                env = { K = '{secret.key}', O = '{secret.other}' } }\n";
+    let job = small(text).file("key.txt", "swordfish\n").env("TEST_KEY", "opensesame");
+    let running = job.spawn();
+    running.wait_for_file("results/.job.run/sub/0001.list", |text| !text.is_empty());
+    let found = grep(&running.folder().join("results"), &["opensesame", "swordfish"]);
+    assert_eq!(found, Vec::<String>::new());
+    running.wait().exit(0);
+    let missing = small(text).env("TEST_KEY", "opensesame").run();
+    missing.exit(2).stderr_has("secret `other`: failed to read");
+    is_over(&missing);
+}
+
+/// The files below `folder` that have one of these words.
+fn grep(folder: &Path, words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(grep(&path, words));
+        } else if !path.ends_with("bin/runner")
+            && let Ok(bytes) = fs::read(&path)
+        {
+            let text = String::from_utf8_lossy(&bytes);
+            found.extend(
+                words.iter().any(|word| text.contains(word)).then(|| path.display().to_string()),
+            );
+        }
+    }
+    found
+}
+
+const MADE: &str = r#"
+    creates = 'out/{input}.txt'
+    inputs.range = { from = 1, to = 40 }
+    [workload.command]
+    shell = 'echo "$input" >> ran; echo half > "$creates"; sleep 0.05; echo "$((input * input))" > "$creates"'
+    [limits]
+    concurrency = 2
+"#;
+
+/// Every file is whole, and no other one is there.
+#[track_caller]
+fn are_made(ran: &Ran, files: u64) {
+    for number in 1..=files {
+        let text = fs::read_to_string(ran.path(format!("out/{number}.txt"))).unwrap();
+        assert_eq!(text, format!("{}\n", number * number), "{number}");
+    }
+    let names = fs::read_dir(ran.path("out")).unwrap().map(|entry| entry.unwrap().file_name());
+    let others: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with('.')).collect();
+    assert!(others.is_empty(), "{others:?}");
+    assert_eq!(fs::read_dir(ran.path("out")).unwrap().count() as u64, files);
+}
+
+#[test]
+fn made_files_are_whole_and_not_made_again() {
+    let ran = small(MADE).run();
+    ran.exit(0);
+    are_made(&ran, 40);
+    fs::remove_file(ran.path("out/7.txt")).unwrap();
+    fs::remove_file(ran.path("ran")).unwrap();
+    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).run();
+    ran.exit(0);
+    are_made(&ran, 40);
+    assert_eq!(starts(ran.folder()).len(), 1, "only the one that was missing");
+    let statuses = ran.report().column("status");
+    assert_eq!(statuses.iter().filter(|status| *status == "skipped").count(), 39);
+    fs::remove_file(ran.path("ran")).unwrap();
+    let ran = TestJob::again(ran).arg("job.toml").run();
+    ran.exit(0);
+    assert!(starts(ran.folder()).is_empty(), "a run here knows them");
+    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).arg("--force").run();
+    ran.exit(0);
+    assert_eq!(starts(ran.folder()).len(), 40, "--force makes all of them again");
+    are_made(&ran, 40);
+}
+
+#[test]
+fn what_a_killed_shard_was_making_is_made_again() {
+    let running = small(MADE).spawn();
+    for tasks in [3, 12, 20] {
+        has_begun(&running, tasks);
+        kill_an_element(&running);
+    }
+    let ran = running.wait();
+    ran.exit(0);
+    are_made(&ran, 40);
+    is_over(&ran);
+}
+
+/// A task that writes under its own name: what a kill has left there does not pass for whole, even if the run is discarded.
+#[test]
+fn what_a_discarded_run_was_making_is_made_again() {
+    let text = MADE.replace("$creates", "out/$input.txt").replace("sleep 0.05", "sleep 0.3");
+    let running = small(&text).file("out/.keep", "").spawn();
+    has_begun(&running, 4);
+    running.signal(libc::SIGKILL);
+    let ran = running.wait();
+    fs::remove_file(ran.path("out/.keep")).unwrap();
+    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).arg("--fresh").run();
+    ran.exit(0);
+    are_made(&ran, 40);
+}
+
+/// Waiting elements of a run that has no driver are taken away, as a driver with a full disk does it; `--resume` runs them.
+#[test]
+fn what_was_cancelled_without_a_driver_runs_when_the_run_is_resumed() {
+    let text = NOTED.replace("0.05", "0.4");
+    let ran = small(&text).arg("--detach").run();
+    ran.exit(0);
+    let pool = ran.path("results/.job.run/sub/0001.pool");
+    for index in 2..4 {
+        if fs::create_dir(pool.join(format!("{index}.begun"))).is_ok() {
+            fs::write(pool.join(format!("{index}.cancelled")), "").unwrap();
+        }
+    }
+    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).arg("--resume").run();
+    ran.exit(0);
+    squares(&ran.report(), 40);
+    is_over(&ran);
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_start_is_said_and_nothing_is_left() {
+    const LIMITED: [&str; 3] = ["bash", "-c", "ulimit -f 200; exec \"$0\" \"$@\""];
+    let ran = small(NOTED).under(&LIMITED).run();
+    ran.exit(6).stderr_has("failed to write `").stderr_has("bin/runner");
+    is_over(&ran);
+}
+
+#[test]
+fn whole_outputs_are_kept_for_all_shards_and_starts() {
+    let text = NOTED.to_owned() + "[report]\nlogs = 'all'\n";
+    let running = small(&text).spawn();
+    has_begun(&running, 12);
+    kill_an_element(&running);
+    let ran = running.wait();
+    ran.exit(0);
+    for number in 1..=40 {
+        let text = fs::read_to_string(ran.path(format!("results/job.logs/{number}.out"))).unwrap();
+        assert_eq!(text, format!("{}\n", number * number));
+    }
+}
+
+#[test]
+fn each_node_has_the_runner_for_its_processor() {
+    let job = small(NOTED);
+    let place = job.folder().join("runner-{arch}").display().to_string();
+    let kind = std::env::consts::ARCH;
+    std::os::unix::fs::symlink(runner().get_program(), place.replace("{arch}", kind)).unwrap();
+    let ran = job.args(["--set", &format!("cluster.runner={place}")]).run();
+    ran.exit(0);
+    squares(&ran.report(), 40);
 }

@@ -148,6 +148,27 @@ fn loose_heads_are_read_and_what_is_left_out_is_said() {
     );
 }
 
+/// Well-behaved servers are read strictly after a while. One that then stops to behave is asked once more, not failed.
+#[test]
+fn a_server_that_was_long_in_order_may_still_send_odd_heads() {
+    for model in MODELS {
+        let server = Raw::start(|asked| match asked.path() {
+            "/odd" => ok("this is not a header\r\nx : y\r\nz: a\r\n b\r\n", b"<title>odd</title>"),
+            _ => ok("x: y\r\n", b"<title>even</title>"),
+        });
+        let (even, odd) = (vec!["/even"; 150], vec!["/odd"; 20]);
+        let paths: Vec<_> = even.iter().chain(&odd).chain(&even).copied().collect();
+        let keys = "[columns.title]\nregex = '<title>([^<]*)'\n[columns.x]\nheader = \"x\"\n[limits]\nconcurrency = 1";
+        let ran = run(&server, &paths, keys, &["--model", model]);
+        let rows = ran.exit(0).report().select("status,title,x");
+        let right = |path: &str| if path == "/odd" { "ok,odd,y" } else { "ok,even,y" };
+        assert_eq!(rows, paths.iter().map(|path| right(path)).collect::<Vec<_>>(), "{model}");
+        let errors = ran.report().column("error");
+        assert!(errors[150..170].iter().all(|error| error.contains("not a header")), "{model}");
+        assert!(server.asked().len() <= paths.len() + 1, "{model}: {}", server.asked().len());
+    }
+}
+
 /// curl beside ours: where curl reads a body, we read the same one.
 #[test]
 fn what_curl_reads_we_read() {
