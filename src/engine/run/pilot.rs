@@ -421,6 +421,9 @@ impl Pilot {
             Some(pid) => Pid::from_raw(pid).map(|pid| (pid, usage::of_tree(pid)))?,
             None => run.launcher().ok()?.pid().map(|pid| (pid, usage::below(pid)))?,
         };
+        if resident == 0 {
+            return None; // it has gone, which is not waiting
+        }
         let busy = tally.busy();
         let slots = self.slots as u64;
         let (known, used, before) = match tally.base {
