@@ -66,7 +66,8 @@ pub async fn too_much(root: Option<Pid>, most: Option<u64>) -> (u64, u64) {
 pub struct Standstill(Vec<(Pid, u8, u64)>);
 
 impl Standstill {
-    /// The tree of `root`, if one of the processes below it is stopped and none is running.
+    /// The tree of `root`, if one of the processes below it is stopped and each of the others waits for the end or the
+    /// output of a process. What sleeps for a time, or waits for anything else, may resume it yet.
     pub fn of(root: Pid) -> Option<Self> {
         let mut tree = descendants(root);
         if tree.is_empty() {
@@ -82,9 +83,21 @@ impl Standstill {
             Some((pid, *fields.first()?.as_bytes().first()?, number(11)? + number(12)?))
         };
         let states: Vec<_> = tree.into_iter().filter_map(state).collect();
-        let is_still = states.iter().all(|(_, state, _)| !b"RD".contains(state));
+        let is_still = states.iter().all(|(pid, state, _)| match state {
+            b'T' | b'Z' => true,
+            b'S' => waits_for_another(*pid),
+            _ => false,
+        });
         (is_still && states.iter().any(|(_, state, _)| *state == b'T')).then_some(Self(states))
     }
+}
+
+/// Whether a process that sleeps does so until another ends, or until something comes through a pipe. That is taken for
+/// granted where the system does not tell in which of its functions it sleeps.
+fn waits_for_another(pid: Pid) -> bool {
+    let function = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+    let is_known = !function.is_empty() && function != "0";
+    !is_known || ["do_wait", "pipe_", "anon_pipe_"].iter().any(|name| function.starts_with(name))
 }
 
 /// What a process has in memory, shared or not.
@@ -136,7 +149,11 @@ fn stat_fields(stat: &str) -> Option<(Duration, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use rustix::process::getpid;
+    use std::path::Path;
+    use std::process::Command;
+    use std::thread;
+
+    use rustix::process::{Signal, getpid, kill_process};
 
     use super::*;
 
@@ -151,6 +168,35 @@ mod tests {
             (children, resident),
             (Duration::from_secs_f64(seconds), 3 * page_size() as u64)
         );
+    }
+
+    #[test]
+    fn what_only_sleeps_is_at_no_standstill() {
+        let is_still = |script: &str| {
+            let mut child = Command::new("sh").args(["-c", script]).spawn().unwrap();
+            let root = Pid::from_child(&child);
+            let state = |pid: Pid| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            while !descendants(root).into_iter().any(|pid| state(pid).contains(") T ")) {
+                thread::yield_now();
+            }
+            // The shell may not have got any further yet.
+            let found = (0..200).any(|_| {
+                thread::sleep(Duration::from_millis(2));
+                Standstill::of(root).is_some()
+            });
+            for pid in descendants(root) {
+                let _ = kill_process(pid, Signal::KILL); // it may have ended
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            found
+        };
+        assert!(is_still("sleep 60 & kill -STOP $!; wait"));
+        assert!(!is_still("sleep 60 & kill -STOP $!; while :; do :; done"));
+        if Path::new("/proc/self/wchan").exists() {
+            // Not yet asleep, it would be taken for one that waits for the stopped one.
+            assert!(!is_still("sleep 60 & kill -STOP $!; exec sleep 60"));
+        }
     }
 
     #[test]
