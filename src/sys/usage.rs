@@ -97,7 +97,9 @@ impl Standstill {
 fn waits_for_another(pid: Pid) -> bool {
     let function = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
     let is_known = !function.is_empty() && function != "0";
-    !is_known || ["do_wait", "pipe_", "anon_pipe_"].iter().any(|name| function.starts_with(name))
+    // A shell's `wait` waits for the signal that a child has ended.
+    let known = ["do_wait", "sigsuspend", "pipe_", "anon_pipe_"];
+    !is_known || known.iter().any(|name| function.starts_with(name))
 }
 
 /// What a process has in memory, shared or not.
