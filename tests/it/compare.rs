@@ -394,7 +394,8 @@ name = "second"
 duration = "1ms"
 "#;
     let ran = compare(job)
-        .args(["--rounds", "2", "--warmup", "0", "--models", "sequential"])
+        // With `--prepare` each measurement is one run, however short.
+        .args(["--rounds", "2", "--warmup", "0", "--models", "sequential", "--prepare", "true"])
         .args(["--set", "stages.first.limits.concurrency=1"])
         .run();
     ran.exit(3).stderr_has("1 of 2 tasks are not ok");
