@@ -15,11 +15,12 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::body::Sending;
 use super::call::Call;
-use super::connect::{Connector, Gone, RawHead};
+use super::connect::Connector;
 use super::cookies::{Cookies, Jar};
 use super::download::Download;
 use super::plan::Plan;
 use super::redirect;
+use super::stream::{Gone, RawHead};
 use crate::workload::http::errors;
 
 /// A connection that nobody has used for this long is closed: a list of links has many hosts.

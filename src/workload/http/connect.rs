@@ -1,27 +1,26 @@
-//! Connections: name, proxy, TCP, TLS. An error of this file is in the user's words already.
+//! How connections are made: name, proxy, TCP, TLS. An error of this file is in the user's words already.
 
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::{fmt, io};
 
 use http::Uri;
 use http::uri::Scheme;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
 use hyper_util::client::legacy::connect::proxy::{SocksV4, SocksV5, Tunnel};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 use tower_service::Service;
 
-use super::head::{self, Head, Lines};
 use super::plan::Tls;
+use super::stream::{Alerts, Language, Stream};
 use super::tls;
 
 /// Makes the connections of a client.
@@ -40,9 +39,7 @@ struct Shared {
     http2: bool,
     checks: Tls,
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
-    /// The host that has last ended a connection in the language of TLS, and what it said. It comes too late for the
-    /// handshake, and hyper does not pass it on where no request was under way yet.
-    alert: Mutex<Option<(String, String)>>,
+    alerts: Alerts,
 }
 
 impl Connector {
@@ -53,7 +50,7 @@ impl Connector {
         tcp.set_nodelay(true);
         let proxies = names_a_proxy().then(Matcher::from_env);
         let shared =
-            Shared { tcp, proxies, http2, checks, tls: OnceLock::new(), alert: Mutex::default() };
+            Shared { tcp, proxies, http2, checks, tls: OnceLock::new(), alerts: Alerts::default() };
         Self { shared: Arc::new(shared), keeps_heads: false }
     }
 
@@ -64,8 +61,7 @@ impl Connector {
 
     /// Takes what `host` said when it ended a connection, if it was the last that did.
     pub fn take_alert(&self, host: &str) -> Option<String> {
-        let mut alert = self.shared.alert.lock().unwrap_or_else(PoisonError::into_inner);
-        alert.take_if(|(from, _)| from == host).map(|(_, words)| words)
+        self.shared.alerts.take(host)
     }
 
     /// The proxy that requests to `uri` are handed to as they are; TLS and SOCKS go through one unseen.
@@ -98,12 +94,10 @@ impl Service<Uri> for Connector {
         Box::pin(async move {
             let host = uri.host().unwrap_or_default().to_owned();
             let mut stream = shared.connect(uri).await.map_err(ConnectError)?;
-            if keeps_heads && stream.language != Language::Http2 {
-                stream.raw_head = Some(RawHead::default());
+            if keeps_heads {
+                stream.keep_heads();
             }
-            if matches!(stream.transport, Transport::Tls(_)) {
-                stream.alerts = Some((shared, host));
-            }
+            stream.tell(&shared.alerts, host);
             Ok(TokioIo::new(stream))
         })
     }
@@ -119,7 +113,7 @@ impl Shared {
             Some(proxy) => self.tcp_through(proxy, &uri, secure).await?,
         };
         if !secure {
-            return Ok(Stream::new(Transport::Plain(stream), language));
+            return Ok(Stream::new(Either::Left(stream), language));
         }
         let config = self.tls.get_or_init(|| tls::config(self.http2, &self.checks)).clone()?;
         let stream = tls::connect(config, uri.host().unwrap_or_default(), stream).await?;
@@ -127,7 +121,7 @@ impl Shared {
             Some(b"h2") => Language::Http2,
             _ => Language::Http1,
         };
-        Ok(Stream::new(Transport::Tls(Box::new(stream)), language))
+        Ok(Stream::new(Either::Right(Box::new(stream)), language))
     }
 
     async fn tcp(&self, uri: Uri) -> Result<TcpStream, String> {
@@ -271,209 +265,3 @@ impl fmt::Display for LookupError {
 }
 
 impl Error for LookupError {}
-
-/// A connection in use, with or without TLS.
-#[derive(Debug)]
-pub struct Stream {
-    transport: Transport,
-    language: Language,
-    usage: Usage,
-    /// The head of the answer that is coming in.
-    head: Head,
-    /// Where it goes, if it is kept.
-    raw_head: Option<RawHead>,
-    /// Whom to tell if the server ends it in the language of TLS, and its name.
-    alerts: Option<(Arc<Shared>, String)>,
-}
-
-/// The head of the last answer of a connection as it came: it comes with the response.
-#[derive(Clone, Debug, Default)]
-pub struct RawHead(Arc<Mutex<Vec<u8>>>);
-
-impl RawHead {
-    /// What was left out of it, if anything was: the response has this number of `headers`.
-    pub(super) fn left_out(&self, headers: usize) -> Option<Lines> {
-        head::left_out(&self.lock(), headers)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What is spoken over a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Language {
-    Http1,
-    /// To a proxy, which wants whole URLs.
-    Http1Proxy,
-    Http2,
-}
-
-/// What was last done with a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Usage {
-    /// Nothing yet.
-    Fresh,
-    /// The first request was written.
-    Asked,
-    /// Something was read.
-    Answered,
-    /// A further request was written.
-    AskedAgain,
-}
-
-#[derive(Debug)]
-enum Transport {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-/// A kept-alive connection that was gone before anything of an answer came: the request was too late for it, and may
-/// be sent again on another.
-#[derive(Debug)]
-pub struct Gone;
-
-impl fmt::Display for Gone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server closed the connection before it answered")
-    }
-}
-
-impl Error for Gone {}
-
-impl Stream {
-    fn new(transport: Transport, language: Language) -> Self {
-        Self {
-            transport,
-            language,
-            usage: Usage::Fresh,
-            head: Head::default(),
-            raw_head: None,
-            alerts: None,
-        }
-    }
-
-    /// Notes why the server has ended the connection, if it has said so.
-    #[cold]
-    fn note_alert(&self, error: &io::Error) {
-        if let Some((shared, host)) = self.alerts.as_ref().filter(|_| tls::is_alert(error)) {
-            let mut alert = shared.alert.lock().unwrap_or_else(PoisonError::into_inner);
-            *alert = Some((host.clone(), tls::words(error, host)));
-        }
-    }
-
-    /// Whether a request that was written is the next to be answered, and not the first. HTTP/1 writes a request after
-    /// it has read the answer to the one before; HTTP/2 knows by itself which it has to send again.
-    fn is_late(&self) -> bool {
-        self.usage == Usage::AskedAgain && self.language != Language::Http2
-    }
-
-    fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let written = ready!(written);
-        self.usage = match self.usage {
-            Usage::Fresh | Usage::Asked => Usage::Asked,
-            Usage::Answered | Usage::AskedAgain => Usage::AskedAgain,
-        };
-        if written.is_err() && self.is_late() {
-            return Poll::Ready(Err(io::Error::other(Gone)));
-        }
-        Poll::Ready(written)
-    }
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        let connected = match self.language {
-            Language::Http1 => Connected::new(),
-            Language::Http1Proxy => Connected::new().proxy(true),
-            Language::Http2 => Connected::new().negotiated_h2(),
-        };
-        match &self.raw_head {
-            Some(head) => connected.extra(head.clone()),
-            None => connected,
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = ready!(match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        });
-        let some = buffer.filled().len() > before;
-        if let Err(error) = &read {
-            self.note_alert(error);
-        }
-        if self.is_late() && !some {
-            return Poll::Ready(Err(io::Error::other(Gone)));
-        }
-        if some {
-            let this = &mut *self;
-            if this.usage != Usage::Answered {
-                this.usage = Usage::Answered;
-                if let Some(raw_head) = &this.raw_head {
-                    this.head.begin();
-                    raw_head.lock().clear();
-                }
-            }
-            if let Some(raw_head) = this.raw_head.as_ref().filter(|_| this.head.is_open()) {
-                this.head.see(&buffer.filled()[before..], &mut raw_head.lock());
-            }
-        }
-        Poll::Ready(read)
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        };
-        self.wrote(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        };
-        self.wrote(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(stream) => stream.is_write_vectored(),
-            Transport::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}

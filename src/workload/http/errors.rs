@@ -5,7 +5,8 @@ use std::io;
 
 use hyper_util::client::legacy;
 
-use super::connect::{ConnectError, Gone};
+use super::connect::ConnectError;
+use super::stream::Gone;
 use super::tls;
 
 /// Why there is no answer at all. `alert` is what the host said when it last ended a connection.

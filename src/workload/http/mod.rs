@@ -25,6 +25,7 @@ mod redirect;
 mod retry_after;
 mod save;
 mod sink;
+mod stream;
 mod text_buffer;
 mod tls;
 
