@@ -7,6 +7,7 @@ mod options;
 mod parallel;
 mod pieces;
 mod shell;
+mod units;
 mod write;
 mod xargs;
 

@@ -5,6 +5,7 @@
 
 mod error;
 mod facts;
+mod finish;
 mod layout;
 mod logs;
 pub mod parts;
@@ -19,13 +20,11 @@ pub mod terminal;
 mod write;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 pub use error::ReportError;
 pub use facts::{Options, RunFacts, ServiceTimes, Standing};
@@ -41,7 +40,6 @@ pub use summary_file::{rows as summary_rows, skip};
 pub use write::buffer::RowBuffer;
 pub use write::remarks::Failure;
 
-use crate::base::number::Sum;
 use crate::config::{Order, ReportSettings, Template};
 use crate::csv;
 use crate::job::Job;
@@ -50,7 +48,6 @@ use crate::task::{Calendar, Cancel};
 use crate::worker::{Earlier, Log};
 use layout::Layout;
 use logs::LogFolder;
-use publish::Publish;
 use resume::kept_figures::KeptSpent;
 use resume::start::{Begun, Origin};
 use store::state::Identify;
@@ -301,130 +298,6 @@ impl Report {
         Arc::clone(&self.counts)
     }
 
-    /// Takes the last rows, sorts all of them, and replaces the old report and the job's row in `summary.csv`.
-    ///
-    /// To be called when no buffer is in use any more.
-    ///
-    /// # Errors
-    /// If something could not be written. Every row that was written is kept, and the message says where.
-    pub fn finish(mut self, facts: RunFacts) -> Result<Summary, ReportError> {
-        let mut recorder = self
-            .close()
-            .ok_or_else(|| ReportError::internal("the recorder failed: a bug".into()))?;
-        if self.is_part {
-            return parts::end(recorder, &self.job, facts);
-        }
-        let gone = self.kept.as_ref().map(|kept| kept.close());
-        let path = self.job.report();
-        let is_empty = self.kept.is_none() && lock(&recorder.index).rows() == 0;
-        // A part of the inputs is not a reason to lose a longer report, unless that was asked for.
-        let is_shorter = facts.saw_a_part
-            && !self.is_fresh
-            && self.kept.is_none()
-            && lock(&recorder.index).rows() < rows_of(&path);
-        let warning = if is_empty && path.exists() {
-            recorder.partial.remove(); // empty inputs are usually a mistake, and the old report may have cost much work
-            facts.saw_a_part.then(|| {
-                format!(
-                    "`{}` is kept, since not all inputs were read and no task ran",
-                    path.display()
-                )
-            })
-        } else if is_shorter {
-            Some(format!(
-                "`{}` is kept, since not all inputs were read: what was done is in `{}`; --resume continues from it, \
-                 --fresh starts over",
-                path.display(),
-                recorder.partial.path().display()
-            ))
-        } else {
-            let warning = self.publish(&mut recorder, &path, facts.started.elapsed())?;
-            recorder.originals.remove_if_old();
-            warning
-        };
-        let rows = lock(&recorder.index).rows();
-        let attempts_broken =
-            recorder.attempts.as_ref().and_then(|attempts| attempts.broken.clone());
-        let mut summary = Summary::of(&self.job, facts, recorder);
-        self.name_totals(&mut summary);
-        if let Some(gone) = gone {
-            self.tell_resumed(&mut summary, rows, gone);
-        }
-        summary.warnings.extend(warning);
-        summary.failures = self.shared.remarks.failures();
-        summary.warnings.extend(self.shared.remarks.warning());
-        if rows >= SHEET_ROWS {
-            summary.warnings.push(format!(
-                "`{}` has {rows} rows: a spreadsheet shows only the first {}",
-                path.display(),
-                SHEET_ROWS - 1
-            ));
-        }
-        summary.warnings.extend(summary_file::replace_row(&self.job.results, &summary)?);
-        let unprinted = self.shared.printer.as_ref().and_then(|printer| printer.finish());
-        if let Some(message) = attempts_broken.or(unprinted) {
-            let report = path.display();
-            return Err(ReportError::write(format!(
-                "{message}; the tasks that ran are in `{report}`"
-            )));
-        }
-        Ok(summary)
-    }
-
-    /// Publishes the report, and adds the figures of its kept rows to the totals. May return a warning.
-    fn publish(
-        &self,
-        recorder: &mut Recorder,
-        path: &Path,
-        took: Duration,
-    ) -> Result<Option<String>, ReportError> {
-        let layout = &self.shared.layout;
-        if let Some(logs) = &self.logs {
-            logs.unsettle().map_err(|error| ReportError::writing(logs.path(), &error))?;
-        }
-        let publish =
-            Publish { order: self.job.settings.order, path, delimiter: layout.csv.delimiter, took };
-        let mut totals = std::mem::take(&mut recorder.totals);
-        let mut queue = std::mem::take(&mut recorder.queue);
-        let mut run = std::mem::take(&mut recorder.run);
-        let published = publish.publish(recorder, |status, row| {
-            if !layout.totals.is_empty() {
-                layout.add(row, &layout.totals, &mut totals.sums);
-            }
-            resume::kept_figures::add_figures(
-                row,
-                status,
-                layout,
-                &mut totals,
-                (&mut queue, &mut run),
-            );
-        });
-        (recorder.totals, recorder.queue, recorder.run) = (totals, queue, run);
-        let Some(logs) = &self.logs else { return published.map(|()| None) };
-        published.inspect_err(|_| logs.stay())?;
-        let settled = logs.settle(&lock(&recorder.index));
-        Ok(settled.err().map(|error| {
-            format!("the files in `{}` are not all there: {error}", logs.path().display())
-        }))
-    }
-
-    /// Gives the sums of columns their names; what was left out of them is said.
-    fn name_totals(&self, summary: &mut Summary) {
-        let layout = &self.shared.layout;
-        summary.totals.sums.resize(layout.totals.len(), Sum::default());
-        for (&column, sum) in layout.totals.iter().zip(&summary.totals.sums) {
-            let name = layout.column(column);
-            if sum.strange() > 0 {
-                let cells = if sum.strange() == 1 { "cell is" } else { "cells are" };
-                summary.warnings.push(format!(
-                    "{} {cells} not a number in the column `{name}`, whose total leaves them out",
-                    sum.strange()
-                ));
-            }
-            summary.column_totals.push((name.to_owned(), *sum));
-        }
-    }
-
     /// What the rows that this report began with say of a column that has a budget.
     pub fn spent(&self, column: &str) -> Spent {
         let layout = &self.shared.layout;
@@ -432,44 +305,10 @@ impl Report {
         at.map_or_else(Spent::default, |at| self.spent.of(at))
     }
 
-    fn tell_resumed(&self, summary: &mut Summary, rows: u64, gone: u64) {
-        let kept = self.counts.kept();
-        summary.kept = kept;
-        summary.reason = format!("{}; resumed: {kept} of {rows} kept", summary.reason);
-        summary.notes.extend(self.note.clone());
-        if gone > 0 {
-            summary.notes.push(match gone {
-                1 => "1 finished row is dropped: its input no longer exists".into(),
-                _ => format!("{gone} finished rows are dropped: their inputs no longer exist"),
-            });
-        }
-    }
-
     /// Waits for the last rows.
     fn close(&mut self) -> Option<Recorder> {
         self.shared.wakeup.wake(Wakeup::CLOSING);
         self.recorder.take()?.join().ok()
-    }
-}
-
-/// How many rows the report at `path` has; a line break inside quotes ends none.
-fn rows_of(path: &Path) -> u64 {
-    let Ok(file) = File::open(path) else { return 0 };
-    let (mut reader, mut lines, mut is_quoted) = (BufReader::new(file), 0_u64, false);
-    loop {
-        let length = match reader.fill_buf() {
-            Ok(bytes) if !bytes.is_empty() => {
-                for at in memchr::memchr2_iter(b'"', b'\n', bytes) {
-                    match bytes[at] {
-                        b'"' => is_quoted = !is_quoted,
-                        _ => lines += u64::from(!is_quoted),
-                    }
-                }
-                bytes.len()
-            }
-            _ => return lines.saturating_sub(1),
-        };
-        reader.consume(length);
     }
 }
 

@@ -3,8 +3,9 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::publish::Publish;
 use super::*;
 use crate::config::Order;
 use crate::report::write::row::tests::{SETTINGS, record, unrun};

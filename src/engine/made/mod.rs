@@ -4,15 +4,14 @@
 //! names; when it is ok they are whole under their own, and when it is not, what it wrote is `NAME.failed`.
 //! `results/.<job>.made` has when a task was begun and when it was ok, so that a kill leaves nothing that passes for whole.
 
+mod files;
 pub mod parts;
 mod record;
 mod seen;
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,16 +21,14 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use crate::base::diagnostic::reason;
 use crate::job::Job;
 use crate::report::{Options, Standing};
-use crate::task::{Fields, FileStamp, MadeFile, Making, Outcome, SeenFile, Status, Task, Values};
+use crate::task::{Fields, MadeFile, Making, Outcome, SeenFile, Status, Task, Values};
 use crate::workload::claims::{Claims, WHOLE_TASK, Writer};
 use crate::workload::creates::Creates;
 use crate::workload::output_file::Target;
-use crate::workload::written::{Place, WrittenFiles};
+use crate::workload::written::WrittenFiles;
+use files::{begin_again, name_all, note_all, set_aside, stamp, temporary};
 use record::{Entry, Records};
 use seen::Contents;
-
-/// The longest name of a file, in bytes.
-const LONGEST_NAME: usize = 255;
 
 /// What a job with `creates` makes.
 #[derive(Debug)]
@@ -315,13 +312,6 @@ impl MadeFiles {
 }
 
 /// What an earlier attempt has left is in nobody's way.
-fn begin_again(making: &mut Making) {
-    set_aside(making);
-    for file in &mut making.files {
-        file.before = stamp(&file.path);
-    }
-}
-
 /// Where the records of a job are that writes into the folder `results`.
 fn records_in(results: &Path, job: &str) -> PathBuf {
     results.join(format!(".{job}.made"))
@@ -345,126 +335,4 @@ fn key_of(targets: &[Target]) -> u128 {
 
 fn values(task: u64, fields: &Fields) -> Values<'_> {
     Values { fields, task, attempt: 1, slot: 1, payload: None }
-}
-
-/// The temporary name beside `path`: of the same extension, the same in every run, so that the next one removes what a
-/// killed one has left.
-fn temporary(tag: u64, path: &Path) -> OsString {
-    let name = path.file_name().unwrap_or_default();
-    let mut temporary = OsString::from(format!(".{:08x}.part.", tag as u32));
-    if temporary.len() + name.len() <= LONGEST_NAME {
-        temporary.push(name);
-        return temporary;
-    }
-    temporary.push(format!("{:016x}", xxh3_64(name.as_bytes())));
-    if let Some(extension) = path.extension().filter(|extension| extension.len() < 200) {
-        temporary.push(".");
-        temporary.push(extension);
-    }
-    temporary
-}
-
-/// By what a change of the file at `path` shows; `None` if there is none.
-fn stamp(path: &Path) -> Option<FileStamp> {
-    let data = fs::metadata(path).ok()?;
-    let changed = i128::from(data.ctime()) * 1_000_000_000 + i128::from(data.ctime_nsec());
-    Some(FileStamp { inode: (data.dev(), data.ino()), size: data.len(), changed })
-}
-
-/// Whether the task itself has written `file` under its own name.
-fn is_written(file: &MadeFile) -> bool {
-    let now = stamp(&file.path);
-    now.is_some() && now != file.before
-}
-
-/// Whether all files of a task that is ok have been made, and where those are that have no name yet.
-///
-/// # Errors
-/// In words, which has not.
-fn check_all(making: &Making) -> Result<(), String> {
-    for file in &making.files {
-        let shown = &file.shown;
-        match fs::metadata(&file.temporary) {
-            Ok(data) if data.is_file() => {}
-            Ok(_) => return Err(format!("it made `{shown}`, but not as a file")),
-            Err(_) if is_written(file) && file.path.is_file() => {}
-            Err(_) if file.before.is_some() => {
-                return Err(format!(
-                    "it did not make `{shown}`, which is as it was before: it has to write it under the name                      `{{creates}}`, or anew"
-                ));
-            }
-            Err(_) => {
-                return Err(format!(
-                    "it did not make `{shown}`: it has to write it under the name `{{creates}}`, or under its own"
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Notes what all files of a task have in them, which is all that is wanted of them.
-fn note_all(task: u64, making: &Making, written: &WrittenFiles) -> Result<(), String> {
-    check_all(making)?;
-    for (index, file) in making.files.iter().enumerate() {
-        let is_apart = file.temporary.exists();
-        let path = if is_apart { &file.temporary } else { &file.path };
-        let noted = File::open(path).and_then(|open| written.add(task, Place::Made(index), &open));
-        noted.map_err(|error| format!("cannot read `{}`: {}", file.shown, reason(&error)))?;
-        if is_apart {
-            let _ = fs::remove_file(path); // the folder goes with all that is in it
-        }
-    }
-    Ok(())
-}
-
-/// Gives all files of a task their names.
-fn name_all(making: &Making) -> Result<(), String> {
-    check_all(making)?;
-    for file in &making.files {
-        if file.temporary.exists() {
-            fs::rename(&file.temporary, &file.path)
-                .map_err(|error| format!("cannot write `{}`: {}", file.shown, reason(&error)))?;
-        }
-        let _ = fs::remove_file(failed(&file.path)); // of an earlier attempt, if there was one
-    }
-    Ok(())
-}
-
-/// What a task has written that is not ok is kept under another name.
-fn set_aside(making: &Making) {
-    for file in &making.files {
-        let written = if fs::symlink_metadata(&file.temporary).is_ok() {
-            &file.temporary
-        } else if is_written(file) {
-            &file.path
-        } else {
-            continue;
-        };
-        if fs::rename(written, failed(&file.path)).is_err() {
-            let _ = fs::remove_file(written).or_else(|_| fs::remove_dir_all(written));
-        }
-    }
-}
-
-/// The name of what a task has written that is not ok.
-fn failed(path: &Path) -> PathBuf {
-    let mut name = path.file_name().map_or_else(OsString::new, OsStr::to_owned);
-    name.push(".failed");
-    path.with_file_name(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_temporary_name_keeps_the_extension_and_fits() {
-        let name = |path: &str| temporary(7, Path::new(path)).to_string_lossy().into_owned();
-        assert_eq!(name("/out/a.tar.gz"), ".00000007.part.a.tar.gz");
-        assert_ne!(name("/out/a.c"), name("/out/b.c"));
-        let long = "x".repeat(250) + ".png";
-        assert!(name(&long).len() <= LONGEST_NAME && name(&long).ends_with("png"));
-        assert!(name(&format!("a.{}", "y".repeat(252))).len() <= LONGEST_NAME);
-    }
 }

@@ -7,8 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::files::temporary;
 use super::record::Records;
-use super::{key_of, records_in, tag_of, temporary, values};
+use super::{key_of, records_in, tag_of, values};
 use crate::job::Job;
 use crate::task::Fields;
 use crate::workload::creates::Creates;

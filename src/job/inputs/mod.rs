@@ -4,6 +4,7 @@
 //! planned; nothing but headers and samples is read before [`Inputs::open`].
 
 mod blocks;
+mod counted;
 mod csv;
 mod dealt;
 mod derived;
@@ -29,19 +30,18 @@ mod shuffle;
 mod sources;
 mod text;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use blocks::Blocks;
+use counted::Counted;
 use dealt::DealtSource;
 use files::Files;
 use glob::Globs;
 use notes::Notes;
-use product::{Matrix, Product};
-use range::Range;
+use product::Product;
 use records::{InputFile, Stream};
 use select::Selection;
 use shuffle::{Permutation, Shuffled};
@@ -133,16 +133,6 @@ enum Source {
     Product(Product),
     /// What another process has read.
     Dealt(DealtSource),
-}
-
-/// Inputs of which each can be had by its number, from 0.
-#[derive(Debug)]
-enum Counted {
-    /// 1 to n.
-    Repeat(u64),
-    Range(Range),
-    Matrix(Matrix),
-    Rows(Vec<Fields>),
 }
 
 impl Inputs {
@@ -420,38 +410,4 @@ fn open_report(
         return Ok(Box::new(rows));
     }
     Err(file.error("has other fields now than when the job was planned"))
-}
-
-impl Counted {
-    fn count(&self) -> u64 {
-        match self {
-            Counted::Repeat(count) => *count,
-            Counted::Range(range) => range.count,
-            Counted::Matrix(matrix) => matrix.count,
-            Counted::Rows(rows) => rows.len() as u64,
-        }
-    }
-
-    #[inline]
-    fn at(&self, index: u64) -> Fields {
-        match self {
-            Counted::Repeat(_) => Fields::single_number(itoa::Buffer::new().format(index + 1)),
-            Counted::Range(range) => range.at(index),
-            Counted::Matrix(matrix) => matrix.at(index),
-            Counted::Rows(rows) => rows[index as usize].clone(),
-        }
-    }
-
-    fn get(&self, index: u64) -> Cow<'_, Fields> {
-        match self {
-            Counted::Rows(rows) => Cow::Borrowed(&rows[index as usize]),
-            computed => Cow::Owned(computed.at(index)),
-        }
-    }
-
-    /// All from the one at `first` on.
-    fn from(self: &Arc<Self>, first: u64) -> InputReader {
-        let counted = Arc::clone(self);
-        Box::new((first..counted.count().max(first)).map(move |index| Ok(counted.at(index))))
-    }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
+use super::counted::Counted;
 use super::derived::Derived;
 use super::earlier;
 use super::filter::Filter;
 use super::notes::Notes;
 use super::select::{BatchSize, Selection};
 use super::sources::Reader;
-use super::{BadInput, Counted, Empty, Inputs, Reported, Source};
+use super::{BadInput, Empty, Inputs, Reported, Source};
 use crate::base::Diagnostic;
 use crate::config::schema;
 use crate::config::{Absent, Table, inside};

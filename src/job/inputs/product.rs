@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::counted::Counted;
 use super::records::Stop;
-use super::{Counted, InputError, InputReader, Source};
+use super::{InputError, InputReader, Source};
 use crate::task::Fields;
 
 /// So many bytes of inputs may be held for `matrix` and `zip`.

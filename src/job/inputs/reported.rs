@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::Source;
+use super::counted::Counted;
 use super::records::InputFile;
-use super::{Counted, Source};
 use crate::csv::columns::is_report_column;
 use crate::csv::{InputColumns, OpenOriginals, ReportReader, Writer};
 use crate::job::Job;

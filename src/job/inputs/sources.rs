@@ -5,6 +5,7 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::blocks::Blocks;
+use super::counted::Counted;
 use super::csv::CsvOptions;
 use super::files::{Files, Format};
 use super::glob::{GlobOptions, Globs};
@@ -17,7 +18,7 @@ use super::range::Range;
 use super::records::{InputFile, Stop};
 use super::sheet::SheetOptions;
 use super::text::{Text, TextOptions};
-use super::{Counted, Source, blocks, files, listed, options, product};
+use super::{Source, blocks, files, listed, options, product};
 use crate::base::Diagnostic;
 use crate::config::Table;
 use crate::config::schema::INNER_SOURCES;

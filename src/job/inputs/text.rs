@@ -6,6 +6,7 @@
 
 mod decode;
 mod members;
+mod opened;
 mod reading;
 mod sniff;
 
@@ -18,6 +19,7 @@ use encoding_rs::Encoding;
 use super::InputError;
 use super::records::{InputFile, Stop};
 use decode::Decoding;
+use opened::{Chain, Opened, read_first, read_some};
 pub(super) use reading::TextRecords;
 use sniff::Packing;
 pub(super) use sniff::workbook;
@@ -365,66 +367,6 @@ impl Text {
 
 fn length(file: &File) -> Option<u64> {
     file.metadata().map(|data| data.len()).ok()
-}
-
-/// A file, or what is unpacked from it.
-enum Opened {
-    Raw(File),
-    Unpacked(Box<dyn Read + Send>),
-}
-
-impl Opened {
-    fn into_reader(self) -> Box<dyn Read + Send> {
-        match self {
-            Self::Raw(file) => Box::new(file),
-            Self::Unpacked(reader) => reader,
-        }
-    }
-}
-
-/// What was read to look at it, and then the rest.
-struct Chain<R> {
-    first: io::Cursor<Vec<u8>>,
-    rest: R,
-}
-
-impl<R: Read> Read for Chain<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.first.read(buffer)? {
-            0 => self.rest.read(buffer),
-            length => Ok(length),
-        }
-    }
-}
-
-/// The first bytes: as few as tell what a file is, since more may be long in coming; and whether more can follow.
-fn read_first(
-    reader: &mut impl Read,
-    is_undecided: fn(&[u8]) -> bool,
-) -> (Vec<u8>, io::Result<()>) {
-    let mut first = vec![0; BLOCK];
-    let mut length = 0;
-    let end = loop {
-        match read_some(reader, &mut first[length..]) {
-            Ok(0) => break Ok(()),
-            Ok(read) => length += read,
-            Err(error) => break Err(error),
-        }
-        if !is_undecided(&first[..length]) {
-            break Ok(());
-        }
-    };
-    first.truncate(length);
-    (first, end)
-}
-
-fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match reader.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => return read,
-        }
-    }
 }
 
 /// How many lines have ended.

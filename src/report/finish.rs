@@ -1,0 +1,172 @@
+//! The end of a report: its rows in their order, under its name, and the job's row in `summary.csv`.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::time::Duration;
+
+use super::publish::Publish;
+use super::write::buffer::lock;
+use super::write::recorder::Recorder;
+use super::{Report, ReportError, RunFacts, SHEET_ROWS, Summary, parts, resume, summary_file};
+use crate::base::number::Sum;
+
+impl Report {
+    /// Takes the last rows, sorts all of them, and replaces the old report and the job's row in `summary.csv`.
+    ///
+    /// To be called when no buffer is in use any more.
+    ///
+    /// # Errors
+    /// If something could not be written. Every row that was written is kept, and the message says where.
+    pub fn finish(mut self, facts: RunFacts) -> Result<Summary, ReportError> {
+        let mut recorder = self
+            .close()
+            .ok_or_else(|| ReportError::internal("the recorder failed: a bug".into()))?;
+        if self.is_part {
+            return parts::end(recorder, &self.job, facts);
+        }
+        let gone = self.kept.as_ref().map(|kept| kept.close());
+        let path = self.job.report();
+        let is_empty = self.kept.is_none() && lock(&recorder.index).rows() == 0;
+        // A part of the inputs is not a reason to lose a longer report, unless that was asked for.
+        let is_shorter = facts.saw_a_part
+            && !self.is_fresh
+            && self.kept.is_none()
+            && lock(&recorder.index).rows() < rows_of(&path);
+        let warning = if is_empty && path.exists() {
+            recorder.partial.remove(); // empty inputs are usually a mistake, and the old report may have cost much work
+            facts.saw_a_part.then(|| {
+                format!(
+                    "`{}` is kept, since not all inputs were read and no task ran",
+                    path.display()
+                )
+            })
+        } else if is_shorter {
+            Some(format!(
+                "`{}` is kept, since not all inputs were read: what was done is in `{}`; --resume continues from it, \
+                 --fresh starts over",
+                path.display(),
+                recorder.partial.path().display()
+            ))
+        } else {
+            let warning = self.publish(&mut recorder, &path, facts.started.elapsed())?;
+            recorder.originals.remove_if_old();
+            warning
+        };
+        let rows = lock(&recorder.index).rows();
+        let attempts_broken =
+            recorder.attempts.as_ref().and_then(|attempts| attempts.broken.clone());
+        let mut summary = Summary::of(&self.job, facts, recorder);
+        self.name_totals(&mut summary);
+        if let Some(gone) = gone {
+            self.tell_resumed(&mut summary, rows, gone);
+        }
+        summary.warnings.extend(warning);
+        summary.failures = self.shared.remarks.failures();
+        summary.warnings.extend(self.shared.remarks.warning());
+        if rows >= SHEET_ROWS {
+            summary.warnings.push(format!(
+                "`{}` has {rows} rows: a spreadsheet shows only the first {}",
+                path.display(),
+                SHEET_ROWS - 1
+            ));
+        }
+        summary.warnings.extend(summary_file::replace_row(&self.job.results, &summary)?);
+        let unprinted = self.shared.printer.as_ref().and_then(|printer| printer.finish());
+        if let Some(message) = attempts_broken.or(unprinted) {
+            let report = path.display();
+            return Err(ReportError::write(format!(
+                "{message}; the tasks that ran are in `{report}`"
+            )));
+        }
+        Ok(summary)
+    }
+
+    /// Publishes the report, and adds the figures of its kept rows to the totals. May return a warning.
+    fn publish(
+        &self,
+        recorder: &mut Recorder,
+        path: &Path,
+        took: Duration,
+    ) -> Result<Option<String>, ReportError> {
+        let layout = &self.shared.layout;
+        if let Some(logs) = &self.logs {
+            logs.unsettle().map_err(|error| ReportError::writing(logs.path(), &error))?;
+        }
+        let publish =
+            Publish { order: self.job.settings.order, path, delimiter: layout.csv.delimiter, took };
+        let mut totals = std::mem::take(&mut recorder.totals);
+        let mut queue = std::mem::take(&mut recorder.queue);
+        let mut run = std::mem::take(&mut recorder.run);
+        let published = publish.publish(recorder, |status, row| {
+            if !layout.totals.is_empty() {
+                layout.add(row, &layout.totals, &mut totals.sums);
+            }
+            resume::kept_figures::add_figures(
+                row,
+                status,
+                layout,
+                &mut totals,
+                (&mut queue, &mut run),
+            );
+        });
+        (recorder.totals, recorder.queue, recorder.run) = (totals, queue, run);
+        let Some(logs) = &self.logs else { return published.map(|()| None) };
+        published.inspect_err(|_| logs.stay())?;
+        let settled = logs.settle(&lock(&recorder.index));
+        Ok(settled.err().map(|error| {
+            format!("the files in `{}` are not all there: {error}", logs.path().display())
+        }))
+    }
+
+    /// Gives the sums of columns their names; what was left out of them is said.
+    fn name_totals(&self, summary: &mut Summary) {
+        let layout = &self.shared.layout;
+        summary.totals.sums.resize(layout.totals.len(), Sum::default());
+        for (&column, sum) in layout.totals.iter().zip(&summary.totals.sums) {
+            let name = layout.column(column);
+            if sum.strange() > 0 {
+                let cells = if sum.strange() == 1 { "cell is" } else { "cells are" };
+                summary.warnings.push(format!(
+                    "{} {cells} not a number in the column `{name}`, whose total leaves them out",
+                    sum.strange()
+                ));
+            }
+            summary.column_totals.push((name.to_owned(), *sum));
+        }
+    }
+
+    fn tell_resumed(&self, summary: &mut Summary, rows: u64, gone: u64) {
+        let kept = self.counts.kept();
+        summary.kept = kept;
+        summary.reason = format!("{}; resumed: {kept} of {rows} kept", summary.reason);
+        summary.notes.extend(self.note.clone());
+        if gone > 0 {
+            summary.notes.push(match gone {
+                1 => "1 finished row is dropped: its input no longer exists".into(),
+                _ => format!("{gone} finished rows are dropped: their inputs no longer exist"),
+            });
+        }
+    }
+}
+
+/// How many rows the report at `path` has; a line break inside quotes ends none.
+fn rows_of(path: &Path) -> u64 {
+    let Ok(file) = File::open(path) else { return 0 };
+    let (mut reader, mut lines, mut is_quoted) = (BufReader::new(file), 0_u64, false);
+    loop {
+        let length = match reader.fill_buf() {
+            Ok(bytes) if !bytes.is_empty() => {
+                for at in memchr::memchr2_iter(b'"', b'\n', bytes) {
+                    match bytes[at] {
+                        b'"' => is_quoted = !is_quoted,
+                        _ => lines += u64::from(!is_quoted),
+                    }
+                }
+                bytes.len()
+            }
+            _ => return lines.saturating_sub(1),
+        };
+        reader.consume(length);
+    }
+}
