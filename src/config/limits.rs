@@ -99,15 +99,19 @@ impl FromStr for Concurrency {
             let bad = || format!("must be from \"1%\" to \"10000%\" of the cores, not `{text}`");
             return percent.map(Concurrency::Percent).ok_or_else(bad);
         }
-        let bad =
-            || format!("must be an integer above 0 (at most a million) or \"cores\", not `{text}`");
+        let bad = || {
+            format!(
+                "must be an integer above 0 (at most a million), \"cores\", a share of them such as \"50%\", or a range \
+                 such as \"4..200\", not `{text}`"
+            )
+        };
         text.parse().ok().and_then(Concurrency::count).ok_or_else(bad)
     }
 }
 
 deserialize_from_integer_or_str!(
     Concurrency,
-    "an integer above 0 (at most a million) or \"cores\"",
+    "an integer above 0 (at most a million), \"cores\", a share of them such as \"50%\", or a range such as \"4..200\"",
     |slots| usize::try_from(slots).ok().and_then(Concurrency::count)
 );
 

@@ -207,38 +207,19 @@ mod tests {
 
     #[test]
     fn misfits_are_told_in_the_users_words() {
-        let whole = |words: &str, value: &str| (words.to_owned(), value.to_owned());
-        assert_eq!(
-            told::<u64>("\"x\""),
-            whole("`limit` must be an integer of 0 or more, not the string \"x\"", "\"x\"")
-        );
-        assert_eq!(
-            told::<u64>("-1"),
-            whole("`limit` must be an integer of 0 or more, not the integer `-1`", "-1")
-        );
-        assert_eq!(
-            told::<String>("{ a = 1 }"),
-            whole("`limit` must be a string, not a table", "{ a = 1 }")
-        );
-        assert_eq!(
-            told::<bool>("1.0"),
-            whole("`limit` must be `true` or `false`, not the number `1.0`", "1.0")
-        );
-        assert_eq!(
-            told::<String>("1979-05-27"),
-            whole("`limit` must be a string, not the date `1979-05-27`", "1979-05-27")
-        );
-        assert_eq!(
-            told::<Vec<i32>>("[1, [2]]"),
-            whole("`limit` must be an integer, not an array", "[2]")
-        );
-        assert_eq!(
-            told::<i64>("99999999999999999999"),
-            whole(
-                "`limit`: the integer `99999999999999999999` is too large",
-                "99999999999999999999"
-            )
-        );
+        for (found, words, place) in [
+            (told::<u64>("\"x\""), "an integer of 0 or more, not the string \"x\"", "\"x\""),
+            (told::<u64>("-1"), "an integer of 0 or more, not the integer `-1`", "-1"),
+            (told::<String>("{ a = 1 }"), "a string, not a table", "{ a = 1 }"),
+            (told::<bool>("1.0"), "`true` or `false`, not the number `1.0`", "1.0"),
+            (told::<String>("1979-05-27"), "a string, not the date `1979-05-27`", "1979-05-27"),
+            (told::<Vec<i32>>("[1, [2]]"), "an integer, not an array", "[2]"),
+        ] {
+            assert_eq!(found, (format!("`limit` must be {words}"), place.to_owned()));
+        }
+        let large = "99999999999999999999";
+        let words = format!("`limit`: the integer `{large}` is too large");
+        assert_eq!(told::<i64>(large), (words, large.to_owned()));
         assert_eq!(told::<Colour>("\"red\"").0, "fits");
         assert!(told::<Colour>("\"blue\"").0.contains("expected `red`"));
         assert!(matches!(Colour::Red, Colour::Red));

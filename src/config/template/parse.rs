@@ -362,6 +362,9 @@ fn unknown_field(name: &str, fields: &[String], built_in: &[&str]) -> (String, S
     let base = name.split_once('.').map_or(name, |(base, _)| base);
     let candidates = known.iter().map(String::as_str).chain(built_in.iter().copied());
     let help = match nearest(base, candidates) {
+        Some(near) if near == base => {
+            format!("a placeholder has one operator at most, such as `{{{base}.stem}}`")
+        }
         Some(near) => format!("did you mean `{{{}}}`?", name.replacen(base, near, 1)),
         None if known.is_empty() => {
             "this job's inputs have no fields; there is `{task}`, `{attempt}`, `{job}`, `{slot}`"

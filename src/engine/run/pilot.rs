@@ -3,14 +3,13 @@
 //! The slots of the pilot record what their tasks used; the stage's own thread, which has nothing else to do, checks
 //! that and the processes. [`crate::model::pilot`] decides.
 
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Pid;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SetOnce};
 
 use crate::engine::run::Run;
 use crate::engine::slot_worker::SlotWorker;
@@ -37,8 +36,9 @@ pub struct Pilot {
     pub slots: usize,
     /// How many slots start beside it before anything is decided.
     pub spare: usize,
-    gate: Gate,
-    finished: Gate,
+    /// Whether those begin, once that is settled.
+    begin: SetOnce<bool>,
+    finished: SetOnce<()>,
     /// Slots with higher numbers, from 1, end between two tasks.
     level: AtomicUsize,
     /// The upper limit of slots.
@@ -51,41 +51,6 @@ pub struct Pilot {
     decision: Mutex<Option<Decision>>,
     /// Notified when more slots join the pilot's own event loop.
     joins: Notify,
-}
-
-/// Whether the slots beside the pilot begin.
-#[derive(Default)]
-struct Gate {
-    state: AtomicU8,
-    changed: Notify,
-}
-
-/// Nobody knows yet.
-const WAIT: u8 = 0;
-/// They begin.
-const OPEN: u8 = 1;
-/// They are not needed.
-const SHUT: u8 = 2;
-
-impl Gate {
-    /// Settles it, unless that has been done.
-    fn settle(&self, state: u8) {
-        if self.state.compare_exchange(WAIT, state, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.changed.notify_waiters();
-        }
-    }
-
-    /// Whether it is open, once that is settled.
-    async fn is_open(&self) -> bool {
-        loop {
-            let mut changed = pin!(self.changed.notified());
-            changed.as_mut().enable();
-            match self.state.load(Ordering::Relaxed) {
-                WAIT => changed.await,
-                state => return state == OPEN,
-            }
-        }
-    }
 }
 
 /// How busy the machine has been until a moment.
@@ -175,8 +140,8 @@ impl Pilot {
             plan,
             slots,
             spare,
-            gate: Gate::default(),
-            finished: Gate::default(),
+            begin: SetOnce::new(),
+            finished: SetOnce::new(),
             level: AtomicUsize::new(usize::MAX),
             most,
             tasks,
@@ -206,25 +171,33 @@ impl Pilot {
     /// Ready when the slot with this number, from 1, is not needed after all, since no task is left or others do them;
     /// never for one of the first.
     pub async fn dismissed(&self, number: usize) {
-        if number <= self.slots || (self.admits(number).await && !self.finished.is_open().await) {
+        if number <= self.slots {
             std::future::pending::<()>().await;
+        }
+        if self.admits(number).await {
+            self.finished.wait().await;
         }
     }
 
     /// Records that the first slots have ended: no task is left.
     pub fn finish(&self) {
-        self.gate.settle(SHUT);
-        self.finished.settle(OPEN);
+        self.settle(false);
+        let _ = self.finished.set(()); // once is enough
     }
 
     /// Whether the slot with this number, from 1, begins; ready when that is known.
     pub async fn admits(&self, number: usize) -> bool {
-        !self.is_spare(number) || self.gate.is_open().await
+        !self.is_spare(number) || *self.begin.wait().await
     }
 
     /// Whether the slot with this number, from 1, is to end, since fewer do as well.
     pub fn retires(&self, number: usize) -> bool {
         number > self.level.load(Ordering::Relaxed)
+    }
+
+    /// Settles whether the slots beside the pilot begin, unless that has been done.
+    fn settle(&self, begin: bool) {
+        let _ = self.begin.set(begin); // the first word counts
     }
 
     fn is_spare(&self, number: usize) -> bool {
@@ -299,17 +272,17 @@ impl Pilot {
                 (None, true) => {
                     // What is open may have come too late for any task.
                     let did_all = self.tasks.is_some_and(|tasks| self.lock().ended >= tasks);
-                    let has_begun = !did_all && self.gate.state.load(Ordering::Relaxed) == OPEN;
+                    let has_begun = !did_all && self.begin.get() == Some(&true);
                     Some(evidence.conclude(if has_begun { self.spare } else { 0 }))
                 }
                 (Some(before), false) => evidence.confirm(&before),
                 (Some(before), true) => Some(Decision { is_final: true, ..before }),
             };
             if !is_over && evidence.spare_begins() {
-                self.gate.settle(OPEN);
+                self.settle(true);
             }
             if let Some(decision) = decision {
-                self.gate.settle(if decision.model == Model::Processes { OPEN } else { SHUT });
+                self.settle(decision.model == Model::Processes);
                 self.decide(&decision);
                 grow(&decision);
                 if decision.is_final {

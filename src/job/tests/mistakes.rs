@@ -22,7 +22,7 @@ error: `timeout`: `10 parsecs` is not a duration; write for example \"500ms\", \
         [
             "unknown key `limts`",
             "`model` must be `sequential`, `threads`, `async`, `processes` or `auto`, not `thread`",
-            "`concurrency` must be an integer above 0 (at most a million) or \"cores\", not the integer `0`",
+            "`concurrency` must be an integer above 0 (at most a million), \"cores\", a share of them such as \"50%\", or a range such as \"4..200\", not the integer `0`",
         ]
     );
 }
@@ -175,7 +175,7 @@ fn mistakes() {
         (
             "[limits]\nconcurrency = 0",
             &[
-                "`concurrency` must be an integer above 0 (at most a million) or \"cores\", not the integer `0`",
+                "`concurrency` must be an integer above 0 (at most a million), \"cores\", a share of them such as \"50%\", or a range such as \"4..200\", not the integer `0`",
             ],
         ),
         (

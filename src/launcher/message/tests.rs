@@ -1,4 +1,4 @@
-//! Tests.
+//! Messages come back as they were sent, and nonsense is an error.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests.
+//! `summary.csv`: one row for each job, whatever was there before.
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! Tests.
+//! Tables and messages on the terminal.
 
 use super::*;
 use crate::report::Failure;

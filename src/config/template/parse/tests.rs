@@ -1,4 +1,4 @@
-//! Tests.
+//! How templates are read, and what is said of mistakes in them.
 
 use proptest::prelude::*;
 
@@ -18,6 +18,12 @@ fn mistakes_are_told_with_their_place_and_the_way_out() {
     for (text, span, message, help) in [
         ("a{inptu}", 1..8, "unknown field `inptu`", "did you mean `{input}`?"),
         ("{inptu.stem}", 0..12, "unknown field `inptu.stem`", "did you mean `{input.stem}`?"),
+        (
+            "{input.base.stem}",
+            0..17,
+            "unknown field `input.base.stem`",
+            "a placeholder has one operator at most, such as `{input.stem}`",
+        ),
         ("{zzz}", 0..5, "unknown field `zzz`", "the inputs have `{input}`, `{size}`"),
         ("x {input", 2..3, "`{` is never closed", "close it with `}`, or write `{{` for a brace"),
         ("{in{put}", 0..1, "`{` is never closed", "close it with `}`, or write `{{` for a brace"),
