@@ -107,7 +107,7 @@ pub struct Parts {
 impl Parts {
     /// The next block. Reading a file comes from the page cache, mostly, which costs less than asking another thread.
     fn block(&mut self) -> io::Result<Option<Bytes>> {
-        let Self { all, next, file, left: all_left } = self;
+        let Self { all, next, file, .. } = self;
         loop {
             if let Some((open, left)) = file
                 && *left > 0
@@ -119,7 +119,6 @@ impl Parts {
                 }
                 block.truncate(read);
                 *left -= read as u64;
-                *all_left = all_left.saturating_sub(read as u64);
                 return Ok(Some(block.into()));
             }
             *file = None;
@@ -127,10 +126,7 @@ impl Parts {
             *next += 1;
             match part {
                 Part::Bytes(bytes) if bytes.is_empty() => {}
-                Part::Bytes(bytes) => {
-                    *all_left = all_left.saturating_sub(bytes.len() as u64);
-                    return Ok(Some(bytes.clone()));
-                }
+                Part::Bytes(bytes) => return Ok(Some(bytes.clone())),
                 Part::File(path, length) => *file = Some((File::open(path)?, *length)),
             }
         }
@@ -157,7 +153,13 @@ impl Body for Sending {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let block = match &mut *self {
             Self::Bytes(bytes) => Some(std::mem::take(bytes)).filter(|b| !b.is_empty()).map(Ok),
-            Self::Parts(parts) => parts.block().transpose(),
+            Self::Parts(parts) => {
+                let block = parts.block();
+                if let Ok(Some(block)) = &block {
+                    parts.left = parts.left.saturating_sub(block.len() as u64);
+                }
+                block.transpose()
+            }
         };
         Poll::Ready(block.map(|block| block.map(Frame::data)))
     }
