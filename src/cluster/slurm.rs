@@ -21,7 +21,7 @@ const FORGOTTEN: &str = "Invalid job id specified";
 /// The number of elements that a cluster allows if it does not say.
 const USUAL_ELEMENTS: u32 = 1001;
 
-/// So many ranges of elements are named in one call.
+/// How many ranges of elements are named in one call at most.
 const NAMED: usize = 500;
 
 /// A cluster under Slurm.

@@ -45,7 +45,7 @@ fn bad(wrong: &Diagnostics) -> Stop {
     Stop::Failed(wrong.to_string(), Exit::Usage)
 }
 
-/// The time at a level; `None` if there are not so many tasks.
+/// The time at a level; `None` if there are fewer tasks.
 fn time(
     subject: &Subject,
     args: &CompareArgs,

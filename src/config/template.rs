@@ -186,8 +186,8 @@ impl Template {
         self.parts.iter().any(|part| matches!(part, Part::Secret(_)))
     }
 
-    /// Whether it can be filled as soon as a task's own fields, of which there are so many, are known, and is the same at
-    /// each attempt.
+    /// Whether it can be filled as soon as a task's own fields, the first `fields`, are known, and is the same at each
+    /// attempt.
     pub fn is_of_input(&self, fields: usize) -> bool {
         !self.is_of_an_attempt() && !self.has_payload() && self.fields().all(|field| field < fields)
     }

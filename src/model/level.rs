@@ -16,7 +16,7 @@ const LEAST_TASKS: u64 = 8;
 const IDLE: f64 = 0.25;
 /// If processors are waited for during this part of the time, they are busy, whatever else is idle.
 const CROWDED: f64 = 0.5;
-/// So many tasks for each slot have to be left for a higher level to be worth its start.
+/// How many tasks for each slot have to be left for a higher level to be worth its start.
 const WORTHWHILE: u64 = 4;
 /// Memory is short if it is waited for during this part of the time, or if less than this is left, in bytes.
 const STALLED: f64 = 0.2;

@@ -25,7 +25,7 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
-/// One start in so many seconds.
+/// A start in each of these intervals, in seconds, as a rate.
 pub(super) fn rate(seconds: f64) -> String {
     let units = [(1.0, "s"), (60.0, "m"), (3600.0, "h")];
     let fits = |(unit, _): &&(f64, &str)| {

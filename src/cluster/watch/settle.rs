@@ -284,7 +284,7 @@ impl Driver<'_> {
 
 /// The last lines of what an element has printed, in one.
 fn last_words(log: &Path) -> String {
-    /// So many lines, of so many characters in all.
+    /// At most this number of lines, and of characters in all.
     const LINES: usize = 3;
     const LONGEST: usize = 400;
     let bytes = tail(log);

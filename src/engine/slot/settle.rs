@@ -20,7 +20,7 @@ use crate::workload::Workload;
 use crate::workload::columns::Column;
 use crate::workload::command::Keep;
 
-/// So often a host may refuse a task that is not charged for it, while the limit of requests is being found.
+/// How often a host may refuse a task that is not charged for it, while the limit of requests is being found.
 const MOST_REFUSALS: u8 = 10;
 
 // A record has some hundred bytes: it is passed on by reference, so that it is not copied at each step.

@@ -194,6 +194,14 @@ fn comments(table: &mut Table<'_>) -> Option<String> {
 pub(super) fn lines(table: &mut Table<'_>) -> LineOptions {
     let null = table.get::<bool>("null").is_some_and(Spanned::into_inner);
     let separator = character(table, "separator");
+    if null && separator.is_some() {
+        let message = "`null` and `separator` both say what ends an input";
+        table.document().error_with_help(
+            &table.span_of("separator"),
+            message,
+            "leave one of them out",
+        );
+    }
     let blank = table.get::<String>("blank");
     if let Some(blank) =
         blank.as_ref().filter(|blank| !["keep", "skip"].contains(&&**blank.get_ref()))

@@ -58,7 +58,7 @@ impl BatchSize {
         matches!(self, Self::Count(0) | Self::Bytes(0))
     }
 
-    /// Whether another input fits that has these fields, where there are `count` with so many `bytes`.
+    /// Whether another input fits that has these fields, where there are `count` with `bytes` bytes.
     fn has_room(self, count: usize, bytes: u64, fields: &Fields) -> bool {
         match self {
             Self::Count(most) => (count as u64) < most,

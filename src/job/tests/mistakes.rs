@@ -223,6 +223,10 @@ fn mistakes_in_sources() {
             &["`utf-9` is not a known encoding"],
         ),
         (
+            "[inputs]\nlines = { file = \"two.csv\", null = true, separator = \",\" }",
+            &["`null` and `separator` both say what ends an input"],
+        ),
+        (
             "[inputs]\nlines = { file = \"two.csv\", regex = \"x\" }",
             &["`regex` has no named group"],
         ),

@@ -9,7 +9,7 @@ use crate::sys::usage::Standstill;
 /// How often it is looked: that takes a look at all processes below a child.
 pub(super) const LOOK_BELOW: Duration = Duration::from_millis(2_500);
 
-/// So often in a row a tree must have been found the same: what does anything may resume the one that is stopped.
+/// How often in a row a tree must be found the same: what does anything may resume the one that is stopped.
 const TIMES: u8 = 3;
 
 /// What was found below a child: the tree in which one is stopped, and how often in a row it was so.
