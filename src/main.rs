@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 
 use runner::base::diagnostic::complain;
-use runner::base::{Diagnostics, event};
+use runner::base::{Diagnostic, Diagnostics, event, standard_output};
 use runner::batch::Turn;
 use runner::cli::init::InitArgs;
-use runner::cli::notify::notify;
+use runner::cli::notify::{End, notify};
 use runner::cli::{
     self, CheckArgs, Cli, Command, RunArgs, completions, describe, here, man, schema,
 };
@@ -18,7 +18,7 @@ use runner::engine::run;
 use runner::engine::run::{RunError, SharedLauncher};
 use runner::job::{Job, PlannedJob};
 use runner::report::terminal::progress;
-use runner::report::{Summary, terminal};
+use runner::report::{ReportError, Summary, terminal};
 use runner::task::Exit;
 use runner::workload::claims::Claims;
 use runner::{batch, cluster, compare, job, launcher, report, view};
@@ -45,7 +45,11 @@ fn main() -> ExitCode {
         Command::Man(args) => print(&man::page(&args)),
         Command::Schema(args) => print(&schema::schema(args.of())),
     };
-    exit.into()
+    let failure = standard_output::failure();
+    if let Some(why) = failure {
+        complain(format!("failed to write to standard output: {why}"));
+    }
+    if failure.is_some() && exit == Exit::Ok { Exit::NotWritten } else { exit }.into()
 }
 
 /// Plans all jobs, then runs them: one after another, unless the user wants them side by side.
@@ -105,11 +109,12 @@ fn plan_and_run(args: &RunArgs) -> Exit {
         args,
         control,
         launcher: SharedLauncher::default(),
-        claims: Arc::default(),
+        claims: Arc::new(claims(&jobs)),
         summaries: Mutex::default(),
+        ends: Mutex::default(),
     };
     let mut exits = batch::run(jobs, args.at_once, &runner);
-    let Runner { control, launcher, summaries, .. } = runner;
+    let Runner { control, launcher, summaries, ends, .. } = runner;
     drop(launcher);
     let mut summaries = summaries.into_inner().expect("nobody panics while holding it");
     summaries.sort_by_key(|(index, _)| *index);
@@ -122,9 +127,21 @@ fn plan_and_run(args: &RunArgs) -> Exit {
     exits.extend(control.signal().map(Exit::Signal));
     let exit = Exit::of_jobs(&exits);
     if let Some(command) = &args.notify {
-        notify(command, exit, &summaries);
+        let mut ends = ends.into_inner().expect("nobody panics while holding it");
+        ends.sort_by_key(|(index, _)| *index);
+        let ends: Vec<_> = ends.into_iter().map(|(_, end)| end).collect();
+        notify(command, exit, &ends);
     }
     exit
+}
+
+/// The claims on files as they are before anything runs: no job writes over the report of another.
+fn claims(jobs: &[PlannedJob]) -> Claims {
+    let claims = Claims::default();
+    for job in jobs {
+        claims.reserve(&job.name, report::own_files(&job.results, &job.name, job.plan().ok()));
+    }
+    claims
 }
 
 /// Reads the secrets of all jobs, before the first of them runs.
@@ -153,38 +170,47 @@ struct Runner<'a> {
     claims: Arc<Claims>,
     /// The summaries, each with the job's index in the batch.
     summaries: Mutex<Vec<(usize, Summary)>>,
+    /// How the jobs ended, likewise.
+    ends: Mutex<Vec<(usize, End)>>,
+}
+
+/// Says what there is to say of a row that was put into the summary; returns whether it is there.
+fn put_in_summary(put: Result<Option<String>, ReportError>, job: &str) -> bool {
+    let is_there = put.is_ok();
+    if let Some(message) = put.unwrap_or_else(|error| Some(error.to_string())) {
+        progress::aside(|| complain(format!("{job}: {message}")));
+    }
+    is_there
 }
 
 impl batch::Runner for Runner<'_> {
     fn run(&self, index: usize, turn: Turn<'_>) -> Exit {
+        let (name, results) = (turn.job().name.clone(), turn.job().results.clone());
         let run = turn.take(|job| {
-            let (summary, exit) = self.run_job(&Arc::new(job));
+            let (summary, exit) = self.run_job(index, &Arc::new(job));
             let mut summaries = self.summaries.lock().expect("nobody panics while holding it");
             summaries.extend(summary.map(|summary| (index, summary)));
             exit
         });
         run.unwrap_or_else(|mistakes| {
             progress::aside(|| mistakes.print());
+            let first = mistakes.iter().next().map(Diagnostic::message);
+            let reason = format!("could not start: {}", first.unwrap_or_default());
+            self.unstarted(index, &name, (Exit::Usage, &reason));
+            put_in_summary(report::skip(&results, &name, None, &reason), &name);
             Exit::Usage
         })
     }
 
-    fn skip(&self, job: &PlannedJob, needed: &str) -> Exit {
+    fn skip(&self, index: usize, job: &PlannedJob, needed: &str) -> Exit {
         let reason = format!("skipped: it needs `{needed}`, which did not end ok");
         let say = |message: String| progress::aside(|| complain(message));
         say(format!("{}: {reason}", job.name));
-        match report::skip(&job.results, &job.name, job.plan().ok(), &reason) {
-            Ok(warning) => {
-                if let Some(warning) = warning {
-                    say(format!("{}: {warning}", job.name));
-                }
-                Exit::NotOk
-            }
-            Err(error) => {
-                say(format!("{}: {error}", job.name));
-                Exit::NotWritten
-            }
-        }
+        let put = report::skip(&job.results, &job.name, job.plan().ok(), &reason);
+        let is_put = put_in_summary(put, &job.name);
+        let exit = if is_put { Exit::NotOk } else { Exit::NotWritten };
+        self.unstarted(index, &job.name, (exit, &reason));
+        exit
     }
 
     fn is_stopped(&self) -> bool {
@@ -193,7 +219,18 @@ impl batch::Runner for Runner<'_> {
 }
 
 impl Runner<'_> {
-    fn run_job(&self, job: &Arc<Job>) -> (Option<Summary>, Exit) {
+    /// Notes that the job at `index` has not run, and tells it.
+    fn unstarted(&self, index: usize, job: &str, (exit, reason): (Exit, &str)) {
+        event::emit("finished", || json!({ "job": job, "exit": exit.code() }));
+        self.ended(index, End::without_report(job, reason));
+    }
+
+    /// Notes how the job at `index` ended.
+    fn ended(&self, index: usize, end: End) {
+        self.ends.lock().expect("nobody panics while holding it").push((index, end));
+    }
+
+    fn run_job(&self, index: usize, job: &Arc<Job>) -> (Option<Summary>, Exit) {
         let options = self.args.options(&job.results, &self.claims);
         let say = |message: String| progress::aside(|| complain(message));
         event::emit("job", || {
@@ -224,11 +261,13 @@ impl Runner<'_> {
                     say(format!("{}: nothing to run: {why}", job.name));
                 }
                 event::emit("finished", || summary.as_event(exit));
+                self.ended(index, End::of(&summary));
                 (Some(summary), exit)
             }
             Err(error) => {
                 say(format!("{}: {error}", job.name));
                 let exit = error.exit();
+                let words = error.to_string();
                 let mut summary = error.into_summary();
                 if let Some(summary) = &mut summary {
                     view::also(summary, job.report.also);
@@ -237,6 +276,13 @@ impl Runner<'_> {
                     Some(summary) => summary.as_event(exit),
                     None => json!({ "job": job.name, "exit": exit.code() }),
                 });
+                self.ended(
+                    index,
+                    match &summary {
+                        Some(summary) => End::of(summary),
+                        None => End::without_report(&job.name, words),
+                    },
+                );
                 (summary, exit)
             }
         }

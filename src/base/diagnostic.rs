@@ -4,6 +4,7 @@
 //! raw: control characters are shown, not sent.
 
 use std::fmt;
+use std::io::Write as _;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -184,7 +185,7 @@ impl Diagnostics {
         let renderer = Renderer::styled();
         for diagnostic in &self.0 {
             diagnostic.emit();
-            anstream::eprintln!("{}\n", diagnostic.render(&renderer));
+            print_error(&format!("{}\n", diagnostic.render(&renderer)));
         }
     }
 }
@@ -224,7 +225,13 @@ pub fn complain(message: impl Into<String>) {
     let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
     let title = Diagnostic::new(first).render(&Renderer::styled());
     let lines: Vec<_> = [title].into_iter().chain(rest.lines().map(visible)).collect();
-    anstream::eprintln!("{}\n", lines.join("\n"));
+    print_error(&format!("{}\n", lines.join("\n")));
+}
+
+/// Prints lines to standard error, without colours where nobody sees them. A failure, such as of a terminal that has been
+/// closed, could not be reported anywhere.
+pub fn print_error(lines: &str) {
+    let _ = writeln!(anstream::stderr(), "{lines}");
 }
 
 /// An operating-system error as a lower-case fragment, without its number.

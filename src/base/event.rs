@@ -1,11 +1,10 @@
 //! Events for programs: with `--json`, one JSON object a line on standard output.
 
-use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use super::mask;
+use super::standard_output;
 
 /// The version of the events: it changes when a member changes its meaning or goes.
 const VERSION: u32 = 1;
@@ -35,8 +34,7 @@ pub fn emit(event: &str, members: impl FnOnce() -> Value) {
     }
     let mut text = line.to_string();
     text.push('\n');
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(&mask::apply(text.as_bytes())).and_then(|()| out.flush());
+    standard_output::write(text.as_bytes());
 }
 
 /// Seconds with three decimals, as a number.

@@ -1,6 +1,12 @@
-//! Writing JSON: any bytes as a string, and numbers as job files have them as numbers.
+//! Writing JSON: any bytes as a string, and numbers as job files have them as numbers. And reading one value of it.
+
+mod at;
+mod object;
 
 use dashu_int::UBig;
+
+pub use at::{Found, at};
+pub use object::Object;
 
 /// How numbers that JSON cannot express are written. A job file may have them: `inf` and `nan`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +15,40 @@ pub enum NotFinite {
     Text,
     /// As Python's `json` reads and writes them: `Infinity`, `-Infinity`, `NaN`.
     Python,
+}
+
+/// Writes an array of what `write` writes of each.
+pub fn write_array<T>(
+    elements: impl IntoIterator<Item = T>,
+    out: &mut Vec<u8>,
+    mut write: impl FnMut(T, &mut Vec<u8>),
+) {
+    out.push(b'[');
+    for (index, element) in elements.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(element, out);
+    }
+    out.push(b']');
+}
+
+/// Writes an object of these names, with what `write` writes of each value.
+pub fn write_object<'n, T: 'n>(
+    members: impl IntoIterator<Item = &'n (String, T)>,
+    out: &mut Vec<u8>,
+    mut write: impl FnMut(&'n T, &mut Vec<u8>),
+) {
+    out.push(b'{');
+    for (index, (name, value)) in members.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_text(name.as_bytes(), out);
+        out.push(b':');
+        write(value, out);
+    }
+    out.push(b'}');
 }
 
 /// Writes bytes as a JSON string; a byte that is not UTF-8 becomes `\udc80` to `\udcff`, as with Python's

@@ -75,7 +75,7 @@ pub struct Sum {
     units: i128,
     /// What could not be added exactly.
     rest: Option<f64>,
-    /// How many values were something else.
+    /// How many values were something else, or too large.
     strange: u64,
 }
 
@@ -84,7 +84,8 @@ impl Sum {
     pub fn add(&mut self, cell: &[u8]) {
         match Number::parse(cell) {
             Some(Number::Exact(units)) => self.add_units(units),
-            Some(Number::Float(value)) => self.add_float(value),
+            Some(Number::Float(value)) if value.is_finite() => self.add_float(value),
+            Some(Number::Float(_)) => self.strange += 1, // with it the sum would say nothing
             None => self.strange += u64::from(!cell.trim_ascii().is_empty()),
         }
     }
@@ -114,7 +115,7 @@ impl Sum {
         self.units.saturating_add(self.rest.map_or(0, |rest| Number::Float(rest).units()))
     }
 
-    /// How many values were not numbers.
+    /// How many values were not numbers, or too large to be added.
     pub fn strange(&self) -> u64 {
         self.strange
     }
@@ -184,6 +185,8 @@ mod tests {
             assert_eq!(merged.to_string(), expected);
         }
         assert_eq!(sum(&["1", "x", " ", "n/a"]).strange(), 2);
+        let with_huge = sum(&["1", "1e400"]);
+        assert_eq!((with_huge.strange(), with_huge.to_string()), (1, "1".to_owned()));
         assert_eq!(in_decimals(-ONE / 8), "-0.125");
     }
 }

@@ -7,8 +7,13 @@ use std::borrow::Cow;
 use regex::bytes::Regex;
 use regex_syntax::hir::{Hir, HirKind};
 
+use super::mask;
+
 /// Takes the place of a byte that is not text: no expression for text ends there.
-const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
+const REPLACEMENT: [u8; 3] = [0xef, 0xbf, 0xbd];
+
+/// Likewise a letter, as most such bytes are in the encoding that they have: U+A000, which no expression names.
+const LETTER: [u8; 3] = [0xea, 0x80, 0x80];
 
 /// Which match is the value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +23,28 @@ pub enum Take {
     First,
     /// The last one.
     Last,
+}
+
+/// What was found in a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// As it stands there.
+    pub value: Vec<u8>,
+    /// What is to be shown instead, if it has a part of a secret: that alone would not be known for one.
+    pub shown: Option<Vec<u8>>,
+}
+
+impl Piece {
+    /// The part of `text` at `place`.
+    fn of(text: &[u8], (from, to): (usize, usize)) -> Self {
+        Self { value: text[from..to].to_vec(), shown: mask::cut(text, from..to) }
+    }
+}
+
+impl From<Vec<u8>> for Piece {
+    fn from(value: Vec<u8>) -> Self {
+        Self { value, shown: None }
+    }
 }
 
 /// An expression, and which of its matches counts.
@@ -58,21 +85,27 @@ impl Pattern {
     }
 
     /// The value in a whole text: the first group of the match that counts, or all of it.
-    pub fn find(&self, text: &[u8]) -> Option<Vec<u8>> {
+    pub fn find(&self, text: &[u8]) -> Option<Piece> {
         self.find_among(text, 0, usize::MAX)
     }
 
     /// The value in the part of `text` from `start` on, of a match that begins before `end`. What surrounds that part
     /// is looked at, so that an anchor matches where it would in the whole.
-    pub fn find_among(&self, text: &[u8], start: usize, end: usize) -> Option<Vec<u8>> {
+    pub fn find_among(&self, text: &[u8], start: usize, end: usize) -> Option<Piece> {
         if self.is_of_bytes || std::str::from_utf8(text).is_ok() {
-            let (from, to) = self.range(text, start, end)?;
-            return Some(text[from..to].to_vec());
+            return self.range(text, start, end).map(|place| Piece::of(text, place));
         }
-        let readable = Readable::new(text);
-        let (start, end) = (readable.to_readable(start), readable.to_readable(end));
-        let (from, to) = self.range(&readable.text, start, end)?;
-        Some(text[readable.to_raw(from)..readable.to_raw(to)].to_vec())
+        let found = [REPLACEMENT, LETTER].map(|stands_for| {
+            let readable = Readable::new(text, stands_for);
+            let (start, end) = (readable.to_readable(start), readable.to_readable(end));
+            let (from, to) = self.range(&readable.text, start, end)?;
+            Some((readable.to_raw(from), readable.to_raw(to)))
+        });
+        // Where the two differ, half a word must not pass for a whole one: a value that has such a byte is said to.
+        let has_one = |&(from, to): &(usize, usize)| std::str::from_utf8(&text[from..to]).is_err();
+        let [as_none, as_letter] = found;
+        let certain = found.into_iter().flatten().find(has_one).or(as_letter).or(as_none);
+        certain.map(|place| Piece::of(text, place))
     }
 
     fn range(&self, text: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
@@ -109,14 +142,14 @@ struct Readable<'a> {
 }
 
 impl<'a> Readable<'a> {
-    fn new(raw: &'a [u8]) -> Self {
+    fn new(raw: &'a [u8], stands_for: [u8; 3]) -> Self {
         let (mut text, mut replaced) = (Vec::with_capacity(raw.len() + 64), Vec::new());
         let mut at = 0;
         for chunk in raw.utf8_chunks() {
             text.extend_from_slice(chunk.valid().as_bytes());
             at += chunk.valid().len();
             for _ in chunk.invalid() {
-                text.extend_from_slice(REPLACEMENT);
+                text.extend_from_slice(&stands_for);
                 replaced.push(at);
                 at += 1;
             }
@@ -168,7 +201,7 @@ pub struct LineSearch {
     lines: Vec<u8>,
     /// Where the lines that have not been searched start: after that line break.
     start: usize,
-    values: Vec<Option<Vec<u8>>>,
+    values: Vec<Option<Piece>>,
     /// A line was too long to be held.
     is_overlong: bool,
 }
@@ -216,7 +249,7 @@ impl LineSearch {
         mut self,
         patterns: &[&Pattern],
         clean: fn(&[u8]) -> Cow<'_, [u8]>,
-    ) -> Option<Vec<Option<Vec<u8>>>> {
+    ) -> Option<Vec<Option<Piece>>> {
         if self.is_overlong && !self.is_done(patterns) {
             return None;
         }
@@ -261,7 +294,7 @@ mod tests {
 
     fn find(pattern: &str, take: Take, text: &[u8]) -> Option<String> {
         let found = Pattern::new(pattern, take).unwrap().find(text);
-        found.map(|value| value.escape_ascii().to_string())
+        found.map(|found| found.value.escape_ascii().to_string())
     }
 
     fn by_lines(pattern: &str, take: Take, text: &[u8], block: usize) -> Option<String> {
@@ -271,7 +304,7 @@ mod tests {
             search.add(block, &patterns, |text| Cow::Borrowed(text), |_| ());
         }
         let values = search.finish(&patterns, |text| Cow::Borrowed(text)).unwrap();
-        values.into_iter().next().unwrap().map(|value| value.escape_ascii().to_string())
+        values.into_iter().next().unwrap().map(|found| found.value.escape_ascii().to_string())
     }
 
     #[test]
@@ -289,6 +322,11 @@ mod tests {
         assert_eq!(find(r"name=(\S+)", Take::Last, b"\xff name=\xfc \xff").unwrap(), r"\xfc");
         assert_eq!(find(r"([^ ]+)$", Take::First, b"a \xe4\xf6x").unwrap(), r"\xe4\xf6x");
         assert_eq!(find("a((?-u:.*))", Take::First, b"a\xff").unwrap(), r"\xff");
+        // Letters or not: half a word is not found.
+        assert_eq!(find(r"(\w+) \d+", Take::First, b"Gr\xf6\xdfe 12").unwrap(), r"Gr\xf6\xdfe");
+        assert_eq!(find(r"Gr\w+ (\d+)", Take::First, b"Gr\xf6\xdfe 12").unwrap(), "12");
+        assert_eq!(find(r"(\W)", Take::First, b"Gr\xf6 12").unwrap(), r"\xf6");
+        assert_eq!(find(r"([a-z]+) \d+", Take::First, b"Gr\xf6\xdfe 12").unwrap(), "e");
     }
 
     #[test]

@@ -7,6 +7,14 @@ use std::fmt::Write;
 use crate::base::mask;
 use crate::base::screen::plain;
 
+/// Some programs begin whatever they write with it.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// `bytes` without the byte order mark of UTF-8 at their start, which is not part of the text.
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
+}
+
 /// Appends `bytes` to `out`, trimmed: line breaks as `\n`, other control characters, and bytes that are not UTF-8, as
 /// `\xNN`; of a line that was written over, what came last; no colours. At most `limit` characters, the first ones, of
 /// which none is cut in two.
@@ -36,7 +44,7 @@ pub fn write_clean_tail(bytes: &[u8], limit: usize, out: &mut String) {
 /// Appends the pieces of `bytes` for as long as `wanted` says so.
 fn write_pieces(bytes: &[u8], out: &mut String, mut wanted: impl FnMut(&str) -> bool) {
     let bytes = mask::apply(bytes);
-    let bytes: Cow<'_, [u8]> = plain(&bytes);
+    let bytes: Cow<'_, [u8]> = plain(without_mark(&bytes));
     let mut clean = String::with_capacity(4);
     for piece in Pieces(bytes.trim_ascii()) {
         clean.clear();
@@ -114,6 +122,7 @@ mod tests {
             (&b" a\nb\tc\x01 \n"[..], r"a\nb\x09c\x01"),
             (b"dos\r\nline\r\n", r"dos\nline"),
             (b"50%\r100%", "100%"),
+            (b"\xef\xbb\xbfn=4\n", "n=4"),
             (b"a 1%\ra 100%\n\x1b[32mdone\x1b[0m\n", r"a 100%\ndone"),
             ("grün \u{85} ü".as_bytes(), r"grün \x85 ü"),
             (b"lat\xedn \xff", r"lat\xedn \xff"),

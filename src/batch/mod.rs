@@ -18,8 +18,8 @@ pub trait Runner: Sync {
     /// Runs a job whose turn has come; `turn` plans it, now that the jobs that it needs have ended.
     fn run(&self, index: usize, turn: Turn<'_>) -> Exit;
 
-    /// Reports that a job does not run because it needs one that did not end ok.
-    fn skip(&self, job: &PlannedJob, needed: &str) -> Exit;
+    /// Reports that the job at `index` does not run because it needs one that did not end ok.
+    fn skip(&self, index: usize, job: &PlannedJob, needed: &str) -> Exit;
 
     /// Whether nothing new may start.
     fn is_stopped(&self) -> bool;
@@ -36,6 +36,11 @@ pub struct Turn<'a> {
 struct FinishedReports(Mutex<Vec<(String, Reported)>>);
 
 impl Turn<'_> {
+    /// The job, as it was planned before others had run.
+    pub fn job(&self) -> &PlannedJob {
+        &self.job
+    }
+
     /// Plans the job finally, and runs it with `run`.
     ///
     /// # Errors
@@ -83,9 +88,9 @@ pub fn run(jobs: Vec<PlannedJob>, at_once: NonZeroUsize, runner: &impl Runner) -
                     schedule.ended(job, exit);
                     exits.push(exit);
                 }
-                Next::Skip { job, need } => {
-                    let job = jobs[job].take().expect("each has one turn");
-                    exits.push(runner.skip(&job, &names[need]));
+                Next::Skip { job: index, need } => {
+                    let job = jobs[index].take().expect("each has one turn");
+                    exits.push(runner.skip(index, &job, &names[need]));
                 }
                 Next::Start(index) => {
                     let job = jobs[index].take().expect("each has one turn");

@@ -5,11 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 
 use crate::cli::Cli;
+use crate::cli::init::kinds;
 use crate::config::schema::{self, Kind, RUNNER_TOML, Section};
+use crate::model::Model;
 
 /// The arguments of `runner completions`.
 #[derive(Args, Debug)]
@@ -41,7 +43,10 @@ pub fn script(args: &CompletionsArgs) -> String {
         ShellName::Fish => (Shell::Fish, include_str!("completions/keys.fish")),
     };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "runner", &mut script);
+    // The script for fish has them already, and needs no file names in their place.
+    let is_fish = matches!(args.shell, ShellName::Fish);
+    let mut command = if is_fish { Cli::command() } else { with_words(Cli::command()) };
+    clap_complete::generate(shell, &mut command, "runner", &mut script);
     let script = String::from_utf8_lossy(&script);
     if matches!(args.shell, ShellName::Zsh) {
         // It ends by calling what it defines, so ours goes first.
@@ -57,6 +62,24 @@ pub fn script(args: &CompletionsArgs) -> String {
     let hidden: Vec<_> = hidden.map(|command| format!("-a \"{}\"", command.get_name())).collect();
     let is_shown = |line: &&str| !hidden.iter().any(|name| line.contains(name));
     format!("{}\n{ours}", script.split_inclusive('\n').filter(is_shown).collect::<String>())
+}
+
+/// The command line, with the words that some values are, which it reads itself to say more of a wrong one.
+fn with_words(command: Command) -> Command {
+    let models = || Model::ALL.into_iter().map(Model::name).chain(["auto"]).collect::<Vec<_>>();
+    let has_model = |command: &Command| command.get_arguments().any(|arg| arg.get_id() == "model");
+    let with_models = |command: Command| {
+        let names = has_model(&command).then(models);
+        match names {
+            Some(names) => command.mut_arg("model", |arg| arg.value_parser(names)),
+            None => command,
+        }
+    };
+    with_models(command).mut_subcommands(with_models).mut_subcommand("init", |init| {
+        // What is changed goes last, so that their order has to be said.
+        init.mut_arg("words", |arg| arg.index(1).value_parser(kinds::names().collect::<Vec<_>>()))
+            .mut_arg("line", |arg| arg.index(2))
+    })
 }
 
 /// What `--set` can be given, one a line: every key with `=`, and where a key has words of its own, each of them.

@@ -31,7 +31,7 @@ pub fn describe(job: &Job) -> Result<String, InputError> {
     }
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<12} {value}"));
     let read = read_all(job)?;
-    line("tasks", tasks(job, read.as_ref()));
+    line("tasks", tasks(job, read.as_ref(), ""));
     of_the_inputs(job, read.as_ref(), &mut line);
     let mut first = first_task(job)?.into_iter();
     for stage in &job.stages {
@@ -99,6 +99,7 @@ fn of_the_whole(job: &Job, line: &mut impl FnMut(&str, String)) {
                 .map(|Enough { count, running }| format!("{count} successes, then {running}")),
         ),
         ("free memory", job.limits.min_free_memory.map(|least| least.to_string())),
+        ("load below", job.limits.max_load.map(|most| most.to_string())),
     ];
     for (name, value) in set {
         if let Some(value) = value {
@@ -128,7 +129,7 @@ fn model_of(stage: &Stage) -> (String, String) {
 
 /// The limits and retries of a stage that are set.
 fn limits(stage: &Stage) -> Vec<(&'static str, String)> {
-    let retry = stage.retry.as_ref().map(|retry| {
+    let retry = stage.retry.as_ref().filter(|retry| retry.repeats()).map(|retry| {
         let on: Vec<_> = retry.on.iter().map(ToString::to_string).collect();
         let (delay, max) = (time(retry.delay), time(retry.max_delay));
         format!("{} attempts, delay {delay} to {max}, on {}", retry.max_attempts, on.join(", "))
@@ -178,14 +179,14 @@ pub fn dry_run(
     const PIECE: usize = 64 << 10;
     let read = read_all(job)?;
     if job.inputs.are_reported() {
-        return Ok(format!("{}: tasks: {}\n", job.name, tasks(job, read.as_ref())));
+        return Ok(format!("{}: tasks: {}\n", job.name, tasks(job, read.as_ref(), "")));
     }
-    let count = tasks(job, read.as_ref());
+    let count = tasks(job, read.as_ref(), " tasks");
     let (most, which) = match shown {
         Shown::First => (SHOWN, "the first "),
         Shown::All => (usize::MAX, ""),
     };
-    let mut text = format!("{}: {count} tasks, {which}as they would run\n", job.name);
+    let mut text = format!("{}: {count}, {which}as they would run\n", job.name);
     let made = MadeFiles::planned(job, standing);
     if let Err(message) = &made {
         let _ = writeln!(text, "  {message}");
@@ -314,18 +315,19 @@ fn shown(job: &Job, input: &Fields) -> String {
     escaped(&values.collect::<Vec<_>>().join("  "))
 }
 
-fn tasks(job: &Job, read: Option<&AllInputs>) -> String {
+/// How many tasks there are; `unit` stands after the number.
+fn tasks(job: &Job, read: Option<&AllInputs>, unit: &str) -> String {
     if let Some(tasks) = job.inputs.tasks() {
-        return HumanCount(tasks).to_string();
+        return format!("{}{unit}", HumanCount(tasks));
     }
     if job.inputs.are_reported() {
         return "one for each row of the report that it reads".into();
     }
-    let Some(read) = read else { return "as many as the input brings".into() };
+    let Some(read) = read else { return format!("as many{unit} as the input brings") };
     let tasks = HumanCount(read.tasks);
     match read.unusable {
-        0 => tasks.to_string(),
-        unusable => format!("{tasks}, {} of which cannot be used", HumanCount(unusable)),
+        0 => format!("{tasks}{unit}"),
+        unusable => format!("{tasks}{unit}, {} of which cannot be used", HumanCount(unusable)),
     }
 }
 

@@ -2,11 +2,12 @@
 //! overwrites a file.
 
 mod draft;
-mod kinds;
+pub(super) mod kinds;
 mod options;
 mod parallel;
 mod pieces;
 mod shell;
+mod sources;
 mod units;
 mod write;
 mod xargs;
@@ -104,7 +105,7 @@ fn of_kind(kind: &str, file: Option<&Path>, args: &InitArgs) -> Result<Written, 
     })?;
     let mut said = create(file, &text)?;
     let run = if kind == "compare" { "runner compare" } else { "runner" };
-    let _ = writeln!(said, "run it: {run} {}", shown(file));
+    let _ = writeln!(said, "run it: {run} {}", quoted_word(&file.display().to_string()));
     Ok(Written { text: said, warnings: Vec::new() })
 }
 
@@ -119,31 +120,37 @@ fn of_line(file: &Path, args: &InitArgs) -> Result<Written, Diagnostic> {
         }
         draft.sources.push(Source { list, is_linked: false });
     }
-    let has_elsewhere = rebase(&mut draft, file);
+    draft.way = way_from(file);
+    let is_elsewhere = !draft.way.as_os_str().is_empty() && draft.folder.is_none();
     let reads_stdin = draft.sources.is_empty()
         || draft.sources.iter().any(|source| source.list == List::Lines("-".into()));
     let job = write::job(&mut draft);
-    let line = args.line.join(" ").replace(|c: char| c.is_control(), " ");
-    let mut said = create(file, &format!("#:schema ./{SCHEMA}\n\n# {line}\n{job}"))?;
+    let mut said =
+        create(file, &format!("#:schema ./{SCHEMA}\n\n# {}\n{job}", comment(&args.line)))?;
     let is_peer = Program::of(&args.line[0]) != Program::None;
     let mut options = std::mem::take(&mut draft.options);
-    let has_output = options.iter().any(|option| option.starts_with("--output"));
     let is_shown = options.iter().any(|option| option.starts_with("--dry-run"));
-    if is_peer && !has_output && !is_shown {
-        options.insert(0, "--output".into());
+    match draft.output {
+        Some(how) => options.insert(0, format!("--output={how}")),
+        None if is_peer && !is_shown => options.insert(0, "--output".into()),
+        None => {}
     }
-    options.push(shown(file));
+    options.push(quoted_word(&file.display().to_string()));
     let from = if reads_stdin { "… | " } else { "" };
     let _ = writeln!(said, "run it: {from}runner {}", options.join(" "));
-    let mut warnings: Vec<_> =
-        draft.left.into_iter().map(|left| format!("not carried over: {left}")).collect();
-    if has_elsewhere {
+    let mut warnings: Vec<String> = Vec::new();
+    for left in draft.left {
+        let warning = format!("not carried over: {left}");
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+    if is_elsewhere {
         let folder = file.parent().unwrap_or(Path::new("")).display().to_string();
         warnings.push(format!(
             "the commands run in `{folder}`, the folder of the job file; `cwd` sets another one"
         ));
     }
-    warnings.dedup();
     Ok(Written { text: said, warnings })
 }
 
@@ -159,6 +166,7 @@ impl Program {
     fn of(word: &str) -> Self {
         match Path::new(word).file_name().and_then(|name| name.to_str()) {
             Some("parallel") => Self::Parallel,
+            Some(name) if name.starts_with("env_parallel") => Self::Parallel,
             Some("xargs") => Self::Xargs,
             _ => Self::None,
         }
@@ -173,10 +181,18 @@ fn plain() -> Dialect {
 fn drafted(line: &[String]) -> Draft {
     let mut draft = Draft::default();
     match Program::of(&line[0]) {
-        Program::Parallel => parallel::read(&line[1..], &mut draft),
+        Program::Parallel => {
+            if !line[0].ends_with("parallel") || line[0].contains("env_") {
+                draft.note(&line[0], "export the functions and variables that the command has");
+            }
+            parallel::read(&line[1..], &mut draft);
+        }
         Program::Xargs => xargs::read(&line[1..], &mut draft),
         Program::None => {
             draft.dialect = Dialect { has_signs: true, has_own: true, ..plain() };
+            if ["sem", "parset", "niceload"].contains(&line[0].as_str()) {
+                draft.note(&line[0], "it is taken for a program that each task runs");
+            }
             let words = parallel::inputs(line, &mut draft);
             draft.words = Words::Arguments(words.to_vec());
         }
@@ -184,27 +200,22 @@ fn drafted(line: &[String]) -> Draft {
     draft
 }
 
-/// Files are named from the current folder, and job files name them from their own. Returns whether these are two.
-fn rebase(draft: &mut Draft, file: &Path) -> bool {
-    let Ok(file) = std::path::absolute(file) else { return false };
-    let (Some(folder), Ok(here)) = (file.parent(), std::env::current_dir()) else { return false };
-    if folder == here {
-        return false;
+/// The way from the job file's folder to this one: files are named from here, and job files name them from their own.
+fn way_from(file: &Path) -> PathBuf {
+    let folders = std::path::absolute(file).ok().zip(std::env::current_dir().ok());
+    let Some((file, here)) = folders else { return PathBuf::new() };
+    file.parent().map_or_else(PathBuf::new, |folder| way(folder, &here))
+}
+
+/// The command line, as far as it fits into a line.
+fn comment(line: &[String]) -> String {
+    const MOST: usize = 200;
+    let words: Vec<_> = line.iter().map(|word| quoted_word(word)).collect();
+    let line = words.join(" ").replace(|c: char| c.is_control(), " ");
+    match line.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
     }
-    let way = way(folder, &here);
-    let moved = |name: &mut String| {
-        if name != "-" && !Path::new(name).is_absolute() {
-            *name = way.join(&*name).display().to_string();
-        }
-    };
-    for source in &mut draft.sources {
-        match &mut source.list {
-            List::Lines(name) => moved(name),
-            List::Glob(patterns) => patterns.iter_mut().for_each(moved),
-            List::Values(_) => {}
-        }
-    }
-    true
 }
 
 /// The relative path from one absolute folder to another.
@@ -260,12 +271,17 @@ fn create(file: &Path, text: &str) -> Result<String, Diagnostic> {
 
 fn create_new(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = File::create_new(path)?;
-    file.write_all(text.as_bytes())
+    file.write_all(text.as_bytes()).inspect_err(|_| {
+        let _ = fs::remove_file(path); // half of it would be taken for a whole one
+    })
 }
 
-/// A path as a word of a command line.
-fn shown(path: &Path) -> String {
-    let text = path.display().to_string();
+/// A word as a shell reads it.
+fn quoted_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cli::completions::{CompletionsArgs, WordsArgs};
 use crate::cli::init::InitArgs;
@@ -29,7 +30,7 @@ use crate::compare::CompareArgs;
 use crate::config::Overrides;
 use crate::report::terminal::progress::Mode;
 use crate::report::terminal::task_output::{PrintOrder, Printing};
-use crate::report::{Begin, Changes, Options, Rerun, Resume, Standing};
+use crate::report::{Begin, Changes, Options, Rerun, Rest, Resume, Standing};
 use crate::view::ReportArgs;
 use crate::workload::claims::Claims;
 
@@ -146,6 +147,13 @@ pub struct JobArgs {
 }
 
 impl JobArgs {
+    /// Whether the command line leaves out inputs that the files have.
+    fn leaves_inputs_out(&self) -> bool {
+        let overrides = self.overrides();
+        let is_set = |key: &str| overrides.sets(&["inputs", key]);
+        self.limit.is_some() || is_set("limit") || is_set("skip")
+    }
+
     /// The keys of the files that the command line overrides.
     pub fn overrides(&self) -> Overrides {
         Overrides {
@@ -171,6 +179,11 @@ pub struct CheckArgs {
     pub on: Option<Place>,
 }
 
+/// How many jobs at once.
+fn at_once(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "an integer above 0 is wanted".to_owned())
+}
+
 /// The arguments of a run.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Args, Debug)]
@@ -179,7 +192,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub jobs: JobArgs,
     /// Run up to N jobs side by side. Jobs that run one after another do not distort each other's figures.
-    #[arg(long = "jobs", value_name = "N", default_value = "1")]
+    #[arg(long = "jobs", value_name = "N", default_value = "1", value_parser = at_once)]
     pub at_once: NonZeroUsize,
     /// Resume an interrupted run, else the finished report: tasks that are neither ok nor failed run again; with
     /// `=failed`, failed ones as well.
@@ -296,8 +309,14 @@ impl RunArgs {
         match self.resume {
             None if self.fresh => Begin::Fresh,
             None => Begin::Anew,
-            Some(Again::Unfinished) => Begin::Resume(Resume { rerun: Rerun::Unfinished, changes }),
-            Some(Again::Failed) => Begin::Resume(Resume { rerun: Rerun::Failed, changes }),
+            Some(again) => Begin::Resume(Resume {
+                rerun: match again {
+                    Again::Unfinished => Rerun::Unfinished,
+                    Again::Failed => Rerun::Failed,
+                },
+                changes,
+                rest: if self.jobs.leaves_inputs_out() { Rest::Kept } else { Rest::Dropped },
+            }),
         }
     }
 }
@@ -332,7 +351,13 @@ enum Again {
 impl Cli {
     /// Reads the command line; usage errors and `--help` end the process, as clap does it.
     pub fn read() -> Command {
-        let cli = Self::parse();
+        let matches = <Self as CommandFactory>::command().get_matches();
+        if let Some(message) = misplaced(&matches) {
+            let mut command = <Self as CommandFactory>::command();
+            command.error(ErrorKind::ArgumentConflict, message).exit();
+        }
+        // What clap has parsed by this very command fits.
+        let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         match cli.command {
             Some(_) if !cli.run.jobs.files.is_empty() => <Self as CommandFactory>::command()
                 .error(
@@ -346,9 +371,42 @@ impl Cli {
     }
 }
 
+/// What to do about an option that stands before the word of a command, where nobody would read it.
+fn misplaced(matches: &ArgMatches) -> Option<String> {
+    let (word, _) = matches.subcommand()?;
+    let command = <Cli as CommandFactory>::command();
+    let is_given = |arg: &&Arg| {
+        let id = arg.get_id().as_str();
+        !arg.is_positional() && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    let given = command.get_arguments().find(is_given)?;
+    let option = given.get_long().map(|long| format!("--{long}"))?;
+    let of_command = command.find_subcommand(word)?;
+    let has_it = of_command.get_arguments().any(|arg| arg.get_long() == given.get_long());
+    Some(if has_it {
+        format!("`{option}` goes after `{word}`: `runner {word} {option} …`")
+    } else {
+        format!("`{option}` does not go with `{word}`")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_option_before_a_command_is_said() {
+        let message = |line: &str| {
+            let matches = Cli::command().try_get_matches_from(line.split(' ')).unwrap();
+            misplaced(&matches).unwrap_or_default()
+        };
+        assert!(message("runner --limit 2 run a.toml").contains("goes after `run`"));
+        assert!(message("runner -q check a.toml").contains("`--quiet` does not go with `check`"));
+        assert!(message("runner --set a=b compare a.toml").contains("runner compare --set"));
+        for line in ["runner --limit 2 a.toml", "runner run --limit 2 a.toml", "runner status"] {
+            assert_eq!(message(line), "", "{line}");
+        }
+    }
 
     #[test]
     fn the_exit_codes_are_said_once() {

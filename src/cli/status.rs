@@ -6,9 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use indicatif::HumanCount;
 use serde_json::Value;
 
 use crate::base::diagnostic::{complain, reason, visible};
+use crate::cluster;
+use crate::config::runner_toml::RunnerToml;
 use crate::report::status::{State, Status, read_all};
 use crate::report::summary_rows;
 use crate::report::terminal::{human_duration, say};
@@ -36,6 +39,11 @@ pub struct StatusArgs {
 
 /// Prints how far the jobs are.
 pub fn run(args: &StatusArgs) -> Exit {
+    if args.folder.is_file() {
+        let shown = args.folder.display();
+        complain(format!("`{shown}` is a file: name the folder of the reports, such as `results`"));
+        return Exit::Usage;
+    }
     let results = results(&args.folder);
     let redraws = args.watch && !args.json && io::stdout().is_terminal();
     let mut last_seen = Instant::now();
@@ -62,9 +70,11 @@ pub fn run(args: &StatusArgs) -> Exit {
     }
 }
 
-/// The folder of the reports: `folder` itself, if it has some, or its `results`.
+/// The folder of the reports: `folder` itself, if it has some, or the one that its `runner.toml` names, or its `results`.
 fn results(folder: &Path) -> PathBuf {
-    let inside = folder.join("results");
+    let settings = RunnerToml::beside(&folder.join("job.toml")).ok().flatten();
+    let named = settings.and_then(|settings| settings.results().map(Path::to_owned));
+    let inside = named.unwrap_or_else(|| folder.join("results"));
     let has_reports = folder.join("summary.csv").exists()
         || read_all(folder).is_ok_and(|statuses| !statuses.is_empty());
     if !has_reports && inside.is_dir() { inside } else { folder.to_owned() }
@@ -72,7 +82,10 @@ fn results(folder: &Path) -> PathBuf {
 
 /// A line for each job, and whether one of them runs.
 fn lines(results: &Path, as_json: bool) -> io::Result<(String, bool)> {
-    let statuses = read_all(results)?;
+    let mut statuses = read_all(results)?;
+    for status in &mut statuses {
+        count_elsewhere(results, status);
+    }
     let runs = statuses.iter().any(|status| status.state != State::Interrupted);
     let lines: Vec<_> = if as_json {
         statuses.iter().map(as_object).collect()
@@ -104,9 +117,40 @@ fn line(status: &Status) -> String {
         State::Silent(age) => {
             format!("{line}; silent for {}: paused, or its disk hangs", human_duration(age))
         }
-        State::Interrupted => {
-            let resume = format!("runner --resume {}", text("file"));
-            format!("{line}; interrupted at {} UTC: `{resume}` continues", text("updated_utc"))
+        State::Interrupted => interrupted(status),
+    }
+}
+
+/// Counts the rows of a job on a cluster whose driver is not there any more: its shards may go on.
+fn count_elsewhere(results: &Path, status: &mut Status) {
+    let members = &mut status.members;
+    if status.state != State::Interrupted || members["on"].as_str().is_none() {
+        return;
+    }
+    let job = members["job"].as_str().unwrap_or_default().to_owned();
+    let Some((rows, tasks)) = cluster::rows_now(results, &job) else { return };
+    let by_status = crate::task::Status::ALL.map(|status| members[status.name()].as_u64());
+    let known: u64 = by_status.into_iter().flatten().sum();
+    let kept = members["kept"].as_u64().unwrap_or_default();
+    members["done"] = Value::from(rows);
+    members["uncollected"] = Value::from(rows.saturating_sub(known + kept));
+    members["line"] =
+        Value::from(format!("{job}: {} of {} tasks", HumanCount(rows), HumanCount(tasks)));
+}
+
+/// The line of a job whose process is not there any more.
+fn interrupted(status: &Status) -> String {
+    let text = |name: &str| visible(status.members[name].as_str().unwrap_or_default());
+    let (line, file, at) = (text("line"), text("file"), text("updated_utc"));
+    match status.members["on"].as_str().map(visible) {
+        None => format!("{line}; interrupted at {at} UTC: `runner --resume {file}` continues"),
+        Some(place) => {
+            let resume = format!("runner --on {place} --resume {file}");
+            if status.members["left"].as_bool() == Some(true) {
+                format!("{line}; left to {place} at {at} UTC: `{resume}` collects its rows")
+            } else {
+                format!("{line}; its driver was interrupted at {at} UTC: `{resume}` continues")
+            }
         }
     }
 }

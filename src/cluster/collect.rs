@@ -111,26 +111,31 @@ impl<'a> Collector<'a> {
             .collect()
     }
 
-    /// Collects all rows of a shard that is done from `folder`. Returns false if these are not just the rows of the
+    /// Collects all rows of a shard that is done from `folder`. Returns why not, if these are not just the rows of the
     /// shard.
     ///
     /// # Errors
     /// If the inputs of the run cannot be read.
-    pub fn collect(&mut self, shard: u32, folder: &Path) -> io::Result<bool> {
+    pub fn collect(&mut self, shard: u32, folder: &Path) -> io::Result<Result<(), String>> {
+        let torn = || Err("its result is not whole".to_owned());
         let places = self.places(shard)?;
         if !folder.exists() {
             // It was collected by a driver that has died since.
-            return Ok(places.values().all(|place| self.has(*place)));
+            let is_there = places.values().all(|place| self.has(*place));
+            return Ok(if is_there { Ok(()) } else { torn() });
         }
         let files = PartFiles::new(folder, &self.job.name);
-        let finished = parts::finished(&files, self.job, self.plan.seed).ok();
+        let finished = match parts::finished(&files, self.job, self.plan.seed) {
+            Ok(finished) => finished,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
         let tasks: HashSet<u64> = places.keys().copied().collect();
-        if finished.as_ref() != Some(&tasks) {
-            return Ok(false);
+        if finished != tasks {
+            return Ok(torn());
         }
         self.put(&files, &places).map_err(|error| io::Error::other(error.to_string()))?;
         self.ends.extend(folder::note::<EndNote>(folder, END_NOTE));
-        Ok(true)
+        Ok(Ok(()))
     }
 
     /// Collects what there is of the rows of a shard that will not be done, from the folder of one of its starts.
@@ -234,7 +239,7 @@ impl<'a> Collector<'a> {
                     row.outcome.error.clone_from(&reason);
                 }
                 if self.job.is_staged() {
-                    row.in_all_stages(self.job.task_fields());
+                    row.in_all_stages(self.job.task_fields(), None);
                 }
                 row.mask_columns();
                 self.tally.add(row.outcome.status);

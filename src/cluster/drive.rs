@@ -17,8 +17,9 @@ use crate::engine::limits::watchdog::Watchdog;
 use crate::engine::run::{RunError, SharedLauncher};
 use crate::model::Model;
 use crate::report::status::StatusFile;
+use crate::report::terminal;
 use crate::report::terminal::progress::{self, Progress};
-use crate::report::{Options, Report, RunFacts, STAGED, ServiceTimes};
+use crate::report::{Before, Options, Report, RunFacts, STAGED, ServiceTimes};
 use crate::task::{Calendar, Cancel, Cause, Exit, Moment};
 
 /// A run that is being driven.
@@ -27,6 +28,8 @@ pub(super) struct Running<'a> {
     pub(super) options: &'a Options,
     pub(super) cancel: &'a Arc<Cancel>,
     pub(super) started: Moment,
+    /// What drivers before this one have done.
+    pub(super) before: Before,
     pub(super) calendar: Calendar,
 }
 
@@ -41,13 +44,18 @@ impl Running<'_> {
         let Site { job, engine, folder, .. } = self.site;
         let elsewhere = Arc::<progress::Elsewhere>::default();
         let (total, mode) = (Some(plan.tasks), self.options.progress);
-        let file = StatusFile::new(&self.options.results, &job.name, &job.file);
+        let file = StatusFile::new(&self.options.results, &job.name, &job.file).on(&self
+            .site
+            .call
+            .place
+            .to_string());
         let progress = Progress::new(&job.name, total, report.counts(), Vec::new(), mode);
         let mut progress = progress.with_file(file);
-        progress.count_elsewhere(Arc::clone(&elsewhere));
+        progress.go_on(Arc::clone(&elsewhere), self.before);
         let deadline =
             plan.deadline_ms.map(|at| Duration::from_millis(at.saturating_sub(since_1970())));
-        let watchdog = Watchdog::new(Moment::now(), deadline, None);
+        let watchdog =
+            Watchdog::new(Moment::now(), deadline, None, None).called(job.limits.deadline);
         let launcher = SharedLauncher::default();
         let attached =
             self.site.control.attach(Arc::clone(self.cancel), progress, watchdog, launcher);
@@ -56,7 +64,7 @@ impl Running<'_> {
         let quiet = self.options.progress == progress::Mode::Off;
         let say = |words: String| {
             if !quiet {
-                progress::aside(|| eprintln!("{}: {words}", job.name));
+                progress::aside(|| terminal::note(&format!("{}: {words}\n", job.name)));
             }
         };
         let mut ledger = Ledger::read(folder, &plan.run)
@@ -89,6 +97,7 @@ impl Running<'_> {
         match watched {
             Watched::Left => {
                 drop(driver);
+                elsewhere.leave();
                 drop(attached);
                 self.leave(report, plan)
             }
@@ -120,9 +129,9 @@ impl Running<'_> {
             let file = self.site.job.file.display();
             let on = self.site.call.place;
             progress::aside(|| {
-                eprintln!(
-                    "{job}: {shards} shards go on; `runner --on {on} --resume {file}` collects their rows"
-                );
+                terminal::note(&format!(
+                    "{job}: {shards} shards go on; `runner --on {on} --resume {file}` collects their rows\n"
+                ));
             });
         }
         Ok((None, exit))
@@ -193,6 +202,7 @@ impl Running<'_> {
         }
         RunFacts {
             started: self.started,
+            before: self.before,
             startup: startup.unwrap_or_default(),
             services: ServiceTimes::default(),
             held: Duration::ZERO,
@@ -201,7 +211,8 @@ impl Running<'_> {
             concurrency: slots * at_once,
             reason,
             cpu: None,
-            peak_rss: None,
+            worker_peak: ends.iter().filter_map(|end| end.peak_rss).max(),
+            own_peak: None,
             due_p99: None,
             notes,
             saw_a_part: false,

@@ -64,6 +64,9 @@ pub struct EndNote {
     /// Which rule of the job has stopped it, if one has.
     #[serde(default)]
     pub stopped: Option<String>,
+    /// The peak memory of the process that used most, in bytes.
+    #[serde(default)]
+    pub peak_rss: Option<u64>,
 }
 
 /// The name of the file with a [`StartNote`].

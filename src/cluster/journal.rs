@@ -1,5 +1,6 @@
 //! `results/<job>.cluster.csv`: a row for every start of a shard, written when the driver is done with it.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
@@ -50,7 +51,14 @@ pub struct Entry {
 
 /// The open file.
 #[derive(Debug)]
-pub struct Journal(csv::Writer<File>);
+pub struct Journal {
+    writer: csv::Writer<File>,
+    /// What drivers before this one have noted.
+    earlier: HashSet<[String; 5]>,
+}
+
+/// What tells a row from all others: a driver that goes on with a run finds ends that the one before it has noted.
+const KEY: [usize; 5] = [0, 1, 2, 4, 8];
 
 impl Journal {
     /// Begins a new file at `path`, or goes on with the one that is there.
@@ -58,19 +66,20 @@ impl Journal {
     /// # Errors
     /// If it cannot be written.
     pub fn open(path: &Path, goes_on: bool) -> std::io::Result<Self> {
+        let earlier = if goes_on { keys(path) } else { HashSet::new() };
         let mut options = OpenOptions::new();
         let file =
             options.create(true).append(goes_on).write(true).truncate(!goes_on).open(path)?;
         let is_new = file.metadata()?.len() == 0;
-        let mut journal = csv::WriterBuilder::new().from_writer(file);
+        let mut writer = csv::WriterBuilder::new().from_writer(file);
         if is_new {
-            journal.write_record(COLUMNS)?;
-            journal.flush()?;
+            writer.write_record(COLUMNS)?;
+            writer.flush()?;
         }
-        Ok(Self(journal))
+        Ok(Self { writer, earlier })
     }
 
-    /// Adds a row.
+    /// Adds a row, unless a driver before this one has.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -78,7 +87,7 @@ impl Journal {
         let time = |ms: u64| utc(UNIX_EPOCH + Duration::from_millis(ms));
         let wall = entry.started_ms.zip(entry.ended_ms);
         let wall = wall.map(|(from, to)| Duration::from_millis(to.saturating_sub(from)));
-        self.0.write_record([
+        let row = [
             entry.shard.to_string(),
             entry.start.to_string(),
             entry.engine_id.clone(),
@@ -90,7 +99,42 @@ impl Journal {
             entry.started_ms.map(time).unwrap_or_default(),
             wall.map(|wall| format!("{:.3}", wall.as_secs_f64())).unwrap_or_default(),
             entry.log.clone(),
-        ])?;
-        self.0.flush()
+        ];
+        if self.earlier.contains(&KEY.map(|at| row[at].clone())) {
+            return Ok(());
+        }
+        self.writer.write_record(row)?;
+        self.writer.flush()
+    }
+}
+
+/// The keys of the rows in the file; a row that cannot be read has none.
+fn keys(path: &Path) -> HashSet<[String; 5]> {
+    let Ok(reader) = csv::Reader::from_path(path) else { return HashSet::new() };
+    let rows = reader.into_records().filter_map(Result::ok);
+    rows.map(|row| KEY.map(|at| row.get(at).unwrap_or_default().to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_an_earlier_driver_has_noted_is_not_noted_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.cluster.csv");
+        let entry = Entry { shard: 1, start: 1, state: "Failed".into(), ..Entry::default() };
+        let other = Entry { start: 2, ..entry.clone() };
+        let add = |goes_on, entries: &[&Entry]| {
+            let mut journal = Journal::open(&path, goes_on).unwrap();
+            for entry in entries {
+                journal.add(entry).unwrap();
+            }
+            std::fs::read_to_string(&path).unwrap().lines().count() - 1
+        };
+        assert_eq!(add(false, &[&entry]), 1);
+        assert_eq!(add(true, &[&entry, &other]), 2);
+        assert_eq!(add(true, &[&other, &entry]), 2);
+        assert_eq!(add(false, &[]), 0);
     }
 }

@@ -27,6 +27,8 @@ pub mod slurm;
 pub mod snapshot;
 pub mod watch;
 
+use std::collections::HashMap;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,12 +44,12 @@ use crate::cluster::scan::{Adopted, Scan};
 use crate::cluster::share::Shares;
 use crate::config::Overrides;
 use crate::engine::control::Control;
-use crate::engine::made::parts::Gathered;
+use crate::engine::made::parts::{self, Gathered};
 use crate::engine::run::RunError;
 use crate::job::Job;
-use crate::report::parts::has_rows;
-use crate::report::terminal::progress;
-use crate::report::{Begin, Options, Report, Rerun, Resume, Standing, Summary};
+use crate::report::parts::{PartFiles, has_rows, refuse_while_written};
+use crate::report::terminal::{self, progress};
+use crate::report::{Before, Begin, Options, Report, Rerun, Resume, Standing, Summary};
 use crate::task::{Calendar, Cancel, Exit, Moment};
 
 /// How a job is run on a cluster.
@@ -81,6 +83,8 @@ pub fn run(
     let site =
         Site { job, control, call, engine: &*engine, folder: RunFolder::of(&results, &job.name) };
     let mut options = Options { results, ..options.clone() };
+    // Before anything of what is there is stopped or removed: its driver may be alive.
+    refuse_while_written(&options.results, &job.name).map_err(RunError::Report)?;
     let earlier = Plan::read(&site.folder).map_err(|message| failed(message, Exit::Usage))?;
     match (options.begin, earlier) {
         (Begin::Anew, Some(_)) => return Err(failed(left_over(&site.folder), Exit::Usage)),
@@ -146,7 +150,27 @@ fn command(job: &Job, folder: &RunFolder) -> Vec<String> {
 /// Why a job cannot run here, if a run of it on a cluster has not ended.
 pub fn left_over_from(results: &Path, job: &str) -> Option<String> {
     let folder = RunFolder::of(results, job);
-    folder.plan().exists().then(|| left_over(&folder))
+    if !folder.plan().exists() {
+        return None;
+    }
+    let lives = refuse_while_written(results, job).err();
+    Some(lives.map_or_else(|| left_over(&folder), |error| error.to_string()))
+}
+
+/// How many rows the run of `job` on a cluster has, as its files tell now, and how many tasks; `None` if there is none, or it
+/// cannot be read.
+pub fn rows_now(results: &Path, job: &str) -> Option<(u64, u64)> {
+    let folder = RunFolder::of(results, job);
+    let plan = Plan::read(&folder).ok()??;
+    let mut shards = HashMap::<u32, u64>::new();
+    for start in folder.starts().ok()? {
+        let rows = shards.entry(start.shard).or_default();
+        *rows = (*rows).max(PartFiles::new(&start.path, job).about_rows());
+    }
+    // Without a row in the partial, what is there is known of an earlier report.
+    let is_begun = has_rows(results, job);
+    let collected = if is_begun { PartFiles::new(results, job).about_rows() } else { 0 };
+    Some(((collected + shards.values().sum::<u64>()).min(plan.tasks), plan.tasks))
 }
 
 fn left_over(folder: &RunFolder) -> String {
@@ -185,6 +209,10 @@ impl Site<'_> {
         let report = Report::create(self.job, options, Arc::clone(&cancel)).inspect_err(|_| {
             let _ = self.folder.remove(); // there is no plan in it
         })?;
+        if matches!(options.begin, Begin::Anew | Begin::Fresh) {
+            let started = parts::start_run(self.job, &options.results);
+            started.map_err(unwritten(&options.results))?;
+        }
         let scan = self.scan(&report, options.standing);
         let planned = scan.plan(self.call, self.control).and_then(|plan| {
             refusals::check_division(&plan, &self.folder, self.job.cluster.nodes)?;
@@ -199,20 +227,23 @@ impl Site<'_> {
                 return Err(error);
             }
         };
-        let running = Running { site: self, options, cancel: &cancel, started, calendar };
+        let before = Before::default();
+        let running = Running { site: self, options, cancel: &cancel, started, before, calendar };
         running.drive(report, &plan, |_| Ok(()))
     }
 
     /// Goes on with a run whose driver has died or left. `None` if its inputs or its job have changed since.
     fn adopt(&self, options: &Options, plan: &Plan) -> Result<Option<Ended>, RunError> {
-        let Begin::Resume(Resume { changes, .. }) = options.begin else { return Ok(None) };
+        let Begin::Resume(Resume { changes, rest, .. }) = options.begin else { return Ok(None) };
         if plan.identity != plan::identity(self.job) || plan.job != self.job.name {
             return Ok(None);
         }
+        self.note_unread_inputs();
         let (started, calendar) = (Moment::now(), Calendar::now());
+        let age = plan.age();
         let cancel = Arc::new(Cancel::default());
         let rerun = Rerun::Adopted { since: plan.began_with };
-        let begin = self.begin_again(options, plan, Resume { rerun, changes });
+        let begin = self.begin_again(options, plan, Resume { rerun, changes, rest });
         let options = Options { begin, seed: Some(plan.seed), ..options.clone() };
         let report = Report::create(self.job, &options, Arc::clone(&cancel))?;
         if report.seed() != plan.seed {
@@ -223,7 +254,10 @@ impl Site<'_> {
             report.leave()?;
             return Ok(None);
         };
-        let running = Running { site: self, options: &options, cancel: &cancel, started, calendar };
+        let before =
+            Before { wall: age, rows: report.began_with().saturating_sub(plan.began_with) };
+        let (options, cancel) = (&options, &cancel);
+        let running = Running { site: self, options, cancel, started, before, calendar };
         let note = |collector: &mut Collector<'_>| {
             for place in places {
                 collector.note(place);
@@ -231,6 +265,23 @@ impl Site<'_> {
             Ok(())
         };
         running.drive(report, plan, note).map(Some)
+    }
+
+    /// Says that what standard input has now is not what runs: the run keeps the inputs that it began with.
+    fn note_unread_inputs(&self) {
+        let is_fed = || {
+            std::fs::metadata("/dev/stdin")
+                .is_ok_and(|meta| meta.file_type().is_fifo() || meta.is_file() && meta.len() > 0)
+        };
+        if self.job.inputs.reads_stdin() && is_fed() {
+            progress::aside(|| {
+                terminal::warn(&format!(
+                    "{}: standard input is not read: the run on the cluster keeps the inputs that it began with; \
+                     --fresh begins anew with these",
+                    self.job.name
+                ));
+            });
+        }
     }
 
     /// How the report of an earlier run is opened: one that has no row yet must not resume from a report that was there

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::folder::RunFolder;
+use crate::cluster::shard::since_1970;
 use crate::cluster::share::Shares;
 use crate::cluster::snapshot::SnapshotReader;
 use crate::config::Overrides;
@@ -33,6 +35,12 @@ pub struct Plan {
     pub overrides: Overrides,
     /// What makes it the same job to `--resume`.
     pub identity: String,
+    /// The header of its report, which no part may differ from; `None` in a plan of an older runner.
+    #[serde(default)]
+    pub header: Option<String>,
+    /// Where it runs, as `--on` has it.
+    #[serde(default)]
+    pub place: String,
     /// What the inputs were found to be.
     pub inputs: InputFacts,
     /// How many tasks the job has, also those that do not run.
@@ -50,6 +58,9 @@ pub struct Plan {
     pub is_forced: bool,
     /// When the job has to have ended, in milliseconds since 1970.
     pub deadline_ms: Option<u64>,
+    /// When the run began, in milliseconds since 1970; `None` in a plan of an older runner.
+    #[serde(default)]
+    pub started_ms: Option<u64>,
 }
 
 /// What the inputs were found to be.
@@ -109,6 +120,12 @@ impl Plan {
                 Err(failed(format!("it is of another version of runner ({other}, not {VERSION})")))
             }
         }
+    }
+
+    /// How long ago the run began.
+    pub fn age(&self) -> Duration {
+        let ago = self.started_ms.map_or(0, |at| since_1970().saturating_sub(at));
+        Duration::from_millis(ago)
     }
 
     /// Writes it.

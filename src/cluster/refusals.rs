@@ -9,6 +9,7 @@ use crate::cluster::plan::{self, Plan};
 use crate::cluster::share::divide;
 use crate::engine::run::RunError;
 use crate::job::{Job, read_elsewhere};
+use crate::report::parts;
 use crate::report::{Changes, Options};
 use crate::task::Exit;
 
@@ -51,13 +52,23 @@ pub fn check_same_job(
     folder: &RunFolder,
     changes: Changes,
 ) -> Result<(), RunError> {
+    let path = folder.path().display();
+    // Rows of another header cannot be put into the report, however often their shards start again.
+    if plan.header.as_ref().is_some_and(|header| *header != parts::header(job)) {
+        return Err(failed(
+            format!(
+                "cannot resume from `{path}`: the columns or the dialect of the report differ from those of the run on \
+                 the cluster, which --accept-changes does not cover; change them back, or start again with --fresh"
+            ),
+            Exit::Usage,
+        ));
+    }
     if plan.identity == plan::identity(job) || changes == Changes::Accepted {
         return Ok(());
     }
     let message = format!(
-        "cannot resume from `{}`: the job's workload or columns have changed since the run on the cluster began; keep \
-         the finished tasks with --accept-changes, or start again with --fresh",
-        folder.path().display()
+        "cannot resume from `{path}`: the job's workload or columns have changed since the run on the cluster began; keep \
+         the finished tasks with --accept-changes, or start again with --fresh"
     );
     Err(failed(message, Exit::Usage))
 }

@@ -1,5 +1,6 @@
 //! Reads the inputs of a job: for a new run into its snapshot, for one that is adopted to see whether they are the same.
 
+use std::path::Path;
 use std::{fs, iter};
 
 use crate::cluster::failed;
@@ -15,7 +16,7 @@ use crate::engine::made::parts::Makers;
 use crate::engine::run::RunError;
 use crate::job::{InputReader, Job, Stop};
 use crate::report::parts::{self, PartFiles};
-use crate::report::{Report, Standing};
+use crate::report::{Report, Standing, own_files};
 use crate::task::Exit;
 
 /// What reading inputs needs.
@@ -65,11 +66,13 @@ impl Scan<'_> {
 
     /// Plans a new run.
     pub fn plan(&self, call: &Call, control: &Control) -> Result<Plan, RunError> {
+        let started_ms = Some(since_1970());
         let (inputs, at) = (self.folder.inputs(), self.folder.inputs_at());
         let mut writer = SnapshotWriter::create(&inputs, &at).map_err(unwritten(&inputs))?;
         let kept = self.report.kept();
         let made = MadeFiles::planned(self.job, self.standing).map_err(RunError::Made)?;
-        let mut makers = Makers::new(self.job, &self.report.files());
+        let reserved = own_files(&self.job.results, &self.job.name, Some(self.job));
+        let mut makers = Makers::new(self.job, &reserved);
         let mut number = 0;
         for fields in self.open(control)? {
             let fields = fields.map_err(RunError::Inputs)?;
@@ -94,7 +97,9 @@ impl Scan<'_> {
         let job = self.job;
         let text = job.texts.job.as_ref().map(|source| source.text.clone()).unwrap_or_default();
         let settings = job.texts.settings.as_ref().map(|source| source.text.clone());
-        let file = std::path::absolute(&job.file).unwrap_or_else(|_| job.file.clone());
+        // A node has another standard input: the file only gives the job its folder and its name.
+        let file = if job.is_from_stdin() { Path::new("stdin.toml") } else { job.file.as_path() };
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let deadline_ms =
             job.limits.deadline.map(|deadline| since_1970() + deadline.as_millis() as u64);
         Ok(Plan {
@@ -106,6 +111,8 @@ impl Scan<'_> {
             settings,
             overrides: call.overrides.clone(),
             identity: plan::identity(job),
+            header: Some(parts::header(job)),
+            place: call.place.to_string(),
             inputs: InputFacts::of(job, written.hash),
             tasks: number,
             shares: Shares::new(written.records, job.cluster.shards()),
@@ -114,6 +121,7 @@ impl Scan<'_> {
             began_with: self.report.began_with(),
             is_forced: self.standing == Standing::Forced,
             deadline_ms,
+            started_ms,
         })
     }
 

@@ -221,6 +221,7 @@ impl Start<'_> {
             startup_ms: summary.startup.as_millis() as u64,
             notes: summary.notes.clone(),
             stopped,
+            peak_rss: summary.totals.peak_rss,
         };
         // Only figures: the rows are there.
         let _ = serde_json::to_vec(&note).map(|bytes| fs::write(self.work.join(END_NOTE), bytes));

@@ -68,7 +68,7 @@ impl SnapshotWriter {
     /// If it cannot be written.
     pub fn push(&mut self, number: u64, fields: &Fields, runs: bool) -> io::Result<()> {
         self.packed.clear();
-        fields.pack(&mut self.packed);
+        fields.pack(&mut self.packed)?;
         self.hash.update(&(self.packed.len() as u64).to_le_bytes());
         self.hash.update(&self.packed);
         if !runs {

@@ -146,6 +146,8 @@ struct Shard {
     start: u32,
     rows_before: u64,
     in_vain: u32,
+    /// How many results of it could not be used.
+    unusable: u32,
     runs_since: Option<Instant>,
     ended_since: Option<Instant>,
 }
@@ -170,6 +172,7 @@ impl<'a> Driver<'a> {
             start: 0,
             rows_before: 0,
             in_vain: 0,
+            unusable: 0,
             runs_since: None,
             ended_since: None,
         };
@@ -312,19 +315,33 @@ impl<'a> Driver<'a> {
             if known.is_none_or(|known| known.stage == Stage::Done) {
                 continue;
             }
-            if self.collector.collect(shard, &folder)? {
+            let collected = self.collector.collect(shard, &folder)?;
+            if let Err(why) = collected {
+                fs::remove_file(self.folder.link(shard))?;
+                self.do_again(shard, &why);
+            } else {
                 let rule = self.collector.ends.last().and_then(|end| end.stopped.clone());
                 if let Some(message) = rule {
                     self.stop_by_rule(message); // it was the last task of the shard that did it
                 }
                 self.note_done(shard, &folder, starts.get(&shard).map_or(&[], Vec::as_slice))?;
-            } else {
-                (self.say)(format!("shard {shard} starts again: its result is not whole"));
-                fs::remove_file(self.folder.link(shard))?;
-                self.start_again(shard, Duration::ZERO);
             }
         }
         Ok(())
+    }
+
+    /// Starts a shard again whose result cannot be used; not for ever, since it may be as unusable each time.
+    fn do_again(&mut self, shard: u32, why: &str) {
+        let state = &mut self.state.shards[shard as usize];
+        state.unusable += 1;
+        if state.unusable < self.tries {
+            (self.say)(format!("shard {shard} starts again: {why}"));
+            return self.start_again(shard, Duration::ZERO);
+        }
+        (self.say)(format!("shard {shard} is given up: {why}"));
+        self.end_element(shard);
+        self.state.shards[shard as usize].stage =
+            Stage::Dropped(format!("{} results cannot be used, the last one: {why}", self.tries));
     }
 
     /// The starts of all shards, by shard.

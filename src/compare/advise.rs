@@ -120,10 +120,11 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     /// The contenders that do what the others do: as many tasks are ok, and the results are the same, unless results
-    /// vary anyway.
+    /// vary by themselves.
     fn fit(&self) -> Vec<usize> {
         let most = self.figures.iter().map(|figures| figures.ok).max().unwrap_or(0);
-        let varies = self.figures.iter().any(|figures| figures.varies);
+        let varies =
+            self.figures.iter().any(|figures| figures.varies) && !figures::tell_apart(self.figures);
         let is_fit = |figures: &Figures| {
             let does_as_much = figures.ok as f64 >= most as f64 * (1.0 - FLAKY);
             does_as_much && (figures.same_results || varies)
@@ -212,6 +213,7 @@ fn more_at_once(figures: &Figures, share: f64, cores: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::median;
     use crate::compare::stats;
     use crate::model::Model;
 
@@ -223,8 +225,9 @@ mod tests {
             walls: (1..).zip(walls.iter().copied()).collect(),
             tasks: 10,
             ok: 10,
+            ended: 10,
             wall: stats::estimate(walls, 1),
-            measured: stats::median(walls),
+            measured: median(walls),
             startup: 0.0,
             speedup: None,
             cpu: None,
@@ -314,8 +317,19 @@ mod tests {
         assert_eq!(verdict.reasons[1], "only 4 of 10 tasks are ok");
         assert_eq!(verdict.reasons[2], "results differ from those of most runs, first at task 3");
         // Results that vary by themselves say nothing about a model.
-        let varies = Figures { varies: true, ..differs };
-        assert_eq!(judge(&[slow, varies], 1).recommended, 1);
+        let varies = Figures { varies: true, ..differs.clone() };
+        let all_vary = [Figures { varies: true, ..slow.clone() }, varies.clone()];
+        assert_eq!(judge(&all_vary, 1).recommended, 1);
+        // Where one task after another repeats its results, it is the model that makes them vary.
+        let verdict = judge(&[slow.clone(), varies.clone()], 1);
+        assert_eq!(verdict.recommended, 0);
+        assert_eq!(verdict.reasons[1], "its results differ from run to run, first at task 3");
+        // So it is where most models repeat them.
+        let threads = figures(Model::Threads, 2, &around(2.0));
+        let processes = figures(Model::Processes, 2, &around(3.0));
+        let most = judge(&[threads.clone(), varies.clone(), processes], 1);
+        assert_eq!(most.recommended, 0);
+        assert_eq!(judge(&[threads, varies], 1).recommended, 1, "one of two is not most");
     }
 
     #[test]

@@ -54,9 +54,9 @@ pub struct CompareArgs {
     /// Repeat the run order of an earlier comparison.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Folder for the reports.
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    pub results: PathBuf,
+    /// Folder for the reports [default: `results` in a `runner.toml` beside the job file, else `results`].
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
 }
 
 impl CompareArgs {
@@ -71,14 +71,14 @@ impl CompareArgs {
             set: self.set.clone(),
             limit: self.limit,
             groups: self.groups.clone(),
-            results: Some(self.results.clone()),
+            results: self.results.clone(),
             ..Overrides::default()
         }
     }
 
     /// Whether `--set` sets `model`, which contradicts `--models`.
     pub fn sets_model(&self) -> bool {
-        self.set.iter().any(|set| set.split('=').next().is_some_and(|key| key.trim() == "model"))
+        self.overrides().sets(&["model"])
     }
 
     /// The `--set` that sets the model of a stage, if there is one.

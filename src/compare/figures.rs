@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::base::median;
 use crate::compare::contenders::{Contender, Subject};
 use crate::compare::run::Run;
 use crate::compare::stats;
@@ -26,6 +27,8 @@ pub struct Figures {
     pub tasks: u64,
     /// How many of them were ok in the run with the fewest.
     pub ok: u64,
+    /// How many of them ended by themselves in the run with the fewest.
+    pub ended: u64,
     pub wall: Estimate,
     /// The median wall time as it was measured, not scaled from a sample.
     pub measured: f64,
@@ -58,9 +61,14 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Tasks per second of wall time.
+    /// Whether all of its runs, of which there are several, gave the same results.
+    pub fn repeats(&self) -> bool {
+        self.walls.len() > 1 && !self.varies
+    }
+
+    /// Tasks that ended per second of wall time.
     pub fn tasks_per_second(&self) -> f64 {
-        self.tasks as f64 / self.wall.value
+        self.ended as f64 / self.wall.value
     }
 
     /// The speed-up per slot.
@@ -90,7 +98,11 @@ pub fn of(subject: &Subject, seed: u64) -> Vec<Figures> {
         .collect();
     if let Some(baseline) = baseline(&figures).cloned() {
         for figures in &mut figures {
-            figures.speedup = baseline.ratio_to(figures, seed);
+            // Times compare only where the same was done.
+            let is_whole = |figures: &Figures| figures.ended == figures.tasks;
+            if is_whole(&baseline) && is_whole(figures) {
+                figures.speedup = baseline.ratio_to(figures, seed);
+            }
         }
     }
     figures
@@ -119,6 +131,7 @@ fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64)
         concurrency: contender.concurrency(),
         tasks: whole(worst.tasks),
         ok,
+        ended: whole(runs.iter().map(|run| run.ended).min().unwrap_or(worst.tasks)),
         wall,
         measured: median_of(runs, |run| Some(run.wall)).unwrap_or(0.0),
         startup: median_of(runs, |run| Some(run.startup)).unwrap_or(0.0),
@@ -158,12 +171,26 @@ fn same_as(subject: &Subject, contender: &Contender) -> Option<Variant> {
 /// The median of a time, in seconds, over the runs that have it.
 fn median_of(runs: &[Run], time: impl Fn(&Run) -> Option<Duration>) -> Option<f64> {
     let times: Vec<f64> = runs.iter().filter_map(|run| Some(time(run)?.as_secs_f64())).collect();
-    (!times.is_empty()).then(|| stats::median(&times))
+    (!times.is_empty()).then(|| median(&times))
 }
 
-/// The results that most runs gave, among the runs with the most ok tasks; on a tie, those of the simplest model.
+/// Whether results say something of a model: not if they vary where one task runs after another; without the model
+/// `sequential`, not if they vary under most models.
+pub fn tell_apart(figures: &[Figures]) -> bool {
+    let repeating = figures.iter().filter(|figures| figures.repeats()).count();
+    baseline(figures).map_or(2 * repeating > figures.len(), Figures::repeats)
+}
+
+/// The results that most runs gave, among the runs with the most ok tasks; on a tie, those of the simplest model. Runs under
+/// models that do not repeat their results count only if there are no others.
 fn usual_results(subject: &Subject) -> u64 {
-    let all = || subject.contenders.iter().flat_map(|contender| &contender.runs);
+    let repeats = |contender: &&Contender| {
+        let runs = &contender.runs;
+        runs.len() > 1 && runs.iter().all(|run| run.results == runs[0].results)
+    };
+    let some_repeat = subject.contenders.iter().any(|contender| repeats(&contender));
+    let counts = |contender: &&Contender| !some_repeat || repeats(contender);
+    let all = || subject.contenders.iter().filter(counts).flat_map(|contender| &contender.runs);
     let most_ok = all().map(|run| run.ok).max().unwrap_or(0);
     let runs = || all().filter(|run| run.ok == most_ok);
     let mut counts: HashMap<u64, usize> = HashMap::new();

@@ -57,7 +57,10 @@ pub fn run(args: &CompareArgs) -> Exit {
             return Exit::Internal;
         }
     };
-    let bench = match Bench::new(&control, &args.results, args.prepare.as_deref()) {
+    let Some(folder) = subjects.first().map(|subject| subject.job.results.clone()) else {
+        return Exit::Nothing;
+    };
+    let bench = match Bench::new(&control, &folder, args.prepare.as_deref()) {
         Ok(bench) => bench,
         Err(message) => {
             complain(message);
@@ -112,7 +115,7 @@ fn compare(group: Vec<Subject>, args: &CompareArgs, bench: &Bench<'_>, exits: &m
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
     let mut files = Vec::new();
     for subject in &subjects {
-        match Rounds::create(&args.results, &subject.job.name) {
+        match Rounds::create(&subject.job) {
             Ok(rounds) => files.push(rounds),
             Err(error) => {
                 complain(format!(
@@ -219,14 +222,16 @@ fn report(
     terminal::note(&comparison.warnings());
     terminal::say(&comparison.text());
     let rounds = rounds.finish(subject, &comparison.figures);
-    let written = tables::write(&args.results, comparison).and_then(|path| Ok((path, rounds?)));
+    let job = &subject.job;
+    let written = tables::write(&job.results, comparison, job.shared_dialect())
+        .and_then(|path| Ok((path, rounds?)));
     let exit = match written {
         Ok((path, rounds)) => {
             terminal::say(&format!("{}\n{}\n", path.display(), rounds.display()));
             None
         }
         Err(error) => {
-            let folder = args.results.display();
+            let folder = job.results.display();
             complain(format!(
                 "{}: failed to write into `{folder}`: {}",
                 comparison.job,
@@ -244,12 +249,15 @@ fn report(
 fn apply_to(subject: &Subject, comparison: &Comparison, args: &CompareArgs) -> Result<(), Exit> {
     let (job, file) = (&comparison.job, &subject.job.file);
     let best = comparison.best();
-    if comparison.is_partial || best.ok < best.tasks {
-        let why = if comparison.is_partial {
-            "the comparison was stopped early"
-        } else {
-            "not all tasks are ok"
-        };
+    let fault = [
+        (comparison.is_partial, "the comparison was stopped early"),
+        (best.ok < best.tasks, "not all tasks are ok"),
+        (
+            warnings::is_too_small(subject, &comparison.figures),
+            "the sample does not fill the slots",
+        ),
+    ];
+    if let Some((_, why)) = fault.into_iter().find(|(is_so, _)| *is_so) {
         complain(format!("{job}: --apply: {why}, so `{}` was not changed", file.display()));
         return Ok(()); // the exit code reports that already
     }

@@ -1,5 +1,7 @@
 //! One run of a job under one model: its preparation, its figures, and the hash of its results.
 
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -37,6 +39,8 @@ pub struct Run {
     pub tasks: u64,
     /// How many of them are ok.
     pub ok: u64,
+    /// How many of them ended by themselves: neither cancelled nor skipped.
+    pub ended: u64,
     /// Processor time of all tasks, if it was measured.
     pub cpu: Option<Duration>,
     /// Peak memory of the process that used most, in bytes.
@@ -70,12 +74,40 @@ pub enum Stop {
 const MEASURABLE: Duration = Duration::from_millis(50);
 const MOST_REPEATS: usize = 25;
 
+/// The beginning of the names of folders for the reports of a comparison.
+const PREFIX: &str = ".compare-";
+
+/// The name of the file in such a folder that is locked as long as its comparison goes on.
+const OWNER: &str = "owner";
+
+/// Makes and locks the file of the owner of `folder`: it is there only once it is locked.
+fn owned(folder: &Path) -> io::Result<File> {
+    let new = folder.join("owner.new");
+    let file = File::create(&new)?;
+    file.lock()?;
+    fs::rename(new, folder.join(OWNER))?;
+    Ok(file)
+}
+
+/// Removes the folders of comparisons that were killed. What cannot be removed stays.
+fn remove_left(results: &Path) {
+    for entry in fs::read_dir(results).into_iter().flatten().flatten() {
+        let is_such = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let owner = entry.path().join(OWNER);
+        if is_such && File::open(owner).is_ok_and(|owner| owner.try_lock().is_ok()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Runs and measures jobs.
 pub struct Bench<'a> {
     control: &'a Control,
     launcher: SharedLauncher,
     /// The folder for their reports, which does not affect the user's own.
     folder: TempDir,
+    /// Held as long as the folder is used.
+    _owner: Option<File>,
     prepare: Option<&'a str>,
 }
 
@@ -90,10 +122,12 @@ impl<'a> Bench<'a> {
         prepare: Option<&'a str>,
     ) -> Result<Self, String> {
         let cannot = |error| format!("failed to write `{}`: {}", results.display(), reason(&error));
-        std::fs::create_dir_all(results).map_err(cannot)?;
-        let folder = tempfile::Builder::new().prefix(".compare-").tempdir_in(results);
+        fs::create_dir_all(results).map_err(cannot)?;
+        remove_left(results);
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(results);
         let folder = folder.map_err(cannot)?;
-        Ok(Self { control, launcher: SharedLauncher::default(), folder, prepare })
+        let owner = owned(folder.path()).ok();
+        Ok(Self { control, launcher: SharedLauncher::default(), folder, _owner: owner, prepare })
     }
 
     /// The signal that ended the comparison, if one did.
@@ -208,6 +242,7 @@ fn measured(summary: &Summary, rows: &[u64], first: &[u64]) -> Run {
         startup: summary.startup.saturating_sub(services.start),
         tasks: summary.totals.tally.total(),
         ok: summary.totals.tally.get(Status::Ok),
+        ended: summary.ended(),
         cpu: summary.totals.cpu.map(|cpu| cpu.user + cpu.system),
         peak_rss: summary.totals.peak_rss,
         running: summary.run.map(|run| run.mean * summary.totals.tally.total() as u32),
@@ -236,6 +271,7 @@ fn mean(runs: &[Run]) -> Run {
         running: of_some(|run| run.running),
         run_times: of_some(|run| Some(run.run_times?.0)).zip(of_some(|run| Some(run.run_times?.1))),
         ok: runs.iter().map(|run| run.ok).min().unwrap_or(first.ok),
+        ended: runs.iter().map(|run| run.ended).min().unwrap_or(first.ended),
         peak_rss: runs.iter().filter_map(|run| run.peak_rss).max(),
         results: other.results,
         differs_at: runs.iter().filter_map(|run| run.differs_at).min(),
@@ -302,17 +338,35 @@ mod tests {
     use crate::job;
 
     #[test]
+    fn only_folders_of_comparisons_that_are_gone_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in [".compare-gone", ".compare-runs", ".compare-begins", "compare-mine"] {
+            fs::create_dir(at(name)).unwrap();
+        }
+        drop(owned(&at(".compare-gone")).unwrap());
+        let runs = owned(&at(".compare-runs")).unwrap();
+        fs::write(at("compare-mine/owner"), "").unwrap();
+        remove_left(folder.path());
+        assert!(!at(".compare-gone").exists());
+        for name in [".compare-runs", ".compare-begins", "compare-mine"] {
+            assert!(at(name).exists(), "{name}");
+        }
+        drop(runs);
+    }
+
+    #[test]
     fn only_results_count() {
         let folder = tempfile::tempdir().unwrap();
         let job = "[inputs]\nvalues = [1, 2]\n[workload.command]\nshell = 'x'\n[columns.n]\nregex = 'x'\n";
         let file = folder.path().join("job.toml");
-        std::fs::write(&file, job).unwrap();
+        fs::write(&file, job).unwrap();
         let job = job::read(&[file], &Overrides::default()).unwrap().remove(0);
         let header = "task,input,status,attempts,started_utc,queue_s,run_s,cpu_user_s,cpu_sys_s,peak_rss_bytes,slot,\
                       code,result,output_bytes,n,error\n";
         let hashes = |rows: &str| {
             let path = folder.path().join("job.csv");
-            std::fs::write(&path, format!("{header}{rows}")).unwrap();
+            fs::write(&path, format!("{header}{rows}")).unwrap();
             row_hashes(&path, &job, &WrittenFiles::default()).unwrap()
         };
         let one = hashes("1,1,ok,1,t,0,1,1,1,9,1,0,a,1,x,\n2,2,ok,1,t,0,1,1,1,9,1,0,b,1,,\n");

@@ -1,6 +1,7 @@
 //! What makes a comparison less reliable than it looks, one line each.
 
 use crate::compare::contenders::Subject;
+use crate::compare::figures;
 use crate::compare::figures::Figures;
 use crate::compare::variant::Variant;
 use crate::job::Stage;
@@ -87,6 +88,12 @@ fn results(figures: &[Figures]) -> Option<String> {
     };
     if let Some(varies) = figures.iter().find(|figures| figures.varies) {
         let (name, at) = (varies.name(), at(varies));
+        if figures::tell_apart(figures) {
+            let other = figures.iter().find(|figures| figures.repeats() && figures.same_results);
+            let other = other.map(|other| format!(", but not under {}", other.name()));
+            let other = other.unwrap_or_default();
+            return Some(format!("the results differ from run to run under {name}{at}{other}"));
+        }
         return Some(format!(
             "the results differ from run to run, already under {name}{at}: whether the models agree cannot be told"
         ));
@@ -112,16 +119,27 @@ fn one_task(figures: &[Figures]) -> Option<String> {
 }
 
 fn sample(subject: &Subject, figures: &[Figures]) -> Option<String> {
-    let whole = subject.whole?;
-    let sample = (whole as f64 / subject.scale).round() as u64;
-    let widest = figures.iter().map(|figures| figures.concurrency as u64).max()?;
-    (sample < 2 * widest && whole > widest).then(|| {
+    let (whole, sample, widest) = sizes(subject, figures)?;
+    (sample < 2 * widest && sample < whole).then(|| {
         format!(
-            "the sample of {sample} tasks does not fill {widest} slots for long, so that model looks slower than it is: \
+            "the sample of {sample} tasks does not fill {widest} slots for long, so what has them looks slower than it is: \
 take {} or more (--limit)",
             (4 * widest).min(whole)
         )
     })
+}
+
+/// The tasks of the whole job, those of the sample, and the slots of the widest contender, if a sample was measured.
+fn sizes(subject: &Subject, figures: &[Figures]) -> Option<(u64, u64, u64)> {
+    let whole = subject.whole?;
+    let sample = (whole as f64 / subject.scale).round() as u64;
+    let widest = figures.iter().map(|figures| figures.concurrency as u64).max()?;
+    Some((whole, sample, widest))
+}
+
+/// Whether the sample leaves slots empty that the whole job would fill: then it says nothing of them.
+pub fn is_too_small(subject: &Subject, figures: &[Figures]) -> bool {
+    sizes(subject, figures).is_some_and(|(whole, sample, widest)| sample < widest.min(whole))
 }
 
 /// Judges the times as they were measured, not scaled from a sample.

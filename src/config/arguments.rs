@@ -1,6 +1,7 @@
 //! `args` and `kwargs`: what a function or a worker program is called with. Rendered as JSON, so that numbers stay
 //! numbers on the way.
 
+use crate::base::json;
 use crate::base::json::NotFinite;
 use crate::config::ValueTemplate;
 use crate::config::{Planner, Table};
@@ -84,18 +85,25 @@ impl Arguments {
     /// Appends the JSON of the first argument; all that there is, if it [is the sole one](Self::is_sole).
     pub fn render_first(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         if let Some(first) = self.args.first() {
-            first.render(values, self.not_finite, out);
+            self.render_one(first, values, out);
+        }
+    }
+
+    fn render_one(&self, value: &ValueTemplate, values: &Values<'_>, out: &mut Vec<u8>) {
+        match self.not_finite {
+            NotFinite::Python => value.render_for_python(values, out),
+            NotFinite::Text => value.render(values, NotFinite::Text, out),
         }
     }
 
     /// Appends the arguments as a JSON array.
     pub fn render_args(&self, values: &Values<'_>, out: &mut Vec<u8>) {
-        ValueTemplate::render_array(&self.args, values, self.not_finite, out);
+        json::write_array(&self.args, out, |value, out| self.render_one(value, values, out));
     }
 
     /// Appends the keyword arguments as a JSON object.
     pub fn render_kwargs(&self, values: &Values<'_>, out: &mut Vec<u8>) {
-        ValueTemplate::render_object(&self.kwargs, values, self.not_finite, out);
+        json::write_object(&self.kwargs, out, |value, out| self.render_one(value, values, out));
     }
 
     /// One call for people: `crunch(20000, mode="fast")`.

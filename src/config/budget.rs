@@ -4,9 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error};
 
-use crate::base::Timeout;
+use crate::base::Period;
 use crate::base::number::{Number, in_decimals};
 use crate::config::{Planner, Table};
 
@@ -35,24 +34,14 @@ pub struct BudgetLimit {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawLimit {
-    per: Option<Timeout>,
-    max: Amount,
-    estimate: Option<Amount>,
+    per: Option<Period>,
+    max: f64,
+    estimate: Option<f64>,
 }
 
-/// A number of 0 or more.
-#[derive(Clone, Copy)]
-struct Amount(i128);
-
-impl<'de> Deserialize<'de> for Amount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = f64::deserialize(deserializer)?;
-        if !(0.0..1e24).contains(&value) {
-            return Err(D::Error::custom(format!("must be a number of 0 or more, not `{value}`")));
-        }
-        let exact = Number::parse(value.to_string().as_bytes());
-        Ok(Self(exact.map_or(0, Number::units)))
-    }
+/// A number in units of 10^-12.
+fn units(value: f64) -> i128 {
+    Number::parse(value.to_string().as_bytes()).map_or(0, Number::units)
 }
 
 /// Reads `[limits.budget]`, and where the name of each column stands, for whoever knows the columns.
@@ -81,9 +70,9 @@ pub(crate) fn read(
         budgets[at].limits = raw
             .into_iter()
             .map(|limit| BudgetLimit {
-                per: limit.per.map(Timeout::duration),
-                max: limit.max.0,
-                estimate: limit.estimate.map(|estimate| estimate.0),
+                per: limit.per.map(Period::duration),
+                max: units(limit.max),
+                estimate: limit.estimate.map(units),
                 is_charged: false,
             })
             .collect();
@@ -92,11 +81,22 @@ pub(crate) fn read(
 }
 
 fn wrong(limit: &RawLimit) -> Option<String> {
-    if limit.max.0 == 0 {
+    if limit.per.is_some_and(|per| per.duration().is_zero()) {
+        return Some("has a `per` of 0, in which nothing could run".into());
+    }
+    let numbers = [("max", Some(limit.max)), ("estimate", limit.estimate)];
+    let outside = numbers
+        .into_iter()
+        .find_map(|(key, value)| Some((key, value.filter(|value| !(0.0..1e24).contains(value))?)));
+    if let Some((key, value)) = outside {
+        return Some(format!("has `{key} = {value}`, which must be a number of 0 or more"));
+    }
+    let max = units(limit.max);
+    if max == 0 {
         return Some("has a `max` of 0, so nothing could run".into());
     }
-    let estimate = limit.estimate.filter(|estimate| estimate.0 > limit.max.0)?;
-    let (estimate, max) = (in_decimals(estimate.0), in_decimals(limit.max.0));
+    let estimate = limit.estimate.map(units).filter(|&estimate| estimate > max)?;
+    let (estimate, max) = (in_decimals(estimate), in_decimals(max));
     Some(format!("has an `estimate` of {estimate}, which is above its `max` of {max}"))
 }
 

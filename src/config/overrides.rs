@@ -81,6 +81,12 @@ impl Overrides {
         }
         if errors.is_empty() { Ok(arguments) } else { Err(errors) }
     }
+
+    /// Whether `--set` sets the key with these parts.
+    pub fn sets(&self, key: &[&str]) -> bool {
+        let is_it = |argument: Argument| argument.path.iter().map(Spanned::get_ref).eq(key);
+        self.set.iter().any(|text| Argument::parse(text).is_ok_and(is_it))
+    }
 }
 
 impl Argument {

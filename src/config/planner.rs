@@ -1,6 +1,7 @@
 //! What a workload has to know about its job to read its own table.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,8 +69,34 @@ pub(crate) struct InputFacts {
     pub has_payload: bool,
     /// The files that the job reads: its own, and its inputs'. Nothing may be written over them.
     pub sources: Vec<PathBuf>,
+    /// How many of the fields are the inputs' own, not derived.
+    pub own_fields: usize,
     /// The folders that a pattern of the inputs names.
     pub folders: Vec<PathBuf>,
+    /// The files that it finds, if there is one.
+    pub found: Option<FoundFiles>,
+}
+
+/// Tells the files that a pattern of the inputs finds from others.
+#[derive(Clone)]
+pub struct FoundFiles(Arc<dyn Fn(&Path) -> bool + Send + Sync>);
+
+impl FoundFiles {
+    /// Those for which `finds`, which is given a path without links.
+    pub fn new(finds: impl Fn(&Path) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(finds))
+    }
+
+    /// Whether the file at `real`, a path without links, is one of them.
+    pub fn has(&self, real: &Path) -> bool {
+        (self.0)(real)
+    }
+}
+
+impl fmt::Debug for FoundFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FoundFiles")
+    }
 }
 
 /// How a missing file or program is treated.
@@ -252,9 +279,19 @@ impl<'a> Planner<'a> {
         &self.inputs.sources
     }
 
+    /// How many of the fields are the inputs' own: they come first.
+    pub fn own_fields(&self) -> usize {
+        self.inputs.own_fields
+    }
+
     /// The folders that the pattern of the inputs names.
     pub fn input_folders(&self) -> &[PathBuf] {
         &self.inputs.folders
+    }
+
+    /// The files that the pattern of the inputs finds, if there is one.
+    pub fn found_files(&self) -> Option<&FoundFiles> {
+        self.inputs.found.as_ref()
     }
 
     /// The names of the inputs' fields.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+use crate::base::json::{self, Found};
 use crate::base::setting::deserialize_from_str;
 use crate::base::{Count, Period};
 use crate::config::{Planner, Table};
@@ -61,14 +62,21 @@ impl Retry {
         let on = on.map(Spanned::into_inner);
         let never = RetryOn::read(&mut table, "never", kind, plan).map(Spanned::into_inner);
         table.finish();
-        let max_attempts = max_attempts?.into_inner().get();
-        (max_attempts > 1).then(|| Self {
+        let max_attempts = max_attempts.map_or(1, |count| count.into_inner().get());
+        let never = never.unwrap_or_default();
+        // A task that is refused while a limit finds itself goes back, unless it never may.
+        (max_attempts > 1 || !never.is_empty()).then(|| Self {
             max_attempts,
             delay,
             max_delay: max_delay.map_or(MAX_DELAY.max(delay), |max| max.into_inner().duration()),
             on: on.unwrap_or_else(|| RetryOn::USUAL.to_vec()),
-            never: never.unwrap_or_default(),
+            never,
         })
+    }
+
+    /// Whether a task may be attempted more than once.
+    pub fn repeats(&self) -> bool {
+        self.max_attempts > 1
     }
 
     /// Whether a task whose attempt number `attempts` came to `outcome` is attempted again.
@@ -182,11 +190,10 @@ impl RetryOn {
 
 /// Whether `answer` is JSON with this value at `pointer`.
 fn has_value(answer: &[u8], pointer: &str, value: &str) -> bool {
-    let Ok(document) = serde_json::from_slice::<serde_json::Value>(answer) else { return false };
-    match document.pointer(pointer) {
-        Some(serde_json::Value::String(text)) => text == value,
-        Some(other) => serde_json::to_string(other).is_ok_and(|json| json == value),
-        None => false,
+    match json::at(answer, pointer) {
+        Ok(Some(Found::Text(found) | Found::Json(found))) => found == value,
+        Ok(Some(Found::Null)) => value == "null",
+        Ok(None) | Err(_) => false,
     }
 }
 

@@ -98,8 +98,8 @@ pub fn is_inner(source: &str) -> bool {
 }
 
 /// The sources that can be a list of `matrix` or `zip`.
-pub const INNER_SOURCES: [&str; 9] =
-    ["lines", "csv", "jsonl", "json", "sheet", "glob", "range", "repeat", "values"];
+pub const INNER_SOURCES: [&str; 10] =
+    ["lines", "csv", "jsonl", "json", "sheet", "glob", "range", "repeat", "values", "zip"];
 
 /// What a stage has, and a job without `[[stages]]`.
 pub fn of_a_stage() -> impl Iterator<Item = &'static str> {

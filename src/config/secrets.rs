@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
+use encoding_rs::{Encoding, UTF_8};
 use toml::Spanned;
 
+use crate::base::diagnostic::reason;
 use crate::base::mask;
+use crate::base::text::without_mark;
 use crate::config::{Planner, Table};
 
 /// A shorter text would be found, and masked, everywhere.
@@ -40,7 +43,15 @@ impl Secret {
 
     /// Whether it is in a file.
     pub fn is_file(&self) -> bool {
-        matches!(self.source, Source::File(_))
+        self.file().is_some()
+    }
+
+    /// The file that it is in, if it is in one.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.source {
+            Source::File(path) => Some(path),
+            _ => None,
+        }
     }
 
     /// Its name in the job file.
@@ -93,7 +104,7 @@ impl Source {
                 .then(|| format!("the environment variable `{name}` is not set")),
             Self::File(path) => std::fs::metadata(path)
                 .err()
-                .map(|error| format!("failed to read `{}`: {}", path.display(), error.kind())),
+                .map(|error| format!("failed to read `{}`: {}", path.display(), reason(&error))),
             Self::Command(argv, folder) => {
                 let program = argv.first().map_or("", String::as_str);
                 let paths = std::env::var_os("PATH").unwrap_or_default();
@@ -114,15 +125,31 @@ impl Source {
                 .ok_or_else(|| format!("the environment variable `{name}` is not set"))?
                 .into_vec(),
             Self::File(path) => std::fs::read(path).map_err(|error| {
-                format!("failed to read `{}`: {}", path.display(), error.kind())
+                format!("failed to read `{}`: {}", path.display(), reason(&error))
             })?,
             Self::Command(argv, folder) => output(argv, folder)?,
         };
+        if matches!(self, Self::File(_)) {
+            value = as_utf8(value);
+        }
         if !matches!(self, Self::Env(_)) {
             let end = value.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |at| at + 1);
             value.truncate(end);
         }
         Ok(value)
+    }
+}
+
+/// A text as UTF-8, without the byte order mark that programs on Windows put there: PowerShell writes UTF-16.
+fn as_utf8(text: Vec<u8>) -> Vec<u8> {
+    match Encoding::for_bom(&text) {
+        Some((encoding, mark)) if encoding != UTF_8 => {
+            match encoding.decode_without_bom_handling_and_without_replacement(&text[mark..]) {
+                Some(text) => text.into_owned().into_bytes(),
+                None => text,
+            }
+        }
+        _ => without_mark(&text).to_vec(),
     }
 }
 
@@ -134,7 +161,7 @@ fn output(argv: &[String], folder: &Path) -> Result<Vec<u8>, String> {
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .map_err(|error| format!("failed to start `{program}`: {}", error.kind()))?;
+        .map_err(|error| format!("failed to start `{program}`: {}", reason(&error)))?;
     if !output.status.success() {
         return Err(format!("`{program}` failed: {}", output.status));
     }

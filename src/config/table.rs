@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 use value::Raw;
 
 use crate::base::Diagnostic;
-use crate::base::diagnostic::Place;
+use crate::base::diagnostic::{Place, nearest};
 use crate::config::Document;
 use crate::config::schema;
 use crate::task::{Kind, Value};
@@ -258,15 +258,44 @@ impl<'a> Table<'a> {
             self.document
                 .report(Diagnostic::new(format!("`{}` has no `{key}`", self.document.name())));
         } else {
-            self.document.error(&self.span, format!("`[{}]` has no `{key}`", self.name));
+            let message = format!("`[{}]` has no `{key}`", self.name);
+            match self.misspelt(key) {
+                Some(near) => {
+                    let help = format!("did you mean `{key}` by `{near}`?");
+                    self.document.error_with_help(&self.span, message, help);
+                }
+                None => self.document.error(&self.span, message),
+            }
+        }
+    }
+
+    /// Whether its section has this key.
+    fn knows(&self, key: &str) -> bool {
+        schema::section(&self.name).is_some_and(|section| section.key(key).is_some())
+    }
+
+    /// The key of the table by which `key` may be meant.
+    fn misspelt(&self, key: &str) -> Option<&str> {
+        let strange = self.entries.keys().map(Spanned::get_ref).filter(|other| !self.knows(other));
+        strange.map(AsRef::as_ref).find(|other| nearest(other, [key]).is_some())
+    }
+
+    /// Reports that `key` is needed, without which nothing else is read, and the other keys that it cannot have.
+    pub fn finish_without(self, key: &str) {
+        self.missing(key);
+        let near = self.misspelt(key);
+        for other in self.entries.keys() {
+            let name: &str = other.get_ref();
+            if !self.knows(name) && near != Some(name) {
+                self.unknown(name, &other.span());
+            }
         }
     }
 
     /// Reports every key that it cannot have.
     pub fn finish(self) {
-        let section = schema::section(&self.name);
         debug_assert!(
-            self.asked.iter().all(|key| section.is_none_or(|section| section.key(key).is_some())),
+            schema::section(&self.name).is_none() || self.asked.iter().all(|key| self.knows(key)),
             "a key of [{}] is read that the schema lacks, of {:?}",
             self.name,
             self.asked
@@ -276,20 +305,24 @@ impl<'a> Table<'a> {
             if self.asked.contains(&name) {
                 continue;
             }
-            if section.is_some_and(|section| section.key(name).is_some()) {
+            if self.knows(name) {
                 // A reader may give up at a mistake; else the key would be ignored without a word.
                 if self.document.troubles() == 0 {
                     self.document.error(&key.span(), format!("`{name}` has no effect here"));
                 }
                 continue;
             }
-            let (message, help) = keys::explain(name, &self.name, &self.asked);
-            let mut diagnostic = Diagnostic::new(message).at(self.document.place(&key.span()));
-            if let Some(help) = help {
-                diagnostic = diagnostic.help(help);
-            }
-            self.document.report(diagnostic);
+            self.unknown(name, &key.span());
         }
+    }
+
+    fn unknown(&self, name: &str, span: &Range<usize>) {
+        let (message, help) = keys::explain(name, &self.name, &self.asked);
+        let mut diagnostic = Diagnostic::new(message).at(self.document.place(span));
+        if let Some(help) = help {
+            diagnostic = diagnostic.help(help);
+        }
+        self.document.report(diagnostic);
     }
 
     /// The value of `key` as the file has it.

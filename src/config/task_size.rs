@@ -47,11 +47,17 @@ impl TaskSize {
     }
 }
 
+/// No process takes less memory than this, in bytes: a unit is missing.
+const LEAST: u64 = 64 << 10;
+
 fn check(memory: &Spanned<ByteSize>, total: Option<u64>, plan: &Planner<'_>) {
     let bytes = memory.get_ref().bytes();
     if bytes == 0 {
         let help = "leave it out if tasks may use what there is";
         plan.error_with_help(memory.span(), "a task cannot do without memory", help);
+    } else if bytes < LEAST {
+        let message = format!("a task cannot do with {bytes} bytes");
+        plan.error_with_help(memory.span(), message, "write the unit, for example \"2GiB\"");
     }
     if let Some(total) = total.filter(|&total| bytes > total) {
         let message = format!("a task may use {}, and there are {}", about(bytes), about(total));

@@ -205,6 +205,11 @@ impl Template {
         self.parts.iter().any(is_per_task)
     }
 
+    /// Whether it has the task's number.
+    pub fn has_task(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Task(_)))
+    }
+
     /// Whether it has the name of the slot.
     pub fn has_slot_name(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::SlotName(_)))

@@ -6,6 +6,7 @@ mod dialect;
 pub mod number;
 mod originals;
 mod reader;
+mod table;
 mod timestamp;
 pub mod writer;
 
@@ -13,5 +14,6 @@ pub use cells::cells;
 pub use dialect::Dialect;
 pub use originals::{InputCell, InputColumns, OpenOriginals, Original, Originals};
 pub use reader::ReportReader;
+pub use table::{plain_cell, table_cell, table_writer};
 pub(crate) use timestamp::{Timestamp, TimestampReader, utc};
-pub use writer::Writer;
+pub use writer::{Writer, not_whole};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::csv::writer::FORMULA;
+use crate::csv::writer::is_formula;
 use crate::csv::{InputColumns, Writer, number};
 
 /// How the report of a job is read.
@@ -13,13 +13,16 @@ pub struct ReportReader {
     point: u8,
     formula_safe: bool,
     inputs: Option<InputColumns>,
+    /// Where the one column is that has timestamps.
+    started: Option<usize>,
 }
 
 impl ReportReader {
     /// A report with these columns, as `writer` has written it.
     pub fn new(columns: Vec<String>, writer: &Writer) -> Self {
         let &Writer { delimiter, point, formula_safe, .. } = writer;
-        Self { columns, delimiter, point, formula_safe, inputs: None }
+        let started = columns.iter().position(|name| name == "started_utc");
+        Self { columns, delimiter, point, formula_safe, inputs: None, started }
     }
 
     /// The same, with what is known of the inputs that the rows were made from.
@@ -44,14 +47,11 @@ impl ReportReader {
     }
 
     /// The value that a cell stands for: without the `'` that protects it from being calculated, and with a decimal
-    /// point in numbers. A text that looked like that from the start (`'=x`; `1,5` with decimal commas) cannot be told
-    /// apart by itself: [`Originals`](crate::csv::Originals) can.
+    /// point in numbers. A text that looked like such a number from the start (`1,5` with decimal commas) cannot be told apart
+    /// by itself: [`Originals`](crate::csv::Originals) can.
     pub fn plain<'a>(&self, cell: &'a [u8]) -> Cow<'a, [u8]> {
-        if let [b'\'', rest @ ..] = cell
-            && self.formula_safe
-            && rest.first().is_some_and(|first| FORMULA.contains(first))
-        {
-            return Cow::Borrowed(rest);
+        if self.is_protected(cell) {
+            return self.bare(cell);
         }
         if self.point != b'.' && memchr::memchr(self.point, cell).is_some() {
             let pointed: Vec<u8> =
@@ -61,6 +61,25 @@ impl ReportReader {
             }
         }
         Cow::Borrowed(cell)
+    }
+
+    /// The value that the cell in this column stands for: as [`plain`](Self::plain), and a timestamp has a decimal point.
+    pub fn value<'a>(&self, column: usize, cell: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.started == Some(column) && self.point != b'.' && cell.contains(&self.point) {
+            let pointed = cell.iter().map(|&byte| if byte == self.point { b'.' } else { byte });
+            return Cow::Owned(pointed.collect());
+        }
+        self.plain(cell)
+    }
+
+    /// The value of a cell that was quoted, which no number of the runner's is: without the `'` that protects it from being
+    /// calculated.
+    pub fn bare<'a>(&self, cell: &'a [u8]) -> Cow<'a, [u8]> {
+        Cow::Borrowed(if self.is_protected(cell) { &cell[1..] } else { cell })
+    }
+
+    fn is_protected(&self, cell: &[u8]) -> bool {
+        self.formula_safe && matches!(cell, [b'\'', rest @ ..] if is_formula(rest))
     }
 }
 
@@ -75,8 +94,8 @@ mod tests {
             let writer = Writer::new(dialect, true);
             let reading = ReportReader::new(vec!["=x".into()], &writer);
             for text in [
-                "", "a", "=1+1", "+x", "-x", "@x", "\tx", "\r", "\nx", "'", "'a", "-1.5", "+1e6",
-                "1.5", "1.2.3", "a,b;c\"d", "-1,5", "3",
+                "", "a", "=1+1", "+x", "-x", "@x", "\tx", "\r", "\nx", "'", "'a", "'=x", "'''@x",
+                "'-5", "'-1.5", "'-1,x", "-1.5", "+1e6", "1.5", "1.2.3", "a,b;c\"d", "-1,5", "3",
             ] {
                 let mut row = Vec::new();
                 writer.push_text(&mut row, text.as_bytes());

@@ -25,6 +25,13 @@ pub struct Writer {
     csv: csv_core::Writer,
 }
 
+/// What a row says of this column, whose value its cell could not hold.
+pub fn not_whole(name: &str) -> String {
+    format!(
+        "`{name}` has a NUL, or bytes that are not UTF-8, which a report cannot hold: U+FFFD stands there"
+    )
+}
+
 impl Writer {
     /// A writer of this dialect.
     pub fn new(dialect: Dialect, formula_safe: bool) -> Self {
@@ -35,6 +42,11 @@ impl Writer {
         };
         let csv = csv_core::WriterBuilder::new().delimiter(delimiter).build();
         Self { delimiter, point, terminator, formula_safe, bom, csv }
+    }
+
+    /// What a file begins with.
+    pub(super) fn bom(&self) -> &'static [u8] {
+        self.bom
     }
 
     /// The header of a file with these columns.
@@ -73,14 +85,16 @@ impl Writer {
     }
 
     fn push_utf8(&self, out: &mut Vec<u8>, text: &[u8]) {
-        let Some(first) = text.first() else { return };
+        if text.is_empty() {
+            return;
+        }
         let decimal_comma = self.point != b'.' && text.contains(&b'.') && number::is_number(text);
         if decimal_comma {
             out.extend(text.iter().map(|&byte| if byte == b'.' { self.point } else { byte }));
             return;
         }
-        let formula = self.formula_safe && FORMULA.contains(first) && !number::is_number(text);
-        let quoted = self.csv.should_quote(text);
+        let formula = self.formula_safe && is_formula(text);
+        let quoted = self.csv.should_quote(text) || self.looks_like_a_number(text);
         if quoted {
             out.push(QUOTE);
         }
@@ -94,6 +108,16 @@ impl Writer {
             out.extend_from_slice(text);
         }
     }
+
+    /// Whether a text would pass for a number with a decimal comma, which it was not when it was printed: quotes, which
+    /// change nothing for other readers, tell the two apart.
+    fn looks_like_a_number(&self, text: &[u8]) -> bool {
+        self.point != b'.' && text.contains(&self.point) && !text.contains(&b'.') && {
+            let pointed: Vec<u8> =
+                text.iter().map(|&byte| if byte == self.point { b'.' } else { byte }).collect();
+            number::is_number(&pointed)
+        }
+    }
 }
 
 fn push_quoted(out: &mut Vec<u8>, text: &[u8]) {
@@ -103,10 +127,12 @@ fn push_quoted(out: &mut Vec<u8>, text: &[u8]) {
     out.truncate(start + written);
 }
 
-/// Whether a spreadsheet would calculate this text.
-pub fn is_formula(text: &str) -> bool {
-    text.as_bytes().first().is_some_and(|first| FORMULA.contains(first))
-        && !number::is_number(text.as_bytes())
+/// Whether a spreadsheet would calculate this text, or it looks like one that has been kept from that: with one more `'` it
+/// can be told apart.
+pub fn is_formula(text: &[u8]) -> bool {
+    let quotes = text.iter().take_while(|&&byte| byte == b'\'').count();
+    let bare = &text[quotes..];
+    bare.first().is_some_and(|first| FORMULA.contains(first)) && !number::is_number(bare)
 }
 
 #[cfg(test)]
@@ -137,6 +163,10 @@ mod tests {
             ("-1.5", "-1.5"),
             ("+1e6", "+1e6"),
             ("-1-1", "'-1-1"),
+            ("'=1+1", "''=1+1"),
+            ("''=1+1", "'''=1+1"),
+            ("'-1.5", "'-1.5"),
+            ("'a", "'a"),
             ("\tx", "'\tx"),
             ("\rx", "\"'\rx\""),
             ("\nx", "\"'\nx\""),
@@ -157,6 +187,8 @@ mod tests {
             ("1.2.3", "1.2.3"),
             ("a;b", "\"a;b\""),
             ("a,b", "a,b"),
+            ("1,234", "\"1,234\""),
+            ("1,234.5", "1,234.5"),
         ] {
             assert_eq!(cell(&semicolon, text.as_bytes()), expected);
         }
@@ -193,7 +225,7 @@ mod tests {
             for (read, cell) in row.iter().zip(&cells) {
                 let text = String::from_utf8_lossy(cell).replace('\0', "\u{fffd}");
                 let number = number::is_number(cell);
-                let expected = match (formula_safe && is_formula(&text), number && writer.point == b',') {
+                let expected = match (formula_safe && is_formula(text.as_bytes()), number && writer.point == b',') {
                     (true, _) => format!("'{text}"),
                     (false, true) => text.replace('.', ","),
                     (false, false) => text,

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
+use crate::base::event;
 use crate::engine::limits::watchdog::Watchdog;
 use crate::engine::run::SharedLauncher;
 use crate::report::terminal::progress::Progress;
@@ -146,7 +148,7 @@ impl Shared {
         match count {
             1 => self.stop(number, Level::Drain),
             2 => self.stop(number, Level::Kill),
-            _ => std::process::exit(128 + number),
+            _ => exit_at_once(128 + number),
         }
     }
 
@@ -244,6 +246,21 @@ impl Signals {
             () = asks => Asked::Status,
         }
     }
+}
+
+/// Exits, and says so to programs if they listen.
+fn exit_at_once(code: i32) -> ! {
+    /// A pipe that nobody reads holds nobody up.
+    const PATIENCE: Duration = Duration::from_millis(100);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let said = std::thread::Builder::new().spawn(move || {
+        event::emit("end", || json!({ "exit": code }));
+        let _ = sender.send(());
+    });
+    if said.is_ok() && event::is_on() {
+        let _ = receiver.recv_timeout(PATIENCE);
+    }
+    std::process::exit(code)
 }
 
 async fn watch(shared: &Shared, mut signals: Signals) {

@@ -14,6 +14,7 @@ mod source;
 
 use std::collections::VecDeque;
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -39,6 +40,8 @@ pub struct Feed {
     state: Mutex<State>,
     /// Notified when there may be something to take, or when the last task has ended.
     changed: Notify,
+    /// Notified when there will be nothing to take any more.
+    over: Notify,
     /// Notified when a retry is due earlier than all others.
     sooner: Notify,
     /// Notified when the queue from the previous stage has room again.
@@ -116,6 +119,7 @@ impl Feed {
         Self {
             state: Mutex::new(state),
             changed: Notify::new(),
+            over: Notify::new(),
             sooner: Notify::new(),
             room: Notify::new(),
             is_between,
@@ -144,6 +148,15 @@ impl Feed {
                 None
             }
             None => None,
+        }
+    }
+
+    /// Ready when there will be nothing to take any more, as others have found out.
+    pub async fn over(&self) {
+        let mut over = pin!(self.over.notified());
+        over.as_mut().enable();
+        if !self.lock().is_over() {
+            over.await;
         }
     }
 
@@ -198,6 +211,7 @@ impl Feed {
         } else if state.is_over() {
             drop(state);
             self.changed.notify_waiters();
+            self.over.notify_waiters();
             Taken::Over
         } else {
             Taken::Wait

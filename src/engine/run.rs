@@ -12,8 +12,7 @@ mod stage;
 mod watch;
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +29,7 @@ use crate::engine::limits::admission::Admission;
 use crate::engine::limits::budget::Budget;
 use crate::engine::limits::due::DueTimes;
 use crate::engine::limits::free_memory::FreeMemory;
+use crate::engine::limits::load::Load;
 use crate::engine::limits::watchdog::{Ends, Watchdog};
 use crate::engine::made::MadeFiles;
 use crate::engine::services::Services;
@@ -38,7 +38,9 @@ use crate::launcher::Launcher;
 use crate::model::{Model, Nature};
 use crate::report::status::StatusFile;
 use crate::report::terminal::progress::Progress;
-use crate::report::{Begin, Options, Report, RunFacts, STAGED, ServiceTimes, Summary};
+use crate::report::{
+    Before, Begin, Options, Report, RunFacts, STAGED, ServiceTimes, Summary, own_files,
+};
 use crate::sys::memory;
 use crate::task::eviction::Evictions;
 use crate::task::{Calendar, Cancel, Cause, Level, MedianLimit, Meter, Moment, Record, meter};
@@ -71,8 +73,6 @@ pub struct Run {
     pub made: Option<Arc<MadeFiles>>,
     /// The files that tasks of this call write.
     pub claims: Arc<Claims>,
-    /// The files of the report, which no task may write.
-    pub reserved: Arc<[PathBuf]>,
     /// Where the outputs of the stages' commands are kept, if they are.
     pub logs: Vec<Option<TaskLogs>>,
     /// In a comparison, what becomes known of the files that tasks write.
@@ -81,6 +81,8 @@ pub struct Run {
     pub together: Arc<command::Together>,
     /// How many processes could not be ended and still run.
     pub still_running: Arc<AtomicUsize>,
+    /// Whether the terminal has said that workers are waited for.
+    pub has_said_what_is_left: AtomicBool,
     launcher: SharedLauncher,
     log: log::SharedLog,
 }
@@ -139,6 +141,7 @@ pub fn run(
     let slots: Vec<_> = job.stages.iter().map(|stage| stage::slots(job, stage)).collect();
     let _open_files = OpenFiles::reserve(job, &slots)?;
     let free_memory = job.limits.min_free_memory.map(FreeMemory::new).map(Arc::new);
+    let load = job.limits.max_load.map(Load::new).map(Arc::new);
     let cancel = Arc::new(match free_memory {
         Some(_) => Cancel::with_evictions(Evictions::new(slots.iter().sum())),
         None => Cancel::default(),
@@ -150,8 +153,8 @@ pub fn run(
     };
     let reader = job.inputs.open_until(stop.clone()).map_err(RunError::Inputs)?;
     let report = Report::create(job, options, Arc::clone(&cancel))?;
-    let reserved: Arc<[PathBuf]> = report.files().into();
-    let made = MadeFiles::open(job, options, Arc::clone(&reserved));
+    options.claims.reserve(&job.name, own_files(&options.results, &job.name, Some(job)));
+    let made = MadeFiles::open(job, options);
     let made = made.map_err(RunError::Made)?.map(Arc::new);
     kept_files::claim(job, &report, made.as_ref(), &options.claims, stop)?;
     let together = Together {
@@ -160,6 +163,7 @@ pub fn run(
         report: &report,
         cancel: &cancel,
         free_memory: &free_memory,
+        load: &load,
         started,
     };
     let stages = together.stages(reader, &slots).map_err(RunError::Threads)?;
@@ -167,7 +171,7 @@ pub fn run(
     let progress =
         Progress::new(&job.name, job.inputs.tasks(), report.counts(), meters, options.progress)
             .with_file(StatusFile::new(&options.results, &job.name, &job.file));
-    let watchdog = Watchdog::new(started, job.limits.deadline, free_memory);
+    let watchdog = Watchdog::new(started, job.limits.deadline, free_memory, load);
     let attached = control.attach(Arc::clone(&cancel), progress, watchdog, launcher.clone());
 
     let kept_ok = report.kept().map_or(0, |kept| kept.ok());
@@ -183,11 +187,11 @@ pub fn run(
         made,
         claims: Arc::clone(&options.claims),
         is_part: options.begin == Begin::Part,
-        reserved,
         written: options.written.clone(),
         together: Arc::default(),
         still_running: Arc::default(),
-        has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
+        has_said_what_is_left: AtomicBool::default(),
+        has_attempts: job.stages.iter().any(Stage::has_attempts),
         launcher: launcher.clone(),
         log: log::SharedLog::default(),
     });
@@ -242,6 +246,7 @@ struct Together<'a> {
     report: &'a Report,
     cancel: &'a Arc<Cancel>,
     free_memory: &'a Option<Arc<FreeMemory>>,
+    load: &'a Option<Arc<Load>>,
     started: Moment,
 }
 
@@ -269,6 +274,7 @@ impl Together<'_> {
                 admission: Admission::new(
                     stage.limits.pace,
                     self.free_memory.clone(),
+                    self.load.clone(),
                     stage.limits.group.clone(),
                     self.budget(stage),
                 ),
@@ -316,7 +322,7 @@ fn report_unrun(run: &Run) -> Option<String> {
             run.made.iter().for_each(|made| made.fail(&task));
             let mut record = Record::unrun(task, stage.columns.len());
             if run.job.is_staged() {
-                record.in_all_stages(run.job.task_fields());
+                record.in_all_stages(run.job.task_fields(), stage.name.as_deref());
             }
             record.mask_columns();
             buffer.put(&record);
@@ -370,6 +376,7 @@ fn finish(
         reasons.extend([Some(reason), about, held.clone(), found].into_iter().flatten());
         notes.extend(held.map(in_stage));
         notes.extend(live.watch.formless_note().map(in_stage));
+        notes.extend(live.watch.endings().into_iter().map(in_stage));
     }
     if saw_a_part {
         reasons.push("not all inputs were read".to_owned());
@@ -390,6 +397,7 @@ fn finish(
     let watches = || run.stages.iter().map(|live| &live.watch);
     let facts = RunFacts {
         started,
+        before: Before::default(),
         startup: watches().map(Watch::startup).max().unwrap_or_default(),
         services,
         held: held_for,
@@ -398,8 +406,8 @@ fn finish(
         concurrency,
         reason: reasons.join("; "),
         cpu: None, // only the sum over tasks counts
-        // The peak of the process that did the work: the biggest worker's, else this one's.
-        peak_rss: watches().filter_map(Watch::biggest_worker).max().or_else(memory::peak),
+        worker_peak: watches().filter_map(Watch::biggest_worker).max(),
+        own_peak: memory::peak(),
         due_p99,
         notes,
         saw_a_part,

@@ -6,6 +6,10 @@ mod settle;
 
 use std::collections::VecDeque;
 use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use pacing::Pacing;
 
@@ -16,8 +20,13 @@ use crate::engine::run::{Held, Run, StageRun};
 use crate::engine::slot_worker::{Shared, SlotWorker};
 use crate::job::Stage;
 use crate::report::RowBuffer;
+use crate::report::terminal::note;
+use crate::report::terminal::progress::aside;
 use crate::task::{Attempt, Cause, Level, Moment, Task};
 use crate::workload::Workload;
+
+/// How long a worker may take to leave before the terminal says what is waited for.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// Runs the slot with this number, from 1, of the stage at `index` until there is nothing left to take.
 pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
@@ -105,7 +114,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     }
     context.held.take().iter().for_each(|held| live.watch.held(held));
     drop(context);
-    if let Some(bytes) = worker.stop().await {
+    if let Some(bytes) = stop(run, live, worker).await {
         live.watch.worker_peak(bytes);
     }
 }
@@ -120,6 +129,7 @@ async fn start(run: &Run, index: usize, shared: &Shared, number: usize) -> Optio
         // What is not there by then is not needed any more; it may never be, such as an import that hangs.
         () = run.cancel.draining() => return None,
         () = dismissed(live, number) => return None,
+        () = too_late(live) => return None,
     };
     let worker = match started {
         Ok(worker) => worker,
@@ -131,17 +141,53 @@ async fn start(run: &Run, index: usize, shared: &Shared, number: usize) -> Optio
     if live.is_first(number) {
         live.watch.ready(); // slots that join later delay nothing
     }
-    if let Some(pilot) = live.pilot.as_ref().filter(|pilot| pilot.asks(number)) {
-        pilot.ready(&worker, began.elapsed());
+    if let Some(pilot) = &live.pilot {
+        pilot.ready(number, &worker, began.elapsed());
     }
     live.watch.learn(|| worker.about());
     if let Some(pilot) = &live.pilot
         && !pilot.admits(number).await
     {
-        worker.stop().await;
+        stop(run, live, worker).await;
         return None;
     }
     Some(worker)
+}
+
+/// Lets a worker leave. What it has left running, such as threads, is waited for unless the job is being killed; after a
+/// while, the terminal says so.
+async fn stop(run: &Run, live: &StageRun, worker: SlotWorker) -> Option<u64> {
+    let interpreter = worker.interpreter().map(Rc::clone);
+    let peak = stopped(run, worker).await;
+    let endings = interpreter.map(|interpreter| interpreter.endings());
+    endings.into_iter().flatten().for_each(|ending| live.watch.note_ending(ending));
+    peak
+}
+
+async fn stopped(run: &Run, worker: SlotWorker) -> Option<u64> {
+    let mut stopped = pin!(worker.stop());
+    if let Ok(peak) = tokio::time::timeout(LEAVE, &mut stopped).await {
+        return peak;
+    }
+    if !run.has_said_what_is_left.swap(true, Ordering::Relaxed) {
+        let name = &run.job.name;
+        let words =
+            "waiting for what functions have left running in their interpreters, such as threads";
+        aside(|| note(&format!("{name}: {words}\n")));
+    }
+    tokio::select! {
+        biased;
+        peak = stopped => peak,
+        () = run.cancel.killing() => None, // it is killed as it is dropped
+    }
+}
+
+/// Ready when the others have done all that there was. What a pilot asks for, it waits for.
+async fn too_late(live: &StageRun) {
+    match &live.pilot {
+        Some(_) => std::future::pending().await,
+        None => live.feed.over().await,
+    }
 }
 
 /// Ready when the slot with this number is not needed after all.

@@ -128,7 +128,11 @@ impl SlotWorker {
             _ => {}
         }
         let max_payload = stage.next.max_payload();
-        let kept = |spec: &http::Spec| spec.keeping(&stage.columns, run.keep, max_payload);
+        let kept = |spec: &http::Spec| {
+            let spec = spec.keeping(&stage.columns, run.keep, max_payload);
+            // Files of `creates` go to a folder apart anyway.
+            if run.written.is_some() { spec.compared(run.made.is_some()) } else { spec }
+        };
         if is_remote(stage.model, &stage.workload) {
             let workload = match &stage.workload {
                 Workload::Http(spec) => &Workload::Http(Box::new(kept(spec))),
@@ -180,10 +184,10 @@ impl SlotWorker {
     }
 
     /// The interpreter that it runs in, if it does.
-    pub fn interpreter(&self) -> Option<&Interpreter> {
+    pub fn interpreter(&self) -> Option<&Rc<Interpreter>> {
         match self {
             Self::Local(_) | Self::Session(_) => None,
-            Self::Remote(remote) => remote.interpreter().map(Rc::as_ref),
+            Self::Remote(remote) => remote.interpreter(),
         }
     }
 
@@ -233,7 +237,6 @@ fn setup(run: &Run, index: usize, stage: &Stage) -> command::Setup {
         job: run.job.name.clone(),
         stage: index,
         claims: Arc::clone(&run.claims),
-        reserved: Arc::clone(&run.reserved),
         logs: run.logs[index].clone(),
         written: run.written.clone(),
         together: Arc::clone(&run.together),

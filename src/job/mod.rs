@@ -32,9 +32,10 @@ pub use services::{Address, Ready, Service};
 use crate::base::diagnostic::{Diagnostic, Source};
 use crate::base::{ByteSize, Count};
 use crate::config::{
-    Bounds, ColumnBudget, Demand, Enough, Rate, ReportSettings, Retry, RetryOn, Running, Secret,
-    StopAfter,
+    Bounds, ColumnBudget, Demand, Enough, Load, Rate, ReportSettings, Retry, RetryOn, Running,
+    Secret, StopAfter, Template,
 };
+use crate::csv::Dialect;
 use crate::csv::columns::column_names;
 use crate::model::{Model, pilot};
 use crate::workload::creates::Creates;
@@ -96,6 +97,21 @@ pub struct Texts {
 }
 
 impl Job {
+    /// Whether its job file came from standard input.
+    pub fn is_from_stdin(&self) -> bool {
+        crate::config::raw::is_stdin(&self.file)
+    }
+
+    /// Whether a task's files are called by its number.
+    pub fn names_files_by_number(&self) -> bool {
+        let names = |stage: &Stage| match &stage.workload {
+            Workload::Command(spec) => spec.outputs().any(|(_, path)| path.template().has_task()),
+            Workload::Http(spec) => spec.save().is_some_and(Template::has_task),
+            _ => false,
+        };
+        self.stages.iter().any(names) || self.creates.as_ref().is_some_and(Creates::name_by_number)
+    }
+
     /// A job that does this once, in `folder`, and that no file has.
     pub fn once(name: &str, workload: Workload, folder: &Path, results: &Path) -> Self {
         Self {
@@ -119,6 +135,17 @@ impl Job {
             cluster: ClusterSettings::default(),
             texts: Texts::default(),
         }
+    }
+
+    /// The dialect of the tables that it shares with other jobs, or that are of several runs: `[defaults.report]` of the
+    /// `runner.toml` beside it says it.
+    pub fn shared_dialect(&self) -> Dialect {
+        let settings = self.texts.settings.as_ref();
+        let settings = settings.and_then(|source| source.text.parse::<toml::Table>().ok());
+        let of = |settings: &toml::Table| {
+            settings.get("defaults")?.get("report")?.get("dialect")?.as_str()?.parse().ok()
+        };
+        settings.as_ref().and_then(of).unwrap_or(Dialect::Csv)
     }
 
     /// How many fields a task has before the first stage adds its columns.
@@ -173,6 +200,8 @@ pub struct JobLimits {
     pub on_stop: Running,
     /// Below this much available memory, nothing starts.
     pub min_free_memory: Option<ByteSize>,
+    /// While the machine is as busy as this, nothing starts.
+    pub max_load: Option<Load>,
 }
 
 /// How fast attempts may start.
@@ -289,6 +318,11 @@ impl Stage {
     /// Whether a rule looks into what a failed task has answered.
     pub fn reads_answers(&self) -> bool {
         read_answers(&self.limits, self.retry.as_ref())
+    }
+
+    /// Whether its tasks may be attempted more than once.
+    pub fn has_attempts(&self) -> bool {
+        self.retry.as_ref().is_some_and(Retry::repeats)
     }
 
     /// A stage of one slot that does this, without limits.

@@ -10,11 +10,11 @@ use crate::base::Diagnostic;
 use crate::base::diagnostic::Place;
 use crate::config::raw;
 use crate::config::runner_toml::RunnerToml;
-use crate::config::secrets;
 use crate::config::{
     Absent, Argument, Document, InputFacts, JobName, Planner, ReportSettings, Table, runner_toml,
 };
 use crate::config::{Choices, RawFile};
+use crate::config::{schema, secrets};
 use crate::job::groups::Groups;
 use crate::job::inputs::{Around, Inputs};
 use crate::job::{Dealt, Job, Reported, Stage, Texts, cluster, identity, inputs, services, stages};
@@ -129,10 +129,22 @@ fn plan(
     plan.secrets = secrets::read(root.table("secrets"), &plan);
     let tasks = inputs.inputs.as_ref().and_then(Inputs::tasks);
     let (is_batched, has_payload) = (inputs.is_batched, inputs.has_payload);
-    let mut sources = vec![file.to_owned()];
+    let mut sources = vec![std::path::absolute(file).unwrap_or_else(|_| file.to_owned())];
+    sources.push(folder.join(schema::RUNNER_TOML));
+    sources.extend(plan.secrets.iter().filter_map(|secret| secret.file().map(Path::to_owned)));
     sources.extend(inputs.inputs.iter().flat_map(Inputs::files));
+    let own_fields = inputs.own;
     let folders = inputs.inputs.as_ref().map(Inputs::folders).unwrap_or_default();
-    plan.set_inputs(InputFacts { tasks, is_batched, has_payload, sources, folders });
+    let found = inputs.inputs.as_ref().and_then(Inputs::found_files);
+    plan.set_inputs(InputFacts {
+        tasks,
+        is_batched,
+        has_payload,
+        sources,
+        own_fields,
+        folders,
+        found,
+    });
     let creates = Creates::read(&mut root, &mut plan);
     let (stages, limits) = stages::read(&mut root, &mut plan, setting.groups, tasks);
     let is_command = |stage: &Stage| matches!(stage.workload, Workload::Command(_));

@@ -15,7 +15,7 @@ use crate::job::{JobLimits, Next, Stage, StageLimits};
 use crate::model::guide::Choice;
 use crate::model::{Model, Nature, guide};
 use crate::workload;
-use crate::workload::{Workload, columns};
+use crate::workload::{Workload, columns, http};
 
 /// The default limit of a payload.
 const MAX_PAYLOAD: ByteSize = ByteSize::new(64 << 20);
@@ -80,7 +80,14 @@ fn read_stage(
     budget::check(&limits.budgets, &places, &named, plan);
     let mut workload = workload?;
     if let Workload::Http(spec) = &mut workload {
-        spec.read_answers(super::read_answers(&limits, retry.as_ref()));
+        let reads = super::read_answers(&limits, retry.as_ref());
+        if reads && spec.reads_no_body() {
+            let is_retry = retry.as_ref().is_some_and(Retry::reads_answers);
+            let place = table.span_of_key(if is_retry { "retry" } else { "limits" });
+            let message = "`max_body = \"0B\"` reads no body, so a `json:` rule would never hold";
+            plan.error(place, message);
+        }
+        spec.read_answers(reads);
     }
     let size = TaskSize { cores: limits.cores, memory: limits.memory };
     let most = size.most().unwrap_or(usize::MAX);
@@ -243,7 +250,13 @@ fn several(
         let next = if index == last { Next::End } else { Next::Stage { max_payload } };
         stages.push(stage.map(|stage| Stage { next, ..stage }).filter(|_| name.is_some()));
     }
-    stages.into_iter().collect()
+    let mut stages = stages.into_iter().collect::<Option<Vec<Stage>>>()?;
+    let requests = stages.iter_mut().filter_map(|stage| match &mut stage.workload {
+        Workload::Http(spec) => Some(&mut **spec),
+        _ => None,
+    });
+    http::Spec::share_cookies(requests);
+    Some(stages)
 }
 
 /// The names of the stages, each `None` if it has none that will do.

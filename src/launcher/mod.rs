@@ -21,13 +21,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, set_child_subreaper, setrlimit};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getpid, getrlimit,
+    pidfd_open, pidfd_send_signal, set_child_subreaper, setrlimit, waitid,
+};
 
 pub use crate::sys::Step;
 pub use message::{HasNul, Strings};
 pub use port::{Ended, Exit, Port, Start};
 pub use socket::patiently;
 
+use crate::base::lock;
 use crate::sys;
 use message::Control;
 
@@ -92,7 +97,7 @@ impl Launcher {
     /// If there are no descriptors left, or the launcher has died and no new one can be started.
     pub fn port(&self) -> io::Result<Port> {
         let (ours, theirs) = socket::pair()?;
-        let mut current = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.process);
         if let Some(dead) = current.take_if(Process::is_dead) {
             dead.end();
         }
@@ -112,7 +117,7 @@ impl Launcher {
 
     /// The launcher's process, if it is alive: every child is below it.
     pub fn pid(&self) -> Option<Pid> {
-        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let process = lock(&self.process);
         process.as_ref().map(|process| Pid::from_child(&process.child))
     }
 
@@ -129,7 +134,7 @@ impl Launcher {
 
     /// Sends a control message. A launcher that has died has no children, so nothing is lost.
     fn tell(&self, message: Control) {
-        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let process = lock(&self.process);
         if let Some(process) = &*process {
             let _ = socket::send_patiently(&process.control, &message.encode(), &[]);
         }
@@ -137,7 +142,7 @@ impl Launcher {
 
     /// If the launcher has died, kills what is left of its children, as [`Self::port`] does.
     pub fn clean_up(&self) {
-        let mut current = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.process);
         if let Some(dead) = current.take_if(Process::is_dead) {
             dead.end();
         }
@@ -158,11 +163,29 @@ impl Drop for Launcher {
     }
 }
 
+/// Resumes the launcher whenever it is stopped, until it ends: a task may stop its parent, and nothing would run or end any
+/// more then. The launcher is never stopped in a pause.
+fn keep_going(launcher: &Child) {
+    let Ok(launcher) = pidfd_open(Pid::from_child(launcher), PidfdFlags::empty()) else { return };
+    let ended = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+    let watch = move || loop {
+        match waitid(WaitId::PidFd(launcher.as_fd()), ended) {
+            Ok(Some(status)) if status.stopped() => {
+                let _ = pidfd_send_signal(&launcher, Signal::CONT);
+            }
+            Err(Errno::INTR) => {}
+            _ => return,
+        }
+    };
+    let thread = thread::Builder::new().name("launcher-watch".into());
+    let _ = thread.spawn(watch); // without it, all works but that
+}
+
 impl Process {
     fn start(program: fn() -> Command) -> io::Result<Self> {
         let (control, theirs) = socket::pair()?;
-        // In a group of its own: signals from the terminal are for the runner to handle.
-        let child = program().stdin(theirs).stdout(Stdio::null()).process_group(0).spawn()?;
+        let child = program().stdin(theirs).stdout(Stdio::null()).spawn()?;
+        keep_going(&child);
         let process = Self { child, control, is_suspect: Arc::default() };
         let limit = ORIGINAL_OPEN_FILES.load(Ordering::Relaxed);
         socket::send(&process.control, &limit.to_ne_bytes(), &[])?;

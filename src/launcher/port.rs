@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
@@ -15,6 +15,7 @@ use rustix::net::{RecvFlags, recv};
 use rustix::process::Pid;
 use tokio::io::unix::AsyncFd;
 
+use crate::base::lock;
 use crate::launcher::message::{
     ANSWER_BYTES, Answer, Ends, MAX_DESCRIPTORS, MAX_INLINE, StartRequest,
 };
@@ -211,7 +212,7 @@ impl Port {
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Ended>> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ended)
     }
 
     fn gone(&self) -> io::Error {
@@ -225,7 +226,7 @@ impl Port {
         loop {
             let mut ready = self.socket.readable().await?;
             match recv(self.socket.get_ref(), &mut bytes, RecvFlags::DONTWAIT) {
-                Ok((_, 0)) | Err(Errno::CONNRESET) => return Err(self.gone()),
+                Ok((_, 0)) => return Err(self.gone()),
                 Ok((_, length)) => match Answer::decode(&bytes[..length])? {
                     Answer::Running(since, pid) => return Ok(Some((since, pid))),
                     Answer::Denied => self.is_denied.store(true, Ordering::Relaxed),
@@ -237,7 +238,8 @@ impl Port {
                     }
                 },
                 Err(Errno::AGAIN) => ready.clear_ready(),
-                Err(Errno::INTR) => {}
+                // It was killed without reading all; that is said once, and its last answers are still there.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(error) => return Err(error.into()),
             }
         }

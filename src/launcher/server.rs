@@ -12,15 +12,20 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::process::exit;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use std::{env, thread};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::process::{Pid, Resource, getpid, getrlimit, set_child_subreaper};
+use rustix::process::{
+    Pid, Resource, Signal, getpid, getrlimit, set_child_subreaper, set_parent_process_death_signal,
+    setsid,
+};
 use rustix::thread::set_name;
 
+use crate::base::diagnostic::print_error;
+use crate::base::lock;
 use crate::launcher::event_loop::EventLoop;
 use crate::launcher::message::Control;
 use crate::launcher::{socket, tree};
@@ -68,7 +73,7 @@ impl Adopted {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<Pid>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Reaps orphans that have ended, until one of them is somebody's.
@@ -89,7 +94,7 @@ pub fn main() -> ! {
     match serve(&control, mask) {
         Ok(()) => exit(0),
         Err(error) => {
-            eprintln!("runner: the launcher failed: {error}");
+            print_error(&format!("runner: the launcher failed: {error}"));
             tree::kill_descendants();
             exit(1)
         }
@@ -98,7 +103,12 @@ pub fn main() -> ! {
 
 fn serve(control: &Stdin, mask: SignalMask) -> io::Result<()> {
     set_name(c"runner-launcher")?;
+    // Its children are in this session, too. Signals from the terminal are for the runner to handle, and a child that wants
+    // the terminal is told so at once, instead of being stopped.
+    setsid()?;
     set_child_subreaper(Some(getpid()))?;
+    // A stopped one could not see that the runner has ended.
+    set_parent_process_death_signal(Some(Signal::CONT))?;
     sys::keep_descriptors_from_children();
     let common = Common {
         environment: environment(),
@@ -213,7 +223,7 @@ impl Threads {
             Ok(never) => never,
             // A child dies with its thread: it is better if all die at once, with a message.
             Err(error) => {
-                eprintln!("runner: the launcher failed: {error}");
+                print_error(&format!("runner: the launcher failed: {error}"));
                 exit(1)
             }
         };

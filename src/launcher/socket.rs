@@ -103,8 +103,10 @@ pub fn receive(
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
     let packet = &mut [IoSliceMut::new(buffer)];
-    let message = match retry_on_intr(|| recvmsg(socket.as_fd(), packet, &mut control, flags)) {
-        Err(Errno::CONNRESET) => return Ok(None), // it closed without reading what was sent
+    let mut attempt = || retry_on_intr(|| recvmsg(socket.as_fd(), packet, &mut control, flags));
+    let message = match attempt() {
+        // It closed without reading what was sent. That is said once, and what it had sent itself is still there.
+        Err(Errno::CONNRESET) => attempt()?,
         received => received?,
     };
     for part in control.drain() {
@@ -151,5 +153,18 @@ mod tests {
             }
         };
         assert_eq!(received, None);
+    }
+
+    #[test]
+    fn the_last_words_of_one_who_does_not_read_are_heard() {
+        let (ours, theirs) = pair().unwrap();
+        send(&ours, b"never read", &[]).unwrap();
+        send(&theirs, b"last words", &[]).unwrap();
+        // Another test may be about to execute a program, with a copy of that end.
+        rustix::net::shutdown(&theirs, rustix::net::Shutdown::Both).unwrap();
+        drop(theirs);
+        let (mut buffer, mut descriptors) = ([0; 16], Vec::new());
+        assert_eq!(receive(&ours, &mut buffer, &mut descriptors).unwrap(), Some(10));
+        assert_eq!(receive(&ours, &mut buffer, &mut descriptors).unwrap(), None);
     }
 }

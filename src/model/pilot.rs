@@ -26,6 +26,8 @@ use crate::model::Nature;
 
 /// A task that has run for this long is evidence before it ends.
 const LOOK: Duration = Duration::from_millis(15);
+/// That it waits shows sooner, and those that join such a function then are few, and can do no harm.
+const LOOK_AT_WAITING: Duration = SHORT;
 /// A coroutine is declared to wait, so less evidence is enough that it does, and more is needed that it does not: what
 /// an interpreter does once, at its first coroutine, computes.
 const LOOK_AT_COROUTINE: Duration = Duration::from_millis(5);
@@ -57,8 +59,8 @@ const PROCESSES: usize = 16;
 const PROCESSES_A_CORE: usize = 4;
 /// What that may grow to, where more at once turn out to end more tasks a second.
 const MOST_PROCESSES: usize = 64;
-/// Interpreters are forked, and so cheaper: as many as there would be threads.
-const INTERPRETERS: usize = WAITING_IN_THREADS;
+/// Interpreters are forked, and so cheaper: they need not be looked for.
+const INTERPRETERS: usize = MOST_PROCESSES;
 /// Once tasks have run for this long, what is ready beside the pilot begins.
 const SOON: Duration = Duration::from_millis(2);
 /// Without this much available memory, in bytes, nothing is started that may not be needed.
@@ -114,10 +116,12 @@ impl Work {
         self != Work::Command && model != Model::Processes
     }
 
-    fn look(self) -> Duration {
+    /// How long a task must have run to be evidence; `waits` says that it has done nothing else so far.
+    fn look(self, waits: bool) -> Duration {
         match self {
             Work::Command => LOOK_AT_COMMAND,
             Work::Function { coroutine: true, .. } => LOOK_AT_COROUTINE,
+            Work::Function { thread_safe: false, .. } if waits => LOOK_AT_WAITING,
             Work::Function { .. } | Work::Program => LOOK,
         }
     }
@@ -145,7 +149,7 @@ pub struct Evidence {
     pub cpu: Option<Duration>,
     /// The running tasks, seen from outside; `None` if nothing can be seen.
     pub look: Option<Look>,
-    /// How long the first program took until it was ready.
+    /// How long a program takes until it is ready: one that has joined, if there is any, else the first one.
     pub startup: Duration,
     /// How many tasks have not ended; `None` if that is unknown.
     pub left: Option<u64>,
@@ -254,7 +258,7 @@ impl Evidence {
     /// The part of a task's time that is processor time, if known: from tasks that have ended, or from one that has
     /// been running for a while.
     fn share(&self) -> Option<f64> {
-        let look = self.look.filter(|look| look.busy >= self.work.look());
+        let look = self.look.filter(|look| look.busy >= self.work.look(look.share < WAITS));
         // A command that has ended cannot be observed any more, although it has kept a slot busy.
         let look = look.filter(|_| self.work != Work::Command || self.ended == 0);
         let of_look = look.map(|look| look.share.min(1.0));
@@ -275,7 +279,7 @@ impl Evidence {
     /// Whether a task that is on a processor all the time has been so for long enough to tell.
     fn may_compute(&self) -> bool {
         let declares_to_wait = matches!(self.work, Work::Function { coroutine: true, .. });
-        let least = if declares_to_wait { LOOK_AT_BUSY_COROUTINE } else { self.work.look() };
+        let least = if declares_to_wait { LOOK_AT_BUSY_COROUTINE } else { self.work.look(false) };
         self.look.is_some_and(|look| look.busy >= least)
     }
 
@@ -319,7 +323,8 @@ impl Evidence {
     /// The number of processes that keeps all cores busy.
     fn filling(&self, share: f64) -> usize {
         let processes = match self.work {
-            Work::Function { .. } => INTERPRETERS,
+            Work::Function { coroutine: false, thread_safe: false, .. } => INTERPRETERS,
+            Work::Function { .. } => WAITING_IN_THREADS,
             Work::Program | Work::Command => PROCESSES,
         };
         let most = processes.max(PROCESSES_A_CORE * self.cores).min(self.most);

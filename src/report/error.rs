@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::{fmt, io};
 
+use crate::base::diagnostic::reason;
+
 /// Why a report could not be started or finished.
 #[derive(Debug)]
 pub struct ReportError {
@@ -30,7 +32,7 @@ impl ReportError {
     }
 
     pub(super) fn writing(path: &Path, error: &io::Error) -> Self {
-        Self::write(format!("failed to write `{}`: {error}", path.display()))
+        Self::write(format!("failed to write `{}`: {}", path.display(), reason(error)))
     }
 
     pub(super) fn internal(message: String) -> Self {

@@ -50,6 +50,8 @@ pub enum Standing {
 pub struct RunFacts {
     /// When the user started to wait for this job.
     pub started: Moment,
+    /// What a driver before this one has done of the run.
+    pub before: Before,
     /// From then until the pool was ready.
     pub startup: Duration,
     /// The part of it that services took to be ready, and to end.
@@ -66,8 +68,10 @@ pub struct RunFacts {
     pub reason: String,
     /// The runner's processor time for this job, used if no task was measured by itself.
     pub cpu: Option<CpuTime>,
-    /// The runner's peak memory in bytes, used if no task was measured by itself.
-    pub peak_rss: Option<u64>,
+    /// The peak memory of the biggest worker process, in bytes. What a task in it says of itself may be a part only.
+    pub worker_peak: Option<u64>,
+    /// The runner's peak memory in bytes, used if nothing else was measured.
+    pub own_peak: Option<u64>,
     /// The 99th percentile of run times that count from when the tasks were due, where there is a rate.
     pub due_p99: Option<Duration>,
     /// Further notes for the terminal.
@@ -78,6 +82,15 @@ pub struct RunFacts {
     pub is_enough: bool,
     /// Which of `[[stages]]` is the bottleneck, and how busy each was; `None` for a job without stages.
     pub busy: Option<String>,
+}
+
+/// What earlier drivers have done of a run that goes on without them; nothing on this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// How long the run had been going on.
+    pub wall: Duration,
+    /// How many of the kept rows are of this run.
+    pub rows: u64,
 }
 
 /// How long a job waited for its services; zero if it has none.

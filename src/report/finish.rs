@@ -1,14 +1,19 @@
 //! The end of a report: its rows in their order, under its name, and the job's row in `summary.csv`.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
+use super::logs::LogFolder;
 use super::publish::Publish;
-use super::write::buffer::lock;
+use super::resume::attempt_numbers::AttemptNumbers;
+use super::resume::kept_rows::Closed;
+use super::store::row_order::KeptRow;
 use super::write::recorder::Recorder;
 use super::{Report, ReportError, RunFacts, SHEET_ROWS, Summary, parts, resume, summary_file};
+use crate::base::diagnostic::reason;
+use crate::base::lock;
 use crate::base::number::Sum;
 
 impl Report {
@@ -25,7 +30,7 @@ impl Report {
         if self.is_part {
             return parts::end(recorder, &self.job, facts);
         }
-        let gone = self.kept.as_ref().map(|kept| kept.close());
+        let closed = self.kept.as_ref().map(|kept| kept.close());
         let path = self.job.report();
         let is_empty = self.kept.is_none() && lock(&recorder.index).rows() == 0;
         // A part of the inputs is not a reason to lose a longer report, unless that was asked for.
@@ -33,14 +38,15 @@ impl Report {
             && !self.is_fresh
             && self.kept.is_none()
             && lock(&recorder.index).rows() < rows_of(&path);
-        let warning = if is_empty && path.exists() {
+        let warning = if is_empty && path.exists() && !self.may_be_empty {
             recorder.partial.remove(); // empty inputs are usually a mistake, and the old report may have cost much work
-            facts.saw_a_part.then(|| {
-                format!(
-                    "`{}` is kept, since not all inputs were read and no task ran",
-                    path.display()
-                )
-            })
+            let path = path.display();
+            let why = if facts.saw_a_part {
+                "since not all inputs were read and no task ran"
+            } else {
+                "since it is of an earlier run, and this one had no task"
+            };
+            Some(format!("`{path}` is kept, {why}"))
         } else if is_shorter {
             Some(format!(
                 "`{}` is kept, since not all inputs were read: what was done is in `{}`; --resume continues from it, \
@@ -49,17 +55,19 @@ impl Report {
                 recorder.partial.path().display()
             ))
         } else {
-            let warning = self.publish(&mut recorder, &path, facts.started.elapsed())?;
+            let numbers = self.attempt_numbers.take();
+            let took = facts.started.elapsed();
+            let warning = self.publish(&mut recorder, numbers, &path, took)?;
             recorder.originals.remove_if_old();
-            warning
+            warning.or(self.remove_left(&recorder).err())
         };
         let rows = lock(&recorder.index).rows();
         let attempts_broken =
             recorder.attempts.as_ref().and_then(|attempts| attempts.broken.clone());
         let mut summary = Summary::of(&self.job, facts, recorder);
         self.name_totals(&mut summary);
-        if let Some(gone) = gone {
-            self.tell_resumed(&mut summary, rows, gone);
+        if let Some(closed) = closed {
+            self.tell_resumed(&mut summary, rows, closed);
         }
         summary.warnings.extend(warning);
         summary.failures = self.shared.remarks.failures();
@@ -71,7 +79,9 @@ impl Report {
                 SHEET_ROWS - 1
             ));
         }
-        summary.warnings.extend(summary_file::replace_row(&self.job.results, &summary)?);
+        let replaced =
+            summary_file::replace_row(&self.job.results, &summary, self.job.shared_dialect);
+        summary.warnings.extend(replaced?);
         let unprinted = self.shared.printer.as_ref().and_then(|printer| printer.finish());
         if let Some(message) = attempts_broken.or(unprinted) {
             let report = path.display();
@@ -86,6 +96,7 @@ impl Report {
     fn publish(
         &self,
         recorder: &mut Recorder,
+        mut numbers: Option<AttemptNumbers>,
         path: &Path,
         took: Duration,
     ) -> Result<Option<String>, ReportError> {
@@ -93,12 +104,19 @@ impl Report {
         if let Some(logs) = &self.logs {
             logs.unsettle().map_err(|error| ReportError::writing(logs.path(), &error))?;
         }
+        if let Some(numbers) = &numbers {
+            let note = self.job.attempt_note();
+            numbers.unsettle().map_err(|error| ReportError::writing(&note, &error))?;
+        }
         let publish =
             Publish { order: self.job.settings.order, path, delimiter: layout.csv.delimiter, took };
         let mut totals = std::mem::take(&mut recorder.totals);
         let mut queue = std::mem::take(&mut recorder.queue);
         let mut run = std::mem::take(&mut recorder.run);
-        let published = publish.publish(recorder, |status, row| {
+        let published = publish.publish(recorder, |KeptRow { place, task, status, row }| {
+            if let Some(numbers) = &mut numbers {
+                numbers.keep(place, row, task);
+            }
             if !layout.totals.is_empty() {
                 layout.add(row, &layout.totals, &mut totals.sums);
             }
@@ -111,12 +129,58 @@ impl Report {
             );
         });
         (recorder.totals, recorder.queue, recorder.run) = (totals, queue, run);
-        let Some(logs) = &self.logs else { return published.map(|()| None) };
-        published.inspect_err(|_| logs.stay())?;
+        if let Err(error) = published {
+            self.logs.iter().for_each(LogFolder::stay);
+            numbers.iter().for_each(AttemptNumbers::stay);
+            return Err(error);
+        }
+        let numbered = numbers.and_then(|numbers| numbers.settle(layout.csv.delimiter).err());
+        let numbered = numbered.map(|error| {
+            let attempts = self.job.attempts();
+            format!(
+                "`{}` still has the numbers of earlier tasks: {}",
+                attempts.display(),
+                reason(&error)
+            )
+        });
+        let Some(logs) = &self.logs else { return Ok(numbered) };
         let settled = logs.settle(&lock(&recorder.index));
-        Ok(settled.err().map(|error| {
-            format!("the files in `{}` are not all there: {error}", logs.path().display())
-        }))
+        Ok(numbered.or(settled.err().map(|error| {
+            format!(
+                "the files in `{}` are not all there: {}",
+                logs.path().display(),
+                reason(&error)
+            )
+        })))
+    }
+
+    /// Removes what stood beside the report before this one and says nothing of it: attempts and whole outputs, where this
+    /// run has none.
+    fn remove_left(&self, recorder: &Recorder) -> Result<(), String> {
+        let job = &self.job;
+        let cannot = |path: &Path, error: &io::Error| {
+            format!(
+                "`{}` is of an earlier run and could not be removed: {}",
+                path.display(),
+                reason(error)
+            )
+        };
+        match &recorder.attempts {
+            Some(attempts) if !job.has_attempts => attempts.remove_if_empty(),
+            Some(_) => {}
+            None => {
+                for path in [job.attempts(), job.attempt_note()] {
+                    match fs::remove_file(&path) {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                            return Err(cannot(&path, &error));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        let discarded = if self.logs.is_none() { LogFolder::discard(job) } else { Ok(()) };
+        discarded.map_err(|error| cannot(&job.logs(), &error))
     }
 
     /// Gives the sums of columns their names; what was left out of them is said.
@@ -136,7 +200,7 @@ impl Report {
         }
     }
 
-    fn tell_resumed(&self, summary: &mut Summary, rows: u64, gone: u64) {
+    fn tell_resumed(&self, summary: &mut Summary, rows: u64, Closed { gone, left_out }: Closed) {
         let kept = self.counts.kept();
         summary.kept = kept;
         summary.reason = format!("{}; resumed: {kept} of {rows} kept", summary.reason);
@@ -145,6 +209,14 @@ impl Report {
             summary.notes.push(match gone {
                 1 => "1 finished row is dropped: its input no longer exists".into(),
                 _ => format!("{gone} finished rows are dropped: their inputs no longer exist"),
+            });
+        }
+        if left_out > 0 {
+            summary.notes.push(match left_out {
+                1 => "1 finished row is kept whose input is left out this time".into(),
+                _ => {
+                    format!("{left_out} finished rows are kept whose inputs are left out this time")
+                }
             });
         }
     }

@@ -36,10 +36,12 @@ pub(super) struct LogFolder {
 impl LogFolder {
     /// The folder for a report that has `begun`, if the job keeps outputs: empty, or with those of an earlier run.
     pub(super) fn begin(job: &JobFacts, begun: &Begun) -> Result<Option<Self>, ReportError> {
-        if job.settings.logs == Logs::None {
+        let path = job.logs();
+        // Those of kept rows stay, also if there are no further ones.
+        let are_left = begun.origin != Origin::Nothing && path.is_dir();
+        if job.settings.logs == Logs::None && !are_left {
             return Ok(None);
         }
-        let path = job.logs();
         let path = std::path::absolute(&path).unwrap_or(path);
         let folder = Self { path, kept: begun.kept };
         let prepared = match begun.origin {
@@ -48,6 +50,21 @@ impl LogFolder {
         };
         prepared.map_err(|error| ReportError::writing(&folder.path, &error))?;
         Ok(Some(folder))
+    }
+
+    /// Removes the files of an earlier run, whose report has been replaced by one without.
+    pub(super) fn discard(job: &JobFacts) -> io::Result<()> {
+        let folder = Self { path: job.logs(), kept: 0 };
+        let files = match folder.files() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            files => files?,
+        };
+        for (_, name) in files {
+            fs::remove_file(folder.path.join(name))?;
+        }
+        folder.remove_marks()?;
+        let _ = fs::remove_dir(&folder.path); // what else is there stays
+        Ok(())
     }
 
     /// Where it is, absolute.

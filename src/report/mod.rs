@@ -8,6 +8,7 @@ mod facts;
 mod finish;
 mod layout;
 mod logs;
+mod own_files;
 pub mod parts;
 pub(crate) mod publish;
 mod resume;
@@ -27,33 +28,39 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
 
 pub use error::ReportError;
-pub use facts::{Options, RunFacts, ServiceTimes, Standing};
+pub use facts::{Before, Options, RunFacts, ServiceTimes, Standing};
 pub use layout::node_name;
+pub use own_files::own_files;
 pub use resume::earlier_rows::EarlierRows;
 pub use resume::kept_figures::Spent;
 pub use resume::kept_rows::KeptRows;
-pub use resume::start::{Begin, Changes, Rerun, Resume};
+pub use resume::start::{Begin, Changes, Rerun, Rest, Resume};
 pub use stats::{Counts, Distribution, Spread, Totals};
 pub use store::originals::originals;
+pub use store::state::is_bare;
 pub use summary::Summary;
 pub use summary_file::{rows as summary_rows, skip};
 pub use write::buffer::RowBuffer;
 pub use write::remarks::Failure;
 
-use crate::config::{Order, ReportSettings, Template};
+use crate::base::lock;
+use crate::config::{Logs, Order, ReportSettings, Template};
 use crate::csv;
-use crate::job::Job;
+use crate::job::{Job, Stage};
 use crate::task::live::LiveOutput;
 use crate::task::{Calendar, Cancel};
 use crate::worker::{Earlier, Log};
 use layout::Layout;
 use logs::LogFolder;
+use resume::attempt_numbers::AttemptNumbers;
 use resume::kept_figures::KeptSpent;
+use resume::row_numbers::RowNumbers;
 use resume::start::{Begun, Origin};
 use store::state::Identify;
+use terminal::progress;
 use terminal::task_output::{Printer, Printing};
 use write::attempts::Attempts;
-use write::buffer::{Shared, lock};
+use write::buffer::Shared;
 use write::recorder::Recorder;
 use write::remarks::Remarks;
 use write::wakeup::Wakeup;
@@ -73,10 +80,14 @@ pub struct Report {
     kept: Option<Arc<KeptRows>>,
     earlier: Option<EarlierRows>,
     origin: Origin,
+    /// What is to become of the attempts of an earlier run, if there are any.
+    attempt_numbers: Option<AttemptNumbers>,
     /// Where the whole outputs of tasks go, if they are kept.
     logs: Option<LogFolder>,
     /// Whether an earlier report may be replaced by whatever comes.
     is_fresh: bool,
+    /// Whether that holds for a run without inputs, too.
+    may_be_empty: bool,
     /// Whether it is a part of a report, which is not published.
     is_part: bool,
     /// How many rows it began with.
@@ -94,6 +105,8 @@ struct JobFacts {
     name: String,
     results: PathBuf,
     settings: ReportSettings,
+    /// The dialect of `summary.csv`.
+    shared_dialect: csv::Dialect,
     /// Whether there is a file with a row for every attempt.
     has_attempts: bool,
     /// See `job::identity`.
@@ -102,6 +115,8 @@ struct JobFacts {
     own_fields: usize,
     /// Whether tasks may be skipped, which keep what their rows said.
     has_creates: bool,
+    /// Whether files are called by the numbers of tasks.
+    names_by_number: bool,
 }
 
 impl JobFacts {
@@ -117,6 +132,11 @@ impl JobFacts {
         self.results.join(format!("{}.attempts.csv", self.name))
     }
 
+    /// What is noted of the rows in the file of attempts.
+    fn attempt_note(&self) -> PathBuf {
+        self.results.join(format!(".{}.attempts", self.name))
+    }
+
     fn state(&self) -> PathBuf {
         self.results.join(format!(".{}.state", self.name))
     }
@@ -124,39 +144,13 @@ impl JobFacts {
     fn logs(&self) -> PathBuf {
         self.results.join(format!("{}.logs", self.name))
     }
-
-    fn originals(&self) -> PathBuf {
-        self.results.join(format!(".{}.inputs", self.name))
-    }
 }
 
 impl Report {
-    /// The files that the report is made of, absolute.
-    pub fn files(&self) -> Vec<PathBuf> {
-        let JobFacts { name, results, .. } = &self.job;
-        let beside = |name: String| results.join(name);
-        let files = [
-            self.job.report(),
-            self.job.partial(),
-            self.job.attempts(),
-            self.job.state(),
-            self.job.originals(),
-            beside(format!("{name}.log")),
-            beside(format!(".{name}.made")),
-            beside("summary.csv".into()),
-        ];
-        let absolute = |path: PathBuf| {
-            let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
-            let name = path.file_name().unwrap_or_default();
-            folder.map_or_else(|| path.clone(), |folder| folder.join(name))
-        };
-        let logs = self.logs.as_ref().map(|logs| logs.path().to_owned());
-        files.into_iter().chain(logs).map(absolute).collect()
-    }
-
     /// The folder for the whole outputs of tasks, absolute, if they are kept.
     pub fn logs(&self) -> Option<&Path> {
-        self.logs.as_ref().map(LogFolder::path)
+        let are_kept = self.job.settings.logs != Logs::None;
+        self.logs.as_ref().filter(|_| are_kept).map(LogFolder::path)
     }
 
     /// Opens the job's log, which is resumed if the report is.
@@ -183,14 +177,18 @@ impl Report {
             name: job.name.clone(),
             results: options.results.clone(),
             settings: job.report,
-            has_attempts: job.stages.iter().any(|stage| stage.retry.is_some()),
+            shared_dialect: job.shared_dialect(),
+            has_attempts: job.stages.iter().any(Stage::has_attempts),
             identity: job.identity,
             own_fields: job.own_fields,
             has_creates: job.creates.is_some(),
+            names_by_number: job.names_files_by_number(),
         };
         let tag = options.output.as_ref().map(|output| output.tag(job)).transpose();
         let tag = tag.map_err(ReportError::refused)?.flatten();
-        Self::start(facts, Layout::of(job), options, tag, cancel)
+        let mut report = Self::start(facts, Layout::of(job), options, tag, cancel)?;
+        report.may_be_empty = job.inputs.may_be_empty();
+        Ok(report)
     }
 
     fn start(
@@ -207,31 +205,38 @@ impl Report {
             return Err(ReportError::refused(message));
         }
         // Before the partial, which must not be left if something else fails.
-        let start = |output: &Printing| Printer::start(output.order, tag, Arc::clone(&cancel));
+        let has_bars = options.progress != progress::Mode::Off;
+        let start =
+            |output: &Printing| Printer::start(output.order, tag, has_bars, Arc::clone(&cancel));
         let printer = options.output.as_ref().map(start).transpose()?.map(Arc::new);
         let is_fresh = options.begin == Begin::Fresh;
         let is_part = options.begin == Begin::Part;
         let mut begun = Begun::new(&job, &layout.header(), (options.begin, options.seed))?;
         let earlier = EarlierRows::open(&job, &layout, &begun);
-        let attempts =
-            job.has_attempts.then(|| open_attempts(&job, &layout, begun.origin)).transpose();
-        let attempts = attempts.inspect_err(|_| begun.abandon(0))?;
+        let attempts = open_attempts(&job, &layout, &begun, is_part);
+        let (attempts, attempt_numbers) = attempts.inspect_err(|_| begun.abandon(0))?;
         let logs = LogFolder::begin(&job, &begun).inspect_err(|_| begun.abandon(0))?;
         let (origin, note) = (begun.origin, begun.note.take());
         let spent = resume::kept_figures::spent(&begun, &layout);
         let seed = begun.state.header.seed;
         let counts = Arc::<Counts>::default();
+        let rest = match options.begin {
+            // Rows that are kept aside get other numbers, and their files do not.
+            Begin::Resume(resume) if !job.names_by_number => resume.rest,
+            _ => Rest::Dropped,
+        };
+        let numbers = job.names_by_number.then(|| RowNumbers::new(&begun)).transpose();
+        let numbers = numbers.map_err(|error| ReportError::internal(error.to_string()))?;
         let kept = begun.finished.take().map(|finished| {
             let index = Arc::clone(&begun.index);
             Arc::new(KeptRows::new(
-                finished,
+                (finished, rest, numbers),
                 Identify::new(seed, job.own_fields),
                 index,
                 Arc::clone(&counts),
                 printer.as_ref().and_then(|printer| printer.passes()),
             ))
         });
-
         let layout = Arc::new(layout);
         let shared = Arc::new(Shared {
             calendar: Calendar::now(),
@@ -262,9 +267,11 @@ impl Report {
             kept,
             earlier,
             origin,
+            attempt_numbers,
             logs,
             note,
             is_fresh,
+            may_be_empty: false,
             is_part,
             began_with,
             spent,
@@ -312,13 +319,38 @@ impl Report {
     }
 }
 
-/// Opens the file of attempts, which is resumed if the report is.
-fn open_attempts(job: &JobFacts, layout: &Layout, origin: Origin) -> Result<Attempts, ReportError> {
-    let header = Layout::attempts(job.settings, !layout.stages.is_empty()).header();
-    match origin {
-        Origin::Nothing => Attempts::create(&job.attempts(), &header),
-        Origin::Partial | Origin::Report => Attempts::resume(&job.attempts(), &header),
+/// Opens the file of attempts, which is resumed if the report is; none if there are no attempts.
+fn open_attempts(
+    job: &JobFacts,
+    layout: &Layout,
+    begun: &Begun,
+    is_part: bool,
+) -> Result<(Option<Attempts>, Option<AttemptNumbers>), ReportError> {
+    let (path, note) = (job.attempts(), job.attempt_note());
+    let is_resumed = begun.origin != Origin::Nothing;
+    // Those of kept rows stay, also if there are no further ones.
+    let are_left = is_resumed && !is_part && path.is_file();
+    if !job.has_attempts && !are_left {
+        return Ok((None, None));
     }
+    let header = Layout::attempts(job.settings, !layout.stages.is_empty()).header();
+    let attempts = if is_resumed && !AttemptNumbers::is_torn(&note) {
+        Attempts::resume(&path, &header)?
+    } else {
+        Attempts::create(&path, &header)?
+    };
+    if is_part {
+        return Ok((Some(attempts), None));
+    }
+    let (end, is_new) = attempts.end();
+    let forgotten = if is_new { AttemptNumbers::forget(&note) } else { Ok(()) };
+    let noted = || {
+        let lengths = (header.len() as u64, end);
+        is_resumed.then(|| AttemptNumbers::begin(&path, &note, lengths, begun.kept)).transpose()
+    };
+    let numbers = forgotten.and_then(|()| noted());
+    let numbers = numbers.map_err(|error| ReportError::writing(&note, &error));
+    Ok((Some(attempts), numbers?))
 }
 
 /// Reads a partial and its state as resuming does, for the fuzzer.

@@ -2,6 +2,8 @@
 //! process, as a partial and its state. A part is never published; its rows are carried on by the next start of the same
 //! part, and in the end put into the report.
 
+mod carry;
+
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
@@ -16,8 +18,8 @@ use crate::job::Job;
 use crate::report::layout::Layout;
 use crate::report::resume::kept_figures::Figures;
 use crate::report::resume::verify::{self, Misfit};
-use crate::report::store::partial::{Leftover, Partial};
-use crate::report::store::state::{Entry, Header, State};
+use crate::report::store::partial::Partial;
+use crate::report::store::state::{Entry, State};
 use crate::report::store::{originals, state};
 use crate::report::write::buffer::{MadeRow, PendingRows, Shared};
 use crate::report::write::recorder::Recorder;
@@ -25,8 +27,7 @@ use crate::report::write::{attempts, disk_sync};
 use crate::report::{JobFacts, Report, ReportError, RunFacts, Summary};
 use crate::task::Status;
 
-/// The number of bytes of rows that are written at once.
-const PIECE: usize = 256 << 10;
+pub use carry::carry_on;
 
 /// The files of one start of a part.
 #[derive(Clone, Debug)]
@@ -145,6 +146,19 @@ fn is_final(status: Status) -> bool {
     status != Status::Cancelled
 }
 
+/// The header of the report of `job`: parts with another one cannot be put into it.
+pub fn header(job: &Job) -> String {
+    String::from_utf8_lossy(&Layout::of(job).header()).into_owned()
+}
+
+/// Refuses if another runner writes the report of `job` in the folder `results`, which only its driver does.
+///
+/// # Errors
+/// That it does.
+pub fn refuse_while_written(results: &Path, job: &str) -> Result<(), ReportError> {
+    Partial::refuse_while_locked(&results.join(format!("{job}.csv.partial")))
+}
+
 /// The tasks that have a row in `part`.
 ///
 /// # Errors
@@ -208,87 +222,6 @@ fn unusable(folder: &Path, misfit: &Misfit) -> ReportError {
         }
         Misfit::TooMany => format!("the rows in `{folder}` cannot be used: there are too many"),
     })
-}
-
-/// Begins a start of a part, with the rows of the starts before it: `earlier` has the best one first. Returns the tasks
-/// that have a row by now. An earlier start that cannot be read does not count.
-///
-/// # Errors
-/// If rows cannot be written.
-pub fn carry_on(
-    into: &PartFiles,
-    earlier: &[PartFiles],
-    job: &Job,
-    seed: u64,
-) -> Result<HashSet<u64>, ReportError> {
-    let layout = Layout::of(job);
-    let (text, delimiter) = (layout.header(), layout.csv.delimiter);
-    let header = Header { seed, ..Header::new(job.identity, &text) };
-    let mut carrier = Carrier {
-        partial: Partial::take(&into.partial(), Leftover::Discard)?,
-        state: State::open(&into.state(), header)?,
-        end: text.len() as u64,
-        rows: Vec::new(),
-        entries: Vec::new(),
-        tasks: HashSet::new(),
-    };
-    let write = |path: PathBuf| move |error: io::Error| ReportError::writing(&path, &error);
-    carrier.partial.append(&text).map_err(|(_, error)| write(into.partial())(error))?;
-    for from in earlier {
-        let mut own = HashSet::new();
-        let mut failure = None;
-        let read = from.rows((&text, delimiter), seed, |row| {
-            if is_final(row.status) && carrier.tasks.insert(row.task) {
-                own.insert(row.task);
-                failure = carrier.put(row).err();
-            }
-            failure.as_ref().map_or(Ok(()), |_| Err(io::Error::other("not written")))
-        });
-        if let Some(error) = failure {
-            return Err(write(into.partial())(error));
-        }
-        drop(read); // what it has before it cannot be read any further is good
-        if !own.is_empty() {
-            originals::carry(&from.originals(), &into.originals(), seed)
-                .map_err(write(into.originals()))?;
-            attempts::carry(&from.attempts(), &into.attempts(), delimiter, |task| {
-                own.contains(&task)
-            })
-            .map_err(write(into.attempts()))?;
-        }
-    }
-    carrier.flush().map_err(write(into.partial()))?;
-    Ok(carrier.tasks)
-}
-
-/// Writes the rows that are carried on.
-struct Carrier {
-    partial: Partial,
-    state: State,
-    end: u64,
-    rows: Vec<u8>,
-    entries: Vec<u8>,
-    tasks: HashSet<u64>,
-}
-
-impl Carrier {
-    fn put(&mut self, row: &PartRow<'_>) -> io::Result<()> {
-        let &PartRow { status, identity, bytes, .. } = row;
-        let check = state::check(bytes, identity, status);
-        let length = bytes.len() as u32;
-        Entry { identity, offset: self.end, length, check, status }.push(&mut self.entries);
-        self.rows.extend_from_slice(bytes);
-        self.end += bytes.len() as u64;
-        if self.rows.len() >= PIECE { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.state.append(&self.entries).map_err(|(_, error)| error)?;
-        self.partial.append(&self.rows).map_err(|(_, error)| error)?;
-        self.entries.clear();
-        self.rows.clear();
-        Ok(())
-    }
 }
 
 /// Puts the rows of parts into the report of the whole.

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
+use crate::base::diagnostic::reason;
+use crate::base::lock;
 use crate::config::Order;
 use crate::report::ReportError;
-use crate::report::store::row_order::Rows;
-use crate::report::write::buffer::lock;
+use crate::report::store::row_order::{KeptRow, Rows};
 use crate::report::write::disk_sync;
 use crate::report::write::recorder::Recorder;
-use crate::task::Status;
 
 /// A job that took longer than this waits until its report is on the disk, as its rows were.
 ///
@@ -39,7 +39,7 @@ impl Publish<'_> {
     pub(super) fn publish(
         self,
         recorder: &mut Recorder,
-        on_kept: impl FnMut(Status, &[u8]),
+        on_kept: impl FnMut(KeptRow<'_>),
     ) -> Result<(), ReportError> {
         if let Some(message) = &recorder.broken {
             return Err(kept(message, recorder));
@@ -61,7 +61,10 @@ impl Publish<'_> {
             self.copy(recorder, on_kept)
         };
         done.map_err(|error| {
-            kept(&format!("failed to write `{}`: {error}", self.path.display()), recorder)
+            kept(
+                &format!("failed to write `{}`: {}", self.path.display(), reason(&error)),
+                recorder,
+            )
         })
     }
 
@@ -75,7 +78,7 @@ impl Publish<'_> {
     /// First the report is replaced, then its state, then the partial is removed: whenever this is interrupted, what is
     /// left can be resumed. Until the state is replaced, the old one has to describe the partial, even if no row has
     /// been added to what was the report before.
-    fn copy(self, recorder: &mut Recorder, on_kept: impl FnMut(Status, &[u8])) -> io::Result<()> {
+    fn copy(self, recorder: &mut Recorder, on_kept: impl FnMut(KeptRow<'_>)) -> io::Result<()> {
         recorder.state.settle()?;
         let mut report = new_file(self.path)?;
         let mut state = new_file(recorder.state.path())?;

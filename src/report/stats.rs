@@ -1,20 +1,25 @@
 //! The figures of a job: counts, sums, and the distribution of its run times.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::base::lock;
 use crate::base::number::Sum;
 use crate::sys::CpuTime;
 use crate::task::Tally;
-use crate::task::{Outcome, Status};
+use crate::task::{Moment, Outcome, Status};
 
 /// How many tasks of this run ended in which way; read by the progress bar while the job runs.
 #[derive(Debug, Default)]
 pub struct Counts {
     ended: [AtomicU64; Status::ALL.len()],
     kept: AtomicU64,
+    kept_failed: AtomicU64,
+    /// A host that has refused, and until when it is left alone.
+    waits: Mutex<Option<(String, Moment)>>,
 }
 
 impl Counts {
@@ -41,8 +46,26 @@ impl Counts {
         self.kept.load(Ordering::Relaxed)
     }
 
-    pub(super) fn keep(&self) {
+    /// How many of these have failed.
+    pub fn kept_failed(&self) -> u64 {
+        self.kept_failed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn keep(&self, has_failed: bool) {
         self.kept.fetch_add(1, Ordering::Relaxed);
+        self.kept_failed.fetch_add(u64::from(has_failed), Ordering::Relaxed);
+    }
+
+    /// A host has refused, and is left alone until then.
+    pub fn wait(&self, host: String, until: Moment) {
+        *lock(&self.waits) = Some((host, until));
+    }
+
+    /// The host that is left alone now, and for how long.
+    pub fn waits(&self) -> Option<(String, Duration)> {
+        let now = Moment::now();
+        let waits = lock(&self.waits).clone()?;
+        (waits.1 > now).then(|| (waits.0, waits.1.since(now)))
     }
 
     pub(super) fn add(&self, tally: &Tally) {
@@ -276,7 +299,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_stays_absent() {
         let mut totals = Totals::default();
-        let outcome = Outcome::new(Status::Ok, crate::task::Moment::now(), Duration::ZERO);
+        let outcome = Outcome::new(Status::Ok, Moment::now(), Duration::ZERO);
         totals.add(&outcome);
         assert_eq!((totals.cpu, totals.peak_rss, totals.output_bytes), (None, None, None));
         totals.add(&Outcome { peak_rss: Some(5), output_bytes: Some(0), ..outcome.clone() });

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::config::raw::is_stdin;
 use crate::csv::utc;
 use crate::sys;
 
@@ -19,6 +20,11 @@ const FRESH: Duration = Duration::from_secs(5);
 
 /// The end of the files' names.
 const ENDING: &str = ".status.json";
+
+/// The name of the status file of `job`.
+pub(super) fn name(job: &str) -> String {
+    format!(".{job}{ENDING}")
+}
 
 /// The status file of a running job. A thread of its own writes it, so that a disk that hangs delays nobody.
 #[derive(Debug)]
@@ -31,7 +37,10 @@ pub struct StatusFile {
 impl StatusFile {
     /// The file of `job`, which `file` describes, in the folder `results`. It is written with the first status.
     pub fn new(results: &Path, job: &str, file: &Path) -> Self {
-        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let absolute = |path: &Path| match std::path::absolute(path) {
+            Ok(absolute) if !is_stdin(path) => absolute,
+            _ => path.to_owned(),
+        };
         let facts = json!({
             "v": 1,
             "job": job,
@@ -41,9 +50,26 @@ impl StatusFile {
             "host": sys::host(),
             "started_utc": utc(SystemTime::now()),
         });
-        let path = results.join(format!(".{job}{ENDING}"));
+        let path = results.join(name(job));
         let _ = fs::remove_file(&path); // of a run that was killed
         Self { path, facts, writer: None }
+    }
+
+    /// Says that the job runs there, as `--on` has it.
+    #[must_use]
+    pub fn on(mut self, place: &str) -> Self {
+        self.facts["on"] = json!(place);
+        self
+    }
+
+    /// Writes the last status of a job that goes on without this process, and keeps it.
+    pub fn leave(&mut self, mut status: Value) {
+        if let Some((sender, thread)) = self.writer.take() {
+            drop(sender);
+            let _ = thread.join();
+        }
+        status["left"] = json!(true);
+        write(&self.path, &self.facts, status);
     }
 
     /// Writes this status, unless the one before is still being written.
@@ -133,7 +159,11 @@ fn read(path: &Path) -> io::Result<Option<Status>> {
     }
     let is_here = members["host"].as_str() == Some(&sys::host());
     let pid = members["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
-    let is_gone = is_here && !pid.is_some_and(sys::is_running);
+    // Another program may have the number by now; a run holds a lock on its partial.
+    let partial = members["report"].as_str().map(|report| format!("{report}.partial"));
+    let partial = partial.and_then(|partial| fs::metadata(partial).ok());
+    let is_unheld = || age >= FRESH && partial.is_some_and(|partial| !sys::is_locked(&partial));
+    let is_gone = is_here && (!pid.is_some_and(sys::is_running) || is_unheld());
     let state = match age {
         _ if is_gone => State::Interrupted,
         _ if age < FRESH => State::Running,
@@ -164,6 +194,20 @@ mod tests {
         let gone = json!({ "v": 1, "job": "b", "pid": i32::MAX, "host": sys::host() });
         fs::write(folder.path().join(".b.status.json"), gone.to_string()).unwrap();
         fs::write(folder.path().join(".c.status.json"), "{").unwrap();
+        // The number of its process is another one's now.
+        let report = folder.path().join("d.csv");
+        let taken = json!({
+            "v": 1, "job": "d", "pid": std::process::id(), "host": sys::host(), "report": report
+        });
+        let left = folder.path().join(".d.status.json");
+        fs::write(&left, taken.to_string()).unwrap();
+        let long_ago = SystemTime::now() - 2 * FRESH;
+        fs::File::options().write(true).open(&left).unwrap().set_modified(long_ago).unwrap();
+        let state = || read_all(folder.path()).unwrap().pop().unwrap().state;
+        assert!(matches!(state(), State::Silent(_)));
+        fs::write(folder.path().join("d.csv.partial"), "").unwrap();
+        assert_eq!(state(), State::Interrupted);
+        fs::remove_file(left).unwrap();
         let all = read_all(folder.path()).unwrap();
         assert_eq!((all.len(), all[0].state), (1, State::Interrupted));
     }

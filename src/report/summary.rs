@@ -9,7 +9,7 @@ use crate::base::number::Sum;
 use crate::report::stats::{Spread, Totals};
 use crate::report::write::recorder::Recorder;
 use crate::report::write::remarks::Failure;
-use crate::report::{JobFacts, RunFacts, ServiceTimes};
+use crate::report::{Before, JobFacts, RunFacts, ServiceTimes};
 use crate::task::{Exit, Moment, Status};
 
 /// The result of a finished job.
@@ -28,6 +28,8 @@ pub struct Summary {
     pub column_totals: Vec<(String, Sum)>,
     /// How many of the tasks kept their rows from an earlier run.
     pub kept: u64,
+    /// What an earlier driver has done of the run.
+    pub before: Before,
     /// How long the user waited.
     pub wall: Duration,
     /// The part of `wall` before the pool was ready.
@@ -96,7 +98,7 @@ impl Summary {
         let finished = Moment::now();
         let mut totals = recorder.totals;
         totals.cpu = totals.cpu.or(facts.cpu);
-        totals.peak_rss = totals.peak_rss.or(facts.peak_rss);
+        totals.peak_rss = totals.peak_rss.max(facts.worker_peak).or(facts.own_peak);
         let reason = Some(facts.reason).filter(|reason| !reason.trim().is_empty());
         Self {
             job: job.name.clone(),
@@ -106,14 +108,15 @@ impl Summary {
             totals,
             column_totals: Vec::new(),
             kept: 0,
-            wall: finished.since(facts.started),
+            before: facts.before,
+            wall: finished.since(facts.started) + facts.before.wall,
             startup: facts.startup,
             services: facts.services,
             held: facts.held,
             run: recorder.run.spread(),
             queue: recorder.queue.spread(),
             due_p99: facts.due_p99,
-            started: facts.calendar.time(facts.started),
+            started: facts.calendar.time(facts.started) - facts.before.wall,
             finished: facts.calendar.time(finished),
             report: job.report(),
             failures: Vec::new(),
@@ -130,11 +133,16 @@ impl Summary {
         if self.is_enough { Exit::Ok } else { Exit::of_tasks(&self.totals.tally) }
     }
 
-    /// Tasks of this run that ended, other than by being cancelled or skipped, per second of `wall`.
-    pub fn tasks_per_second(&self) -> Option<f64> {
+    /// How many tasks of this run ended, other than by being cancelled or skipped.
+    pub fn ended(&self) -> u64 {
         let tally = &self.totals.tally;
         let idle = tally.get(Status::Cancelled) + tally.get(Status::Skipped);
-        let ended = (tally.total() - self.kept).saturating_sub(idle);
-        (!self.wall.is_zero()).then(|| ended as f64 / self.wall.as_secs_f64())
+        let kept = self.kept.saturating_sub(self.before.rows);
+        (tally.total() - kept).saturating_sub(idle)
+    }
+
+    /// These tasks per second of `wall`.
+    pub fn tasks_per_second(&self) -> Option<f64> {
+        (!self.wall.is_zero()).then(|| self.ended() as f64 / self.wall.as_secs_f64())
     }
 }

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use csv::ByteRecord;
 
+use crate::base::diagnostic::reason as words;
 use crate::base::number::Sum;
 use crate::base::{json, mask};
 use crate::csv::number::{seconds, thousandths};
-use crate::csv::utc;
 use crate::csv::writer::is_formula;
+use crate::csv::{Dialect, plain_cell, table_cell, table_writer, utc};
 use crate::job::Job;
 use crate::report::publish::replace;
 use crate::report::{ReportError, STAGED, Summary};
@@ -76,12 +77,14 @@ pub fn rows<const N: usize>(results: &Path, columns: [&str; N]) -> io::Result<Ve
 pub(super) fn replace_row(
     results: &Path,
     summary: &Summary,
+    dialect: Dialect,
 ) -> Result<Option<String>, ReportError> {
     let path = results.join("summary.csv");
-    put(results, &path, &row(summary)).map_err(|error| {
+    put(results, &path, &row(summary), dialect).map_err(|error| {
         ReportError::write(format!(
-            "failed to write `{}`: {error}; `{}` is complete",
+            "failed to write `{}`: {}; `{}` is complete",
             path.display(),
+            words(&error),
             summary.report.display()
         ))
     })
@@ -112,9 +115,8 @@ pub fn skip(
         "cores" => cores(),
         _ => String::new(),
     });
-    put(results, &path, &row).map_err(|error| {
-        ReportError::write(format!("failed to write `{}`: {error}", path.display()))
-    })
+    let dialect = plan.map_or(Dialect::Csv, Job::shared_dialect);
+    put(results, &path, &row, dialect).map_err(|error| ReportError::writing(&path, &error))
 }
 
 /// The name of the model that would have run its slots.
@@ -124,7 +126,7 @@ fn model(job: &Job) -> &'static str {
 
 type Row = [String; COLUMNS.len()];
 
-fn put(results: &Path, path: &Path, row: &Row) -> io::Result<Option<String>> {
+fn put(results: &Path, path: &Path, row: &Row, dialect: Dialect) -> io::Result<Option<String>> {
     fs::create_dir_all(results)?;
     let lock = File::options()
         .write(true)
@@ -163,7 +165,7 @@ fn put(results: &Path, path: &Path, row: &Row) -> io::Result<Option<String>> {
         }
     }
     table.put(row);
-    replace(path, |file| table.write(file))?;
+    replace(path, |file| table.write(file, dialect))?;
     Ok(warning)
 }
 
@@ -206,7 +208,13 @@ impl Table {
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let mut reader = csv::Reader::from_reader(bytes); // skips a BOM, refuses ragged rows
+        // Whichever job has written it last, it may be in another dialect than that of this one.
+        let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let count = |of: u8| memchr::memchr_iter(of, line).count();
+        let is_semicolon = count(b';') > count(b',');
+        let (dialect, delimiter) =
+            if is_semicolon { (Dialect::ExcelSemicolon, b';') } else { (Dialect::Csv, b',') };
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(bytes); // skips a BOM, refuses ragged rows
         let header = reader.byte_headers().map_err(|error| error.to_string())?.clone();
         if header.get(0) != Some(b"job") {
             return Err("its header does not start with `job`".into());
@@ -221,7 +229,8 @@ impl Table {
             let record = record.map_err(|error| error.to_string())?;
             let cell =
                 |place: &Option<usize>| place.and_then(|at| record.get(at)).unwrap_or_default();
-            rows.push(places.iter().map(|place| cell(place).to_vec()).collect());
+            let plain = |place| plain_cell(dialect, cell(place)).into_owned();
+            rows.push(places.iter().map(plain).collect());
         }
         Ok(Self { rows, unknown })
     }
@@ -235,11 +244,12 @@ impl Table {
         self.rows.insert(at, row);
     }
 
-    fn write(&self, to: impl Write) -> io::Result<()> {
-        let mut writer = csv::Writer::from_writer(to);
+    fn write(&self, to: impl Write, dialect: Dialect) -> io::Result<()> {
+        let mut writer = table_writer(to, dialect)?;
         writer.write_record(COLUMNS)?;
         for row in &self.rows {
-            writer.write_byte_record(&ByteRecord::from(row.clone()))?;
+            let cells: Vec<_> = row.iter().map(|cell| table_cell(dialect, cell)).collect();
+            writer.write_byte_record(&ByteRecord::from(cells))?;
         }
         writer.flush()
     }
@@ -308,7 +318,7 @@ fn cores() -> String {
 fn safe(text: &str) -> String {
     let mut text = text.to_owned();
     mask::apply_to_string(&mut text);
-    if is_formula(&text) { format!("'{text}") } else { text }
+    if is_formula(text.as_bytes()) { format!("'{text}") } else { text }
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ impl Fixture {
             results: results.clone(),
             begin: self.begin,
             output: None,
-            progress: terminal::progress::Mode::Off,
+            progress: progress::Mode::Off,
             claims: Arc::default(),
             standing: Standing::Kept,
             written: None,
@@ -57,10 +57,12 @@ impl Fixture {
             name: "a".into(),
             results,
             settings: ReportSettings { order: self.order, ..SETTINGS },
+            shared_dialect: csv::Dialect::Csv,
             has_attempts: false,
             identity: self.identity,
             own_fields: 1,
             has_creates: false,
+            names_by_number: false,
         };
         let layout = Layout::new(&["input".into()], &[], SETTINGS);
         Report::start(job, layout, &options, None, Arc::clone(&self.cancel))
@@ -77,6 +79,7 @@ fn facts() -> RunFacts {
         model: "threads",
         concurrency: 2,
         started: Moment::now(),
+        before: Before::default(),
         startup: Duration::ZERO,
         services: ServiceTimes::default(),
         held: Duration::ZERO,
@@ -84,7 +87,8 @@ fn facts() -> RunFacts {
         due_p99: None,
         reason: String::new(),
         cpu: None,
-        peak_rss: None,
+        worker_peak: None,
+        own_peak: None,
         notes: Vec::new(),
         saw_a_part: false,
         busy: None,
@@ -300,9 +304,7 @@ fn a_full_disk_drains_the_job_and_keeps_whole_rows() {
     let partial = fs::read_to_string(disk.path().join("a.csv.partial")).unwrap();
     let kept = tasks(&partial).len();
     assert!(partial.ends_with(",done,,\n"), "half a row");
-    let expected = format!(
-        "No space left on device (os error 28); the {kept} rows written so far are kept in `"
-    );
+    let expected = format!("no space left on device; the {kept} rows written so far are kept in `");
     assert!(error.to_string().contains(&expected), "{error}");
 }
 

@@ -8,6 +8,7 @@ mod available_memory;
 mod cpu_time;
 mod fd_path;
 mod file_lock;
+mod load;
 mod mapping;
 pub mod memory;
 mod oom;
@@ -17,6 +18,7 @@ mod processor_times;
 mod signal;
 mod spawn;
 mod stop;
+mod unsent;
 pub mod usage;
 
 use std::mem::MaybeUninit;
@@ -30,16 +32,18 @@ use tokio::io::unix::AsyncFd;
 
 pub use available_memory::{MemorySource, available_memory, total_memory};
 pub use cpu_time::{CpuTime, thread_cpu};
-pub use fd_path::{THIS_PROGRAM, fd_path, fd_path_for_others};
+pub use fd_path::{THIS_PROGRAM, descriptor_in, fd_path, fd_path_for_others};
 pub use file_lock::is_locked;
+pub use load::LoadSource;
 pub use mapping::{SharedMapping, inherited};
 pub use oom::{oom_kills, said_of_kills};
 pub use pressure::{memory_stalled, processors_stalled};
 pub use processes::{descendants, host, is_running};
 pub use processor_times::ProcessorTimes;
-pub use signal::{ignored_signals, signal_name};
+pub use signal::{hear_of_children, ignored_signals, signal_name};
 pub use spawn::{Failure, PointerBuffer, Program, Spawner, Step};
 pub use stop::HeldStop;
+pub use unsent::unsent;
 
 /// A set of blocked signals.
 #[derive(Clone, Copy)]

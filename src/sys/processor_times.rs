@@ -35,11 +35,16 @@ impl ProcessorTimes {
         Some(Self { all: times.iter().sum(), idle, count })
     }
 
-    /// How many processors were busy, on average.
-    pub fn busy_since(self, before: Self) -> Option<f64> {
+    /// The part of all processors' time in which they were idle.
+    pub fn idle_since(self, before: Self) -> Option<f64> {
         let all = self.all.checked_sub(before.all).filter(|&all| all > 0)?;
         let idle = self.idle.saturating_sub(before.idle).min(all);
-        Some((all - idle) as f64 / all as f64 * self.count as f64)
+        Some(idle as f64 / all as f64)
+    }
+
+    /// How many processors were busy, on average.
+    pub fn busy_since(self, before: Self) -> Option<f64> {
+        Some((1.0 - self.idle_since(before)?) * self.count as f64)
     }
 }
 

@@ -33,6 +33,13 @@ pub fn signal_name(signal: i32) -> String {
     name.into()
 }
 
+/// Has the system keep the ends of children until somebody asks, whatever the parent of this process has left to it: some
+/// daemons ignore SIGCHLD, and then no end would ever be heard of.
+pub fn hear_of_children() {
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// The mask of signals that this process ignores, bit 0 for signal 1 (proc(5), `SigIgn`); 0 if it cannot be read.
 pub fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

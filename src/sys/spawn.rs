@@ -156,8 +156,9 @@ extern "C" fn child(context: *mut c_void) -> c_int {
 fn prepare(program: &Program<'_>) -> Step {
     // SAFETY: plain system calls on values and on strings that end with a NUL (arrays: with a null).
     unsafe {
-        // Without a terminal: who wants one is told so at once, instead of being stopped.
-        if libc::setsid() < 0 || libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
+        // The launcher has no terminal to hand on. A session for each child would cost a tenth of what its start does: with
+        // one goes a scheduling group (sched(7), autogroup).
+        if libc::setpgid(0, 0) < 0 || libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
             return Step::Prepare;
         }
         if libc::getppid() != program.parent.as_raw_nonzero().get() {

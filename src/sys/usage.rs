@@ -83,23 +83,29 @@ impl Standstill {
             Some((pid, *fields.first()?.as_bytes().first()?, number(11)? + number(12)?))
         };
         let states: Vec<_> = tree.into_iter().filter_map(state).collect();
+        let (stopped, _, _) = states.iter().find(|(_, state, _)| *state == b'T')?;
+        // Where the system does not tell, not even of the one that is stopped, the others are taken to wait for it.
+        let is_told = sleeps_in(*stopped).is_some();
         let is_still = states.iter().all(|(pid, state, _)| match state {
             b'T' | b'Z' => true,
-            b'S' => waits_for_another(*pid),
+            b'S' => !is_told || waits_for_another(*pid),
             _ => false,
         });
-        (is_still && states.iter().any(|(_, state, _)| *state == b'T')).then_some(Self(states))
+        is_still.then_some(Self(states))
     }
 }
 
-/// Whether a process that sleeps does so until another ends, or until something comes through a pipe. That is taken for
-/// granted where the system does not tell in which of its functions it sleeps.
+/// Whether a process sleeps until another ends, or until something comes through a pipe.
 fn waits_for_another(pid: Pid) -> bool {
-    let function = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
-    let is_known = !function.is_empty() && function != "0";
     // A shell's `wait` waits for the signal that a child has ended.
     let known = ["do_wait", "sigsuspend", "pipe_", "anon_pipe_"];
-    !is_known || known.iter().any(|name| function.starts_with(name))
+    sleeps_in(pid).is_some_and(|function| known.iter().any(|name| function.starts_with(name)))
+}
+
+/// The system's function in which a process sleeps; `None` if it does not sleep any more, or the system does not tell.
+fn sleeps_in(pid: Pid) -> Option<String> {
+    let function = fs::read_to_string(format!("/proc/{pid}/wchan")).ok()?;
+    (!function.is_empty() && function != "0").then_some(function)
 }
 
 /// What a process has in memory, shared or not.

@@ -8,12 +8,14 @@
 //! does the clock.
 
 use std::ops::Add;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::base::lock;
 
 /// The sum of all pauses that have ended, in nanoseconds.
 static PAUSED: AtomicU64 = AtomicU64::new(0);
@@ -115,7 +117,7 @@ fn has_paused() -> bool {
 }
 
 fn pauses() -> std::sync::MutexGuard<'static, Vec<Pause>> {
-    PAUSES.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&PAUSES)
 }
 
 /// A reading of `CLOCK_MONOTONIC` minus the pauses before it.

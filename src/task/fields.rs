@@ -87,6 +87,13 @@ impl Fields {
         Self { special: Some(Box::new(special)), ..Self::default() }
     }
 
+    /// A datum that turned out unusable after it was read: it keeps its values.
+    #[must_use]
+    pub fn with_cause(self, cause: String) -> Self {
+        let special = Special::Bad { cause, identity: xxh3_128(&self.raw()) };
+        Self { special: Some(Box::new(special)), ..self }
+    }
+
     /// Why it cannot be used, if it is such a datum.
     #[inline]
     pub fn cause(&self) -> Option<&str> {
@@ -111,10 +118,9 @@ impl Fields {
         }
     }
 
-    /// Makes it the input that hands `payload` to the first stage.
+    /// Makes it the input that hands `payload` to the first stage. It is known by `identity`, a hash of the bytes.
     #[must_use]
-    pub fn with_payload(self, payload: Payload) -> Self {
-        let identity = xxh3_128(payload.bytes());
+    pub fn with_payload(self, payload: Payload, identity: u128) -> Self {
         let special = Special::Block { payload: Some(Arc::new(payload)), identity };
         Self { special: Some(Box::new(special)), ..self }
     }
@@ -126,6 +132,13 @@ impl Fields {
             Some(Special::Block { payload, .. }) => payload.take(),
             _ => None,
         }
+    }
+
+    /// What says where it is in its file, if it is a piece of one: it is known by its bytes, wherever they are.
+    pub fn place(&self) -> Option<Vec<Vec<u8>>> {
+        const FIELDS: usize = 3; // its number, its offset, its length
+        let is_block = matches!(self.special.as_deref(), Some(Special::Block { .. }));
+        is_block.then(|| self.iter().take(FIELDS).map(<[u8]>::to_vec).collect())
     }
 
     /// What it is known by, if that is not its values.

@@ -129,6 +129,8 @@ pub struct Passed {
     pub peak_rss: Option<u64>,
     /// The values of the stages' `[columns]`, in their order.
     pub columns: Vec<Option<Vec<u8>>>,
+    /// What their rows would say, each with the name of its stage: a task that goes on is ok, but something may be worth saying.
+    pub notes: Vec<String>,
     /// The payload from the last of them.
     pub payload: Option<Arc<Payload>>,
 }

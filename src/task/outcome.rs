@@ -5,7 +5,7 @@ use std::fs::File;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use crate::base::mask;
+use crate::base::{Piece, mask};
 use crate::sys::CpuTime;
 use crate::task::{Moment, NoPayload, Payload, PayloadKind};
 
@@ -92,16 +92,24 @@ pub struct RareParts {
     pub text: Option<Vec<u8>>,
     /// The values of `[columns]`, if the workload has found them itself; else they are found in the output.
     pub columns: Option<Vec<Option<Vec<u8>>>>,
+    /// What is shown of columns, by their places, whose values have a part of a secret.
+    pub shown: Vec<(usize, Vec<u8>)>,
     /// The response headers that `[columns]` read. Empty except for http.
     pub headers: Box<[(String, Vec<u8>)]>,
     /// The whole output, if it is to be printed and is longer than `output`.
     pub whole_output: Option<Arc<File>>,
+    /// Why the whole output is not there to be printed, if it should be.
+    pub unkept: Option<Box<str>>,
     /// Whether its output has been printed while it ran.
     pub is_printed: bool,
+    /// The hash of the whole output, if runs are compared.
+    pub output_hash: Option<u64>,
     /// What is to be said of its result, once for all like it.
     pub note: Option<Box<str>>,
     /// How long to wait before the next attempt, if a server has asked for that.
     pub retry_after: Option<Duration>,
+    /// The host that has refused, where a redirect had led to it.
+    pub refused_by: Option<Box<str>>,
     /// What the next attempt can continue from; only its workload knows what it is.
     pub left: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -150,6 +158,24 @@ impl Outcome {
         self.rare().text.as_ref().unwrap_or(kept)
     }
 
+    /// The values of `[columns]`, of which some are not shown as they are.
+    pub fn values_of(&mut self, found: Vec<Option<Piece>>) -> Vec<Option<Vec<u8>>> {
+        let value = |(place, piece): (usize, Option<Piece>)| {
+            let Piece { value, shown } = piece?;
+            if let Some(shown) = shown {
+                self.rare_mut().shown.push((place, shown));
+            }
+            Some(value)
+        };
+        found.into_iter().enumerate().map(value).collect()
+    }
+
+    /// What is shown of the column at `place`, if that is not its value.
+    pub fn shown(&self, place: usize) -> Option<&[u8]> {
+        let shown = self.rare().shown.iter().find(|(of, _)| *of == place);
+        shown.map(|(_, shown)| &shown[..])
+    }
+
     /// Keeps secrets out of everything that is written down.
     pub fn mask(&mut self) {
         if !mask::is_in_use() {
@@ -183,6 +209,12 @@ impl Outcome {
             self.error.push_str("; ");
         }
         self.error.push_str(note);
+    }
+
+    /// There would have been another attempt, but the job was stopped: it is for another run to make it.
+    pub fn cut_short(&mut self) {
+        self.status = Status::Cancelled;
+        self.append("the job was stopped before the next attempt");
     }
 
     /// Adds to the start of what there is to say.

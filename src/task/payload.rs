@@ -1,13 +1,17 @@
 //! What a stage hands on to the next one: the whole output of a task. Small payloads stay in memory; large ones are
-//! kept in an unnamed file, so that a queue of them costs no memory.
+//! kept in an unnamed file, so that a queue of them costs no memory. What a source of `blocks` hands to the first stage
+//! is a payload, too.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
-use crate::base::ByteSize;
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use crate::base::{ByteSize, temporary};
 use crate::sys;
 
 /// Payloads up to this length stay in memory.
@@ -19,8 +23,10 @@ pub enum PayloadKind {
     /// Bytes, which are text if they are UTF-8: an output, a body, the value of a computation.
     #[default]
     Bytes,
-    /// Bytes that a value was, and that are no text: a report shows them in base64.
+    /// Bytes that a value was: a report shows them in base64, unless they are text.
     Binary,
+    /// A text that a report cannot hold whole: it has a NUL, or bytes that are not UTF-8, which its language escapes.
+    Escaped,
     /// The JSON of a value that is neither text nor bytes.
     Json,
 }
@@ -30,6 +36,8 @@ pub enum PayloadKind {
 pub struct Payload {
     kind: PayloadKind,
     body: Body,
+    /// As Python writes it, where JSON has no word for a part of it.
+    exact: Option<Box<[u8]>>,
 }
 
 #[derive(Debug)]
@@ -39,7 +47,7 @@ enum Body {
     File {
         file: File,
         length: u64,
-        loaded: Option<Vec<u8>>,
+        loaded: OnceLock<Vec<u8>>,
     },
 }
 
@@ -57,7 +65,35 @@ pub enum View<'a> {
 impl Payload {
     /// A payload of these bytes, in memory; for what may be large there is [`Collector`].
     pub fn new(kind: PayloadKind, bytes: Vec<u8>) -> Self {
-        Self { kind, body: Body::Memory(bytes) }
+        Self { kind, body: Body::Memory(bytes), exact: None }
+    }
+
+    /// A value's JSON, and how Python writes what that has no word for.
+    pub fn of_python(json: Vec<u8>, exact: &[u8]) -> Self {
+        Self { exact: Some(exact.into()), ..Self::new(PayloadKind::Json, json) }
+    }
+
+    /// How Python writes it, where its JSON says less.
+    pub fn exact(&self) -> Option<&[u8]> {
+        self.exact.as_deref()
+    }
+
+    /// A payload of these bytes, one part after another. If there are many, they are copied once, to where a program can
+    /// read them as its standard input.
+    ///
+    /// # Errors
+    /// If there is no memory or no descriptor left.
+    pub fn of_parts(kind: PayloadKind, parts: &[&[u8]]) -> io::Result<Self> {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if length <= IN_MEMORY {
+            return Ok(Self::new(kind, parts.concat()));
+        }
+        let mut file = File::from(memfd_create("payload", MemfdFlags::CLOEXEC)?);
+        for part in parts {
+            file.write_all(part)?;
+        }
+        let body = Body::File { file, length: length as u64, loaded: OnceLock::new() };
+        Ok(Self { kind, body, exact: None })
     }
 
     /// What kind it is.
@@ -82,11 +118,13 @@ impl Payload {
     ///
     /// # Errors
     /// If its file cannot be read.
-    pub fn load(&mut self) -> io::Result<()> {
-        if let Body::File { file, length, loaded: loaded @ None } = &mut self.body {
+    pub fn load(&self) -> io::Result<()> {
+        if let Body::File { file, length, loaded } = &self.body
+            && loaded.get().is_none()
+        {
             let mut bytes = vec![0; *length as usize];
             file.read_exact_at(&mut bytes, 0)?;
-            *loaded = Some(bytes);
+            let _ = loaded.set(bytes); // another one has read the same
         }
         Ok(())
     }
@@ -94,7 +132,7 @@ impl Payload {
     /// Frees what [`Payload::load`] has read.
     pub fn unload(&mut self) {
         if let Body::File { loaded, .. } = &mut self.body {
-            *loaded = None;
+            loaded.take();
         }
     }
 
@@ -102,7 +140,7 @@ impl Payload {
     pub fn bytes(&self) -> &[u8] {
         match &self.body {
             Body::Memory(bytes) => bytes,
-            Body::File { loaded, .. } => loaded.as_deref().unwrap_or_default(),
+            Body::File { loaded, .. } => loaded.get().map(Vec::as_slice).unwrap_or_default(),
         }
     }
 
@@ -111,7 +149,7 @@ impl Payload {
         let bytes = self.bytes();
         match self.kind {
             PayloadKind::Json => View::Json(bytes),
-            PayloadKind::Bytes | PayloadKind::Binary => {
+            PayloadKind::Bytes | PayloadKind::Binary | PayloadKind::Escaped => {
                 std::str::from_utf8(bytes).map_or(View::Bytes(bytes), View::Text)
             }
         }
@@ -197,7 +235,7 @@ impl Collector {
     fn spill(&mut self) -> io::Result<()> {
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => tempfile::tempfile()?,
+            None => temporary::file()?,
         };
         file.write_all(&self.bytes)?;
         self.bytes.clear();
@@ -226,10 +264,10 @@ impl Collector {
             return Err(NoPayload::Io(error));
         }
         let body = match done.file {
-            Some(file) => Body::File { file, length: done.total, loaded: None },
+            Some(file) => Body::File { file, length: done.total, loaded: OnceLock::new() },
             None => Body::Memory(done.bytes),
         };
-        Ok(Payload { kind: PayloadKind::Bytes, body })
+        Ok(Payload { kind: PayloadKind::Bytes, body, exact: None })
     }
 }
 
@@ -285,6 +323,19 @@ mod tests {
         assert!(payload.bytes().ends_with(b"xyz"));
         payload.unload();
         assert!(payload.bytes().is_empty() && payload.open().unwrap().is_some());
+    }
+
+    #[test]
+    fn parts_are_one() {
+        let small = Payload::of_parts(PayloadKind::Bytes, &[b"a", b"", b"bc"]).unwrap();
+        assert_eq!((small.bytes(), small.len()), (&b"abc"[..], 3));
+        let many = vec![b'x'; IN_MEMORY];
+        let large = Payload::of_parts(PayloadKind::Bytes, &[b"a\n", &many]).unwrap();
+        assert_eq!(large.len(), 2 + IN_MEMORY as u64);
+        let mut text = String::new();
+        large.open().unwrap().unwrap().read_to_string(&mut text).unwrap();
+        large.load().unwrap();
+        assert!(text.starts_with("a\nx") && large.bytes() == text.as_bytes());
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl Record {
     /// Keeps secrets out of the columns; the outcome has been masked before.
     pub fn mask_columns(&mut self) {
         if mask::is_in_use() {
+            show_no_parts(&mut self.outcome, &mut self.columns);
             self.columns.iter_mut().flatten().for_each(mask::apply_to);
         }
     }
@@ -64,9 +65,11 @@ impl Record {
         }
     }
 
-    /// Turns it into the record of all stages that the task has been in. The inputs have `fields` fields.
-    pub fn in_all_stages(&mut self, fields: usize) {
+    /// Turns it into the record of all stages that the task has been in, of which the last is called `name`. The inputs have
+    /// `fields` fields.
+    pub fn in_all_stages(&mut self, fields: usize, name: Option<&str>) {
         let stage = self.stage_record();
+        show_no_parts(&mut self.outcome, &mut self.columns);
         let passed = self.task.passed.get_or_insert_default();
         passed.stages.push(stage);
         passed.payload = None;
@@ -75,13 +78,15 @@ impl Record {
         self.outcome.peak_rss = passed.peak_rss.max(self.outcome.peak_rss);
         let columns = std::mem::take(&mut passed.columns);
         self.columns.splice(0..0, columns);
+        let notes = std::mem::take(&mut passed.notes);
+        tell_of_earlier(notes, name, &mut self.outcome);
         self.task.fields.truncate(fields);
     }
 
-    /// The task as it enters the next stage. The inputs have `fields` fields.
-    pub fn into_next_stage(self, fields: usize, payload: Arc<Payload>) -> Task {
+    /// The task as it enters the stage after the one called `name`. The inputs have `fields` fields.
+    pub fn into_next_stage(self, fields: usize, name: Option<&str>, payload: Arc<Payload>) -> Task {
         let stage = self.stage_record();
-        let Self { mut task, first_started, outcome, columns, .. } = self;
+        let Self { mut task, first_started, mut outcome, mut columns, .. } = self;
         let mut passed = task.passed.take().unwrap_or_default();
         passed.stages.push(stage);
         passed.first_started = passed.first_started.or(first_started);
@@ -92,7 +97,11 @@ impl Record {
         for column in &columns {
             task.fields.push(column.as_deref().unwrap_or_default());
         }
+        show_no_parts(&mut outcome, &mut columns);
         passed.columns.extend(columns);
+        if !outcome.error.is_empty() {
+            passed.notes.push(of_stage(name, &outcome.error));
+        }
         task.taken = outcome.started + outcome.run;
         task.attempts = 0;
         task.passed = Some(passed);
@@ -118,10 +127,12 @@ impl Record {
         Self::not_started(task, outcome, columns)
     }
 
-    /// The record of a task that does not run, or not again: it ends like its last attempt, or as cancelled.
+    /// The record of a task that does not run, or not again, since its job was stopped.
     pub fn unrun(mut task: Task, columns: usize) -> Self {
         if let Some(earlier) = task.earlier.take() {
-            return earlier.into_record(task);
+            let mut record = earlier.into_record(task);
+            record.outcome.cut_short();
+            return record;
         }
         if task.fields.cause().is_some() {
             return Self::unusable(task, columns);
@@ -129,6 +140,32 @@ impl Record {
         let outcome = Outcome::new(Status::Cancelled, task.taken, Duration::ZERO);
         Self::not_started(task, outcome, columns)
     }
+}
+
+/// Puts what may be shown in the place of values that have a part of a secret.
+fn show_no_parts(outcome: &mut Outcome, columns: &mut [Option<Vec<u8>>]) {
+    let Some(rare) = &mut outcome.rare else { return };
+    for (place, shown) in rare.shown.drain(..) {
+        if let Some(column) = columns.get_mut(place) {
+            *column = Some(shown);
+        }
+    }
+}
+
+/// Adds what earlier stages have said. The cause of a failure stays first; else all is in the order of the stages.
+fn tell_of_earlier(mut notes: Vec<String>, name: Option<&str>, outcome: &mut Outcome) {
+    if notes.is_empty() {
+        return;
+    }
+    if outcome.status == Status::Ok && !outcome.error.is_empty() {
+        notes.push(of_stage(name, &std::mem::take(&mut outcome.error)));
+    }
+    outcome.append(&notes.join("; "));
+}
+
+/// What a stage has to say, with its name.
+fn of_stage(name: Option<&str>, said: &str) -> String {
+    format!("{}: {said}", name.unwrap_or_default())
 }
 
 impl Earlier {

@@ -1,11 +1,12 @@
 //! How long an attempt may run, and a limit that is a share of the usual run time.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::base::lock;
 use crate::task::{Moment, clock};
 
 /// The limit that counts for an attempt.
@@ -50,7 +51,7 @@ impl MedianLimit {
 
     /// Adds the run time of a task that was ok.
     pub fn add(&self, run: Duration) {
-        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut times = lock(&self.times);
         times.add(run);
         if times.count < Self::ENOUGH || times.count < times.next {
             return;

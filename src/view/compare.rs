@@ -6,14 +6,36 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::base::diagnostic::reason;
+use crate::base::median;
 use crate::csv::TimestampReader;
-use crate::csv::number::{parse_integer, parse_nanos};
 use crate::model::usl::{Fit, Point};
+use crate::view::read::figures;
 use crate::view::read::files::Files;
 use crate::view::read::rows::{End, Rows};
 
 /// Up to so many rows are read: no comparison has more.
 const MOST: usize = 10_000;
+
+/// The columns of a comparison that have numbers.
+const NUMBERS: [&str; 14] = [
+    "concurrency",
+    "rounds",
+    "tasks",
+    "ok",
+    "wall_median_s",
+    "wall_low_s",
+    "wall_high_s",
+    "startup_s",
+    "tasks_per_s",
+    "speedup",
+    "speedup_low",
+    "speedup_high",
+    "cpu_s",
+    "peak_rss_bytes",
+];
+
+/// Those of its rounds.
+const ROUND_NUMBERS: [&str; 6] = ["round", "concurrency", "tasks", "ok", "wall_s", "startup_s"];
 
 /// What a comparison found.
 #[derive(Debug)]
@@ -72,6 +94,18 @@ impl Contender {
     pub fn name(&self) -> String {
         format!("{} at {}", self.model, self.concurrency)
     }
+
+    /// Whether its figures are those of these runs: as many, with the same median.
+    fn is_of(&self, rounds: &[Round]) -> bool {
+        /// What is lost where another program writes a number, or a sample is scaled up.
+        const NEAR: f64 = 0.01;
+        let its =
+            |round: &&Round| (&round.model, round.concurrency) == (&self.model, self.concurrency);
+        let walls: Vec<f64> = rounds.iter().filter(its).map(|round| round.whole(self)).collect();
+        let is_all = walls.len() as u64 == self.rounds;
+        let is_near = |wall: f64| (wall - self.wall).abs() <= NEAR * self.wall;
+        self.rounds == 0 || is_all && is_near(median(&walls))
+    }
 }
 
 /// A run.
@@ -115,15 +149,31 @@ impl Named {
     }
 
     fn seconds(&self, column: &str) -> Option<f64> {
-        parse_nanos(self.text(column).as_bytes()).map(|nanos| nanos as f64 / 1e9)
+        figures::nanos(self.text(column).as_bytes()).map(|nanos| nanos as f64 / 1e9)
     }
 
     fn integer(&self, column: &str) -> Option<u64> {
-        parse_integer(self.text(column).as_bytes())
+        figures::integer(self.text(column).as_bytes())
     }
 
     fn number(&self, column: &str) -> Option<f64> {
-        self.text(column).replace(',', ".").parse().ok()
+        figures::number(self.text(column).as_bytes())
+    }
+
+    fn is_yes(&self, column: &str) -> Option<bool> {
+        figures::is_yes(self.text(column))
+    }
+
+    /// The columns whose cells cannot be read, of those that have numbers, and of those that say yes or no.
+    fn unreadable<'a>(&self, numbers: &[&'a str], answers: &[&'a str]) -> Vec<&'a str> {
+        let is_strange = |name: &&&str| !self.text(name).is_empty() && self.number(name).is_none();
+        let strange = numbers.iter().filter(is_strange);
+        strange.chain(answers.iter().filter(|name| self.is_yes(name).is_none())).copied().collect()
+    }
+
+    /// Whether the cell of a column that is there has been left empty.
+    fn is_unsettled(&self, column: &str) -> bool {
+        self.0.get(column).is_some_and(String::is_empty)
     }
 
     fn range(&self, low: &str, high: &str) -> Option<(f64, f64)> {
@@ -145,8 +195,9 @@ impl Named {
             speedup_range: self.range("speedup_low", "speedup_high"),
             cpu: self.seconds("cpu_s"),
             peak: self.integer("peak_rss_bytes"),
-            is_same: self.text("same_results") != "false",
-            is_best: self.text("recommended") == "true",
+            is_same: self.text("same_results").is_empty()
+                || self.is_yes("same_results") != Some(false),
+            is_best: self.is_yes("recommended") == Some(true),
             reason: self.text("reason").to_owned(),
         })
     }
@@ -161,7 +212,7 @@ impl Named {
             wall: self.seconds("wall_s")?,
             startup: self.seconds("startup_s").unwrap_or(0.0),
             started: TimestampReader::default().micros(self.text("started_utc").as_bytes()),
-            is_outlier: self.text("outlier") == "true",
+            is_outlier: self.is_yes("outlier") == Some(true),
         })
     }
 }
@@ -186,11 +237,26 @@ impl ComparisonReport {
         if contenders.is_empty() {
             return Err(format!("`{shown}` is not a comparison: it has no row that can be read"));
         }
+        note_unreadable(&rows, &NUMBERS, &["same_results", "recommended"], &mut cuts);
         let warnings = rows.iter().flat_map(|row| row.text("warnings").lines());
         let warnings = warnings.map(str::to_owned).collect();
         let path = files.beside(&format!("{}.rounds.csv", files.job));
         let rounds = match read(&path, &mut cuts) {
-            Ok(rows) => rows.iter().filter_map(Named::round).collect(),
+            Ok(rows) => {
+                note_unreadable(&rows, &ROUND_NUMBERS, &["outlier"], &mut cuts);
+                let rounds: Vec<_> = rows.iter().filter_map(Named::round).collect();
+                let is_open = rows.iter().any(|row| row.is_unsettled("outlier"));
+                if !is_open && contenders.iter().all(|contender| contender.is_of(&rounds)) {
+                    rounds
+                } else {
+                    cuts.push(format!(
+                        "the single runs are not shown: `{}` is of another comparison{}",
+                        path.display(),
+                        if is_open { ", which did not end" } else { "" }
+                    ));
+                    Vec::new()
+                }
+            }
             Err(why) => {
                 cuts.push(format!("the single runs are not shown: `{}`: {why}", path.display()));
                 Vec::new()
@@ -244,6 +310,18 @@ impl ComparisonReport {
                 (model, levels, Fit::of(&points))
             })
             .collect()
+    }
+}
+
+/// Says which columns have cells that cannot be read: what these say is missing.
+fn note_unreadable(rows: &[Named], numbers: &[&str], answers: &[&str], cuts: &mut Vec<String>) {
+    let mut found: Vec<_> = rows.iter().flat_map(|row| row.unreadable(numbers, answers)).collect();
+    found.sort_unstable();
+    found.dedup();
+    for name in found {
+        cuts.push(format!(
+            "cells of `{name}` cannot be read (another program may have changed them): what they say is missing"
+        ));
     }
 }
 

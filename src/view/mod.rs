@@ -41,6 +41,10 @@ pub fn run(args: &ReportArgs) -> Exit {
                 terminal::say(&lines);
                 written.warnings.iter().for_each(|warning| terminal::warn(warning));
                 exits.push(if written.is_whole { Exit::Ok } else { Exit::Usage });
+                if let Some(failure) = written.failure {
+                    complain(failure.message);
+                    exits.push(failure.exit);
+                }
             }
             Err(failure) => {
                 complain(failure.message);
@@ -60,6 +64,7 @@ pub fn also(summary: &mut Summary, formats: Formats) {
         Ok(written) => {
             summary.pages = written.paths;
             summary.warnings.extend(written.warnings);
+            summary.warnings.extend(written.failure.map(|failure| failure.message));
         }
         Err(failure) => summary.warnings.push(failure.message),
     }
@@ -73,6 +78,8 @@ struct Written {
     warnings: Vec<String>,
     /// Whether the report itself was whole.
     is_whole: bool,
+    /// Why one of two was not written.
+    failure: Option<Failure>,
 }
 
 /// Why nothing was written of a report.
@@ -97,7 +104,23 @@ fn write(path: &Path, formats: Formats) -> Result<Written, Failure> {
     let files = Files::of(path).map_err(Failure::usage)?;
     match files.kind {
         Kind::Comparison => write_comparison(&files, formats),
-        _ => write_run(files, formats),
+        _ => {
+            write_run(files.clone(), formats).or_else(|failure| write_page(files, formats, failure))
+        }
+    }
+}
+
+/// Writes the page alone, since the workbook was not written: what fails there need not fail here.
+fn write_page(files: Files, formats: Formats, failure: Failure) -> Result<Written, Failure> {
+    if !(formats.html && formats.xlsx && failure.exit == Exit::NotWritten) {
+        return Err(failure);
+    }
+    match write_run(files, Formats { xlsx: false, ..formats }) {
+        Ok(written) => Ok(Written { failure: Some(failure), ..written }),
+        Err(other) if other.message == failure.message => Err(failure),
+        Err(other) => {
+            Err(Failure { message: format!("{}; {}", other.message, failure.message), ..failure })
+        }
     }
 }
 
@@ -115,6 +138,7 @@ fn write_run(files: Files, formats: Formats) -> Result<Written, Failure> {
         paths: Vec::new(),
         warnings: Vec::new(),
         is_whole: report.cuts.is_empty() || report.files.kind != Kind::Run,
+        failure: None,
     };
     let shown = report.files.main.display().to_string();
     let odd = report.cuts.iter().chain(&report.notes);
@@ -155,6 +179,7 @@ fn write_comparison(files: &Files, formats: Formats) -> Result<Written, Failure>
     Ok(Written {
         warnings: warnings.collect(),
         is_whole: report.cuts.is_empty(),
+        failure: None,
         paths: vec![html],
     })
 }

@@ -7,10 +7,12 @@ use std::time::UNIX_EPOCH;
 
 use crate::base::diagnostic::reason;
 use crate::csv::TimestampReader;
-use crate::csv::number::{parse_integer, parse_nanos};
+use crate::report::is_bare;
+use crate::task::Status;
 use crate::view::digest::times::{Label, Span, Times};
 use crate::view::digest::{Digest, status_of};
 use crate::view::read::columns::Columns;
+use crate::view::read::figures;
 use crate::view::read::files::{Files, Kind};
 use crate::view::read::rows::{End, Row, Rows};
 use crate::view::read::summary::SummaryRow;
@@ -67,8 +69,9 @@ impl RunReport {
         };
         let not_one = |why: &str| Trouble::Unusable(format!("`{shown}` is not a report: {why}"));
         let file = File::open(&files.main).map_err(|error| cannot(&error))?;
+        let is_safe = !is_bare(&file, &files.beside(&format!(".{}.state", files.job)));
         let modified = file.metadata().and_then(|meta| meta.modified()).ok();
-        let rows = Rows::open(file).map_err(|error| cannot(&error))?;
+        let rows = Rows::open_as(file, is_safe).map_err(|error| cannot(&error))?;
         let Some(rows) = rows else {
             return Err(not_one(match files.kind {
                 Kind::Running => "it is empty; its run has only just begun",
@@ -96,6 +99,7 @@ impl RunReport {
             notes: Vec::new(),
         };
         report.take(rows, &mut sink)?;
+        report.check_numbers();
         report.check_summary();
         report.read_attempts();
         report.note_gaps();
@@ -151,18 +155,72 @@ impl RunReport {
 
     /// Compares the rows with what the summary says of them.
     fn check_summary(&mut self) {
-        let rows = self.digest.tally.total();
-        let Some(tasks) = self.summary.as_ref().and_then(|row| row.integer("tasks")) else {
+        let Some(summary) = self.summary.as_ref().filter(|row| row.integer("skipped") != Some(1))
+        else {
+            self.summary = None; // the job has not run since: its report is of a run before
             return;
         };
-        if tasks > rows && self.cuts.is_empty() {
-            self.cuts.push(format!(
-                "`summary.csv` says that the job has {tasks} tasks, and the report has {rows} rows: some are missing, or \
-                 the two are of different runs"
-            ));
+        let rows = self.digest.tally.total();
+        let tasks = summary.integer("tasks").unwrap_or(rows);
+        let is_of_these = self.is_of_these_rows(summary);
+        if tasks == rows && is_of_these && self.differing(summary).is_empty() {
+            return;
         }
-        if tasks != rows {
-            self.summary = None;
+        if self.cuts.is_empty() {
+            self.cuts.push(if tasks == rows && !is_of_these {
+                "the times in `summary.csv` are not those of the rows: the two are of different runs".into()
+            } else if tasks == rows {
+                format!(
+                    "`summary.csv` says of the tasks: {}: rows have been changed, or the two are of different runs",
+                    self.differing(summary).join(", ")
+                )
+            } else {
+                let fault = if tasks > rows { "some are missing" } else { "some are too many" };
+                format!(
+                    "`summary.csv` says that the job has {tasks} tasks, and the report has {rows} rows: {fault}, or the \
+                     two are of different runs"
+                )
+            });
+        }
+        self.summary = None;
+    }
+
+    /// Whether rows lie in the time that the summary says: the last one in any case, the first one unless it is of a run
+    /// that has been resumed. The clocks of other machines tell nothing.
+    fn is_of_these_rows(&self, summary: &SummaryRow) -> bool {
+        let reason = summary.text("reason").unwrap_or_default();
+        let is_alone = !reason.contains("resumed: ");
+        let last = self.digest.times.last_start;
+        let is_over =
+            summary.micros("finished_utc").zip(last).is_some_and(|(end, last)| last > end);
+        let is_early = is_alone && self.digest.earlier > 0;
+        self.is_shared_out() || !(is_over || is_early)
+    }
+
+    /// Where the summary has other counts than the rows, in words.
+    fn differing(&self, summary: &SummaryRow) -> Vec<String> {
+        let column = |status| match status {
+            Status::Skipped => "up_to_date",
+            _ => status.name(),
+        };
+        let differs = |status: Status| {
+            let (said, found) = (summary.integer(column(status))?, self.digest.tally.get(status));
+            let name = status.name();
+            (said != found).then(|| format!("{said} {name}, where the report has {found}"))
+        };
+        Status::ALL.into_iter().filter_map(differs).collect()
+    }
+
+    /// Each task of a run that has ended has one row.
+    fn check_numbers(&mut self) {
+        if self.files.kind != Kind::Run {
+            return; // rows of an earlier run keep their numbers until the report is there
+        }
+        if let Some((rows, task)) = self.digest.numbers.repeated() {
+            let more = if rows == 1 { "1 row has".to_owned() } else { format!("{rows} rows have") };
+            self.cuts.push(format!(
+                "{more} the number of a task that has a row already, such as task {task}: another program has added them"
+            ));
         }
     }
 
@@ -175,7 +233,7 @@ impl RunReport {
         let attempts = self.attempts_of(&path).filter(|times| {
             let starts = |times: &Times| times.range.map(|(from, _)| from / 1000);
             let counted = match self.files.kind {
-                Kind::Run => times.attempts == self.digest.attempts - self.unplaced(),
+                Kind::Run => times.attempts == self.digest.placed,
                 _ => times.attempts >= self.digest.times.attempts,
             };
             counted && starts(times) >= starts(&self.digest.times)
@@ -188,11 +246,6 @@ impl RunReport {
             ));
         }
         self.attempts = attempts;
-    }
-
-    /// How many attempts have no place in time.
-    fn unplaced(&self) -> u64 {
-        self.digest.earlier + self.digest.without_start
     }
 
     fn attempts_of(&self, path: &Path) -> Option<Times> {
@@ -212,18 +265,20 @@ impl RunReport {
             if since.is_some_and(|since| start < since) {
                 continue;
             }
+            let nanos = figures::nanos(row.word(run)).unwrap_or(0);
             let stage_of = |at: usize| {
                 let name = row.text(at);
                 self.columns.stages.iter().position(|stage| stage.name.as_bytes() == &*name)
             };
             times.add(Span {
                 start,
-                end: start + (parse_nanos(row.word(run)).unwrap_or(0) / 1000) as i64,
+                end: start.saturating_add((nanos / 1000) as i64),
+                rest: nanos % 1000,
                 status: Some(status_of(row.word(status))?),
-                slot: slot.and_then(|at| parse_integer(row.word(at))),
+                slot: slot.and_then(|at| figures::integer(row.word(at))),
                 stage: stage.and_then(stage_of),
-                task: parse_integer(row.word(task))?,
-                label: &Attempt(parse_integer(row.word(number))?),
+                task: figures::integer(row.word(task))?,
+                label: &Attempt(figures::integer(row.word(number))?),
             });
         }
         Some(times)
@@ -238,11 +293,20 @@ impl RunReport {
             ));
         }
         if digest.without_start > 0 {
-            self.notes.push(format!(
+            self.cuts.push(format!(
                 "{} tasks have a `started_utc` that cannot be read (a spreadsheet may have changed it): they are missing \
                  in the figures over time",
                 digest.without_start
             ));
+        }
+        for (name, &count) in self.columns.names.iter().zip(&digest.unreadable) {
+            if count > 0 {
+                let cells = if count == 1 { "1 cell".to_owned() } else { format!("{count} cells") };
+                self.cuts.push(format!(
+                    "{cells} of `{name}` cannot be read as a number (another program may have changed them): they are \
+                     missing in the figures"
+                ));
+            }
         }
         if !self.columns.missing.is_empty() {
             self.notes.push(format!(
@@ -264,6 +328,16 @@ impl RunReport {
     /// What happened when: by attempts where they are known, else by tasks.
     pub fn times(&self) -> &Times {
         self.attempts.as_ref().unwrap_or(&self.digest.times)
+    }
+
+    /// Whether it was shared out: each shard numbers its slots from 1, so that a number is no slot of its own.
+    pub fn is_shared_out(&self) -> bool {
+        let reason = self.summary.as_ref().and_then(|row| row.text("reason")).unwrap_or_default();
+        let mut words = reason.split(' ');
+        let shards = (words.next(), words.next(), words.next());
+        self.files.kind == Kind::Left
+            || matches!(shards, (Some(place), Some(count), Some("shards,"))
+                if place.ends_with(':') && count.parse::<u32>().is_ok())
     }
 
     /// Where the slots are told apart.

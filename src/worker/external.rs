@@ -102,6 +102,8 @@ pub struct Program {
     capacity: usize,
     sessions: Cell<usize>,
     ended_sessions: Cell<usize>,
+    /// How many processes in a row have ended without an answer.
+    fruitless: Cell<u32>,
     /// Locked exclusively by a task that may have killed it before and so runs alone.
     gate: RwLock<()>,
     state: Mutex<State>,
@@ -126,6 +128,7 @@ impl Program {
             capacity: slots,
             sessions: Cell::new(1),
             ended_sessions: Cell::new(0),
+            fruitless: Cell::new(0),
             gate: RwLock::new(()),
             state: Mutex::default(),
         };
@@ -147,11 +150,12 @@ impl Program {
     async fn start_process(&self) -> io::Result<Option<(Rc<Process>, usize)>> {
         let name = self.settings.spec.name();
         let mut unready = 0;
+        let is_trusted = self.fruitless.get() + 1 < MAX_UNREADY;
         loop {
             let started = tokio::select! {
                 biased;
                 () = self.settings.cancel.killing() => return Ok(None),
-                started = Process::start(&self.settings, self.capacity, self.slot) => started,
+                started = Process::start(&self.settings, self.capacity, self.slot, is_trusted) => started,
             };
             match started {
                 Ok(started) => return Ok(Some(started)),
@@ -183,6 +187,8 @@ impl Program {
                 return Ok(Some(Rc::clone(process)));
             }
             process.renewed(self.settings.grace).await;
+            let fruitless = if process.has_answered() { 0 } else { self.fruitless.get() + 1 };
+            self.fruitless.set(fruitless);
             let process = state.process.take();
             state.record_end(process.as_ref());
             if let Some(words) = &state.unfit {

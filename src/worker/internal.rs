@@ -327,7 +327,7 @@ impl Remote {
         }
     }
 
-    /// Waits for the end of a process that is about to be renewed; one that does not come to it is ended.
+    /// Waits for the end of a process that is about to be renewed; one whose threads go on says so in the log.
     async fn let_leave(&mut self, attempt: &Attempt<'_>) {
         let Some(process) = &self.process else { return };
         let child = Rc::clone(&process.child);
@@ -338,7 +338,6 @@ impl Remote {
                 self.interpreter().inspect(|interpreter| interpreter.died(*peak_rss));
             }
             () = attempt.cancel.killing() => {}
-            () = tokio::time::sleep(interpreter::LEAVE) => {}
         }
         if !child.has_ended() {
             child.kill();

@@ -4,6 +4,8 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use rustix::buffer::spare_capacity;
+use rustix::io::{ioctl_fionread, read, retry_on_intr};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -53,7 +55,8 @@ impl Incoming {
     pub fn receive_rest(&mut self) {
         let Some(pipe) = self.pipe.take() else { return };
         self.bytes.reserve(READ_BYTES);
-        while pipe.try_read_buf(&mut self.bytes).is_ok_and(|count| count > 0) {
+        // Asked of the system itself: the loop may not know yet of the last bytes.
+        while let Ok(1..) = retry_on_intr(|| read(&pipe, spare_capacity(&mut self.bytes))) {
             self.bytes.reserve(READ_BYTES);
         }
     }
@@ -61,7 +64,11 @@ impl Incoming {
 
 /// The pipe to a worker.
 #[derive(Debug)]
-pub(super) struct Outgoing(pipe::Sender);
+pub(super) struct Outgoing {
+    pipe: pipe::Sender,
+    /// What could not be written any more, in bytes.
+    refused: u64,
+}
 
 impl Outgoing {
     /// A pipe that a worker reads from: the runner's end, and the worker's. To be called on a runtime.
@@ -70,25 +77,33 @@ impl Outgoing {
     /// If there are no descriptors left.
     pub fn pair() -> io::Result<(Self, OwnedFd)> {
         let (theirs, ours) = large_pipe()?;
-        Ok((Self(pipe::Sender::from_owned_fd(ours)?), theirs))
+        Ok((Self { pipe: pipe::Sender::from_owned_fd(ours)?, refused: 0 }, theirs))
     }
 
     /// Ready when it may take more.
     pub async fn writable(&self) {
-        let _ = self.0.writable().await; // an error shows at the next write
+        let _ = self.pipe.writable().await; // an error shows at the next write
     }
 
     /// Writes `bytes` from `sent` on, as much as the pipe takes; returns up to where. If the worker does not read any
     /// more, which its end shows, nothing is left to write.
-    pub fn write(&self, bytes: &[u8], mut sent: usize) -> usize {
+    pub fn write(&mut self, bytes: &[u8], mut sent: usize) -> usize {
         while sent < bytes.len() {
-            match self.0.try_write(&bytes[sent..]) {
+            match self.pipe.try_write(&bytes[sent..]) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => sent = bytes.len(),
+                Err(_) => {
+                    self.refused += (bytes.len() - sent) as u64;
+                    sent = bytes.len();
+                }
             }
         }
         sent
+    }
+
+    /// How many of the bytes that were written the worker has not read.
+    pub fn unread(&self) -> u64 {
+        self.refused + ioctl_fionread(&self.pipe).unwrap_or(0)
     }
 }
 

@@ -14,9 +14,10 @@
 //! are nanoseconds. A result that is not a string counts as its JSON text, null as empty. `[9,2]` says that nothing
 //! from 9 to the end of its line was run, since it was taken back (see [`crate::worker::shared_page`]).
 //!
-//! A Python worker says more: that a result is bytes that are no text, in base64 (4); that a result has no JSON of its own,
-//! where `error` then names its class (5); `[9,6]` that it leaves, to be renewed; and after the error, the bytes by which
-//! the interpreter has grown.
+//! A Python worker says more: that a result is bytes, in base64 (4); that a result has no JSON of its own, where `error`
+//! then names its class (5); that it is a text that a report cannot hold whole (7); that infinity is in it, where `error`
+//! has it as Python writes it (8); `[9,6]` that it leaves, to be renewed; and after the error, the bytes by which the
+//! interpreter has grown.
 //!
 //! A Python worker (`worker.py`) is greeted in its own way, its arguments are any JSON, and one with an event loop may
 //! be asked to give up what it runs: `{"cancel":7}`.
@@ -28,6 +29,7 @@ mod text;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -37,11 +39,11 @@ use serde_json::value::RawValue;
 
 use crate::base::json::write_text;
 use crate::sys::CpuTime;
-use crate::task::{Moment, Outcome, PayloadKind, Status};
+use crate::task::{Moment, Outcome, Payload, PayloadKind, Status};
 use crate::workload::compute::Function;
 use crate::workload::http;
 use text::{Cursor, write_number};
-pub(super) use text::{Text, unescape};
+pub(super) use text::{Text, has_half, unescape};
 
 /// The version that both ends must speak.
 pub const VERSION: u32 = 1;
@@ -230,6 +232,10 @@ const BINARY: u64 = 4;
 /// Ok, and the error is something to be said of the result.
 const NOTED: u64 = 5;
 const LEAVING: u64 = 6;
+/// Ok, and the result is a text with a NUL, or with bytes that are not UTF-8.
+const ESCAPED: u64 = 7;
+/// Ok, and the error is the result as Python writes it, since JSON has no infinity.
+const INFINITE: u64 = 8;
 
 /// Appends the answer for a task that was run. Only what a worker knows about an outcome is passed on: whether it is ok
 /// or failed, times, result and error.
@@ -289,7 +295,7 @@ fn reply(
     error: &[u8],
 ) -> Option<Reply> {
     let status = match numbers.status {
-        OK | BINARY | NOTED => Status::Ok,
+        OK | BINARY | NOTED | ESCAPED | INFINITE => Status::Ok,
         FAILED => Status::Failed,
         CANCELLED => Status::Cancelled,
         _ => return None,
@@ -306,8 +312,13 @@ fn reply(
     outcome.peak_rss = numbers.grown;
     (outcome.result, outcome.result_kind) = match numbers.status {
         BINARY => (BASE64_STANDARD.decode(&result).ok()?, PayloadKind::Binary),
+        ESCAPED => (result, PayloadKind::Escaped),
         _ => (result, kind),
     };
+    if numbers.status == INFINITE {
+        outcome.payload = Some(Arc::new(Payload::of_python(outcome.result.clone(), error)));
+        return Some(Reply::Done(seq, outcome));
+    }
     let words = String::from_utf8_lossy(error).into_owned();
     if numbers.status == NOTED {
         outcome.rare_mut().note = Some(words.into());

@@ -7,16 +7,19 @@
 //!                                                         <- {"id":7,"error":{"type":"ValueError","message":"…"}}
 //! ```
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::base::json::Object;
 use crate::base::text::{write_clean, write_clean_tail};
 use crate::config::Arguments;
 use crate::sys::CpuTime;
 use crate::task::{PayloadKind, Values};
-use crate::worker::private_protocol::{Text, unescape};
+use crate::worker::private_protocol::{Text, has_half, unescape};
 use crate::workload::command::cause_and_tail;
 
 /// The version of the protocol.
@@ -49,7 +52,7 @@ pub fn read_ready(line: &[u8], slots: usize) -> Result<usize, String> {
     }
     // Some programs begin whatever they write with a byte order mark.
     let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
-    match serde_json::from_slice(line) {
+    match serde_json::from_slice(line).map(|Object(ready)| ready) {
         Ok(Ready { ready: VERSION, slots: Some(0) }) => {
             Err("it is ready for 0 requests at a time".into())
         }
@@ -104,7 +107,7 @@ pub struct Done {
 struct Line<'a> {
     id: Option<u64>,
     #[serde(borrow)]
-    ok: Option<Success<'a>>,
+    ok: Option<Object<Success<'a>>>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
@@ -132,11 +135,11 @@ struct Fault {
 /// A message that says what is wrong with the line.
 pub fn read_answer(line: &[u8]) -> Result<Answer, String> {
     let wrong = |what: &str| format!("the worker wrote `{}`, {what}", shown(line));
-    let Line { id, ok, error } =
+    let Object(Line { id, ok, error }) =
         serde_json::from_slice(line).map_err(|error| wrong(&what_is_wrong(line, &error)))?;
     let Some(id) = id else { return Err(wrong("an answer without an `id`")) };
     let outcome = match (ok, error) {
-        (Some(success), None) => Ok(success.into_done()),
+        (Some(Object(success)), None) => success.into_done(),
         (None, Some(fault)) => Err(fault_in_words(fault.get().as_bytes())
             .ok_or_else(|| wrong("an `error` without any of `type`, `message` and `traceback`"))?),
         (Some(_), Some(_)) => return Err(wrong("an answer with both `ok` and `error`")),
@@ -146,7 +149,8 @@ pub fn read_answer(line: &[u8]) -> Result<Answer, String> {
 }
 
 impl Success<'_> {
-    fn into_done(self) -> Done {
+    /// A text without bytes is a failure.
+    fn into_done(self) -> Result<Done, String> {
         let seconds = |seconds: Option<f64>| {
             seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         };
@@ -159,9 +163,15 @@ impl Success<'_> {
         let json = self.result.map_or("null", RawValue::get);
         let is_text = json.starts_with('"');
         let kind = if is_text { PayloadKind::Bytes } else { PayloadKind::Json };
-        Done { result: cell(json), kind, cpu, peak_rss }
+        let result = cell(json);
+        if is_text && std::str::from_utf8(&result).is_err() && has_half(json.as_bytes()) {
+            return Err(HALF.into());
+        }
+        Ok(Done { result, kind, cpu, peak_rss })
     }
 }
+
+const HALF: &str = "the result has a text with half of a surrogate pair, which no bytes stand for";
 
 /// A value as the text of the cell `result`.
 fn cell(json: &str) -> Vec<u8> {
@@ -179,7 +189,7 @@ fn fault_in_words(json: &[u8]) -> Option<String> {
         write_clean_tail(&unescape(json)?, MESSAGE, &mut words);
         return Some(words);
     }
-    let fault: Fault = serde_json::from_slice(json).ok()?;
+    let Object(fault): Object<Fault> = serde_json::from_slice(json).ok()?;
     let text = |text: Option<Text>| text.map(|text| text.0).unwrap_or_default();
     let (kind, message) = (text(fault.kind), text(fault.message));
     let mut words = clean(&kind, MESSAGE);
@@ -195,7 +205,8 @@ fn fault_in_words(json: &[u8]) -> Option<String> {
 
 fn what_is_wrong(line: &[u8], error: &serde_json::Error) -> String {
     if error.is_data() {
-        return format!("which is not an answer: {}", in_short(error));
+        let why = wrong_member(line).map_or_else(|| in_short(error), str::to_owned);
+        return format!("which is not an answer: {why}");
     }
     if memchr::memmem::find(line, b"NaN").is_some()
         || memchr::memmem::find(line, b"Infinity").is_some()
@@ -206,6 +217,31 @@ fn what_is_wrong(line: &[u8], error: &serde_json::Error) -> String {
         return format!("which is not JSON: {}", in_short(error));
     }
     "which is not an answer; other output belongs on standard error".into()
+}
+
+/// What is not what it has to be, in words.
+fn wrong_member(line: &[u8]) -> Option<&'static str> {
+    type Members<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
+    let Ok(members) = serde_json::from_slice::<Members<'_>>(line) else {
+        return Some("it is not an object");
+    };
+    let is = |members: &Members<'_>, name: &str, test: fn(&str) -> bool| {
+        members.get(name).is_none_or(|value| value.get() == "null" || test(value.get()))
+    };
+    if !is(&members, "id", |value| value.parse::<u64>().is_ok()) {
+        return Some("its `id` is not the number of a request");
+    }
+    let ok = members.get("ok")?;
+    let Ok(ok) = serde_json::from_str::<Members<'_>>(ok.get()) else {
+        return Some("its `ok` is not an object");
+    };
+    let is_number = |name| is(&ok, name, |value| serde_json::from_str::<f64>(value).is_ok());
+    let measures = [
+        ("cpu_user_s", "its `cpu_user_s` is not a number"),
+        ("cpu_sys_s", "its `cpu_sys_s` is not a number"),
+        ("peak_rss_bytes", "its `peak_rss_bytes` is not a number"),
+    ];
+    measures.into_iter().find(|(name, _)| !is_number(name)).map(|(_, words)| words)
 }
 
 /// The error without the line number, which is always 1.
@@ -251,6 +287,7 @@ mod tests {
             (r#"{"ready":1,"slots":1000}"#, Ok(10)),
             (r#"{"ready":1,"slots":0}"#, Err("it is ready for 0 requests at a time")),
             (r#"{"ready":2}"#, Err("it speaks version 2 of the protocol, the runner 1")),
+            ("[1,4]", Err("it said `[1,4]` instead of `{\"ready\":1}`")),
             ("hello!", Err("it said `hello!` instead of `{\"ready\":1}`")),
         ] {
             assert_eq!(read_ready(line.as_bytes(), 10), expected.map_err(String::from), "{line}");
@@ -266,8 +303,13 @@ mod tests {
             ("1.50", b"1.50"),
             (r#""a\n\u00e9\udcff""#, b"a\n\xc3\xa9\xff"),
             (r#"{"a": [1, "\ud800"]}"#, br#"{"a": [1, "\ud800"]}"#),
+            (r#""\ud83d\ude00 \uDCED\udca0\udc80""#, b"\xf0\x9f\x98\x80 \xed\xa0\x80"),
         ] {
             assert_eq!(result(json), expected, "{json}");
+        }
+        for half in ["\\ud800", "\\uDBFF", "\\udc00", "\\udc7f", "\\udc80\\ud800"] {
+            let line = format!("{{\"id\":1,\"ok\":{{\"result\":\"a{half}b\"}}}}");
+            assert_eq!(read_answer(line.as_bytes()).unwrap().outcome, Err(HALF.into()), "{half}");
         }
     }
 
@@ -304,6 +346,26 @@ mod tests {
             (
                 "hi",
                 "! the worker wrote `hi`, which is not an answer; other output belongs on standard error",
+            ),
+            (
+                r#"[1,{"result":5},null]"#,
+                r#"! the worker wrote `[1,{"result":5},null]`, which is not an answer: it is not an object"#,
+            ),
+            (
+                r#"{"id":1,"ok":[5,1,2,3]}"#,
+                r#"! the worker wrote `{"id":1,"ok":[5,1,2,3]}`, which is not an answer: its `ok` is not an object"#,
+            ),
+            (
+                r#"{"id":"1","ok":{}}"#,
+                r#"! the worker wrote `{"id":"1","ok":{}}`, which is not an answer: its `id` is not the number of a request"#,
+            ),
+            (
+                r#"{"id":1,"ok":{"cpu_sys_s":"2"}}"#,
+                r#"! the worker wrote `{"id":1,"ok":{"cpu_sys_s":"2"}}`, which is not an answer: its `cpu_sys_s` is not a number"#,
+            ),
+            (
+                r#"{"id":1,"error":["E","boom",""]}"#,
+                r#"! the worker wrote `{"id":1,"error":["E","boom",""]}`, an `error` without any of `type`, `message` and `traceback`"#,
             ),
             (r#"{"ok":{}}"#, "! the worker wrote `{\"ok\":{}}`, an answer without an `id`"),
             (

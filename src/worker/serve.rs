@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::fd::AsFd;
 
+use crate::base::diagnostic::print_error;
 use crate::task::{Moment, Outcome, Status, Stop};
 use crate::worker::private_protocol;
 use crate::worker::private_protocol::{Hello, Ready, VERSION, Work};
@@ -29,7 +30,7 @@ pub fn main() -> ! {
         Err(io::Error::other(format!("panicked: {}", panic_message(&*panic))))
     });
     if let Err(error) = served {
-        eprintln!("{error}");
+        print_error(&error.to_string());
         std::process::exit(1);
     }
     std::process::exit(0)

@@ -6,17 +6,14 @@ requests one after another: in the main thread, in a thread of its own, or as a 
 the runner's own workers (protocol.rs and page.rs say how they work). The end of the control socket is the end of the
 runner. Parts are compiled when they are first needed: compiling takes longer than most of them run.
 """
-# What takes long to import is imported where it is needed.
-import array
-import importlib
-import json
+# What takes long to import is imported where it is needed: `json` alone, with `re`, takes a third of Python's own start.
+import _frozen_importlib as bootstrap
 import mmap
 import os
 import resource
 import sys
+from _frozen_importlib_external import PathFinder, SourceFileLoader, spec_from_file_location
 from _thread import RLock
-from importlib.machinery import PathFinder
-from json.encoder import encode_basestring, encode_basestring_ascii as quote
 from time import perf_counter_ns as now  # CLOCK_MONOTONIC on Linux, as the runner's
 from time import thread_time_ns
 
@@ -24,11 +21,22 @@ try:
     import _socket as socket  # the part that is in C, without selectors and enums
 except ImportError:
     import socket
+try:
+    from _json import encode_basestring, encode_basestring_ascii as quote, make_encoder, make_scanner
+except ImportError:  # another implementation
+    from json.encoder import encode_basestring, encode_basestring_ascii as quote
 
+    make_encoder = make_scanner = None
+
+# As they are now: a function may put something else there, for a test of its own.
+_read, _write, _pread = os.read, os.write, os.pread
 VERSION = 1
 # The page's words; see page.rs.
 CURRENT, SINCE, BARRIER, GENERATION, LENGTH = range(5)
 JOURNAL_START = 4096
+IS_GIL_ON = getattr(sys, "_is_gil_enabled", lambda: True)()
+# What an interpreter says of itself begins with this.
+ABOUT = b'{"ready":%d,"version":"%d.%d.%d","gil":%b' % (VERSION, *sys.version_info[:3], b"true" if IS_GIL_ON else b"false")
 BLOCK = 1_000_000  # nanoseconds that an answer waits for others at most
 # Asking the kernel for processor time costs a microsecond. What takes less than this has used the processor all along;
 # of a longer call, what lies between the last answer of the kernel and its start counts as used by this worker.
@@ -39,7 +47,7 @@ LONG = 1_000_000
 LARGE = 10 ** 18  # a smaller integer is formatted without much ado
 MOST = 256 << 20  # bytes of a result that go into a report
 # How a call ends; see protocol.rs.
-OK, FAILED, TAKEN_BACK, CANCELLED, BINARY, NOTED, LEAVING = range(7)
+OK, FAILED, TAKEN_BACK, CANCELLED, BINARY, NOTED, LEAVING, ESCAPED, INFINITE = range(9)
 
 PARTS = dict(part.split("\n", 1) for part in PARTS[1:])  # noqa: F821 (the runner's, in the order in which it sent them)
 
@@ -80,10 +88,17 @@ describe = late("errors", "describe")
 describe_import = late("errors", "describe_import")
 find = late("find", "find")
 explain_call = late("find", "explain_call")
+one_by_one = late("errors", "one_by_one")
 finish = late("loop", "finish")
 serve_in_threads = late("threads", "serve_in_threads")
 serve_on_loop = late("loop", "serve_on_loop")
 close_loop = late("loop", "close_loop")
+
+
+def loaded(name, member):
+    """The standard module of this name, if somebody has imported it, and not a file of the user's that is called so."""
+    module = sys.modules.get(name)
+    return module if hasattr(module, member) else None
 
 
 class Unfit(Exception):
@@ -104,45 +119,75 @@ class Special:
 SCALARS = frozenset((int, str, float, bool, type(None)))
 
 
+class _Reading:
+    """How JSON is read: as `json.loads` does it."""
+
+    strict, object_hook, object_pairs_hook, parse_float, parse_int = True, None, None, float, int
+    parse_constant = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}.__getitem__
+
+
+def _decoder():
+    try:
+        scan = make_scanner(_Reading)
+        if scan('[1,"a",{"b":1.5}]', 0)[0] != [1, "a", {"b": 1.5}]:
+            raise ValueError
+        return lambda data: scan(data.decode("utf-8", "surrogatepass"), 0)[0]
+    except Exception:  # the C scanner is an implementation's own affair
+        import json
+
+        return json.loads
+
+
+def _refuse(value):
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
 def _encoder():
-    encoder = json.JSONEncoder(
-        ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
-    )
     try:
         # JSONEncoder.encode makes its C encoder anew at each call.
-        from _json import make_encoder
-
-        encode = make_encoder(None, encoder.default, encode_basestring, None, ":", ",", False, False, False)
+        encode = make_encoder(None, _refuse, encode_basestring, None, ":", ",", False, False, False)
         text = "".join(encode([None, {"a": 1.5}], 0))
         if text != '[null,{"a":1.5}]':
             raise ValueError(text)
         return lambda value: "".join(encode(value, 0))
-    except Exception:  # the C encoder is an implementation's own affair
+    except Exception:  # as above
+        import json
+
+        encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
         return encoder.encode
 
 
+loads = _decoder()
 _dumps = _encoder()
 
 
 def encode(value):
     """The JSON, in bytes, of a value that is made of what JSON has, NaN and infinity besides."""
+    return forms(value)[0]
+
+
+def forms(value):
+    """The same, and how Python writes it, if infinity is in it."""
+    exact = None
     try:
         text = _dumps(value)
     except (ValueError, OverflowError):
         part("values")
-        text = _dumps(finite(value))  # noqa: F821
+        text, exact = _dumps(finite(value)), with_infinity(value)  # noqa: F821
     if len(text) > MOST:
         part("values")
         too_large(len(text))  # noqa: F821
     try:
-        return text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair
-        return json.dumps(json.loads(text), separators=(",", ":")).encode()
+        return text.encode(), exact
+    except UnicodeEncodeError:
+        part("values")
+        is_escaped(text)  # noqa: F821
+        return text.encode("utf-8", "backslashreplace"), exact  # an escaped byte is `\udc80` then, as in JSON
 
 
 def write_all(descriptor, data):
     while data:
-        data = data[os.write(descriptor, data):]
+        data = data[_write(descriptor, data):]
 
 
 # A session.
@@ -166,7 +211,7 @@ class Session:
 
     def lines(self):
         """Waits for whole lines. None, and `ended`, at the end."""
-        data = os.read(self.requests, 1 << 18)
+        data = _read(self.requests, 1 << 18)
         if not data:
             self.ended = True
             return ()
@@ -221,10 +266,15 @@ def answer(seq, user, system, since, run, value, grown=b""):
         text = b"%d" % value
     elif kind is str and len(value) <= MOST:
         text = quote(value).encode()
+        if b"\\u0000" in text or b"\\ud" in text:
+            part("values")
+            ended = ESCAPED if is_escaped(value) else OK  # noqa: F821
     elif kind is Special:
         ended, text, note = value.ended, value.text, quote(value.note).encode()
     else:
-        text = encode(value)
+        text, exact = forms(value)
+        if exact is not None:
+            ended, note = INFINITE, quote(exact).encode()
     return b"[%d,%d,%d,%d,%d,%d,%b,%b%b]\n" % (seq, ended, user, system, since, run, text, note, grown)
 
 
@@ -269,7 +319,7 @@ class Cpu:
 
     def memory(self):
         """Resident bytes."""
-        return int(os.pread(self.statm, 99, 0).split()[1]) * self.page
+        return int(_pread(self.statm, 99, 0).split()[1]) * self.page
 
     def grown(self, peak):
         """The bytes by which it has grown since it was last asked, at the highest; `peak` is what the peak was then."""
@@ -300,14 +350,23 @@ class Renewal:
             return int(statm.read().split()[1]) * resource.getpagesize() > self.memory
 
 
+def read(line, call):
+    """The number of the first request of a line, what the requests have, and what is called with that."""
+    try:
+        seq, items = loads(line)
+    except Exception:
+        return one_by_one(line, call)
+    return seq, items, call
+
+
 def serve(session, call, renewal):
     """Calls the function for each request of the session, one after another, in this thread, which is the main one."""
-    words, loads, record = session.words, json.loads, session.record
+    words, record = session.words, session.record
     cpu, renews = Cpu(), bool(renewal)
     while True:
         for line in session.lines():
-            seq, items = loads(line)
-            if "asyncio" in sys.modules:
+            seq, items, invoke = read(line, call)
+            if loaded("asyncio", "events"):
                 part("loop")
                 present_loop()  # noqa: F821
             end = now()
@@ -324,7 +383,7 @@ def serve(session, call, renewal):
                     break
                 peak = cpu.peak
                 try:
-                    value = call(item)
+                    value = invoke(item)
                     kind = type(value)
                     if kind is not int and kind not in SCALARS:
                         if "values" in PARTS:
@@ -361,18 +420,22 @@ def serve(session, call, renewal):
 
 # The beginning and the end.
 
+_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
 def receive(control, count):
     """A packet, and the descriptors that came with it; None at the end."""
-    size = array.array("i").itemsize
-    data, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(count * size))
+    data, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(count * 4), _CLOEXEC)
     if not data:
         return None
-    received = array.array("i")
+    received = []
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            received.frombytes(content[: len(content) - len(content) % size])
-    for descriptor in received:
-        os.set_inheritable(descriptor, False)
+            starts = range(0, len(content) - len(content) % 4, 4)
+            received += [int.from_bytes(content[start:start + 4], sys.byteorder) for start in starts]
+    if not _CLOEXEC:
+        for descriptor in received:
+            os.set_inheritable(descriptor, False)
     return received
 
 
@@ -384,7 +447,9 @@ def receive_session(control):
 
 
 _ours = set()  # descriptors
+_faults = None  # the one of them to which faults are written
 _sessions = []
+_is_serving = False  # what is forked from now on is the function's affair
 _is_child = False  # this process was forked by the function
 
 
@@ -401,6 +466,8 @@ class Gone:
 def forget_in_child():
     """A process that the function forks must neither hold the pipes open nor answer: the page is its parent's, too."""
     global _is_child
+    if not _is_serving:
+        return
     _is_child = True
     for session in _sessions:
         session.length = Gone()
@@ -464,12 +531,18 @@ def _takes(function, args):
 
 def to_bytes(value):
     """Text as the bytes that it stands for; anything else as it is."""
+    value = to_data(value) if isinstance(value, str) and value[:1] in MARKS else value
     return os.fsencode(value) if isinstance(value, str) else value
+
+
+MARKS = ("\udc00", "\udc01")  # what begins with them was bytes, or a text, whatever it looks like
 
 
 def to_data(value):
     """What a stage has handed on: text, or bytes if it is none."""
     if isinstance(value, str):
+        if value[:1] in MARKS:
+            return value[1:] if value[0] == MARKS[1] else value[1:].encode("utf-8", "surrogateescape")
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -509,9 +582,10 @@ def furnish(hello):
     import faulthandler
 
     # What the interpreter says of a fault goes where the runner looks for it, and not among what others print.
-    faults = os.dup(2)
-    _ours.add(faults)
-    faulthandler.enable(faults, all_threads=False)
+    global _faults
+    _faults = os.dup(2)
+    _ours.add(_faults)
+    faulthandler.enable(_faults, all_threads=False)
     log = os.open(hello["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -575,8 +649,10 @@ _finder = None
 
 def start(hello):
     """Makes ready what the runner asks for: the function."""
-    if not hello.get("is_furnished"):
+    if _finder is None:
         furnish(hello)
+        part("leave")
+        mark_start()  # noqa: F821
         if hello["preload"]:
             part("find")
             preload(hello["preload"])  # noqa: F821
@@ -592,16 +668,31 @@ def start(hello):
 _endings = []  # what is to be run at the end, the last one first
 
 
+def say(control, packet):
+    """Sends a packet to the runner. If nobody waits for this interpreter any more, it is not needed."""
+    try:
+        control.send(packet)
+    except BrokenPipeError:
+        os._exit(0)
+
+
+def say_unfit(control, words):
+    """Says that the job cannot work, and why: the end of it, if that is long."""
+    text = quote(words[-20_000:])
+    say(control, b'{"unfit":%b}' % (text if len(text) < 60 << 10 else quote(words[-5_000:])).encode())
+
+
 def interpret(control, hello):
     """An interpreter, from the packet that says what to call to its end."""
+    global _is_serving
     _ours.add(control.fileno())
-    os.register_at_fork(after_in_child=forget_in_child)
+    _is_serving = True
+    if "fork" in PARTS:  # else that has been done
+        os.register_at_fork(after_in_child=forget_in_child)
     try:
         function = start(hello)
     except Unfit as unfit:
-        control.send(json.dumps({"unfit": str(unfit)[-20_000:]}).encode()[: 60 << 10])
-        return
-    is_gil_on = getattr(sys, "_is_gil_enabled", lambda: True)()
+        return say_unfit(control, str(unfit))
     is_coroutine = is_coroutine_function(function)
     call, mode, renewal = make_call(function, hello), hello["mode"], Renewal(hello)
     is_loop = mode == "async" or is_coroutine
@@ -617,17 +708,8 @@ def interpret(control, hello):
             part("threads")
     except Exception as error:  # a file beside the job has taken the place of a standard module
         part("errors")
-        unfit = f"Python's own modules cannot be used any more: {headline(error)}"  # noqa: F821
-        control.send(json.dumps({"unfit": unfit[-20_000:]}).encode()[: 60 << 10])
-        return
-    ready = {
-        "ready": VERSION,
-        "version": "%d.%d.%d" % sys.version_info[:3],
-        "gil": is_gil_on,
-        "coroutine": is_coroutine,
-        "pid": os.getpid(),
-    }
-    control.send(json.dumps(ready).encode())
+        return say_unfit(control, f"Python's own modules cannot be used any more: {headline(error)}")  # noqa: F821
+    say(control, b'%b,"coroutine":%b,"pid":%d}' % (ABOUT, b"true" if is_coroutine else b"false", os.getpid()))
     if is_loop:
         serve_on_loop(control, call, renewal)
     elif is_threads:
@@ -652,7 +734,7 @@ def main():
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
-    hello = json.loads(control.recv(1 << 20))
+    hello = loads(control.recv(1 << 20))
     if hello["mode"] == "server":
         part("fork")
         control, hello = serve_forks(control, hello)  # noqa: F821
@@ -664,25 +746,38 @@ def main():
 
 def leave(code=0):
     """Ends the process as Python would, but for taking apart what is there: that takes as long as a short job."""
-    threading = sys.modules.get("threading")
+    threading = loaded("threading", "_shutdown")
     if threading is not None:
         threading._shutdown()  # waits for threads of the user's own
-    atexit = sys.modules.get("atexit")
+    atexit = loaded("atexit", "_run_exitfuncs")
     if atexit is not None:
         atexit._run_exitfuncs()
+    if not _is_child and "leave" not in PARTS:
+        flush_early()  # noqa: F821
+    flush_standard()
+    os._exit(code)
+
+
+def flush_standard():
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (AttributeError, OSError, ValueError):
             pass  # the user's code took it away, or closed it
-    os._exit(code)
+
+
+def end_broken(error):
+    """Ends the interpreter where it breaks: nobody else answers what this thread was to answer, and Python itself would
+    wait for the other threads, and they for requests."""
+    part("errors")
+    print_traceback(error)  # noqa: F821
+    os._exit(1)
 
 
 try:
     main()
 except BaseException as error:
-    # Without this thread there is nothing to wait for: Python itself would wait for the others, and they for requests.
-    part("errors")
-    print_traceback(error)  # noqa: F821
-    os._exit(1)
-leave()
+    end_broken(error)
+part("leave")
+if not ends_by_itself():  # noqa: F821
+    leave()

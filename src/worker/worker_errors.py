@@ -1,4 +1,4 @@
-# What went wrong becomes text. A part of worker.py.
+# What went wrong becomes text; requests that cannot be read. A part of worker.py.
 import builtins
 
 TAIL = 1500  # characters of a traceback that go into the report
@@ -40,7 +40,7 @@ def print_traceback(error):
         traceback.print_exception(type(error), error, error.__traceback__)
         sys.stderr.flush()
     except BaseException:  # `traceback` or what it needs cannot be used
-        os.write(2, f"{headline(error)}\n".encode(errors="replace"))
+        _write(2, f"{headline(error)}\n".encode(errors="replace"))
 
 
 def skip_our_own(error):
@@ -79,6 +79,7 @@ def describe(error):
 
 def describe_import(error):
     """What went wrong, and where in the user's files."""
+    import importlib
     import traceback
 
     frames = [
@@ -93,3 +94,45 @@ def describe_import(error):
     if frames:
         text += "\n" + "".join(traceback.format_list(frames[-2:])).rstrip()
     return text
+
+
+class Unreadable:
+    """Stands for what a request has, where Python cannot read that."""
+
+    __slots__ = ("words",)
+
+    def __init__(self, error):
+        self.words = "Python cannot read what the function is to be called with: "
+        self.words += "lists or objects lie too deep in one another" if type(error) is RecursionError else headline(error)
+
+
+def one_by_one(line, call):
+    """The requests of a line that cannot be read as a whole: one that Python cannot read costs its own task alone."""
+    import re
+
+    text = line.decode("utf-8", "surrogatepass")
+    start = text.index(",[") + 2
+    seq, items, depth = int(text[1:start - 2]), [], 0
+    for token in re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]').finditer(text, start):
+        mark = token.group()
+        if depth == 0 and mark in (",", "]"):
+            items.append(one(text[start:token.start()]))
+            start = token.end()
+            if mark == "]":
+                break
+        else:
+            depth += (mark in ("[", "{")) - (mark in ("]", "}"))
+
+    def invoke(item):
+        if type(item) is Unreadable:
+            raise ValueError(item.words)
+        return call(item)
+
+    return seq, items, invoke
+
+
+def one(text):
+    try:
+        return loads(text.encode("utf-8", "surrogatepass"))
+    except Exception as error:
+        return Unreadable(error)

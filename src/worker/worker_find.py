@@ -23,32 +23,35 @@ def imported(name):
 
 
 def load(name):
+    if name in _compiled:
+        made = _compiled.pop(name)
+        if made.spec.name not in sys.modules:
+            return made.finish()
     if name.endswith(".py"):
         folder, file = os.path.split(name)
         if folder not in sys.path:
             # As for a script, which finds its own modules in its folder.
             sys.path.insert(0, folder)
             _finder.user.append(os.path.join(folder, ""))
-        return load_file(file[:-3], name)
+        # A name with a dot would be that of a part of a package, where `pickle` looks for it.
+        return load_file(file[:-3].replace(".", " "), name)
     if "." not in name and _finder.is_standard(name):
         # Whoever names a file beside the job means that.
         spec = PathFinder.find_spec(name, _finder.user)
         if spec is not None and spec.origin is not None:
             return load_file(name, spec.origin, spec.submodule_search_locations)
-    return importlib.import_module(name)
+    return bootstrap._gcd_import(name)
 
 
 def load_file(name, path, folders=None):
     """The module in a file. Its name may be that of one which is needed as it is."""
-    import importlib.util
-
     loaded = _files.get(path)
     if loaded is not None:
         return loaded
-    if name in sys.modules:
+    if name in sys.modules or ("." not in name and _finder.is_standard(name)):
         name += " of the job"
-    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=folders)
-    module = importlib.util.module_from_spec(spec)
+    spec = spec_from_file_location(name, path, submodule_search_locations=folders)
+    module = bootstrap.module_from_spec(spec)
     sys.modules[name] = _files[path] = module
     try:
         spec.loader.exec_module(module)
@@ -59,6 +62,7 @@ def load_file(name, path, folders=None):
 
 
 _files = {}
+_compiled = {}  # what is left to be run, by the names that `load` is asked for; filled where interpreters are forked
 
 
 def shown_name(name):
@@ -100,16 +104,19 @@ def initialize(name):
             _endings.append(lambda: end_of(name, lambda: finish(value.__aexit__(None, None, None))))
         elif hasattr(kind, "__next__") and not hasattr(kind, "__await__"):
             next(value, None)
-            _endings.append(lambda: end_of(name, lambda: next(value, None)))
+            _endings.append(lambda: end_of(name, lambda: next(value, _NOTHING) is not _NOTHING))
         elif hasattr(kind, "__anext__"):
             finish(next_of(value))
-            _endings.append(lambda: end_of(name, lambda: finish(next_of(value))))
+            _endings.append(lambda: end_of(name, lambda: finish(next_of(value)) is not _NOTHING))
         elif kind not in SCALARS:
             part("values")
             if is_awaitable(value):  # noqa: F821
                 finish(value)
     except BaseException as error:
         raise Unfit(f"`{shown_name(name)}` failed: {describe_import(error)}") from None
+
+
+_NOTHING = object()  # what a generator that has ended comes to
 
 
 def is_made_by(value, name):
@@ -120,20 +127,30 @@ def is_made_by(value, name):
 
 async def next_of(generator):
     try:
-        await generator.__anext__()
+        return await generator.__anext__()
     except StopAsyncIteration:
-        pass
+        return _NOTHING
 
 
 def end_of(name, run):
-    """Runs the rest of `init`; a failure there is in the log, since no task has it."""
+    """Runs the rest of `init`. No task has a failure there: the runner says it, and the log has it whole."""
     try:
-        run()
-    except BaseException:
+        if run() is True:
+            tell_of_end(f"`{shown_name(name)}` has a second `yield`, and what stands after that was not run")
+    except BaseException as error:
         import traceback
 
+        part("errors")
         print(f"the rest of `{shown_name(name)}` failed:", file=sys.stderr)
         traceback.print_exc()
+        tell_of_end(f"`{shown_name(name)}` failed after its `yield`: {headline(error)}")  # noqa: F821
+
+
+def tell_of_end(words):
+    try:
+        _control.send(b'{"ending":%b}' % quote(words[:4000].replace("\n", "\\n")).encode())
+    except OSError:
+        pass  # nobody waits for it
 
 
 def preload(name):

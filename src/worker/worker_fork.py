@@ -1,5 +1,7 @@
 # The interpreter that others are forked from: warm, without a thread, before user code. A part of worker.py.
 AT_ONCE = 16  # the first ones come up on another processor while the next ones are forked
+QUIET = 0.02  # seconds without a request after which nobody is expected to wait for one
+MOST_PARTICULARS = 1 << 18
 
 
 def serve_forks(control, hello):
@@ -12,28 +14,66 @@ def serve_forks(control, hello):
         if hello["preload"]:
             preload(hello["preload"])  # noqa: F821
         else:
-            load_standard(hello["function"].rpartition(":")[0], hello["path"])
+            module = hello["function"].rpartition(":")[0]
+            load_standard(module, hello["path"])
+            compile_ahead(module)
     except Unfit as unfit:
-        control.send(json.dumps({"unfit": str(unfit)[-20_000:]}).encode()[: 60 << 10])
+        say_unfit(control, str(unfit))
         return None, None
     why = why_not(control)
     if why:
-        control.send(json.dumps({"unable": why}).encode())
+        control.send(b'{"unable":%b}' % quote(why).encode())
         return None, None
-    import gc
-
-    gc.freeze()  # what is shared stays shared: no collection writes into it
-    control.send(json.dumps({"server": os.getpid()}).encode())
+    prepare_variables()
+    os.register_at_fork(after_in_child=forget_in_child)  # once a function is served
+    global _has_preload
+    _has_preload = bool(hello["preload"])
+    part("leave")
+    mark_start(_has_preload)  # noqa: F821
+    control.send(b'{"server":%d}' % os.getpid())
     while True:
         requests = await_requests(control)
         if requests is None:
             return None, None
+        forget_what_has_changed()
         forked = fork_all(control, requests)
         if forked is not None:
-            hello = json.loads(forked.recv(1 << 20))
-            hello["is_furnished"] = True
-            os.environ.update(hello["env"])
-            return forked, hello
+            own, particulars = forked
+            hello.update(particulars)
+            if _has_preload:
+                own_what_is_inherited()
+            return own, hello
+
+
+def own_what_is_inherited():
+    """Has this interpreter its own random numbers and its own end, where libraries were loaded before the fork."""
+    random = sys.modules.get("numpy.random")
+    if hasattr(random, "seed"):
+        random.seed()
+    generator = getattr(sys.modules.get("torch"), "default_generator", None)
+    if hasattr(generator, "seed"):
+        generator.seed()
+    finalize = getattr(sys.modules.get("weakref"), "finalize", None)
+    if finalize is not None:
+        finalize._registry.clear()
+        finalize._registered_with_atexit = False
+    for name, function in (("logging", "shutdown"), ("multiprocessing.util", "_exit_function")):
+        ending = getattr(sys.modules.get(name), function, None)
+        if ending is not None:
+            sys.modules["atexit"].register(ending)
+
+
+_has_preload = False
+_variables = None  # what `os.environ` keeps them in
+
+
+def prepare_variables():
+    """Makes room for the variables that each interpreter has for itself."""
+    global _variables
+    os.environ["RUNNER_SLOT"] = "0"
+    kept = getattr(os.environ, "_data", None)
+    if isinstance(kept, dict) and kept.get(b"RUNNER_SLOT") == b"0":
+        _variables = kept
 
 
 def why_not(control):
@@ -41,8 +81,8 @@ def why_not(control):
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
         return f"one with {threads} threads"
-    runner = array.array("i", control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-    return "" if runner else "one in a process namespace of its own"  # where the launcher does not know its children
+    runner = control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4]
+    return "" if any(runner) else "one in a process namespace of its own"  # where the launcher does not know its children
 
 
 def await_requests(control):
@@ -50,11 +90,11 @@ def await_requests(control):
     requests = []
     while len(requests) < AT_ONCE:
         # What the interpreters may need is compiled while nobody waits: it is theirs, too, then.
-        control.setblocking(not requests and (not _has_forked or not PARTS))
+        control.settimeout(0 if requests else QUIET if _has_forked and PARTS else None)
         try:
             received = receive(control, 2)
-        except BlockingIOError:
-            if requests or not PARTS:
+        except (BlockingIOError, socket.timeout):
+            if requests:
                 break
             part(next(iter(PARTS)))
             continue
@@ -66,7 +106,7 @@ def await_requests(control):
 
 def fork_all(control, requests):
     """Forks an interpreter for each. They are the children of a process that ends at once, so that the launcher adopts
-    them, which sees to their end. In an interpreter: its control socket."""
+    them, which sees to their end. In an interpreter: its control socket, and what it has for itself of what it is told."""
     global _has_forked
     _has_forked = True
     waits, holds = os.pipe()
@@ -80,12 +120,16 @@ def fork_all(control, requests):
         os.waitpid(between, 0)
         return None
     between = os.getpid()
+    not_theirs = [control.detach(), holds]
     try:
-        for request in requests:
+        while requests:
+            own, stderr = requests.pop(0)
             if os.fork() == 0:
-                others = [descriptor for other in requests if other is not request for descriptor in other]
-                not_mine = [control.detach(), holds, *others]
-                return become(request, between, waits, not_mine)
+                for request in requests:
+                    not_theirs += request
+                return become(own, stderr, waits, not_theirs, between)
+            os.close(own)
+            os.close(stderr)
     finally:
         if not _is_forked:
             os._exit(0)
@@ -95,28 +139,32 @@ _is_forked = False  # this process is one of those that were forked
 _has_forked = False  # the first have what they wait for
 
 
-def become(request, parent, waits, not_mine):
-    """Makes this process the interpreter that was asked for."""
+def become(own, stderr, waits, not_mine, parent):
+    """Makes this process the interpreter that was asked for. Every page of memory that is written to here costs as much as
+    a thousand instructions: this does little, and nothing that is known before the fork."""
     global _is_forked
     _is_forked = True
     for descriptor in not_mine:
         os.close(descriptor)
     os.setsid()
-    own, stderr = request
-    import faulthandler
-
-    faulthandler.enable(stderr, all_threads=False)
-    _ours.add(stderr)
+    os.dup2(stderr, _faults, False)
+    os.close(stderr)
+    control = socket.socket(fileno=own)
+    particulars = loads(control.recv(MOST_PARTICULARS))  # they have been there before the request
+    for name, value in particulars["env"].items():
+        if _variables is None or not name.isascii() or not value.isascii():
+            os.environ[name] = value
+        else:  # the same, without what that takes to do it
+            os.putenv(name, value)
+            _variables[name.encode()] = value.encode()
+    if "atexit" in sys.modules and _has_preload:
+        sys.modules["atexit"]._clear()  # that is the affair of the one who has registered it
     os.read(waits, 1)  # until the one between is about to end
     os.close(waits)
     while os.getppid() == parent:
         os.sched_yield()
-    atexit = sys.modules.get("atexit")
-    if atexit is not None:
-        atexit._clear()  # that is the affair of the one who has registered it
-    control = socket.socket(fileno=own)
-    control.send(json.dumps({"forked": os.getpid()}).encode())
-    return control
+    say(control, b'{"forked":%d}' % os.getpid())
+    return control, particulars
 
 
 # They do something where they are imported.
@@ -154,6 +202,60 @@ def load_standard(name, folders):
             is_member = parent is not None and (hasattr(parent, module.rpartition(".")[2]) or not hasattr(parent, "__path__"))
             if top in standard and top not in _TALKATIVE and not is_member:
                 try:
-                    importlib.import_module(module)
+                    bootstrap._gcd_import(module)
                 except BaseException:  # the interpreter that needs it says so
                     break
+
+
+class Compiled:
+    """A module that has been found and compiled, of which nothing has been run: the interpreters share it."""
+
+    def __init__(self, spec):
+        self.spec, self.version = spec, version_of(spec.origin)
+        self.code = spec.loader.get_code(spec.name)
+        self.module = bootstrap.module_from_spec(spec)
+        self.lock = bootstrap._get_module_lock(spec.name)
+
+    def finish(self):
+        """The module, when it has been run: what an import does once it has compiled one."""
+        spec, modules = self.spec, sys.modules
+        self.lock.acquire()  # threads that the module starts wait for it, should they import it
+        spec._initializing = True
+        modules[spec.name] = self.module
+        try:
+            exec(self.code, self.module.__dict__)
+        except BaseException:
+            modules.pop(spec.name, None)
+            raise
+        finally:
+            spec._initializing = False
+            self.lock.release()
+        return modules[spec.name]  # it may have put something else there
+
+
+def version_of(path):
+    """What changes with a file; None: it is not there any more."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def compile_ahead(name):
+    """Finds and compiles what `load` will be asked for, where that takes no more than to read a file."""
+    if "." in name or name in sys.modules or _finder.is_standard(name):
+        return  # a package comes first, and that is user code; or it is not as simple as that
+    try:
+        spec = bootstrap._find_spec(name, None)
+        if type(spec.loader) is SourceFileLoader:
+            _compiled[name] = Compiled(spec)  # noqa: F821
+    except Exception:
+        pass  # whoever loads it says what is wrong
+
+
+def forget_what_has_changed():
+    """A file that has been written since is read again."""
+    for name, made in list(_compiled.items()):  # noqa: F821
+        if made.version != version_of(made.spec.origin):
+            del _compiled[name]  # noqa: F821

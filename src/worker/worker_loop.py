@@ -186,19 +186,20 @@ async def whole_of(value):
 
 
 class AsyncSession(Session):
-    """A session whose requests are awaited, beside those of the others."""
+    """A session whose requests are awaited, beside those of the others. It is a task of the loop only while it has some:
+    what the loop says of its tasks is the user's affair."""
 
     def __init__(self, descriptors, pool):
         super().__init__(descriptors)
         self.loop, self.pool = loop(), pool
-        self.waiting, self.batches, self.current, self.cancelling = None, [], 0, 0
-        self.task = None
+        self.batches, self.current, self.cancelling = deque(), 0, 0  # noqa: F821
+        self.task, self.has_left = None, False
         self.loop.add_reader(self.requests, self.readable)
 
     def readable(self):
         for line in self.lines():
             if line.startswith(b"{"):
-                seq = json.loads(line)["cancel"]
+                seq = loads(line)["cancel"]
                 if seq == self.current:
                     self.cancelling = seq
                     self.task.cancel()
@@ -206,32 +207,38 @@ class AsyncSession(Session):
                 self.batches.append(line)
         if self.ended:
             self.loop.remove_reader(self.requests)
-        if self.waiting and not self.waiting.done():
-            self.waiting.set_result(None)
+        self.work()
 
-    async def next(self):
-        while not self.batches:
-            if self.ended:
-                return None
-            self.waiting = self.loop.create_future()
-            await self.waiting
-        return self.batches.pop(0)
+    def work(self):
+        if self.batches and self.task is None and not self.has_left:
+            self.task = self.loop.create_task(self.serve(self.pool.call, self.pool.cpu, self.pool.loose))
+            self.task.add_done_callback(self.rested)
+
+    def rested(self, task):
+        self.task = None
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            return self.pool.end(error)  # without its session, a slot would wait for ever
+        self.work()  # it may have been cancelled before it had begun
+        self.pool.rested()
+
+    def forgive(self):
+        """A cancellation that has been seen concerns nothing that comes later."""
+        while hasattr(self.task, "uncancel") and self.task.cancelling():
+            self.task.uncancel()
 
     async def serve(self, call, cpu, loose):
         import asyncio
 
-        words, loads, record, pool = self.words, json.loads, self.record, self.pool
+        words, record, pool = self.words, self.record, self.pool
         pause = asyncio.sleep
-        while True:
-            line = await self.next()
-            if line is None:
-                return
-            seq, items = loads(line)
+        while self.batches:
+            seq, items, invoke = read(self.batches.popleft(), call)
             last = seq + len(items) - 1
             for item in items:
                 if pool.is_leaving:
-                    self.leave(seq - 1, False)
-                    return
+                    self.has_left = True
+                    return self.leave(seq - 1, False)
                 start = now()
                 words[SINCE] = start
                 words[CURRENT] = self.current = seq
@@ -243,7 +250,7 @@ class AsyncSession(Session):
                 try:
                     if start - cpu.at > ANCHOR:
                         cpu.anchor(start)
-                    value = call(item)
+                    value = invoke(item)
                     kind = type(value)
                     if kind is CoroutineType:  # noqa: F821
                         steps = Steps(value, cpu)
@@ -263,9 +270,9 @@ class AsyncSession(Session):
                     end = now()
                     user, system = (steps.user, steps.system) if steps else cpu.took(start, end)
                     user += loose.end(self, level, end - start)
+                    if isinstance(error, asyncio.CancelledError):
+                        self.forgive()
                     if self.cancelling == seq and isinstance(error, asyncio.CancelledError):
-                        if hasattr(self.task, "uncancel"):
-                            self.task.uncancel()
                         data = b'[%d,3,%d,%d,%d,%d,null,""]\n' % (seq, user, system, start, end - start)
                     else:
                         data = failure(seq, user, system, start, end - start, error)
@@ -275,14 +282,17 @@ class AsyncSession(Session):
                 if pool.renewal and pool.renewal.is_due():
                     pool.is_leaving = True
                 if pool.is_leaving:
-                    self.leave(seq, seq == last)
-                    return
+                    self.has_left = True
+                    return self.leave(seq, seq == last)
                 seq += 1
                 if end - self.flushed > BLOCK:
                     self.flush()
-                    await pause(0)  # the others have their turn
+                    try:
+                        await pause(0)  # the others have their turn
+                    except asyncio.CancelledError:
+                        self.forgive()
             self.flush()
-            words[CURRENT] = 0
+            words[CURRENT] = self.current = 0
 
 
 class LoopPool:
@@ -291,16 +301,22 @@ class LoopPool:
 
     def __init__(self, control, call, renewal):
         self.control, self.call, self.renewal = control, call, renewal
-        self.is_leaving = False
-        self.sessions = set()
+        self.is_leaving = self.is_done = False
+        self.error = None
+        self.sessions = []
         self.cpu, self.loose = ThreadCpu(), Loose()
         self.loose.join()
 
-    async def serve(self):
-        self.done = loop().create_future()
+    def serve(self):
         self.control.setblocking(False)
         loop().add_reader(self.control.fileno(), self.offered)
-        await self.done
+        loop().run_forever()
+        if self.error is not None:
+            raise self.error
+        if not self.is_done:
+            words = "the event loop, on which the tasks run, was stopped (`loop.stop()`)"
+            _write(_faults, words.encode())
+            raise RuntimeError(words)
 
     def offered(self):
         try:
@@ -310,24 +326,18 @@ class LoopPool:
         if descriptors is None:
             loop().remove_reader(self.control.fileno())
             return self.end()
-        session = AsyncSession(descriptors, self)
-        session.task = loop().create_task(session.serve(self.call, self.cpu, self.loose))
-        self.sessions.add(session)
-        session.task.add_done_callback(lambda _: self.ended(session))
+        self.sessions.append(AsyncSession(descriptors, self))
 
-    def ended(self, session):
-        self.sessions.discard(session)
-        error = None if session.task.cancelled() else session.task.exception()
-        if error is not None and not self.done.done():
-            self.done.set_exception(error)  # without its session, a slot would wait for ever
-        if self.is_leaving and not any(session.current or session.batches for session in self.sessions):
+    def rested(self):
+        """A session has done what it had to do."""
+        if self.is_leaving and not any(session.batches or session.task for session in self.sessions if not session.has_left):
             self.end()
 
-    def end(self):
-        if not self.done.done():
-            self.done.set_result(None)
+    def end(self, error=None):
+        self.is_done, self.error = True, self.error or error
+        loop().stop()
 
 
 def serve_on_loop(control, call, renewal):
     """Serves sessions as they come, as coroutines of the interpreter's loop."""
-    loop().run_until_complete(LoopPool(control, call, renewal).serve())
+    LoopPool(control, call, renewal).serve()

@@ -2,6 +2,18 @@
 part("loop")
 
 
+def or_end(serve):
+    """What a thread runs. If it breaks, that is the end of the interpreter: its slot would wait for an answer for ever."""
+
+    def served(*args):
+        try:
+            serve(*args)
+        except BaseException as error:
+            end_broken(error)
+
+    return served
+
+
 class ThreadPool:
     """The sessions of an interpreter, each in a thread of its own, until the control socket ends, or until the interpreter
     is to be renewed and none of them runs anything."""
@@ -24,7 +36,7 @@ class ThreadPool:
             session = receive_session(self.control)
             if session is None:
                 return
-            others = threading.Thread(target=self.serve_others)
+            others = threading.Thread(target=or_end(self.serve_others))
             others.start()
             self.serve_session(session)
             others.join()
@@ -40,7 +52,7 @@ class ThreadPool:
                 return
             # No daemon, as in Python's own pools: the threads that the function starts are not, either, then. An
             # interpreter that is renewed does not wait for sessions that have nothing to do.
-            thread = threading.Thread(target=self.serve_session, args=(session,), daemon=bool(self.renewal))
+            thread = threading.Thread(target=or_end(self.serve_session), args=(session,), daemon=bool(self.renewal))
             thread.start()
 
     def waits_for_session(self):
@@ -75,7 +87,7 @@ class ThreadPool:
 
     def serve_session(self, descriptors):
         clock = self.loose.join()
-        if "asyncio" in sys.modules:
+        if loaded("asyncio", "events"):
             present_loop()  # noqa: F821
         try:
             self.serve_requests(Session(descriptors))
@@ -83,11 +95,11 @@ class ThreadPool:
             self.loose.part(clock)
 
     def serve_requests(self, session):
-        words, loads, record, call, loose = session.words, json.loads, session.record, self.call, self.loose
+        words, record, call, loose = session.words, session.record, self.call, self.loose
         cpu, renews = ThreadCpu(), bool(self.renewal)  # noqa: F821
         while not session.ended:
             for line in session.lines():
-                seq, items = loads(line)
+                seq, items, invoke = read(line, call)
                 end = now()
                 cpu.anchor(end)
                 last = seq + len(items) - 1
@@ -105,7 +117,7 @@ class ThreadPool:
                         break
                     level = loose.begin(session, start)
                     try:
-                        value = call(item)
+                        value = invoke(item)
                         if type(value) not in SCALARS:
                             value = whole(value)
                         end = now()

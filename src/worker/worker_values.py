@@ -9,6 +9,7 @@ MOST_VALUES = 1 << 25  # of an iterator, which might never end
 MOST_NESTED = 1 << 22  # a few lists that hold one another can be more than there are atoms
 _ITERABLE_COROUTINE = 0x100  # as `inspect` has it
 _TEXT = frozenset((str,))
+_NUMBERS = frozenset("bhHiIlLqQnNfdPe?")  # the formats of a view that `tolist` knows, bytes aside
 
 
 class Half(Exception):
@@ -86,8 +87,8 @@ def unfold(value):
         value = yield value
     cleaning = Cleaning()
     kind = type(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return binary(bytes(value))
+    if is_bytes(value):
+        return binary(value)
     try:
         plain = clean(value, cleaning)
         while cleaning.holes:
@@ -108,22 +109,59 @@ def unfold(value):
     return Special(NOTED, encode(plain), ", ".join(new))
 
 
+def is_bytes(value):
+    """Whether it is bytes, or a view of them: one of numbers is an array."""
+    if isinstance(value, memoryview):
+        return numbers_in(value) is None
+    return isinstance(value, (bytes, bytearray))
+
+
+def numbers_in(view):
+    """The numbers of a view; None: it is of bytes, or of what Python cannot read."""
+    order, letter = view.format[:-1], view.format[-1:]
+    if letter not in _NUMBERS:
+        return None
+    try:
+        if order in ("=", "<" if sys.byteorder == "little" else ">"):  # as those of `ctypes` say it
+            view = view.cast("B").cast(letter, view.shape)
+        return view.tolist()
+    except (NotImplementedError, TypeError, ValueError):
+        return None
+
+
 def binary(data):
-    """Bytes: as text, if they are that."""
+    """Bytes: the runner knows whether they are text."""
+    data = bytes(data)
+    if len(data) > MOST:
+        too_large(len(data))
+    return Special(BINARY, b'"' + base64_of(data) + b'"', "")
+
+
+def base64_of(data):
+    import binascii
+
+    return binascii.b2a_base64(data, newline=False)
+
+
+def text_of(data):
+    """Bytes inside of another value: their text, else base64."""
     if len(data) > MOST:
         too_large(len(data))
     try:
         return data.decode()
     except UnicodeDecodeError:
-        import binascii
-
-        return Special(BINARY, b'"' + binascii.b2a_base64(data, newline=False) + b'"', "")
+        return base64_of(data).decode()
 
 
-def text_of(data):
-    """Bytes inside of another value: their text, else base64."""
-    plain = binary(data)
-    return plain.text[1:-1].decode() if type(plain) is Special else plain
+def is_escaped(text):
+    """Whether it has what a report cannot hold. What has no bytes at all is not a result."""
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+        if data.decode("utf-8", "surrogateescape") == text:
+            return "\0" in text or len(data.decode("utf-8", "ignore")) < len(text)
+    except UnicodeEncodeError:
+        pass
+    raise ValueError("the result has a text with half of a surrogate pair, which no bytes stand for")
 
 
 def too_large(size):
@@ -186,20 +224,23 @@ def key(name):
     if type(plain) is str:
         return plain
     if type(plain) in SCALARS:
-        return _dumps(finite(plain))
+        text = "nan" if plain != plain else finite(plain)
+        return text if type(text) is str else _dumps(text)
     return str(name)
 
 
 def other(value, kind, cleaning):
     """What a value of a class is that JSON knows nothing of."""
-    enum = sys.modules.get("enum")
+    enum = loaded("enum", "Enum")
     if enum is not None and isinstance(value, enum.Enum):
         return clean(value.value, cleaning)
     if isinstance(value, (int, str, float)):
         base = next(base for base in (int, str, float) if isinstance(value, base))
         return getattr(base, f"__{base.__name__}__")(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
+    if is_bytes(value):
         return text_of(bytes(value))
+    if isinstance(value, memoryview):
+        return clean(numbers_in(value), cleaning)
     if is_awaitable(value):
         hole = Hole(value)
         cleaning.holes.append(hole)
@@ -207,13 +248,50 @@ def other(value, kind, cleaning):
     for form in FORMS:
         made = form(value, kind)
         if made is not NotImplemented:
+            if type(made) is Unordered:
+                return in_order(made, cleaning)
             return table(made, cleaning) if type(made) is Pairs else clean(made, cleaning)
+    if is_iterator(value, kind):
+        return all_of(value, kind, cleaning)
+    made = of_frames(value, kind)
+    if made is not NotImplemented:
+        return clean(made, cleaning)
     cleaning.formless.append(name_of(kind))
     return shown(value)
 
 
 class Pairs(list):
     """The members of a record, by name."""
+
+
+class Unordered(list):
+    """The members of a set."""
+
+
+def in_order(items, cleaning):
+    """The members of a set, in an order that is the same in every interpreter."""
+    kinds = set(map(type, items))
+    if len(kinds) == 1 and kinds <= {str, int}:
+        return sorted(items)
+    plain = [clean(item, cleaning) for item in items]
+    texts = list(map(text_for_order, plain))
+    order = sorted(range(len(items)), key=texts.__getitem__)
+    # Sets are compared by what is part of which, and NaN with nothing: sorted, they would stay as they come.
+    if not any(isinstance(item, Set) for item in items):
+        is_nan = [isinstance(item, float) and item != item for item in items]
+        try:
+            order.sort(key=lambda at: 0 if is_nan[at] else items[at])
+            order.sort(key=is_nan.__getitem__)
+        except Exception:
+            order.sort(key=texts.__getitem__)
+    return [plain[at] for at in order]
+
+
+def text_for_order(plain):
+    try:
+        return _dumps(finite(plain))
+    except TypeError:  # what is awaited has no text yet
+        return ""
 
 
 def of_arrays(value, kind):
@@ -259,7 +337,7 @@ def spans(value):
 
 def of_pandas(value, kind):
     """Tables and columns of pandas, whole: with their index, unless that only counts."""
-    pandas = sys.modules.get("pandas")
+    pandas = loaded("pandas", "NA")
     if pandas is None or kind.__module__.partition(".")[0] != "pandas":
         return NotImplemented
     if value is pandas.NA or value is pandas.NaT:
@@ -290,17 +368,27 @@ def counts(index):
 
 
 def unique(names):
-    """The names, a second `a` as `a_2`."""
-    seen = {}
-    made = []
+    """The names, a second `a` as `a_2`, or as the first such name that no other has."""
+    taken, counts, made = set(names), {}, []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        made.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+        count = counts.get(name, 0) + 1
+        free = name
+        while count > 1 and free in taken:
+            free = f"{name}_{count}"
+            count += free in taken
+        counts[name] = count
+        taken.add(free)
+        made.append(free)
     return made
 
 
 def of_frames(value, kind):
-    """Tables of polars and Arrow."""
+    """Tables of polars and Arrow. Those of Arrow may have several columns of a name."""
+    names = getattr(value, "column_names", None)
+    if hasattr(kind, "to_pylist") and isinstance(names, list) and len(set(names)) < len(names):
+        columns = [value.column(place).to_pylist() for place in range(len(names))]
+        names = unique(names)
+        return [dict(zip(names, row)) for row in zip(*columns)]
     for method in ("to_pylist", "to_dicts", "to_list"):
         if hasattr(kind, method) and not isinstance(value, type):
             return getattr(value, method)()
@@ -325,7 +413,7 @@ def of_records(value, kind):
         return NotImplemented
     if hasattr(kind, "__dataclass_fields__"):
         fields = kind.__dataclass_fields__.items()  # those of the class, or of `__init__` alone, are none of the value
-        return members(value, [name for name, field in fields if field._field_type.name == "_FIELD"])
+        return with_items(value, members(value, [name for name, field in fields if field._field_type.name == "_FIELD"]))
     if hasattr(kind, "__attrs_attrs__"):
         return members(value, [attribute.name for attribute in kind.__attrs_attrs__])
     if hasattr(kind, "model_dump") and hasattr(kind, "model_fields"):
@@ -338,10 +426,22 @@ def of_records(value, kind):
         return Pairs(zip(value._fields, value))
     if kind.__module__ == "types" and kind.__name__ == "SimpleNamespace":
         return Pairs(vars(value).items())
-    sqlite3 = sys.modules.get("sqlite3")
+    sqlite3 = loaded("sqlite3", "Row")
     if sqlite3 is not None and isinstance(value, sqlite3.Row):
         return Pairs(zip(value.keys(), value))
     return NotImplemented
+
+
+def with_items(value, made):
+    """The members of a record, and what it holds besides if it is a collection, too."""
+    if isinstance(value, Mapping):
+        named = dict(made)
+        return Pairs([*made, *((name, item) for name, item in value.items() if name not in named or named[name] is not item)])
+    if isinstance(value, (list, tuple, Set, deque)) and len(value) > 0:
+        if made:
+            raise ValueError(f"the result is a {name_of(type(value))}, which has both members and items: return one of them")
+        return NotImplemented
+    return made
 
 
 def members(value, names):
@@ -354,31 +454,36 @@ def of_collections(value, kind):
         return NotImplemented
     if isinstance(value, Mapping):
         return Pairs(value.items())
-    if isinstance(value, (list, tuple, deque, range, array.array, KeysView, ValuesView, ItemsView)):
+    arrays = loaded("array", "array")
+    if isinstance(value, (list, tuple, deque, range, KeysView, ValuesView, ItemsView)) or (
+        arrays is not None and isinstance(value, arrays.array)
+    ):
         return list(value)
-    if isinstance(value, Set):
+    return Unordered(value) if isinstance(value, Set) else NotImplemented
+
+
+def is_iterator(value, kind):
+    return hasattr(kind, "__next__") and hasattr(kind, "__iter__") and not hasattr(kind, "readline")
+
+
+def all_of(value, kind, cleaning):
+    """All that an iterator yields. Each item is made plain before the next one is asked for: those of `groupby` are gone
+    by then."""
+    items, source = [], islice(value, MOST_VALUES)
+    while True:
         try:
-            return sorted(value)  # in an order that is the same in every interpreter
-        except TypeError:
-            return sorted(value, key=repr)
-    return NotImplemented
-
-
-def of_iterators(value, kind):
-    """What yields values: all of them."""
-    if not hasattr(kind, "__next__") or not hasattr(kind, "__iter__") or hasattr(kind, "readline"):
-        return NotImplemented
-    items = []
-    try:
-        items.extend(islice(value, MOST_VALUES))
-    except BaseException as error:
-        raise Half(error, len(items)) from None
+            item = next(source)
+        except StopIteration:
+            break
+        except BaseException as error:
+            raise Half(error, len(items)) from None
+        items.append(item if type(item) in SCALARS else clean(item, cleaning))
     if len(items) == MOST_VALUES:
         raise ValueError(f"an iterator of the class {name_of(kind)} had not ended after {MOST_VALUES:,} values")
     return items
 
 
-FORMS = (of_pandas, of_arrays, of_texts, of_records, of_collections, of_iterators, of_frames)
+FORMS = (of_pandas, of_arrays, of_texts, of_records, of_collections)
 
 
 def name_of(kind):
@@ -395,14 +500,23 @@ def shown(value):
         raise ValueError(f"the result is a {name}, whose repr raised {type(error).__name__}") from error
 
 
-def finite(value):
+def with_infinity(value):
+    """How Python writes a value, if infinity is in it: the next stage's functions get it as it was. NaN is None for them."""
+    import json
+
+    exact = finite(value, float)
+    text = json.dumps(exact, ensure_ascii=False, check_circular=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace").decode() if "Infinity" in text else None
+
+
+def finite(value, infinite=str):
     """The value without what JSON has no word for: NaN is None, infinity a text."""
     if type(value) is float:
         if value != value:
             return None
-        return value if value not in (float("inf"), float("-inf")) else str(value)
+        return value if value not in (float("inf"), float("-inf")) else infinite(value)
     if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
+        return [finite(item, infinite) for item in value]
     if isinstance(value, dict):
-        return {name: finite(item) for name, item in value.items()}
+        return {name: finite(item, infinite) for name, item in value.items()}
     return value

@@ -6,10 +6,13 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::base::lock;
+use crate::base::temporary;
 
 /// So many hashes stay in memory, which takes 64 MiB; then they are sorted into a file.
 const IN_MEMORY: usize = 2 << 20;
@@ -44,6 +47,8 @@ struct Inner {
     recent: HashMap<u64, u64>,
     sorted: Vec<Sorted>,
     names: Option<Names>,
+    /// The files of reports, and below which there are some, with their jobs.
+    reports: HashMap<PathBuf, Vec<String>>,
 }
 
 /// The names in a file without a name of its own.
@@ -72,7 +77,18 @@ impl Default for Claims {
 impl Claims {
     fn with_limit(limit: usize) -> Self {
         let (recent, sorted, names) = (HashMap::new(), Vec::new(), None);
-        Self(Mutex::new(Inner { limit, recent, sorted, names }))
+        Self(Mutex::new(Inner { limit, recent, sorted, names, reports: HashMap::new() }))
+    }
+
+    /// Keeps `files`, of which the report of `job` is made, and all below them, from tasks. Their paths are real ones.
+    pub fn reserve(&self, job: &str, files: impl IntoIterator<Item = PathBuf>) {
+        let mut inner = lock(&self.0);
+        for file in files {
+            let jobs = inner.reports.entry(file).or_default();
+            if !jobs.iter().any(|known| known == job) {
+                jobs.push(job.to_owned());
+            }
+        }
     }
 
     /// Claims the file at `path`.
@@ -80,8 +96,15 @@ impl Claims {
     /// # Errors
     /// In words: who writes it already, or that the claim cannot be kept.
     pub fn claim(&self, path: &Path, writer: Writer<'_>) -> Result<(), String> {
+        let mut inner = lock(&self.0);
+        if let Some(jobs) = path.ancestors().find_map(|path| inner.reports.get(path)) {
+            let is_own = jobs.iter().any(|job| job == writer.job);
+            return Err(match jobs.first().filter(|_| !is_own) {
+                Some(job) => format!("it is a file of the report of the job `{job}`"),
+                None => "it is a file of the job's report".into(),
+            });
+        }
         let path = path.as_os_str().as_bytes();
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let claimed = inner.claim(path, writer);
         claimed.unwrap_or_else(|error| Err(format!("cannot keep which files are written: {error}")))
     }
@@ -126,7 +149,7 @@ impl Inner {
 
     fn names(&mut self) -> io::Result<&mut Names> {
         if self.names.is_none() {
-            self.names = Some(Names { file: tempfile::tempfile()?, end: 0, buffer: Vec::new() });
+            self.names = Some(Names { file: temporary::file()?, end: 0, buffer: Vec::new() });
         }
         Ok(self.names.as_mut().expect("it was just set"))
     }
@@ -136,7 +159,7 @@ impl Inner {
     fn sort(&mut self) -> io::Result<()> {
         let mut entries: Vec<_> = self.recent.drain().collect();
         entries.sort_unstable();
-        let file = tempfile::tempfile()?;
+        let file = temporary::file()?;
         let bytes: Vec<u8> = entries
             .iter()
             .flat_map(|(hash, place)| [hash.to_ne_bytes(), place.to_ne_bytes()].concat())

@@ -1,17 +1,19 @@
 //! `[columns.NAME]`: report columns that are taken from a task's output, or from the headers that came with it.
 
+mod page;
 mod page_text;
 
+use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::collections::HashSet;
 
 use scraper::{Html, Selector};
-use serde::de::IgnoredAny;
-use serde_json::Value;
 use toml::Spanned;
 
+use crate::base::json::{self, Found};
 use crate::base::setting::named;
-use crate::base::{Pattern, Take};
+use crate::base::text::without_mark;
+use crate::base::{Pattern, Piece, Take, mask};
 use crate::config::{Planner, Table};
 use crate::csv::columns::{field_column, is_column_of};
 use crate::workload::Workload;
@@ -74,36 +76,37 @@ impl Column {
         }
     }
 
-    /// The values of `columns` in `output` or `headers`; `None` where they have none. A page is parsed once for all.
+    /// The values of `columns` in `output` or `headers`; `None` where they have none. A page is parsed once for all. And why
+    /// a value is not there although it should be, if so: that an answer lacks a member is as good an answer as any.
     pub fn extract_all(
         columns: &[Self],
         output: &[u8],
         headers: &[(String, Vec<u8>)],
-    ) -> Vec<Option<Vec<u8>>> {
-        let page = LazyCell::new(|| Html::parse_document(&String::from_utf8_lossy(output)));
-        let value = |column: &Self| match &column.rule {
-            Rule::Html(selector) => {
-                page.select(selector).next().map(|found| page_text::of(found).into_bytes())
-            }
-            _ => column.extract(output, headers),
+    ) -> (Vec<Option<Piece>>, Option<String>) {
+        let page = LazyCell::new(|| Pages::of(output));
+        let mut doubt = None;
+        let value = |column: &Self| {
+            let value = match &column.rule {
+                Rule::Html(selector) => {
+                    page.as_ref().map_err(String::clone).map(|page| page.first(selector))
+                }
+                _ => column.extract(output, headers),
+            };
+            value.unwrap_or_else(|why| {
+                doubt.get_or_insert_with(|| column.doubt(&why));
+                None
+            })
         };
-        columns.iter().map(value).collect()
+        (columns.iter().map(value).collect(), doubt)
     }
 
-    /// Why a column has no value although it should: what is to be JSON is not. That an answer lacks a member is as good an
-    /// answer as any.
-    pub fn doubt(columns: &[Self], values: &[Option<Vec<u8>>], output: &[u8]) -> Option<String> {
-        let is_empty = |(column, value): &(&Self, &Option<Vec<u8>>)| {
-            value.is_none() && matches!(column.rule, Rule::Json(_))
+    /// Why it has no value, as its row says it.
+    pub fn doubt(&self, why: &str) -> String {
+        let what = match self.rule {
+            Rule::Json(_) => format!("{} is ", self.stream.what()),
+            Rule::Html(_) | Rule::Regex(_) | Rule::Header(_) => String::new(),
         };
-        let (column, _) = columns.iter().zip(values).find(is_empty)?;
-        let stream = column.stream.what();
-        let error = serde_json::from_slice::<IgnoredAny>(without_mark(output)).err()?;
-        let why = match without_mark(output).trim_ascii() {
-            [] => format!("{stream} is empty"),
-            _ => format!("{stream} is not JSON: {}", in_words(&error)),
-        };
-        Some(format!("column `{}` is empty: {why}", column.name))
+        format!("column `{}` is empty: {what}{why}", self.name)
     }
 
     /// The expression that finds it, if that is its rule.
@@ -114,27 +117,28 @@ impl Column {
         }
     }
 
-    /// The value in `output` or `headers`; `None` if they have none.
-    pub fn extract(&self, output: &[u8], headers: &[(String, Vec<u8>)]) -> Option<Vec<u8>> {
-        match &self.rule {
+    /// The value in `output` or `headers`; `None` if they have none. It may have secrets, which later stages are given; what is
+    /// shown of it is masked.
+    ///
+    /// # Errors
+    /// In words, if the output is not what the rule reads.
+    pub fn extract(
+        &self,
+        output: &[u8],
+        headers: &[(String, Vec<u8>)],
+    ) -> Result<Option<Piece>, String> {
+        Ok(match &self.rule {
             Rule::Regex(pattern) => pattern.find(without_mark(output)),
-            Rule::Json(pointer) => {
-                let value: Value = serde_json::from_slice(without_mark(output)).ok()?;
-                match value.pointer(pointer)? {
-                    Value::Null => None,
-                    Value::String(text) => Some(text.as_bytes().to_vec()),
-                    other => Some(other.to_string().into_bytes()),
-                }
-            }
+            Rule::Json(pointer) => match json::at(output, pointer)? {
+                None | Some(Found::Null) => None,
+                Some(Found::Text(text) | Found::Json(text)) => Some(text.into_bytes().into()),
+            },
             Rule::Header(name) => {
-                headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.clone())
+                let header = headers.iter().find(|(header, _)| header == name);
+                header.map(|(_, value)| value.clone().into())
             }
-            Rule::Html(selector) => {
-                let page = Html::parse_document(&String::from_utf8_lossy(output));
-                let found = page.select(selector).next()?;
-                Some(page_text::of(found).into_bytes())
-            }
-        }
+            Rule::Html(selector) => Pages::of(output)?.first(selector),
+        })
     }
 
     fn read(
@@ -194,6 +198,31 @@ impl Column {
     }
 }
 
+/// An output as a page, and what it is without its secrets, if it has any.
+struct Pages {
+    page: Html,
+    masked: Option<Html>,
+}
+
+impl Pages {
+    fn of(output: &[u8]) -> Result<Self, String> {
+        let parse = |text: &[u8]| page::parse(&String::from_utf8_lossy(text));
+        let masked = match mask::apply(output) {
+            Cow::Owned(masked) => Some(parse(&masked)?),
+            Cow::Borrowed(_) => None,
+        };
+        Ok(Self { page: parse(output)?, masked })
+    }
+
+    /// The text of the first element that `selector` finds. An element may have a part of a secret.
+    fn first(&self, selector: &Selector) -> Option<Piece> {
+        let value = first(&self.page, selector)?;
+        let shown = self.masked.as_ref().map(|page| first(page, selector).unwrap_or_default());
+        let shown = shown.filter(|shown| *shown != *mask::apply(&value));
+        Some(Piece { value, shown })
+    }
+}
+
 /// `stream`, which only a command has two of.
 fn read_stream(
     table: &mut Table<'_>,
@@ -208,14 +237,11 @@ fn read_stream(
     stream.into_inner()
 }
 
-/// Without the byte order mark that a UTF-8 text may start with: it is not part of what is written.
-fn without_mark(output: &[u8]) -> &[u8] {
-    output.strip_prefix(b"\xef\xbb\xbf").unwrap_or(output)
-}
-
-/// Without the place, if that is the only line.
-fn in_words(error: &serde_json::Error) -> String {
-    error.to_string().replace(" at line 1 column", " at column")
+/// The text of the first element that `selector` finds.
+fn first(page: &Html, selector: &Selector) -> Option<Vec<u8>> {
+    page.select(selector)
+        .find(|found| page::has(page, found))
+        .map(|found| page_text::of(found).into_bytes())
 }
 
 /// The pointer to the member of an object that is called `name`.
@@ -244,16 +270,23 @@ fn json_rule(pointer: &Spanned<String>, plan: &Planner<'_>) -> Option<Rule> {
 }
 
 fn html_rule(selector: &Spanned<String>, plan: &Planner<'_>) -> Option<Rule> {
-    match Selector::parse(selector.get_ref()) {
-        Ok(parsed) => Some(Rule::Html(Box::new(parsed))),
-        Err(error) => {
-            let text = selector.get_ref();
-            let message = format!("`{text}` is not a CSS selector: {error}");
-            let help = "such as `title`, `#price` or `div.author > a`";
-            plan.error_with_help(selector.span(), message, help);
-            None
-        }
+    let text = selector.get_ref();
+    if let Ok(parsed) = Selector::parse(text) {
+        return Some(Rule::Html(Box::new(parsed)));
     }
+    // The parser's own words are those of its programmers.
+    let message = match text.trim() {
+        "" => "the CSS selector is empty".to_owned(),
+        text if text.contains("::") => {
+            format!(
+                "`{text}` is not a CSS selector of elements: `::` begins what is not an element"
+            )
+        }
+        text => format!("`{text}` is not a CSS selector"),
+    };
+    let help = "such as `title`, `#price` or `div.author > a`";
+    plan.error_with_help(selector.span(), message, help);
+    None
 }
 
 fn header_rule(
@@ -345,30 +378,42 @@ mod tests {
             (json("/a"), "\u{feff}{\"a\": 1}", Some("1")),
             (regex("^a"), "\u{feff}a", Some("a")),
         ] {
-            let found = column.extract(output.as_bytes(), &[]);
+            let found = column.extract(output.as_bytes(), &[]).unwrap_or_default();
+            let found = found.map(|piece| piece.value);
             assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{column:?} of {output}");
         }
         let rule = Rule::Header("server".into());
         let server = Column { name: "x".into(), rule, stream: StreamName::Stdout, total: false };
         let headers = [("server".to_owned(), b"nginx".to_vec())];
-        assert_eq!(server.extract(b"", &headers).as_deref(), Some(&b"nginx"[..]));
-        assert_eq!(server.extract(b"server: nginx", &[]), None);
+        assert_eq!(server.extract(b"", &headers).unwrap(), Some(b"nginx".to_vec().into()));
+        assert_eq!(server.extract(b"server: nginx", &[]), Ok(None));
         let html = |selector: &str| Column {
             name: "x".into(),
             stream: StreamName::default(),
             total: false,
             rule: Rule::Html(Box::new(Selector::parse(selector).unwrap())),
         };
-        let page = "<TITLE>\n A &amp; B &#8211;\tC\n</TITLE><p class=x>one <b>two</b><br>three<pre>a\n  b</pre>";
+        let page = "<TITLE>\n A &amp; B &#8211;\tC\n</TITLE><p class=x>one <b>two</b><br>three<pre>a\n  b</pre><noscript><b>yes</b> no</noscript><script>x()</script><template><h1>no</h1><template>no</template></template>";
         for (selector, expected) in [
             ("title", Some("A & B \u{2013} C")),
             ("p.x", Some("one two three")),
             ("pre", Some("a\n  b")),
             ("h1", None),
+            ("noscript b", Some("yes")),
+            ("body", Some("one two three a\n  byes no")),
+            ("script", Some("x()")),
         ] {
-            let expected = vec![expected.map(|text| text.as_bytes().to_vec())];
-            assert_eq!(Column::extract_all(&[html(selector)], page.as_bytes(), &[]), expected);
+            let expected = vec![expected.map(|text| text.as_bytes().to_vec().into())];
+            assert_eq!(
+                Column::extract_all(&[html(selector)], page.as_bytes(), &[]),
+                (expected, None)
+            );
         }
-        assert_eq!(regex("a((?-u:.*))").extract(b"a\xff", &[]).as_deref(), Some(&b"\xff"[..]));
+        let (values, doubt) =
+            Column::extract_all(&[html("td")], "<table><tr><td>".repeat(4000).as_bytes(), &[]);
+        assert_eq!(values, [None]);
+        assert_eq!(doubt.unwrap(), "column `x` is empty: elements nested more than 2000 deep");
+        let found = regex("a((?-u:.*))").extract(b"a\xff", &[]).unwrap();
+        assert_eq!(found, Some(b"\xff".to_vec().into()));
     }
 }

@@ -23,6 +23,11 @@ pub struct Creates {
 }
 
 impl Creates {
+    /// Whether the files are called by the numbers of tasks.
+    pub fn name_by_number(&self) -> bool {
+        self.outputs.iter().any(|output| output.template().has_task())
+    }
+
     /// Reads both keys; from here on templates can name the files. `None` if the job has no `creates`, or a mistake,
     /// which has been noted.
     pub fn read(root: &mut Table<'_>, plan: &mut Planner<'_>) -> Option<Self> {
@@ -70,8 +75,13 @@ impl Creates {
                 if let Some(path) = template.literal()
                     && !plan.folder().join(path).is_file()
                 {
-                    let message =
-                        format!("`reads` names `{path}`, which is not a file that is there");
+                    let message = if plan.folder().join(path).is_dir() {
+                        format!("`reads` names `{path}`, which is a folder: name its files")
+                    } else if path.contains(['*', '?', '[']) {
+                        format!("`reads` names `{path}`: it takes names of files, not patterns")
+                    } else {
+                        format!("`reads` names `{path}`, which is not a file that is there")
+                    };
                     plan.absent(span.clone(), message, None);
                 }
             }
@@ -129,7 +139,7 @@ impl Creates {
             if target.is_device {
                 return fail("`creates` needs a file, and it is a device or a pipe");
             }
-            if targets.iter().any(|other| other.path == target.path) {
+            if targets.iter().any(|other| other.real == target.real) {
                 return fail("`creates` names it twice");
             }
             if self.is_read(output, &target, values) {

@@ -1,6 +1,6 @@
 //! A file that takes its name only when it is whole. Dropped before, it is gone.
 
-use std::fs::{File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
@@ -48,6 +48,10 @@ impl Draft {
     /// # Errors
     /// If it cannot have that name.
     pub fn persist(self, path: &Path) -> io::Result<()> {
+        // A device or a pipe that has come to be there since would be gone.
+        if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file() && !found.is_symlink()) {
+            return Err(io::Error::other("there is something that is not a regular file"));
+        }
         self.named(path)?.persist(path).map_err(|error| error.error)
     }
 

@@ -9,6 +9,8 @@ mod draft;
 pub mod http;
 pub mod output_file;
 pub mod python;
+pub mod read_files;
+pub mod real_folder;
 pub mod sleep;
 pub mod worker;
 pub mod written;

@@ -6,7 +6,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Seek};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
@@ -15,8 +16,10 @@ use rustix::fs::{OFlags, fcntl_setfl};
 
 use crate::base::diagnostic::reason;
 use crate::config::Template;
-use crate::task::Values;
+use crate::sys::descriptor_in;
+use crate::task::{MadeFile, Values};
 use crate::workload::draft::Draft;
+use crate::workload::real_folder::{RealFolders, real_folder};
 
 /// The longest name of a file, in bytes, on every usual file system.
 const MAX_NAME: usize = 255;
@@ -34,13 +37,16 @@ pub struct OutputPath {
     folder: PathBuf,
     /// Folders that the pattern of the inputs names: paths below them are the job file's word, too.
     input_folders: Vec<PathBuf>,
+    real: RealFolders,
 }
 
 /// Where a file of one task goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Absolute; links have been followed.
+    /// Absolute; if it was a link, the file that it leads to.
     pub path: PathBuf,
+    /// By which it is told from other files: the links of its folder have been followed, too.
+    pub real: PathBuf,
     /// As the job file and the inputs have it, for messages.
     pub shown: String,
     /// Something that is there and no regular file: it is written to directly.
@@ -52,7 +58,13 @@ impl OutputPath {
     pub fn new(template: Template, folder: &Path, input_folders: &[PathBuf]) -> Self {
         let prefix = template.prefix();
         let literal = prefix[..prefix.rfind('/').map_or(0, |slash| slash + 1)].to_owned();
-        Self { template, literal, folder: folder.to_owned(), input_folders: input_folders.to_vec() }
+        Self {
+            template,
+            literal,
+            folder: folder.to_owned(),
+            input_folders: input_folders.to_vec(),
+            real: RealFolders::default(),
+        }
     }
 
     /// The template.
@@ -77,6 +89,9 @@ impl OutputPath {
             return Some((message, None));
         }
         let place = self.folder.join(path);
+        if let Some(number) = descriptor_in(&place) {
+            return check_descriptor(number, path).err().map(|message| (message, None));
+        }
         let Ok(found) = fs::metadata(&place) else {
             return shared(path, tasks);
         };
@@ -127,15 +142,26 @@ impl OutputPath {
 
     /// What is at `path` now.
     fn look(&self, root: &Path, path: PathBuf, shown: String) -> Result<Target, String> {
+        if let Some(number) = descriptor_in(&path) {
+            check_descriptor(number, &shown)?;
+            return Ok(Target { real: path.clone(), path, shown, is_device: true });
+        }
         let Ok(found) = fs::symlink_metadata(&path) else {
-            return Ok(Target { path, shown, is_device: false });
+            let real = self.real_path(&path);
+            return Ok(Target { path, real, shown, is_device: false });
         };
         let (path, found) =
             if found.is_symlink() { self.follow(root, &path, &shown)? } else { (path, found) };
         if found.is_dir() {
             return Err(format!("cannot write `{shown}`: it is a folder"));
         }
-        Ok(Target { path, shown, is_device: !found.is_file() })
+        let real = self.real_path(&path);
+        Ok(Target { path, real, shown, is_device: !found.is_file() })
+    }
+
+    fn real_path(&self, path: &Path) -> PathBuf {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        self.real.join(folder, path.file_name().unwrap_or_default())
     }
 
     /// The folder that the path may not leave, and the path, absolute.
@@ -190,6 +216,11 @@ impl OutputPath {
         let fail = |error: io::Error| {
             format!("cannot write `{shown}`, which is a link: {}", reason(&error))
         };
+        if fs::read_link(path).is_ok_and(|end| descriptor_in(&end).is_some()) {
+            return Err(format!(
+                "cannot write `{shown}`: it is a link to what the runner has open; name that itself"
+            ));
+        }
         let end = path.canonicalize().map_err(fail)?;
         let found = fs::metadata(&end).map_err(fail)?;
         if self.literal().is_none() {
@@ -197,6 +228,19 @@ impl OutputPath {
         }
         Ok((end, found))
     }
+}
+
+/// Whether a task may write to what the runner has open under this number.
+///
+/// # Errors
+/// In words, if it may not.
+fn check_descriptor(number: &str, shown: &str) -> Result<(), String> {
+    if ["1", "2"].contains(&number) {
+        return Ok(());
+    }
+    Err(format!(
+        "cannot write `{shown}`: of what the runner has open, tasks may write to `/dev/stdout` and `/dev/stderr` only"
+    ))
 }
 
 /// What is wrong with one file for several tasks.
@@ -291,12 +335,30 @@ impl Target {
     }
 }
 
-/// Opens a device or a named pipe without waiting for its other end.
+/// Opens a device or a named pipe without waiting for its other end. What the runner has open itself is not opened anew: who
+/// else writes there goes on after what this has written.
 fn open_device(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    let file = options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    match descriptor_in(path) {
+        Some("1") => return io::stdout().as_fd().try_clone_to_owned().map(File::from),
+        Some("2") => return io::stderr().as_fd().try_clone_to_owned().map(File::from),
+        _ => {}
+    }
+    let file = open_without_waiting(path)?;
     fcntl_setfl(&file, OFlags::empty())?;
     Ok(file)
+}
+
+/// Opens a device or a named pipe to be written: neither this nor a write waits for its other end.
+///
+/// # Errors
+/// If it cannot be opened; a pipe that nobody reads, too.
+pub(super) fn open_without_waiting(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let opened = options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ENXIO) => io::Error::other("no program reads from it"),
+        _ => error,
+    })
 }
 
 /// Where a task writes.
@@ -322,6 +384,27 @@ impl Output {
             Self::Direct(file) => file,
             Self::Staged(staged) => staged.draft.file(),
         }
+    }
+
+    /// In a comparison, which keeps no files: if it is one of `files`, it is put under the temporary name, where that is
+    /// looked for.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn put_apart(self, files: &[MadeFile]) -> Result<(), String> {
+        let Self::Staged(Staged { draft, target }) = self else { return Ok(()) };
+        let real = |path: &Path| Some(real_folder(path.parent()?).join(path.file_name()?));
+        let goes_to = |path: &Path| target.path == path || real(path) == Some(target.real.clone());
+        let is_it = |file: &&MadeFile| goes_to(&file.temporary) || goes_to(&file.path);
+        let Some(file) = files.iter().find(is_it) else { return Ok(()) };
+        let put = || {
+            let mut from = draft.file();
+            from.rewind()?;
+            io::copy(&mut from, &mut File::create(&file.temporary)?)
+        };
+        let put = put();
+        put.map(drop)
+            .map_err(|error| format!("cannot write `{}`: {}", target.shown, reason(&error)))
     }
 
     /// Gives it its name, if the task `is_ok`, else that of a failure.

@@ -157,6 +157,13 @@ struct Greeting<'a> {
     max_memory: Option<u64>,
 }
 
+/// What an interpreter that is forked has for itself of what it is told.
+#[derive(Debug, Serialize)]
+struct Particulars<'a> {
+    mode: &'a str,
+    env: BTreeMap<&'a str, String>,
+}
+
 impl Spec {
     /// Appends the JSON of what one task is called with: the only argument, or `[args, kwargs]`.
     pub fn render(&self, values: &Values<'_>, out: &mut Vec<u8>) {
@@ -262,5 +269,11 @@ impl Spec {
             max_memory: self.max_memory.map(ByteSize::bytes),
         };
         serde_json::to_vec(&greeting).expect("strings and numbers are JSON")
+    }
+
+    /// The packet that says the same to an interpreter that is forked from one which has been told the rest.
+    pub fn particulars(&self, mode: Mode, slot: Option<usize>) -> Vec<u8> {
+        let particulars = Particulars { mode: mode.name(), env: self.slot_environment(slot) };
+        serde_json::to_vec(&particulars).expect("strings are JSON")
     }
 }

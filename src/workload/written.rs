@@ -1,12 +1,15 @@
 //! The content of the files that tasks write in one run of a comparison: they are not kept, but compared.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use crate::base::lock;
 
 /// The hashes of what tasks have written.
 #[derive(Debug, Default)]
@@ -15,7 +18,7 @@ pub struct WrittenFiles(Mutex<BTreeMap<(u64, Place), u64>>);
 /// Which of a task's files it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// The standard output of this stage.
+    /// What this stage has put out: standard output, the body of an answer.
     Output(usize),
     /// The one at this index of `creates`.
     Made(usize),
@@ -27,14 +30,18 @@ impl WrittenFiles {
     /// # Errors
     /// If the file cannot be read.
     pub fn add(&self, task: u64, place: Place, file: &File) -> io::Result<()> {
-        let content = content(file)?;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((task, place), content);
+        self.put(task, place, content(file)?);
         Ok(())
+    }
+
+    /// Notes the hash of what the task with this number has put out, in place of an earlier attempt's.
+    pub fn put(&self, task: u64, place: Place, content: u64) {
+        lock(&self.0).insert((task, place), content);
     }
 
     /// The hash of all that the task with this number has written; `None` if it has written nothing.
     pub fn of(&self, task: u64) -> Option<u64> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = lock(&self.0);
         let first = (task, Place::Output(0));
         let last = (task, Place::Made(usize::MAX));
         let mut bytes = Vec::new();
@@ -51,20 +58,47 @@ impl WrittenFiles {
     }
 }
 
+/// The hash of bytes that come in pieces.
+#[derive(Default)]
+pub struct ContentHash(Box<Xxh3>);
+
+impl ContentHash {
+    /// Adds the next piece.
+    pub fn add(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// Forgets what has come.
+    pub fn clear(&mut self) {
+        self.0.reset();
+    }
+
+    /// The hash of all that has come.
+    pub fn value(&self) -> u64 {
+        self.0.digest()
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ContentHash").field(&self.value()).finish()
+    }
+}
+
 /// The hash of all that is in a file.
 ///
 /// # Errors
 /// If it cannot be read.
 pub fn content(file: &File) -> io::Result<u64> {
-    let mut hash = Xxh3::new();
+    let mut hash = ContentHash::default();
     let mut buffer = vec![0; 64 << 10];
     let mut at = 0;
     loop {
         match file.read_at(&mut buffer, at) {
-            Ok(0) => return Ok(hash.digest()),
+            Ok(0) => return Ok(hash.value()),
             Ok(length) => {
                 at += length as u64;
-                hash.update(&buffer[..length]);
+                hash.add(&buffer[..length]);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

@@ -392,6 +392,23 @@ fn the_level_is_looked_for_while_commands_wait() {
 }
 
 #[test]
+fn each_stage_looks_for_its_own_level() {
+    let text = "inputs.repeat = 400\n\
+        [[stages]]\nname = 'wait'\n[stages.workload.command]\nshell = 'sleep 0.05; echo done'\n\
+        [[stages]]\nname = 'end'\n[stages.workload.command]\nshell = 'cat; sleep 0.01'\n";
+    let ran = TestJob::new(text).run();
+    let summary = ran.exit(0).summary("job");
+    assert_eq!(summary["ok"], "400");
+    let reason = &summary["reason"];
+    assert!(reason.contains("wait: threads "), "{reason}");
+    // Where the machine is busy there is nothing to look for.
+    if let Some((_, settled)) = reason.split_once("settled at ") {
+        let settled: usize = settled.split([':', ';']).next().unwrap().parse().unwrap();
+        assert!((1..=64.max(4 * cores())).contains(&settled), "{reason}");
+    }
+}
+
+#[test]
 fn a_concurrency_that_is_set_is_the_level() {
     for function in ["nap", "burn"] {
         let ran = python(function, 30, "[limits]\nconcurrency = 2").run();

@@ -29,6 +29,29 @@ fn an_option_that_cannot_be_is_a_mistake_at_its_place() {
     mistake(regex, "`(?P<name>…)`", "2:31");
     let empty = job("matrix = { n = [1], f = { lines = \"a\" } }").file("a", "");
     mistake(empty, "`f` is empty, so there is no combination", "2:21");
+    let misspelt = csv("delimitor = \";\"").file("job.toml", "[inputs]\ncsv = { fiel = \"a.csv\", delimitor = \";\" }\n[workload.sleep]\nduration = \"0s\"\n").run();
+    misspelt.exit(2).stderr_has("did you mean `file` by `fiel`?");
+    misspelt.stderr_has("did you mean `delimiter`?");
+    assert!(!misspelt.stderr().contains("unknown key `fiel`"), "{}", misspelt.stderr());
+}
+
+#[test]
+fn any_source_of_a_matrix_may_be_empty_if_that_is_ok() {
+    for matrix in [
+        "{ k = [1, 2], f = { glob = \"none*\" } }",
+        "{ f = { glob = \"none*\" }, k = [1, 2] }",
+        "{ f = { csv = \"b.csv\" }, g = { csv = \"a.csv\" } }",
+        "{ k = [1, 2], f = [] }",
+    ] {
+        let empty = |empty: &str| {
+            job(&format!("matrix = {matrix}\nempty = \"{empty}\""))
+                .file("a.csv", "a\n")
+                .file("b.csv", "b\n1\n")
+                .run()
+        };
+        empty("ok").exit(0);
+        assert!([Some(2), Some(4)].contains(&empty("told").output.status.code()), "{matrix}");
+    }
 }
 
 #[test]
@@ -128,6 +151,159 @@ with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as book:
     for kind in ["wide", "long"] {
         book(kind).exit(2).stderr_has("cells that are far away");
     }
+}
+
+/// Makes an .xlsx file with a chart sheet in front of these rows.
+const XLSX: &str = r#"
+import sys, zipfile
+path, rows = sys.argv[1:]
+main = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'
+office = 'http://schemas.openxmlformats.org/officeDocument/2006/relationships'
+links = '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">%s</Relationships>'
+link = lambda n, kind, target: '<Relationship Id="r%d" Type="%s/%s" Target="%s"/>' % (n, office, kind, target)
+with zipfile.ZipFile(path, 'w') as book:
+    book.writestr('[Content_Types].xml', '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>')
+    book.writestr('_rels/.rels', links % link(1, 'officeDocument', 'xl/workbook.xml'))
+    book.writestr('xl/workbook.xml', '<workbook xmlns="%s" xmlns:r="%s"><sheets><sheet name="Chart" sheetId="1" r:id="r1"/>'
+        '<sheet name="A&amp;B" sheetId="2" r:id="r2"/></sheets></workbook>' % (main, office))
+    book.writestr('xl/_rels/workbook.xml.rels', links % (link(1, 'chartsheet', 'chartsheets/sheet1.xml')
+        + link(2, 'worksheet', 'worksheets/sheet1.xml') + link(3, 'styles', 'styles.xml') + link(4, 'sharedStrings', 'sharedStrings.xml')))
+    book.writestr('xl/chartsheets/sheet1.xml', '<chartsheet xmlns="%s"><sheetViews/></chartsheet>' % main)
+    book.writestr('xl/worksheets/sheet1.xml', '<worksheet xmlns="%s"><sheetData>%s</sheetData></worksheet>' % (main, rows))
+    book.writestr('xl/styles.xml', '<styleSheet xmlns="%s"><cellXfs count="3"><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="46"/></cellXfs></styleSheet>' % main)
+    book.writestr('xl/sharedStrings.xml', '<sst xmlns="%s"><si><t>a</t></si><si><t>b</t></si></sst>' % main)
+"#;
+
+#[test]
+fn a_cell_has_its_place_whatever_the_order_and_none_is_there_twice() {
+    let row = |row: u32, cells: &[(&str, u32)]| {
+        let cell =
+            |(column, value): &(&str, u32)| format!("<c r=\"{column}{row}\"><v>{value}</v></c>");
+        format!("<row r=\"{row}\">{}</row>", cells.iter().map(cell).collect::<String>())
+    };
+    let rows = [
+        row(2, &[("A", 1), ("B", 2)]),
+        row(2, &[("A", 3)]),
+        row(5, &[("B", 9)]),
+        row(4, &[("B", 6), ("A", 5)]),
+        row(3, &[("A", 7), ("A", 8), ("B", 8)]),
+        row(5, &[("A", 4)]),
+    ];
+    let rows =
+        format!("<row><c t=\"s\"><v>0</v></c><c t=\"s\"><v>1</v></c></row>{}", rows.concat());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("book.xlsx");
+    assert_eq!(crate::support::python(XLSX, [path.as_os_str(), rows.as_ref()]), "");
+    let ran = job("sheet = \"book.xlsx\"").file("book.xlsx", std::fs::read(&path).unwrap()).run();
+    ran.exit(3).rows("a,b,status", &[",,failed", ",,failed", "5,6,ok", "4,9,ok"]);
+    let errors = ran.report().column("error");
+    assert!(errors[0].ends_with("row 2: cell A2 is there twice"), "{}", errors[0]);
+    assert!(errors[1].ends_with("row 3: cell A3 is there twice"), "{}", errors[1]);
+}
+
+#[test]
+fn a_cell_that_cannot_be_used_costs_its_row() {
+    let cells = [
+        ("s=\"1\"", "-18124"),
+        ("s=\"1\"", "1E7"),
+        ("s=\"2\"", "-0.0625"),
+        ("s=\"2\"", "1E400"),
+        ("", "9007199254740993"),
+        ("", "1,5"),
+        ("t=\"e\"", "#SPILL!"),
+        ("t=\"s\"", "99"),
+        ("t=\"s\"", "1"),
+    ];
+    let cell = |(row, (attributes, value)): (u32, (&str, &str))| {
+        format!("<row r=\"{row}\"><c r=\"A{row}\" {attributes}><v>{value}</v></c></row>")
+    };
+    let rows: Vec<String> = (2..).zip(cells).map(cell).collect();
+    let rows = format!("<row><c t=\"s\"><v>0</v></c></row>{}", rows.concat());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("book.xlsx");
+    assert_eq!(crate::support::python(XLSX, [path.as_os_str(), rows.as_ref()]), "");
+    let book = std::fs::read(&path).unwrap();
+    let ran = job("sheet = \"book.xlsx\"").file("book.xlsx", &book).run();
+    ran.exit(3).rows(
+        "a,status",
+        &[
+            "1850-05-17,ok",
+            ",failed",
+            "'-1:30:00,ok",
+            ",failed",
+            "9007199254740993,ok",
+            ",failed",
+            ",failed",
+            ",failed",
+            "b,ok",
+        ],
+    );
+    let errors: Vec<_> =
+        ran.report().column("error").into_iter().filter(|error| !error.is_empty()).collect();
+    let said = [
+        "cell A3 holds `10000000`",
+        "cell A5 holds `1E400`",
+        "cell A7 holds `1,5`",
+        "cell A8 is the error #SPILL!",
+        "cell A9 refers to text 99",
+    ];
+    assert_eq!(errors.len(), said.len(), "{errors:?}");
+    for (error, said) in errors.iter().zip(said) {
+        assert!(error.contains(said), "{error}");
+    }
+    let chart = "sheet = { file = \"book.xlsx\", sheet = \"Chart\" }";
+    let ran = job(chart).file("book.xlsx", &book).run();
+    ran.exit(2).stderr_has("is a chart or a dialog, not a table: its only sheet is `A&B`");
+}
+
+/// Makes an .xlsb file with these records, each a kind and the hexadecimal digits of its data, as cells.
+const XLSB: &str = r#"
+import sys, zipfile
+path, records = sys.argv[1:]
+def record(kind, data=b''):
+    head = bytes([kind & 127 | 128, kind >> 7]) if kind > 127 else bytes([kind])
+    length = bytes([len(data) & 127 | 128, len(data) >> 7]) if len(data) > 127 else bytes([len(data)])
+    return head + length + data
+text = lambda s: len(s).to_bytes(4, 'little') + s.encode('utf-16-le')
+cells = b''.join(record(int(kind, 16), bytes.fromhex(data)) for kind, data in (word.split(':') for word in records.split()))
+with zipfile.ZipFile(path, 'w') as book:
+    link = '<Relationship Id="r1" Type="worksheet" Target="worksheets/sheet1.bin"/>'
+    book.writestr('xl/_rels/workbook.bin.rels', '<Relationships>%s</Relationships>' % link)
+    book.writestr('xl/workbook.bin', record(0x9C, bytes(8) + text('r1') + text('S')) + record(0x90) + record(0x9D))
+    book.writestr('xl/worksheets/sheet1.bin', record(0x94, bytes(16)) + record(0x91) + cells + record(0x92))
+"#;
+
+#[test]
+fn no_cell_of_a_binary_workbook_is_passed_over() {
+    let place = |column: u8| format!("{column:02x}00000000000000");
+    let row = |row: u8| format!("0:{row:02x}000000");
+    let text = |text: &str| {
+        let units = text.encode_utf16().flat_map(u16::to_le_bytes);
+        let units: Vec<_> = units.map(|byte| format!("{byte:02x}")).collect();
+        let units = units.concat();
+        format!("{:02x}000000{units}", text.encode_utf16().count())
+    };
+    let rows = [
+        format!("{} 6:{}{} 3e:{}01{}00000000", row(0), place(0), text("a"), place(1), text("b")),
+        // Whole numbers and errors, of no formula and of one.
+        format!("{} 2:{}22000000 1:{}", row(1), place(0), place(1)),
+        format!("{} 2:{}22000000 b:{}07000000", row(2), place(0), place(1)),
+        format!("{} 3:{}2a 2:{}22000000", row(3), place(0), place(1)),
+        format!("{} 3e:{}00{} 8:{}{}", row(4), place(0), text("rich €"), place(1), text("x")),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("book.xlsb");
+    let book = |records: &str| {
+        assert_eq!(crate::support::python(XLSB, [path.as_os_str(), records.as_ref()]), "");
+        job("sheet = \"book.xlsb\"").file("book.xlsb", std::fs::read(&path).unwrap()).run()
+    };
+    let ran = book(&rows.join(" "));
+    ran.exit(3).rows("a,b,status", &["8,,ok", ",,failed", ",,failed", "rich €,x,ok"]);
+    let errors = ran.report().column("error");
+    assert!(errors[1].contains("cell B3 is the error #DIV/0!"), "{errors:?}");
+    assert!(errors[2].contains("cell A4 is the error #N/A"), "{errors:?}");
+    // A short cell says no column.
+    book(&format!("{} d:0000000022000000", rows[0])).exit(2).stderr_has("save it as .xlsx");
 }
 
 #[test]

@@ -165,3 +165,16 @@ fn the_budget_of_a_time_outlives_a_run() {
         ran = TestJob::again(ran).args(["job.toml", "--resume"]).run();
     }
 }
+
+#[test]
+fn what_counts_as_a_number_is_the_same_in_each_dialect() {
+    for dialect in ["csv", "excel", "excel-semicolon"] {
+        let report = format!("[report]\ndialect = \"{dialect}\"");
+        let ran = job("'1,234', 1.5, 2, '1,5'", &report).run();
+        ran.exit(0).stdout_has("job: total tokens 3.5");
+        ran.stderr_has("2 cells are not a number in the column `tokens`");
+        // The rows that are kept count as they did.
+        let ran = TestJob::again(ran).args(["job.toml", "--resume"]).run();
+        ran.exit(0).stdout_has("job: total tokens 3.5");
+    }
+}

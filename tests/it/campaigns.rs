@@ -200,7 +200,7 @@ fn however_often_the_disk_is_full_nothing_is_lost() {
                 }
                 Some(6) => {
                     let said = fs::read_to_string(last.path(STDERR)).unwrap();
-                    assert!(said.contains("No space left on device"), "{said}");
+                    assert!(said.contains("no space left on device"), "{said}");
                 }
                 code => assert_eq!(code, None, "{}", last.stderr()),
             }

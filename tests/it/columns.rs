@@ -74,6 +74,26 @@ fn progress_and_colours_are_gone() {
     let long = format!("for i in $(seq 3000); do printf '\\r%d%%' $i; done; echo; {script}");
     let columns = format!("capture = \"1KiB\"\n{columns}\ntake = \"last\"");
     shell(&long, &columns).exit(0).rows("n,pct", &["done,100"]);
+    // What `capture` cuts is followed to its last state.
+    let bar = "for i in $(seq 3000); do printf '%d%%\\r' $i; done";
+    for (script, result) in [
+        (bar.to_owned(), "3000%"),
+        (format!("{bar}; echo; echo done"), "3000%"),
+        (format!("echo begin; {bar}; printf 'done\\n'; seq 3000"), r"begin\ndone"),
+    ] {
+        shell(&script, "capture = \"1KiB\"").exit(0).rows("result", &[result]);
+    }
+    let column = "[columns.n]\nregex = '(?m)^n=([0-9]+)'";
+    for (text, cells) in [
+        (r"n=1\033]0;never ended\n", "n=1,1"),
+        (r"\357\273\277n=4\n", "n=4,4"),
+        (r"\033]0;t n=7\302\234n=1\n", "n=1,1"),
+        (r"n=123\033[1K\rn=4\n", "n=4,4"),
+    ] {
+        shell(&format!("printf '{text}'"), column).exit(0).rows("result,n", &[cells]);
+    }
+    let marked = format!("capture = \"100B\"\n{column}");
+    shell(r"printf '\357\273\277n=4\n'; seq 1000", &marked).exit(0).rows("n", &["4"]);
 }
 
 #[test]
@@ -83,7 +103,18 @@ fn text_is_decoded_first() {
     shell(latin, &format!("encoding = \"latin1\"\n{column}"))
         .exit(0)
         .rows("name,result", &["Müller,name=Müller"]);
-    shell(latin, column).exit(0).rows("name", &["M\u{fffd}ller"]);
+    let ran = shell(latin, column);
+    ran.exit(0).rows("name", &["M\u{fffd}ller"]);
+    assert!(
+        ran.report().column("error")[0].starts_with("column `name` has bytes that are not UTF-8")
+    );
+    let wrong = "printf 'name=\\201\\n'";
+    for more in ["", "capture = \"100B\"\n"] {
+        let script = format!("{}{wrong}", if more.is_empty() { "" } else { "seq 1000; " });
+        let ran = shell(&script, &format!("encoding = \"shift_jis\"\n{more}{column}"));
+        ran.exit(0).rows("name", &["\u{fffd}"]);
+        assert!(ran.report().column("error")[0].contains("are not Shift_JIS"));
+    }
     let wide = r"printf 'n\0a\0m\0e\0=\0\374\0\n\0'";
     shell(wide, &format!("encoding = \"utf-16le\"\n{column}"))
         .exit(0)
@@ -177,4 +208,30 @@ fn an_output_that_is_not_json_is_said() {
             "{output}: {found}"
         );
     }
+}
+
+#[test]
+fn a_page_without_end_costs_its_column_only() {
+    for page in ["<table><tr><td>", "<div>"] {
+        let script = format!("yes '{page}' | head -n 6000");
+        let ran = shell(&script, "[columns.t]\nhtml = \"td, div\"");
+        ran.exit(0).rows("status,t", &["ok,"]);
+        let error = &ran.report().column("error")[0];
+        assert!(
+            error.contains("column `t` is empty: elements nested more than 2000 deep"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn json_is_read_past_what_it_does_not_need() {
+    let columns = "[columns.b]\njson = \"/b\"\ntotal = true";
+    shell(r#"printf '%s' '{"a":"x\ud83d","b":1.10}'"#, columns).exit(0).rows("b", &["1.10"]);
+    let ran = shell(r#"printf '%s' '{"b":1e400}'"#, columns);
+    ran.exit(0).rows("b", &["1e400"]).stderr_has("1 cell is not a number in the column `b`");
+    let ran = shell(r#"printf '%s' '{"b":"x\ud83d"}'"#, columns);
+    ran.exit(0).rows("b", &[""]);
+    let error = &ran.report().column("error")[0];
+    assert!(error.contains("half a surrogate pair"), "{error}");
 }

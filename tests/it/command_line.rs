@@ -20,6 +20,37 @@ fn files_and_a_subcommand_do_not_come_together() {
 }
 
 #[test]
+fn an_option_before_a_command_is_not_passed_over() {
+    for (args, said) in [
+        (&["--dry-run", "run", "job.toml"][..], "`--dry-run` goes after `run`"),
+        (&["--set", "no.such=1", "check", "job.toml"], "`--set` goes after `check`"),
+        (&["--limit", "1", "compare", "job.toml"], "`--limit` goes after `compare`"),
+        (&["-q", "status"], "`--quiet` does not go with `status`"),
+    ] {
+        let ran = TestJob::empty().file("job.toml", JOB).args(args.iter().copied()).run();
+        ran.exit(2).stderr_has(said);
+        assert!(!ran.path("results").exists(), "nothing ran");
+    }
+    TestJob::new(JOB).arg("--dry-run").run().exit(0).stdout_has("echo 'hi a'");
+    let ran = TestJob::empty().file("job.toml", JOB).args(["--limit", "1", "job.toml"]).run();
+    ran.exit(0).rows("task,input", &["1,a"]);
+    let ran = TestJob::empty().file("x.toml", JOB).args(["status", "x.toml"]).run();
+    ran.exit(2).stderr_has("`x.toml` is a file: name the folder of the reports");
+}
+
+#[test]
+fn completion_knows_models_and_kinds() {
+    for (shell, model, kind) in [
+        ("bash", "compgen -W \"sequential ", "command shell http"),
+        ("zsh", ":MODEL:(sequential ", "(command shell http"),
+        ("fish", "auto sequential threads", "'command shell http"),
+    ] {
+        let ran = TestJob::empty().args(["completions", shell]).run();
+        ran.exit(0).stdout_has(model).stdout_has(kind);
+    }
+}
+
+#[test]
 fn check_prints_the_plan_and_runs_nothing() {
     let ran = TestJob::empty()
         .file("job.toml", format!("description = \"Says hi\"\n{JOB}[limits]\ntimeout = \"5s\"\n"))
@@ -152,6 +183,15 @@ fn too_few_open_files_are_one_error() {
 }
 
 #[test]
+fn few_open_files_are_enough_for_few_slots() {
+    const FEW: &[&str] = &["sh", "-c", "ulimit -n 64; exec \"$@\"", "sh"];
+    for workload in ["command]\nargv = [\"true\"]", "sleep]\nduration = \"1ms\""] {
+        let job = format!("[inputs]\nrepeat = 20\n[workload.{workload}\n");
+        TestJob::new(&job).arg("-j2").under(FEW).run().exit(0);
+    }
+}
+
+#[test]
 fn output_that_cannot_be_printed_is_said() {
     let test = TestJob::new(JOB);
     let mut command = runner();
@@ -162,6 +202,41 @@ fn output_that_cannot_be_printed_is_said() {
     assert_eq!(output.status.code(), Some(6), "{stderr}");
     assert!(stderr.contains("no space left") && stderr.contains("results/job.csv"), "{stderr}");
     assert!(test.folder().join("results/job.csv").exists());
+}
+
+#[test]
+fn a_full_standard_output_is_no_success() {
+    let test = TestJob::new(JOB);
+    let commands: [&[&str]; 7] = [
+        &["schema"],
+        &["man"],
+        &["models"],
+        &["check", "job.toml"],
+        &["job.toml", "--dry-run=all"],
+        &["completions", "bash"],
+        &["job.toml", "--json", "--no-progress"],
+    ];
+    for words in commands {
+        let mut command = runner();
+        command.args(words).current_dir(test.folder());
+        command.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(6), "{words:?}: {stderr}");
+        assert!(stderr.contains("failed to write to standard output: no space left"), "{stderr}");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_kept_until_it_is_printed_is_said() {
+    let job = "inputs.repeat = 2\n[workload.command]\nshell = 'head -c 3000000 /dev/zero'\n";
+    for order in ["--output", "--output=ordered"] {
+        let ran = TestJob::new(job).env("TMPDIR", "/nonexistent").args(["-q", order]).run();
+        ran.exit(6)
+            .stderr_has("not all output could be kept")
+            .stderr_has("`/nonexistent` (TMPDIR)");
+        assert_eq!(ran.stdout(), "", "{order}: a part of an output looks like all of it");
+    }
 }
 
 #[test]
@@ -200,4 +275,43 @@ fn a_counter_line_stands_in_for_the_bar_off_a_terminal() {
         text.contains(" of 80 tasks") && !text.contains('\x1b') && text.lines().count() < 10,
         "{text:?}"
     );
+}
+
+#[test]
+fn small_mistakes_are_named_with_the_way_out() {
+    let command = "[workload.command]\nargv = [\"echo\", \"{input}\"]\n";
+    let values = "[inputs]\nvalues = [\"a\"]\n";
+    let check =
+        |text: String| TestJob::empty().file("job.toml", text).args(["check", "job.toml"]).run();
+    for (text, said) in [
+        (format!("{values}{command}[cluster]\nmemory = \"4GiB\"\n"), "did you mean `mem`?"),
+        (format!("{values}{command}[cluster]\ncores = 4\n"), "did you mean `cpus`?"),
+        (
+            format!("{values}[workload.http]\nurl = \"http://x/\"\nfollow = true\n"),
+            "did you mean `redirects`?",
+        ),
+        (
+            format!("{values}[workload.http]\nurl = \"ftp://x/{{input}}\"\n"),
+            "a URL starts with http:// or https://",
+        ),
+        (
+            format!("{values}{command}[limits]\nmemory = 2\n"),
+            "write the unit, for example \"2GiB\"",
+        ),
+        (
+            format!("[inputs]\ncsv = {{ fiel = \"x\" }}\n{command}"),
+            "did you mean `file` by `fiel`?",
+        ),
+        (format!("[inputs]\nlines = \"\"\n{command}"), "the name of the file is empty"),
+    ] {
+        check(text).exit(2).stderr_has(said);
+    }
+    let shell = |text: &str| check(format!("{values}[workload.command]\nshell = '{text}'\n"));
+    let ran = shell("echo {input} ${input} {input.stem}");
+    ran.exit(0).stderr_has("`{input}` is not filled in").stderr_has("write `\"$input\"`");
+    ran.stderr_has("only `argv` fills it in");
+    for text in ["echo ${input} {a,b}", "echo {x}", "{ echo $input; }"] {
+        let said = shell(text).stderr();
+        assert!(!said.contains("is not filled in"), "{text}: {said}");
+    }
 }

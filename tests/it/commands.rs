@@ -239,13 +239,21 @@ fn children_have_default_signals_and_no_stray_descriptors() {
 
 #[test]
 fn a_program_that_wants_the_terminal_is_told_so_at_once() {
-    // As with `sudo`, `ssh` or `getpass`: in a session of its own there is none, whatever the runner has.
+    // As with `sudo`, `ssh` or `getpass`: in another session than the runner's there is none, whatever the runner has.
     let ran = shell("cat < /dev/tty", "").run();
     ran.exit(3).rows("status", &["failed"]);
-    let sessions = shell("ps -o sid= -p $$ | tr -d ' '; echo $$", "").run();
-    let result = &sessions.exit(0).report().column("result")[0];
-    let (session, own) = result.split_once("\\n").unwrap();
-    assert_eq!(session, own);
+    // Behind the name and the state: parent, group, session, terminal and the terminal's group.
+    let ran = shell("echo $$; sed 's/.*) . //' /proc/$$/stat", "").run();
+    let numbers = &ran.exit(0).report().column("result")[0].replace("\\n", " ");
+    let read = |numbers: &str| -> Vec<i32> {
+        numbers.split_whitespace().take(6).map(|number| number.parse().unwrap()).collect()
+    };
+    let [own, _, group, session, _, terminals] = read(numbers)[..] else { panic!("{numbers}") };
+    // The number of our own session is 0 where it lies outside of this PID namespace, which `rustix` knows no word for.
+    let ours = fs::read_to_string("/proc/self/stat").unwrap();
+    let ours = read(&format!("0 {}", ours.rsplit_once(") ").unwrap().1.split_once(' ').unwrap().1));
+    assert_ne!(session, ours[3]);
+    assert_eq!((group, terminals), (own, -1));
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::Signal;
 
+use crate::http::raw::{Raw, ok};
 use crate::support::{Ran, Report, TestJob, skip};
 
 const NAPS: &str = "# Naps\ndescription = \"naps\" # short ones\n\n[inputs]\nrepeat = 8\n\n[workload.sleep]\nduration = \"30ms\"\n";
@@ -179,6 +182,29 @@ fn several_jobs_are_also_compared_with_one_another() {
         assert!(ran.path(format!("results/{job}.compare.csv")).exists());
         assert!(ran.path(format!("results/{job}.rounds.csv")).exists());
     }
+}
+
+/// As many runs for warming up as hyperfine makes with the same option.
+#[test]
+fn warming_up_is_as_of_hyperfine() {
+    let job = "[workload.command]\nshell = 'echo x >> runs; sleep 0.01'\n";
+    let ran = TestJob::empty()
+        .file("jobs/one.toml", job)
+        .args(["compare", "jobs/one.toml", "--models", "sequential"])
+        .args(["--warmup", "2", "--rounds", "3", "--prepare", "true"])
+        .run();
+    ran.exit(0);
+    let runs = |path: std::path::PathBuf| fs::read_to_string(path).unwrap().lines().count();
+    let ours = runs(ran.path("jobs/runs"));
+    let folder = TestJob::empty();
+    let mut hyperfine = std::process::Command::new("hyperfine");
+    hyperfine.args(["--warmup", "2", "--runs", "3", "echo x >> runs; sleep 0.01"]);
+    let Ok(output) = hyperfine.current_dir(folder.folder()).output() else {
+        skip("hyperfine is not installed");
+        return;
+    };
+    assert!(output.status.success());
+    assert_eq!(ours, runs(folder.folder().join("runs")));
 }
 
 #[test]
@@ -472,7 +498,8 @@ fn jobs_with_and_without_stages_are_compared_together() {
 
 #[test]
 fn commands_that_wait_are_told_what_to_measure_next() {
-    let job = "[inputs]\nrepeat = 6\n[workload.command]\nshell = 'sleep 0.2'\n[limits]\nconcurrency = 2\n";
+    // So long that they wait most of their time on a busy machine, too.
+    let job = "[inputs]\nrepeat = 5\n[workload.command]\nargv = ['sleep', '1']\n[limits]\nconcurrency = 2\n";
     let ran = compare(job).args(["--rounds", "1", "--warmup", "0"]).run();
     ran.exit(0).stdout_has("a higher concurrency may be faster: --concurrency 2,4,8");
     let advice = advice(&ran);
@@ -527,4 +554,117 @@ fn a_budget_is_kept() {
     let job = "[inputs]\nrepeat = 4\n[workload.sleep]\nduration = '500ms'\n";
     let ran = compare(job).args(["--budget", "3s", "--models", "sequential"]).run();
     assert_eq!(advice(ran.exit(0)).column("rounds"), ["1"], "what was to warm up counts");
+}
+
+#[test]
+fn what_is_created_by_standard_output_is_compared() {
+    let inputs = "creates = \"o/{input}.c\"\n[inputs]\nvalues = [1, 2]\n";
+    let (say, shout) = ("argv = [\"echo\", \"{input}\"]\n", "shell = 'echo $input >&2'\n");
+    let then = "[[stages]]\nname = \"b\"\n[stages.workload.command]\nargv = [\"true\"]\n";
+    for (command, path) in [
+        (say, "stdout = \"{creates}\""),
+        (say, "stdout = \"o/{input}.c\""),
+        (shout, "stderr = \"{creates}\""),
+        (shout, "stderr = \"./o/{input}.c\""),
+    ] {
+        for job in [
+            format!("{inputs}[workload.command]\n{command}{path}\n"),
+            format!(
+                "{inputs}[[stages]]\nname = \"a\"\n[stages.workload.command]\n{command}{path}\n{then}"
+            ),
+        ] {
+            for there in [false, true] {
+                let test = compare(&job).args(["--rounds", "1", "--warmup", "0"]);
+                let test = if there { test.file("o/1.c", "old") } else { test };
+                let ran = test.run();
+                let advice = advice(ran.exit(0));
+                assert!(advice.column("ok").iter().all(|ok| ok == "2"), "{job}: {}", ran.stderr());
+                assert!(advice.column("same_results").iter().all(|same| same == "true"), "{job}");
+                let left = fs::read_to_string(ran.path("o/1.c")).ok();
+                assert_eq!(left.as_deref(), there.then_some("old"), "{job}");
+                assert!(!ran.path("o/2.c").exists(), "{job}");
+            }
+        }
+    }
+}
+
+/// The cell `result` has only their first 500 characters.
+#[test]
+fn whole_outputs_are_compared() {
+    let long = "shell = 'head -c 2000 /dev/zero | tr \"\\0\" x; echo x >> n; wc -l < n'\n";
+    let then = "[[stages]]\nname = 'b'\n[stages.workload.command]\nargv = ['true']\n";
+    for job in [
+        format!("[inputs]\nrepeat = 2\n[workload.command]\n{long}"),
+        format!(
+            "[inputs]\nrepeat = 2\n[[stages]]\nname = 'a'\n[stages.workload.command]\n{long}{then}"
+        ),
+    ] {
+        let ran = compare(&job).args(["--rounds", "2", "--warmup", "0"]).run();
+        ran.exit(0).stderr_has("the results differ from run to run");
+    }
+    let same = "[inputs]\nrepeat = 2\n[workload.command]\nshell = 'head -c 2000000 /dev/zero'\n";
+    let ran = compare(same).args(["--rounds", "2", "--warmup", "0"]).run();
+    let advice = advice(ran.exit(0));
+    assert!(advice.column("same_results").iter().all(|same| same == "true"), "{}", ran.stderr());
+}
+
+#[test]
+fn bodies_are_compared_and_saved_ones_replace_nothing() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let server = Raw::start(move |_| {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        ok("", format!("{number:06}").as_bytes())
+    });
+    let still = Raw::start(|_| ok("", b"still"));
+    for save in ["", "save = 'o/{input}'\n"] {
+        let job = |server: &Raw| {
+            let url = server.url("/");
+            let text = format!("[inputs]\nvalues = [1, 2]\n[workload.http]\nurl = '{url}'\n{save}");
+            let compared = compare(&text).args(["--rounds", "2", "--warmup", "0"]);
+            let ran = compared.file("o/1", "mine").run();
+            ran.exit(0);
+            assert_eq!(fs::read_to_string(ran.path("o/1")).unwrap(), "mine");
+            assert!(!ran.path("o/2").exists());
+            ran
+        };
+        job(&server).stderr_has("the results differ from run to run");
+        let ran = job(&still);
+        let advice = advice(&ran);
+        assert!(advice.column("same_results").iter().all(|same| same == "true"), "{save}");
+        assert_eq!(advice.column("ok"), ["2"; 4], "{save}");
+    }
+}
+
+#[test]
+fn tasks_that_were_cancelled_are_in_no_rate() {
+    let job = "inputs.repeat = 8\nlimits = { deadline = '500ms', concurrency = 8 }\n\
+               [workload.sleep]\nduration = '100ms'\n";
+    let args = ["--rounds", "1", "--warmup", "0", "--models", "sequential,threads"];
+    let ran = compare(job).args(args).run();
+    let advice = advice(ran.exit(3));
+    let row = advice.select("ok,wall_median_s,tasks_per_s,speedup").remove(0);
+    let cells: Vec<&str> = row.split(',').collect();
+    let numbers: Vec<f64> = cells[..3].iter().map(|cell| cell.parse().unwrap()).collect();
+    assert!(numbers[0] < 8.0 && numbers[2] * numbers[1] < 7.5, "{row}");
+    assert_eq!(advice.column("speedup"), ["", ""], "the baseline has not done the work");
+}
+
+#[test]
+fn the_folder_of_the_settings_is_that_of_a_comparison_too() {
+    let job = compare(ECHO).file("runner.toml", "results = 'out'\n");
+    let job = job.args(["--rounds", "1", "--warmup", "0", "--models", "sequential"]);
+    let ran = job.run();
+    assert!(ran.exit(0).path("out/job.compare.csv").exists());
+    assert!(!ran.path("results").exists());
+}
+
+/// A sample with fewer tasks than slots says nothing of what more slots would do.
+#[test]
+fn a_sample_that_does_not_fill_the_slots_is_not_applied() {
+    let job = "inputs.repeat = 20\n[workload.sleep]\nduration = '10ms'\n";
+    let args = ["--limit", "2", "--models", "threads", "-j", "2,20", "--rounds", "1", "--apply"];
+    let ran = compare(job).args(args).run();
+    ran.stderr_has("the sample of 2 tasks does not fill 20 slots");
+    ran.stderr_has("--apply: the sample does not fill the slots");
+    assert_eq!(fs::read_to_string(ran.path("job.toml")).unwrap(), job);
 }

@@ -133,7 +133,7 @@ fn a_limit_on_the_size_of_files_is_like_a_full_disk() {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(6), "{said}");
-    assert!(said.contains("File too large") && said.contains("job.csv.partial"), "{said}");
+    assert!(said.contains("file too large") && said.contains("job.csv.partial"), "{said}");
     let ran = test.arg("--resume").run();
     assert_eq!(ran.exit(0).report().rows.len(), 100_000);
 }

@@ -177,6 +177,9 @@ fn fish_completes_commands_files_keys_and_values() {
         ("runner completions ", "zsh", "a.toml"),
         ("runner init py", "python", "a.toml"),
         ("runner --output=", "--output=lines", "a.toml"),
+        ("runner --on ", "slurm", "a.toml"),
+        ("runner report --", "--xlsx", "--model"),
+        ("runner compare --m", "--models", "--model"),
     ] {
         let commands = format!("source runner.fish; complete -C '{line}'");
         let mut fish = Command::new("fish");

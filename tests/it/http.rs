@@ -3,9 +3,13 @@
 mod answers;
 mod apis;
 mod charsets;
+mod exchanges;
 mod hostile;
+mod lengths;
 mod openai;
 pub mod raw;
+mod requests;
+mod saves;
 mod secrets;
 pub mod server;
 mod tls;
@@ -402,6 +406,51 @@ fn proxies_come_from_the_environment() {
     let ran = TestJob::new(&text).env("http_proxy", &address).env("no_proxy", "invalid").run();
     ran.exit(3);
     assert!(ran.report().column("error")[0].starts_with("host name not found"));
+}
+
+#[test]
+fn a_proxy_that_will_not_do_is_not_gone_around() {
+    let server = Server::start();
+    let job = || job(&server, &["/hello"], "");
+    for (value, why) in [
+        ("socks://127.0.0.1:1", "`socks` is not supported"),
+        ("http://127.0.0.1:99999", "invalid port number"),
+        ("http://[bad", "invalid IPv6 address"),
+        ("http://pro xy:1", "a blank"),
+    ] {
+        let ran = job().env("http_proxy", value).run();
+        ran.exit(3);
+        let error = &ran.report().column("error")[0];
+        assert!(error.starts_with("the proxy in `http_proxy` cannot be used: "), "{error}");
+        assert!(error.contains(why), "{error}");
+        job().env("http_proxy", value).env("no_proxy", "127.0.0.1").run().exit(0);
+    }
+    assert_eq!(server.asked("/hello"), 4);
+}
+
+#[test]
+fn a_proxy_that_refuses_says_with_which_status() {
+    let proxy = raw::Raw::start(|_| raw::status("404 Not Found", "", b""));
+    let text = "[workload.http]\nurl = \"https://nosuch.invalid/\"";
+    let ran = TestJob::new(text).env("https_proxy", &proxy.url("")).run();
+    ran.exit(3);
+    let error = &ran.report().column("error")[0];
+    assert!(error.ends_with("answered `CONNECT` with status 404 Not Found"), "{error}");
+    assert!(proxy.asked()[0].head.starts_with("CONNECT nosuch.invalid:443 HTTP/1.1\r\n"));
+}
+
+#[test]
+fn a_url_with_a_line_break_in_it_is_none() {
+    let server = Server::start();
+    let text = format!(
+        "inputs.values = [\"a\\r\\nb\", \"c/../hello\"]\n[workload.http]\nurl = \"{}{{input}}\"",
+        server.url("/")
+    );
+    let ran = TestJob::new(&text).run();
+    ran.exit(3).rows("status", &["failed", "ok"]);
+    let error = &ran.report().column("error")[0];
+    assert!(error.contains("it has a control character (`\\r`)"), "{error}");
+    assert_eq!((server.asked("/ab"), server.asked("/hello")), (0, 1));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use crate::support::{TestJob, python};
+use crate::support::{MODELS, TestJob, python};
 
 /// Echoes the fields, so that `result` shows what a task was given.
 fn job(inputs: &str, echo: &str) -> TestJob {
@@ -215,6 +215,27 @@ fn blocks_are_whole_records_and_no_byte_is_lost() {
 }
 
 #[test]
+fn big_blocks_are_whole_at_each_attempt() {
+    let lines = (0..300_000).map(|n| format!("line {n}\n")).collect::<Vec<_>>().concat();
+    let inputs = "[inputs]\nblocks = { file = \"in.txt\", size = \"2MiB\" }\n[retry]\nmax_attempts = 2\ndelay = \"1ms\"\n";
+    let command = "[workload.command]\nshell = 'cat > part$block.$RUNNER_ATTEMPT; test $RUNNER_ATTEMPT = 2'\n";
+    let python = "[workload.python]\nfunction = \"builtins:len\"\n";
+    for model in MODELS {
+        let ran = TestJob::new(&format!("{inputs}{command}")).file("in.txt", &lines);
+        let ran = ran.args(["--model", model]).run();
+        let count = ran.exit(0).report().rows.len();
+        for attempt in [1, 2] {
+            let part = |n| std::fs::read_to_string(ran.path(format!("part{n}.{attempt}"))).unwrap();
+            assert!((1..=count).map(part).collect::<String>() == lines, "{model} {attempt}");
+        }
+        let ran = TestJob::new(&format!("{inputs}{python}")).file("in.txt", &lines);
+        let ran = ran.args(["--model", model]).run();
+        let report = ran.exit(0).report();
+        assert_eq!(report.column("result"), report.column("length"), "{model}");
+    }
+}
+
+#[test]
 fn a_batch_is_several_inputs() {
     let text = "[inputs]\nlines = \"in.txt\"\nbatch = 2\n[workload.command]\nargv = [\"sh\", \"-c\", \"echo $# $*\", \"_\", \"{input.stem}\"]\n";
     let ran = TestJob::new(text).file("in.txt", "a.x\nb c.x\nd.x\n").run();
@@ -257,6 +278,105 @@ fn sources_go_into_a_matrix() {
         .exit(2)
         .stderr_has("not equally long")
         .rows("result", &["a1", "b2"]);
+}
+
+#[test]
+fn lists_that_go_together_are_one_source_of_a_matrix() {
+    let text =
+        |pair: &str| format!("matrix = {{ pair = {{ zip = {{ {pair} }} }}, c = ['p', 'q'] }}");
+    let all = ["x1p", "x1q", "y2p", "y2q"];
+    job(&text("a = ['x', 'y'], b = [1, 2]"), "{a}{b}{c}").run().exit(0).rows("result", &all);
+    job(&text("a = { lines = '-' }, b = [1, 2]"), "{a}{b}{c}")
+        .stdin("x\ny\n")
+        .run()
+        .exit(0)
+        .rows("result", &all);
+    job(&text("a = ['x'], b = [1, 2]"), "{a}").run().exit(2).stderr_has("equally long");
+    job(&text("a = ['x'], c = [1]"), "{a}").run().exit(2).stderr_has("the field `c` twice");
+    let last = "matrix = { c = ['p', 'q'], pair = { zip = { a = ['x', 'y'], b = [1, 2] } } }";
+    let ran = job(last, "{a}{b}{c}").run();
+    ran.exit(0).rows("c,a,b,result", &["p,x,1,x1p", "p,y,2,y2p", "q,x,1,x1q", "q,y,2,y2q"]);
+}
+
+#[test]
+fn words_are_read_as_xargs_reads_them() {
+    let text = "one  'two words'\n\n\tthree\\ four \"fi\"ve ''\n'open\nsix\n";
+    let ran = job("lines = { file = '-', words = true }\nskip = 1", "<{input}>").stdin(text).run();
+    let said = "standard input line 4: a quote that is not closed in its line";
+    ran.exit(3).rows(
+        "task,result,error",
+        &[
+            "1,<two words>,",
+            "2,<three four>,",
+            "3,<five>,",
+            "4,<>,",
+            &format!("5,,{said}"),
+            "6,<six>,",
+        ],
+    );
+    for other in ["null = true", "separator = ','", "regex = '(?<x>.)'", "blank = 'keep'"] {
+        let source = format!("lines = {{ file = 'x', words = true, {other} }}");
+        let key = other.split(' ').next().unwrap();
+        let said = format!("`words` says what an input is, and so does `{key}`");
+        job(&source, "x").file("x", "").run().exit(2).stderr_has(&said);
+    }
+}
+
+#[test]
+fn a_bad_datum_of_any_source_of_a_matrix_is_a_failed_row() {
+    let csv = "p,q\n1,2\n3\n4,5\n";
+    let whole = "`x.csv` line 3: expected 2 columns, found 1";
+    for (model, (source, more)) in MODELS.into_iter().zip(
+        [
+            ("matrix = { s = [1, 2], c = { csv = \"x.csv\" } }", ""),
+            ("matrix = { s = { repeat = 2 }, c = { csv = \"x.csv\" } }", "where = \"p > 0\""),
+            ("matrix = { s = { lines = \"s\" }, c = { csv = \"x.csv\" } }", "where = \"s > 0\""),
+        ]
+        .into_iter()
+        .cycle(),
+    ) {
+        let text = format!(
+            "model = '{model}'\n[inputs]\n{source}\n{more}\n[workload.command]\nargv = [\"printf\", \"%s\", \"{{s}}{{p}}{{q}}\"]\n"
+        );
+        let ran = TestJob::new(&text).file("x.csv", csv).file("s", "1\n2\n").run();
+        ran.exit(3).rows(
+            "task,p,status,attempts,result",
+            &[
+                "1,1,ok,1,112",
+                "2,,failed,0,",
+                "3,4,ok,1,145",
+                "4,1,ok,1,212",
+                "5,,failed,0,",
+                "6,4,ok,1,245",
+            ],
+        );
+        let errors = ran.report().column("error");
+        assert_eq!((&errors[1][..], &errors[4][..]), (whole, whole), "{model} {source}");
+        let ran = TestJob::again(ran).args(["job.toml", "--resume"]).run();
+        ran.exit(3).rows("status", &["ok", "failed", "ok", "ok", "failed", "ok"]);
+        assert!(ran.summary("job")["reason"].contains("resumed: 6 of 6 kept"));
+    }
+}
+
+#[test]
+fn a_bad_datum_beside_a_list_counts_and_can_stop_the_job() {
+    let test = |inputs: &str| job(inputs, "{s}{p}").file("x.csv", "p,q\n1,2\n3\n4,5\n");
+    let zip = "zip = { s = [1, 2, 3], c = { csv = \"x.csv\" } }";
+    test(zip).run().exit(3).rows("status,result", &["ok,11", "failed,", "ok,34"]);
+    let matrix = "matrix = { s = [1, 2], c = { csv = \"x.csv\" } }";
+    for source in [zip, matrix] {
+        let ran = test(&format!("{source}\nbad_input = \"stop\"")).run();
+        ran.exit(2).stderr_has("`x.csv` line 3").rows("status,result", &["ok,11"]);
+    }
+    test(&format!("{matrix}\nskip = 1\nlimit = 2"))
+        .run()
+        .exit(3)
+        .rows("status,result", &["failed,", "ok,14"]);
+    test(&format!("{matrix}\nbatch = 2")).run().exit(3).rows(
+        "p,status,attempts",
+        &["[\"1\"],ok,1", ",failed,0", "[\"4\",\"1\"],ok,1", ",failed,0", "[\"4\"],ok,1"],
+    );
+    test(&format!("{matrix}\nshuffle = 3")).run().exit(3);
 }
 
 #[test]
@@ -318,7 +438,9 @@ fn check_says_how_a_source_was_understood() {
         "[inputs]\ncsv = \"in.csv\"\n[workload.command]\nargv = [\"echo\", \"{id}\"]\n",
     )
     .file("in.csv", "id;name\n1;Ann\n2\n3;Bo\n");
-    let ran = TestJob::again(ran.args(["--dry-run"]).run()).args(["check", "job.toml"]).run();
+    let planned = ran.args(["--dry-run"]).run();
+    planned.stdout_has("job: 3 tasks, 1 of which cannot be used, the first as they would run");
+    let ran = TestJob::again(planned).args(["check", "job.toml"]).run();
     ran.exit(0);
     for said in [
         "delimiter    `;`",
@@ -344,6 +466,26 @@ fn no_input_can_be_fine_and_says_what_came_near() {
         .run()
         .exit(4)
         .stderr_has("`in.csv` has no record");
+}
+
+#[test]
+fn what_has_left_out_all_inputs_is_said() {
+    for (inputs, said) in [
+        ("csv = \"x.csv\"\nwhere = \"a == 9\"", "`where` leaves out all 2 inputs"),
+        ("csv = \"x.csv\"\nskip = 5\nshuffle = 1", "`skip` leaves out all 2 inputs"),
+        (
+            "csv = \"x.csv\"\nskip = 1\nwhere = \"a == 1\"",
+            "`where` and `skip` leave out all 2 inputs",
+        ),
+        ("csv = \"x.csv\"\nlimit = 0", "the limit is 0"),
+        ("csv = \"x.csv\"\nwhere = \"a == 9\"\nbatch = 2", "`where` leaves out all 2 inputs"),
+        ("repeat = 1\nskip = 3", "`skip` leaves out the only input"),
+        ("repeat = 3\nwhere = \"input > 3\"", "`where` leaves out all 3 inputs"),
+        ("csv = \"none.csv\"\nskip = 1", "`none.csv` has no record"),
+    ] {
+        let test = job(inputs, "x").file("x.csv", "a,b\n1,2\n3,4\n").file("none.csv", "a,b\n");
+        test.run().exit(4).stderr_has(&format!("nothing to run: {said}"));
+    }
 }
 
 #[test]
@@ -499,6 +641,34 @@ fn blocks_start_where_a_line_does() {
 }
 
 /// An empty file among others has no row and needs no columns; alone it is no input.
+#[test]
+fn the_offset_of_a_block_is_its_place_in_the_file() {
+    let text = |inputs: &str| {
+        format!(
+            "[inputs]\n{inputs}\n[workload.command]\nshell = \"cat > $block; dd if=in.txt bs=1 skip=$offset count=$length 2>/dev/null | cmp - $block\"\n"
+        )
+    };
+    for inputs in [
+        "blocks = { file = \"in.txt\", size = \"4B\" }",
+        "blocks = { file = \"in.txt\", parts = 3 }\nshuffle = 1",
+    ] {
+        for mark in ["", "\u{feff}"] {
+            let ran = TestJob::new(&text(inputs)).file("in.txt", format!("{mark}aaa\nbbb\nccc\n"));
+            ran.run().exit(0);
+        }
+    }
+}
+
+#[test]
+fn files_of_the_kernel_have_no_length_and_are_whole() {
+    let enabled = "/sys/kernel/mm/transparent_hugepage/enabled";
+    for path in ["/proc/self/comm", enabled, "/sys/kernel/profiling"] {
+        if std::path::Path::new(path).exists() {
+            job(&format!("lines = \"{path}\""), "x").run().exit(0).rows("status", &["ok"]);
+        }
+    }
+}
+
 #[test]
 fn an_empty_table_is_no_input() {
     let table = |inputs: &str| {

@@ -376,6 +376,34 @@ fn nothing_starts_while_memory_is_short() {
 }
 
 #[test]
+fn nothing_starts_while_the_machine_is_busy() {
+    let busy = |threads: u32| format!("0.00 0.00 0.00 {}/99 7\n", threads + 1);
+    for model in MODELS {
+        let job = "[inputs]\nrepeat = 3\n[workload.command]\nargv = ['touch', 'started-{task}']\n[limits]\nmax_load = 2\n";
+        let running = TestJob::new(job)
+            .file("loadavg", busy(8))
+            .env("RUNNER_LOADAVG", "loadavg")
+            .args(["--model", model])
+            .spawn();
+        running.wait_for_file(STDERR, |text| text.contains("waiting for the load to fall: 8"));
+        assert!(!running.folder().join("started-1").exists(), "{model}");
+        fs::write(running.folder().join("loadavg.new"), busy(0)).unwrap();
+        fs::rename(running.folder().join("loadavg.new"), running.folder().join("loadavg")).unwrap();
+        running.wait().exit(0).rows("status", &["ok", "ok", "ok"]);
+    }
+}
+
+#[test]
+fn a_job_that_waits_for_the_load_can_be_stopped() {
+    let job = "inputs.repeat = 2\nworkload.sleep.duration = '1ms'\nlimits.max_load = '50%'\n";
+    let running =
+        TestJob::new(job).file("loadavg", "0 0 0 99/99 7").env("RUNNER_LOADAVG", "loadavg").spawn();
+    running.wait_for_file(STDERR, |text| text.contains("`limits.max_load` is 50%"));
+    running.signal(Signal::INT.as_raw());
+    running.wait().exit(130).rows("status,attempts", &["cancelled,0", "cancelled,0"]);
+}
+
+#[test]
 fn a_rate_that_was_missed_is_said_and_counted_from_when_tasks_were_due() {
     let job = "[inputs]\nrepeat = 20\n[workload.command]\nshell = 'test $RUNNER_TASK != 1 || sleep 0.6'\n[limits]\nconcurrency = 1\n";
     for model in MODELS {

@@ -27,9 +27,12 @@ fn status(running: &Running) -> String {
     String::from_utf8(running.another(&["status"]).stdout).unwrap()
 }
 
-/// Waits for the status file to say that a task has ended.
+/// Waits for the status file to say that a task has ended, and a second has passed, after which there are events, too.
 fn wait_for_status(running: &Running) {
-    running.wait_for_file("results/.job.status.json", |text| text.contains("\"ok\":1"));
+    running.wait_for_file("results/.job.status.json", |text| {
+        let status = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+        status["ok"] == 1 && status["elapsed_s"].as_f64() >= Some(1.0)
+    });
 }
 
 #[test]
@@ -134,6 +137,22 @@ fn somebody_is_notified() {
 }
 
 #[test]
+fn a_job_that_could_not_start_is_named() {
+    let ok = "[inputs]\nvalues = [1]\n[workload.command]\nargv = ['true']\n";
+    let bad = format!("needs = ['job']\n{}", ok.replace("values = [1]", "lines = 'missing.txt'"));
+    let last = format!("needs = ['bad']\n{ok}");
+    let command = "echo \"$RUNNER_EXIT|$RUNNER_JOBS|$RUNNER_MESSAGE\" > told";
+    let test = TestJob::new(ok).file("bad.toml", bad).file("last.toml", last);
+    let ran = test.args(["bad.toml", "last.toml", "--notify", command]).run();
+    let told = fs::read_to_string(ran.exit(2).path("told")).unwrap();
+    assert!(told.starts_with("2|job bad last|exit code 2: job: 1 ok in "), "{told}");
+    let end = "; bad: could not start: failed to read `missing.txt`: no such file or directory; last: skipped: it needs \
+               `bad`, which did not end ok\n";
+    assert!(told.ends_with(end), "{told}");
+    assert_eq!(ran.summary("bad")["reason"], end[7..].split("; last").next().unwrap());
+}
+
+#[test]
 fn a_folder_without_runs_is_said_to_be_one() {
     let empty = tempfile::tempdir().unwrap();
     let said = runner().current_dir(empty.path()).arg("status").output().unwrap();
@@ -151,4 +170,42 @@ fn what_is_up_to_date_counts_as_ok() {
     again.exit(0).rows("status", &["skipped", "skipped"]);
     let said = runner().current_dir(again.folder()).arg("status").output().unwrap();
     assert!(String::from_utf8(said.stdout).unwrap().ends_with("2 tasks, all ok\n"));
+}
+
+/// Whoever counts the jobs of `start` sees each of them end.
+#[test]
+fn jobs_that_could_not_start_have_ended_as_well() {
+    let job = |needs: &str| {
+        format!("{needs}inputs.lines = 'in.txt'\n[workload.command]\nargv = ['true']\n")
+    };
+    let ran = TestJob::new("inputs.repeat = 1\n[workload.command]\nargv = ['false']\n")
+        .file("late.toml", job("needs = ['job']\n"))
+        .file("in.txt", "a\n")
+        .args(["late.toml", "--json"])
+        .run();
+    let events = events(ran.exit(3));
+    let ends: Vec<_> = events
+        .iter()
+        .filter(|event| event["event"] == "finished")
+        .map(|event| (event["job"].as_str().unwrap(), event["exit"].as_i64().unwrap()))
+        .collect();
+    assert_eq!(ends, [("job", 3), ("late", 3)]);
+    assert_eq!(names(&events).last(), Some(&"end"));
+}
+
+#[test]
+fn the_third_signal_is_told_to_programs() {
+    let stubborn = "inputs.repeat = 1\nlimits.grace = '1h'\n[workload.command]\n\
+                    shell = \"trap '' TERM; echo x > begun; while :; do sleep 0.01; done\"\n";
+    let running = TestJob::new(stubborn).arg("--json").spawn();
+    running.wait_for_file("begun", |text| text == "x\n");
+    for said in ["stopping", "ending", ""] {
+        running.signal(Signal::INT.as_raw());
+        running.wait_for_file(STDERR, |text| text.contains(said));
+    }
+    let ran = running.wait();
+    let events = events(ran.exit(130));
+    let end = events.last().unwrap();
+    assert_eq!((&end["event"], &end["exit"]), (&"end".into(), &130.into()));
+    assert!(ran.path("results/job.csv.partial").exists());
 }

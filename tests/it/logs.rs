@@ -168,3 +168,15 @@ fn a_resumed_job_keeps_the_outputs_of_the_rows_that_it_keeps() {
     assert_eq!(outputs, ["c 1\n", "new 3\n", "b 1\n", "y 4\n"]);
     assert_eq!(names(ran.exit(0)).len(), 8, "{:?}", names(&ran));
 }
+
+/// What stands beside a report is of that report.
+#[test]
+fn a_run_that_keeps_nothing_leaves_nothing_of_the_one_before() {
+    let text = "inputs.repeat = 2\nreport.logs = 'all'\n[workload.command]\nshell = 'echo x'\n";
+    let ran = TestJob::new(text).file("results/job.logs/mine.txt", "kept").run();
+    assert!(ran.exit(0).path("results/job.logs/2.out").exists());
+    let ran = TestJob::again(ran).args(["job.toml", "--set", "report.logs=none"]).run();
+    ran.exit(0);
+    assert!(!ran.path("results/job.logs/2.out").exists());
+    assert!(ran.path("results/job.logs/mine.txt").exists(), "it is not the runner's");
+}

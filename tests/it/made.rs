@@ -439,6 +439,29 @@ fn a_kill_leaves_nothing_that_passes_for_whole() {
 }
 
 #[test]
+fn what_was_made_before_a_kill_and_has_no_row_is_made_again() {
+    let job = "creates = \"out/{input}.txt\"\n[inputs]\nrange = { from = 1, to = 400 }\n[workload.command]\n\
+               shell = 'echo $input > \"$creates\"; echo \"v=$input\"'\n\
+               [columns.v]\nregex = 'v=(.*)'\n[limits]\nconcurrency = 2\n";
+    for model in ["threads", "processes"] {
+        let running = TestJob::new(job).args(["--model", model]).spawn();
+        running.wait_for_file("out/40.txt", |_| true);
+        running.signal(libc::SIGKILL);
+        let mut ran = running.wait();
+        for _ in 0..2 {
+            ran = again(ran, &["--resume", "--model", model]);
+            ran.exit(0);
+            assert_eq!(ran.report().column("status"), ["ok"; 400]);
+            let values: Vec<_> = (1..=400).map(|value| value.to_string()).collect();
+            assert_eq!(ran.report().column("v"), values);
+        }
+        let ran = again(ran, &["--model", model]);
+        ran.exit(0);
+        assert_eq!(ran.report().column("status"), ["skipped"; 400]);
+    }
+}
+
+#[test]
 fn a_comparison_makes_everything_elsewhere() {
     let first = upper().run();
     ran(&first);

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::models::children;
 use crate::pausing::wait_until_stopped;
-use crate::support::{Running, TestJob, is_alive, wait_until};
+use crate::support::{Running, TestJob, is_alive, send, wait_until};
 
 /// Within this everything must be gone. It takes milliseconds; but the machines that test have other things to do.
 const SOON: Duration = Duration::from_secs(30);
@@ -180,6 +180,20 @@ fn nothing_outlives_a_runner_that_is_killed_while_it_is_paused() {
         let start = Instant::now();
         kill(scene.running.pid());
         scene.is_gone_since(start, "kill -9 of a paused runner");
+    }
+}
+
+#[test]
+fn nothing_outlives_a_runner_that_is_killed_while_its_launcher_is_stopped() {
+    for scene in [Scene::commands(), Scene::workers()] {
+        scene.running.signal(libc::SIGSTOP); // it would resume the launcher
+        wait_until_stopped(scene.running.pid());
+        send(scene.launcher, libc::SIGSTOP);
+        wait_until_stopped(scene.launcher);
+        let start = Instant::now();
+        kill(scene.running.pid());
+        scene.is_gone_since(start, "kill -9 of a runner whose launcher is stopped");
+        wait_until("the launcher is gone, too", || scene.mark.processes().is_empty().then_some(()));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Files that tasks write: whole or not at all, in folders made for them, never over something else.
 
-use crate::support::TestJob;
+use crate::support::{MODELS, TestJob};
 
 fn job(inputs: &str, command: &str) -> TestJob {
     TestJob::new(&format!("[inputs]\n{inputs}\n[workload.command]\n{command}\n"))
@@ -182,4 +182,101 @@ fn a_link_and_a_mode_are_kept() {
         std::fs::metadata(ran.path("real.txt")).unwrap().permissions().mode() & 0o777,
         0o600
     );
+}
+
+#[test]
+fn a_linked_folder_is_the_folder_it_leads_to() {
+    let linked = |inputs: &str, command: &str| {
+        let test = job(inputs, command);
+        std::fs::create_dir_all(test.folder().join("lk/real")).unwrap();
+        std::os::unix::fs::symlink("real", test.folder().join("lk/alias")).unwrap();
+        test
+    };
+    let both = "values = [\"real\", \"alias\"]";
+    let ran = linked(both, "argv = [\"echo\", \"{input}\"]\nstdout = \"lk/{input}/new/x.txt\"")
+        .args(["--concurrency", "1"])
+        .run();
+    ran.exit(3).rows("status", &["ok", "failed"]);
+    let errors = ran.report().column("error");
+    assert_eq!(errors[1], "cannot write `lk/alias/new/x.txt`: task 1 writes it already");
+    assert_eq!(std::fs::read_to_string(ran.path("lk/real/new/x.txt")).unwrap(), "real\n");
+
+    let made = format!(
+        "creates = \"lk/{{input}}/z.txt\"\n[inputs]\n{both}\n[workload.command]\nshell = 'echo $input > $creates'\n"
+    );
+    let test = TestJob::new(&made);
+    std::fs::create_dir_all(test.folder().join("lk/real")).unwrap();
+    std::os::unix::fs::symlink("real", test.folder().join("lk/alias")).unwrap();
+    let ran = test.args(["--concurrency", "1"]).run();
+    ran.exit(3).rows("status", &["ok", "failed"]);
+    assert!(ran.report().column("error")[1].contains("task 1 writes it already"));
+
+    let ran = linked(
+        "values = [\"a\"]",
+        "shell = 'echo out; echo err >&2'\nstdout = \"lk/real/s{input}\"\nstderr = \"lk/alias/s{input}\"",
+    )
+    .run();
+    ran.exit(0);
+    assert_eq!(std::fs::read_to_string(ran.path("lk/real/sa")).unwrap(), "out\nerr\n");
+}
+
+#[test]
+fn a_linked_folder_does_not_hide_the_report() {
+    let names = [
+        "job.csv",
+        "job.csv.partial",
+        ".job.state",
+        "summary.csv",
+        ".job.status.json",
+        ".summary.lock",
+        "job.limit.csv",
+    ];
+    let test = job(
+        &format!("values = {names:?}"),
+        "argv = [\"echo\", \"{input}\"]\nstdout = \"lnk/{input}\"",
+    );
+    std::fs::create_dir_all(test.folder().join("results")).unwrap();
+    std::os::unix::fs::symlink("results", test.folder().join("lnk")).unwrap();
+    let ran = test.run();
+    ran.exit(3).rows("status", &["failed"; 7]);
+    for error in ran.report().column("error") {
+        assert!(error.contains("it is a file of the job's report"), "{error}");
+    }
+}
+
+#[test]
+fn no_input_is_written_over_by_another_task() {
+    for model in MODELS {
+        let test = job(
+            "glob = { pattern = [\"d/*\", \"./e/**/x*\"], except = \"d/*.old\" }",
+            "argv = [\"tr\", \"a-z\", \"A-Z\"]\nstdin_file = \"{input}\"\nstdout = \"{input}.out\"",
+        );
+        let files = ["d/a", "d/a.out", "d/b", "d/b.out.old", "e/x", "e/y"];
+        let test = files.iter().fold(test, |test, file| test.file(file, "keep me\n"));
+        std::fs::rename(test.folder().join("d/b.out.old"), test.folder().join("d/b.old")).unwrap();
+        let ran = test.args(["--model", model, "-j", "1"]).run();
+        ran.exit(3).rows(
+            "input,status,error",
+            &[
+                "d/a,failed,cannot write `d/a.out`: it is one of the inputs",
+                "d/a.out,ok,",
+                "d/b,ok,",
+                "./e/x,ok,",
+            ],
+        );
+        assert_eq!(std::fs::read_to_string(ran.path("d/a.out")).unwrap(), "keep me\n", "{model}");
+    }
+}
+
+#[test]
+fn no_input_of_a_matrix_is_written_over() {
+    let test = job(
+        "matrix = { y = [\"b\"], f = { glob = \"d/*\" } }",
+        "argv = [\"cat\", \"{f}\"]\nstdout = \"d/{y}.txt\"",
+    );
+    let ran = test.file("d/a.txt", "a\n").file("d/b.txt", "keep me\n").run();
+    let errors = ["one of the inputs", "the task's own input"];
+    let errors = errors.map(|why| format!("cannot write `d/b.txt`: it is {why}"));
+    ran.exit(3).rows("error", &errors.each_ref().map(String::as_str));
+    assert_eq!(std::fs::read_to_string(ran.path("d/b.txt")).unwrap(), "keep me\n");
 }

@@ -4,6 +4,7 @@ mod documentation;
 mod dying;
 mod finding;
 mod forking;
+mod leaving;
 mod libraries;
 mod peers;
 mod raising;
@@ -280,4 +281,16 @@ fn the_examples_run() {
     }
     assert!(count >= 4);
     test.run().exit(0);
+}
+
+/// Whatever runs the interpreters: the memory of a run is that of the biggest, not what one call has added to it.
+#[test]
+fn the_memory_of_a_run_is_that_of_an_interpreter() {
+    let text = "inputs.repeat = 3\n[workload.python]\nfunction = 'work:f'\nargs = []\n";
+    let module = "import time\ndef f(): time.sleep(0.005)\n";
+    for model in MODELS {
+        let job = TestJob::new(text).file("work.py", module).args(["--model", model]);
+        let peak: u64 = job.run().exit(0).summary("job")["peak_rss_bytes"].parse().unwrap();
+        assert!(peak > 4 << 20, "{model}: {peak}");
+    }
 }

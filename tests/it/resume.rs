@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::support::{Ran, Report, TestJob, skip, wait_until};
+use crate::support::{MODELS, Ran, Report, TestJob, skip, wait_until};
 
 /// Every task says on a file that it ran, and ends as its input says.
 const JOB: &str = r#"
@@ -193,7 +193,7 @@ fn a_full_disk_stops_the_job_and_resuming_needs_nothing_twice() {
     });
     assert!(unmounted && larger);
     assert_eq!(exit, Some(6), "{said}");
-    assert!(said.contains("No space left") && said.contains("resume with --resume"), "{said}");
+    assert!(said.contains("no space left") && said.contains("resume with --resume"), "{said}");
     let rows = rows.expect("what was done is kept").lines().count() - 1;
     assert!(
         rows > 100 && said.contains(&format!("the {rows} rows written so far")),
@@ -249,5 +249,169 @@ fn files_of_kept_rows_are_not_written_again() {
             again.exit(3).stderr_has("writes it already");
             assert_eq!(fs::read_to_string(again.path("out/x")).unwrap(), "1\n", "{csv} {order}");
         }
+    }
+}
+
+#[test]
+fn a_row_whose_bytes_have_changed_is_refused_and_nothing_is_cut() {
+    let inputs = (1..=9).map(|n| format!("ok {n}")).collect::<Vec<_>>().join("\n");
+    let mut ran = TestJob::new(JOB).file("in.txt", inputs).run();
+    ran.exit(0);
+    let path = ran.path("results/job.csv");
+    let whole = fs::read(&path).unwrap();
+    let at = whole.windows(4).position(|part| part == b"ok 4").unwrap();
+    for byte in [b'Z', 0xe4, 0] {
+        let mut changed = whole.clone();
+        changed[at + 1] = byte;
+        fs::write(&path, &changed).unwrap();
+        ran = again(ran, &["--resume"]);
+        ran.exit(2).stderr_has("its row 4 is not what the runner wrote");
+        assert_eq!(fs::read(ran.path("results/job.csv")).unwrap(), changed, "nothing is cut");
+        assert!(self::ran(ran.folder()).is_empty(), "nothing ran");
+    }
+}
+
+/// Tasks get new numbers when inputs come before theirs: so do their attempts, through any number of kills.
+#[test]
+fn attempts_of_kept_rows_have_the_numbers_of_their_tasks() {
+    let text = "inputs.lines = 'in.txt'\nmodel = 'threads'\n[limits]\nconcurrency = 2\n\
+                [workload.command]\nshell = 'case $input in b) exit 3;; w*) sleep 300;; esac'\n\
+                [retry]\nmax_attempts = 2\ndelay = '1ms'\n";
+    let attempts = |ran: &Ran| {
+        let attempts = Report::read(&ran.path("results/job.attempts.csv"));
+        let mut rows = attempts.select("task,attempt,status");
+        rows.sort();
+        rows
+    };
+    let rows_come = |job: TestJob, count: usize| {
+        let running = job.spawn();
+        running.wait_for_file("results/job.csv.partial", |text| text.lines().count() == 1 + count);
+        running.signal(Signal::KILL.as_raw());
+        running.wait()
+    };
+    let left = rows_come(TestJob::new(text).file("in.txt", "a\nb\nwait\n"), 2);
+    fs::write(left.path("in.txt"), "c\nb\nwait\na\n").unwrap();
+    let left = rows_come(TestJob::again(left).args(["--resume", "job.toml"]), 3);
+    fs::write(left.path("in.txt"), "d\na\nb\nc\n").unwrap();
+    let ran = again(left, &["--resume"]);
+    ran.exit(3).rows("task,input,attempts", &["1,d,1", "2,a,1", "3,b,2", "4,c,1"]);
+    let all = ["1,1,ok", "2,1,ok", "3,1,failed", "3,2,failed", "4,1,ok"];
+    assert_eq!(attempts(&ran), all);
+    assert!(!ran.path("results/.job.attempts").exists());
+    // A finished report is resumed as well, also by a job that tries once.
+    fs::write(ran.path("in.txt"), "b\nd\ne\n").unwrap();
+    let ran = again(ran, &["--resume", "--set", "retry.max_attempts=1"]);
+    ran.exit(3).rows("task,input,attempts", &["1,b,2", "2,d,1", "3,e,1"]);
+    assert_eq!(attempts(&ran), ["1,1,failed", "1,2,failed", "2,1,ok"]);
+    let ran = again(ran, &["--set", "retry.max_attempts=1"]);
+    assert!(!ran.path("results/job.attempts.csv").exists(), "they were of the run before");
+}
+
+/// Inputs that the command line leaves out are not gone.
+#[test]
+fn a_limit_on_the_command_line_costs_no_finished_rows() {
+    let text = "inputs.range = { from = 1, to = 9 }\n\
+                [workload.command]\nshell = 'echo $input >> ran; echo $input'\n";
+    let ran = TestJob::new(text).run();
+    for args in [["--resume", "--limit", "2"], ["--resume", "--set", "inputs.limit=3"]] {
+        let limited = again(TestJob::new(text).run(), &args);
+        limited.exit(0);
+        assert_eq!(limited.report().column("result").len(), 9);
+        limited.stderr_has("finished rows are kept whose inputs are left out this time");
+    }
+    let ran = again(ran, &["--resume", "--limit", "2"]);
+    let ran = again(ran, &["--resume"]);
+    let results: Vec<_> = (1..=9).map(|n| format!("{n},{n},ok,{n}")).collect();
+    assert_eq!(ran.report().select("task,input,status,result"), results);
+    assert_eq!(
+        fs::read_to_string(ran.path("ran")).unwrap().lines().count(),
+        9,
+        "nothing ran twice"
+    );
+    // A file that says less means it.
+    let fewer = text.replace("to = 9", "to = 4");
+    let ran = TestJob::again(ran).file("job.toml", fewer).args(["job.toml", "--resume"]).run();
+    ran.exit(0).stderr_has("5 finished rows are dropped");
+    assert_eq!(ran.report().column("task").len(), 4);
+}
+
+/// A task that has another number now would find another one's file under its own.
+#[test]
+fn files_that_are_called_by_numbers_are_those_of_their_tasks() {
+    for model in MODELS {
+        for (key, path) in [("", "o/{task}"), ("creates = \"o/{task:03}\"\n", "{creates}")] {
+            let job = |inputs: &str| {
+                format!(
+                    "{key}[inputs]\nvalues = [{inputs}]\n[workload.command]\n\
+                     shell = 'echo \"$input\" >>../ran; echo \"$input\"; test \"$input\" != stop'\n\
+                     cwd = \"results\"\nstdout = \"{path}\"\n[limits]\nconcurrency = 1\nstop_on = [\"exit:1\"]"
+                )
+            };
+            let test = TestJob::new(&job("\"a\", \"b\", \"stop\", \"c\""));
+            fs::create_dir(test.folder().join("results")).unwrap();
+            let first = test.args(["--model", model]).run();
+            first.exit(3);
+            fs::write(first.path("job.toml"), job("\"a\", \"c\", \"b\"")).unwrap();
+            let resumed = again(first, &["--resume", "--model", model]);
+            resumed.exit(0).rows("input,status", &["a,ok", "c,ok", "b,ok"]);
+            let files = if key.is_empty() { ["1", "2", "3"] } else { ["001", "002", "003"] };
+            for (file, text) in files.iter().zip(["a\n", "c\n", "b\n"]) {
+                let found = fs::read_to_string(resumed.path(format!("o/{file}"))).unwrap();
+                assert_eq!(found, text, "{model} {key}");
+            }
+            // Nothing that has kept its number runs twice.
+            let runs = fs::read_to_string(resumed.path("ran")).unwrap();
+            assert_eq!(runs.lines().filter(|line| *line == "a").count(), 1, "{model} {key}");
+        }
+    }
+}
+
+/// A run that does not end has taken the file of a task whose row is still there.
+#[test]
+fn a_file_that_a_stopped_run_has_taken_is_made_again() {
+    let job = |inputs: &str| {
+        format!(
+            "[inputs]\nvalues = [{inputs}]\n[workload.command]\nshell = 'if test -e stop && test $input != d; then \
+             until grep -q \"^1,d\" results/job.csv.partial; do sleep 0.01; done; kill -9 $(cat pid); sleep 60; fi; \
+             echo $input'\nstdout = \"o/{{task}}\"\n[limits]\nconcurrency = 1\n"
+        )
+    };
+    let first = TestJob::new(&job("'a', 'b', 'c', 'd'")).run();
+    first.exit(0);
+    fs::write(first.path("job.toml"), job("'d', 'c', 'b', 'a'")).unwrap();
+    fs::write(first.path("stop"), "").unwrap();
+    // The shell writes its own number, which the runner has after it.
+    let mut killed = std::process::Command::new("sh");
+    let runner = env!("CARGO_BIN_EXE_runner");
+    let killed = killed.args(["-c", "echo $$ > pid; exec \"$0\" -q --resume job.toml", runner]);
+    killed.current_dir(first.folder()).status().unwrap();
+    fs::remove_file(first.path("stop")).unwrap();
+    assert_eq!(fs::read_to_string(first.path("o/1")).unwrap(), "d\n", "the run got that far");
+    fs::write(first.path("job.toml"), job("'a', 'b', 'c', 'd'")).unwrap();
+    let resumed = again(first, &["--resume"]);
+    resumed.exit(0).rows("input,status", &["a,ok", "b,ok", "c,ok", "d,ok"]);
+    for (number, text) in ["a\n", "b\n", "c\n", "d\n"].iter().enumerate() {
+        let path = resumed.path(format!("o/{}", number + 1));
+        assert_eq!(&fs::read_to_string(path).unwrap(), text);
+    }
+}
+
+/// Rows that `--limit` leaves out would get numbers that their files do not have.
+#[test]
+fn a_limit_does_not_move_rows_away_from_their_files() {
+    let job = |inputs: &str| {
+        format!(
+            "[inputs]\nvalues = [{inputs}]\n[workload.command]\nargv = ['echo', '{{input}}']\nstdout = \"o/{{task}}\"\n"
+        )
+    };
+    let first = TestJob::new(&job("'a', 'b'")).run();
+    first.exit(0);
+    fs::write(first.path("job.toml"), job("'n', 'a', 'b'")).unwrap();
+    let limited = again(first, &["--resume", "--limit", "1"]);
+    let all = again(limited, &["--resume"]);
+    all.exit(0).rows("input,status", &["n,ok", "a,ok", "b,ok"]);
+    for (number, text) in ["n\n", "a\n", "b\n"].iter().enumerate() {
+        let path = all.path(format!("o/{}", number + 1));
+        assert_eq!(&fs::read_to_string(path).unwrap(), text);
     }
 }

@@ -1,11 +1,16 @@
 //! `[[stages]]`: several workloads in a row, through the real runner.
 
 use crate::http::server::Server;
-use crate::support::{Ran, TestJob};
+use crate::support::{MODELS, Ran, TestJob};
 
 /// A job with these inputs and these stages.
 fn job(inputs: &str, stages: &str) -> TestJob {
     TestJob::new(&format!("[inputs]\n{inputs}\n{stages}"))
+}
+
+/// These stages, each under this model.
+fn under(model: &str, stages: &str) -> String {
+    stages.replace("[[stages]]\n", &format!("[[stages]]\nmodel = \"{model}\"\n"))
 }
 
 /// What is wrong with this job file.
@@ -350,4 +355,59 @@ fn the_command_line_reaches_a_stage_by_its_name() {
         .stderr_has("`wait`");
     let ran = with(&["--dry-run"]);
     ran.exit(0).stdout_has("say: printf %s 1").stdout_has("wait: sleep 1h");
+}
+
+#[test]
+fn a_column_changes_nothing_of_what_is_handed_on() {
+    for column in ["", "[stages.columns.said]\nregex = '.*'\n"] {
+        let stages = format!(
+            "[[stages]]\nname = 'say'\n[stages.workload.command]\nshell = 'echo hello'\nstdout = 'out/{{input}}.txt'\n\
+             {column}[[stages]]\nname = 'count'\n[stages.workload.command]\nshell = 'cat | wc -c | tr -d \" \"'\n"
+        );
+        for model in MODELS {
+            let stages = under(model, &stages);
+            job("values = [1]", &stages).run().exit(0).rows("result", &["0"]);
+        }
+    }
+}
+
+#[test]
+fn what_earlier_stages_have_to_say_is_in_the_row() {
+    let text = r#"
+[inputs]
+values = [0, 3]
+[[stages]]
+name = "say"
+[stages.workload.command]
+argv = ["printf", 'n=caf\351.txt\n']
+[stages.columns.n]
+regex = 'n=(.*)'
+[stages.columns.j]
+json = "/x"
+[stages.columns.tokens]
+regex = "tok=(.*)"
+[stages.limits]
+budget.tokens = [{ max = 100, estimate = 10 }]
+[[stages]]
+name = "wait"
+[stages.workload.sleep]
+duration = "1ms"
+[[stages]]
+name = "end"
+[stages.workload.command]
+shell = 'echo no; exit $input'
+[stages.columns.k]
+json = "/x"
+"#;
+    let said = "say: column `j` is empty: the output is not JSON: it is not UTF-8 after byte 5; column `n` has bytes that \
+                are not UTF-8, or a NUL: they are read as U+FFFD; the column `tokens` is empty, so its budget counts the \
+                estimate";
+    for model in MODELS {
+        let ran = TestJob::new(&under(model, text)).run();
+        let errors = ran.exit(3).report().column("error");
+        let end =
+            errors[0].strip_prefix(&format!("{said}; ")).unwrap_or_else(|| panic!("{errors:?}"));
+        assert!(end.starts_with("end: column `k` is empty: "), "{end}");
+        assert_eq!(errors[1], format!("exit code 3; {said}"), "{model}");
+    }
 }

@@ -643,3 +643,188 @@ fn a_browser_shows_a_page_as_it_is_and_fetches_nothing() {
         assert!(is_its_own, "the page asked for {line}");
     }
 }
+
+#[test]
+fn figures_that_pandas_or_a_spreadsheet_has_written_are_read_or_said() {
+    let rows = "1,a,ok,1,2026-01-01 00:00:00.000,1e-05,1.5e-05,0.1,0.2,2539520.0,1.0,0.0,,5.0,\n\
+                2,b,ok,1,2026-01-01 00:00:00.001,2E-05,2.5e-05,0.1,0.2,2539521.0,1.0,0.0,,5.0,\n";
+    let (page, _) = page_of(rows);
+    assert!(page.contains("25 µs") && page.contains("600 ms"), "{page}");
+    let text = format!("{HEADER}{rows}").replace('\n', "\r");
+    let job = TestJob::empty().file("results/x.csv", text);
+    let ran = job.args(["report", "results/x.csv"]).run();
+    ran.exit(0);
+    assert!(fs::read_to_string(ran.path("results/x.html")).unwrap().contains("25 µs"));
+
+    let strange = rows.replace("2E-05", "12:30").replace("2539521.0", "2.4 MB");
+    let job = TestJob::empty().file("results/x.csv", format!("{HEADER}{strange}"));
+    let ran = job.args(["report", "results/x.csv"]).run();
+    ran.exit(2)
+        .stderr_has("1 cell of `queue_s` cannot be read as a number")
+        .stderr_has("1 cell of `peak_rss_bytes` cannot be read as a number");
+    let strange = rows.replace("2026-01-01 00:00:00.001", "01.01.2026 00:00");
+    let job = TestJob::empty().file("results/x.csv", format!("{HEADER}{strange}"));
+    let ran = job.args(["report", "results/x.csv"]).run();
+    ran.exit(2).stderr_has("1 tasks have a `started_utc` that cannot be read");
+}
+
+#[test]
+fn what_is_recommended_is_read_in_the_words_of_a_spreadsheet_or_said() {
+    let header = "job,model,concurrency,rounds,tasks,ok,wall_median_s,startup_s,tasks_per_s,speedup,same_results,\
+                  recommended,reason,warnings\n";
+    let rows = "cp,threads,4,1,9,9,2.0,0.1,4.5,2,YES,YES,simple,\ncp,async,4,1,9,9,1.9,0.1,4.6,2,YES,NO,no,\n";
+    let run = |yes: &str, no: &str| {
+        let text = format!("{header}{}", rows.replace("YES", yes).replace("NO", no));
+        let job = TestJob::empty().file("results/cp.compare.csv", text);
+        let rounds = "job,round,model,concurrency,tasks,ok,wall_s\n\
+                      cp,1,threads,4,9,9,2.0\ncp,1,async,4,9,9,1.9\n";
+        let job = job.file("results/cp.rounds.csv", rounds);
+        job.args(["report", "results/cp.compare.csv"]).run()
+    };
+    for (yes, no) in [("true", "false"), ("True", "False"), ("WAHR", "FALSCH"), ("1", "0")] {
+        let ran = run(yes, no);
+        ran.exit(0);
+        let page = page(&ran, "results/cp.compare.html");
+        assert!(page.contains("Recommended: threads with 4 slots"), "{yes}: {page}");
+    }
+    run("oui!", "non").exit(2).stderr_has("cells of `recommended` cannot be read");
+}
+
+#[test]
+fn a_workbook_has_the_texts_of_a_report_as_they_were() {
+    let job = |dialect: &str, safe: bool| {
+        let ran = TestJob::new(&format!(
+            "[inputs]\nvalues = [\"'=1\", \"=2\", \"1,234\"]\n[workload.command]\nargv = [\"printf\", \"%s\", \
+             \"{{input}}\"]\n[report]\ndialect = \"{dialect}\"\nformula_safe = {safe}\nalso = [\"xlsx\"]\n"
+        ))
+        .run();
+        ran.exit(0);
+        let now = workbook(&ran.path("results/job.xlsx"));
+        let later = report(ran, &["results/job.csv", "--xlsx"]);
+        later.exit(0);
+        assert_eq!(workbook(&later.path("results/job.xlsx")), now);
+        now
+    };
+    for (dialect, safe) in [("csv", false), ("csv", true), ("excel-semicolon", true)] {
+        let cells = job(dialect, safe);
+        for (cell, text) in
+            [("B2", "\"'=1\""), ("B3", "'=2'"), ("B4", "'1,234'"), ("M4", "'1,234'")]
+        {
+            let line = format!("Tasks\t{cell}\ttext\t{text}");
+            assert!(cells.contains(&line), "{dialect} {safe}: {line}\n{cells}");
+        }
+    }
+}
+
+#[test]
+fn attempts_of_a_resumed_run_stand_where_they_ran() {
+    let job = "[inputs]\nrange = { from = 1, to = 6 }\n[workload.command]\nshell = 'echo x >> ran.$input; \
+               if [ $input -gt 3 ] && [ ! -e go ]; then sleep 300; fi; [ $(wc -l < ran.$input) -gt 1 ]'\n\
+               [limits]\nconcurrency = 4\n[retry]\nmax_attempts = 3\ndelay = \"1ms\"\n";
+    let running = TestJob::new(job).spawn();
+    running.wait_for_file("ran.4", |text| !text.is_empty());
+    running.wait_for_file("results/job.csv.partial", |text| text.lines().count() > 3);
+    running.signal(libc::SIGKILL);
+    let ran = TestJob::again(running.wait()).file("go", "").args(["job.toml", "--resume"]).run();
+    ran.exit(0);
+    let ran = report(ran, &["results/job.csv"]);
+    ran.exit(0).stderr_has("3 tasks were done by an earlier run");
+    assert!(!ran.stderr().contains("there is no file that says when"), "{}", ran.stderr());
+}
+
+/// Rows and the summary are two files: what one says and the other does not is said.
+#[test]
+fn a_report_that_is_not_that_of_the_summary_is_said() {
+    let shell = "shell = '[ $RUNNER_TASK != 2 ]'";
+    let job = format!("inputs.repeat = 4\nmodel = 'threads'\n[workload.command]\n{shell}\n");
+    let text = |ran: &Ran| fs::read_to_string(ran.path("results/job.csv")).unwrap();
+    let said = |ran: Ran, words: &str| {
+        let ran = report(ran, &["--html", "--xlsx", "results/job.csv"]);
+        ran.exit(2).stderr_has(words);
+        assert!(page(&ran, "results/job.html").contains("The report is incomplete."));
+        ran
+    };
+    let ran = TestJob::new(&job).run();
+    let whole = text(ran.exit(3));
+    let row = whole.lines().nth(3).unwrap();
+    fs::write(ran.path("results/job.csv"), format!("{whole}{row}\n")).unwrap();
+    let ran = said(ran, "1 row has the number of a task that has a row already, such as task 3");
+    fs::write(ran.path("results/job.csv"), whole.replace(",failed,", ",ok,")).unwrap();
+    let ran = said(ran, "3 ok, where the report has 4, 1 failed, where the report has 0");
+    let day = &row[row.find(",ok,1,").unwrap() + 6..][..10];
+    fs::write(ran.path("results/job.csv"), whole.replace(day, "2999-01-01")).unwrap();
+    let ran = said(ran, "the times in `summary.csv` are not those of the rows");
+    fs::write(ran.path("results/job.csv"), &whole).unwrap();
+    let ran = report(ran, &["results/job.csv"]);
+    ran.exit(0);
+    // A job that was skipped since has a row without figures; the report is that of before.
+    let summary = ran.path("results/summary.csv");
+    let header = fs::read_to_string(&summary).unwrap().lines().next().unwrap().to_owned();
+    let cells = |name: &str| match name {
+        "job" => "job",
+        "skipped" => "1",
+        "tasks" | "ok" => "0",
+        _ => "",
+    };
+    let row: Vec<_> = header.split(',').map(cells).collect();
+    fs::write(summary, format!("{header}\n{}\n", row.join(","))).unwrap();
+    report(ran, &["results/job.csv"]).exit(0);
+}
+
+/// Attempts that take less than a microsecond are time, too.
+#[test]
+fn short_run_times_add_up() {
+    let mut text = HEADER.to_owned();
+    for task in 1..=2000 {
+        let slot = 1 + task % 2;
+        let row = format!("{task},x,ok,1,2026-01-01 00:00:00.000,0,0.0000019,0,0,,{slot},0,,0,\n");
+        text.push_str(&row);
+    }
+    let ran = TestJob::empty().file("results/x.csv", text).args(["report", "results/x.csv"]).run();
+    ran.exit(0);
+    let page = page(&ran, "results/x.html");
+    let table = &page[page.find("What each slot did").unwrap()..];
+    assert!(table.contains("1.9 ms") || table.contains("1.90 ms"), "1,000 times 1.9 µs");
+}
+
+#[test]
+fn a_workbook_that_cannot_be_made_prevents_no_page() {
+    let job = TestJob::empty()
+        .file("results/x.csv", format!("{HEADER}{}", row(1, "ok", (0, 1), 1, "")))
+        .file("results/x.xlsx/in-the-way", "");
+    let ran = job.args(["report", "--html", "--xlsx", "results/x.csv"]).run();
+    ran.exit(6).stdout_has("results/x.html\n").stderr_has("failed to write `results/x.xlsx`");
+    fs::remove_file(ran.path("results/x.html")).unwrap();
+    fs::create_dir(ran.path("results/x.html")).unwrap();
+    let ran = report(ran, &["--html", "--xlsx", "results/x.csv"]);
+    ran.exit(6).stderr_has("`results/x.html`").stderr_has("`results/x.xlsx`");
+}
+
+/// A comparison that was killed leaves its rounds beside the result of the one before.
+#[test]
+fn rounds_of_another_comparison_are_not_shown() {
+    let job = "inputs.repeat = 2\n[workload.sleep]\nduration = '60ms'\n";
+    let args = ["compare", "job.toml", "--rounds", "2", "--warmup", "0", "--models", "sequential"];
+    let ran = TestJob::empty().file("job.toml", job).args(args).run();
+    ran.exit(0);
+    let rounds = fs::read_to_string(ran.path("results/job.rounds.csv")).unwrap();
+    let ran = report(ran, &["results/job.compare.csv"]);
+    ran.exit(0);
+    let fewer = rounds.lines().take(2).collect::<Vec<_>>().join("\n") + "\n";
+    for (text, said) in [
+        (fewer, "is of another comparison"),
+        (rounds.replace(",false\n", ",\n"), "is of another comparison, which did not end"),
+        (rounds.replace(",sequential,1,2,2,0.", ",sequential,1,2,2,7."), "of another comparison"),
+    ] {
+        assert_ne!(text, rounds);
+        fs::write(ran.path("results/job.rounds.csv"), text).unwrap();
+        let output = runner()
+            .current_dir(ran.folder())
+            .args(["report", "results/job.compare.csv"])
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains("the single runs are not shown") && error.contains(said), "{error}");
+    }
+}

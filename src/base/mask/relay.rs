@@ -5,12 +5,13 @@ use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Stream;
+use crate::base::lock;
 use crate::sys;
 
 /// How often the thread looks whether it is still needed.
@@ -87,7 +88,7 @@ impl Shared {
                 break;
             }
         }
-        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = lock(&self.ends);
         let Ends { file, stream } = &mut *ends;
         let mut out = Vec::new();
         stream.finish(&mut out);
@@ -96,7 +97,7 @@ impl Shared {
 
     /// Copies what is in the pipe; whether there was something.
     fn copy(&self) -> bool {
-        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = lock(&self.ends);
         let waiting = rustix::io::ioctl_fionread(&self.reader).unwrap_or(0) as usize;
         if waiting == 0 {
             return false;

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use super::{MASK, MASKED};
+use super::{MASK, MASKED, wrapped};
 
 /// What has come and may be the start of a secret.
 #[derive(Debug, Default)]
@@ -21,14 +21,15 @@ impl Stream {
         };
         let sure = (held.len().saturating_sub(longest)..held.len()).find(is_start);
         let sure = sure.unwrap_or(held.len());
+        let sure = wrapped::start_of_rest(&masked.base64, held).map_or(sure, |at| at.min(sure));
         let mut end = 0;
-        for found in masked.finder.iter().flat_map(|finder| finder.find_iter(held)) {
-            if found.start() >= sure {
+        for found in masked.find(held) {
+            if found.start >= sure {
                 break;
             }
-            out.extend_from_slice(&held[end..found.start()]);
+            out.extend_from_slice(&held[end..found.start]);
             out.extend_from_slice(MASK);
-            end = found.end();
+            end = found.end;
         }
         let sure = sure.max(end);
         out.extend_from_slice(&held[end..sure]);

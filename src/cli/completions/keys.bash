@@ -14,8 +14,8 @@ _runner_job() {
         return
     fi
     _runner "$@"
-    # A file is a job file, unless it is the value of an option.
-    if [[ $cur != -* && $prev != -* ]]; then
+    # A file is a job file, unless it is the value of an option; `init` writes one of a kind.
+    if [[ $cur != -* && $prev != -* && $prev != init ]]; then
         local -a files=()
         mapfile -t files < <(compgen -f -X '!*.toml' -- "$cur"; compgen -d -S / -- "$cur")
         if (( ${#files[@]} )); then

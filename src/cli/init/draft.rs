@@ -1,5 +1,8 @@
 //! What a command line comes to, before it is written as a job file.
 
+use std::path::{Path, PathBuf};
+
+use super::options::Given;
 use super::pieces::Dialect;
 
 /// A list of inputs.
@@ -22,7 +25,8 @@ pub(super) fn separator(text: &str) -> Option<String> {
 
 /// Whether it is a number of something.
 pub(super) fn is_count(text: &str) -> bool {
-    text.parse().is_ok_and(|count: u64| count > 0)
+    // `+2` is a number, too, and means something else to these programs.
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse().is_ok_and(|count: u64| count > 0)
 }
 
 /// A source of inputs.
@@ -44,12 +48,30 @@ pub(super) enum Words {
     Shell(String),
 }
 
-/// One file in pieces: `--pipe`.
+/// When an input is put after a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Append {
+    /// If it has no replacement string.
+    #[default]
+    Otherwise,
+    /// Never: it is asked for where it is to stand.
+    Never,
+    /// Never, and a replacement string stands for nothing: `-N0`.
+    Nothing,
+}
+
+/// Standard input or a file in pieces: `--pipe`.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Blocks {
-    pub is_file: bool,
+pub(super) struct Pipe {
+    /// Whether there is any; else what is said of it means nothing.
+    pub is_on: bool,
     pub size: Option<String>,
-    pub keys: Vec<(&'static str, String)>,
+    pub end: Option<String>,
+    pub start: Option<String>,
+    /// Whether what starts a record is a regular expression.
+    pub is_regex: bool,
+    /// Whether a command is given the name of a file.
+    pub is_file: bool,
 }
 
 /// A job to be.
@@ -58,34 +80,65 @@ pub(super) struct Blocks {
 pub(super) struct Draft {
     pub dialect: Dialect,
     pub words: Words,
+    pub append: Append,
+    /// What reads a text; `sh` if nothing is said.
+    pub shell: Option<String>,
+    /// The user's own shell, if its variables are written otherwise.
+    pub foreign_shell: Option<String>,
     pub sources: Vec<Source>,
-    /// Whether all sources go side by side.
+    /// From the folder of the job file to this one; nothing if it is the same.
+    pub way: PathBuf,
+    /// Whether all sources go side by side, those that are shorter begun anew.
     pub is_linked: bool,
     /// Whether NUL ends an input.
     pub null: bool,
     /// One character between inputs, instead of the ends of lines.
     pub separator: Option<String>,
+    /// Whether blank lines are inputs.
+    pub keeps_blank: bool,
+    /// Whether lines are words, as xargs reads them.
+    pub has_words: bool,
     /// What stands between the columns of an input: a regular expression.
     pub columns: Option<String>,
+    /// Whether quotes may stand around columns.
+    pub is_csv: bool,
+    /// Whether blanks around columns go; `None`: as usual.
+    pub trims: Option<bool>,
+    /// Whether nobody knows how many columns there are.
+    pub is_width_unknown: bool,
     /// Whether the first input has the names.
     pub has_header: bool,
     /// How many inputs a task takes.
     pub batch: Option<u64>,
     /// The size into which its inputs have to fit, if it takes as many as do.
     pub fits: Option<String>,
+    /// Whether the inputs are shared out evenly to all that run at once: `-X`.
+    pub is_shared: bool,
     /// Whether `{1}`, `{2}` name the inputs of such a task.
     pub is_grouped: bool,
-    pub blocks: Option<Blocks>,
+    /// Whether `batch` counts lines: with `--pipe` these are a record.
+    pub counts_lines: bool,
+    /// The input at which they end: `-E`.
+    pub end: Option<String>,
+    pub pipe: Pipe,
+    /// Whether all tasks run at once.
+    pub is_all_at_once: bool,
     /// More keys, each with its value as TOML.
     pub inputs: Vec<(&'static str, String)>,
     pub command: Vec<(&'static str, String)>,
-    pub env: Vec<(String, String)>,
+    pub env: Vec<(&'static str, String)>,
     pub limits: Vec<(&'static str, String)>,
     pub retry: Vec<(&'static str, String)>,
+    /// The folder to run in, with replacement strings.
+    pub folder: Option<String>,
     /// Words before the command, such as `nice -n 10`.
     pub before: Vec<String>,
     /// The options of a run that does the same.
     pub options: Vec<String>,
+    /// How its output is shown: a value of `--output`.
+    pub output: Option<&'static str>,
+    /// What stands before each line of it, with replacement strings.
+    pub tag: Option<String>,
     /// What could not be carried over.
     pub left: Vec<String>,
 }
@@ -109,18 +162,35 @@ pub(super) fn array(all: &[String]) -> String {
 impl Draft {
     /// Whether a task takes several inputs.
     pub fn is_batched(&self) -> bool {
-        self.batch.is_some() || self.fits.is_some()
+        self.batch.is_some_and(|count| count > 1) || self.fits.is_some()
     }
 
     /// Notes an option that has no counterpart.
-    pub fn leave(&mut self, option: &str, why: &str) {
+    pub fn leave(&mut self, option: &Given, why: &str) {
+        self.note(&option.shown(), why);
+    }
+
+    /// Notes what has no counterpart.
+    pub fn note(&mut self, what: &str, why: &str) {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-        self.left.push(format!("`{option}`{why}"));
+        self.left.push(format!("`{what}`{why}"));
     }
 
     /// Sets a limit once.
     pub fn limit(&mut self, key: &'static str, value: String) {
         self.limits.retain(|(known, _)| *known != key);
         self.limits.push((key, value));
+    }
+
+    /// How the job file names a file that is named from here.
+    pub fn path(&self, name: &str) -> String {
+        let is_moved =
+            name != "-" && !self.way.as_os_str().is_empty() && Path::new(name).is_relative();
+        if is_moved { self.way.join(name).display().to_string() } else { name.to_owned() }
+    }
+
+    /// Adds a file of inputs.
+    pub fn file(&mut self, name: &str) {
+        self.sources.push(Source { list: List::Lines(name.into()), is_linked: false });
     }
 }

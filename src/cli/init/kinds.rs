@@ -31,7 +31,7 @@ const KINDS: [Kind; 8] = kinds! {
 };
 
 /// The names of the kinds.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
+pub(in crate::cli) fn names() -> impl Iterator<Item = &'static str> {
     KINDS.iter().map(|kind| kind.name)
 }
 

@@ -1,191 +1,148 @@
 //! A command line of GNU parallel's.
 
-use super::draft::{Blocks, Draft, List, Source, Words, quoted, separator};
-use super::options::{Known, shown};
-use super::pieces::Dialect;
-use super::units::{duration, rate, seconds, size};
+mod known;
+mod pipe;
 
-const KNOWN: Known = Known {
-    letters: "jPaCdINnLsSJE",
-    optional: "iel",
-    names: &[
-        "jobs",
-        "max-procs",
-        "arg-file",
-        "colsep",
-        "delimiter",
-        "delay",
-        "halt",
-        "halt-on-error",
-        "header",
-        "joblog",
-        "results",
-        "res",
-        "retries",
-        "timeout",
-        "max-args",
-        "max-replace-args",
-        "max-lines",
-        "max-chars",
-        "block",
-        "block-size",
-        "recstart",
-        "recend",
-        "workdir",
-        "wd",
-        "env",
-        "nice",
-        "memfree",
-        "memsuspend",
-        "load",
-        "tagstring",
-        "sshlogin",
-        "sshloginfile",
-        "slf",
-        "basefile",
-        "bf",
-        "return",
-        "trc",
-        "transferfile",
-        "tf",
-        "tmpdir",
-        "tempdir",
-        "process-slot-var",
-        "rpl",
-        "arg-sep",
-        "arg-file-sep",
-        "profile",
-        "limit",
-        "compress-program",
-        "decompress-program",
-        "semaphorename",
-        "id",
-        "semaphoretimeout",
-        "st",
-        "sql",
-        "sqlmaster",
-        "sqlworker",
-        "sqlandworker",
-        "template",
-        "tmpl",
-        "termseq",
-        "trim",
-        "shard",
-        "bin",
-        "groupby",
-        "extensionreplace",
-        "er",
-        "basenamereplace",
-        "bnr",
-        "dirnamereplace",
-        "dnr",
-        "basenameextensionreplace",
-        "bner",
-        "seqreplace",
-        "slotreplace",
-        "filter",
-    ],
-    flags: &[
-        "null",
-        "keep-order",
-        "tag",
-        "line-buffer",
-        "lb",
-        "linebuffer",
-        "ungroup",
-        "group",
-        "bar",
-        "progress",
-        "eta",
-        "dry-run",
-        "dryrun",
-        "resume",
-        "resume-failed",
-        "retry-failed",
-        "shuf",
-        "pipe",
-        "pipepart",
-        "pipe-part",
-        "link",
-        "xapply",
-        "plus",
-        "no-run-if-empty",
-        "verbose",
-        "quote",
-        "will-cite",
-        "gnu",
-        "no-notice",
-        "citation",
-        "skip-first-line",
-        "xargs",
-        "cat",
-        "fifo",
-        "tee",
-        "round-robin",
-        "interactive",
-        "onall",
-        "nonall",
-        "cleanup",
-        "transfer",
-        "files",
-        "compress",
-        "semaphore",
-        "fg",
-        "bg",
-        "tmux",
-        "ctags",
-        "noswap",
-        "csv",
-        "hostgroups",
-        "regexp",
-        "wait",
-        "color",
-        "tty",
-        "open-tty",
-        "silent",
-        "version",
-        "help",
-        "exit",
-        "replace",
-        "max-line-length-allowed",
-    ],
-};
+use std::env;
 
-/// What starts a list of inputs.
-const SEPARATORS: [&str; 4] = [":::", "::::", ":::+", "::::+"];
+use super::draft::{Append, Draft, List, Source, Words, is_count, quoted, separator};
+use super::options::Given;
+use super::pieces::{Dialect, is_odd};
+use super::units::{duration, load, rate, seconds, size};
+use known::KNOWN;
+
+/// What starts a list of inputs, and what a list of files; with a `+` one that goes with the list before it.
+#[derive(Debug)]
+struct Signs {
+    values: String,
+    files: String,
+}
+
+impl Default for Signs {
+    fn default() -> Self {
+        Self { values: ":::".into(), files: "::::".into() }
+    }
+}
+
+impl Signs {
+    /// Whether `word` is one: that of files, and with a `+`.
+    fn of(&self, word: &str) -> Option<(bool, bool)> {
+        let bare = word.strip_suffix('+');
+        let is = |sign: &str| word == sign || bare == Some(sign);
+        let is_files = if is(&self.files) { Some(true) } else { is(&self.values).then_some(false) };
+        is_files.map(|is_files| (is_files, word != self.files && word != self.values))
+    }
+}
 
 /// Reads the words after `parallel`.
 pub(super) fn read(words: &[String], draft: &mut Draft) {
     draft.dialect = Dialect { input: "{}".into(), has_signs: true, ..Dialect::default() };
+    draft.keeps_blank = true;
+    draft.shell = shell(draft);
+    told_elsewhere(draft);
     let (options, rest) = KNOWN.split(words);
     let mut is_quoted = false;
-    for (name, value) in options {
-        match (name.as_str(), value.as_deref()) {
-            ("q" | "quote", _) => is_quoted = true,
-            (name, value) => option(name, value, draft),
+    let mut signs = Signs::default();
+    let mut hosts = Vec::new();
+    let mut is_everywhere = false;
+    for given in options {
+        match given.name.as_str() {
+            "q" | "quote" => is_quoted = true,
+            "argsep" => signs.values = given.text().into(),
+            "argfilesep" => signs.files = given.text().into(),
+            "S" | "sshlogin" => hosts.push(given),
+            "nonall" => is_everywhere = true,
+            _ => option(&given, draft),
         }
     }
-    let command = inputs(rest, draft);
+    let command = lists(rest, &signs, draft);
+    if draft.sources.iter().any(|source| matches!(&source.list, List::Lines(file) if is_open(file)))
+    {
+        draft.left.push("`<(…)`: its file is gone by then: name one that stays, or a pipe".into());
+    }
+    match (is_everywhere, &hosts[..]) {
+        (true, [_, ..]) => return everywhere(&hosts, command, draft),
+        (true, []) => draft.left.push("`--nonall`: tasks run on this machine".into()),
+        _ => hosts.iter().for_each(|host| draft.leave(host, "tasks run on this machine")),
+    }
     draft.words = match command {
         [] => Words::None,
         words if is_quoted => Words::Arguments(words.to_vec()),
         words => Words::Shell(words.join(" ")),
     };
+    pipe::settle(draft);
+}
+
+/// The shell that parallel would use. Those whose variables are written otherwise are named.
+fn shell(draft: &mut Draft) -> Option<String> {
+    let path = env::var("SHELL").ok()?;
+    let name = path.rsplit('/').next().unwrap_or_default();
+    match name {
+        "bash" | "zsh" | "ksh" | "mksh" | "dash" | "ash" => Some(name.to_owned()),
+        "" | "sh" => None,
+        other => {
+            draft.foreign_shell = Some(other.to_owned());
+            None
+        }
+    }
+}
+
+/// Options that stand elsewhere.
+fn told_elsewhere(draft: &mut Draft) {
+    if env::var_os("PARALLEL").is_some_and(|options| !options.is_empty()) {
+        draft.left.push("the options in the environment variable `PARALLEL`".into());
+    }
+    let home = env::var_os("HOME").unwrap_or_default();
+    if std::path::Path::new(&home).join(".parallel/config").exists() {
+        draft.left.push("the options in `~/.parallel/config`".into());
+    }
+}
+
+/// Whether it is the end of a pipe that only this command line has.
+fn is_open(file: &str) -> bool {
+    file.starts_with("/dev/fd/")
+}
+
+/// One task for each host: `--nonall`.
+fn everywhere(hosts: &[Given], command: &[String], draft: &mut Draft) {
+    let all = hosts.iter().flat_map(|given| given.text().split(',')).map(str::trim);
+    let all: Vec<_> = all.filter(|host| !host.is_empty()).collect();
+    let is_plain = |host: &&str| !host.contains(['/', ' ', '@', ':']) || is_login(host);
+    for host in all.iter().filter(|host| !is_plain(host)) {
+        draft.note(host, "not the name of a host");
+    }
+    let named = all.iter().filter(|host| is_plain(host)).map(|host| (*host).to_owned());
+    let list = List::Values(named.collect());
+    draft.sources.push(Source { list, is_linked: false });
+    draft.dialect = Dialect { input: "{}".into(), ..Dialect::default() };
+    draft.words = Words::Arguments(vec!["ssh".into(), "{}".into(), command.join(" ")]);
+}
+
+/// `user@host`.
+fn is_login(host: &str) -> bool {
+    host.split_once('@').is_some_and(|(user, host)| {
+        !user.is_empty() && !user.contains(':') && !host.contains(['/', ' ', '@', ':'])
+    })
 }
 
 /// Takes the lists of inputs off the end of a command.
 pub(super) fn inputs<'a>(words: &'a [String], draft: &mut Draft) -> &'a [String] {
-    let is_separator = |word: &String| SEPARATORS.contains(&word.as_str());
-    let end = words.iter().position(is_separator).unwrap_or(words.len());
+    lists(words, &Signs::default(), draft)
+}
+
+fn lists<'a>(words: &'a [String], signs: &Signs, draft: &mut Draft) -> &'a [String] {
+    let is_sign = |word: &String| signs.of(word).is_some();
+    let end = words.iter().position(is_sign).unwrap_or(words.len());
     let mut rest = &words[end..];
-    while let [separator, after @ ..] = rest {
-        let end = after.iter().position(is_separator).unwrap_or(after.len());
+    while let [sign, after @ ..] = rest {
+        let end = after.iter().position(is_sign).unwrap_or(after.len());
         let (list, after) = after.split_at(end);
-        let is_linked = separator.ends_with('+');
-        if separator.starts_with("::::") {
+        let (is_files, is_linked) = signs.of(sign).unwrap_or_default();
+        if is_files {
             let files = list.iter().cloned().map(List::Lines);
             draft.sources.extend(files.map(|list| Source { list, is_linked }));
         } else {
+            draft.dialect.is_exact |= list.iter().any(|value| is_odd(value));
             draft.sources.push(Source { list: List::Values(list.to_vec()), is_linked });
         }
         rest = after;
@@ -193,110 +150,124 @@ pub(super) fn inputs<'a>(words: &'a [String], draft: &mut Draft) -> &'a [String]
     &words[..end]
 }
 
-fn option(name: &str, value: Option<&str>, draft: &mut Draft) {
-    let text = value.unwrap_or_default();
-    match name {
+fn option(given: &Given, draft: &mut Draft) {
+    let text = given.text();
+    match given.name.as_str() {
         // What a run does anyway, or says anyway.
-        "group" | "bar" | "progress" | "eta" | "will-cite" | "gnu" | "no-notice" | "citation"
-        | "env" | "t" | "verbose" | "v" | "joblog" | "silent" | "exit" | "x" | "plus" | "color" => {
-        }
-        "j" | "jobs" | "P" | "max-procs" => jobs(name, text, draft),
-        "a" | "arg-file" => {
-            draft.sources.push(Source { list: List::Lines(text.into()), is_linked: false });
-        }
+        "group" | "g" | "bar" | "progress" | "eta" | "willcite" | "nn" | "gnu" | "nonotice"
+        | "citation" | "bibtex" | "env" | "joblog" | "jl" | "silent" | "exit" | "x" | "color"
+        | "colour" | "plain" | "minversion" => {}
+        "t" | "verbose" | "v" => draft.leave(given, "`--dry-run=all` shows the commands"),
+        "plus" => draft.dialect.has_plus = true,
+        "j" | "jobs" | "P" | "maxprocs" => jobs(given, draft),
+        "a" | "argfile" => draft.file(text),
         "0" | "null" => draft.null = true,
         "d" | "delimiter" => match text {
             "\n" | "\\n" => {}
             "\0" | "\\0" => draft.null = true,
             _ => match separator(text) {
-                None => draft.leave(&shown(name, value), "an input ends with one character"),
+                None => draft.leave(given, "an input ends with one character"),
                 found => draft.separator = found,
             },
         },
         "C" | "colsep" => draft.columns = Some(text.into()),
+        "csv" => draft.is_csv = true,
+        "trim" if ["lr", "rl", "n"].contains(&text) => draft.trims = Some(text != "n"),
+        "E" | "e" | "eof" => draft.end.clone_from(&given.value),
+        _ if renamed(given, draft) => {}
         "header" if text == ":" => draft.has_header = true,
         "I" | "i" | "replace" => {
             draft.dialect.input = if text.is_empty() { "{}".into() } else { text.into() };
         }
-        "n" | "max-args" | "N" | "max-replace-args" | "L" | "l" | "max-lines" => {
-            match text.parse() {
-                Ok(1) => {}
-                Ok(count @ 2..) => {
-                    draft.batch = Some(count);
-                    draft.is_grouped = name == "N" || name == "max-replace-args";
-                }
-                _ => draft.leave(&shown(name, value), ""),
-            }
+        "n" | "maxargs" | "N" | "maxreplaceargs" | "L" | "l" | "maxlines" => count(given, draft),
+        "m" | "X" | "xargs" => {
+            draft.fits = Some(super::MANY.into());
+            draft.is_shared = given.name != "xargs";
         }
-        "m" | "X" | "xargs" => draft.fits = Some(super::MANY.into()),
-        "r" | "no-run-if-empty" => draft.inputs.push(("empty", quoted("ok"))),
+        "r" | "norunifempty" => {
+            draft.inputs.push(("empty", quoted("ok")));
+            draft.keeps_blank = false;
+        }
         "shuf" => draft.inputs.push(("shuffle", "1".into())),
-        "skip-first-line" => draft.inputs.push(("skip", "1".into())),
+        "skipfirstline" => draft.inputs.push(("skip", "1".into())),
         "link" | "xapply" => draft.is_linked = true,
-        "k" | "keep-order" => draft.options.push("--output=ordered".into()),
-        "tag" => draft.options.push("--tag '{input}'".into()),
-        "line-buffer" | "lb" | "linebuffer" | "u" | "ungroup" => {
-            draft.options.push("--output=lines".into());
+        "k" | "keeporder" => draft.output = Some("ordered"),
+        "tag" => draft.tag = Some("{}".into()),
+        "tagstring" => draft.tag = Some(text.into()),
+        "linebuffer" | "linebuffered" | "lb" | "u" | "ungroup" => {
+            draft.output = draft.output.or(Some("lines"));
         }
-        "dry-run" | "dryrun" => draft.options.push("--dry-run=all".into()),
+        "dryrun" | "dr" => draft.options.push("--dry-run=all".into()),
         "resume" => draft.options.push("--resume".into()),
-        "resume-failed" | "retry-failed" => draft.options.push("--resume=failed".into()),
-        "pipe" => drop(draft.blocks.get_or_insert_default()),
-        "pipepart" | "pipe-part" => draft.blocks.get_or_insert_default().is_file = true,
-        "block" | "block-size" => draft.blocks.get_or_insert_default().size = Some(text.into()),
-        "recend" => {
-            draft
-                .blocks
-                .get_or_insert_default()
-                .keys
-                .push(("record_end", quoted(&unescaped(text))));
-        }
-        "recstart" => {
-            let pattern = regex::escape(&unescaped(text));
-            draft.blocks.get_or_insert_default().keys.push(("record_start", quoted(&pattern)));
-        }
+        "resumefailed" | "retryfailed" => draft.options.push("--resume=failed".into()),
         "nice" => draft.before.extend(["nice".into(), "-n".into(), text.into()]),
-        "workdir" | "wd" if !text.starts_with("...") => draft.command.push(("cwd", quoted(text))),
-        "wait" | "files" | "compress" => {
-            draft.leave(&shown(name, value), "the output stands in the report");
+        "workdir" | "wd" if !text.starts_with("...") => draft.folder = Some(text.into()),
+        "files" | "outputasfiles" | "compress" | "results" | "result" | "res" => {
+            draft.leave(given, "the output stands in the report");
         }
-        "sshlogin" | "S" | "sshloginfile" | "slf" | "trc" | "transferfile" | "tf" | "return"
-        | "basefile" | "bf" | "cleanup" | "transfer" | "onall" | "nonall" => {
-            draft.leave(&shown(name, value), "tasks run on this machine");
+        "sshloginfile" | "slf" | "trc" | "transferfile" | "transferfiles" | "tf" | "return"
+        | "basefile" | "bf" | "cleanup" | "transfer" | "onall" => {
+            draft.leave(given, "tasks run on this machine");
         }
-        _ => limit(name, value, draft),
+        _ if pipe::option(given, draft) => {}
+        _ => limit(given, draft),
     }
 }
 
-fn jobs(name: &str, text: &str, draft: &mut Draft) {
-    if text.parse::<u64>().is_ok_and(|count| count > 0) {
-        draft.limit("concurrency", text.into());
-    } else if text == "100%" {
-        draft.limit("concurrency", quoted("cores"));
-    } else if text
-        .strip_suffix('%')
-        .is_some_and(|part| part.parse::<u64>().is_ok_and(|part| part > 0))
-    {
-        draft.limit("concurrency", quoted(text));
-    } else {
-        draft.leave(&shown(name, Some(text)), "write a number as `concurrency`");
+/// Other strings for replacement strings.
+fn renamed(given: &Given, draft: &mut Draft) -> bool {
+    let sign = match given.name.as_str() {
+        "U" | "extensionreplace" | "er" => ".",
+        "basenamereplace" | "bnr" => "/",
+        "dirnamereplace" | "dnr" => "//",
+        "basenameextensionreplace" | "bner" => "/.",
+        "seqreplace" => "#",
+        "slotreplace" => "%",
+        _ => return false,
+    };
+    if !given.text().is_empty() {
+        draft.dialect.renamed.push((given.text().to_owned(), sign));
+    }
+    true
+}
+
+/// How many inputs a task takes.
+fn count(given: &Given, draft: &mut Draft) {
+    match given.text().parse() {
+        Ok(0) if given.name != "L" => draft.append = Append::Nothing,
+        Ok(count @ 1..) => {
+            draft.batch = Some(count);
+            draft.counts_lines = ["L", "l", "maxlines"].contains(&given.name.as_str());
+            draft.is_grouped = given.name == "N" || given.name == "maxreplaceargs";
+        }
+        _ => draft.leave(given, ""),
+    }
+}
+
+fn jobs(given: &Given, draft: &mut Draft) {
+    let text = given.text();
+    match text {
+        "0" => draft.is_all_at_once = true,
+        "100%" => draft.limit("concurrency", quoted("cores")),
+        _ if is_count(text) => draft.limit("concurrency", text.into()),
+        _ if text.strip_suffix('%').is_some_and(is_count) => {
+            draft.limit("concurrency", quoted(text));
+        }
+        _ => draft.leave(given, "write a number as `concurrency`"),
     }
 }
 
 /// What bounds a run.
-fn limit(name: &str, value: Option<&str>, draft: &mut Draft) {
-    let text = value.unwrap_or_default();
-    let is_done = match name {
-        "retries" => match text.parse::<u64>() {
-            Ok(count) => {
-                draft.retry.push(("max_attempts", count.max(1).to_string()));
-                draft.retry.push(("delay", quoted("0s")));
-                true
-            }
-            Err(_) => false,
-        },
-        "timeout" => seconds(text).is_some_and(|seconds| {
-            draft.limit("timeout", quoted(&duration(seconds)));
+fn limit(given: &Given, draft: &mut Draft) {
+    let text = given.text();
+    let is_done = match given.name.as_str() {
+        "retries" => text.parse::<u64>().ok().filter(|count| *count > 0).is_some_and(|count| {
+            draft.retry.push(("max_attempts", count.to_string()));
+            draft.retry.push(("delay", quoted("0s")));
+            true
+        }),
+        "timeout" => timeout(text).is_some_and(|timeout| {
+            draft.limit("timeout", quoted(&timeout));
             true
         }),
         "delay" => seconds(text).is_some_and(|seconds| {
@@ -309,12 +280,22 @@ fn limit(name: &str, value: Option<&str>, draft: &mut Draft) {
             draft.limit("min_free_memory", quoted(&size));
             true
         }),
-        "halt" | "halt-on-error" => halt(text, draft).is_some(),
+        "load" => load(text).is_some_and(|load| {
+            draft.limit("max_load", load);
+            true
+        }),
+        "halt" | "haltonerror" => halt(text, draft).is_some(),
         _ => false,
     };
     if !is_done {
-        draft.leave(&shown(name, value), "");
+        draft.leave(given, "");
     }
+}
+
+/// Seconds, or a part of the median.
+fn timeout(text: &str) -> Option<String> {
+    let is_share = text.strip_suffix('%').is_some_and(|part| part.parse::<u64>().is_ok());
+    if is_share { Some(text.into()) } else { seconds(text).map(duration) }
 }
 
 /// `now,fail=1`: when to stop.
@@ -346,28 +327,4 @@ fn halt(text: &str, draft: &mut Draft) -> Option<()> {
 /// `\n` and `\t` as what they stand for.
 pub(super) fn unescaped(text: &str) -> String {
     text.replace("\\n", "\n").replace("\\t", "\t")
-}
-
-impl Draft {
-    /// The blocks as TOML; `None` if a part of it cannot be carried over, which is noted.
-    pub(super) fn blocks_as_toml(&mut self) -> Option<String> {
-        let blocks: Blocks = self.blocks.take()?;
-        let file = match self.sources.pop() {
-            Some(Source { list: List::Lines(file), .. }) => file,
-            _ => "-".into(),
-        };
-        let mut keys = vec![("file", quoted(&file))];
-        match blocks.size.as_deref().map(|text| (text, size(text))) {
-            Some((_, Some(size))) => keys.push(("size", quoted(&size))),
-            Some((text, None)) => self.leave(&format!("--block {text}"), ""),
-            None => {}
-        }
-        if self.has_header {
-            keys.push(("header", "true".into()));
-        }
-        keys.extend(blocks.keys);
-        let keys: Vec<_> =
-            keys.into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
-        Some(format!("{{ {} }}", keys.join(", ")))
-    }
 }

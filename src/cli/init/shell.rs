@@ -11,12 +11,11 @@ pub(super) enum Read {
     Script,
 }
 
-/// Words that a shell takes for its own, at the start of a command.
-const BUILT_IN: [&str; 28] = [
-    ".", ":", "[[", "alias", "case", "cd", "command", "declare", "eval", "exec", "exit", "export",
-    "for", "function", "if", "local", "read", "set", "shift", "shopt", "source", "trap", "type",
-    "ulimit", "umask", "unset", "until", "while",
-];
+/// Words that a shell takes for its own, at the start of a command, and that are no programs.
+const BUILT_IN: &str = ". : [[ alias bg bind builtin caller case cd command compgen coproc declare dirs disown do enable \
+                        eval exec exit export fc fg for function getopts hash help history if jobs let local mapfile \
+                        popd pushd read readarray readonly return select set shift shopt source suspend time times \
+                        trap type typeset ulimit umask unalias unset until wait while";
 
 /// Whether a shell is needed for `text`.
 pub(super) fn read(text: &[Piece]) -> Read {
@@ -28,6 +27,7 @@ pub(super) fn read(text: &[Piece]) -> Read {
                     return Read::Script;
                 }
             }
+            Piece::Left(_) => return Read::Script,
             other => reader.piece(other.clone()),
         }
     }
@@ -39,12 +39,19 @@ pub(super) fn read(text: &[Piece]) -> Read {
         [Piece::Text(text), ..] => Some(text.as_str()),
         _ => None,
     });
-    let is_own = first.is_some_and(|first| BUILT_IN.contains(&first) || first.contains('='));
+    let is_own = first.is_some_and(|first| {
+        BUILT_IN.split(' ').any(|own| own == first) || first.contains('=') || is_function(first)
+    });
     if is_own || reader.words.is_empty() { Read::Script } else { Read::Words(reader.words) }
 }
 
+/// Whether it is a function that bash has exported.
+fn is_function(name: &str) -> bool {
+    std::env::var_os(format!("BASH_FUNC_{name}%%")).is_some()
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Quote {
+enum Quote {
     #[default]
     None,
     Single,
@@ -129,35 +136,101 @@ impl Reader {
 /// `text` with variables in the place of replacement strings, quoted as its place in the text needs.
 pub(super) fn script(text: &[Piece], fields: &mut Fields, left: &mut Vec<String>) -> String {
     let mut out = String::new();
-    let (mut quote, mut is_escaped) = (Quote::None, false);
+    let mut place = Place::default();
     for piece in text {
-        if let Piece::Text(text) = piece {
-            for c in text.chars() {
-                (quote, is_escaped) = match (quote, c) {
-                    _ if is_escaped => (quote, false),
-                    (Quote::None | Quote::Double, '\\') => (quote, true),
-                    (Quote::None, '\'') => (Quote::Single, false),
-                    (Quote::None, '"') => (Quote::Double, false),
-                    (Quote::Single, '\'') | (Quote::Double, '"') => (Quote::None, false),
-                    _ => (quote, false),
-                };
-            }
+        if let Piece::Text(text) | Piece::Left(text) = piece {
+            place.read(text);
             out.push_str(text);
             continue;
         }
-        let variables = fields.variables(piece, left);
-        // Quotes cannot stand in arithmetic, and are not needed there.
-        let is_sum = out.rfind("$((").is_some_and(|at| !out[at..].contains("))"));
-        let shown = |name: &String| match quote {
-            _ if is_sum => format!("${name}"),
-            Quote::None => format!("\"${name}\""),
-            Quote::Double => format!("${{{name}}}"),
-            Quote::Single => format!("'\"${name}\"'"),
+        if std::mem::take(&mut place.is_escaped) {
+            out.pop(); // the backslash is not the variable's
+        }
+        let shown = |name: &String| match (place.innermost(), name.as_str()) {
+            (Around::Sum, _) => format!("${name}"),
+            (Around::Double, _) => format!("${{{name}}}"),
+            (Around::Single, _) => format!("'\"${name}\"'"),
+            (_, "*") => "\"$@\"".into(),
+            (Around::Command | Around::Ticks, _) => format!("\"${name}\""),
         };
+        let variables = fields.variables(piece, left);
         out.push_str(&variables.iter().map(shown).collect::<Vec<_>>().join(" "));
-        is_escaped = false;
     }
     out
+}
+
+/// What surrounds a place in a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Around {
+    /// `$(…)`, `(…)`, and the script itself.
+    Command,
+    Ticks,
+    Single,
+    Double,
+    /// `$((…))`, in which quotes cannot stand, and are not needed.
+    Sum,
+}
+
+/// A place in a script: what surrounds it, the innermost last.
+#[derive(Debug, Default)]
+struct Place {
+    around: Vec<Around>,
+    is_escaped: bool,
+}
+
+impl Place {
+    fn innermost(&self) -> Around {
+        self.around.last().copied().unwrap_or(Around::Command)
+    }
+
+    fn read(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            let length = self.step(c, rest);
+            rest = &rest[length..];
+        }
+    }
+
+    /// Reads what `rest`, which begins with `c`, has first, and returns its length.
+    fn step(&mut self, c: char, rest: &str) -> usize {
+        use Around::{Command, Double, Single, Sum, Ticks};
+        let innermost = self.innermost();
+        if std::mem::take(&mut self.is_escaped) {
+            return c.len_utf8();
+        }
+        let opened = match (innermost, c) {
+            (Single, _) => None,
+            (_, '\\') => {
+                self.is_escaped = true;
+                None
+            }
+            (_, '$') if rest.starts_with("$((") => Some((Sum, 3)),
+            (_, '$') if rest.starts_with("$(") => Some((Command, 2)),
+            (Command | Ticks, '(') => Some((Command, 1)),
+            (Sum, '(') => Some((Sum, 1)),
+            (Command | Ticks, '\'') => Some((Single, 1)),
+            (Command | Ticks, '"') => Some((Double, 1)),
+            (Command | Double | Sum, '`') => Some((Ticks, 1)),
+            _ => None,
+        };
+        if let Some((around, length)) = opened {
+            self.around.push(around);
+            return length;
+        }
+        let is_end = matches!(
+            (innermost, c),
+            (Single, '\'') | (Double, '"') | (Ticks, '`') | (Command | Sum, ')')
+        );
+        if is_end {
+            self.around.pop();
+        }
+        // `$((` has opened one.
+        if is_end && innermost == Sum && self.innermost() != Sum && rest.starts_with("))") {
+            2
+        } else {
+            c.len_utf8()
+        }
+    }
 }
 
 /// Whether a script has what `sh` may not know.
@@ -187,12 +260,12 @@ mod tests {
     }
 
     fn fields() -> Fields {
-        Fields { names: vec!["input".into()], made: Vec::new() }
+        Fields::new(vec!["input".into()])
     }
 
     fn words(text: &str) -> Option<Vec<String>> {
         let Read::Words(words) = read(&parsed(text)) else { return None };
-        let fields = fields();
+        let mut fields = fields();
         Some(words.iter().flat_map(|word| fields.templates(word, &mut Vec::new())).collect())
     }
 
@@ -234,6 +307,11 @@ mod tests {
             ("a '<{}>' | b", "a '<'\"$input\"'>' | b"),
             ("a $((1 + {})) {}", "a $((1 + $input)) \"$input\""),
             ("a \\\"{} | b {#}", "a \\\"\"$input\" | b \"$RUNNER_TASK\""),
+            ("a \"$(b {}) {}\" {}", "a \"$(b \"$input\") ${input}\" \"$input\""),
+            ("a `b {}` \"`b {}`\"", "a `b \"$input\"` \"`b \"$input\"`\""),
+            ("a $((({} + 1) * 2)){}", "a $((($input + 1) * 2))\"$input\""),
+            ("(a '(' {}) {}", "(a '(' \"$input\") \"$input\""),
+            ("a \\{}", "a \"$input\""),
         ] {
             assert_eq!(script(&parsed(text), &mut fields(), &mut Vec::new()), expected);
         }
@@ -241,7 +319,10 @@ mod tests {
         script(&parsed("{.} {/} {.};"), &mut fields, &mut Vec::new());
         let made: Vec<_> =
             fields.made.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(made, ["input_base={input.base}", "input_name={input.name}"]);
+        assert_eq!(
+            made,
+            ["input_base={ value = \"{input.base}\" }", "input_name={ value = \"{input.name}\" }"]
+        );
     }
 
     #[test]

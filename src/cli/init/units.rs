@@ -40,6 +40,16 @@ pub(super) fn rate(seconds: f64) -> String {
     format!("{starts:.3}/{name}")
 }
 
+/// A load as a value of a job file: a number, or a part of the cores.
+pub(super) fn load(text: &str) -> Option<String> {
+    let is_above_zero =
+        |text: &str| text.parse::<f64>().is_ok_and(|load| load.is_finite() && load > 0.0);
+    match text.strip_suffix('%') {
+        Some(part) => is_above_zero(part).then(|| format!("\"{text}\"")),
+        None => is_above_zero(text).then(|| text.to_owned()),
+    }
+}
+
 /// A size in parallel's units: `1M` is 1,048,576 bytes, `1m` 1,000,000.
 pub(super) fn size(text: &str) -> Option<String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());

@@ -1,41 +1,57 @@
 //! A draft as the text of a job file.
 
 use std::fmt::Write;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 
-use regex::Regex;
-
-use super::draft::{Draft, List, Words, array, quoted};
-use super::parallel::unescaped;
-use super::pieces::{Fields, pieces};
+use super::draft::{Append, Draft, List, Source, Words, array, quoted};
+use super::pieces::{Fields, Part, Piece, Which, literal_of, pieces};
 use super::shell::{Read, needs_bash, read, script};
+use super::sources::{Keys, inputs};
+
+/// How many tasks run at once where all are to, and it is not known how many there are.
+const AT_ONCE: usize = 250;
 
 /// The text of the job file, without its first lines; what could not be carried over is noted in `draft`.
 pub(super) fn job(draft: &mut Draft) -> String {
-    let (source, mut fields) = inputs(draft);
+    if draft.is_all_at_once {
+        let count = tasks(&draft.sources).unwrap_or(AT_ONCE).clamp(1, 1000);
+        draft.limit("concurrency", count.to_string());
+    }
+    if draft.is_shared && !draft.limits.contains(&("concurrency", "1".into())) {
+        draft.left.push(
+            "`-m`, `-X`: inputs are not shared out evenly to all that run at once: a task takes as many as fit"
+                .into(),
+        );
+    }
+    let (source, names) = inputs(draft);
+    let mut fields = Fields::new(names);
     if draft.has_header {
         draft.dialect.columns.clone_from(&fields.names);
     }
     let command = command(draft, &mut fields);
+    let folder = folder(draft, &mut fields);
+    tag(draft, &mut fields);
     let mut text = String::new();
     table(&mut text, "inputs", source.into_iter().chain(std::mem::take(&mut draft.inputs)));
-    let made = fields
-        .made
-        .iter()
-        .map(|(name, value)| (name.as_str(), format!("{{ value = {} }}", quoted(value))));
+    let made = fields.made.iter().map(|(name, rule)| (name.as_str(), rule.clone()));
     table(&mut text, "fields", made);
     let env = std::mem::take(&mut draft.env);
-    let command = command.into_iter().chain(std::mem::take(&mut draft.command));
+    let command = command.into_iter().chain(std::mem::take(&mut draft.command)).chain(folder);
     table(&mut text, "workload.command", command);
-    table(
-        &mut text,
-        "workload.command.env",
-        env.iter().map(|(name, value)| (name.as_str(), quoted(value))),
-    );
+    table(&mut text, "workload.command.env", env);
     table(&mut text, "limits", std::mem::take(&mut draft.limits));
     table(&mut text, "retry", std::mem::take(&mut draft.retry));
     text
+}
+
+/// How many there are, if that is known.
+fn tasks(sources: &[Source]) -> Option<usize> {
+    let count = |source: &Source| match &source.list {
+        List::Values(values) => Some(values.len()),
+        List::Lines(_) | List::Glob(_) => None,
+    };
+    let mut counts = sources.iter().map(count);
+    let first = counts.next()??;
+    counts.try_fold(first, |all, count| all.checked_mul(count?))
 }
 
 fn table<'a>(text: &mut String, name: &str, keys: impl IntoIterator<Item = (&'a str, String)>) {
@@ -47,275 +63,203 @@ fn table<'a>(text: &mut String, name: &str, keys: impl IntoIterator<Item = (&'a 
     }
 }
 
-type Keys = Vec<(&'static str, String)>;
-
-/// The keys of `[inputs]`, and the fields that they come to.
-fn inputs(draft: &mut Draft) -> (Keys, Fields) {
-    let (keys, names) = if draft.blocks.is_some() {
-        (draft.blocks_as_toml().into_iter().map(|blocks| ("blocks", blocks)).collect(), Vec::new())
-    } else {
-        let (mut keys, names) =
-            if draft.sources.len() > 1 { several(draft) } else { single(draft) };
-        if let Some(batch) = draft.batch {
-            keys.push(("batch", batch.to_string()));
-        } else if let Some(size) = &draft.fits {
-            keys.push(("batch", quoted(size)));
-        }
-        (keys, names)
-    };
-    (keys, Fields { names, made: Vec::new() })
-}
-
-fn single(draft: &mut Draft) -> (Keys, Vec<String>) {
-    let list = draft.sources.pop().map_or_else(|| List::Lines("-".into()), |source| source.list);
-    match (list, draft.columns.clone()) {
-        (List::Values(values), None) => values_alone(draft, values),
-        (List::Values(values), Some(between)) => split_values(draft, values, &between),
-        (List::Lines(file), Some(between)) => split_lines(draft, &file, &between),
-        (List::Lines(file), None) => {
-            if draft.has_header {
-                draft.inputs.push(("skip", "1".into()));
-            }
-            (vec![lines(&file, draft)], one_name(draft))
-        }
-        (List::Glob(patterns), _) => {
-            let glob =
-                if let [pattern] = &patterns[..] { quoted(pattern) } else { array(&patterns) };
-            (vec![("glob", glob)], one_name(draft))
-        }
-    }
-}
-
-/// The only field; of a group, as often as it may be named.
-fn one_name(draft: &mut Draft) -> Vec<String> {
-    let has_first = |text: &String| text.contains("{1");
-    let is_named = match &draft.words {
-        Words::Arguments(words) => words.iter().any(has_first),
-        Words::Shell(text) => has_first(text),
-        Words::None => false,
-    };
-    if draft.is_grouped && is_named {
-        draft.left.push("`-N`: `{1}`, `{2}` are inputs of their own only after `:::`".into());
-    }
-    vec!["input".into()]
-}
-
-fn lines(file: &str, draft: &Draft) -> (&'static str, String) {
-    let file = quoted(file);
-    let text = match &draft.separator {
-        Some(separator) => format!("{{ file = {file}, separator = {} }}", quoted(separator)),
-        None if draft.null => format!("{{ file = {file}, null = true }}"),
-        None => file,
-    };
-    ("lines", text)
-}
-
-fn values_alone(draft: &mut Draft, mut values: Vec<String>) -> (Keys, Vec<String>) {
-    if draft.has_header && !values.is_empty() {
-        let name = values.remove(0);
-        let rows: Vec<_> = values.into_iter().map(|value| vec![value]).collect();
-        return tables(&[name], &rows);
-    }
-    let group =
-        draft.batch.filter(|_| draft.is_grouped).and_then(|count| usize::try_from(count).ok());
-    if let Some(count) = group.filter(|count| values.len().is_multiple_of(*count)) {
-        draft.batch = None;
-        let names: Vec<_> = (1..=count).map(|number| format!("arg_{number}")).collect();
-        let rows: Vec<_> = values.chunks(count).map(<[String]>::to_vec).collect();
-        return tables(&names, &rows);
-    }
-    (vec![("values", array(&values))], one_name(draft))
-}
-
-/// Values that are tables.
-fn tables(names: &[String], rows: &[Vec<String>]) -> (Keys, Vec<String>) {
-    let row = |row: &Vec<String>| {
-        let cells =
-            names.iter().zip(row).map(|(name, cell)| format!("{} = {}", key(name), quoted(cell)));
-        format!("    {{ {} }},\n", cells.collect::<Vec<_>>().join(", "))
-    };
-    let rows: String = rows.iter().map(row).collect();
-    (vec![("values", format!("[\n{rows}]"))], names.to_vec())
-}
-
-/// A key as TOML.
-fn key(name: &str) -> String {
-    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if !name.is_empty() && name.chars().all(is_bare) { name.into() } else { quoted(name) }
-}
-
-fn numbered(count: usize) -> Vec<String> {
-    (1..=count).map(|number| format!("column_{number}")).collect()
-}
-
-fn split_values(draft: &mut Draft, values: Vec<String>, between: &str) -> (Keys, Vec<String>) {
-    let Ok(regex) = Regex::new(between) else {
-        draft.leave(&format!("--colsep {between}"), "not a regular expression here");
-        return values_alone(draft, values);
-    };
-    let cells = |value: &String| regex.split(value).map(str::to_owned).collect::<Vec<_>>();
-    let mut rows: Vec<_> = values.iter().map(cells).collect();
-    let width = rows.iter().map(Vec::len).max().unwrap_or(1);
-    for row in &mut rows {
-        row.resize(width, String::new());
-    }
-    let names = if draft.has_header && !rows.is_empty() { rows.remove(0) } else { numbered(width) };
-    tables(&names, &rows)
-}
-
-/// Lines with columns: a table of text if one character stands between them, else by a regular expression.
-fn split_lines(draft: &mut Draft, file: &str, between: &str) -> (Keys, Vec<String>) {
-    let plain = unescaped(between).replace("\\|", "|").replace("\\.", ".");
-    let first = first_line(file);
-    let mut chars = plain.chars();
-    let is_sign = |c: char| {
-        !c.is_alphanumeric()
-            && (between != "." && !"|*+?^$()[]{}".contains(c) || between.len() == 2)
-    };
-    if let (Some(c), None) = (chars.next(), chars.next())
-        && is_sign(c)
-    {
-        let cells =
-            first.as_deref().map(|line| line.split(c).map(str::to_owned).collect::<Vec<_>>());
-        let names = match (cells, draft.has_header) {
-            (Some(cells), true) => cells,
-            (None, true) => {
-                draft.leave("--header", &format!("`{file}` is not there to read the names from"));
-                Vec::new()
-            }
-            (cells, false) => numbered(cells.map_or(9, |cells| cells.len())),
-        };
-        let header = if draft.has_header { "" } else { "header = false, " };
-        let (file, delimiter) = (quoted(file), quoted(&plain));
-        let csv = format!("{{ file = {file}, {header}delimiter = {delimiter}, quotes = false }}");
-        return (vec![("csv", csv)], names);
-    }
-    let regex = Regex::new(between).ok().zip(first.as_ref());
-    let Some(count) = regex.map(|(regex, line)| regex.split(line).count()) else {
-        draft.leave(&format!("--colsep {between}"), "the columns cannot be told without the file");
-        return (vec![lines(file, draft)], one_name(draft));
-    };
-    if draft.has_header {
-        draft.inputs.push(("skip", "1".into()));
-    }
-    let names = numbered(count);
-    let groups: Vec<_> = names.iter().map(|name| format!("(?<{name}>.*?)")).collect();
-    let regex = format!("^{}$", groups.join(&format!("(?:{between})")));
-    (vec![("lines", format!("{{ file = {}, regex = {} }}", quoted(file), quoted(&regex)))], names)
-}
-
-fn first_line(file: &str) -> Option<String> {
-    let mut line = String::new();
-    BufReader::new(File::open(file).ok()?).read_line(&mut line).ok()?;
-    Some(line.trim_end_matches(['\n', '\r']).to_owned())
-}
-
-/// Several sources: every combination of them, or side by side.
-fn several(draft: &mut Draft) -> (Keys, Vec<String>) {
-    let sources = std::mem::take(&mut draft.sources);
-    let is_zip = draft.is_linked || sources[1..].iter().all(|source| source.is_linked);
-    if !is_zip && sources.iter().any(|source| source.is_linked) {
-        draft.leave(":::+", "beside `:::` it cannot be told: all sources are combined");
-    }
-    let mut lists: Vec<_> = sources.into_iter().map(|source| source.list).collect();
-    let mut names: Vec<_> = (1..=lists.len()).map(|number| format!("arg_{number}")).collect();
-    if draft.has_header {
-        for (name, list) in names.iter_mut().zip(&mut lists) {
-            match list {
-                List::Values(values) if !values.is_empty() => *name = values.remove(0),
-                _ => draft.leave("--header", "only of values after `:::`"),
-            }
-        }
-    }
-    if is_zip {
-        level(&mut lists);
-    }
-    let list = |(name, list): (&String, &List)| {
-        let value = match list {
-            List::Values(values) => array(values),
-            List::Lines(file) => {
-                let (key, file) = lines(file, draft);
-                format!("{{ {key} = {file} }}")
-            }
-            List::Glob(patterns) => format!("{{ glob = {} }}", array(patterns)),
-        };
-        format!("{} = {value}", key(name))
-    };
-    let lists: Vec<_> = names.iter().zip(&lists).map(list).collect();
-    let key = if is_zip { "zip" } else { "matrix" };
-    (vec![(key, format!("{{ {} }}", lists.join(", ")))], names)
-}
-
-/// GNU parallel begins a short list anew.
-fn level(lists: &mut [List]) {
-    let length = |list: &List| if let List::Values(values) = list { values.len() } else { 0 };
-    let longest = lists.iter().map(length).max().unwrap_or_default();
-    for list in lists {
-        if let List::Values(values) = list
-            && !values.is_empty()
-        {
-            *values = values.iter().cycle().take(longest).cloned().collect();
-        }
-    }
-}
-
 /// The keys that say what runs.
 fn command(draft: &mut Draft, fields: &mut Fields) -> Keys {
     let mut left = std::mem::take(&mut draft.left);
     let keys = match std::mem::take(&mut draft.words) {
-        Words::None => {
-            // Each input is a command itself.
-            let all =
-                fields.names.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(" ");
-            let words = ["sh", "-c", &all].map(str::to_owned);
-            vec![("argv", array(&[&draft.before[..], &words].concat()))]
-        }
+        // Each input is a command itself.
+        Words::None if draft.pipe.is_on => text_of(draft, "{}", fields, &mut left),
+        Words::None => unquoted(draft, &plain_input(), fields, &mut left),
         Words::Arguments(words) => {
-            let words = words.iter().map(|word| pieces(word, &draft.dialect, &mut left)).collect();
+            let words = words
+                .iter()
+                .map(|word| pieces(word, &draft.dialect, &mut left))
+                .collect::<Vec<_>>();
+            if draft.is_batched() && words.iter().flatten().any(is_nth) {
+                left.push("`{1}`, `{2}` of several inputs for one command".into());
+            }
             argv(draft, words, fields, &mut left)
         }
-        Words::Shell(text) => {
-            let mut text = pieces(&text, &draft.dialect, &mut left);
-            match read(&text) {
-                Read::Words(words) => argv(draft, words, fields, &mut left),
-                Read::Script => {
-                    if !has_input(&text) && !fields.names.is_empty() {
-                        text.extend(pieces(" {}", &super::plain(), &mut left));
-                    }
-                    if draft.is_batched() {
-                        left.push(
-                            "several inputs for one shell: they stand in the variable, one a line"
-                                .into(),
-                        );
-                    }
-                    shell(draft, &script(&text, fields, &mut left))
-                }
-            }
-        }
+        Words::Shell(text) => text_of(draft, &text, fields, &mut left),
     };
     draft.left = left;
     keys
 }
 
-fn has_input(pieces: &[super::pieces::Piece]) -> bool {
-    use super::pieces::Piece;
-    pieces.iter().any(|piece| match piece {
-        Piece::Input(..) => true,
-        Piece::Own(name) => name.starts_with("input"),
-        Piece::Text(_) => false,
-    })
+fn plain_input() -> Vec<Piece> {
+    vec![Piece::Input(Which::All, Part::Whole)]
+}
+
+fn is_nth(piece: &Piece) -> bool {
+    matches!(piece, Piece::Input(Which::Nth(_), _))
+}
+
+/// A command that is a text for a shell.
+fn text_of(draft: &mut Draft, text: &str, fields: &mut Fields, left: &mut Vec<String>) -> Keys {
+    variables_of_parallel(draft, text, left);
+    let mut text = pieces(text, &draft.dialect, left);
+    if draft.pipe.is_file {
+        return shell(draft, &with_file(&text, left), left);
+    }
+    if is_program(&text) {
+        return unquoted(draft, &text, fields, left);
+    }
+    if draft.is_batched() && text.iter().any(is_nth) {
+        fields.are_arguments = true;
+        return arguments(draft, &text, fields, left);
+    }
+    let is_all = |piece: &Piece| matches!(piece, Piece::Input(Which::All, _));
+    if draft.is_width_unknown && (text.iter().any(is_all) || appends(draft, &text, fields)) {
+        left.push("`{}` of a table that is not there: the first nine columns stand there".into());
+    }
+    match read(&text) {
+        Read::Words(words) => argv(draft, words, fields, left),
+        Read::Script => {
+            if appends(draft, &text, fields) {
+                text.push(Piece::Text(" ".into()));
+                text.extend(plain_input());
+            }
+            without_inputs(draft, &mut text);
+            if draft.is_batched() {
+                left.push(
+                    "several inputs for one shell: they stand in the variable, one a line".into(),
+                );
+            }
+            let script = script(&text, fields, left);
+            if takes_a_name(&text, fields) {
+                left.push("the script has variables that are called as its inputs are".into());
+            }
+            shell(draft, &script, left)
+        }
+    }
+}
+
+/// Whether an input is put after it.
+fn appends<'a>(
+    draft: &Draft,
+    pieces: impl IntoIterator<Item = &'a Piece>,
+    fields: &Fields,
+) -> bool {
+    let has_none = pieces.into_iter().all(|piece| matches!(piece, Piece::Text(_)));
+    has_none && draft.append == Append::Otherwise && !fields.names.is_empty()
+}
+
+/// With `-N0`, replacement strings stand for nothing.
+fn without_inputs(draft: &Draft, pieces: &mut Vec<Piece>) {
+    if draft.append == Append::Nothing {
+        pieces.retain(|piece| !matches!(piece, Piece::Input(..)));
+    }
+}
+
+/// Whether the program is named by an input: then GNU parallel quotes none.
+fn is_program(text: &[Piece]) -> bool {
+    for piece in text {
+        match piece {
+            Piece::Text(text) if text.contains([' ', '\t', '\n', '=']) => return false,
+            Piece::Text(_) => {}
+            _ => return true,
+        }
+    }
+    false
+}
+
+/// A text in which inputs stand as they are, for a shell to read.
+fn unquoted(draft: &Draft, text: &[Piece], fields: &mut Fields, left: &mut Vec<String>) -> Keys {
+    // A lone one would become an argument for each source.
+    let text = [&[Piece::Text(String::new())], text].concat();
+    let script = fields.templates(&text, left).concat();
+    let words = [&draft.before[..], &[shell_name(draft, left), "-c".into(), script]].concat();
+    vec![("argv", array(&words))]
+}
+
+/// A text in which the inputs are `$1`, `$2`.
+fn arguments(draft: &Draft, text: &[Piece], fields: &mut Fields, left: &mut Vec<String>) -> Keys {
+    let script = literal_of(&script(text, fields, left));
+    let shell = shell_name(draft, left);
+    let all: Vec<_> = fields.names.iter().map(|name| format!("{{{name}}}")).collect();
+    let words = [shell.clone(), "-c".into(), script, shell];
+    vec![("argv", array(&[&draft.before[..], &words, &all].concat()))]
+}
+
+/// `--cat`: a script that has its standard input in a file.
+fn with_file(text: &[Piece], left: &mut Vec<String>) -> String {
+    let mut fields = Fields::new(vec!["block_file".into()]);
+    let mut text = text.to_vec();
+    if text.iter().all(|piece| matches!(piece, Piece::Text(_))) {
+        text.push(Piece::Text(" ".into()));
+        text.extend(plain_input());
+    }
+    let command = script(&text, &mut fields, left);
+    if !fields.made.is_empty() {
+        left.push("a part of the name of a block's file".into());
+    }
+    format!(
+        "block_file=$(mktemp) && cat > \"$block_file\" || exit\n({command})\ncode=$?; rm -f \"$block_file\"; exit $code"
+    )
+}
+
+/// The variables that GNU parallel sets.
+fn variables_of_parallel(draft: &mut Draft, text: &str, left: &mut Vec<String>) {
+    for (name, value) in [("PARALLEL_SEQ", "{task}"), ("PARALLEL_JOBSLOT", "{slot}")] {
+        if text.contains(name) {
+            draft.env.push((name, quoted(value)));
+        }
+    }
+    let others = [
+        "PARALLEL_PID",
+        "PARALLEL_TMP",
+        "PARALLEL_SSH",
+        "PARALLEL_ARGHOSTGROUPS",
+        "PARALLEL_HOSTGROUPS",
+    ];
+    for name in others.iter().filter(|name| text.contains(**name)) {
+        left.push(format!("the variable `{name}`"));
+    }
+}
+
+/// Whether a script sets or reads a variable that has the name of a field.
+fn takes_a_name(text: &[Piece], fields: &Fields) -> bool {
+    let is_taken = |text: &str, name: &str| {
+        text.match_indices(name).any(|(at, _)| {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let (before, after) = (&text[..at], &text[at + name.len()..]);
+            !before.ends_with(is_part)
+                && !after.starts_with(is_part)
+                && (before.ends_with(['$', '{'])
+                    || after.starts_with('=')
+                    || after.starts_with(" in ")
+                    || before.ends_with("read ")
+                    || before.ends_with("-r "))
+        })
+    };
+    let texts = text.iter().filter_map(|piece| match piece {
+        Piece::Text(text) | Piece::Left(text) => Some(text),
+        _ => None,
+    });
+    let names = || fields.names.iter().chain(fields.made.iter().map(|(name, _)| name));
+    texts.into_iter().any(|text| names().any(|name| is_taken(text, name)))
 }
 
 fn argv(
     draft: &mut Draft,
-    mut words: Vec<Vec<super::pieces::Piece>>,
-    fields: &Fields,
+    mut words: Vec<Vec<Piece>>,
+    fields: &mut Fields,
     left: &mut Vec<String>,
 ) -> Keys {
     let is_lone = |word: &Vec<_>| word.len() == 1;
-    if !words.iter().any(|word| has_input(word)) && !fields.names.is_empty() {
-        words.push(pieces("{}", &super::plain(), left));
+    if appends(draft, words.iter().flatten(), fields) {
+        words.push(plain_input());
     }
+    for word in &mut words {
+        without_inputs(draft, word);
+    }
+    let has_input = |word: &Vec<Piece>| {
+        word.iter().any(|piece| match piece {
+            Piece::Input(..) => true,
+            Piece::Own(name) => name.starts_with("input"),
+            Piece::Text(_) | Piece::Left(_) => false,
+        })
+    };
     if draft.is_batched() && words.iter().any(|word| has_input(word) && !is_lone(word)) {
         left.push("several inputs inside of a word: they stand there one a line".into());
     }
@@ -323,12 +267,45 @@ fn argv(
     vec![("argv", array(&[&draft.before[..], &words].concat()))]
 }
 
-fn shell(draft: &Draft, script: &str) -> Keys {
+fn shell(draft: &Draft, script: &str, left: &mut Vec<String>) -> Keys {
     let mut keys = vec![("shell", quoted(script))];
-    let shell = if needs_bash(script) { "bash" } else { "sh" };
-    let with: Vec<_> = [&draft.before[..], &[shell.to_owned(), "-c".into()]].concat();
+    let mut shell = shell_name(draft, left);
+    if shell == "sh" && needs_bash(script) {
+        shell = "bash".into();
+    }
+    let with: Vec<_> = [&draft.before[..], &[shell.clone(), "-c".into()]].concat();
     if with.len() > 2 || shell != "sh" {
         keys.push(("shell_with", array(&with)));
     }
     keys
+}
+
+fn shell_name(draft: &Draft, left: &mut Vec<String>) -> String {
+    if let Some(foreign) = &draft.foreign_shell {
+        left.push(format!("`{foreign}`, your shell: `sh` reads the command"));
+    }
+    draft.shell.clone().unwrap_or_else(|| "sh".into())
+}
+
+/// `cwd`, if there is one.
+fn folder(draft: &mut Draft, fields: &mut Fields) -> Option<(&'static str, String)> {
+    let folder = draft.folder.take()?;
+    let folder = draft.path(&folder);
+    let text = pieces(&folder, &draft.dialect, &mut draft.left);
+    let text =
+        fields.templates(&[&[Piece::Text(String::new())], &text[..]].concat(), &mut draft.left);
+    Some(("cwd", quoted(&text.concat())))
+}
+
+/// The option that puts a tag before each line.
+fn tag(draft: &mut Draft, fields: &mut Fields) {
+    let Some(tag) = draft.tag.take() else { return };
+    if draft.pipe.is_on {
+        draft.left.push("`--tag` with `--pipe`".into());
+        return;
+    }
+    let text = pieces(&tag, &draft.dialect, &mut draft.left);
+    let text =
+        fields.templates(&[&[Piece::Text(String::new())], &text[..]].concat(), &mut draft.left);
+    draft.options.push(format!("--tag {}", super::quoted_word(&text.concat())));
 }

@@ -1,85 +1,134 @@
 //! A command line of xargs'.
 
 use super::MANY;
-use super::draft::{Draft, List, Source, Words, is_count, quoted, separator};
-use super::options::{Known, shown};
+use super::draft::{Append, Draft, Words, is_count, quoted, separator};
+use super::options::{Given, Known};
 
 const KNOWN: Known = Known {
     letters: "adEILnPs",
     optional: "eil",
-    names: &["arg-file", "delimiter", "max-args", "max-procs", "max-chars", "process-slot-var"],
-    flags: &[
-        "null",
-        "eof",
-        "replace",
-        "max-lines",
-        "no-run-if-empty",
-        "verbose",
-        "interactive",
-        "exit",
-        "open-tty",
-        "show-limits",
-        "version",
-        "help",
-    ],
+    names: "argfile delimiter maxargs maxprocs maxchars processslotvar",
+    flags: "null eof replace maxlines norunifempty verbose interactive exit opentty showlimits version help",
 };
+
+/// How it finds its inputs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Items {
+    /// Words, between which blanks stand, with quotes around them.
+    Words,
+    /// Lines without leading blanks, with quotes: `-I`.
+    Quoted,
+    /// What ends with NUL or another character, as it is.
+    Plain,
+}
+
+/// How many of them a command gets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Each {
+    /// As many as fit.
+    Many,
+    Count(u64),
+    /// One, where `-I` says.
+    Replaced,
+    /// Those of a line: `-L1`.
+    Line,
+}
 
 /// Reads the words after `xargs`.
 pub(super) fn read(words: &[String], draft: &mut Draft) {
     let (options, command) = KNOWN.split(words);
-    let (mut batch, mut fits) = (None, Some(MANY.to_owned()));
-    let mut is_split = true;
+    let (mut items, mut each) = (Items::Words, Each::Many);
+    let mut most = None;
     draft.limit("concurrency", "1".into());
-    for (name, value) in options {
-        let text = value.as_deref().unwrap_or_default();
-        match name.as_str() {
-            "a" | "arg-file" => {
-                draft.sources.push(Source { list: List::Lines(text.into()), is_linked: false });
-            }
-            "0" | "null" => (draft.null, is_split) = (true, false),
-            "d" | "delimiter" => match text {
-                "\n" | "\\n" => is_split = false,
-                "\0" | "\\0" => (draft.null, is_split) = (true, false),
-                _ => match separator(text) {
-                    None => draft
-                        .leave(&shown(&name, value.as_deref()), "an input ends with one character"),
-                    found => (draft.separator, is_split) = (found, false),
-                },
-            },
+    for given in options {
+        let text = given.text();
+        match given.name.as_str() {
+            "0" | "null" => (draft.null, items) = (true, Items::Plain),
+            "d" | "delimiter" => items = delimiter(&given, items, draft),
             "I" | "i" | "replace" => {
                 draft.dialect.input = if text.is_empty() { "{}".into() } else { text.into() };
-                (batch, fits, is_split) = (None, None, false);
+                each = Each::Replaced;
             }
-            "n" | "max-args" if is_count(text) => {
-                (batch, fits) = (text.parse().ok().filter(|count| *count > 1), None);
+            "n" | "maxargs" if is_count(text) => {
+                each = Each::Count(text.parse().unwrap_or(1));
+                draft.dialect.input.clear();
             }
-            "s" | "max-chars" if is_count(text) && fits.is_some() => {
-                let own: usize = command.iter().map(|word| word.len() + 1).sum();
-                let own = own.max("echo\0".len()) as u64; // that is the command if there is none
-                let left = text.parse().map_or(0, |most: u64| most.saturating_sub(own));
-                fits = Some(format!("{}B", left.max(1)));
+            "s" | "maxchars" if is_count(text) => most = Some(given),
+            "L" | "l" | "maxlines" if text.is_empty() || text == "1" => {
+                each = Each::Line;
+                draft.dialect.input.clear();
             }
-            "L" | "l" | "max-lines" if text.is_empty() || text == "1" => {
-                (batch, fits) = (None, None);
-            }
-            "P" | "max-procs" if is_count(text) => {
-                draft.limit("concurrency", text.into());
-            }
-            "P" | "max-procs" => {
-                draft.limits.clear();
-                draft.leave(&shown(&name, value.as_deref()), "write a number as `concurrency`");
-            }
-            "r" | "no-run-if-empty" => draft.inputs.push(("empty", quoted("ok"))),
-            "t" | "verbose" | "x" | "exit" => {}
-            _ => draft.leave(&shown(&name, value.as_deref()), ""),
+            _ => option(&given, draft),
         }
     }
-    (draft.batch, draft.fits) = (batch, fits);
-    if is_split {
-        draft.left.push(
-            "xargs splits a line at blanks and reads quotes: here a line is one input".into(),
-        );
+    if each == Each::Replaced && items == Items::Words {
+        items = Items::Quoted;
     }
+    (draft.batch, draft.fits) = match (each, &most) {
+        (Each::Many, most) => (None, Some(size(most.as_ref(), command))),
+        (Each::Count(count), _) => (Some(count), None),
+        (Each::Replaced | Each::Line, _) => (None, None),
+    };
+    if let Some(most) = most.filter(|_| each != Each::Many) {
+        draft.leave(&most, "");
+    }
+    if each == Each::Replaced {
+        draft.append = Append::Never;
+    }
+    match (items, each) {
+        (Items::Words, Each::Line) => draft.left.push(
+            "xargs splits a line at blanks and reads quotes: here a line is one input".into(),
+        ),
+        (Items::Words, _) => draft.has_words = true,
+        (Items::Quoted, _) => draft.left.push(
+            "xargs takes blanks off the start of a line and reads quotes: here a line is as it is"
+                .into(),
+        ),
+        (Items::Plain, _) => draft.keeps_blank = true,
+    }
+    draft.limit("stop_on", "[\"exit:255\"]".into());
     let command = if command.is_empty() { vec!["echo".into()] } else { command.to_vec() };
     draft.words = Words::Arguments(command);
+}
+
+fn option(given: &Given, draft: &mut Draft) {
+    let text = given.text();
+    match given.name.as_str() {
+        "a" | "argfile" => draft.file(text),
+        "P" | "maxprocs" if is_count(text) => draft.limit("concurrency", text.into()),
+        "P" | "maxprocs" if text == "0" => draft.is_all_at_once = true,
+        "r" | "norunifempty" => draft.inputs.push(("empty", quoted("ok"))),
+        "e" | "eof" | "E" if text.is_empty() => {}
+        "t" | "verbose" | "x" | "exit" => {}
+        _ => draft.leave(given, ""),
+    }
+}
+
+fn delimiter(given: &Given, items: Items, draft: &mut Draft) -> Items {
+    match given.text() {
+        "\n" | "\\n" => Items::Plain,
+        "\0" | "\\0" => {
+            draft.null = true;
+            Items::Plain
+        }
+        text => match separator(text) {
+            None => {
+                draft.leave(given, "an input ends with one character");
+                items
+            }
+            found => {
+                draft.separator = found;
+                Items::Plain
+            }
+        },
+    }
+}
+
+/// What is left for the inputs of the size that `-s` allows.
+fn size(most: Option<&Given>, command: &[String]) -> String {
+    let Some(most) = most else { return MANY.into() };
+    let own: usize = command.iter().map(|word| word.len() + 1).sum();
+    let own = own.max("echo\0".len()) as u64; // that is the command if there is none
+    let left = most.text().parse().map_or(0, |most: u64| most.saturating_sub(own));
+    format!("{}B", left.max(1))
 }

@@ -160,7 +160,8 @@ impl Driver<'_> {
             }
             Decision::GiveUp(reason) => {
                 let said = if said.is_empty() { said } else { format!(" ({said})") };
-                (self.say)(format!("shard {shard} is given up: {reason}{said}"));
+                let reason = reason + &said;
+                (self.say)(format!("shard {shard} is given up: {reason}"));
                 self.end_element(shard);
                 self.state.shards[shard as usize].stage = Stage::Dropped(reason);
             }

@@ -92,6 +92,9 @@ impl Judge<'_> {
                 _ if figures.ok < most => {
                     format!("only {} of {} tasks are ok", figures.ok, figures.tasks)
                 }
+                Some(task) if figures.varies => {
+                    format!("its results differ from run to run, first at task {task}")
+                }
                 Some(task) => {
                     format!("results differ from those of most runs, first at task {task}")
                 }

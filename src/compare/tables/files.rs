@@ -1,6 +1,6 @@
 //! `results/<job>.compare.csv`, a row per model, and `results/<job>.rounds.csv`, a row per run.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,8 +10,9 @@ use crate::compare::figures::Figures;
 use crate::compare::run::Run;
 use crate::compare::tables::Comparison;
 use crate::csv::number::{seconds, thousandths};
-use crate::csv::utc;
 use crate::csv::writer::is_formula;
+use crate::csv::{Dialect, table_cell, table_writer, utc};
+use crate::job::Job;
 use crate::report::publish::replace;
 
 /// The columns of `<job>.compare.csv`.
@@ -64,17 +65,26 @@ const ROUND_COLUMNS: [&str; 15] = [
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write(results: &Path, comparison: &Comparison) -> io::Result<PathBuf> {
+pub fn write(results: &Path, comparison: &Comparison, dialect: Dialect) -> io::Result<PathBuf> {
     let path = results.join(format!("{}.compare.csv", comparison.job));
     replace(&path, |file| {
-        let mut writer = csv::Writer::from_writer(file);
+        let mut writer = table_writer(file, dialect)?;
         writer.write_record(COLUMNS)?;
         for index in 0..comparison.figures.len() {
-            writer.write_record(row(comparison, index))?;
+            write_row(&mut writer, dialect, &row(comparison, index))?;
         }
         writer.flush()
     })?;
     Ok(path)
+}
+
+fn write_row(
+    writer: &mut csv::Writer<impl io::Write>,
+    dialect: Dialect,
+    row: &[String],
+) -> io::Result<()> {
+    let cells = row.iter().map(|cell| table_cell(dialect, cell.as_bytes()));
+    Ok(writer.write_record(cells)?)
 }
 
 fn row(comparison: &Comparison, index: usize) -> [String; COLUMNS.len()] {
@@ -114,7 +124,7 @@ fn row(comparison: &Comparison, index: usize) -> [String; COLUMNS.len()] {
 }
 
 fn safe(text: &str) -> String {
-    if is_formula(text) { format!("'{text}") } else { text.to_owned() }
+    if is_formula(text.as_bytes()) { format!("'{text}") } else { text.to_owned() }
 }
 
 /// Seconds with all their decimals.
@@ -126,6 +136,7 @@ fn time(value: f64) -> String {
 #[derive(Debug)]
 pub struct Rounds {
     path: PathBuf,
+    dialect: Dialect,
     writer: csv::Writer<File>,
 }
 
@@ -134,12 +145,14 @@ impl Rounds {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn create(results: &Path, job: &str) -> io::Result<Self> {
-        let path = results.join(format!("{job}.rounds.csv"));
-        let mut writer = csv::Writer::from_writer(File::create(&path)?);
+    pub fn create(job: &Job) -> io::Result<Self> {
+        let dialect = job.shared_dialect();
+        fs::create_dir_all(&job.results)?; // jobs that are compared together may have several
+        let path = job.results.join(format!("{}.rounds.csv", job.name));
+        let mut writer = table_writer(File::create(&path)?, dialect)?;
         writer.write_record(ROUND_COLUMNS)?;
         writer.flush()?;
-        Ok(Self { path, writer })
+        Ok(Self { path, dialect, writer })
     }
 
     /// Adds a run. Whether it is an outlier is not known yet.
@@ -147,7 +160,7 @@ impl Rounds {
     /// # Errors
     /// If it cannot be written.
     pub fn add(&mut self, job: &str, contender: &Contender, run: &Run) -> io::Result<()> {
-        self.writer.write_record(round(job, contender, run, None))?;
+        write_row(&mut self.writer, self.dialect, &round(job, contender, run, None))?;
         self.writer.flush()
     }
 
@@ -170,11 +183,12 @@ impl Rounds {
             .collect();
         runs.sort_by_key(|(_, run)| (run.round, run.position));
         replace(&self.path, |file| {
-            let mut writer = csv::Writer::from_writer(file);
+            let mut writer = table_writer(file, self.dialect)?;
             writer.write_record(ROUND_COLUMNS)?;
             for (contender, run) in runs {
                 let outlier = Some(is_outlier(contender, run));
-                writer.write_record(round(&subject.job.name, contender, run, outlier))?;
+                let row = round(&subject.job.name, contender, run, outlier);
+                write_row(&mut writer, self.dialect, &row)?;
             }
             writer.flush()
         })?;

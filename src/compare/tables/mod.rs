@@ -6,7 +6,6 @@ mod files;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 
 pub use files::{Rounds, write};
@@ -16,8 +15,26 @@ use crate::compare::figures::Figures;
 use crate::compare::stats::Estimate;
 use crate::model::Model;
 use crate::model::usl::{Fit, Peak, Trust};
+use crate::report::terminal::columns::{self, Column};
 use crate::report::terminal::progress::human_rate;
-use crate::report::terminal::{escaped, human_duration};
+use crate::report::terminal::{escaped, human_duration, terminal_width};
+
+/// The columns in the order in which a narrow terminal does without them: roughly from the right. Other results are said in
+/// a warning, too.
+const DISPENSABLE: [&str; 9] = [
+    "results",
+    "memory",
+    "cpu",
+    "efficiency",
+    "start-up",
+    "95 % interval",
+    "tasks/s",
+    "speed-up",
+    "at once",
+];
+
+/// Those of the table of several jobs.
+const DISPENSABLE_TOGETHER: [&str; 4] = ["tasks/s", "95 % interval", "at once", "model"];
 
 /// What was measured of one job, and what follows from it.
 #[derive(Debug)]
@@ -49,7 +66,7 @@ impl Comparison {
     /// The whole result, for a terminal.
     pub fn text(&self) -> String {
         let mut out = self.title();
-        let _ = writeln!(out, "{}", self.table());
+        let _ = writeln!(out, "{}", self.table(terminal_width(false)));
         out.push_str(&chart::bars(&self.figures, self.verdict.recommended));
         for (model, fit) in &self.fits {
             let _ = writeln!(out, "{model}: {}", scaling(fit));
@@ -86,50 +103,38 @@ impl Comparison {
         title
     }
 
-    fn table(&self) -> String {
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_BORDERS_ONLY).set_header([
-            "",
-            "model",
-            "at once",
-            "wall",
-            "95 % interval",
-            "start-up",
-            "tasks/s",
-            "speed-up",
-            "efficiency",
-            "cpu",
-            "memory",
-            "results",
-        ]);
-        for (index, figures) in self.figures.iter().enumerate() {
-            let mark = if index == self.verdict.recommended { "→" } else { "" };
-            table.add_row([vec![mark.to_owned()], cells(figures)].concat());
-        }
-        for column in table.column_iter_mut().skip(2) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        table.to_string()
+    /// The table, in at most `width` columns of the terminal, if that is known.
+    fn table(&self, width: Option<u16>) -> String {
+        let column = |name, cell: &dyn Fn(&Figures) -> String| Column {
+            name,
+            cells: self.figures.iter().map(cell).collect(),
+        };
+        let time = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), human);
+        let marks = (0..self.figures.len())
+            .map(|index| if index == self.verdict.recommended { "→" } else { "" }.to_owned());
+        let columns = vec![
+            Column { name: "", cells: marks.collect() },
+            column("model", &|figures| figures.variant.name().to_owned()),
+            column("at once", &|figures| HumanCount(figures.concurrency as u64).to_string()),
+            column("wall", &|figures| human(figures.wall.value)),
+            column("95 % interval", &|figures| interval(figures.wall)),
+            column("start-up", &|figures| human(figures.startup)),
+            column("tasks/s", &|figures| human_rate(figures.tasks_per_second())),
+            column("speed-up", &|figures| figures.speedup.map_or_else(|| "-".to_owned(), speedup)),
+            column("efficiency", &|figures| {
+                let part = figures.efficiency();
+                part.map_or_else(|| "-".to_owned(), |part| format!("{:.0} %", part * 100.0))
+            }),
+            column("cpu", &|figures| time(figures.cpu)),
+            column("memory", &|figures| {
+                figures.peak_rss.map_or_else(|| "-".to_owned(), |peak| HumanBytes(peak).to_string())
+            }),
+            column("results", &|figures| {
+                if figures.same_results { "same" } else { "other" }.to_owned()
+            }),
+        ];
+        columns::fitting(columns, &DISPENSABLE, width)
     }
-}
-
-fn cells(figures: &Figures) -> Vec<String> {
-    let time = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), human);
-    vec![
-        figures.variant.name().to_owned(),
-        HumanCount(figures.concurrency as u64).to_string(),
-        human(figures.wall.value),
-        interval(figures.wall),
-        human(figures.startup),
-        human_rate(figures.tasks_per_second()),
-        figures.speedup.map_or_else(|| "-".to_owned(), speedup),
-        figures
-            .efficiency()
-            .map_or_else(|| "-".to_owned(), |part| format!("{:.0} %", part * 100.0)),
-        time(figures.cpu),
-        figures.peak_rss.map_or_else(|| "-".to_owned(), |peak| HumanBytes(peak).to_string()),
-        if figures.same_results { "same" } else { "other" }.to_owned(),
-    ]
 }
 
 fn interval(estimate: Estimate) -> String {
@@ -194,33 +199,24 @@ pub fn together(comparisons: &[Comparison]) -> String {
     let Some(fastest) = order.first().map(|comparison| comparison.best()) else {
         return String::new();
     };
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_header([
-        "job",
-        "model",
-        "at once",
-        "wall",
-        "95 % interval",
-        "tasks/s",
-        "relative to the fastest",
-    ]);
-    for comparison in &order {
-        let best = comparison.best();
-        let ratio = best
-            .ratio_to(fastest, comparison.seed)
-            .map_or_else(|| "-".to_owned(), |ratio| format!("{} times", speedup(ratio)));
-        table.add_row([
-            comparison.job.clone(),
-            best.variant.name().to_owned(),
-            HumanCount(best.concurrency as u64).to_string(),
-            human(best.wall.value),
-            interval(best.wall),
-            human_rate(best.tasks_per_second()),
-            ratio,
-        ]);
-    }
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    let column = |name, cell: &dyn Fn(&Comparison) -> String| Column {
+        name,
+        cells: order.iter().map(|comparison| cell(comparison)).collect(),
+    };
+    let columns = vec![
+        column("job", &|comparison| comparison.job.clone()),
+        column("model", &|comparison| comparison.best().variant.name().to_owned()),
+        column("at once", &|comparison| {
+            HumanCount(comparison.best().concurrency as u64).to_string()
+        }),
+        column("wall", &|comparison| human(comparison.best().wall.value)),
+        column("95 % interval", &|comparison| interval(comparison.best().wall)),
+        column("tasks/s", &|comparison| human_rate(comparison.best().tasks_per_second())),
+        column("relative to the fastest", &|comparison| {
+            let ratio = comparison.best().ratio_to(fastest, comparison.seed);
+            ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{} times", speedup(ratio)))
+        }),
+    ];
+    let table = columns::fitting(columns, &DISPENSABLE_TOGETHER, terminal_width(false));
     format!("each job under its best model\n{table}\n")
 }

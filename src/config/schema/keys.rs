@@ -104,7 +104,7 @@ pub(super) const SOURCES: &[Key] = keys! {
     jsonl: Either(&[Text, Array(&Text), Keys]), "a file with a JSON object per line: one task an object";
     sheet: Either(&[Text, Array(&Text), Keys]), "a table in a workbook (.xlsx, .xls, .xlsb, .ods): one task a row";
     glob: Either(&[Text, Array(&Text), Keys]), "a pattern such as `\"photos/**/*.jpg\"`: files only, sorted, no hidden names; one that ends in `/` finds folders";
-    blocks: Either(&[Text, Array(&Text), Keys]), "one big file in pieces of whole records; a piece is the payload of the first stage: standard input of a command";
+    blocks: Either(&[Text, Keys]), "one big file in pieces of whole records; a piece is the payload of the first stage: standard input of a command";
     matrix: Map(&Either(&[Array(&Any), Keys])), "every combination of arrays and sources, the last key fastest";
     zip: Map(&Either(&[Array(&Any), Keys])), "arrays and sources side by side";
     repeat: Integer, "how many times to do the same";
@@ -135,6 +135,7 @@ const LINES: &[Key] = keys! {
     separator: Text, "one character that stands between inputs, instead of the ends of lines";
     blank: OneOf(&["skip", "keep"]) => Is("\"skip\""), "whether blank lines are inputs";
     comments: Text, "lines that start with it are left out";
+    words: Boolean => Is("false"), "whether blanks stand between inputs, too, with quotes and backslashes as xargs reads them";
     regex: Text, "its named groups are the fields; a line that does not match is a failed row";
 };
 
@@ -178,7 +179,7 @@ const GLOB: &[Key] = keys! {
 };
 
 const BLOCKS: &[Key] = keys! {
-    file: Either(&[Text, Array(&Text)]), "the file";
+    file: Text, "the file";
     encoding: Text => Words("a byte order mark's, else UTF-8"), "its encoding, by a name of the WHATWG's such as `\"windows-1252\"`";
     size: Size => Is("\"1MiB\""), "bytes of a block, without the rest of its last record";
     parts: Either(&[Count, OneOf(&["cores"])]), "instead: how many blocks; not of standard input and compressed files";
@@ -323,6 +324,7 @@ const LIMITS_OF_A_JOB: &[Key] = keys! {
     stop_after_successes: Count, "stop when this many tasks are ok (exit code 0)";
     on_stop: OneOf(&["drain", "kill"]) => Words("`\"drain\"`; `\"kill\"` with `stop_after_successes`"), "what becomes of the running tasks then";
     min_free_memory: Size, "nothing starts while less memory than this is available";
+    max_load: Either(&[Number, Text]), "nothing starts while this many threads run or wait for a core, or this share of the cores: `\"80%\"`";
 };
 
 const RETRY: &[Key] = keys! {

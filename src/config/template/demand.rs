@@ -49,9 +49,10 @@ impl Demand {
             }
             What::Json(keys) => {
                 let path = || format!("/{}", keys.join("/"));
-                at(value, keys)
-                    .is_none()
-                    .then(|| format!("{} has nothing at `{}`", shown(), path()))
+                at(value, keys).is_none().then(|| match value {
+                    [] => format!("an empty field has nothing at `{}`", path()),
+                    _ => format!("{} has nothing at `{}`", shown(), path()),
+                })
             }
         }
     }
@@ -59,15 +60,21 @@ impl Demand {
 
 /// What stands at `keys` in the JSON `value`: a string as it is, null as nothing, anything else as JSON.
 pub(super) fn at(value: &[u8], keys: &[String]) -> Option<Vec<u8>> {
-    let mut found: &RawValue = serde_json::from_slice(value).ok()?;
-    for key in keys {
-        found = inside(found, key)?;
-    }
+    let found = value_at(value, keys)?;
     Some(match found.get() {
         "null" => Vec::new(),
         text if text.starts_with('"') => serde_json::from_str::<String>(text).ok()?.into_bytes(),
         json => json.as_bytes().to_vec(),
     })
+}
+
+/// The JSON at `keys` in the JSON `value`.
+pub(super) fn value_at<'a>(value: &'a [u8], keys: &[String]) -> Option<&'a RawValue> {
+    let mut found: &RawValue = serde_json::from_slice(value).ok()?;
+    for key in keys {
+        found = inside(found, key)?;
+    }
+    Some(found)
 }
 
 fn inside<'a>(value: &'a RawValue, key: &str) -> Option<&'a RawValue> {

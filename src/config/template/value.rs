@@ -1,11 +1,12 @@
 //! Values with templates inside: what a job file gives to a function. Rendered as JSON.
 
+use super::demand::value_at;
 use super::{Operator, Part};
 use crate::base::json;
 use crate::base::json::NotFinite;
 use crate::config::Template;
 use crate::task::payload::View;
-use crate::task::{Kind, Payload, Values};
+use crate::task::{Kind, Payload, PayloadKind, Values};
 
 /// A number, a boolean, a template, or an array or table of such, at any depth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum ValueTemplate {
     Constant(Vec<u8>),
     /// A template that is a lone `{field}`: it keeps its type.
     Field(usize),
+    /// A lone `{field/a}`: what stands at these keys keeps its type, too.
+    Pointer(usize, Vec<String>),
     /// A lone `{task}`: a number.
     Task,
     /// A lone `{attempt}`: a number.
@@ -34,6 +37,7 @@ impl From<Template> for ValueTemplate {
     fn from(template: Template) -> Self {
         match &template.parts[..] {
             [Part::Field(index, Operator::Whole)] => Self::Field(*index),
+            [Part::Pointer(index, keys)] => Self::Pointer(*index, keys.clone()),
             [Part::Task(0)] => Self::Task,
             [Part::Attempt] => Self::Attempt,
             [Part::Slot] => Self::Slot,
@@ -61,6 +65,20 @@ impl ValueTemplate {
         }
     }
 
+    /// Appends the value as JSON for a Python function, as one of its arguments: bytes and texts that are told apart by
+    /// their kind alone begin with a mark, half of a surrogate pair that no escaped byte is.
+    pub fn render_for_python(&self, values: &Values<'_>, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.render(values, NotFinite::Python, out);
+        let payload = if let Self::Payload = self { values.payload } else { None };
+        let mark = match payload.map(Payload::kind) {
+            Some(PayloadKind::Binary) => "\\udc00",
+            Some(PayloadKind::Escaped) => "\\udc01",
+            Some(PayloadKind::Bytes | PayloadKind::Json) | None => return,
+        };
+        out.splice(start + 1..=start, mark.bytes());
+    }
+
     /// Appends the value as JSON to `out`, on one line.
     pub fn render(&self, values: &Values<'_>, not_finite: NotFinite, out: &mut Vec<u8>) {
         let mut digits = itoa::Buffer::new();
@@ -73,68 +91,53 @@ impl ValueTemplate {
                     Kind::Text => json::write_text(value, out),
                 }
             }
+            Self::Pointer(index, keys) => match values.fields.members() {
+                Some(members) if *index < members[0].len() => {
+                    json::write_array(members, out, |member, out| {
+                        write_value_at(member.get(*index), keys, out);
+                    });
+                }
+                _ => write_value_at(values.fields.get(*index), keys, out),
+            },
             Self::Task => out.extend_from_slice(digits.format(values.task).as_bytes()),
             Self::Attempt => out.extend_from_slice(digits.format(values.attempt).as_bytes()),
             Self::Slot => out.extend_from_slice(digits.format(values.slot).as_bytes()),
             Self::Payload => match values.payload.map(Payload::view) {
-                Some(View::Json(json)) => out.extend_from_slice(json),
+                Some(View::Json(json)) => {
+                    let exact = values.payload.and_then(Payload::exact);
+                    let for_python = exact.filter(|_| not_finite == NotFinite::Python);
+                    out.extend_from_slice(for_python.unwrap_or(json));
+                }
                 Some(View::Text(text)) => json::write_text(text.as_bytes(), out),
                 Some(View::Bytes(bytes)) => json::write_text(bytes, out),
                 None => out.extend_from_slice(b"null"),
             },
             Self::Text(template) => {
                 if let Some(each) = template.render_each(values) {
-                    out.push(b'[');
-                    for (index, text) in each.iter().enumerate() {
-                        if index > 0 {
-                            out.push(b',');
-                        }
-                        json::write_text(text, out);
-                    }
-                    return out.push(b']');
+                    return json::write_array(each, out, |text, out| json::write_text(&text, out));
                 }
                 let mut text = Vec::new();
                 template.render(values, &mut text);
                 json::write_text(&text, out);
             }
-            Self::Array(elements) => Self::render_array(elements, values, not_finite, out),
-            Self::Object(entries) => Self::render_object(entries, values, not_finite, out),
-        }
-    }
-
-    /// Appends these values as a JSON array.
-    pub fn render_array(
-        elements: &[Self],
-        values: &Values<'_>,
-        not_finite: NotFinite,
-        out: &mut Vec<u8>,
-    ) {
-        out.push(b'[');
-        for (index, element) in elements.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
+            Self::Array(elements) => {
+                json::write_array(elements, out, |value, out| {
+                    value.render(values, not_finite, out);
+                });
             }
-            element.render(values, not_finite, out);
-        }
-        out.push(b']');
-    }
-
-    /// Appends these values as a JSON object.
-    pub fn render_object(
-        entries: &[(String, Self)],
-        values: &Values<'_>,
-        not_finite: NotFinite,
-        out: &mut Vec<u8>,
-    ) {
-        out.push(b'{');
-        for (index, (name, value)) in entries.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
+            Self::Object(members) => {
+                json::write_object(members, out, |value, out| {
+                    value.render(values, not_finite, out);
+                });
             }
-            json::write_text(name.as_bytes(), out);
-            out.push(b':');
-            value.render(values, not_finite, out);
         }
-        out.push(b'}');
     }
+}
+
+/// Appends what stands at `keys` in the JSON `value`, on one line; its task fails before, if there is nothing.
+fn write_value_at(value: &[u8], keys: &[String], out: &mut Vec<u8>) {
+    let Some(found) = value_at(value, keys) else { return out.extend_from_slice(b"null") };
+    // A line break between its parts; one in a text is escaped.
+    let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    out.extend(found.get().bytes().map(|byte| if is_break(&byte) { b' ' } else { byte }));
 }

@@ -46,15 +46,27 @@ impl FeedHandle {
         self.feed.changed.notify_waiters();
     }
 
-    /// An attempt at a task that goes to a host has ended. Says until when the host is left alone, if it is.
-    pub fn ended(&self, task: &Task, started: Moment, reply: Reply) -> Option<Moment> {
+    /// An attempt at a task that goes to a host has ended; the reply came from `other`, if a redirect has led there. Says until
+    /// when the task's host is left alone, if it is: one whose redirect leads to a refusal is left alone, too, since nobody
+    /// knows where its others lead.
+    pub fn ended(
+        &self,
+        task: &Task,
+        started: Moment,
+        reply: Reply,
+        other: Option<&str>,
+    ) -> Option<Moment> {
         let feed = &self.feed;
         if reply == Reply::Answered && !feed.listens.load(Ordering::Relaxed) {
             return None;
         }
         let mut state = feed.lock();
         let hosts = state.hosts.as_mut()?;
-        let until = hosts.ended(task, started, Moment::now(), reply);
+        let now = Moment::now();
+        let until = hosts.ended(task, started, now, reply);
+        if let (Reply::Refused(asked), Some(other)) = (reply, other) {
+            hosts.refused_by(other.into(), now, asked);
+        }
         feed.listens.store(hosts.listens(), Ordering::Relaxed);
         if hosts.has_free() {
             feed.changed.notify_one();

@@ -233,6 +233,23 @@ impl Hosts {
             return None;
         };
         self.refusals += 1;
+        Some(self.leave_alone(name, now, pause, asked))
+    }
+
+    /// A host that a redirect had led to has refused: it is left alone, too.
+    pub(super) fn refused_by(&mut self, name: HostName, now: Moment, asked: Option<Duration>) {
+        self.leave_alone(name, now, None, asked);
+    }
+
+    /// Leaves a host alone that has refused: for as long as it has `asked`, or its controller says, or for longer each time.
+    /// Says until when.
+    fn leave_alone(
+        &mut self,
+        name: HostName,
+        now: Moment,
+        pause: Option<Duration>,
+        asked: Option<Duration>,
+    ) -> Moment {
         let host = self.refusing.entry(name).or_insert(Refusing { until: now, in_row: 0 });
         if host.until <= now {
             host.in_row += 1; // else it is the same episode
@@ -243,7 +260,7 @@ impl Hosts {
         if host.until <= now || asked.is_some() {
             host.until = host.until.max(until);
         }
-        Some(host.until)
+        host.until
     }
 
     /// Tells the controller of a host; says how long to leave it alone after a refusal.

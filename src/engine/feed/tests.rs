@@ -273,7 +273,7 @@ fn a_pause_that_ends_while_a_slot_looks_ends_for_the_next_look() {
     let task = take(&mut handle).unwrap();
     let began = Moment::now();
     let pause = Reply::Refused(Some(Duration::from_nanos(1)));
-    let until = handle.ended(&task, began, pause).unwrap();
+    let until = handle.ended(&task, began, pause, None).unwrap();
     handle.retry(task, until);
     while Moment::now() <= until {}
     let mut state = feed.lock();

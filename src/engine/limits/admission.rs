@@ -1,11 +1,12 @@
-//! What an attempt waits for between the taking of its task and its start: free memory, a permit of its group, room in
-//! its budgets, and its turn at the rate.
+//! What an attempt waits for between the taking of its task and its start: free memory, a machine that is not too busy,
+//! a permit of its group, room in its budgets, and its turn at the rate.
 
 use std::sync::Arc;
 
 use crate::engine::limits::budget::{Budget, Reservation};
 use crate::engine::limits::due::DueTimes;
 use crate::engine::limits::free_memory::FreeMemory;
+use crate::engine::limits::load::Load;
 use crate::engine::limits::rate::RateLimiter;
 use crate::job::{Group, GroupPermit, Pace};
 use crate::task::{Cancel, Moment};
@@ -17,6 +18,7 @@ pub struct Admission {
     /// When attempts were due, if there is a rate.
     pub due: Option<DueTimes>,
     free_memory: Option<Arc<FreeMemory>>,
+    load: Option<Arc<Load>>,
     group: Option<Group>,
     budget: Option<Arc<Budget>>,
 }
@@ -35,6 +37,7 @@ impl Admission {
     pub fn new(
         pace: Option<Pace>,
         free_memory: Option<Arc<FreeMemory>>,
+        load: Option<Arc<Load>>,
         group: Option<Group>,
         budget: Option<Arc<Budget>>,
     ) -> Self {
@@ -42,6 +45,7 @@ impl Admission {
             limiter: pace.map(RateLimiter::new),
             due: pace.map(DueTimes::new),
             free_memory,
+            load,
             group,
             budget,
         }
@@ -51,6 +55,7 @@ impl Admission {
     pub fn is_open(&self) -> bool {
         self.limiter.is_none()
             && self.free_memory.is_none()
+            && self.load.is_none()
             && self.group.is_none()
             && self.budget.is_none()
     }
@@ -71,6 +76,11 @@ impl Admission {
                 Some(budget) => Some(budget.reserve(cancel).await?),
                 None => None,
             };
+            if let Some(load) = &self.load
+                && !load.enter(cancel).await
+            {
+                return None;
+            }
             // Last, so that nothing else delays a start that has its turn.
             if let Some(limiter) = &self.limiter
                 && !limiter.acquire(cancel).await

@@ -4,11 +4,12 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::base::lock;
 use crate::base::mask;
 use crate::base::number::{Number, in_decimals};
 use crate::config::{BudgetLimit, ColumnBudget};
@@ -174,7 +175,7 @@ impl Budget {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -314,7 +315,8 @@ impl Reservation {
                 let value = values.get(column.index).and_then(Option::as_deref);
                 let number = value.and_then(Number::parse);
                 if number.is_none() && outcome.status == Status::Ok {
-                    said.get_or_insert_with(|| strange(&column.name, value));
+                    let shown = outcome.shown(column.index).or(value);
+                    said.get_or_insert_with(|| strange(&column.name, shown));
                 }
                 match number {
                     Some(number) => Used::This(number.units().max(0)),

@@ -2,9 +2,10 @@
 //! that count from a start show one slow answer where many users would have waited, so these count from when the rate
 //! asked for it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::base::lock;
 use crate::config::Rate;
 use crate::engine::limits::rate::SLACK;
 use crate::job::Pace;
@@ -102,7 +103,7 @@ impl DueTimes {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

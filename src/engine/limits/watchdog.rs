@@ -1,4 +1,4 @@
-//! What the control thread watches in a job: its deadline, free memory, and too many failures.
+//! What the control thread watches in a job: its deadline, free memory, its load, and too many failures.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +8,7 @@ use indicatif::HumanBytes;
 
 use crate::config::{Enough, RetryOn, Running, StopAfter};
 use crate::engine::limits::free_memory::{Found, FreeMemory};
+use crate::engine::limits::load::Load;
 use crate::report::terminal::progress::Progress;
 use crate::task::eviction::Evictions;
 use crate::task::{Cancel, Cause, Level, Moment, Status};
@@ -17,7 +18,9 @@ use crate::task::{Cancel, Cause, Level, Moment, Status};
 pub struct Watchdog {
     deadline: Option<(Moment, Duration)>,
     free_memory: Option<Arc<FreeMemory>>,
+    load: Option<Arc<Load>>,
     said_short: bool,
+    said_high: bool,
     said_failures: bool,
 }
 
@@ -27,15 +30,33 @@ impl Watchdog {
         start: Moment,
         deadline: Option<Duration>,
         free_memory: Option<Arc<FreeMemory>>,
+        load: Option<Arc<Load>>,
     ) -> Self {
         let deadline = deadline.map(|deadline| (start + deadline, deadline));
-        Self { deadline, free_memory, said_short: false, said_failures: false }
+        Self {
+            deadline,
+            free_memory,
+            load,
+            said_short: false,
+            said_high: false,
+            said_failures: false,
+        }
+    }
+
+    /// Calls the deadline by its whole length: a job that is resumed has less than that left.
+    #[must_use]
+    pub fn called(mut self, whole: Option<Duration>) -> Self {
+        if let Some(((_, called), whole)) = self.deadline.as_mut().zip(whole) {
+            *called = whole;
+        }
+        self
     }
 
     /// Checks everything, and prints what it has done.
     pub fn tick(&mut self, cancel: &Cancel, progress: &Progress) {
         self.check_deadline(cancel, progress);
         self.check_memory(cancel, progress);
+        self.check_load(progress);
         self.say_failures(cancel, progress);
     }
 
@@ -79,6 +100,19 @@ impl Watchdog {
             progress.println(&format!(
                 "only {} of memory available: the task in slot {slot} is ended and will run again",
                 HumanBytes(bytes)
+            ));
+        }
+    }
+
+    fn check_load(&mut self, progress: &Progress) {
+        let Some(load) = &self.load else { return };
+        if let Some(running) = load.check()
+            && !self.said_high
+        {
+            self.said_high = true;
+            progress.println(&format!(
+                "waiting for the load to fall: {running} threads run or wait for a core, `limits.max_load` is {}",
+                load.most()
             ));
         }
     }

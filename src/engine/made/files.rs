@@ -22,6 +22,13 @@ pub(super) fn begin_again(making: &mut Making) {
     }
 }
 
+/// What an earlier attempt has left in a comparison is not kept.
+pub(super) fn forget(making: &Making) {
+    for file in &making.files {
+        let _ = fs::remove_file(&file.temporary);
+    }
+}
+
 /// The temporary name beside `path`: of the same extension, the same in every run, so that the next one removes what a
 /// killed one has left.
 pub(super) fn temporary(tag: u64, path: &Path) -> OsString {
@@ -65,7 +72,8 @@ pub(super) fn check_all(making: &Making) -> Result<(), String> {
             Err(_) if is_written(file) && file.path.is_file() => {}
             Err(_) if file.before.is_some() => {
                 return Err(format!(
-                    "it did not make `{shown}`, which is as it was before: it has to write it under the name                      `{{creates}}`, or anew"
+                    "it did not make `{shown}`, which is as it was before: it has to write it under the name \
+                     `{{creates}}`, or anew"
                 ));
             }
             Err(_) => {

@@ -9,7 +9,7 @@ pub mod parts;
 mod record;
 mod seen;
 
-use std::fs::{self};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::base::diagnostic::reason;
 use crate::job::Job;
-use crate::report::{Options, Standing};
+use crate::report::{Begin, Options, Standing};
 use crate::task::{Fields, MadeFile, Making, Outcome, SeenFile, Status, Task, Values};
 use crate::workload::claims::{Claims, WHOLE_TASK, Writer};
 use crate::workload::creates::Creates;
 use crate::workload::output_file::Target;
 use crate::workload::written::WrittenFiles;
-use files::{begin_again, name_all, note_all, set_aside, stamp, temporary};
+use files::{begin_again, forget, name_all, note_all, set_aside, stamp, temporary};
 use record::{Entry, Records};
 use seen::Contents;
 
@@ -40,7 +40,6 @@ pub struct MadeFiles {
     records: Records,
     contents: Contents,
     claims: Arc<Claims>,
-    reserved: Arc<[PathBuf]>,
     /// Tells the temporary names of this job from those of others.
     tag: u64,
     /// Where the files of a comparison go, which deletes them.
@@ -77,7 +76,6 @@ impl MadeFiles {
             records,
             contents: Contents::default(),
             claims: Arc::default(),
-            reserved: Arc::new([]),
             tag: 0,
             apart: None,
             written: None,
@@ -88,11 +86,7 @@ impl MadeFiles {
     ///
     /// # Errors
     /// In words, if the records cannot be read or written.
-    pub fn open(
-        job: &Job,
-        options: &Options,
-        reserved: Arc<[PathBuf]>,
-    ) -> Result<Option<Self>, String> {
+    pub fn open(job: &Job, options: &Options) -> Result<Option<Self>, String> {
         let Some(creates) = job.creates.clone() else { return Ok(None) };
         let Options { results, standing, claims, written, .. } = options;
         let standing = *standing;
@@ -103,12 +97,15 @@ impl MadeFiles {
             let folder = tempfile::Builder::new().prefix(".made-").tempdir_in(results);
             (Records::none(), Some(folder.map_err(|error| fail(&error))?))
         } else {
-            (Records::open(&path).map_err(|error| fail(&error))?, None)
+            let records = Records::open(&path).map_err(|error| fail(&error))?;
+            if matches!(options.begin, Begin::Anew | Begin::Fresh) {
+                records.start_run().map_err(|error| fail(&error))?;
+            }
+            (records, None)
         };
         Ok(Some(Self {
             claims: Arc::clone(claims),
             written: written.clone(),
-            reserved,
             tag: tag_of(&path),
             apart,
             ..Self::new(creates, job, standing, records)
@@ -157,7 +154,10 @@ impl MadeFiles {
     /// In words, why it cannot start.
     pub fn begin(&self, task: &mut Task) -> Result<Turn, String> {
         if let Some(making) = &mut task.making {
-            begin_again(making);
+            match &self.apart {
+                None => begin_again(making),
+                Some(_) => forget(making),
+            }
             return Ok(Turn::Run);
         }
         let values = values(task.number, &task.fields);
@@ -165,7 +165,8 @@ impl MadeFiles {
         for target in &seen.targets {
             self.claim(target, task.number)?;
         }
-        if self.need(&seen)?.is_none() {
+        // One that this run has begun already has no row: a kill came before that, and only a new attempt can fill it.
+        if self.need(&seen)?.is_none() && !self.records.has_begun(seen.key) {
             return Ok(Turn::Skip);
         }
         // Before it starts: what changes meanwhile, it may not have seen.
@@ -261,11 +262,8 @@ impl MadeFiles {
 
     fn claim(&self, target: &Target, task: u64) -> Result<(), String> {
         let fail = |why: &str| format!("cannot write `{}`: {why}", target.shown);
-        if self.reserved.contains(&target.path) {
-            return Err(fail("it is a file of the job's report"));
-        }
         let writer = Writer { job: &self.job.0, task, place: WHOLE_TASK };
-        self.claims.claim(&target.path, writer).map_err(|why| fail(&why))
+        self.claims.claim(&target.real, writer).map_err(|why| fail(&why))
     }
 
     fn file(&self, target: &Target, task: u64, index: usize) -> MadeFile {

@@ -38,13 +38,13 @@ impl Makers {
     pub fn add(&mut self, number: u64, fields: &Fields) -> Result<(), String> {
         // One that has no place for its files fails when its turn has come.
         for target in targets(&self.creates, number, fields) {
-            if self.reserved.contains(&target.path) {
+            if self.reserved.contains(&target.real) {
                 let shown = target.shown;
                 return Err(format!(
                     "task {number} makes `{shown}`, which is a file of the report"
                 ));
             }
-            if let Some(other) = self.tasks.insert(target.path, number) {
+            if let Some(other) = self.tasks.insert(target.real, number) {
                 let shown = target.shown;
                 return Err(format!("the tasks {other} and {number} both make `{shown}`"));
             }
@@ -75,14 +75,37 @@ pub fn carry_on(
         keys.insert(key_of(&targets(creates, number, &fields)));
     }
     let records = Records::open(&records_in(into, &job.name))?;
-    for folder in [results].into_iter().chain(earlier.iter().map(PathBuf::as_path)) {
-        for (key, entry) in Records::read(&records_in(folder, &job.name))?.all() {
-            if keys.contains(&key) {
-                records.add(key, entry)?;
-            }
+    let known = |folder: &Path| -> io::Result<Vec<_>> {
+        let mut all = Records::read(&records_in(folder, &job.name))?.all();
+        all.retain(|(key, _)| keys.contains(key));
+        Ok(all)
+    };
+    let (of_run, before): (Vec<_>, Vec<_>) =
+        known(results)?.into_iter().partition(|(_, known)| known.is_of_run());
+    for (key, known) in before {
+        records.take(key, known)?;
+    }
+    records.start_run()?;
+    for (key, known) in of_run {
+        records.take(key, known)?;
+    }
+    for folder in earlier {
+        for (key, known) in known(folder)? {
+            records.take(key, known)?;
         }
     }
     Ok(())
+}
+
+/// A run of `job` starts that goes on with no other.
+///
+/// # Errors
+/// If its records in the folder `results` cannot be read or written.
+pub fn start_run(job: &Job, results: &Path) -> io::Result<()> {
+    if job.creates.is_none() {
+        return Ok(());
+    }
+    Records::open(&records_in(results, &job.name))?.start_run()
 }
 
 /// The records of a job whose parts are put together.
@@ -109,10 +132,8 @@ impl Gathered {
     /// # Errors
     /// If that cannot be read or written.
     pub fn take(&self, folder: &Path) -> io::Result<()> {
-        for (key, entry) in Records::read(&records_in(folder, &self.job))?.all() {
-            if self.records.get(key).as_ref() != Some(&entry) {
-                self.records.add(key, entry)?;
-            }
+        for (key, known) in Records::read(&records_in(folder, &self.job))?.all() {
+            self.records.take(key, known)?;
         }
         Ok(())
     }

@@ -8,18 +8,22 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use rustix::fs::OFlags;
 use tempfile::NamedTempFile;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::base::lock;
 use crate::task::SeenFile;
 
 const MAGIC: &[u8; 16] = b"runner made 1\n\0\0";
 
 /// Length and checksum of an entry.
 const HEAD: usize = 12;
+
+/// Stands for no task: a run starts with such an entry.
+const RUN: u128 = 0;
 
 /// So many entries that count no more may be in the file.
 const SPARE: usize = 64;
@@ -38,6 +42,17 @@ pub(super) enum Entry {
     },
 }
 
+/// What is known of each task.
+type Entries = HashMap<u128, Known>;
+
+/// What is known of a task, and since when.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    entry: Entry,
+    /// It has begun in the last run, or as that was resumed.
+    is_of_run: bool,
+}
+
 /// What is known of the tasks of a job, by what they make.
 #[derive(Debug)]
 pub(super) struct Records(Mutex<Inner>);
@@ -47,7 +62,7 @@ struct Inner {
     /// `None` if nothing is to be written.
     file: Option<File>,
     end: u64,
-    entries: HashMap<u128, Entry>,
+    entries: Entries,
 }
 
 impl Records {
@@ -92,17 +107,47 @@ impl Records {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// What is known of the task that makes what is known by `key`.
     pub(super) fn get(&self, key: u128) -> Option<Entry> {
-        self.lock().entries.get(&key).cloned()
+        self.lock().entries.get(&key).map(|known| known.entry.clone())
     }
 
     /// All that is known.
-    pub(super) fn all(&self) -> Vec<(u128, Entry)> {
-        self.lock().entries.iter().map(|(key, entry)| (*key, entry.clone())).collect()
+    pub(super) fn all(&self) -> Vec<(u128, Known)> {
+        self.lock().entries.iter().map(|(key, known)| (*key, known.clone())).collect()
+    }
+
+    /// Whether the task has begun in this run, be it before a kill after which the run was resumed.
+    pub(super) fn has_begun(&self, key: u128) -> bool {
+        self.lock().entries.get(&key).is_some_and(|known| known.is_of_run)
+    }
+
+    /// A run starts that goes on with no other.
+    ///
+    /// # Errors
+    /// If that cannot be written; the file is as before.
+    pub(super) fn start_run(&self) -> io::Result<()> {
+        if !self.lock().entries.values().any(|known| known.is_of_run) {
+            return Ok(());
+        }
+        self.add(RUN, Entry::Begun)
+    }
+
+    /// Takes over what is known elsewhere.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn take(&self, key: u128, known: Known) -> io::Result<()> {
+        if known.is_of_run && !self.has_begun(key) {
+            self.add(key, Entry::Begun)?;
+        }
+        if self.get(key).as_ref() == Some(&known.entry) {
+            return Ok(());
+        }
+        self.add(key, known.entry)
     }
 
     /// Adds what is known from now on.
@@ -119,16 +164,41 @@ impl Records {
             return Err(error);
         }
         *end += bytes.len() as u64;
-        entries.insert(key, entry);
+        note(entries, key, entry);
         Ok(())
     }
 }
 
+impl Known {
+    /// Whether it has begun in the last run.
+    pub(super) fn is_of_run(&self) -> bool {
+        self.is_of_run
+    }
+}
+
+fn note(entries: &mut Entries, key: u128, entry: Entry) {
+    if key == RUN {
+        return entries.values_mut().for_each(|known| known.is_of_run = false);
+    }
+    let has_begun = entry == Entry::Begun;
+    let is_of_run = has_begun || entries.get(&key).is_some_and(|known| known.is_of_run);
+    entries.insert(key, Known { entry, is_of_run });
+}
+
 /// Replaces the file by one with nothing but these entries.
-fn rewrite(path: &Path, entries: &HashMap<u128, Entry>) -> io::Result<File> {
+fn rewrite(path: &Path, entries: &Entries) -> io::Result<File> {
     let mut bytes = MAGIC.to_vec();
-    for (&key, entry) in entries {
-        push(key, entry, &mut bytes);
+    for (&key, known) in entries.iter().filter(|(_, known)| !known.is_of_run) {
+        push(key, &known.entry, &mut bytes);
+    }
+    if !entries.is_empty() {
+        push(RUN, &Entry::Begun, &mut bytes);
+    }
+    for (&key, known) in entries.iter().filter(|(_, known)| known.is_of_run) {
+        push(key, &Entry::Begun, &mut bytes);
+        if known.entry != Entry::Begun {
+            push(key, &known.entry, &mut bytes);
+        }
     }
     let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
     file.write_all(&bytes)?;
@@ -156,12 +226,12 @@ fn push(key: u128, entry: &Entry, out: &mut Vec<u8>) {
 }
 
 /// The entries that count, how many there are in all, and where they end; 0 if the file is none of ours.
-fn parse(bytes: &[u8]) -> (HashMap<u128, Entry>, usize, u64) {
+fn parse(bytes: &[u8]) -> (Entries, usize, u64) {
     let mut entries = HashMap::new();
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else { return (entries, 0, 0) };
     let mut count = 0;
     while let Some((key, entry, length)) = first(rest) {
-        entries.insert(key, entry);
+        note(&mut entries, key, entry);
         rest = &rest[length..];
         count += 1;
     }
@@ -227,6 +297,39 @@ mod tests {
         }
         fs::write(&path, "shopping list").unwrap();
         assert_eq!(Records::open(&path).unwrap().get(1), None);
+    }
+
+    #[test]
+    fn what_has_begun_in_a_run_is_known_until_the_next_one_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".job.made");
+        let begun = |records: &Records| [1, 2, 3].map(|key| records.has_begun(key));
+        let records = Records::open(&path).unwrap();
+        records.add(1, Entry::Begun).unwrap();
+        records.add(1, made(7)).unwrap();
+        records.add(2, Entry::Begun).unwrap();
+        assert_eq!(begun(&Records::open(&path).unwrap()), [true, true, false]);
+        let records = Records::open(&path).unwrap();
+        records.start_run().unwrap();
+        records.add(1, made(8)).unwrap();
+        records.add(3, Entry::Begun).unwrap();
+        for _ in 0..100 {
+            records.add(3, made(9)).unwrap();
+        }
+        for _ in 0..2 {
+            let records = Records::open(&path).unwrap(); // the first time, it is written anew
+            assert_eq!(begun(&records), [false, false, true]);
+            let all = [1, 2, 3].map(|key| records.get(key));
+            assert_eq!(all, [Some(made(8)), Some(Entry::Begun), Some(made(9))]);
+        }
+        let other = Records::open(&folder.path().join(".other.made")).unwrap();
+        for (key, known) in Records::read(&path).unwrap().all() {
+            other.take(key, known).unwrap();
+        }
+        assert_eq!(
+            (other.has_begun(1), other.has_begun(3), other.get(3)),
+            (false, true, Some(made(9)))
+        );
     }
 
     #[test]

@@ -6,12 +6,13 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::base::diagnostic::reason;
+use crate::base::lock;
 use crate::task::SeenFile;
 use crate::workload::written;
 
@@ -65,7 +66,7 @@ impl Contents {
             return hash(path);
         }
         let key = (data.dev(), data.ino(), data.len(), nanoseconds(data));
-        let all = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = || lock(&self.0);
         if let Some(&content) = all().get(&key) {
             return Ok(content);
         }
@@ -94,6 +95,11 @@ fn look(path: &Path, shown: &str) -> Result<Metadata, String> {
     let data = fs::metadata(path).map_err(|error| unreadable(shown, &error))?;
     if data.is_file() {
         return Ok(data);
+    }
+    if data.is_dir() {
+        return Err(format!(
+            "`reads` names `{shown}`, which is a folder, not a file: name its files"
+        ));
     }
     Err(format!("`reads` names `{shown}`, which is not a file"))
 }

@@ -71,13 +71,14 @@ impl Files {
                             && let Ok(target) = output.locate(&values)
                             && !target.is_device
                         {
-                            claim(&target.path, first + number);
+                            claim(&target.real, first + number);
                         }
                     }
                 }
                 Workload::Http(spec) if spec.save().is_some_and(|save| save.is_of_input(own)) => {
-                    if let Some(path) = spec.target(&values, &self.job.folder) {
-                        claim(&path, first);
+                    let target = spec.target(&values, &self.job.folder);
+                    if let Some(target) = target.filter(|target| !target.is_device) {
+                        claim(&target.real, first);
                     }
                 }
                 _ => {}

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::base::lock;
 use crate::report::Report;
 use crate::worker::Log;
 
@@ -17,7 +18,7 @@ impl SharedLog {
     /// # Errors
     /// If it cannot be written.
     pub fn get(&self, report: &Report) -> io::Result<Arc<Log>> {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = lock(&self.0);
         if let Some(log) = &*log {
             return Ok(Arc::clone(log));
         }

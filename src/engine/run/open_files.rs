@@ -8,8 +8,8 @@ use crate::engine::run::RunError;
 use crate::engine::slot_worker;
 use crate::job::{Job, Stage};
 
-/// Descriptors for the report, the event loops and the runtime of a job.
-const OF_THE_RUNNER: usize = 64;
+/// Descriptors for the report, the event loops and the runtime of a job: it has about 25 open, and some more for moments.
+const OF_THE_RUNNER: usize = 40;
 
 /// What all running jobs together need.
 static NEEDED: AtomicUsize = AtomicUsize::new(0);

@@ -3,22 +3,26 @@
 //! The slots of the pilot record what their tasks used; the stage's own thread, which has nothing else to do, checks
 //! that and the processes. [`crate::model::pilot`] decides.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+mod level_search;
+
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustix::process::Pid;
 use tokio::sync::{Notify, SetOnce};
 
+use crate::base::lock;
 use crate::engine::run::Run;
 use crate::engine::slot_worker::SlotWorker;
-use crate::model::level::{Level, Seen};
 use crate::model::pilot::{Decision, Evidence, Look, Plan, Work};
 use crate::model::{Model, Nature, cores};
 use crate::sys::usage::Usage;
-use crate::sys::{ProcessorTimes, available_memory, memory_stalled, processors_stalled, usage};
+use crate::sys::{ProcessorTimes, available_memory, usage};
 use crate::task::{Moment, Outcome, Status};
+use crate::worker::internal::Interpreter;
 use crate::workload::python::Facts;
 
 /// The time between two checks: short at first, since a job may end soon.
@@ -44,6 +48,8 @@ pub struct Pilot {
     /// The upper limit of slots.
     most: usize,
     tasks: Option<u64>,
+    /// How many tasks have left the stage, if it is one of several: the report knows only which have left the last one.
+    left_stage: Option<AtomicU64>,
     /// The times of the machine's processors when the pilot was created.
     idle: Option<ProcessorTimes>,
     tally: Mutex<Tally>,
@@ -53,37 +59,12 @@ pub struct Pilot {
     joins: Notify,
 }
 
-/// How busy the machine has been until a moment.
-struct Machine {
-    at: Moment,
-    processors: Option<ProcessorTimes>,
-    crowded: Option<Duration>,
-    stalled: Option<Duration>,
-}
-
-impl Machine {
-    fn now() -> Self {
-        Self {
-            at: Moment::now(),
-            processors: ProcessorTimes::read(),
-            crowded: processors_stalled(),
-            stalled: memory_stalled(),
-        }
-    }
-
-    /// The part of the machine that was idle since `before`.
-    fn idle_since(&self, before: &Self) -> Option<f64> {
-        let (now, before) = self.processors.zip(before.processors)?;
-        let all = now.all.saturating_sub(before.all);
-        (all > 0).then(|| now.idle.saturating_sub(before.idle) as f64 / all as f64)
-    }
-
-    /// The part of the time since `before` in which something was waited for.
-    fn part_since(&self, before: &Self, stall: impl Fn(&Self) -> Option<Duration>) -> Option<f64> {
-        let took = self.at.since(before.at).as_secs_f64();
-        let (now, before) = stall(self).zip(stall(before))?;
-        (took > 0.0).then(|| now.saturating_sub(before).as_secs_f64() / took)
-    }
+/// What it takes to start one more interpreter like this one, which was ready after `startup`. Many come up side by side:
+/// each costs what it uses of the processors, and as much again for the fork itself and for its end.
+fn cost(interpreter: &Interpreter, startup: Duration) -> Duration {
+    let pid = Pid::from_raw(interpreter.pid().load(Ordering::Relaxed));
+    let used = pid.map_or(Duration::ZERO, |pid| usage::of_tree(pid).active);
+    if used.is_zero() { startup } else { startup.min(used * 2) }
 }
 
 /// What the slots have recorded.
@@ -97,6 +78,8 @@ struct Tally {
     /// The highest peak, in bytes.
     peak_rss: u64,
     startup: Duration,
+    /// How long the slots beside the first ones took to be ready; those that join later take as long.
+    joined_after: Option<Duration>,
     facts: Option<Facts>,
     /// The interpreter's process.
     pid: Option<Arc<AtomicI32>>,
@@ -130,6 +113,7 @@ impl Pilot {
             cpu: Some(Duration::ZERO),
             peak_rss: 0,
             startup: Duration::ZERO,
+            joined_after: None,
             facts: None,
             pid: None,
             since: vec![None; slots],
@@ -145,6 +129,7 @@ impl Pilot {
             level: AtomicUsize::new(usize::MAX),
             most,
             tasks,
+            left_stage: None,
             idle: ProcessorTimes::read(),
             tally: Mutex::new(tally),
             is_over: AtomicBool::new(false),
@@ -153,9 +138,23 @@ impl Pilot {
         }
     }
 
+    /// The pilot of one of several stages.
+    #[must_use]
+    pub fn of_several(self) -> Self {
+        Self { left_stage: Some(AtomicU64::new(0)), ..self }
+    }
+
+    /// How many tasks of its stage have ended.
+    fn ended(&self, run: &Run) -> u64 {
+        match &self.left_stage {
+            Some(count) => count.load(Ordering::Relaxed),
+            None => run.report.counts().ended(),
+        }
+    }
+
     /// The decision, if there is one.
     pub fn decision(&self) -> Option<Decision> {
-        self.decision.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.decision).clone()
     }
 
     /// Ready when the decision is final; the pilot's own event loop waits for it to add slots.
@@ -209,14 +208,21 @@ impl Pilot {
         number <= self.slots && !self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Records that the worker of a slot is ready, after `startup`.
-    pub fn ready(&self, worker: &SlotWorker, mut startup: Duration) {
+    /// Records that the worker of the slot with this number is ready, after `startup`.
+    pub fn ready(&self, number: usize, worker: &SlotWorker, startup: Duration) {
+        let interpreter = worker.interpreter().map(Rc::as_ref);
+        // Without the time to find the interpreter, which is spent once.
+        let startup = interpreter.map_or(startup, Interpreter::startup);
+        if self.is_spare(number) {
+            self.lock().joined_after = Some(interpreter.map_or(startup, |one| cost(one, startup)));
+        }
+        if !self.asks(number) {
+            return;
+        }
         let mut tally = self.lock();
-        if let Some(interpreter) = worker.interpreter() {
+        if let Some(interpreter) = interpreter {
             tally.facts = interpreter.facts().cloned();
             tally.pid = Some(interpreter.pid());
-            // Without the time to find the interpreter, which is spent once.
-            startup = interpreter.startup();
         }
         tally.startup = tally.startup.max(startup);
     }
@@ -234,8 +240,14 @@ impl Pilot {
         }
     }
 
-    /// Records the outcome of a task.
-    pub fn note(&self, outcome: &Outcome) {
+    /// Records the outcome of a task in the slot with this number.
+    pub fn note(&self, number: usize, outcome: &Outcome) {
+        if let Some(count) = &self.left_stage {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        if !self.asks(number) {
+            return;
+        }
         let mut tally = self.lock();
         tally.ended += 1;
         if matches!(outcome.status, Status::Ok | Status::Failed | Status::Timeout) {
@@ -248,7 +260,7 @@ impl Pilot {
     }
 
     fn lock(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tally)
     }
 
     /// Watches until the decision is final, or until the slots of the pilot have `ended` because no task is left.
@@ -288,9 +300,7 @@ impl Pilot {
                 if decision.is_final {
                     self.is_over.store(true, Ordering::Relaxed);
                     self.joins.notify_one();
-                    let level =
-                        evidence.level(&decision).filter(|_| !is_over && !run.job.is_staged());
-                    if let Some(level) = level {
+                    if let Some(level) = evidence.level(&decision).filter(|_| !is_over) {
                         self.find_level(run, level, decision, ended, grow);
                     }
                     return;
@@ -300,50 +310,8 @@ impl Pilot {
         }
     }
 
-    /// Looks for the level until no task is left.
-    fn find_level(
-        &self,
-        run: &Run,
-        level: Level,
-        mut decision: Decision,
-        ended: &Receiver<()>,
-        mut grow: impl FnMut(&Decision),
-    ) {
-        let began = Moment::now();
-        let count = || run.report.counts().ended();
-        let mut level = level.from(Duration::ZERO, count());
-        let mut before = Machine::now();
-        let (words, bytes) = (decision.reason.clone(), self.lock().peak_rss.max(SMALL));
-        while ended.recv_timeout(LAST_LOOK) == Err(RecvTimeoutError::Timeout) {
-            let (now, ended) = (Machine::now(), count());
-            let memory = available_memory();
-            let seen = Seen {
-                at: began.elapsed(),
-                ended,
-                left: self.tasks.map(|tasks| tasks.saturating_sub(ended)),
-                idle: now.idle_since(&before),
-                crowded: now.part_since(&before, |machine| machine.crowded),
-                stalled: now.part_since(&before, |machine| machine.stalled),
-                memory,
-                room: memory.map(|free| decision.concurrency + (free / MEMORY / bytes) as usize),
-            };
-            let Some(slots) = level.step(&seen) else { continue };
-            before = now;
-            if slots < decision.concurrency {
-                self.level.store(slots, Ordering::Relaxed);
-            }
-            decision.concurrency = slots;
-            decision.reason = format!("{words}{level}");
-            self.decide(&decision);
-            grow(&decision);
-        }
-        // What it came to may have been found without another step.
-        decision.reason = format!("{words}{level}");
-        self.decide(&decision);
-    }
-
     fn decide(&self, decision: &Decision) {
-        let mut known = self.decision.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.decision);
         *known = Some(decision.clone());
     }
 
@@ -363,24 +331,24 @@ impl Pilot {
         // A task that has ended shows its peak; a running one shows only its memory so far.
         let bytes = tally.peak_rss.max(resident.unwrap_or(0)).max(1);
         let room = available_memory().map(|free| self.slots + (free / MEMORY / bytes) as usize);
-        let ended = tally.ended.max(run.report.counts().ended());
+        let ended = tally.ended.max(self.ended(run));
         Evidence {
             work,
             ended: tally.told,
             run: tally.run,
             cpu: tally.cpu,
             look,
-            startup: tally.startup,
+            startup: tally.joined_after.unwrap_or(tally.startup),
             left: self.tasks.map(|tasks| tasks.saturating_sub(ended)),
             cores: cores(),
             slots: self.slots,
             spare: self.spare,
             most: self.most,
             set: self.plan.set,
-            idle: self.idle.zip(ProcessorTimes::read()).and_then(|(before, now)| {
-                let all = now.all.saturating_sub(before.all);
-                (all > 0).then(|| now.idle.saturating_sub(before.idle) as f64 / all as f64)
-            }),
+            idle: self
+                .idle
+                .zip(ProcessorTimes::read())
+                .and_then(|(before, now)| now.idle_since(before)),
             room,
         }
     }

@@ -1,8 +1,9 @@
 //! A running stage: what its slots share.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::base::lock;
 use crate::config::Bounds;
 use crate::engine::feed::{Feed, HostLimit, Hosts};
 use crate::engine::limits::admission::Admission;
@@ -55,7 +56,7 @@ impl StageRun {
         &self,
         new: impl FnOnce() -> io::Result<ForkServer>,
     ) -> io::Result<Arc<ForkServer>> {
-        let mut forks = self.forks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut forks = lock(&self.forks);
         if let Some(server) = &*forks {
             return Ok(Arc::clone(server));
         }
@@ -88,7 +89,8 @@ pub(super) fn pilot(job: &Job, stage: &Stage, slots: usize) -> Option<Pilot> {
     let is_function = matches!(stage.workload, Workload::Python(_));
     let may_join = !is_function || stage.workload.is_thread_safe();
     let spare = pilot::spare_slots(may_join, slots, cores(), available_memory());
-    Some(Pilot::new(plan, (first, spare, slots), job.inputs.tasks()))
+    let pilot = Pilot::new(plan, (first, spare, slots), job.inputs.tasks());
+    Some(if job.is_staged() { pilot.of_several() } else { pilot })
 }
 
 /// As many slots as the stage allows, but no more than the job can have tasks. A pilot without a set concurrency also

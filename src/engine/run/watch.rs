@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use crate::base::lock;
+use crate::base::mask;
 use crate::task::Moment;
 
 /// What is observed of a stage in addition to records.
@@ -15,8 +17,12 @@ pub struct Watch {
     longest_nanos: AtomicU64,
     worker_peak_bytes: AtomicU64,
     about: OnceLock<Option<String>>,
+    /// Until when a host is left alone of which that has been said, in nanoseconds of the clock.
+    told_nanos: AtomicU64,
     /// Classes of results that have no form of their own.
     formless: Mutex<BTreeSet<String>>,
+    /// What has gone wrong at the end of interpreters.
+    endings: Mutex<BTreeSet<String>>,
 }
 
 /// How long the tasks of a slot have held its event loop. Each slot counts for itself: a cache line that many threads
@@ -46,7 +52,9 @@ impl Watch {
             longest_nanos: zero(),
             worker_peak_bytes: zero(),
             about: OnceLock::new(),
+            told_nanos: zero(),
             formless: Mutex::default(),
+            endings: Mutex::default(),
         }
     }
 
@@ -66,15 +74,25 @@ impl Watch {
         self.about.get().and_then(Option::as_deref)
     }
 
+    /// A host is left alone until then: whether that is long enough to be said, and has not been.
+    pub fn is_news(&self, until: Moment) -> bool {
+        /// So much longer than what was said.
+        const MORE: Duration = Duration::from_secs(5);
+        let known = self.told_nanos.load(Ordering::Relaxed);
+        let known = Moment::from_nanos(known).max(Moment::now());
+        until.since(known) >= MORE
+            && self.told_nanos.fetch_max(until.as_nanos(), Ordering::Relaxed) < until.as_nanos()
+    }
+
     /// A result was of these classes, which have no form in a report.
     pub fn note(&self, classes: &str) {
-        let mut formless = self.formless.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut formless = lock(&self.formless);
         formless.extend(classes.split(", ").map(str::to_owned));
     }
 
     /// What is to be said about results that have no form.
     pub(super) fn formless_note(&self) -> Option<String> {
-        let formless = self.formless.lock().unwrap_or_else(PoisonError::into_inner);
+        let formless = lock(&self.formless);
         let classes: Vec<_> = formless.iter().map(|class| format!("`{class}`")).collect();
         (!classes.is_empty()).then(|| {
             let word = if classes.len() == 1 { "class" } else { "classes" };
@@ -83,6 +101,18 @@ impl Watch {
                 classes.join(", ")
             )
         })
+    }
+
+    /// This has gone wrong at the end of an interpreter. It is said once, for however many.
+    pub fn note_ending(&self, mut words: String) {
+        mask::apply_to_string(&mut words);
+        lock(&self.endings).insert(words);
+    }
+
+    /// What has gone wrong at the end of interpreters.
+    pub(super) fn endings(&self) -> Vec<String> {
+        let endings = lock(&self.endings);
+        endings.iter().cloned().collect()
     }
 
     /// The tasks of a slot have held its loop for so long.

@@ -65,7 +65,8 @@ impl Log {
                     continue;
                 }
                 let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
-                let matches = regex.is_match(line.strip_suffix(b"\r").unwrap_or(line));
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                let matches = regex.is_match(line) || regex.is_match(&plain(line));
                 self.line.clear();
                 if matches {
                     return true;

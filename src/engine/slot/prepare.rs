@@ -67,7 +67,8 @@ impl SlotContext<'_> {
         }
     }
 
-    /// A task fails before it starts if its answer would be saved where another task has saved its own.
+    /// A task fails before it starts if its answer would be saved over what is read, or where another task has saved its
+    /// own.
     pub(super) fn claim_saves(
         &mut self,
         spec: &http::Spec,
@@ -75,28 +76,31 @@ impl SlotContext<'_> {
         batch: &mut VecDeque<Task>,
     ) {
         for task in std::mem::take(batch) {
-            let values = attempt.of(&task);
-            let Some(path) = spec.target(&values.values(&task), &self.run.job.folder) else {
-                batch.push_back(task);
-                continue;
-            };
-            let place = self.live.index as u32 * 64;
-            let writer = Writer { job: &self.run.job.name, task: task.number, place };
-            let claimed = if self.run.reserved.contains(&path) {
-                Err("it is a file of the job's report".to_owned())
-            } else {
-                self.run.claims.claim(&path, writer)
-            };
-            match claimed {
+            match self.claim_save(spec, attempt, &task) {
                 Ok(()) => batch.push_back(task),
                 Err(why) => {
-                    let outcome =
-                        Outcome::not_started(format!("cannot save `{}`: {why}", path.display()));
-                    let record = record(self.stage, self.number, task, outcome);
+                    let record = record(self.stage, self.number, task, Outcome::not_started(why));
                     self.end(&mut Record { slot: None, ..record });
                 }
             }
         }
+    }
+
+    fn claim_save(
+        &self,
+        spec: &http::Spec,
+        attempt: &Attempt<'_>,
+        task: &Task,
+    ) -> Result<(), String> {
+        let attempt = attempt.of(task);
+        let (values, folder) = (attempt.values(task), &self.run.job.folder);
+        let target = spec.target(&values, folder).filter(|target| !target.is_device);
+        let Some(target) = target else { return Ok(()) };
+        spec.check_target(&target, &values, folder)?;
+        let fail = |why: &str| format!("cannot save `{}`: {why}", target.path.display());
+        let place = self.live.index as u32 * 64;
+        let writer = Writer { job: &self.run.job.name, task: task.number, place };
+        self.run.claims.claim(&target.real, writer).map_err(|why| fail(&why))
     }
 
     /// A task that did not have to run keeps what its row said when it did.
@@ -105,7 +109,7 @@ impl SlotContext<'_> {
         let mut record = Record::skipped(task, self.stage.columns.len());
         if let Some(meter) = &self.live.meter {
             meter.end();
-            record.in_all_stages(self.run.job.task_fields());
+            record.in_all_stages(self.run.job.task_fields(), self.stage.name.as_deref());
         }
         if let Some(ends) = &self.run.ends {
             ends.count(self.number, Status::Skipped, &self.run.cancel);
@@ -115,8 +119,8 @@ impl SlotContext<'_> {
 
     /// Loads the payloads of the tasks; a task whose payload is lost fails.
     pub(super) fn load_payloads(&mut self, batch: &mut VecDeque<Task>) {
-        for mut task in std::mem::take(batch) {
-            match task.payload_mut().map_or(Ok(()), Payload::load) {
+        for task in std::mem::take(batch) {
+            match task.payload().map_or(Ok(()), Payload::load) {
                 Ok(()) => batch.push_back(task),
                 Err(error) => {
                     let error = NoPayload::Io(error).to_string();

@@ -1,6 +1,7 @@
 //! Settling a task that was attempted: its row, its next attempt, or its way into the next stage.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -8,17 +9,22 @@ use base64::prelude::BASE64_STANDARD;
 use super::SlotContext;
 use crate::base::mask;
 use crate::config::{Logs, Retry};
+use crate::csv::not_whole;
 use crate::engine::feed::{Feed, Patience, Reply};
 use crate::engine::limits::budget::Reservation;
 use crate::engine::limits::watchdog::stop_on;
 use crate::job::Stage;
+use crate::report::terminal::note;
+use crate::report::terminal::progress::aside;
 use crate::task::{
-    Earlier, Level, Moment, Outcome, Payload, PayloadKind, Record, Status, Task, payload,
+    Earlier, Level, Moment, NoPayload, Outcome, Payload, PayloadKind, Record, Status, Task, Values,
+    payload,
 };
 use crate::worker::internal::Verdict;
 use crate::workload::Workload;
 use crate::workload::columns::Column;
 use crate::workload::command::Keep;
+use crate::workload::written::Place;
 
 /// How often a host may refuse a task that is not charged for it, while the limit of requests is being found.
 const MOST_REFUSALS: u8 = 10;
@@ -43,12 +49,19 @@ impl SlotContext<'_> {
         if let Some(held) = &mut self.held {
             held.add(outcome.run);
         }
-        let pilot = self.live.pilot.as_ref().filter(|pilot| pilot.asks(self.number));
-        pilot.inspect(|pilot| pilot.note(&outcome));
+        if let Some(pilot) = &self.live.pilot {
+            pilot.note(self.number, &outcome);
+        }
         if let Some(meter) = &self.live.meter
             && outcome.has_run
         {
             meter.busy(outcome.run);
+        }
+        if let Some(written) = &self.run.written
+            && let Some(hash) = outcome.rare().output_hash
+            && outcome.status == Status::Ok
+        {
+            written.put(task.number, Place::Output(self.live.index), hash);
         }
         if let Some(median) = &self.live.median
             && outcome.status == Status::Ok
@@ -72,8 +85,17 @@ impl SlotContext<'_> {
             self.forget_logs(&task, &outcome);
         }
         let payload = self.payload(&task, &mut outcome);
-        if outcome.result_kind == PayloadKind::Binary {
-            outcome.result = BASE64_STANDARD.encode(&outcome.result).into_bytes();
+        match outcome.result_kind {
+            PayloadKind::Binary => show_binary(&mut outcome.result),
+            PayloadKind::Escaped if self.next.is_none() => outcome.append(&not_whole("result")),
+            PayloadKind::Bytes
+                if self.next.is_none()
+                    && matches!(self.stage.workload, Workload::Worker(_))
+                    && !is_plain_text(&outcome.result) =>
+            {
+                outcome.append(&not_whole("result"));
+            }
+            _ => {}
         }
         if let Some(note) = &outcome.rare().note {
             self.live.watch.note(note);
@@ -83,9 +105,12 @@ impl SlotContext<'_> {
         if let Some(reservation) = self.reservation.take() {
             settle(reservation, &mut record);
         }
-        if let Some(retry) = &self.stage.retry {
+        if let Some(retry) = self.stage.retry.as_ref().filter(|retry| retry.repeats()) {
             if let Some(due) = self.next_attempt(retry, &record) {
                 return self.wait(record, due);
+            }
+            if self.is_cut_short(retry, &record) {
+                record.outcome.cut_short();
             }
             quarantine(retry, &mut record.outcome);
         } else if self.run.has_attempts {
@@ -117,12 +142,29 @@ impl SlotContext<'_> {
 
     /// Tells the feed what a host made of a request. Says until when the host is left alone, if it has refused.
     fn told(&self, task: &Task, outcome: &Outcome) -> Option<Moment> {
-        let Workload::Http(_) = self.stage.workload else { return None };
+        let Workload::Http(spec) = &self.stage.workload else { return None };
         let code = outcome.code?;
         let is_refusal = outcome.status == Status::Failed && [429, 503].contains(&code);
         let reply =
             if is_refusal { Reply::Refused(outcome.rare().retry_after) } else { Reply::Answered };
-        self.handle.ended(task, outcome.started, reply)
+        let other = outcome.rare().refused_by.as_deref();
+        let until = self.handle.ended(task, outcome.started, reply, other)?;
+        if self.live.watch.is_news(until) {
+            let Task { fields, number: task, .. } = task;
+            let values = Values { fields, task: *task, attempt: 1, slot: 1, payload: None };
+            let mut host =
+                other.map_or_else(|| spec.host(&values).unwrap_or_default(), str::to_owned);
+            mask::apply_to_string(&mut host);
+            // Up to the second: what is left of the last one is no news.
+            let pause = until.since(Moment::now()).as_secs_f64().round();
+            let pause = humantime::format_duration(Duration::from_secs_f64(pause));
+            let job = &self.run.job.name;
+            let words =
+                format!("`{host}` has refused (status {code}): it is left alone for {pause}");
+            aside(|| note(&format!("{job}: {words}\n")));
+            self.run.report.counts().wait(host, until);
+        }
+        Some(until)
     }
 
     /// A task has had its last attempt in this stage.
@@ -144,7 +186,8 @@ impl SlotContext<'_> {
         if self.run.has_attempts {
             self.buffer.put_attempt();
         }
-        let task = record.into_next_stage(self.run.job.task_fields(), payload);
+        let name = self.stage.name.as_deref();
+        let task = record.into_next_stage(self.run.job.task_fields(), name, payload);
         // Earlier tasks go first, and this must not wait, since the rest of the batch has to be settled.
         let back = if self.finished.is_empty() { next.offer(task).err() } else { Some(task) };
         self.finished.extend(back);
@@ -154,7 +197,7 @@ impl SlotContext<'_> {
     pub(super) fn end(&mut self, record: &mut Record) {
         self.count_end(record);
         if self.live.meter.is_some() {
-            record.in_all_stages(self.run.job.task_fields());
+            record.in_all_stages(self.run.job.task_fields(), self.stage.name.as_deref());
         }
         if let Some(made) = &self.run.made
             && record.outcome.status != Status::Ok
@@ -198,7 +241,11 @@ impl SlotContext<'_> {
             return None;
         }
         if let Some(payload) = outcome.payload.take() {
-            return Some(payload);
+            if payload.len() <= max_payload.bytes() {
+                return Some(payload);
+            }
+            outcome.withhold(&NoPayload::TooLong(max_payload));
+            return None;
         }
         if let Workload::Sleep(_) = self.stage.workload
             && let Some(passed) = &task.passed
@@ -239,6 +286,15 @@ impl SlotContext<'_> {
         Some(Moment::now() + pause)
     }
 
+    /// Whether there is no further attempt only because the job is being stopped.
+    fn is_cut_short(&self, retry: &Retry, Record { task, outcome, .. }: &Record) -> bool {
+        let is_cause = || self.stage.limits.stop_on.iter().any(|rule| rule.matches(outcome));
+        self.run.cancel.level() != Level::Run
+            && !matches!(outcome.status, Status::Ok | Status::Cancelled | Status::Skipped)
+            && retry.wants(task.attempts, outcome)
+            && !is_cause()
+    }
+
     /// Queues a task for its next attempt, without occupying a slot.
     #[cold]
     fn wait(&self, record: Record, due: Moment) {
@@ -256,14 +312,24 @@ impl SlotContext<'_> {
     }
 }
 
+/// Whether a cell can hold it.
+fn is_plain_text(value: &[u8]) -> bool {
+    memchr::memchr(0, value).is_none() && std::str::from_utf8(value).is_ok()
+}
+
+/// Makes bytes what a report can hold: the text that they are, or base64.
+fn show_binary(result: &mut Vec<u8>) {
+    if !is_plain_text(result) {
+        *result = BASE64_STANDARD.encode(&*result).into_bytes();
+    }
+}
+
 /// Settles what an attempt has reserved; its row says if that could not be told.
 fn settle(reservation: Reservation, record: &mut Record) {
     let said = reservation.settle(&record.outcome, &record.columns);
-    if let Some(mut said) = said
-        && record.outcome.error.is_empty()
-    {
+    if let Some(mut said) = said {
         mask::apply_to_string(&mut said);
-        record.outcome.error = said;
+        record.outcome.append(&said);
     }
 }
 
@@ -279,16 +345,36 @@ fn quarantine(retry: &Retry, outcome: &mut Outcome) {
 /// The values of columns in what an attempt came to. Its row says if one should be there and is not.
 fn found(columns: &[Column], outcome: &mut Outcome) -> Vec<Option<Vec<u8>>> {
     let output = outcome.readable();
-    let values = Column::extract_all(columns, output, &outcome.rare().headers);
+    let (found, doubt) = Column::extract_all(columns, output, &outcome.rare().headers);
     // A value that is null has no members, and no form either.
     let is_null = output.is_empty() && outcome.result_kind == PayloadKind::Json;
+    let values = outcome.values_of(found);
     if outcome.status == Status::Ok
         && !is_null
-        && let Some(doubt) = Column::doubt(columns, &values, output)
+        && let Some(doubt) = doubt
     {
         outcome.append(&doubt);
     }
+    if outcome.result_kind == PayloadKind::Json {
+        for (column, value) in columns.iter().zip(&values) {
+            if value.as_ref().is_some_and(|value| !is_plain_text(value)) {
+                outcome.append(&not_whole(&column.name));
+            }
+        }
+    }
     values
+}
+
+/// Says which value a report cannot hold as it is.
+fn tell_of_other_bytes(columns: &[Column], values: &[Option<Vec<u8>>], outcome: &mut Outcome) {
+    let is_text = |value: &Vec<u8>| !value.contains(&0) && std::str::from_utf8(value).is_ok();
+    let other = |value: &Option<Vec<u8>>| value.as_ref().is_some_and(|value| !is_text(value));
+    if let Some((column, _)) = columns.iter().zip(values).find(|(_, value)| other(value)) {
+        let name = &column.name;
+        outcome.append(&format!(
+            "column `{name}` has bytes that are not UTF-8, or a NUL: they are read as U+FFFD"
+        ));
+    }
 }
 
 #[inline]
@@ -301,6 +387,7 @@ pub(super) fn record(stage: &Stage, slot: usize, task: Task, outcome: Outcome) -
             Some(rare) if rare.columns.is_some() => rare.columns.take().unwrap_or_default(),
             _ => found(&stage.columns, outcome),
         };
+        tell_of_other_bytes(&stage.columns, columns, outcome);
     }
     outcome.mask();
     if let Some(earlier) = task.earlier.take() {

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 
 use regex::bytes::Regex;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::records::{InputFile, Records, Stop, Stream};
+use super::source::lazily;
 use super::text::{LONGEST, Text, TextOptions, TextRecords};
 use super::{InputError, InputReader};
+use crate::base::diagnostic::reason;
 use crate::task::{Fields, Kind, Payload, PayloadKind};
 
 /// The names of the fields of a block.
@@ -41,7 +44,7 @@ impl Blocks {
             return Ok(Box::new(Stream::new(self.records(stop)?)));
         }
         let (blocks, stop) = (self.clone(), stop.clone());
-        Ok(super::lazily(move || Ok(Box::new(Stream::new(blocks.records(&stop)?)))))
+        Ok(lazily(move || Ok(Box::new(Stream::new(blocks.records(&stop)?)))))
     }
 
     /// Likewise, to be read from anywhere.
@@ -90,7 +93,7 @@ impl Pieces {
                 return Ok(Some(window.len()));
             }
             match self.plan.cut.find(window, from, self.text.is_at_end()) {
-                Some(end) => return Ok(Some(end)),
+                Some(end) => return Ok(Some(end).filter(|end| end - size <= LONGEST)),
                 None if self.text.is_at_end() => return Ok(Some(window.len())),
                 None if window.len() - size > LONGEST => return Ok(None),
                 // What is sought may lie across the end of the window.
@@ -101,14 +104,16 @@ impl Pieces {
     }
 
     fn block(&mut self) -> Result<Option<Fields>, InputError> {
-        let Some(end) = self.end()? else {
+        let Some(mut end) = self.end()? else {
             let message = "a record that is longer than 64 MiB: `record_end` or `record_start` says where records end";
             return Ok(Some(self.text.last_bad(self.text.window().len(), message)));
         };
-        if end == self.text.window().len()
-            && let Some(bad) = self.text.cut()
-        {
-            return Ok(Some(bad));
+        // Where the text breaks off, the records before are whole.
+        if end == self.text.window().len() && self.text.breakage().is_some() {
+            match self.plan.cut.last(self.text.window()) {
+                Some(whole) => end = whole,
+                None => return Ok(self.text.cut()),
+            }
         }
         if end == 0 {
             return Ok(None);
@@ -117,7 +122,13 @@ impl Pieces {
         if let Some(message) = self.text.undecodable(bytes) {
             return Ok(Some(self.text.bad(end, message)));
         }
-        let payload = [&self.header, bytes].concat();
+        let parts = [&self.header[..], bytes];
+        let payload = Payload::of_parts(PayloadKind::Bytes, &parts)
+            .map_err(|error| InputError::new(format!("cannot keep a block: {}", reason(&error))))?;
+        let mut identity = Xxh3::new();
+        for part in parts {
+            identity.update(part);
+        }
         let mut fields = Fields::default();
         self.number += 1;
         let position = self.text.position();
@@ -125,11 +136,12 @@ impl Pieces {
             Some(numbers) => *numbers.entry(position).or_insert(self.number),
             None => self.number,
         };
-        for number in [number, position, end as u64] {
+        let offset = position + self.text.found().mark();
+        for number in [number, offset, end as u64] {
             fields.push_of(itoa::Buffer::new().format(number), Kind::Bare);
         }
         self.text.consume(end);
-        Ok(Some(fields.with_payload(Payload::new(PayloadKind::Bytes, payload))))
+        Ok(Some(fields.with_payload(payload, identity.digest128())))
     }
 }
 
@@ -148,6 +160,15 @@ impl Cut {
                 (at_end || found.end() < window.len()).then_some(found.start()).filter(|&at| at > 0)
             }
         }
+    }
+
+    /// The last place where `window` may be cut, if it has one after its start.
+    fn last(&self, window: &[u8]) -> Option<usize> {
+        match self {
+            Self::End(end) => memchr::memmem::rfind(window, end).map(|at| at + end.len()),
+            Self::Start(start) => start.find_iter(window).map(|found| found.start()).last(),
+        }
+        .filter(|&at| at > 0)
     }
 
     fn overlap(&self) -> usize {

@@ -1,5 +1,6 @@
 //! `csv`: a table of text, one input a row.
 
+mod beginning;
 mod guess;
 mod header;
 mod parse;
@@ -81,10 +82,7 @@ impl Rows {
         };
         let comments = options.comments.clone().map(String::into_bytes);
         let mut rows = Self::start(text, dialect.clone(), comments);
-        let said = rows.separator_line()?;
-        for _ in 0..options.skip_lines {
-            rows.skip_line()?;
-        }
+        let said = rows.skip_to_table(options.skip_lines)?;
         dialect.delimiter = match options.delimiter.or(said) {
             Some(delimiter) => delimiter,
             None => rows.guess(&options.header)?,
@@ -93,7 +91,7 @@ impl Rows {
         rows.names = match &options.header {
             Header::Given(names) => names.clone(),
             Header::First => rows.header_row()?,
-            Header::None => rows.first_width()?.map(numbered).unwrap_or_default(),
+            Header::None => rows.first_row()?.map_or_else(Vec::new, |(width, _)| numbered(width)),
         };
         Ok(rows)
     }
@@ -120,115 +118,6 @@ impl Rows {
     /// What stands between cells.
     pub fn delimiter(&self) -> u8 {
         self.dialect.delimiter
-    }
-
-    /// Reads the first line if it is `sep=;`, which spreadsheets write and obey.
-    fn separator_line(&mut self) -> Result<Option<u8>, InputError> {
-        while self.text.window().len() < 16 && !self.text.window().contains(&b'\n') {
-            if !self.text.more()? {
-                break;
-            }
-        }
-        let window = self.text.window();
-        let end = memchr::memchr2(b'\n', b'\r', window).unwrap_or(window.len());
-        let line = window[..end].trim_ascii_end();
-        let line =
-            line.strip_prefix(b"\"").map_or(line, |line| line.strip_suffix(b"\"").unwrap_or(line));
-        // A tab goes with the blanks at the end.
-        let is_tab = line.eq_ignore_ascii_case(b"sep=");
-        let said = match line {
-            [s, e, p, b'=', byte] if [*s, *e, *p].eq_ignore_ascii_case(b"sep") => Some(*byte),
-            _ if is_tab && window[..end].ends_with(b"\t") => Some(b'\t'),
-            _ => None,
-        };
-        if said.is_some() {
-            self.skip_line()?;
-        }
-        Ok(said)
-    }
-
-    /// Leaves out the next line.
-    fn skip_line(&mut self) -> Result<(), InputError> {
-        loop {
-            let window = self.text.window();
-            if let Some(end) = memchr::memchr2(b'\n', b'\r', window) {
-                let is_crlf = window[end] == b'\r' && window.get(end + 1) == Some(&b'\n');
-                let is_cut = window[end] == b'\r' && end + 1 == window.len();
-                if is_cut && self.text.more()? {
-                    continue;
-                }
-                self.text.consume(end + 1 + usize::from(is_crlf));
-                return Ok(());
-            }
-            self.text.consume(window.len());
-            if !self.text.more()? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The delimiter of what follows, if it can be told.
-    fn guess(&mut self, header: &Header) -> Result<u8, InputError> {
-        // At least the header; of a file, as much as is there at once.
-        let is_enough = |text: &Text| {
-            text.is_at_end() || (text.file().regular && text.window().len() > 1 << 15)
-        };
-        while !is_enough(&self.text) {
-            let has_line = memchr::memchr(b'\n', self.text.window()).is_some();
-            if (has_line && !self.text.file().regular) || self.text.window().len() > LONGEST {
-                break;
-            }
-            self.text.more()?;
-        }
-        let columns = match header {
-            Header::Given(names) => Some(names.len()),
-            Header::First | Header::None => None,
-        };
-        let comments = self.comments.as_deref();
-        let is_note = |line: &[u8]| comments.is_some_and(|comments| line.starts_with(comments));
-        let (window, at_end) = (self.text.window(), self.text.is_at_end());
-        guess::delimiter(window, at_end, &self.dialect, columns, is_note)
-            .map_err(|message| self.text.file().error(message))
-    }
-
-    fn header_row(&mut self) -> Result<Vec<String>, InputError> {
-        self.skip_to_row()?;
-        let line = self.text.line(0);
-        if !self.step()? {
-            return Ok(Vec::new());
-        }
-        names(self.cells.iter()).map_err(|message| self.text.file().error_at(line, message))
-    }
-
-    /// How many cells the first row has, which is not consumed.
-    fn first_width(&mut self) -> Result<Option<usize>, InputError> {
-        self.skip_to_row()?;
-        loop {
-            match self.dialect.parse(self.text.window(), self.text.is_at_end(), &mut self.cells) {
-                Step::More if self.text.window().len() <= LONGEST => {
-                    self.text.more()?;
-                }
-                Step::Row(_) if !self.text.window().is_empty() => {
-                    return Ok(Some(self.cells.ends.len()));
-                }
-                _ => return Ok(None),
-            }
-        }
-    }
-
-    /// Skips notes and blank lines.
-    fn skip_to_row(&mut self) -> Result<(), InputError> {
-        loop {
-            let needed = self.comments.as_ref().map_or(1, Vec::len);
-            while self.text.window().len() < needed && self.text.more()? {}
-            let window = self.text.window();
-            let is_note = self.comments.as_ref().is_some_and(|note| window.starts_with(note));
-            match window.first() {
-                Some(b'\n' | b'\r') if !is_note => self.text.consume(1),
-                Some(_) if is_note => self.skip_line()?,
-                _ => return Ok(()),
-            }
-        }
     }
 
     /// Reads the next row into the cells. False: there is none. A flaw is an error here, since the header has none.
@@ -281,15 +170,21 @@ impl Rows {
                 }
                 Step::Flawed(length, flaw) => return Ok(Some(Err(self.flawed(length, flaw)))),
                 Step::Row(length) if self.is_blank() => self.text.consume(length),
+                Step::Row(length) if length > LONGEST => {
+                    return Ok(Some(Err(self.text.last_bad(LONGEST, TOO_LONG))));
+                }
                 Step::Row(length) => return Ok(Some(Ok(length))),
             }
         }
     }
 
-    /// Whether the cells are those of a blank line, or all empty.
+    /// Whether the cells are those of a blank line, or all empty. Blanks in quotes are a cell.
     fn is_blank(&self) -> bool {
+        let is_quoted = || self.dialect.is_quoted(self.text.window());
         self.cells.bytes.is_empty()
-            || (self.cells.ends.len() == 1 && self.cells.bytes.iter().all(u8::is_ascii_whitespace))
+            || (self.cells.ends.len() == 1
+                && self.cells.bytes.iter().all(u8::is_ascii_whitespace)
+                && !is_quoted())
     }
 
     fn flawed(&mut self, length: usize, flaw: Flaw) -> Fields {

@@ -82,6 +82,7 @@ pub(in crate::job) fn planned(dealt: &Arc<Dealt>) -> super::plan::Planned {
             selection: Selection::default(),
             notes: Arc::default(),
             empty: super::Empty::Told,
+            patterns: Vec::new(),
         }),
     }
 }

@@ -1,8 +1,8 @@
 //! `[fields]`: fields that are made from fields, right after reading.
 
-use regex::bytes::Regex;
 use toml::Spanned;
 
+use super::regex::FieldRegex;
 use crate::base::diagnostic::nearest;
 use crate::config::Scope;
 use crate::config::{Table, Template, inside};
@@ -16,13 +16,19 @@ pub(super) struct Derived {
     rules: Vec<Rule>,
     /// The names of the fields that they make, in the order in which they are made.
     pub names: Vec<String>,
+    /// Whether there can be an input that a rule cannot be applied to.
+    pub can_fail: bool,
 }
 
 #[derive(Debug)]
 enum Rule {
     Template(Template),
-    /// The first group of the match in the field at this index, or the match.
-    Match(usize, Regex),
+    /// The first group of the match in the field of this name and index, or the match.
+    Match {
+        name: String,
+        index: usize,
+        regex: FieldRegex,
+    },
 }
 
 /// A rule as the job file has it.
@@ -35,7 +41,7 @@ struct Raw {
 
 enum What {
     Template(Spanned<String>),
-    Match(String, Regex),
+    Match(String, FieldRegex),
 }
 
 impl Derived {
@@ -62,7 +68,8 @@ impl Derived {
             let scope = Scope { job, fields: Some(&names), ..Scope::default() };
             rules.push(match raw.what {
                 What::Match(from, regex) => {
-                    Rule::Match(names.iter().position(|name| *name == from)?, regex)
+                    let index = names.iter().position(|name| *name == from)?;
+                    Rule::Match { name: from, index, regex }
                 }
                 What::Template(text) => match Template::parse(text.get_ref(), &scope) {
                     Ok(template) if !template.needs_attempt() => {
@@ -85,7 +92,12 @@ impl Derived {
             });
             names.push(raw.name.into_inner());
         }
-        Some(Self { own: own.len(), rules, names: names.split_off(own.len()) })
+        let can_fail = rules.iter().any(|rule| match rule {
+            Rule::Template(template) => !template.demands().is_empty(),
+            // Of bytes that are not UTF-8.
+            Rule::Match { .. } => true,
+        });
+        Some(Self { own: own.len(), rules, names: names.split_off(own.len()), can_fail })
     }
 
     /// The input with these fields after its own.
@@ -98,12 +110,20 @@ impl Derived {
                     let values =
                         Values { fields: &fields, task: 0, attempt: 0, slot: 0, payload: None };
                     if let Some(message) = template.unmet(&fields) {
-                        return Fields::bad(message, &fields.raw());
+                        return fields.with_cause(message);
                     }
                     template.render(&values, &mut value);
                 }
-                Rule::Match(index, regex) => {
-                    let found = regex.captures(fields.get(*index));
+                Rule::Match { name, index, regex } => {
+                    let datum = fields.get(*index);
+                    let regex = match regex.of(datum) {
+                        Ok(regex) => regex,
+                        Err(message) => {
+                            let message = format!("`{name}` {message}");
+                            return fields.with_cause(message);
+                        }
+                    };
+                    let found = regex.captures(datum);
                     let group = usize::from(regex.captures_len() > 1);
                     let group = found.as_ref().and_then(|found| found.get(group));
                     value.extend_from_slice(group.map_or(b"", |group| group.as_bytes()));
@@ -135,7 +155,7 @@ fn read_rule(name: Spanned<String>, table: &mut Table<'_>, own: Option<&[String]
             Some(Raw { name, what: What::Template(value), needs })
         }
         (None, Some(from), Some(pattern)) => {
-            let regex = super::options::regex(&pattern, document)?;
+            let regex = FieldRegex::new(super::options::regex(&pattern, document)?);
             let from = from.into_inner();
             Some(Raw { name, what: What::Match(from.clone(), regex), needs: vec![from] })
         }

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::csv::cells_of;
+use crate::base::text::without_mark;
 
 /// The columns before `status`, without `task`, of the report of `job` in `results` that a run resumes; none if there is
 /// none.
@@ -27,7 +28,7 @@ fn header(report: &Path) -> Option<Vec<String>> {
             return None;
         }
     }
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    let text = without_mark(&text);
     let delimiter = *text.strip_prefix(b"task")?.first()?;
     cells_of(text, delimiter)
 }

@@ -1,5 +1,7 @@
 //! Sources that are files: one or several, each read record by record.
 
+mod one_by_one;
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use super::sheet::SheetOptions;
 use super::text::{Text, TextOptions, TextRecords};
 use super::{InputError, csv, sheet};
 use crate::task::Fields;
+use one_by_one::OneByOne;
 
 /// How files hold their records.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ pub(super) struct Files {
     earlier: Vec<String>,
     pub notes: Arc<Notes>,
     learned: Learned,
+    /// What is wrong with the first file that has lines and no object.
+    foreign: Option<InputError>,
     /// What was opened when the job was planned and can be read only once.
     kept: Kept,
 }
@@ -81,12 +86,20 @@ impl Files {
             earlier,
             notes,
             learned: Learned::default(),
+            foreign: None,
             kept: Kept::default(),
         };
         looked.look()?;
-        let is_table = matches!(looked.format, Format::Csv(_));
-        if is_table && looked.learned.names.is_none() && !may_be_empty {
-            return Err(looked.all[0].error("has no header row"));
+        if let (None, Some(foreign)) = (&looked.learned.names, looked.foreign.take()) {
+            return Err(foreign);
+        }
+        if let Format::Csv(options) = &looked.format
+            && looked.learned.names.is_none()
+            && !may_be_empty
+        {
+            let has_header = options.header == csv::Header::First;
+            let lacks = if has_header { "has no header row" } else { "has no row" };
+            return Err(looked.all[0].error(lacks));
         }
         let names = looked.learned.names.as_deref().unwrap_or_default();
         looked.says_file &= !names.iter().any(|name| name == FILE);
@@ -152,7 +165,15 @@ impl Files {
             self.learned.understood = opened.understood();
         }
         match opened {
-            Opened::Objects(objects) => self.learned.widen(objects.shape()),
+            Opened::Objects(objects) => {
+                self.learned.widen(objects.shape());
+                if let Some(error) = objects.foreign() {
+                    if self.all.len() == 1 {
+                        return Err(error);
+                    }
+                    self.foreign.get_or_insert(error);
+                }
+            }
             Opened::Elements(elements) => self.learned.widen(elements.shape()),
             Opened::Lines(_) => {}
             Opened::Rows(rows) => self.match_names(index, file, rows.header())?,
@@ -203,13 +224,7 @@ impl Files {
             }
             return self.open_one(file, stop);
         }
-        let mut all = OneByOne {
-            files: Arc::clone(self),
-            index: 0,
-            current: None,
-            stop: stop.clone(),
-            is_seekable: false,
-        };
+        let mut all = OneByOne::new(Arc::clone(self), stop.clone());
         all.enter(0)?;
         Ok(Box::new(all))
     }
@@ -259,6 +274,10 @@ impl Learned {
             self.names = Some(shape.names.clone()).filter(|names| !names.is_empty());
             return;
         };
+        // Nobody can tell a value from an object by its file once they are inputs of one job.
+        let differs = !shape.names.is_empty() && shape.is_plain != self.shape.is_plain;
+        self.shape.has_plain |= differs;
+        self.shape.is_plain &= !differs;
         names.extend(shape.names.iter().filter(|name| !self.shape.names.contains(name)).cloned());
         self.shape.names = names.clone();
     }
@@ -354,79 +373,16 @@ impl Records for Reordered {
         self.records.position()
     }
 
+    fn place(&mut self) -> Option<String> {
+        self.records.place()
+    }
+
     fn seek(&mut self, position: u64) -> Result<(), InputError> {
         self.records.seek(position)
     }
 
     fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
         self.records.make_seekable(stop)
-    }
-}
-
-/// Several files, opened as their turn comes.
-struct OneByOne {
-    files: Arc<Files>,
-    index: usize,
-    current: Option<Box<dyn Records>>,
-    stop: Stop,
-    is_seekable: bool,
-}
-
-/// Bits of a position that are the place in its file: a TiB.
-const PLACE_BITS: u32 = 40;
-
-impl OneByOne {
-    fn enter(&mut self, index: usize) -> Result<(), InputError> {
-        self.index = index;
-        self.current = None;
-        let mut records = self.files.open_one(&self.files.all[index], &self.stop)?;
-        if self.is_seekable {
-            records.make_seekable(&self.stop)?;
-        }
-        self.current = Some(records);
-        Ok(())
-    }
-}
-
-impl Records for OneByOne {
-    fn next_record(&mut self) -> Option<Result<Fields, InputError>> {
-        loop {
-            let record = self.current.as_mut()?.next_record();
-            match record {
-                Some(Ok(mut fields)) => {
-                    if self.files.says_file && fields.cause().is_none() {
-                        fields.push(self.files.all[self.index].name_bytes());
-                    }
-                    return Some(Ok(fields));
-                }
-                Some(Err(error)) => return Some(Err(error)),
-                None if self.index + 1 == self.files.all.len() => return None,
-                None => {
-                    if let Err(error) = self.enter(self.index + 1) {
-                        return Some(Err(error));
-                    }
-                }
-            }
-        }
-    }
-
-    fn position(&mut self) -> u64 {
-        let place = self.current.as_mut().map_or(0, |records| records.position());
-        (self.index as u64) << PLACE_BITS | place
-    }
-
-    fn seek(&mut self, position: u64) -> Result<(), InputError> {
-        let index = (position >> PLACE_BITS) as usize;
-        if index != self.index || self.current.is_none() {
-            self.enter(index)?;
-        }
-        let place = position & ((1 << PLACE_BITS) - 1);
-        self.current.as_mut().map_or(Ok(()), |records| records.seek(place))
-    }
-
-    fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
-        self.is_seekable = true;
-        self.current.as_mut().map_or(Ok(()), |records| records.make_seekable(stop))
     }
 }
 

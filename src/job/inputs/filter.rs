@@ -83,16 +83,45 @@ impl Filter {
     pub fn passes(&self, fields: &Fields, notes: &Notes) -> bool {
         self.0.iter().all(|condition| condition.holds(fields, notes))
     }
+
+    /// Why it cannot be told whether an input becomes a task: bytes of no known encoding may be the text that they are
+    /// compared with.
+    pub fn doubt(&self, fields: &Fields, notes: &Notes) -> Option<String> {
+        let doubts = |condition: &&Condition| condition.doubt(fields).is_some();
+        let doubt = self.0.iter().find_map(|condition| condition.doubt(fields))?;
+        let others = || self.0.iter().filter(|condition| !doubts(condition));
+        others().all(|condition| condition.holds(fields, notes)).then(|| {
+            format!(
+                "`where` compares bytes that are not UTF-8 with `{doubt}`: name the file's `encoding`, for example \
+                 \"windows-1252\""
+            )
+        })
+    }
 }
 
 impl Condition {
+    /// The text that a cell is compared with, if that depends on the encoding of the cell.
+    fn doubt(&self, fields: &Fields) -> Option<&str> {
+        match (&self.left, &self.right) {
+            (Operand::Field(index), Operand::Text(text))
+            | (Operand::Text(text), Operand::Field(index)) => {
+                let is_text = text.is_ascii() || std::str::from_utf8(fields.get(*index)).is_ok();
+                (!is_text).then_some(text)
+            }
+            _ => None,
+        }
+    }
+
     /// A cell that is not a number satisfies no comparison with a number but `!=`.
     fn holds(&self, fields: &Fields, notes: &Notes) -> bool {
         let is_number = |operand: &Operand| matches!(operand, Operand::Number(..));
         let ordering = match (self.left.number(fields), self.right.number(fields)) {
             (Some(left), Some(right)) => left.compare(right),
             _ if is_number(&self.left) || is_number(&self.right) => {
-                notes.no_number();
+                // `!=` holds for such a cell: nothing is left out.
+                if self.operator != Comparison::NotEqual {
+                    notes.no_number();
+                }
                 None
             }
             _ => Some(self.left.text(fields).cmp(self.right.text(fields))),

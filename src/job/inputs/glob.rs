@@ -1,18 +1,20 @@
-//! `glob`: the files that a pattern names, in the order of their paths' bytes.
+//! `glob`: the files that patterns name, each once.
 
-use std::cmp::Ordering;
+mod matcher;
+mod pattern;
+
+use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use globset::{GlobBuilder, GlobMatcher};
-use walkdir::{DirEntry, WalkDir};
+use xxhash_rust::xxh3::xxh3_128;
 
-use crate::base::diagnostic::reason;
+use crate::job::inputs::InputReader;
 use crate::job::inputs::records::Stop;
-use crate::job::inputs::{InputError, InputReader};
-use crate::task::Fields;
+use matcher::{Matcher, expanded, with_tops};
+pub(super) use pattern::Glob;
+use pattern::split;
 
 /// What the job file says of patterns, besides the patterns.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +31,55 @@ pub(super) struct GlobOptions {
 #[derive(Clone, Debug)]
 pub(super) struct Globs {
     patterns: Vec<Glob>,
-    except: Vec<GlobMatcher>,
+    except: Vec<Except>,
+}
+
+/// A pattern of what is left out.
+#[derive(Clone, Debug)]
+struct Except {
+    /// What it matches of the paths as they are found; nothing if it is absolute.
+    found: Option<Matcher>,
+    /// The folder that it starts in, by one name, and what it matches there.
+    root: PathBuf,
+    rest: Matcher,
+    /// Whether it finds folders, and not files.
+    folders: bool,
+}
+
+impl Except {
+    /// What `pattern` finds as seen from `folder`; or why it is not a pattern.
+    fn new(pattern: &str, folder: &Path) -> Result<Self, String> {
+        let broken = |error| format!("`{pattern}` is not a pattern: {error}");
+        let named = pattern.trim_end_matches('/');
+        let (prefix, rest) = split(named);
+        let is_relative = !pattern.starts_with('/');
+        let folders = named.len() < pattern.len();
+        let matcher = |pattern: &str| {
+            let all = expanded(pattern)?;
+            Matcher::any(&if folders { with_tops(all) } else { all })
+        };
+        let found = is_relative.then(|| matcher(named)).transpose().map_err(broken)?;
+        Ok(Self {
+            found,
+            root: settled(&folder.join(prefix)),
+            rest: matcher(rest).map_err(broken)?,
+            folders,
+        })
+    }
+
+    /// Whether it finds the path that is written `path`, and is `rest` in the folder `place`.
+    fn finds(&self, path: &[u8], place: &Path, rest: &[u8]) -> bool {
+        let bare = |path: &[u8]| path.strip_suffix(b"/").map_or(path.len(), <[u8]>::len);
+        if self.folders != path.ends_with(b"/") {
+            return false;
+        }
+        if self.found.as_ref().is_some_and(|found| found.is_match(&path[..bare(path)])) {
+            return true;
+        }
+        let whole = place.join(OsStr::from_bytes(&rest[..bare(rest)]));
+        let inner = whole.strip_prefix(&self.root);
+        inner.is_ok_and(|inner| self.rest.is_match(inner.as_os_str().as_bytes()))
+    }
 }
 
 impl Globs {
@@ -41,15 +91,11 @@ impl Globs {
     /// What `patterns` find as seen from `folder`; or which of them is not a pattern, and why.
     pub fn new(patterns: &[&str], options: &GlobOptions, folder: &Path) -> Result<Self, String> {
         let glob = |pattern: &&str| {
-            let glob = Glob::new(pattern, folder)?;
-            Ok(Glob { all: options.hidden, follow: options.follow, ..glob })
+            let mut glob = Glob::new(pattern, folder)?;
+            (glob.all, glob.follow) = (options.hidden, options.follow);
+            Ok(glob)
         };
-        let except = |pattern: &String| {
-            // A name alone is left out wherever it is, a path where it says.
-            let anywhere =
-                if pattern.contains('/') { pattern.clone() } else { format!("**/{pattern}") };
-            compile(&anywhere).map_err(|error| format!("`{pattern}` is not a pattern: {error}"))
-        };
+        let except = |pattern: &String| Except::new(pattern, folder);
         Ok(Self {
             patterns: patterns.iter().map(glob).collect::<Result<_, String>>()?,
             except: options.except.iter().map(except).collect::<Result<_, _>>()?,
@@ -62,22 +108,42 @@ impl Globs {
             return Box::new(glob.open(stop));
         }
         let (all, stop) = (self.clone(), stop.clone());
-        let found = (0..self.patterns.len()).flat_map(move |place| {
-            let all = all.clone();
-            all.patterns[place].open(&stop).filter(move |path| match path {
-                Ok(path) if path.cause().is_none() => !all.is_left_out(path.get(0), place),
-                Ok(_) | Err(_) => true,
-            })
+        let mut seen = HashSet::new();
+        let found = self.patterns.clone().into_iter().flat_map(move |glob| {
+            let place = settled(&glob.root);
+            glob.open(&stop).map(move |path| (path, glob.prefix.len(), place.clone()))
         });
-        Box::new(found)
+        Box::new(found.filter_map(move |(path, prefix, place)| {
+            let is_wanted = match &path {
+                Ok(path) if path.cause().is_none() => {
+                    let path = path.get(0);
+                    let rest = &path[prefix..];
+                    !all.except.iter().any(|except| except.finds(path, &place, rest))
+                        && all.is_new(&mut seen, &place, rest)
+                }
+                Ok(_) | Err(_) => true,
+            };
+            is_wanted.then_some(path)
+        }))
     }
 
-    /// Whether the path that the pattern at `place` has found is not wanted, or has been found before.
-    fn is_left_out(&self, path: &[u8], place: usize) -> bool {
-        let path = Path::new(OsStr::from_bytes(path));
-        let before = self.patterns[..place].iter();
-        self.except.iter().any(|except| except.is_match(path))
-            || before.into_iter().any(|glob| glob.whole.is_match(path))
+    /// Whether the file at `real`, a path without links, is one that they find.
+    pub fn finds(&self, real: &Path) -> bool {
+        self.patterns.iter().any(|glob| {
+            let place = settled(&glob.root);
+            let root = place.canonicalize();
+            let root = root.as_ref().unwrap_or(&place);
+            let Ok(rest) = real.strip_prefix(root) else { return false };
+            let rest = rest.as_os_str().as_bytes();
+            let path = [glob.prefix.as_bytes(), rest].concat();
+            glob.names(rest) && !self.except.iter().any(|except| except.finds(&path, &place, rest))
+        })
+    }
+
+    /// Whether no pattern has found the file at `rest` in the folder `place` before. A hash takes less than a path.
+    fn is_new(&self, seen: &mut HashSet<u128>, place: &Path, rest: &[u8]) -> bool {
+        self.patterns.len() == 1
+            || seen.insert(xxh3_128(place.join(OsStr::from_bytes(rest)).as_os_str().as_bytes()))
     }
 
     /// Their names, and what came near: for whoever finds nothing.
@@ -87,192 +153,22 @@ impl Globs {
     }
 }
 
-/// A pattern, relative to a folder.
-#[derive(Clone, Debug)]
-pub(super) struct Glob {
-    /// As the job file has it.
-    pattern: String,
-    /// The folder that the walk starts in.
-    root: PathBuf,
-    /// The root as the pattern has it, with its `/`; paths come out with it in front.
-    prefix: String,
-    /// The rest of the pattern.
-    matcher: GlobMatcher,
-    /// All of it.
-    whole: GlobMatcher,
-    /// The parts of the rest that name hidden files or folders.
-    hidden: Vec<GlobMatcher>,
-    /// How deep the walk goes.
-    depth: usize,
-    /// Whether it finds folders, and not files.
-    folders: bool,
-    /// Whether hidden names are found, whatever the pattern says.
-    all: bool,
-    /// Whether links to folders are entered.
-    follow: bool,
-}
-
-impl Glob {
-    /// The files that `pattern` names as seen from `folder`; or why it is not a pattern.
-    pub fn new(pattern: &str, folder: &Path) -> Result<Self, String> {
-        if pattern.is_empty() {
-            return Err("the pattern is empty".into());
+/// A folder by one name, however it was written: without `.` and `..`.
+fn settled(folder: &Path) -> PathBuf {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let mut settled = PathBuf::new();
+    for part in absolute.components() {
+        if part != Component::ParentDir {
+            settled.push(part);
+            continue;
         }
-        let named = pattern.strip_suffix('/').filter(|named| !named.is_empty());
-        let named = named.map_or(pattern, |named| named.trim_end_matches('/'));
-        let (prefix, rest) = split(named);
-        let broken = |error| format!("`{pattern}` is not a pattern: {error}");
-        let hidden = rest.split('/').filter(|part| names_hidden(part));
-        // Braces can hold a `/`, and then the parts do not count the folders.
-        let endless = rest.contains("**") || rest.contains('{');
-        Ok(Self {
-            pattern: pattern.to_owned(),
-            root: folder.join(prefix),
-            prefix: prefix.to_owned(),
-            matcher: compile(rest).map_err(broken)?,
-            whole: compile(named).map_err(broken)?,
-            hidden: hidden.filter_map(|part| compile(part).ok()).collect(),
-            depth: if endless { usize::MAX } else { rest.split('/').count() },
-            folders: named.len() < pattern.len(),
-            all: false,
-            follow: false,
-        })
-    }
-
-    /// The files. A folder that cannot be read is a datum that cannot be used; one that is not there has none. The walk ends
-    /// as soon as `stop` says so, also one that finds nothing.
-    pub fn open(
-        &self,
-        stop: &Stop,
-    ) -> impl Iterator<Item = Result<Fields, InputError>> + Send + use<> {
-        let (glob, stop) = (self.clone(), stop.clone());
-        let entered = self.clone();
-        WalkDir::new(&self.root)
-            .min_depth(1)
-            .max_depth(self.depth)
-            .follow_links(self.follow)
-            .sort_by(by_path)
-            .into_iter()
-            .filter_entry(move |entry| entered.is_visible(entry))
-            .filter_map(move |entry| match entry {
-                _ if stop.is_raised() => stop.check().err().map(Err),
-                Ok(entry) => glob.matches(&entry).map(Ok),
-                Err(error) if error.io_error().is_some_and(is_missing) => None,
-                // A link to a folder that it is in leads nowhere new.
-                Err(error) if error.loop_ancestor().is_some() => None,
-                Err(error) => Some(Ok(glob.unreadable(&error))),
-            })
-    }
-
-    /// Whether an entry may be looked at: hidden names only if the pattern names them.
-    fn is_visible(&self, entry: &DirEntry) -> bool {
-        let name = entry.file_name();
-        entry.depth() == 0
-            || self.all
-            || !name.as_bytes().starts_with(b".")
-            || self.hidden.iter().any(|hidden| hidden.is_match(name))
-    }
-
-    /// The path of an entry as the pattern has it, if it is a file of the pattern.
-    fn matches(&self, entry: &DirEntry) -> Option<Fields> {
-        let path = entry.path().strip_prefix(&self.root).ok()?;
-        let is_kind = |entry| if self.folders { is_folder(entry) } else { is_file(entry) };
-        if !self.matcher.is_match(path) || !is_kind(entry) {
-            return None;
+        // After a link, `..` is another folder than the one that the link is in.
+        if settled.is_symlink() {
+            settled = settled.canonicalize().unwrap_or(settled);
         }
-        let end = usize::from(self.folders);
-        let mut shown = Vec::with_capacity(self.prefix.len() + path.as_os_str().len() + end);
-        shown.extend_from_slice(self.prefix.as_bytes());
-        shown.extend_from_slice(path.as_os_str().as_bytes());
-        shown.resize(shown.len() + end, b'/');
-        Some(Fields::single(shown))
+        settled.pop();
     }
-
-    fn unreadable(&self, error: &walkdir::Error) -> Fields {
-        let path = error.path().unwrap_or(&self.root);
-        let why = error.io_error().map_or_else(|| error.to_string(), reason);
-        let cause = format!("failed to read `{}`: {why}", path.display());
-        Fields::bad(cause, path.as_os_str().as_bytes())
-    }
-
-    /// Its name, and what is there instead of what it names.
-    fn near(&self) -> String {
-        /// So many names are looked at.
-        const LOOKED_AT: usize = 10_000;
-        let what = if self.folders { "folder" } else { "file" };
-        let nothing = format!("no {what} matches `{}`", self.pattern);
-        let shown = if self.prefix.is_empty() {
-            "the job's folder"
-        } else {
-            self.prefix.trim_end_matches('/')
-        };
-        let Ok(entries) = std::fs::read_dir(&self.root) else {
-            return format!("{nothing}: there is no folder `{shown}`");
-        };
-        let mut names: Vec<_> =
-            entries.take(LOOKED_AT).flatten().map(|entry| entry.file_name()).collect();
-        names.sort();
-        let names: Vec<_> = names.iter().map(|name| name.to_string_lossy()).collect();
-        if names.is_empty() {
-            return format!("{nothing}: `{shown}` is empty");
-        }
-        let last = self.pattern.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        let near = crate::base::diagnostic::nearest(last, names.iter().map(AsRef::as_ref));
-        // The same name with other letters, or the other kind of thing, is what people mean most often.
-        let lower = last.to_lowercase();
-        let same = compile(&lower).ok().and_then(|any_case| {
-            names.iter().find(|name| any_case.is_match(name.to_lowercase())).map(AsRef::as_ref)
-        });
-        match same.or(near) {
-            Some(near) => format!("{nothing}, but there is `{}{near}`", self.prefix),
-            None if self.prefix.is_empty() => nothing,
-            None => format!("{nothing}: `{shown}` has `{}` and {} more", names[0], names.len() - 1),
-        }
-    }
-}
-
-/// The leading folders of a pattern that are no pattern, with their `/`, and the rest. The last part always belongs
-/// to the rest: the walk is what finds it.
-fn split(pattern: &str) -> (&str, &str) {
-    let special = pattern.find(['*', '?', '[', '{', '\\']).unwrap_or(pattern.len());
-    let start = pattern[..special].rfind('/').map_or(0, |slash| slash + 1);
-    pattern.split_at(start)
-}
-
-fn compile(pattern: &str) -> Result<GlobMatcher, String> {
-    let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-    glob.map(|glob| glob.compile_matcher()).map_err(|error| error.kind().to_string())
-}
-
-/// Whether a part of a pattern spells out a leading dot.
-fn names_hidden(part: &str) -> bool {
-    part.starts_with('.')
-        || [r"\.", "[.]", "{."].iter().any(|dot| part.starts_with(dot))
-        || part.contains(",.")
-}
-
-/// Siblings in the order that the bytes of all paths have: a folder's name is followed by a `/`.
-fn by_path(left: &DirEntry, right: &DirEntry) -> Ordering {
-    let end = |entry: &DirEntry| entry.file_type().is_dir().then_some(&b'/');
-    let (one, other) = (left.file_name().as_bytes(), right.file_name().as_bytes());
-    one.iter().chain(end(left)).cmp(other.iter().chain(end(right)))
-}
-
-fn is_folder(entry: &DirEntry) -> bool {
-    let kind = entry.file_type();
-    kind.is_dir()
-        || kind.is_symlink() && std::fs::metadata(entry.path()).is_ok_and(|target| target.is_dir())
-}
-
-fn is_file(entry: &DirEntry) -> bool {
-    let kind = entry.file_type();
-    kind.is_file()
-        || kind.is_symlink() && std::fs::metadata(entry.path()).is_ok_and(|target| target.is_file())
-}
-
-/// Not there, or not a folder: nothing matches there. Files may also go while the walk is on.
-fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    settled
 }
 
 /// Paths one after another in one buffer, since a walk cannot be started in the middle. Paths have no NUL.
@@ -302,6 +198,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::task::Fields;
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -354,6 +251,8 @@ mod tests {
             ("{.h,a}/*.txt", ".h/x.txt a/b.txt"),
             ("a/{c/d,b}.txt", "a/b.txt a/c/d.txt"),
             ("[az].txt", "a.txt z.txt"),
+            ("{,a/}?.txt", "a.txt a/b.txt z.txt"),
+            ("{a/**,other}/*.txt", "a/b.txt a/c/d.txt other/e.txt"),
             ("nowhere/*", ""),
             ("a.txt/*", ""),
             ("*.nothing", ""),
@@ -374,6 +273,83 @@ mod tests {
     }
 
     #[test]
+    fn what_several_patterns_find_is_found_once() {
+        let folder = folder();
+        let all = |patterns: &[&str]| {
+            let globs = Globs::new(patterns, &GlobOptions::default(), folder.path()).unwrap();
+            let paths = globs.open(&Stop::default()).map(Result::unwrap);
+            let paths: Vec<_> =
+                paths.map(|path| String::from_utf8_lossy(path.get(0)).into_owned()).collect();
+            paths.join(" ")
+        };
+        let absolute = format!("{}/*.txt", folder.path().display());
+        for (patterns, expected) in [
+            (&["*.txt", "./*.txt", ".//z*", "a/../*.txt", &absolute][..], "a.txt link.txt z.txt"),
+            (&["a/b*", "a/c/../*.txt", "./a/c/*"], "a/b.txt ./a/c/d.txt"),
+            // What an earlier pattern matches and does not find is not lost.
+            (&["*/*", ".h/*"], "a/b.txt a/n.png other/e.txt .h/x.txt"),
+            (&["a*/", "a*", "./a/"], "a/ a.txt"),
+            (&["**/*.png", "linked/*", "other/*"], "a/n.png linked/e.txt other/e.txt"),
+            (&["linked/../z.txt", "z.txt"], "linked/../z.txt"),
+        ] {
+            assert_eq!(all(patterns), expected, "{patterns:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_may_be_written_as_it_likes() {
+        let folder = folder();
+        let root = folder.path().display().to_string();
+        let all = |pattern: &str, except: &str| {
+            let except = vec![except.replace("ROOT", &root)];
+            let options = GlobOptions { except, ..GlobOptions::default() };
+            let pattern = pattern.replace("ROOT", &root);
+            let globs = Globs::new(&[&pattern], &options, folder.path()).unwrap();
+            let paths = globs.open(&Stop::default()).map(Result::unwrap);
+            let path = |path: Fields| String::from_utf8_lossy(path.get(0)).replace(&root, "ROOT");
+            paths.map(path).collect::<Vec<_>>().join(" ")
+        };
+        for except in ["a/b.txt", "./a/b.txt", "a//b.txt", "ROOT/a/b.txt", "other/../a/b.*"] {
+            for (pattern, found) in [
+                ("a/**", "a/c/d.txt a/n.png"),
+                ("./a/**", "./a/c/d.txt ./a/n.png"),
+                ("ROOT/a/**", "ROOT/a/c/d.txt ROOT/a/n.png"),
+            ] {
+                assert_eq!(all(pattern, except), found, "{except}");
+            }
+        }
+        for (except, found) in [
+            ("*.txt", "a/b.txt a/c/d.txt"),
+            ("**/*.txt", ""),
+            ("{,**/}[bdlz]*", "a.txt"),
+            ("a", "a.txt a/b.txt a/c/d.txt link.txt z.txt"),
+        ] {
+            assert_eq!(all("{*,a/**/*}.txt", except), found, "{except}");
+        }
+        assert_eq!(all("a*/", "a/"), "");
+    }
+
+    #[test]
+    fn a_pattern_that_finds_nothing_is_a_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["[br].txt", "d/[x]/a{b", "c", "[c]"] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        for (pattern, expected) in [
+            ("[br].txt", "[br].txt"),
+            ("./[br].txt", "./[br].txt"),
+            ("d/[x]/", "d/[x]/"),
+            ("d/[x]", ""),
+            ("[[]br].txt", "[br].txt"),
+            ("[c]", "c"),
+        ] {
+            assert_eq!(found(pattern, folder.path()), expected, "{pattern}");
+        }
+    }
+
+    #[test]
     fn names_that_are_not_utf8_survive() {
         let folder = tempfile::tempdir().unwrap();
         let name = OsStr::from_bytes(b"\xff.txt");
@@ -388,6 +364,8 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_is_told() {
+        let leaves = Glob::new("{../a,b}/c", Path::new("/")).unwrap_err();
+        assert!(leaves.ends_with("write an array of patterns"), "{leaves}");
         let error = Glob::new("a[", Path::new("/")).unwrap_err();
         assert!(error.starts_with("`a[` is not a pattern: "), "{error}");
         assert!(Glob::new("", Path::new("/")).is_err());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::InputError;
 use super::notes::Notes;
-use super::object::{SAMPLE, SAMPLE_BYTES, Shape, Waiting};
-use super::text::{Text, TextRecords};
+use super::object::{FIRST_OBJECTS, SAMPLE, SAMPLE_BYTES, Shape, Waiting};
+use super::text::{LONGEST, Text, TextRecords};
 use crate::task::Fields;
 
 /// The objects of a JSON Lines file.
@@ -14,15 +14,17 @@ pub(super) struct Objects {
     text: Text,
     shape: Shape,
     notes: Arc<Notes>,
+    /// What is wrong with its first line, if none of the first ones is an object.
+    foreign: Option<InputError>,
 }
 
 impl Objects {
     /// The objects of `text`. Without a shape, the first ones tell it.
     pub fn new(text: Text, shape: Option<Shape>, notes: Arc<Notes>) -> Result<Self, InputError> {
         let is_known = shape.is_some();
-        let mut objects = Self { text, shape: shape.unwrap_or_default(), notes };
+        let mut objects = Self { text, shape: shape.unwrap_or_default(), notes, foreign: None };
         if !is_known {
-            let _waiting = Waiting::of(objects.text.file());
+            let _waiting = Waiting::of(objects.text.file(), FIRST_OBJECTS);
             objects.learn()?;
         }
         Ok(objects)
@@ -42,11 +44,22 @@ impl Objects {
     fn learn(&mut self) -> Result<(), InputError> {
         let (mut at, mut objects, mut seen) = (0, 0, HashSet::new());
         let (mut wrong, mut is_right) = (None, false);
-        while objects < SAMPLE && at < SAMPLE_BYTES {
+        while objects < SAMPLE {
+            // One object has to be there; those after it need not be, however long they are.
+            let most = if is_right { SAMPLE_BYTES } else { LONGEST };
+            if at >= most {
+                break;
+            }
             let rest = &self.text.window()[at..];
             let end = memchr::memchr(b'\n', rest);
-            if end.is_none() && rest.len() < SAMPLE_BYTES && self.text.more()? {
+            let is_long = end.is_none() && rest.len() > most;
+            if end.is_none() && !is_long && self.text.more()? {
                 continue;
+            }
+            if is_long {
+                let long = || (at, "a line that starts here is longer than 64 MiB".to_owned());
+                wrong = wrong.or_else(|| (!is_right).then(long));
+                break;
             }
             let rest = &self.text.window()[at..];
             if rest.is_empty() {
@@ -63,13 +76,18 @@ impl Objects {
             }
             at += length;
         }
-        match wrong {
-            // Not one object: it is something else than JSON Lines, or cut in the first.
-            Some((at, message)) if !is_right && self.text.breakage().is_none() => {
-                Err(self.text.file().error_at(self.text.line(at), message))
-            }
-            _ => Ok(()),
+        // Not one object: it is something else than JSON Lines, or cut in the first.
+        if let Some((at, message)) = wrong.filter(|_| !is_right)
+            && self.text.breakage().is_none()
+        {
+            self.foreign = Some(self.text.file().error_at(self.text.line(at), message));
         }
+        Ok(())
+    }
+
+    /// What is wrong with a file that has lines, if it seems to be something else than JSON Lines.
+    pub fn foreign(&mut self) -> Option<InputError> {
+        self.foreign.take()
     }
 
     /// The input of the next line; `None` if it is none.

@@ -1,8 +1,9 @@
 //! `lines`: a file with one input a line, or with another end of each.
 
-use regex::bytes::Regex;
+use std::collections::VecDeque;
 
 use super::InputError;
+use super::regex::FieldRegex;
 use super::text::{Text, TextRecords};
 use crate::task::Fields;
 
@@ -17,15 +18,17 @@ pub(super) struct LineOptions {
     pub keep_blank: bool,
     /// What a line starts with that is a note.
     pub comments: Option<String>,
+    /// Whether a line is words, as xargs reads them.
+    pub has_words: bool,
     /// Finds the fields, which are its named groups.
-    pub regex: Option<Regex>,
+    pub regex: Option<FieldRegex>,
 }
 
 impl LineOptions {
     /// The names of the fields.
     pub fn fields(&self) -> Vec<String> {
         match &self.regex {
-            Some(regex) => regex.capture_names().flatten().map(str::to_owned).collect(),
+            Some(regex) => regex.names().map(str::to_owned).collect(),
             None => vec!["input".into()],
         }
     }
@@ -35,16 +38,18 @@ impl LineOptions {
 pub(super) struct Lines {
     text: Text,
     options: LineOptions,
+    /// Words of a line that has been read.
+    words: VecDeque<Fields>,
 }
 
 impl Lines {
     /// The lines of `text`.
     pub fn new(text: Text, options: LineOptions) -> Self {
-        Self { text, options }
+        Self { text, options, words: VecDeque::new() }
     }
 
     /// The input of the next line; `None` if it is none.
-    fn input(&mut self, length: usize) -> Option<Fields> {
+    fn input(&mut self, length: usize) -> Result<Option<Fields>, InputError> {
         let line = self.without_end(&self.text.window()[..length]);
         // Separated by anything but the ends of lines, a name of blanks is a name.
         let is_blank =
@@ -53,20 +58,56 @@ impl Lines {
             self.options.comments.as_ref().is_some_and(|note| line.starts_with(note.as_bytes()));
         if (is_blank && !self.options.keep_blank) || is_note {
             self.text.consume(length);
-            return None;
+            return Ok(None);
         }
         if let Some(message) = self.text.undecodable(line) {
-            return Some(self.text.bad(length, message));
+            return Ok(Some(self.text.bad(length, message)));
+        }
+        if self.options.has_words {
+            return self.first_word(length);
         }
         let fields = match &self.options.regex {
-            None => Some(Fields::single(line)),
+            None => Ok(Fields::single(line)),
             Some(regex) => matched(regex, line),
         };
-        let Some(fields) = fields else {
-            return Some(self.text.bad(length, "`regex` does not match the line"));
-        };
-        self.text.consume(length);
-        Some(fields)
+        Ok(Some(match fields {
+            Ok(fields) => {
+                self.text.consume(length);
+                fields
+            }
+            Err(message) => self.text.bad(length, message),
+        }))
+    }
+
+    /// The first word of the next line; `None` if it has none. The line may go on in those after it.
+    fn first_word(&mut self, mut length: usize) -> Result<Option<Fields>, InputError> {
+        loop {
+            let line = self.text.window()[..length].strip_suffix(b"\n");
+            let found = match line {
+                Some(line) => words(line, false),
+                None => words(&self.text.window()[..length], true),
+            };
+            match found {
+                Ok(words) => {
+                    self.words.extend(words.iter().map(Fields::single));
+                    self.text.consume(length);
+                    return Ok(self.words.pop_front());
+                }
+                Err(Flaw::Unclosed) => {
+                    let message = "a quote that is not closed in its line";
+                    return Ok(Some(self.text.bad(length, message)));
+                }
+                Err(Flaw::GoesOn) => match self.text.next_line_from(length, b'\n')? {
+                    Some(Ok(longer)) if longer > length => length = longer,
+                    Some(Err(bad)) => return Ok(Some(bad)),
+                    // The end that was escaped is that of the file.
+                    _ => {
+                        let message = "a backslash at the end of the file";
+                        return Ok(Some(self.text.bad(length, message)));
+                    }
+                },
+            }
+        }
     }
 
     fn end(&self) -> u8 {
@@ -79,11 +120,50 @@ impl Lines {
     }
 }
 
+/// Why a line has no words.
+enum Flaw {
+    /// A quote is open at its end.
+    Unclosed,
+    /// A backslash stands before its end, which belongs to the word then.
+    GoesOn,
+}
+
+/// The words of a line, as xargs reads them: a quote lasts until the next one of its kind, and outside of quotes a
+/// backslash makes the next character a plain one. Nothing but blanks and ends of lines stands between words.
+fn words(line: &[u8], is_last: bool) -> Result<Vec<Vec<u8>>, Flaw> {
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quote = None;
+    let mut bytes = line.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match (quote, byte) {
+            (Some(open), _) if byte == open => quote = None,
+            (Some(_), b'\n') => return Err(Flaw::Unclosed),
+            (None, b'\'' | b'"') => {
+                quote = Some(byte);
+                word.get_or_insert_default();
+            }
+            (None, b'\\') => match bytes.next() {
+                Some(next) => word.get_or_insert_default().push(next),
+                None if is_last => {}
+                None => return Err(Flaw::GoesOn),
+            },
+            (None, b' ' | b'\t' | b'\n') => words.extend(word.take()),
+            (None, b'\r') if matches!(bytes.peek(), None | Some(b'\n')) => {
+                words.extend(word.take());
+            }
+            _ => word.get_or_insert_default().push(byte),
+        }
+    }
+    words.extend(word);
+    if quote.is_some() { Err(Flaw::Unclosed) } else { Ok(words) }
+}
+
 /// The named groups of the match in `line`.
-fn matched(regex: &Regex, line: &[u8]) -> Option<Fields> {
-    let captures = regex.captures(line)?;
-    let names = regex.capture_names().flatten();
-    Some(names.map(|name| captures.name(name).map_or(&b""[..], |group| group.as_bytes())).collect())
+fn matched(regex: &FieldRegex, line: &[u8]) -> Result<Fields, &'static str> {
+    let captures = regex.of(line)?.captures(line).ok_or("`regex` does not match the line")?;
+    let group = |name| captures.name(name).map_or(&b""[..], |group| group.as_bytes());
+    Ok(regex.names().map(group).collect())
 }
 
 impl TextRecords for Lines {
@@ -92,10 +172,13 @@ impl TextRecords for Lines {
     }
 
     fn read(&mut self) -> Result<Option<Fields>, InputError> {
+        if let Some(word) = self.words.pop_front() {
+            return Ok(Some(word));
+        }
         loop {
             let fields = match self.text.next_line(self.end())? {
                 None => return Ok(None),
-                Some(Ok(length)) => self.input(length),
+                Some(Ok(length)) => self.input(length)?,
                 Some(Err(bad)) => Some(bad),
             };
             if fields.is_some() {

@@ -23,11 +23,13 @@ mod plan;
 mod product;
 mod range;
 mod records;
+mod regex;
 mod reported;
 mod select;
 mod sheet;
 mod shuffle;
-mod sources;
+mod source;
+mod source_reader;
 mod text;
 
 use std::fmt;
@@ -35,17 +37,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use blocks::Blocks;
-use counted::Counted;
-use dealt::DealtSource;
-use files::Files;
 use glob::Globs;
 use notes::Notes;
-use product::Product;
-use records::{InputFile, Stream};
 use select::Selection;
-use shuffle::{Permutation, Shuffled};
-use text::{Text, TextOptions};
+use source::{Source, open_files, shuffled};
 
 pub(super) use dealt::planned as planned_elsewhere;
 pub use dealt::{Dealt, DealtFacts, NumberedReader};
@@ -53,7 +48,7 @@ pub(super) use plan::{Around, read};
 pub use records::Stop;
 pub use reported::Reported;
 
-use crate::csv::ReportReader;
+use crate::config::FoundFiles;
 use crate::task::Fields;
 
 /// The inputs of a job, planned.
@@ -63,6 +58,8 @@ pub struct Inputs {
     selection: Selection,
     notes: Arc<Notes>,
     empty: Empty,
+    /// The patterns of all sources, also of those whose files are known by now.
+    patterns: Vec<Globs>,
 }
 
 /// A job's inputs while they are read. After an error there is none.
@@ -116,35 +113,18 @@ pub enum Empty {
     Ok,
 }
 
-/// What yields the inputs.
-#[derive(Debug)]
-enum Source {
-    /// Inputs that can be had by their number.
-    Counted(Arc<Counted>),
-    /// The records of files.
-    Files(Arc<Files>),
-    /// The report of a job that this one needs.
-    Report(InputFile, ReportReader),
-    /// The files of patterns.
-    Glob(Globs),
-    /// A big file in pieces.
-    Blocks(Blocks),
-    /// Sources and lists that go together.
-    Product(Product),
-    /// What another process has read.
-    Dealt(DealtSource),
-}
-
 impl Inputs {
     /// One task that has no fields.
     pub(super) fn once() -> Self {
         let (selection, notes) = (Selection::default(), Arc::default());
-        Self { source: plan::once(), selection, notes, empty: Empty::Told }
+        Self { source: plan::once(), selection, notes, empty: Empty::Told, patterns: Vec::new() }
     }
 
     /// The number of tasks, if it is known without reading anything.
     pub fn tasks(&self) -> Option<u64> {
         match &self.source {
+            // A datum that cannot be used is a task of its own, and ends the batch before it.
+            Source::Counted(_) if self.is_batched() && self.can_be_bad() => None,
             Source::Counted(counted) => self.selection.count(counted.count()),
             Source::Dealt(source) => Some(source.dealt.count),
             _ => None,
@@ -172,6 +152,13 @@ impl Inputs {
             Source::Dealt(source) => source.dealt.facts.folders.clone(),
             _ => Vec::new(),
         }
+    }
+
+    /// What tells the files that patterns find from others, if there are any.
+    pub(crate) fn found_files(&self) -> Option<FoundFiles> {
+        let globs = self.patterns.clone();
+        (!globs.is_empty())
+            .then(|| FoundFiles::new(move |real| globs.iter().any(|globs| globs.finds(real))))
     }
 
     /// Whether the next input can be as long in coming as somebody else likes (a pipe, a terminal): such inputs are
@@ -214,9 +201,15 @@ impl Inputs {
         self.empty == Empty::Ok
     }
 
-    /// What an empty source is called, and what came near; to be said when there was no task.
+    /// What an empty source is called, and what came near, or what has left out all; to be said when there was no task.
     pub fn why_empty(&self) -> Option<String> {
-        self.source.why_empty()
+        let left_out = match &self.source {
+            Source::Counted(counted) if self.selection.filter.is_none() => {
+                counted.count().min(self.selection.skip)
+            }
+            _ => self.notes.count_left_out(),
+        };
+        self.selection.why_none(left_out).or_else(|| self.source.why_empty())
     }
 
     /// What was noticed while they were read and cost no row.
@@ -234,10 +227,15 @@ impl Inputs {
         self.source.reads_stdin()
     }
 
-    /// Whether an input can be a datum that cannot be used. The runner makes some inputs itself, which saves each of a
-    /// million tasks a look.
+    /// Whether an input can be a datum that cannot be used. Of some inputs it is known before that none is, which saves
+    /// each of a million tasks a look.
     pub fn can_be_bad(&self) -> bool {
-        !matches!(self.source, Source::Counted(_)) || self.selection.derived.is_some()
+        let can_be_made_bad = self.selection.derived.as_ref().is_some_and(|it| it.can_fail);
+        can_be_made_bad
+            || match &self.source {
+                Source::Counted(counted) => counted.can_be_bad(),
+                _ => true,
+            }
     }
 
     /// Reads all inputs, besides their reading for the tasks, and hands each to `take` with its task's number. It ends at
@@ -274,140 +272,25 @@ impl Inputs {
     /// # Errors
     /// A file that cannot be read (any more).
     pub fn open_until(&self, stop: Stop) -> Result<InputReader, InputError> {
-        let mut skipped = 0;
+        let (mut skipped, mut selection) = (0, self.selection.clone());
+        // Straight to the first one: a skip of a billion should not count to it.
+        if let Source::Counted(_) = &self.source
+            && self.selection.filter.is_none()
+        {
+            skipped = self.selection.skip;
+        }
         let inputs = match (self.selection.shuffle, &self.source) {
-            (Some(seed), source) => shuffled(source, seed, &stop)?,
-            // Straight to the first one: a skip of a billion should not count to it.
-            (None, Source::Counted(counted)) if self.selection.filter.is_none() => {
-                skipped = self.selection.skip;
-                counted.from(skipped)
+            (Some(seed), source) => shuffled(source, seed, skipped, &stop)?,
+            (None, Source::Counted(counted)) => counted.from(skipped),
+            (None, Source::Files(files)) => {
+                selection.derived = None;
+                open_files(files, self.selection.derived.clone(), &stop)?
             }
             (None, source) => source.open(&stop)?,
         };
         if !self.can_be_bad() && self.selection.keeps_all_after(skipped) {
             return Ok(inputs);
         }
-        Ok(self.selection.of(inputs, skipped, Arc::clone(&self.notes), stop))
+        Ok(selection.of(inputs, skipped, Arc::clone(&self.notes), stop))
     }
-}
-
-impl Source {
-    fn open(&self, stop: &Stop) -> Result<InputReader, InputError> {
-        Ok(match self {
-            Source::Counted(counted) => counted.from(0),
-            Source::Files(files) if files.once().is_some() => {
-                let (files, stop) = (Arc::clone(files), stop.clone());
-                lazily(move || Ok(Box::new(Stream::new(files.open(&stop)?))))
-            }
-            Source::Files(files) => Box::new(Stream::new(files.open(stop)?)),
-            Source::Report(file, reading) => {
-                Box::new(Stream::new(open_report(file, reading, stop)?))
-            }
-            Source::Glob(globs) => globs.open(stop),
-            Source::Blocks(blocks) => blocks.open(stop)?,
-            Source::Product(product) => product.open(stop)?,
-            Source::Dealt(source) => source.open()?,
-        })
-    }
-
-    fn can_block(&self) -> bool {
-        match self {
-            Source::Files(files) => files.all.iter().any(InputFile::can_block),
-            Source::Blocks(blocks) => blocks.file.can_block(),
-            Source::Product(product) => product.first.can_block(),
-            Source::Counted(_) | Source::Glob(_) | Source::Report(..) | Source::Dealt(_) => false,
-        }
-    }
-
-    fn reads_stdin(&self) -> bool {
-        match self {
-            Source::Files(files) => files.all.iter().any(InputFile::is_stdin),
-            Source::Blocks(blocks) => blocks.file.is_stdin(),
-            Source::Product(product) => product.first.reads_stdin(),
-            Source::Counted(_) | Source::Glob(_) | Source::Report(..) | Source::Dealt(_) => false,
-        }
-    }
-
-    /// What can be read only once, if it has that.
-    fn once(&self) -> Option<&InputFile> {
-        match self {
-            Source::Files(files) => files.once(),
-            Source::Blocks(blocks) => Some(&blocks.file).filter(|file| !file.regular),
-            Source::Product(product) => product.first.once(),
-            Source::Counted(_) | Source::Glob(_) | Source::Report(..) | Source::Dealt(_) => None,
-        }
-    }
-
-    fn why_empty(&self) -> Option<String> {
-        match self {
-            Source::Files(files) => match &files.all[..] {
-                [file] => Some(format!("{file} has no record")),
-                [first, .., last] => Some(format!(
-                    "none of {} files has a record, from {first} to {last}",
-                    files.all.len()
-                )),
-                [] => None,
-            },
-            Source::Glob(globs) => Some(globs.near()),
-            Source::Blocks(blocks) => Some(format!("{} is empty", blocks.file)),
-            Source::Product(product) => product.first.why_empty(),
-            Source::Counted(_) | Source::Report(..) | Source::Dealt(_) => None,
-        }
-    }
-
-    fn understood(&self) -> Vec<(&'static str, String)> {
-        match self {
-            Source::Files(files) => files.learned().understood.clone(),
-            Source::Product(product) => product.first.understood(),
-            _ => Vec::new(),
-        }
-    }
-}
-
-/// Inputs that are opened when the first one is asked for, since opening them can take as long as somebody else likes.
-fn lazily(open: impl FnOnce() -> Result<InputReader, InputError> + Send + 'static) -> InputReader {
-    let mut open = Some(open);
-    let mut inputs: Option<InputReader> = None;
-    Box::new(std::iter::from_fn(move || {
-        if let Some(open) = open.take() {
-            match open() {
-                Ok(opened) => inputs = Some(opened),
-                Err(error) => return Some(Err(error)),
-            }
-        }
-        inputs.as_mut()?.next()
-    }))
-}
-
-fn shuffled(source: &Source, seed: u64, stop: &Stop) -> Result<InputReader, InputError> {
-    let by_number = |counted: Arc<Counted>| -> InputReader {
-        let permutation = Permutation::new(counted.count(), seed);
-        Box::new((0..counted.count()).map(move |place| Ok(counted.at(permutation.at(place)))))
-    };
-    Ok(match source {
-        Source::Counted(counted) => by_number(Arc::clone(counted)),
-        Source::Product(product) => by_number(Arc::new(Counted::Rows(product.hold(stop)?))),
-        Source::Files(files) => Box::new(Shuffled::of_records(files.open(stop)?, seed, stop)?),
-        Source::Report(file, reading) => {
-            Box::new(Shuffled::of_records(open_report(file, reading, stop)?, seed, stop)?)
-        }
-        Source::Glob(globs) => Box::new(Shuffled::of_paths(globs.open(stop), seed, stop)?),
-        Source::Dealt(source) => source.open()?, // they were shuffled before they were dealt
-        Source::Blocks(blocks) => {
-            Box::new(Shuffled::of_records(blocks.records(stop)?, seed, stop)?)
-        }
-    })
-}
-
-fn open_report(
-    file: &InputFile,
-    reading: &ReportReader,
-    stop: &Stop,
-) -> Result<Box<dyn records::Records>, InputError> {
-    let text = Text::open(file, TextOptions { has_nuls: true, ..TextOptions::default() }, stop)?;
-    let rows = csv::Rows::of_report(text, reading.clone())?;
-    if rows.header() == reading.columns() {
-        return Ok(Box::new(rows));
-    }
-    Err(file.error("has other fields now than when the job was planned"))
 }

@@ -14,6 +14,8 @@ pub(super) struct Notes {
     no_numbers: AtomicU64,
     /// How many bad data there were.
     bad: AtomicU64,
+    /// How many inputs `where` and `skip` have left out, when all were read.
+    left_out: AtomicU64,
 }
 
 impl Notes {
@@ -34,9 +36,19 @@ impl Notes {
         self.bad.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// This many inputs were left out.
+    pub fn left_out(&self, inputs: u64) {
+        self.left_out.store(inputs, Ordering::Relaxed);
+    }
+
+    /// How many inputs were left out, as far as that was noted.
+    pub fn count_left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
     /// Does what reads the inputs once more, of which nothing is noted.
     pub fn unchanged<T>(&self, read: impl FnOnce() -> T) -> T {
-        let counts = [&self.further_keys, &self.no_numbers, &self.bad];
+        let counts = [&self.further_keys, &self.no_numbers, &self.bad, &self.left_out];
         let first = || self.first_key.lock().expect("nobody panics while holding it");
         let before = (first().clone(), counts.map(|count| count.load(Ordering::Relaxed)));
         let done = read();

@@ -10,6 +10,7 @@ use super::files::FILE;
 use super::notes::Notes;
 use super::plan::BATCH_SIZE;
 use super::records::InputFile;
+use crate::base::diagnostic::{print_error, visible};
 use crate::csv::columns::is_report_column;
 use crate::task::{Fields, Kind, Value};
 
@@ -26,12 +27,14 @@ pub(super) struct Shape {
     pub is_given: bool,
     /// Whether the values are no objects: each is the field `input`.
     pub is_plain: bool,
+    /// Whether values that are no objects are the field `input` beside objects: another file has only such.
+    pub has_plain: bool,
 }
 
 impl Shape {
     /// The shape that the job file names.
     pub fn given(names: Vec<String>) -> Self {
-        Self { names, is_given: true, is_plain: false }
+        Self { names, is_given: true, ..Self::default() }
     }
 
     /// Takes the fields of the report that is resumed, whose columns these are, if it is one of such objects.
@@ -66,6 +69,15 @@ impl Shape {
         Ok(())
     }
 
+    /// The input that the value in `text` is, which is no object, beside objects.
+    fn plain(&self, text: &[u8]) -> Result<Fields, String> {
+        let read = serde_json::from_slice::<&RawValue>(text).and_then(value_of);
+        let value = read.map_err(|error| complaint(text, &error))?;
+        let null = Value::null();
+        let of = |name: &String| if name == PLAIN { &value } else { &null };
+        Ok(self.names.iter().map(of).collect())
+    }
+
     /// The input that the value in `text` is; `None` if it is none, being empty; or what is wrong with it.
     pub fn fields(
         &self,
@@ -76,8 +88,11 @@ impl Shape {
         if self.is_plain {
             let value: &RawValue =
                 serde_json::from_slice(text).map_err(|error| complaint(text, &error))?;
-            let value = value_of(value).map_err(|error| error.to_string())?;
+            let value = value_of(value).map_err(|error| complaint(text, &error))?;
             return Ok(Some([&value].into_iter().collect()));
+        }
+        if self.has_plain && text.first() != Some(&b'{') {
+            return self.plain(text).map(Some);
         }
         let object: Object =
             serde_json::from_slice(text).map_err(|error| complaint(text, &error))?;
@@ -107,25 +122,30 @@ impl Shape {
     }
 }
 
+/// What JSON is waited for.
+pub(super) const FIRST_OBJECTS: &str =
+    "its first 1000 objects, which name the fields; with `fields` they need not be waited for";
+
+/// The field that a value is which is no object.
+pub(super) const PLAIN: &str = "input";
+
 /// Says after a second that something is waited for, until it is dropped.
 pub(super) struct Waiting {
     _end: Option<std::sync::mpsc::Sender<()>>,
 }
 
 impl Waiting {
-    /// For the first objects of `file`, if it can be long in coming.
-    pub fn of(file: &InputFile) -> Self {
+    /// For `what` of `file`, if it can be long in coming.
+    pub fn of(file: &InputFile, what: &str) -> Self {
         if file.regular {
             return Self { _end: None };
         }
         let (sender, receiver) = std::sync::mpsc::channel();
-        let message = format!(
-            "{file}: waiting for its first {SAMPLE} objects, which name the fields; with `fields` they need not be waited for"
-        );
+        let message = format!("{file}: waiting for {what}");
         let thread = std::thread::Builder::new().name("waiting".into()).spawn(move || {
             let patience = std::time::Duration::from_secs(1);
             if receiver.recv_timeout(patience) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                crate::base::diagnostic::complain(message);
+                print_error(&format!("{}\n", visible(&message)));
             }
         });
         Self { _end: thread.ok().map(|_| sender) }
@@ -174,6 +194,25 @@ fn value_of(value: &RawValue) -> serde_json::Result<Value> {
     })
 }
 
+/// The first escape in a line that is half of a pair without the other half.
+fn lone_surrogate(line: &[u8]) -> Option<String> {
+    let half = |rest: &[u8]| {
+        let digits = rest.strip_prefix(b"\\u")?.get(..4)?;
+        let digits = std::str::from_utf8(digits).ok()?;
+        u16::from_str_radix(digits, 16).ok().filter(|half| (0xd800..0xe000).contains(half))
+    };
+    let mut rest = line;
+    loop {
+        rest = &rest[memchr::memchr(b'\\', rest)?..];
+        let is_low = |half: u16| half >= 0xdc00;
+        rest = match half(rest) {
+            None => rest.get(2..)?,
+            Some(first) if !is_low(first) && half(&rest[6..]).is_some_and(is_low) => &rest[12..],
+            Some(_) => return Some(String::from_utf8_lossy(&rest[..6]).into_owned()),
+        };
+    }
+}
+
 /// What is wrong with a line.
 fn complaint(line: &[u8], error: &serde_json::Error) -> String {
     let kind = match line[0] {
@@ -186,6 +225,11 @@ fn complaint(line: &[u8], error: &serde_json::Error) -> String {
     };
     if let (Some(kind), true) = (kind, error.is_data()) {
         return format!("expected an object, found {kind}");
+    }
+    if !error.is_eof()
+        && let Some(surrogate) = lone_surrogate(line)
+    {
+        return format!("has the lone surrogate `{surrogate}`, which is half a character");
     }
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
@@ -211,6 +255,11 @@ mod tests {
             ("{\"a\": 1, \"a\": 2}", "has the key `a` twice"),
             ("{\"a\": ]}", "not JSON: expected value (column 7)"),
             ("{\"a\": \"x", "not JSON: EOF while parsing a string (column 8)"),
+            (
+                r#"{"a": "\ud83d\ude00 \\ud800 \ud83d.", "b": 1}"#,
+                r"has the lone surrogate `\ud83d`, which is half a character",
+            ),
+            (r#"{"a": "\uDC00"}"#, r"has the lone surrogate `\uDC00`, which is half a character"),
             ("nothing", "not JSON: expected ident (column 2)"),
         ] {
             let found = shape.fields(text.as_bytes(), place, &notes);

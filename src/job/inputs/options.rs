@@ -9,6 +9,7 @@ use super::blocks::Cut;
 use super::csv::{CsvOptions, Header};
 use super::glob::GlobOptions;
 use super::lines::LineOptions;
+use super::regex::FieldRegex;
 use super::sheet::SheetOptions;
 use crate::base::ByteSize;
 use crate::base::diagnostic::nearest;
@@ -35,7 +36,7 @@ impl<'a> Named<'a> {
         }
         let mut options = table.table(key)?;
         if !options.has(name) {
-            options.missing(name);
+            options.finish_without(name);
             return None;
         }
         let value = options.raw(name)?;
@@ -209,11 +210,23 @@ pub(super) fn lines(table: &mut Table<'_>) -> LineOptions {
         let message = format!("`blank` must be \"keep\" or \"skip\", not \"{}\"", blank.get_ref());
         table.document().error(&blank.span(), message);
     }
+    let has_words = table.get::<bool>("words").is_some_and(Spanned::into_inner);
+    if has_words {
+        let others = ["null", "separator", "regex", "blank"];
+        for other in others.into_iter().filter(|other| table.has(other)) {
+            let message = format!("`words` says what an input is, and so does `{other}`");
+            table.document().error_with_help(
+                &table.span_of(other),
+                message,
+                "leave one of them out",
+            );
+        }
+    }
     let comments = comments(table);
     let pattern = table.get::<String>("regex");
     let regex = pattern.as_ref().and_then(|pattern| {
-        let regex = regex(pattern, table.document())?;
-        if regex.capture_names().flatten().next().is_none() {
+        let regex = FieldRegex::new(regex(pattern, table.document())?);
+        if regex.names().next().is_none() {
             let help = "name what becomes a field: `(?P<name>…)`";
             table.document().error_with_help(&pattern.span(), "`regex` has no named group", help);
         }
@@ -224,6 +237,7 @@ pub(super) fn lines(table: &mut Table<'_>) -> LineOptions {
         separator,
         keep_blank: blank.is_some_and(|blank| blank.get_ref() == "keep"),
         comments,
+        has_words,
         regex,
     }
 }
@@ -274,7 +288,7 @@ pub(super) fn pointer(table: &mut Table<'_>) -> String {
     if !text.is_empty() && !text.starts_with('/') {
         let help = format!(
             "write `at = \"/{}\"`",
-            text.trim_start_matches('$').replace('.', "/").trim_start_matches('/')
+            text.trim_start_matches(['$', '#']).replace('.', "/").trim_start_matches('/')
         );
         table.document().error_with_help(
             &at.span(),

@@ -1,5 +1,6 @@
 //! Reads `[inputs]`: exactly one source, and what is selected of it.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::earlier;
 use super::filter::Filter;
 use super::notes::Notes;
 use super::select::{BatchSize, Selection};
-use super::sources::Reader;
+use super::source_reader::Reader;
 use super::{BadInput, Empty, Inputs, Reported, Source};
 use crate::base::Diagnostic;
 use crate::config::schema;
@@ -83,7 +84,12 @@ pub(in crate::job) fn read(
         Some("ok") => Empty::Ok,
         _ => Empty::Told,
     };
-    let reader = Reader { around, notes: Arc::clone(&notes), may_be_empty: empty == Empty::Ok };
+    let reader = Reader {
+        around,
+        notes: Arc::clone(&notes),
+        may_be_empty: empty == Empty::Ok,
+        patterns: RefCell::default(),
+    };
     let found = match present[..] {
         [source] => reader.source_of(source, &mut table),
         [] => no_source(&table),
@@ -120,6 +126,9 @@ pub(in crate::job) fn read(
     let mut planned = planned(found, derived, selection, empty, notes);
     planned.fields = planned.fields.filter(|_| all.is_some());
     planned.inputs = planned.inputs.filter(|_| is_sound);
+    if let Some(inputs) = &mut planned.inputs {
+        inputs.patterns = reader.patterns.take();
+    }
     planned
 }
 
@@ -140,7 +149,8 @@ fn planned(
     });
     selection.derived = derived.map(Arc::new);
     let has_payload = matches!(found, Some((_, Source::Blocks(_))));
-    let inputs = found.map(|(_, source)| Inputs { source, selection, notes, empty });
+    let inputs =
+        found.map(|(_, source)| Inputs { source, selection, notes, empty, patterns: Vec::new() });
     Planned { fields, own, is_batched, has_payload, inputs }
 }
 

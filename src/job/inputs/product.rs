@@ -10,23 +10,38 @@ use crate::task::Fields;
 /// So many bytes of inputs may be held for `matrix` and `zip`.
 const MOST: usize = 256 << 20;
 
-/// Lists, each of inputs with some fields, which can be had by their number.
+/// Lists that go together, each of inputs with some fields, which can be had by their number.
 #[derive(Debug)]
 pub(super) struct Matrix {
     lists: Vec<Arc<Counted>>,
+    together: Together,
     /// How many combinations there are.
     pub count: u64,
+    /// Whether one of them is a datum that cannot be used.
+    pub can_be_bad: bool,
 }
 
 impl Matrix {
     /// All combinations of `lists`; `None` if they are too many to be counted.
     pub fn new(lists: Vec<Arc<Counted>>) -> Option<Self> {
         let count = lists.iter().try_fold(1_u64, |n, list| n.checked_mul(list.count()))?;
-        Some(Self { lists, count })
+        let can_be_bad = lists.iter().any(|list| list.can_be_bad());
+        Some(Self { lists, together: Together::Matrix, count, can_be_bad })
     }
 
-    /// The combination at `index`, which is below the count. The last list varies fastest.
+    /// `lists`, which are equally long, side by side.
+    pub fn side_by_side(lists: Vec<Arc<Counted>>) -> Self {
+        let count = lists.iter().map(|list| list.count()).min().unwrap_or(0);
+        let can_be_bad = lists.iter().any(|list| list.can_be_bad());
+        Self { lists, together: Together::Zip, count, can_be_bad }
+    }
+
+    /// The combination at `index`, which is below the count. Of all of them, the last list varies fastest.
     pub fn at(&self, mut index: u64) -> Fields {
+        if self.together == Together::Zip {
+            let parts: Vec<_> = self.lists.iter().map(|list| list.get(index)).collect();
+            return joined(parts.iter().map(AsRef::as_ref));
+        }
         let mut chosen = vec![0; self.lists.len()];
         for (slot, list) in chosen.iter_mut().zip(&self.lists).rev() {
             *slot = index % list.count();
@@ -69,19 +84,25 @@ pub(super) struct Product {
     pub names: Vec<String>,
     pub first: Box<Source>,
     pub others: Vec<Source>,
+    /// Whether those may have no input.
+    pub may_be_empty: bool,
 }
 
 impl Product {
     /// Reads the first one as it comes, and all others before.
     pub fn open(&self, stop: &Stop) -> Result<InputReader, InputError> {
         let others = self.others.iter().zip(&self.names[1..]);
+        let may_be_empty = self.may_be_empty || self.together == Together::Zip;
         let others: Result<Vec<_>, _> =
-            others.map(|(source, name)| hold(source, name, self.together, stop)).collect();
+            others.map(|(source, name)| hold(source, name, may_be_empty, stop)).collect();
         let others = others?;
         let first = self.first.open(stop)?;
         Ok(match self.together {
             Together::Matrix => {
                 let inner = Matrix::new(others).ok_or_else(too_many)?;
+                if inner.count == 0 {
+                    return Ok(Box::new(std::iter::empty()));
+                }
                 Box::new(Combinations { first, current: None, at: 0, inner })
             }
             Together::Zip => {
@@ -105,19 +126,19 @@ fn too_many() -> InputError {
 pub(super) fn hold(
     source: &Source,
     name: &str,
-    together: Together,
+    may_be_empty: bool,
     stop: &Stop,
 ) -> Result<Arc<Counted>, InputError> {
     if let Source::Counted(counted) = source
-        && (counted.count() > 0 || together == Together::Zip)
+        && (counted.count() > 0 || may_be_empty)
     {
         return Ok(Arc::clone(counted));
     }
     let held = gather(source.open(stop)?, name, stop)?;
-    if held.is_empty() && together == Together::Matrix {
+    if held.is_empty() && !may_be_empty {
         return Err(InputError::new(format!("`{name}` is empty, so there is no combination")));
     }
-    Ok(Arc::new(Counted::Rows(held)))
+    Ok(Arc::new(Counted::of(held)))
 }
 
 fn gather(inputs: InputReader, name: &str, stop: &Stop) -> Result<Vec<Fields>, InputError> {
@@ -201,7 +222,8 @@ impl Iterator for Zip {
                     return Some(Ok(joined(parts)));
                 }
                 Some((_, name)) => {
-                    format!("`{name}` has {row} inputs, `{}` has more", self.names[0])
+                    let why = first.cause().map(|cause| format!(": {cause}")).unwrap_or_default();
+                    format!("`{name}` has {row} inputs, `{}` has more{why}", self.names[0])
                 }
             },
             None => match lengths().find(|(other, _)| !ended(other)) {
@@ -229,10 +251,15 @@ mod tests {
     }
 
     fn product(together: Together, lists: &[&[&str]]) -> Vec<String> {
+        product_of(together, lists, false)
+    }
+
+    fn product_of(together: Together, lists: &[&[&str]], may_be_empty: bool) -> Vec<String> {
         let names = (0..lists.len()).map(|index| format!("l{index}")).collect();
         let mut sources = lists.iter().map(|values| list(values));
         let first = Box::new(sources.next().unwrap());
-        let product = Product { together, names, first, others: sources.collect() };
+        let others = sources.collect();
+        let product = Product { together, names, first, others, may_be_empty };
         let shown = |fields: Fields| fields.iter().map(String::from_utf8_lossy).collect::<String>();
         match product.open(&Stop::default()) {
             Ok(all) => all.map(|one| one.map_or_else(|error| error.to_string(), shown)).collect(),
@@ -248,6 +275,7 @@ mod tests {
         assert_eq!(product(Together::Zip, &[a, b, c]), ["a1x", "b2y"]);
         let empty = product(Together::Matrix, &[a, &[]]);
         assert_eq!(empty, ["`l1` is empty, so there is no combination"]);
+        assert!(product_of(Together::Matrix, &[a, &[]], true).is_empty());
         let unequal = product(Together::Zip, &[a, &["1"]]);
         assert_eq!(unequal[0], "a1");
         assert!(unequal[1].ends_with("`l1` has 1 inputs, `l0` has more"), "{unequal:?}");

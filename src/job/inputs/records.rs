@@ -15,6 +15,7 @@ use rustix::fs::OFlags;
 
 use crate::base::diagnostic::reason;
 use crate::job::inputs::InputError;
+use crate::job::inputs::derived::Derived;
 use crate::task::Fields;
 
 /// Says whether reading is to end at once, since the run was stopped.
@@ -64,6 +65,9 @@ impl InputFile {
     pub fn find(name: &str, folder: &Path) -> Result<Self, String> {
         if name == "-" {
             return Ok(Self::stdin());
+        }
+        if name.is_empty() {
+            return Err("the name of the file is empty".into());
         }
         let path = folder.join(name);
         let failed = |error: &io::Error| format!("failed to read `{name}`: {}", reason(error));
@@ -209,6 +213,11 @@ pub(super) trait Records: Send {
     /// Where the next record starts, for `seek`.
     fn position(&mut self) -> u64;
 
+    /// Where the record is that was read last, in words; `None` if that is not known.
+    fn place(&mut self) -> Option<String> {
+        None
+    }
+
     /// Makes the record at `position` the next one.
     fn seek(&mut self, position: u64) -> Result<(), InputError>;
 
@@ -219,12 +228,19 @@ pub(super) trait Records: Send {
 /// Records as an iterator, which ends with the first error.
 pub(super) struct Stream {
     records: Option<Box<dyn Records>>,
+    /// Fields that are made of each record at once, while it is known where it is.
+    derived: Option<Arc<Derived>>,
 }
 
 impl Stream {
     /// The remaining records.
     pub fn new(records: Box<dyn Records>) -> Self {
-        Self { records: Some(records) }
+        Self { records: Some(records), derived: None }
+    }
+
+    /// The same with the fields that `derived` makes.
+    pub fn deriving(self, derived: Option<Arc<Derived>>) -> Self {
+        Self { derived, ..self }
     }
 }
 
@@ -232,7 +248,19 @@ impl Iterator for Stream {
     type Item = Result<Fields, InputError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let record = self.records.as_mut()?.next_record();
+        let records = self.records.as_mut()?;
+        let mut record = records.next_record();
+        if let (Some(Ok(fields)), Some(derived)) = (&mut record, &self.derived)
+            && fields.cause().is_none()
+        {
+            let made = derived.apply(std::mem::take(fields));
+            let place =
+                made.cause().and_then(|cause| Some(format!("{}: {cause}", records.place()?)));
+            *fields = match place {
+                Some(cause) => made.with_cause(cause),
+                None => made,
+            };
+        }
         if !matches!(record, Some(Ok(_))) {
             self.records = None;
         }

@@ -76,6 +76,23 @@ impl BatchSize {
 }
 
 impl Selection {
+    /// Why no task comes of inputs, of which `left_out` were read and left out; `None` if that is not its doing.
+    pub fn why_none(&self, left_out: u64) -> Option<String> {
+        if self.limit == Some(0) {
+            return Some("the limit is 0".into());
+        }
+        let inputs = match left_out {
+            0 => return None,
+            1 => "the only input".to_owned(),
+            inputs => format!("all {inputs} inputs"),
+        };
+        Some(match (&self.filter, self.skip) {
+            (Some(_), 0) => format!("`where` leaves out {inputs}"),
+            (Some(_), _) => format!("`where` and `skip` leave out {inputs}"),
+            (None, _) => format!("`skip` leaves out {inputs}"),
+        })
+    }
+
     /// How many tasks come of this number of inputs, if that is known.
     pub fn count(&self, inputs: u64) -> Option<u64> {
         if self.filter.is_some() {
@@ -112,6 +129,7 @@ impl Selection {
             left: self.limit,
             notes,
             stop,
+            left_out: skipped,
         };
         match self.batch {
             Some(size) => {
@@ -131,21 +149,26 @@ struct Select {
     left: Option<u64>,
     notes: Arc<Notes>,
     stop: Stop,
+    /// How many inputs have been left out.
+    left_out: u64,
 }
 
 impl Select {
     /// An input as it passes; `None` if it does not.
     #[inline]
     fn pass(&self, fields: Fields) -> Result<Option<Fields>, InputError> {
-        let fields = match &self.selection.derived {
+        let mut fields = match &self.selection.derived {
             Some(derived) if fields.cause().is_none() => derived.apply(fields),
             _ => fields,
         };
+        let filter = self.selection.filter.as_ref().filter(|_| fields.cause().is_none());
+        if let Some(doubt) = filter.and_then(|filter| filter.doubt(&fields, &self.notes)) {
+            fields = fields.with_cause(doubt);
+        }
         if let Some(cause) = fields.cause() {
             if self.selection.bad_input == BadInput::Stop {
                 return Err(InputError::new(cause.to_owned()));
             }
-            self.notes.bad();
             return Ok(Some(fields));
         }
         let filter = self.selection.filter.as_ref();
@@ -169,12 +192,22 @@ impl Iterator for Select {
                 self.left = Some(0);
                 return None;
             }
-            match self.inputs.next()?.and_then(|fields| self.pass(fields)) {
-                Ok(None) => {}
-                Ok(Some(_)) if self.skip > 0 => self.skip -= 1,
+            let Some(input) = self.inputs.next() else {
+                self.notes.left_out(self.left_out);
+                return None;
+            };
+            match input.and_then(|fields| self.pass(fields)) {
+                Ok(None) => self.left_out += 1,
+                Ok(Some(_)) if self.skip > 0 => {
+                    self.skip -= 1;
+                    self.left_out += 1;
+                }
                 Ok(Some(fields)) => {
                     if let Some(left) = &mut self.left {
                         *left -= 1;
+                    }
+                    if fields.cause().is_some() {
+                        self.notes.bad();
                     }
                     return Some(Ok(fields));
                 }
@@ -207,6 +240,11 @@ impl Iterator for Batches {
         let mut members: Vec<_> = self.first.take().into_iter().collect();
         let mut bytes = members.first().map_or(0, |fields| self.size.bytes_of(fields));
         while self.size != BatchSize::Count(members.len() as u64) {
+            let is_due = (members.len() as u64 + 1).is_multiple_of(UNASKED);
+            if is_due && self.inputs.as_ref().is_some_and(|inputs| inputs.stop.is_raised()) {
+                self.inputs = None;
+                return None;
+            }
             match self.inputs.as_mut().and_then(Iterator::next) {
                 Some(Ok(fields)) if fields.cause().is_none() => {
                     if !self.size.has_room(members.len(), bytes, &fields) {

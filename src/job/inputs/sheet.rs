@@ -1,22 +1,27 @@
 //! `sheet`: a table in a workbook (.xlsx, .xls, .xlsb, .ods); one input a row.
 
 mod bounds;
+mod cell;
 mod guard;
+mod ods;
+mod xlsb;
+mod xlsx;
+mod xml;
 mod zip;
 
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufReader, Read};
 
-use calamine::{
-    Data, DataRef, ExcelDateTime, Ods, Reader, Sheets, Xls, Xlsb, Xlsx, open_workbook_from_rs,
-};
+use calamine::{Reader, SheetType, Xls, Xlsb, Xlsx, open_workbook_from_rs};
 
 use super::InputError;
 use super::csv::{Header, names, numbered};
 use super::records::{InputFile, Records, Stop};
 use super::text::workbook;
-use crate::task::{Fields, Kind};
+use crate::task::Fields;
+use cell::Cell;
+use ods::Refusal;
 
 /// What the job file says of a table in a workbook.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,17 +52,6 @@ struct Row {
     cells: Vec<(u32, Cell)>,
 }
 
-/// The value of a cell.
-enum Cell {
-    Value(String, Kind),
-    /// None that could be used: why.
-    None(String),
-}
-
-/// Why the value of a formula is not there: the program that has written it did not calculate.
-const UNCALCULATED: &str =
-    "has a formula and no value: open and save the workbook in a spreadsheet program";
-
 /// A sheet with more bytes of cells than this is refused, before it fills the memory.
 const LARGEST: usize = 1 << 30;
 
@@ -71,17 +65,7 @@ impl Rows {
 
     fn read(file: &InputFile, options: &SheetOptions) -> Result<Self, InputError> {
         let mut book = open_book(file)?;
-        let all = book.sheet_names();
-        let sheet = match &options.sheet {
-            None => all.first().cloned().ok_or_else(|| file.error("the workbook has no sheet"))?,
-            Some(name) if all.contains(name) => name.clone(),
-            Some(name) => {
-                let all: Vec<_> = all.iter().map(|name| format!("`{name}`")).collect();
-                let has = if all.len() == 1 { "its only sheet is" } else { "its sheets are" };
-                let message = format!("has no sheet `{name}`: {has} {}", all.join(", "));
-                return Err(file.error(message).about("sheet"));
-            }
-        };
+        let sheet = choose(&book.sheets(), options.sheet.as_deref(), file)?;
         let mut rows = read(&mut book, &sheet, file)?;
         rows.retain(|row| u64::from(row.number) > options.skip_lines);
         let width = |rows: &[Row]| {
@@ -165,7 +149,60 @@ fn column_name(mut column: usize) -> String {
     }
 }
 
-fn open_book(file: &InputFile) -> Result<Sheets<BufReader<File>>, InputError> {
+/// `B7`.
+fn cell_name((row, column): (u32, u32)) -> String {
+    format!("{}{}", column_name(column as usize), row + 1)
+}
+
+/// A workbook of which no table has been read.
+enum Book {
+    Xls(Xls<BufReader<File>>),
+    Xlsx(Box<Xlsx<BufReader<File>>>),
+    Xlsb(Xlsb<BufReader<File>>),
+    Ods(ods::Book),
+}
+
+impl Book {
+    /// The names of its sheets, and whether they have tables.
+    fn sheets(&self) -> Vec<(String, bool)> {
+        let all = match self {
+            Self::Xls(book) => book.sheets_metadata(),
+            Self::Xlsx(book) => book.sheets_metadata(),
+            Self::Xlsb(book) => book.sheets_metadata(),
+            Self::Ods(book) => {
+                return book.sheets.iter().map(|name| (name.clone(), true)).collect();
+            }
+        };
+        all.iter().map(|sheet| (sheet.name.clone(), sheet.typ == SheetType::WorkSheet)).collect()
+    }
+}
+
+/// The sheet that is `wanted`, else the first one that has a table.
+fn choose(
+    sheets: &[(String, bool)],
+    wanted: Option<&str>,
+    file: &InputFile,
+) -> Result<String, InputError> {
+    let mut tables = sheets.iter().filter(|(_, is_table)| *is_table).map(|(name, _)| name);
+    let Some(wanted) = wanted else {
+        let none = || file.error("the workbook has no sheet with a table");
+        return tables.next().cloned().ok_or_else(none);
+    };
+    let all: Vec<_> = tables.map(|name| format!("`{name}`")).collect();
+    let has = match all.len() {
+        0 => "it has no sheet with a table".into(),
+        1 => format!("its only sheet is {}", all[0]),
+        _ => format!("its sheets are {}", all.join(", ")),
+    };
+    let message = match sheets.iter().find(|(name, _)| name == wanted) {
+        Some((_, true)) => return Ok(wanted.to_owned()),
+        Some((_, false)) => format!("sheet `{wanted}` is a chart or a dialog, not a table: {has}"),
+        None => format!("has no sheet `{wanted}`: {has}"),
+    };
+    Err(file.error(message).about("sheet"))
+}
+
+fn open_book(file: &InputFile) -> Result<Book, InputError> {
     if !file.regular {
         return Err(file.error("is not a file: a workbook cannot be read from a pipe"));
     }
@@ -173,108 +210,142 @@ fn open_book(file: &InputFile) -> Result<Sheets<BufReader<File>>, InputError> {
     let mut first = Vec::new();
     let read = open()?.take(1 << 16).read_to_end(&mut first);
     read.map_err(|error| file.unreadable(&error))?;
-    if first.starts_with(b"PK") {
-        zip::refuse_bomb(&open()?).map_err(|message| file.error(message))?;
-    }
     let locked = || file.error("has a password: save the workbook without one");
-    let is_zip = first.starts_with(b"PK");
-    if !is_zip && !workbook(&first) {
-        return Err(file.error("is not a workbook: `csv` reads tables of text"));
-    }
-    let mut why = String::new();
-    let mut note = |error: String| {
-        if why.is_empty() {
-            why = error;
+    let cannot = |why: String| file.error(format!("is not a workbook that can be read: {why}"));
+    if !first.starts_with(b"PK") {
+        if !workbook(&first) {
+            return Err(file.error("is not a workbook: `csv` reads tables of text"));
         }
+        bounds::of_xls(open()?).map_err(|message| file.error(message))?;
+        let xls = match open_workbook_from_rs::<Xls<_>, _>(BufReader::new(open()?)) {
+            Ok(book) => return Ok(Book::Xls(book)),
+            Err(error) => error.to_string(),
+        };
+        // A new workbook with a password is stored like an old one.
+        let xlsx = open_workbook_from_rs::<Xlsx<_>, _>(BufReader::new(open()?));
+        let has_password = |error: &str| error.contains("assword");
+        let is_locked = xlsx.err().is_some_and(|error| has_password(&error.to_string()));
+        return Err(if is_locked || has_password(&xls) { locked() } else { cannot(xls) });
+    }
+    zip::refuse_bomb(&open()?).map_err(|message| file.error(message))?;
+    bounds::of_ods(open()?).map_err(|message| file.error(message))?;
+    bounds::of_texts(open()?).map_err(|message| file.error(message))?;
+    match ods::Book::open(open()?) {
+        Ok(book) => return Ok(Book::Ods(book)),
+        Err(Refusal::Password) => return Err(locked()),
+        Err(Refusal::Damaged(why)) => return Err(cannot(why)),
+        Err(Refusal::Other) => {}
+    }
+    let why = match open_workbook_from_rs::<Xlsx<_>, _>(BufReader::new(open()?)) {
+        Ok(book) => return Ok(Book::Xlsx(Box::new(book))),
+        Err(error) => error.to_string(),
     };
-    let too_large = |message: String| file.error(message);
-    if is_zip {
-        bounds::of_ods(open()?).map_err(too_large)?;
-    }
-    if !is_zip {
-        bounds::of_xls(open()?).map_err(too_large)?;
-        match open_workbook_from_rs::<Xls<_>, _>(BufReader::new(open()?)) {
-            Ok(book) => return Ok(Sheets::Xls(book)),
-            Err(error) if error.to_string().contains("assword") => return Err(locked()),
-            Err(error) => note(error.to_string()),
-        }
-    }
-    match open_workbook_from_rs::<Xlsx<_>, _>(BufReader::new(open()?)) {
-        Ok(book) => return Ok(Sheets::Xlsx(book)),
-        Err(error) if error.to_string().contains("assword") => return Err(locked()),
-        Err(error) => note(error.to_string()),
-    }
-    if is_zip {
-        match open_workbook_from_rs::<Ods<_>, _>(BufReader::new(open()?)) {
-            Ok(book) => return Ok(Sheets::Ods(book)),
-            Err(error) if error.to_string().contains("assword") => return Err(locked()),
-            Err(error) if memchr::memmem::find(&first, b"opendocument").is_some() => {
-                why = error.to_string();
-            }
-            Err(_) => {}
-        }
-        if let Ok(book) = open_workbook_from_rs::<Xlsb<_>, _>(BufReader::new(open()?)) {
-            return Ok(Sheets::Xlsb(book));
-        }
-    }
-    Err(file.error(format!("is not a workbook that can be read: {why}")))
+    let xlsb = open_workbook_from_rs::<Xlsb<_>, _>(BufReader::new(open()?));
+    xlsb.map(Book::Xlsb).map_err(|_| cannot(why))
 }
 
 /// All rows that have a cell.
-fn read(
-    book: &mut Sheets<BufReader<File>>,
-    sheet: &str,
-    file: &InputFile,
-) -> Result<Vec<Row>, InputError> {
-    let failed = |error: String| file.error(format!("sheet `{sheet}` cannot be read: {error}"));
+fn read(book: &mut Book, sheet: &str, file: &InputFile) -> Result<Vec<Row>, InputError> {
     let mut rows = Gather::default();
-    // Cell by cell where that is possible: one cell far away must not make a table of millions of empty ones.
-    if let Sheets::Xlsx(book) = book {
-        let mut cells =
-            book.worksheet_cells_reader(sheet).map_err(|error| failed(error.to_string()))?;
-        loop {
-            let cell = cells.next_cell_with_formula_metadata();
-            let Some(cell) = cell.map_err(|error| failed(error.to_string()))? else { break };
-            let value = match (&cell.value, &cell.formula) {
-                (DataRef::Empty, Some(_)) => Some(Cell::None(UNCALCULATED.into())),
-                (value, _) => value_ref(value),
-            };
-            let added = rows.add(cell.pos.0, cell.pos.1, value);
-            added.map_err(|message| file.error(message))?;
-        }
-        return Ok(rows.in_order());
+    let again = || file.open(&Stop::default()).map_err(|error| file.unreadable(&error));
+    let read = match book {
+        Book::Ods(book) => book.read(sheet, &mut |row, column, cell| rows.add(row, column, cell)),
+        Book::Xlsx(book) => read_xlsx(book, sheet, again()?, &mut rows),
+        Book::Xlsb(book) => read_xlsb(book, sheet, again()?, &mut rows),
+        Book::Xls(book) => read_xls(book, sheet, &mut rows),
+    };
+    let failed = |why: String| {
+        let after = rows.last.map(|place| format!(" after cell {}", cell_name(place)));
+        let after = after.unwrap_or_default();
+        file.error(format!("sheet `{sheet}` cannot be read{after}: {why}"))
+    };
+    read.map_err(failed)?;
+    Ok(rows.in_order())
+}
+
+/// Cell by cell: one far away must not make a table of millions of empty ones.
+fn read_xlsx(
+    book: &mut Xlsx<BufReader<File>>,
+    sheet: &str,
+    file: File,
+    rows: &mut Gather,
+) -> Result<(), String> {
+    let is_1904 = book.has_1904_epoch();
+    let mut cells = book.worksheet_cells_reader(sheet).map_err(|error| error.to_string())?;
+    let mut parts = ::zip::ZipArchive::new(file).map_err(|error| error.to_string())?;
+    let part = xlsx::part_of(&mut parts, sheet).ok_or("its part is not where it should be")?;
+    let mut scan = xlsx::Scan::new(xml::part(&mut parts, &part)?)?;
+    let lost = || "its cells are in a form that cannot be followed".to_owned();
+    while let Some(written) = scan.next()? {
+        let read = match cells.next_cell_with_formula_metadata() {
+            Ok(Some(cell)) if written.said.is_some_and(|said| cell.pos != said) => {
+                return Err(lost());
+            }
+            Ok(cell) => Ok(cell.ok_or_else(lost)?.value),
+            Err(error) if xlsx::is_of_a_cell(&error) => Err(error),
+            Err(error) => return Err(error.to_string()),
+        };
+        let (row, column) = written.place;
+        rows.add(row, column, written.cell(read, is_1904))?;
     }
-    if let Sheets::Xlsb(book) = book {
-        let mut cells =
-            book.worksheet_cells_reader(sheet).map_err(|error| failed(error.to_string()))?;
-        while let Some(cell) = cells.next_cell().map_err(|error| failed(error.to_string()))? {
-            let (row, column) = cell.get_position();
-            let added = rows.add(row, column, value_ref(cell.get_value()));
-            added.map_err(|message| file.error(message))?;
-        }
-        return Ok(rows.in_order());
+    match cells.next_cell() {
+        Ok(None) => Ok(()),
+        _ => Err(lost()),
     }
-    let range = book.worksheet_range(sheet).map_err(|error| failed(error.to_string()))?;
+}
+
+fn read_xlsb(
+    book: &mut Xlsb<BufReader<File>>,
+    sheet: &str,
+    file: File,
+    rows: &mut Gather,
+) -> Result<(), String> {
+    let is_1904 = book.has_1904_epoch();
+    let mut cells = book.worksheet_cells_reader(sheet).map_err(|error| error.to_string())?;
+    let mut parts = ::zip::ZipArchive::new(file).map_err(|error| error.to_string())?;
+    let part = xlsb::part_of(&mut parts, sheet)?;
+    let mut scan = xlsb::Scan::new(parts.by_name(&part).map_err(|error| error.to_string())?)?;
+    while let Some(written) = scan.next()? {
+        let (row, column) = written.place;
+        let cell = match written.own {
+            Some(cell) => Some(cell),
+            None => match cells.next_cell().map_err(|error| error.to_string())? {
+                Some(cell) if cell.get_position() == written.place => {
+                    Cell::of_ref(cell.get_value(), is_1904)
+                }
+                _ => return Err("its cells are in a form that cannot be followed".into()),
+            },
+        };
+        rows.add(row, column, cell)?;
+    }
+    Ok(())
+}
+
+fn read_xls(book: &mut Xls<BufReader<File>>, sheet: &str, rows: &mut Gather) -> Result<(), String> {
+    let is_1904 = book.has_1904_epoch();
+    let range = book.worksheet_range(sheet).map_err(|error| error.to_string())?;
     let (first_row, first_column) = range.start().unwrap_or_default();
     for (row, column, data) in range.used_cells() {
         let (row, column) = (first_row + row as u32, first_column + column as u32);
-        rows.add(row, column, value(data)).map_err(|message| file.error(message))?;
+        rows.add(row, column, Cell::of(data, is_1904))?;
     }
-    Ok(rows.in_order())
+    Ok(())
 }
 
 #[derive(Default)]
 struct Gather {
     rows: Vec<Row>,
     bytes: usize,
+    /// The place of the last cell.
+    last: Option<(u32, u32)>,
 }
 
 impl Gather {
     fn add(&mut self, row: u32, column: u32, cell: Option<Cell>) -> Result<(), String> {
+        self.last = Some((row, column));
         let Some(cell) = cell else { return Ok(()) };
-        if let Cell::Value(text, _) = &cell {
-            self.bytes += text.len() + size_of::<(u32, Cell)>();
-        }
+        let (Cell::Value(text, _) | Cell::None(text)) = &cell;
+        self.bytes += text.len() + size_of::<(u32, Cell)>();
         if self.bytes > LARGEST {
             return Err("the sheet is larger than 1 GiB: write it as CSV first".into());
         }
@@ -288,48 +359,37 @@ impl Gather {
         Ok(())
     }
 
-    /// The rows; their cells by column, whatever order the file has them in.
+    /// The rows and their cells by their places, whatever order the file has them in.
     fn in_order(mut self) -> Vec<Row> {
-        self.rows.iter_mut().for_each(|row| row.cells.sort_by_key(|(column, _)| *column));
+        if !self.rows.is_sorted_by(|one, next| one.number < next.number) {
+            self.rows.sort_by_key(|row| row.number);
+            self.rows.dedup_by(|next, row| {
+                let is_same = next.number == row.number;
+                if is_same {
+                    row.cells.append(&mut next.cells);
+                }
+                is_same
+            });
+        }
+        self.rows.iter_mut().for_each(Row::settle);
         self.rows
     }
 }
 
-/// `None` if it is empty.
-fn value(data: &Data) -> Option<Cell> {
-    Some(match data {
-        Data::Empty => return None,
-        Data::String(text) if text.is_empty() => return None,
-        Data::Int(number) => Cell::Value(number.to_string(), Kind::Bare),
-        Data::Float(number) => Cell::Value(number.to_string(), Kind::Bare),
-        Data::Bool(value) => Cell::Value(value.to_string(), Kind::Bare),
-        Data::String(text) | Data::DurationIso(text) => Cell::Value(text.clone(), Kind::Text),
-        Data::DateTimeIso(text) => Cell::Value(text.replacen('T', " ", 1), Kind::Text),
-        Data::DateTime(time) => Cell::Value(date(time), Kind::Text),
-        Data::Error(error) => Cell::None(format!("is the error {error}")),
-    })
-}
-
-fn value_ref(data: &DataRef<'_>) -> Option<Cell> {
-    value(&Data::from(data.clone()))
-}
-
-/// A date or a time as reports have them: `2024-01-31`, `2024-01-31 12:30:00.000`, `12:30:00`; a duration in hours.
-fn date(time: &ExcelDateTime) -> String {
-    let (year, month, day, hour, minute, second, milli) = time.to_ymd_hms_milli();
-    let fraction = if milli == 0 { String::new() } else { format!(".{milli:03}") };
-    if time.is_duration() {
-        let total = (time.as_f64() * 86_400_000.0).round().max(0.0) as u64;
-        let (hours, rest) = (total / 3_600_000, total % 3_600_000);
-        return format!("{hours}:{:02}:{:02}{fraction}", rest / 60_000, rest % 60_000 / 1_000);
-    }
-    if (0.0..1.0).contains(&time.as_f64()) {
-        return format!("{hour:02}:{minute:02}:{second:02}{fraction}");
-    }
-    let day = format!("{year:04}-{month:02}-{day:02}");
-    match (hour, minute, second, milli) {
-        (0, 0, 0, 0) => day,
-        _ => format!("{day} {hour:02}:{minute:02}:{second:02}.{milli:03}"),
+impl Row {
+    /// Puts its cells in order. Of two in one place nobody can tell which one is meant.
+    fn settle(&mut self) {
+        if self.cells.is_sorted_by(|(one, _), (next, _)| one < next) {
+            return;
+        }
+        self.cells.sort_by_key(|(column, _)| *column);
+        self.cells.dedup_by(|(next, _), (column, cell)| {
+            let is_same = next == column;
+            if is_same {
+                *cell = Cell::None("is there twice".into());
+            }
+            is_same
+        });
     }
 }
 
@@ -342,6 +402,11 @@ impl Records for Rows {
 
     fn position(&mut self) -> u64 {
         self.next as u64
+    }
+
+    fn place(&mut self) -> Option<String> {
+        let row = self.all.get(self.next.checked_sub(1)?)?;
+        Some(format!("{} row {}", self.file, row.number))
     }
 
     fn seek(&mut self, position: u64) -> Result<(), InputError> {

@@ -72,8 +72,8 @@ pub(super) struct Shuffled {
 enum Seekable {
     /// The bad ones are held: what is wrong with one can depend on what stands around it.
     Records(Box<dyn Records>, HashMap<u64, Fields>),
-    /// A walk cannot be started in the middle, so the paths are held.
-    Paths(Paths),
+    /// A walk cannot be started in the middle, so the paths are held, and what could not be walked through.
+    Paths(Paths, HashMap<u64, Fields>),
 }
 
 /// Positions, as many as there is memory for.
@@ -132,17 +132,19 @@ impl Shuffled {
         stop: &Stop,
     ) -> Result<Self, InputError> {
         let (mut positions, mut paths) = (Positions::default(), Paths::default());
+        let mut bad = HashMap::new();
         for (number, fields) in (1_u64..).zip(found) {
             let fields = fields?;
-            if let Some(cause) = fields.cause() {
-                return Err(InputError::new(cause.to_owned())); // there is no place for it among paths
+            let position = paths.push(fields.get(0));
+            if fields.cause().is_some() {
+                bad.insert(position, fields);
             }
-            positions.push(paths.push(fields.get(0)))?;
+            positions.push(position)?;
             if number % UNASKED == 0 {
                 stop.check()?;
             }
         }
-        Ok(Self { positions: positions.shuffled(seed), source: Seekable::Paths(paths) })
+        Ok(Self { positions: positions.shuffled(seed), source: Seekable::Paths(paths, bad) })
     }
 }
 
@@ -156,7 +158,10 @@ impl Iterator for Shuffled {
     fn next(&mut self) -> Option<Self::Item> {
         let position = self.positions.next()?;
         match &mut self.source {
-            Seekable::Paths(paths) => Some(Ok(Fields::single(paths.at(position)))),
+            Seekable::Paths(paths, bad) => {
+                let bad = bad.remove(&position);
+                Some(Ok(bad.unwrap_or_else(|| Fields::single(paths.at(position)))))
+            }
             Seekable::Records(records, bad) => match bad.remove(&position) {
                 Some(bad) => Some(Ok(bad)),
                 None => match records.seek(position) {

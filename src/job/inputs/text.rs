@@ -9,6 +9,7 @@ mod members;
 mod opened;
 mod reading;
 mod sniff;
+mod utf16;
 
 use std::cell::Cell;
 use std::fs::File;
@@ -18,6 +19,7 @@ use encoding_rs::Encoding;
 
 use super::InputError;
 use super::records::{InputFile, Stop};
+use crate::base::temporary;
 use decode::Decoding;
 use opened::{Chain, Opened, read_first, read_some};
 pub(super) use reading::TextRecords;
@@ -75,6 +77,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// How many bytes of it the mark is, where the text is the file's own bytes after it.
+    pub fn mark(self) -> u64 {
+        if self.has_bom && self.encoding == Some(encoding_rs::UTF_8) { 3 } else { 0 }
+    }
+
     /// In words: `UTF-8`, `UTF-16LE (byte order mark), gzip`.
     pub fn words(self) -> String {
         let encoding = self.encoding.map_or("UTF-8, or bytes as they are", Encoding::name);
@@ -103,7 +110,8 @@ impl Text {
 
     /// The text of `file`, which has been opened.
     pub fn of(file: &InputFile, opened: File, options: TextOptions) -> Result<Self, InputError> {
-        let same = file.regular.then(|| Some((opened.try_clone().ok()?, length(&opened)?)));
+        let has_length = file.regular && !is_made_when_read(&opened);
+        let same = has_length.then(|| Some((opened.try_clone().ok()?, length(&opened)?)));
         let mut text = Self::of_any(file, opened, options)?;
         text.opened = same.flatten();
         Ok(text)
@@ -115,15 +123,22 @@ impl Text {
         options: TextOptions,
     ) -> Result<Self, InputError> {
         let unreadable = |error: io::Error| file.unreadable(&error);
-        let (first, read) = read_first(&mut opened, sniff::is_undecided);
+        let is_text = options.encoding.is_none() && !options.has_nuls;
+        let is_undecided = if is_text { sniff::is_undecided_text } else { sniff::is_undecided };
+        let (first, read) = read_first(&mut opened, is_undecided);
         read.map_err(unreadable)?;
-        let packing = sniff::packing(&first).map_err(|message| file.error(message))?;
+        let packing = sniff::packing(&first).map_err(|foreign| file.error(foreign.words()))?;
         if packing == Packing::None {
             return Self::unpacked(file, Opened::Raw(opened), &first, packing, options);
         }
         let raw = Chain { first: io::Cursor::new(first), rest: opened };
         let mut unpacked = packing.unpack(Box::new(raw)).map_err(unreadable)?;
-        let (first, read) = read_first(&mut unpacked, sniff::is_undecided);
+        let (first, read) = read_first(&mut unpacked, is_undecided);
+        match sniff::packing(&first) {
+            Ok(Packing::None) => {}
+            Ok(inner) => return Err(file.error(sniff::twice(packing, inner))),
+            Err(foreign) => return Err(file.error(foreign.words_inside(packing))),
+        }
         let mut text = Self::unpacked(file, Opened::Unpacked(unpacked), &first, packing, options)?;
         // What is broken from the start says so where its records would.
         if let Err(error) = read {
@@ -296,6 +311,11 @@ impl Text {
         self.ends_to(self.start + offset).lines() + 1
     }
 
+    /// The number of the line, from 1, in which the byte is that was consumed last.
+    pub fn last_line(&self) -> u64 {
+        self.ends_to(self.start.saturating_sub(1)).lines() + 1
+    }
+
     /// The ends of lines up to the byte of the buffer at `place`.
     fn ends_to(&self, place: usize) -> Ends {
         let (from, ends) = self.ends_to.get();
@@ -345,7 +365,7 @@ impl Text {
                 self.file
             ))
         };
-        let mut spool = tempfile::tempfile().map_err(|error| failed(&error))?;
+        let mut spool = temporary::file().map_err(|error| failed(&error))?;
         let written = io::Write::write_all(&mut spool, self.window());
         written.map_err(|error| failed(&error))?;
         self.start = self.end;
@@ -367,6 +387,22 @@ impl Text {
 
 fn length(file: &File) -> Option<u64> {
     file.metadata().map(|data| data.len()).ok()
+}
+
+/// Whether what is in a file is made when it is read, as in /proc and /sys, where lengths mean nothing.
+fn is_made_when_read(file: &File) -> bool {
+    /// The kinds of such file systems: proc, sysfs, cgroup, cgroup2, debugfs, tracefs, securityfs, configfs.
+    const KINDS: [i64; 8] = [
+        0x9fa0,
+        0x6265_6572,
+        0x0027_e0eb,
+        0x6367_7270,
+        0x6462_6720,
+        0x7472_6163,
+        0x7363_6673,
+        0x6265_6570,
+    ];
+    rustix::fs::fstatfs(file).is_ok_and(|system| KINDS.contains(&system.f_type))
 }
 
 /// How many lines have ended.

@@ -4,8 +4,8 @@ use toml::Spanned;
 
 use crate::base::{ByteSize, Count, Period, Timeout};
 use crate::config::{
-    Bounds, Concurrency, Enough, FailureLimit, Planner, Rate, RetryOn, Running, StopAfter, Table,
-    TaskSize, TimeLimit,
+    Bounds, Concurrency, Enough, FailureLimit, Load, Planner, Rate, RetryOn, Running, StopAfter,
+    Table, TaskSize, TimeLimit,
 };
 use crate::job::groups::Groups;
 use crate::job::{Group, JobLimits, Pace, StageLimits};
@@ -122,5 +122,6 @@ pub(super) fn of_job(table: Option<&mut Table<'_>>) -> JobLimits {
         enough,
         on_stop,
         min_free_memory: table.get::<ByteSize>("min_free_memory").map(Spanned::into_inner),
+        max_load: table.get::<Load>("max_load").map(Spanned::into_inner),
     }
 }

@@ -154,7 +154,7 @@ fn mistakes() {
         ("[inputs]\nrepeat = 1\nnull = true", &["`null` goes with `lines` only"]),
         (
             "[inputs]\nglob = \"a[\"",
-            &["`a[` is not a pattern: unclosed character class; missing ']'"],
+            &["`a[` is not a pattern: its `[` is not closed: `[[]` is the character"],
         ),
         ("[inputs]\nrange = { from = 1 }", &["`[inputs.range]` has no `to`"]),
         ("[inputs]\nrange = { from = 1, to = 2, step = 0 }", &["a step of 0 never gets there"]),
@@ -266,6 +266,12 @@ fn mistakes_in_limits_and_retries() {
         (
             "[limits]\nmin_free_memory = \"much\"",
             &["`min_free_memory`: `much` is not a size; write for example \"64KiB\" or \"1MB\""],
+        ),
+        (
+            "[limits]\nmax_load = \"much\"",
+            &[
+                "`max_load` must be a number above 0, or a share of the cores such as \"80%\", not `much`",
+            ],
         ),
         (
             "[retry]\nmax_attempts = 0",

@@ -105,10 +105,12 @@ fn plain_functions_have_their_interpreter_to_themselves() {
         let evidence = evidence(PLAIN, (3, run, share), left);
         decided(&Evidence { startup: ms(startup), ..evidence })
     };
-    assert_eq!(seen(3.0, 50.0, 0.01, Some(60)), Some((Model::Processes, 32)));
+    assert_eq!(seen(1.0, 50.0, 0.01, Some(60)), Some((Model::Processes, 60)));
+    assert_eq!(seen(1.0, 50.0, 0.01, Some(6000)), Some((Model::Processes, 64)));
+    assert_eq!(seen(5.0, 50.0, 0.01, Some(60)), Some((Model::Processes, 30)));
     assert_eq!(seen(3.0, 50.0, 0.01, Some(4)), Some((Model::Processes, 4)));
     // Those that take long to start are fewer.
-    assert_eq!(seen(30.0, 50.0, 0.01, Some(60)), Some((Model::Processes, 16)));
+    assert_eq!(seen(30.0, 50.0, 0.01, Some(60)), Some((Model::Processes, 15)));
     assert_eq!(seen(30.0, 41.0, 0.97, Some(40)), Some((Model::Processes, 2)));
     // Without a GIL, the working folder is still everybody's.
     let free = Work::Function { gil: false, coroutine: false, thread_safe: false };
@@ -123,6 +125,11 @@ fn long_tasks_tell_before_they_end() {
     assert_eq!(seen(1.0, 16.0, Some(40)), Some((Model::Processes, 2)));
     assert_eq!(seen(0.0, 16.0, Some(40)), Some((Model::Threads, 32)));
     assert_eq!(seen(0.5, 16.0, Some(40)), None);
+    // That a plain one waits shows sooner: few join it then.
+    let plain = |share, busy| decided(&looked(PLAIN, share, busy, Some(40)));
+    assert_eq!(plain(0.0, 4.0), None);
+    assert_eq!(plain(0.0, 6.0), Some((Model::Processes, 2)));
+    assert_eq!(plain(1.0, 6.0), None);
     // Two that may be over before another interpreter has started, and then may not.
     assert_eq!(seen(1.0, 16.0, Some(2)), None);
     assert_eq!(seen(1.0, 100.0, Some(2)), Some((Model::Processes, 2)));

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use crate::base::lock;
 use crate::report::resume::finished_inputs::Finished;
+use crate::report::resume::row_numbers::RowNumbers;
+use crate::report::resume::start::Rest;
 use crate::report::stats::Counts;
 use crate::report::store::row_order::Index;
 use crate::report::store::state::Identify;
 use crate::report::terminal::task_output::Queue;
-use crate::report::write::buffer::lock;
 use crate::task::Fields;
 
 /// The finished rows of an earlier run, waiting for their inputs.
@@ -20,7 +22,19 @@ pub struct KeptRows {
     /// Outputs in input order, which do not wait for tasks that do not run.
     outputs: Option<Arc<Queue>>,
     ok: u64,
+    rest: Rest,
     own: OnceLock<Own>,
+    /// Where files are called by the tasks' numbers, those that they had.
+    numbers: Option<RowNumbers>,
+}
+
+/// What became of finished rows whose inputs did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::report) struct Closed {
+    /// How many are dropped: their inputs no longer exist.
+    pub(in crate::report) gone: u64,
+    /// How many are kept, since the command line leaves inputs out.
+    pub(in crate::report) left_out: u64,
 }
 
 /// What is to be done for each task whose row is kept.
@@ -46,7 +60,7 @@ struct Waiting {
 
 impl KeptRows {
     pub(in crate::report) fn new(
-        finished: Finished,
+        (finished, rest, numbers): (Finished, Rest, Option<RowNumbers>),
         identify: Identify,
         index: Arc<Mutex<Index>>,
         counts: Arc<Counts>,
@@ -54,7 +68,14 @@ impl KeptRows {
     ) -> Self {
         let ok = finished.ok();
         let waiting = Waiting { finished: Some(finished), identify, gone: 0 };
-        Self { waiting: Mutex::new(waiting), index, counts, outputs, ok, own: OnceLock::new() }
+        let (waiting, own) = (Mutex::new(waiting), OnceLock::new());
+        Self { waiting, index, counts, outputs, ok, rest, own, numbers }
+    }
+
+    /// Whether the row at this place may be that of the task which has this number now: where files are called by numbers, a
+    /// task whose number has changed runs again.
+    fn fits(&self, place: u64, task: u64) -> bool {
+        self.numbers.as_ref().is_none_or(|numbers| numbers.is_of(place, task))
     }
 
     /// How many of the rows with which the report began are ok.
@@ -75,7 +96,9 @@ impl KeptRows {
             (finished, waiting.identify.clone())
         };
         each(&mut |task, fields| {
-            if let Some((_, false)) = finished.take(identify.of(fields)) {
+            if let Some((row, false)) = finished.take(identify.of(fields))
+                && self.fits(row, task)
+            {
                 own(task, fields);
             }
         });
@@ -96,37 +119,50 @@ impl KeptRows {
         else {
             return false;
         };
-        if !has_failed && !is_current() {
+        if !self.fits(row, task) || (!has_failed && !is_current()) {
             return false;
         }
         if let Some(Own(own)) = self.own.get().filter(|_| !has_failed) {
             own(task, fields);
         }
-        lock(&self.index).add(task, row);
-        self.counts.keep();
+        let mut index = lock(&self.index);
+        index.add(task, row);
+        if let Some(place) = fields.place() {
+            index.is_at(row, place);
+        }
+        drop(index);
+        self.counts.keep(has_failed);
         if let Some(outputs) = &self.outputs {
             outputs.pass(task);
         }
         true
     }
 
-    /// Records that all inputs have been read: the inputs of rows that are still waiting no longer exist.
+    /// Records that all inputs have been read: the inputs of rows that are still waiting no longer exist, unless some are
+    /// left out.
     pub fn inputs_ended(&self) {
+        if self.rest == Rest::Kept {
+            return;
+        }
         let mut waiting = lock(&self.waiting);
         waiting.gone = waiting.finished.take().map_or(waiting.gone, |finished| finished.left());
     }
 
     /// Ends the lookups. If not all inputs have been read, the rows that are still waiting are kept after all others,
-    /// since their inputs may still exist. Returns how many rows are dropped because their inputs no longer exist.
-    pub(in crate::report) fn close(&self) -> u64 {
+    /// since their inputs may still exist.
+    pub(in crate::report) fn close(&self) -> Closed {
         let mut waiting = lock(&self.waiting);
+        let mut left_out = 0;
         if let Some(finished) = waiting.finished.take() {
             let remaining = finished.remaining();
             lock(&self.index).add_after_all(&remaining);
+            if self.rest == Rest::Kept {
+                left_out = remaining.len() as u64;
+            }
             for _ in remaining {
-                self.counts.keep();
+                self.counts.keep(false);
             }
         }
-        waiting.gone
+        Closed { gone: waiting.gone, left_out }
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use crate::base::diagnostic::reason;
 use crate::report::resume::finished_inputs::{Builder, Finished};
 use crate::report::resume::verify::{Agreed, Misfit};
 use crate::report::resume::{finished_inputs, verify};
@@ -34,6 +35,17 @@ pub enum Begin {
 pub struct Resume {
     pub rerun: Rerun,
     pub changes: Changes,
+    pub rest: Rest,
+}
+
+/// What becomes of finished rows whose inputs do not come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rest {
+    /// Their inputs are gone, and so are they.
+    #[default]
+    Dropped,
+    /// The command line leaves inputs out: theirs may be among them, so they are kept after all others.
+    Kept,
 }
 
 /// Which tasks that have ended run again.
@@ -115,6 +127,7 @@ impl Begun {
         let partial = Partial::take(&job.partial(), leftover)?;
         let mut new = Header::new(job.identity, header);
         new.seed = seed.unwrap_or(new.seed);
+        new.is_bare = !job.settings.formula_safe;
         let state = State::open(&job.state(), new);
         let state = state.inspect_err(|_| {
             if partial_length(&partial).is_ok_and(|length| length == 0) {
@@ -251,7 +264,7 @@ fn partial_length(partial: &Partial) -> io::Result<u64> {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> ReportError {
-    ReportError::refused(format!("failed to read `{}`: {error}", path.display()))
+    ReportError::refused(format!("failed to read `{}`: {}", path.display(), reason(error)))
 }
 
 /// The file to resume from.

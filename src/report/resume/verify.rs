@@ -1,7 +1,7 @@
 //! The rows on which a partial and its state agree: the whole rows from the first one on, each checked byte by byte.
 //!
 //! What a kill, a full disk or a power cut has torn is at the end, and is not a whole row. A row that is whole but not
-//! what was written has been changed by somebody, and must not be lost silently.
+//! what was written, or that others follow which are, has been changed by somebody, and must not be lost silently.
 
 use std::fs::File;
 use std::io;
@@ -12,6 +12,12 @@ use crate::report::store::state::{ENTRY, Entry};
 
 /// The number of entries that are read at once.
 const ENTRIES: usize = 32 << 10;
+
+/// The size of a block of a file system, at least.
+const BLOCK: u64 = 512;
+
+/// So near to its end, in bytes, all that is left of a file counts where a row is not what was written.
+const TAIL: u64 = 4 << 10;
 
 /// The number of bytes of rows that are read at once, unless a row is longer.
 const WINDOW: usize = 1 << 20;
@@ -60,23 +66,41 @@ pub(in crate::report) fn agree_on_rows(
     let mut agreed = Agreed { rows: 0, end: header };
     let mut window = Window { file: report, start: 0, bytes: Vec::new() };
     let mut ended = Ok(());
+    // Where the rows end that may be torn: only those after which no other one is whole are.
+    let mut torn: Option<u64> = None;
     entries(state, u64::MAX, |entry| {
-        let end = agreed.end.saturating_add(u64::from(entry.length));
-        if entry.offset != agreed.end || end > length {
+        let start = torn.unwrap_or(agreed.end);
+        let end = start.saturating_add(u64::from(entry.length));
+        if entry.offset != start || end > length {
             return false;
         }
-        match window.read(agreed.end, entry.length as usize, length) {
+        match window.read(start, entry.length as usize, length) {
             Ok(row) if state::check(row, entry.identity, entry.status) == entry.check => {
+                if torn.is_some() {
+                    ended = Err(Misfit::Changed(agreed.rows + 1));
+                    return false;
+                }
                 on_row(entry, row);
                 agreed = Agreed { rows: agreed.rows + 1, end };
                 true
             }
-            Ok(row) => {
-                let torn = memchr::memchr(0, row).is_some() || std::str::from_utf8(row).is_err();
-                if !torn {
+            Ok(row) if has_hole(row, start) => false,
+            Ok(_) => {
+                // What is torn may be whole up to its last bytes: those after it tell.
+                let rest = length - start;
+                let rest = if rest <= TAIL { rest as usize } else { entry.length as usize };
+                let is_torn = match window.read(start, rest, length) {
+                    Ok(bytes) => !is_text(bytes) || memchr::memchr(b'\n', bytes).is_none(),
+                    Err(error) => {
+                        ended = Err(error.into());
+                        return false;
+                    }
+                };
+                if !is_torn && torn.is_none() {
                     ended = Err(Misfit::Changed(agreed.rows + 1));
                 }
-                false
+                torn = is_torn.then_some(end);
+                is_torn
             }
             Err(error) => {
                 ended = Err(error.into());
@@ -85,6 +109,20 @@ pub(in crate::report) fn agree_on_rows(
         }
     })?;
     ended.map(|()| agreed)
+}
+
+fn is_text(bytes: &[u8]) -> bool {
+    memchr::memchr(0, bytes).is_none() && std::str::from_utf8(bytes).is_ok()
+}
+
+/// Whether blocks of a row, which starts at `offset`, have not reached the disk before a power cut: NULs up to the row's end,
+/// or to that of a block. The blocks after these may have reached it.
+fn has_hole(row: &[u8], offset: u64) -> bool {
+    let Some(from) = memchr::memchr(0, row) else { return false };
+    let to = row[from..].iter().position(|&byte| byte != 0).map_or(row.len(), |at| from + at);
+    let is_edge =
+        |at: usize| at == 0 || at == row.len() || (offset + at as u64).is_multiple_of(BLOCK);
+    is_edge(from) && is_edge(to)
 }
 
 /// Calls `visit` with the first `limit` entries of a state, until it returns false or there are no more.

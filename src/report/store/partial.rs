@@ -46,6 +46,15 @@ impl Partial {
         }
     }
 
+    /// Refuses if another runner holds the partial at `path`; creates none.
+    pub(in crate::report) fn refuse_while_locked(path: &Path) -> Result<(), ReportError> {
+        match OpenOptions::new().read(true).append(true).open(path) {
+            // The lock ends with the file, which is closed at once.
+            Ok(file) if file.metadata().is_ok_and(|meta| meta.is_file()) => lock(&file, path),
+            _ => Ok(()), // whoever takes it says why it cannot be opened
+        }
+    }
+
     /// Replaces this partial atomically with a copy of the report at `report`.
     pub(in crate::report) fn replace_by_copy_of(&mut self, report: &Path) -> io::Result<()> {
         let copy = self.path.with_extension("partial.tmp"); // only the holder of the lock creates it
@@ -209,6 +218,12 @@ mod tests {
         for leftover in [Leftover::Refuse, Leftover::Discard, Leftover::Keep] {
             assert!(refusal(&path, leftover).contains("is being written by another runner"));
         }
+        let refused = Partial::refuse_while_locked(&path).unwrap_err();
+        assert!(refused.to_string().contains("is being written by another runner"));
+        drop(partial);
+        Partial::refuse_while_locked(&path).unwrap();
+        Partial::refuse_while_locked(&folder.path().join("b.csv.partial")).unwrap();
+        assert!(!folder.path().join("b.csv.partial").exists());
         assert_eq!(fs::read(&path).unwrap(), b"row");
     }
 

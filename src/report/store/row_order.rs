@@ -1,5 +1,6 @@
 //! The order of the report: which row belongs to which task, and how rows are copied from the partial into the report.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::ops::Range;
 
@@ -28,6 +29,8 @@ pub(in crate::report) struct Index {
     unordered: bool,
     /// Whether rows are only counted: nobody will ask for their order, and the numbers of their tasks may be large.
     only_counts: bool,
+    /// Where the blocks of a file are now, by the numbers of their rows: their first cells after the task's number.
+    places_in_file: HashMap<u64, Vec<Vec<u8>>>,
 }
 
 impl Index {
@@ -55,9 +58,19 @@ impl Index {
         self.last = task;
     }
 
+    /// Records where in its file the block is now whose row has this number.
+    pub(in crate::report) fn is_at(&mut self, ordinal: u64, place: Vec<Vec<u8>>) {
+        self.places_in_file.insert(ordinal, place);
+    }
+
     /// Only counts rows from here on.
     pub(in crate::report) fn count_only(&mut self) {
         self.only_counts = true;
+    }
+
+    /// Whether it only counts rows.
+    pub(in crate::report) fn only_counts(&self) -> bool {
+        self.only_counts
     }
 
     /// Adds rows for tasks after all others.
@@ -110,6 +123,18 @@ struct TaskRow {
     ordinal: u32,
 }
 
+/// A row of an earlier run that becomes one of the report.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::report) struct KeptRow<'a> {
+    /// Its place in the partial, from 0.
+    pub(in crate::report) place: u64,
+    /// The number that its task has now.
+    pub(in crate::report) task: u64,
+    pub(in crate::report) status: Status,
+    /// As it stands in the partial.
+    pub(in crate::report) row: &'a [u8],
+}
+
 /// The recorded rows and their state.
 #[derive(Debug)]
 pub(in crate::report) struct Rows<'a> {
@@ -132,7 +157,7 @@ impl Rows<'_> {
         (index, order): (&Index, Order),
         report: &mut impl Write,
         state: &mut impl Write,
-        mut on_kept: impl FnMut(Status, &[u8]),
+        mut on_kept: impl FnMut(KeptRow<'_>),
     ) -> io::Result<()> {
         let header = Header { about: About::Report, ..self.state.header };
         let mut text = vec![0; header.length as usize];
@@ -151,7 +176,7 @@ impl Rows<'_> {
             copier.read_entries(self)?;
             let mut next = 0;
             while next < copier.entries.len() {
-                next = copier.copy_piece(self, next, &mut on_kept)?;
+                next = copier.copy_piece((self, index), next, &mut on_kept)?;
                 report.write_all(&copier.rows)?;
                 state.write_all(&copier.state)?;
             }
@@ -199,9 +224,9 @@ impl Copier {
     /// Assembles a piece that starts with the entry at index `next`; returns the index after its last entry.
     fn copy_piece(
         &mut self,
-        from: &Rows<'_>,
+        (from, index): (&Rows<'_>, &Index),
         next: usize,
-        on_kept: &mut impl FnMut(Status, &[u8]),
+        on_kept: &mut impl FnMut(KeptRow<'_>),
     ) -> io::Result<usize> {
         let mut bytes = 0;
         let fit = self.entries[next..].iter().take_while(|entry| {
@@ -222,7 +247,7 @@ impl Copier {
                 offset += u64::from(entry.length);
             }
         } else {
-            self.renumber(from, next..last, on_kept);
+            self.renumber((from, index), next..last, on_kept);
         }
         self.end += self.rows.len() as u64;
         Ok(last)
@@ -231,9 +256,9 @@ impl Copier {
     /// Gives the rows of a piece the current numbers of their tasks.
     fn renumber(
         &mut self,
-        from: &Rows<'_>,
+        (from, index): (&Rows<'_>, &Index),
         range: Range<usize>,
-        on_kept: &mut impl FnMut(Status, &[u8]),
+        on_kept: &mut impl FnMut(KeptRow<'_>),
     ) {
         let mut piece = &self.piece[..];
         for (place, entry) in self.places[range.clone()].iter().zip(&self.entries[range]) {
@@ -242,25 +267,38 @@ impl Copier {
             let start = self.rows.len();
             let mut entry = Entry { offset: self.end + start as u64, ..*entry };
             let kept = u64::from(place.ordinal) < from.kept;
-            if kept && renumber(&mut self.rows, row, place.task, from.delimiter) {
+            let ordinal = u64::from(place.ordinal);
+            let block = index.places_in_file.get(&ordinal).map_or(&[][..], Vec::as_slice);
+            if kept && renumber(&mut self.rows, row, (place.task, block), from.delimiter) {
                 entry.length = (self.rows.len() - start) as u32;
                 entry.check = state::check(&self.rows[start..], entry.identity, entry.status);
             } else {
                 self.rows.extend_from_slice(row);
             }
             if kept {
-                on_kept(entry.status, row);
+                on_kept(KeptRow { place: ordinal, task: place.task, status: entry.status, row });
             }
             entry.push(&mut self.state);
         }
     }
 }
 
-/// Appends `row` with this task number; returns false, without appending, if it has that number already.
-fn renumber(out: &mut Vec<u8>, row: &[u8], task: u64, delimiter: u8) -> bool {
+/// Appends `row` with this task number, and of a block with these cells after it; returns false, without appending, if
+/// it has them already.
+fn renumber(
+    out: &mut Vec<u8>,
+    row: &[u8],
+    (task, block): (u64, &[Vec<u8>]),
+    delimiter: u8,
+) -> bool {
     let start = out.len();
-    let rest = &row[memchr::memchr(delimiter, row).unwrap_or(0)..];
+    let cut = memchr::memchr_iter(delimiter, row).nth(block.len()).unwrap_or(0);
+    let rest = &row[cut..];
     push_integer(out, task);
+    for cell in block {
+        out.push(delimiter);
+        out.extend_from_slice(cell);
+    }
     if row.starts_with(&out[start..]) && row.len() - rest.len() == out.len() - start {
         out.truncate(start);
         return false;
@@ -299,7 +337,7 @@ mod tests {
         }
         let rows = Rows { partial: &partial, state: &state, kept, delimiter: b',' };
         let (mut out, mut entries) = (Vec::new(), Vec::new());
-        rows.copy((&index, order), &mut out, &mut entries, |_, _| ()).unwrap();
+        rows.copy((&index, order), &mut out, &mut entries, |_| ()).unwrap();
         check_state(&out, &entries[state::HEADER..]);
         String::from_utf8(out).unwrap()
     }

@@ -20,6 +20,9 @@ const MAGIC: &[u8; 16] = b"runner state 1\n\0";
 /// The length of the header, in bytes.
 pub(in crate::report) const HEADER: usize = 96;
 
+/// The longest header of a report that is looked at, in bytes.
+const LONGEST_HEADER: u32 = 1 << 24;
+
 /// The length of an entry, in bytes.
 pub(in crate::report) const ENTRY: usize = 32;
 
@@ -129,6 +132,8 @@ pub(in crate::report) struct Header {
     /// The seed for [`Identify`].
     pub(in crate::report) seed: u64,
     pub(in crate::report) about: About,
+    /// Whether the report's texts stand bare, not safe for spreadsheets: then a leading `'` is the text's own.
+    pub(in crate::report) is_bare: bool,
 }
 
 impl Header {
@@ -136,7 +141,8 @@ impl Header {
     pub(in crate::report) fn new(identity: [u8; 32], header: &[u8]) -> Self {
         let length = header.len() as u32;
         let seed = fastrand::u64(..);
-        Self { identity, length, hash: xxh3_64(header), seed, about: About::Partial }
+        let (hash, about) = (xxh3_64(header), About::Partial);
+        Self { identity, length, hash, seed, about, is_bare: false }
     }
 
     /// Whether the report starts with `header`.
@@ -146,13 +152,14 @@ impl Header {
 
     pub(in crate::report) fn bytes(&self) -> [u8; HEADER] {
         let mut out = [0; HEADER];
-        let parts: [&[u8]; 6] = [
+        let parts: [&[u8]; 7] = [
             MAGIC,
             &self.identity,
             &self.hash.to_le_bytes(),
             &self.length.to_le_bytes(),
             &(self.about as u32).to_le_bytes(),
             &self.seed.to_le_bytes(),
+            &[u8::from(self.is_bare)],
         ];
         let mut at = 0;
         for part in parts {
@@ -168,8 +175,9 @@ impl Header {
         let (hash, rest) = rest.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
         let (about, rest) = rest.split_first_chunk()?;
-        let (seed, _) = rest.split_first_chunk()?;
+        let (seed, rest) = rest.split_first_chunk()?;
         Some(Self {
+            is_bare: rest.first() == Some(&1), // 0 in a state of an older runner
             identity: *identity,
             length: u32::from_le_bytes(*length),
             hash: u64::from_le_bytes(*hash),
@@ -297,6 +305,16 @@ impl State {
     }
 }
 
+/// Whether the texts of the report that is open stand bare, not safe for spreadsheets, as the state at `path` has it. Without
+/// a state of just this report nobody knows: then they are taken to be safe, which they are unless a job wants it otherwise.
+pub fn is_bare(report: &File, path: &Path) -> bool {
+    let Some(header) = File::open(path).ok().and_then(|file| State::header_of(&file)) else {
+        return false;
+    };
+    let mut start = vec![0; header.length.min(LONGEST_HEADER) as usize];
+    header.is_bare && report.read_exact_at(&mut start, 0).is_ok() && header.fits(&start)
+}
+
 /// Where this number of entries ends, in bytes.
 pub(in crate::report) fn entries_end(entries: u64) -> u64 {
     HEADER as u64 + entries * ENTRY as u64
@@ -308,7 +326,8 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let header = Header { about: About::Report, ..Header::new([7; 32], b"task,status\n") };
+        let new = Header::new([7; 32], b"task,status\n");
+        let header = Header { about: About::Report, is_bare: true, ..new };
         assert_eq!(Header::read(&header.bytes()), Some(header));
         assert!(header.fits(b"task,status\n") && !header.fits(b"task;status\n"));
         assert_eq!(Header::read(&[0; HEADER]), None);

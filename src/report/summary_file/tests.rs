@@ -3,8 +3,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
-use crate::report::ServiceTimes;
 use crate::report::stats::{Spread, Totals};
+use crate::report::{Before, ServiceTimes};
 use crate::sys::CpuTime;
 use crate::task::Outcome;
 
@@ -32,6 +32,7 @@ pub(crate) fn summary(job: &str) -> Summary {
         totals,
         column_totals: Vec::new(),
         kept: 0,
+        before: Before::default(),
         wall: ms(1500),
         startup: ms(1),
         services: ServiceTimes::default(),
@@ -60,7 +61,11 @@ impl Folder {
     }
 
     fn put(&self, job: &str) -> Option<String> {
-        replace_row(self.0.path(), &summary(job)).unwrap()
+        self.put_in(job, Dialect::Csv)
+    }
+
+    fn put_in(&self, job: &str, dialect: Dialect) -> Option<String> {
+        replace_row(self.0.path(), &summary(job), dialect).unwrap()
     }
 
     fn read(&self, name: &str) -> String {
@@ -134,4 +139,19 @@ fn a_file_that_is_not_a_summary_is_moved_aside() {
     assert!(folder.put("b").unwrap().contains("summary.csv.bad2"));
     assert_eq!(folder.read("summary.csv.bad2"), "job,ok\na,1,2,3\n");
     assert_eq!(folder.rows(1), ["b"]);
+}
+
+#[test]
+fn each_dialect_reads_what_another_has_written() {
+    let folder = Folder::with("");
+    folder.put("a");
+    let plain = folder.read("summary.csv");
+    assert_eq!(folder.put_in("b", Dialect::ExcelSemicolon), None);
+    let text = folder.read("summary.csv");
+    assert!(text.starts_with("\u{feff}job;model;"), "{text}");
+    assert!(text.contains("\r\na;threads;") && text.contains(";1,5;0,001;"), "{text}");
+    assert!(text.contains(";1970-01-01 00:00:01,500;set in the job file;"), "{text}");
+    assert_eq!(rows(folder.0.path(), ["job", "ok"]).unwrap()[1], ["b", "2"]);
+    assert_eq!(folder.put("b"), None);
+    assert_eq!(folder.read("summary.csv").lines().nth(1), plain.lines().nth(1));
 }

@@ -1,19 +1,19 @@
 //! The final output when all jobs have ended: failures on standard error, then the table and the reports' paths on
 //! standard output.
 
+pub mod columns;
 pub mod progress;
 pub mod task_output;
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
-use console::measure_text_width;
 use indicatif::{HumanBytes, HumanCount};
 
-use crate::base::mask;
+use crate::base::{mask, standard_output};
 use crate::report::Summary;
+use crate::report::terminal::columns::{Column, fitting};
 use crate::report::terminal::progress::human_rate;
 use crate::task::Status;
 
@@ -43,7 +43,7 @@ pub fn print(summaries: &[Summary], has_outputs: bool) {
 }
 
 /// How wide the terminal is that the table goes to; `None` if it goes to a file or a pipe.
-fn terminal_width(to_standard_error: bool) -> Option<u16> {
+pub(crate) fn terminal_width(to_standard_error: bool) -> Option<u16> {
     let term = if to_standard_error { console::Term::stderr() } else { console::Term::stdout() };
     if !term.is_term() {
         return None;
@@ -56,10 +56,9 @@ pub fn explain(summaries: &[Summary]) {
     note(&explanation(summaries));
 }
 
-/// Prints to standard output, which may be closed by now: that is not an error.
+/// Prints to standard output.
 pub fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(&mask::apply(text.as_bytes())).and_then(|()| out.flush());
+    standard_output::write(text.as_bytes());
 }
 
 /// Prints lines to standard error.
@@ -118,62 +117,10 @@ fn not_ok(summary: &Summary) -> u64 {
 const DISPENSABLE: [&str; 7] =
     ["peak memory", "run p99", "run p50", "tasks/s", "concurrency", "model", "wall"];
 
-/// The shortest that a name of a job is cut to.
-const SHORTEST_NAME: usize = 8;
-
 /// The table, in at most `width` columns of the terminal, if that is known. A status that no task has gets no column,
 /// except `ok` and `failed`.
 fn table(summaries: &[Summary], width: Option<u16>) -> String {
-    let mut columns = columns(summaries);
-    let width = width.map_or(usize::MAX, usize::from);
-    for name in DISPENSABLE {
-        if width_of(&columns) <= width {
-            break;
-        }
-        columns.retain(|column| column.name != name);
-    }
-    let surplus = width_of(&columns).saturating_sub(width);
-    if surplus > 0
-        && let Some(names) = columns.first_mut()
-    {
-        let longest = names.width().saturating_sub(surplus).max(SHORTEST_NAME);
-        names.cells.iter_mut().for_each(|name| *name = start_of(name, longest));
-    }
-    rendered(&columns)
-}
-
-/// A column of the table.
-struct Column {
-    name: &'static str,
-    cells: Vec<String>,
-}
-
-impl Column {
-    fn width(&self) -> usize {
-        let cells = self.cells.iter().map(|cell| measure_text_width(cell));
-        cells.max().unwrap_or_default().max(self.name.len())
-    }
-}
-
-/// The width of a table: two blanks and one between the columns, and its frame.
-fn width_of(columns: &[Column]) -> usize {
-    columns.iter().map(|column| column.width() + 3).sum::<usize>() + 1
-}
-
-fn rendered(columns: &[Column]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(columns.iter().map(|column| column.name));
-    let rows = columns.first().map_or(0, |column| column.cells.len());
-    for row in 0..rows {
-        table.add_row(columns.iter().map(|column| &column.cells[row]));
-    }
-    for (column, shown) in columns.iter().zip(table.column_iter_mut()) {
-        if !["job", "model"].contains(&column.name) {
-            shown.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.to_string()
+    fitting(columns(summaries), &DISPENSABLE, width)
 }
 
 fn columns(summaries: &[Summary]) -> Vec<Column> {
@@ -211,11 +158,6 @@ fn columns(summaries: &[Summary]) -> Vec<Column> {
         }),
     ]);
     columns
-}
-
-/// The start of `text`, at most this wide, with a mark where something was left out.
-fn start_of(text: &str, width: usize) -> String {
-    console::truncate_str(text, width, "…").into_owned()
 }
 
 /// A line for every job with `[[stages]]`: which one is the bottleneck.

@@ -1,22 +1,26 @@
 //! Progress on standard error while a job runs: a bar on a terminal, elsewhere a line now and then.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
+use crate::base::lock;
 use crate::base::{event, mask};
+use crate::report::Before;
 use crate::report::stats::Counts;
 use crate::report::status::StatusFile;
 use crate::report::terminal::human_duration;
-use crate::report::write::buffer::lock;
 use crate::task::{Meter, Status};
 
 /// When the first line is printed, so that short jobs print none. The interval doubles with each line.
 const FIRST_LINE: Duration = Duration::from_secs(5);
+
+/// When the status file is written first, so that short jobs write none.
+const FIRST_STATUS: Duration = Duration::from_millis(200);
 
 /// The longest time between two lines.
 const LONGEST_SILENCE: Duration = Duration::from_mins(5);
@@ -50,6 +54,8 @@ pub struct Progress {
     seconds: Mutex<Seconds>,
     /// What is known of a job that runs elsewhere.
     elsewhere: Option<Arc<Elsewhere>>,
+    /// How many rows of this run were collected before.
+    before: u64,
 }
 
 /// What is known of a job that runs elsewhere: rows that have not come yet, and what its scheduler says.
@@ -57,6 +63,8 @@ pub struct Progress {
 pub struct Elsewhere {
     rows: AtomicU64,
     words: Mutex<String>,
+    /// Whether it goes on there without this process.
+    is_left: AtomicBool,
 }
 
 impl Elsewhere {
@@ -70,6 +78,11 @@ impl Elsewhere {
         *lock(&self.words) = words;
     }
 
+    /// This process ends, and the job does not.
+    pub fn leave(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
+    }
+
     fn tail(&self) -> String {
         let words = lock(&self.words);
         if words.is_empty() { String::new() } else { format!("  {words}") }
@@ -81,6 +94,8 @@ impl Elsewhere {
 struct Seconds {
     /// How many have passed.
     passed: u64,
+    /// Whether the file has been written.
+    is_written: bool,
     file: Option<StatusFile>,
 }
 
@@ -111,7 +126,7 @@ impl Progress {
         };
         let (started, seconds) = (Instant::now(), Mutex::default());
         let (job, elsewhere) = (job.to_owned(), None);
-        Self { job, total, counts, meters, started, display, seconds, elsewhere }
+        Self { job, total, counts, meters, started, display, seconds, elsewhere, before: 0 }
     }
 
     /// Notes the progress in this file, too.
@@ -121,9 +136,16 @@ impl Progress {
         self
     }
 
-    /// Counts what is elsewhere, too.
-    pub fn count_elsewhere(&mut self, elsewhere: Arc<Elsewhere>) {
+    /// Counts what is elsewhere, too, and what was done before.
+    pub fn go_on(&mut self, elsewhere: Arc<Elsewhere>, before: Before) {
         self.elsewhere = Some(elsewhere);
+        self.started = self.started.checked_sub(before.wall).unwrap_or(self.started);
+        self.before = before.rows;
+    }
+
+    /// How many of all that are done are neither ok nor cancelled.
+    fn failed(&self) -> u64 {
+        self.counts.failed() + self.counts.kept_failed()
     }
 
     fn rows_elsewhere(&self) -> u64 {
@@ -142,14 +164,15 @@ impl Progress {
                 for (line, meter) in stages.iter().zip(&self.meters) {
                     line.set_message(stage_line(meter, elapsed));
                 }
-                let (ok, failed) = (self.counts.get(Status::Ok), self.counts.failed());
+                let (ok, failed) = (self.counts.get(Status::Ok), self.failed());
                 let tail = self.tail();
+                // Before the message, which draws: what is ok is never more than what has ended.
+                bar.set_position(self.counts.kept() + self.counts.ended() + self.rows_elsewhere());
                 bar.set_message(format!(
                     "{} ok / {} failed{tail}",
                     HumanCount(ok),
                     HumanCount(failed)
                 ));
-                bar.set_position(self.counts.kept() + self.counts.ended() + self.rows_elsewhere());
                 bar.tick();
             }
             Display::Lines(schedule) => {
@@ -167,12 +190,17 @@ impl Progress {
     fn tell_programs(&self) {
         let elapsed = self.started.elapsed();
         let mut seconds = lock(&self.seconds);
-        if elapsed.as_secs() <= seconds.passed {
+        let is_second = elapsed.as_secs() > seconds.passed;
+        // `runner status` need not wait for a whole one.
+        let is_first = !seconds.is_written && elapsed >= FIRST_STATUS;
+        if !is_second && !is_first {
             return;
         }
-        seconds.passed = elapsed.as_secs();
+        (seconds.passed, seconds.is_written) = (elapsed.as_secs(), true);
         let status = self.status(elapsed);
-        event::emit("progress", || status.clone());
+        if is_second {
+            event::emit("progress", || status.clone());
+        }
         if let Some(file) = &mut seconds.file {
             file.write(status);
         }
@@ -192,6 +220,9 @@ impl Progress {
         }
         status["tasks_per_s"] = json!((self.rate(elapsed) * 1e3).round() / 1e3);
         status["left_s"] = self.left(elapsed).map_or(Value::Null, event::seconds);
+        if self.elsewhere.is_some() {
+            status["uncollected"] = json!(self.rows_elsewhere());
+        }
         if !self.meters.is_empty() {
             let stage = |meter: &Arc<Meter>| {
                 let busy = meter.busy_percent(elapsed).round();
@@ -199,13 +230,18 @@ impl Progress {
             };
             status["stages"] = self.meters.iter().map(stage).collect();
         }
+        status["waits"] = self.counts.waits().map_or(
+            Value::Null,
+            |(host, left)| json!({ "host": host, "left_s": event::seconds(left) }),
+        );
         status["line"] = json!(self.line(elapsed));
         status
     }
 
     /// Tasks per second so far.
     fn rate(&self, elapsed: Duration) -> f64 {
-        (self.counts.ended() + self.rows_elsewhere()) as f64 / elapsed.as_secs_f64()
+        let ended = self.counts.ended() + self.rows_elsewhere() + self.before;
+        ended as f64 / elapsed.as_secs_f64()
     }
 
     /// How long the rest takes, as far as the tasks so far tell; `None` before one has ended.
@@ -223,8 +259,14 @@ impl Progress {
 
     /// Ends the display: the bar is removed, printed lines stay.
     pub fn finish(&self) {
-        if let Some(file) = &mut lock(&self.seconds).file {
-            file.end();
+        let is_left = |elsewhere: &Arc<Elsewhere>| elsewhere.is_left.load(Ordering::Relaxed);
+        if let Some(mut file) = lock(&self.seconds).file.take() {
+            match &self.elsewhere {
+                Some(elsewhere) if is_left(elsewhere) => {
+                    file.leave(self.status(self.started.elapsed()));
+                }
+                _ => file.end(),
+            }
         }
         if let Display::Bar { job, stages, .. } = &self.display {
             for bar in stages.iter().chain([job]) {
@@ -247,15 +289,19 @@ impl Progress {
         let of_total = self.total.map(|total| format!(" of {}", HumanCount(total)));
         let left = self.left(elapsed).map(|left| format!(", {} left", human_duration(left)));
         let stages = self.meters.iter().map(|meter| format!("; {}", stage_line(meter, elapsed)));
+        let waits = self.counts.waits().map(|(host, left)| {
+            format!("; `{host}` has refused and is left alone for {}", human_duration(left))
+        });
         format!(
-            "{}: {}{} tasks, {} failed, {}/s{}{}{}",
+            "{}: {}{} tasks, {} failed, {}/s{}{}{}{}",
             self.job,
             HumanCount(self.counts.kept() + ended),
             of_total.unwrap_or_default(),
-            HumanCount(self.counts.failed()),
+            HumanCount(self.failed()),
             human_rate(self.rate(elapsed)),
             left.unwrap_or_default(),
             stages.collect::<String>(),
+            waits.unwrap_or_default(),
             self.tail()
         )
     }
@@ -386,6 +432,11 @@ mod tests {
         assert_eq!(line(Some(4800)), "photos: 0 of 4,800 tasks, 0 failed, 0.0/s");
         counts.add(&totals.tally);
         assert_eq!(line(Some(4800)), "photos: 1,200 of 4,800 tasks, 3 failed, 240/s, 15 s left");
+        assert_eq!(line(None), "photos: 1,200 tasks, 3 failed, 240/s");
+        counts.wait("a.test".into(), Moment::now() + Duration::from_mins(10));
+        let said = line(None);
+        assert!(said.contains("240/s; `a.test` has refused and is left alone for "), "{said}");
+        counts.wait("a.test".into(), Moment::now());
         assert_eq!(line(None), "photos: 1,200 tasks, 3 failed, 240/s");
     }
 }

@@ -4,35 +4,23 @@
 //! A separate thread prints, so that a slow reader delays neither the rows nor the event loop of a slot; slots wait for
 //! it between tasks, and, where lines are printed as they come, while a task runs.
 
+mod queue;
 mod sequence;
 mod tagged;
 
-use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Write};
-use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::io::{self, IsTerminal};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use tokio::sync::Notify;
-
-use crate::base::diagnostic::reason;
-use crate::base::mask;
+use crate::base::{lock, mask};
 use crate::config::{Scope, Template};
 use crate::job::Job;
 use crate::report::ReportError;
-use crate::report::write::buffer::lock;
 use crate::task::live::{LiveOutput, Room};
-use crate::task::{Cancel, Cause, Level, Record, Values};
-use sequence::Sequence;
-use tagged::{Tagged, tagged};
-
-/// The number of bytes of output that may wait before slots have to wait for the printer.
-const FULL: usize = 1 << 20;
-
-/// Held while an output is printed: jobs may run side by side, and each has a printer.
-static PRINTING: Mutex<()> = Mutex::new(());
+use crate::task::{Cancel, Record, Values};
+pub(in crate::report) use queue::Queue;
+use queue::{Body, Output};
+use tagged::tagged;
 
 /// How the outputs of tasks are printed.
 #[derive(Clone, Debug)]
@@ -80,49 +68,15 @@ pub(in crate::report) struct Printer {
     tag: Option<Template>,
 }
 
-#[derive(Debug)]
-pub(in crate::report) struct Queue {
-    waiting: Mutex<Waiting>,
-    more: Condvar,
-    bytes: AtomicUsize,
-    room: Notify,
-    order: PrintOrder,
-    /// Stopped when nobody reads any more.
-    cancel: Arc<Cancel>,
-    /// Why not everything could be printed. A closed standard output is not a failure.
-    failure: Mutex<Option<String>>,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    outputs: Vec<Output>,
-    closed: bool,
-}
-
-/// What is printed at a time.
-#[derive(Debug)]
-struct Output {
-    /// Whose it is; 0 of any number of tasks, which is printed as it is.
-    task: u64,
-    /// What stands before each line; `None` if it is printed byte by byte.
-    tag: Option<Vec<u8>>,
-    body: Body,
-}
-
-#[derive(Debug)]
-enum Body {
-    Bytes(Vec<u8>),
-    /// The whole output of one task. It waits on the disk, so its size does not count.
-    File(Arc<File>),
-}
-
 impl Printer {
     pub(in crate::report) fn start(
         order: PrintOrder,
         tag: Option<Template>,
+        has_bars: bool,
         cancel: Arc<Cancel>,
     ) -> Result<Self, ReportError> {
-        let queue = Arc::new(Queue::new(order, cancel));
+        let is_among_bars = has_bars && io::stdout().is_terminal() && io::stderr().is_terminal();
+        let queue = Arc::new(Queue::new(order, is_among_bars, cancel));
         let printing = Arc::clone(&queue);
         let thread = thread::Builder::new()
             .name("output".into())
@@ -133,12 +87,12 @@ impl Printer {
 
     /// Where tasks that keep their rows are left out, if that has to be known.
     pub(in crate::report) fn passes(&self) -> Option<Arc<Queue>> {
-        (self.queue.order == PrintOrder::Input).then(|| Arc::clone(&self.queue))
+        (self.queue.order() == PrintOrder::Input).then(|| Arc::clone(&self.queue))
     }
 
     /// Whether lines are printed as they come.
     pub(in crate::report) fn is_live(&self) -> bool {
-        self.queue.order == PrintOrder::Lines
+        self.queue.order() == PrintOrder::Lines
     }
 
     /// Queues the output of a task for printing.
@@ -148,6 +102,11 @@ impl Printer {
         let tag = self.tag_of(record);
         match &rare.whole_output {
             _ if rare.is_printed => {}
+            // Its beginning alone would look like all of it.
+            None if let Some(why) = &rare.unkept => {
+                self.queue.fail(format!("failed to print the output of task {task}: {why}"));
+                self.queue.pass(task);
+            }
             Some(file) => {
                 self.queue.put(Output { task, tag, body: Body::File(Arc::clone(file)) }, 0);
             }
@@ -180,24 +139,17 @@ impl Printer {
 
     /// Ready when there is room in the queue.
     pub(in crate::report) async fn wait_for_room(&self) {
-        loop {
-            let notified = self.queue.room.notified();
-            if !self.is_full() {
-                return;
-            }
-            notified.await;
-        }
+        self.queue.wait_for_room().await;
     }
 
     /// Waits until everything has been printed; returns why some of it could not be.
     pub(in crate::report) fn finish(&self) -> Option<String> {
         self.close();
-        lock(&self.queue.failure).clone()
+        self.queue.failure()
     }
 
     fn close(&self) {
-        lock(&self.queue.waiting).closed = true;
-        self.queue.more.notify_one();
+        self.queue.close();
         if let Some(thread) = lock(&self.thread).take() {
             let _ = thread.join(); // a panic there has been printed, and costs no row
         }
@@ -231,170 +183,5 @@ impl LiveOutput for Printer {
 impl Drop for Printer {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-impl Queue {
-    fn new(order: PrintOrder, cancel: Arc<Cancel>) -> Self {
-        Self {
-            waiting: Mutex::default(),
-            more: Condvar::new(),
-            bytes: AtomicUsize::new(0),
-            room: Notify::new(),
-            order,
-            cancel,
-            failure: Mutex::default(),
-        }
-    }
-
-    /// There will be no output of this task.
-    pub(in crate::report) fn pass(&self, task: u64) {
-        self.put_bytes(task, None, b"");
-    }
-
-    fn put_bytes(&self, task: u64, tag: Option<Vec<u8>>, bytes: &[u8]) {
-        if self.order == PrintOrder::Input {
-            return self.put(Output { task, tag, body: Body::Bytes(bytes.to_vec()) }, bytes.len());
-        }
-        if bytes.is_empty() {
-            return;
-        }
-        let bytes = tag.map_or(Cow::Borrowed(bytes), |tag| tagged(&tag, bytes).into());
-        let mut waiting = lock(&self.waiting);
-        if let Some(Output { body: Body::Bytes(last), .. }) = waiting.outputs.last_mut() {
-            last.extend_from_slice(&bytes);
-        } else {
-            let body = Body::Bytes(bytes.to_vec());
-            waiting.outputs.push(Output { task: 0, tag: None, body });
-        }
-        self.bytes.fetch_add(bytes.len(), Ordering::SeqCst);
-        self.more.notify_one();
-    }
-
-    fn put(&self, output: Output, size: usize) {
-        lock(&self.waiting).outputs.push(output);
-        self.bytes.fetch_add(size, Ordering::SeqCst);
-        self.more.notify_one();
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes.load(Ordering::SeqCst) >= FULL
-    }
-
-    fn print_to(&self, out: &mut dyn Write) {
-        let mut sequence = Sequence::new();
-        let mut is_open = true;
-        while let Some(outputs) = self.take() {
-            for output in outputs {
-                if is_open {
-                    is_open = self.check(|| self.print(&output, &mut sequence, out));
-                }
-            }
-        }
-        if is_open {
-            self.check(|| sequence.write_ready(out, true).and_then(|()| out.flush()));
-        }
-    }
-
-    fn print(
-        &self,
-        output: &Output,
-        sequence: &mut Sequence,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        if self.order == PrintOrder::Input {
-            let task = output.task;
-            if !sequence.is_next(task) {
-                return sequence.hold(task, |to| output.print_to(to));
-            }
-            output.print_to(out)?;
-            sequence.passed(task);
-            sequence.write_ready(out, false)?;
-        } else {
-            output.print_to(out)?;
-        }
-        out.flush()
-    }
-
-    /// Prints something; says whether more can be printed. If nobody reads it, the job is stopped; if the disk is full,
-    /// the report is still wanted.
-    fn check(&self, print: impl FnOnce() -> io::Result<()>) -> bool {
-        let _whole = lock(&PRINTING);
-        let Err(error) = print() else { return true };
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            // A task that prints without end would never notice that nobody reads it.
-            let is_live = self.order == PrintOrder::Lines;
-            let level = if is_live { Level::Kill } else { Level::Drain };
-            self.cancel.raise(level, Cause::OutputClosed);
-        } else {
-            let why = reason(&error);
-            *lock(&self.failure) = Some(format!("failed to print the output: {why}"));
-        }
-        false
-    }
-
-    /// Waits for output; `None` if there will be no more.
-    fn take(&self) -> Option<Vec<Output>> {
-        let mut waiting = lock(&self.waiting);
-        while waiting.outputs.is_empty() && !waiting.closed {
-            waiting = self.more.wait(waiting).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
-        let outputs = mem::take(&mut waiting.outputs);
-        self.bytes.store(0, Ordering::SeqCst);
-        self.room.notify_waiters();
-        (!outputs.is_empty()).then_some(outputs)
-    }
-}
-
-impl Output {
-    fn print_to(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Some(tag) = &self.tag else { return self.body.copy_to(out) };
-        let mut out = Tagged::new(out, tag);
-        self.body.copy_to(&mut out)?;
-        out.finish()
-    }
-}
-
-impl Body {
-    fn copy_to(&self, out: &mut dyn Write) -> io::Result<()> {
-        match self {
-            Self::Bytes(bytes) => out.write_all(bytes),
-            Self::File(file) => {
-                let mut file: &File = file;
-                mask::copy(&mut file, out)
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn printed(outputs: &[&[u8]], out: &mut impl Write) -> Arc<Cancel> {
-        let cancel = Arc::<Cancel>::default();
-        let queue = Queue::new(PrintOrder::Ended, Arc::clone(&cancel));
-        for output in outputs {
-            queue.put_bytes(1, None, output);
-        }
-        lock(&queue.waiting).closed = true;
-        queue.print_to(out);
-        assert_eq!(*lock(&queue.failure), None);
-        cancel
-    }
-
-    #[test]
-    fn outputs_are_printed_byte_by_byte() {
-        let mut out = Vec::new();
-        printed(&[b"a\nb\n", b"", b"\xff"], &mut out);
-        assert_eq!(out, b"a\nb\n\xff");
-    }
-
-    #[test]
-    fn a_closed_output_stops_the_job_and_is_no_failure() {
-        let (reader, mut writer) = io::pipe().unwrap();
-        drop(reader);
-        let cancel = printed(&[b"a", b"b"], &mut writer);
-        assert_eq!(cancel.cause(), Some(&Cause::OutputClosed));
     }
 }

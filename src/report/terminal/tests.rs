@@ -1,5 +1,7 @@
 //! Tables and messages on the terminal.
 
+use console::measure_text_width;
+
 use super::*;
 use crate::report::Failure;
 use crate::report::summary_file::tests::summary;

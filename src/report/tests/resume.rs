@@ -8,7 +8,11 @@ use super::*;
 use crate::report::store::state;
 use crate::task::Fields;
 
-const RESUME: Begin = Begin::Resume(Resume { rerun: Rerun::Unfinished, changes: Changes::Refused });
+const RESUME: Begin = Begin::Resume(Resume {
+    rerun: Rerun::Unfinished,
+    changes: Changes::Refused,
+    rest: Rest::Dropped,
+});
 
 /// A record of this input: `failed` if it starts with `f`, `timeout` if it starts with `t`, else `ok`.
 fn of(number: u64, input: &str) -> Record {
@@ -131,7 +135,7 @@ fn a_kill_between_the_report_and_its_state_costs_nothing() {
     let mut left = None;
     let files = ["a.csv.partial", ".a.state"].map(|name| fixture.results().join(name));
     publish
-        .publish(&mut recorder, |_, _| {
+        .publish(&mut recorder, |_| {
             left.get_or_insert_with(|| files.clone().map(|file| fs::read(file).unwrap()));
         })
         .unwrap();
@@ -148,7 +152,7 @@ fn a_kill_between_the_report_and_its_state_costs_nothing() {
 fn what_failed_runs_again_when_asked_for() {
     let mut fixture = Fixture::new();
     leave_partial(&mut fixture, &["f1", "o2", "f1"]);
-    let resume = Resume { rerun: Rerun::Failed, changes: Changes::Refused };
+    let resume = Resume { rerun: Rerun::Failed, changes: Changes::Refused, rest: Rest::Dropped };
     fixture.begin = Begin::Resume(resume);
     let report = fixture.start().unwrap();
     assert_eq!(run(&report, &["f1", "o2"]), ["f1"]);
@@ -218,7 +222,8 @@ fn another_job_is_refused() {
         refusal(&fixture)
             .contains("have changed since; keep the finished tasks with --accept-changes")
     );
-    let resume = Resume { rerun: Rerun::Unfinished, changes: Changes::Accepted };
+    let resume =
+        Resume { rerun: Rerun::Unfinished, changes: Changes::Accepted, rest: Rest::Dropped };
     fixture.begin = Begin::Resume(resume);
     let report = fixture.start().unwrap();
     assert_eq!(run(&report, &["o1", "o2"]), ["o2"]);
@@ -278,6 +283,19 @@ fn rubbish_at_the_end_is_cut_off() {
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(&[0; 9], length - 9).unwrap(); // a block that never reached the disk
     assert_eq!(resume_run(&mut fixture, &["o1", "o2"]).0, ["o2"]);
+}
+
+/// A row that is torn near its end may still be text, as long as it should be.
+#[test]
+fn rubbish_in_place_of_the_end_of_the_last_row_is_cut_off() {
+    for rubbish in [&b"xyz"[..], b"xyz\xff\xfe", b"xyz\n\0\0\0\0"] {
+        let mut fixture = Fixture::new();
+        leave_partial(&mut fixture, &["o1", "o2"]);
+        let path = fixture.results().join("a.csv.partial");
+        let text = fs::read(&path).unwrap();
+        fs::write(&path, [&text[..text.len() - 3], rubbish].concat()).unwrap();
+        assert_eq!(resume_run(&mut fixture, &["o1", "o2"]).0, ["o2"]);
+    }
 }
 
 proptest! {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use crate::base::diagnostic::reason;
 use crate::csv::cells;
 use crate::report::ReportError;
 
@@ -55,6 +56,11 @@ impl Attempts {
         Ok(Self { file, path: path.to_owned(), end, empty: None, broken: None })
     }
 
+    /// The length of its whole rows, in bytes, and whether this run has started it.
+    pub(in crate::report) fn end(&self) -> (u64, bool) {
+        (self.end, self.empty.is_some())
+    }
+
     /// Removes a file that this run has started and written no row to.
     pub(in crate::report) fn remove_if_empty(&self) {
         if self.empty == Some(self.end) {
@@ -74,7 +80,8 @@ impl Attempts {
             }
             Err(error) => {
                 let _ = self.file.set_len(self.end); // half a row would spoil the kept ones
-                let message = format!("failed to write `{}`: {error}", self.path.display());
+                let message =
+                    format!("failed to write `{}`: {}", self.path.display(), reason(&error));
                 self.broken = Some(message.clone());
                 Err(message)
             }

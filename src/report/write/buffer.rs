@@ -2,18 +2,20 @@
 //! empties. A slot never waits for the disk, only for room in its own buffer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::base::lock;
 use crate::csv::cells;
 use crate::report::layout::Layout;
 use crate::report::stats::Totals;
 use crate::report::store::state::Identify;
 use crate::report::store::{originals, state};
 use crate::report::terminal::task_output::Printer;
+use crate::report::write::batch::{Batch, RowInfo};
 use crate::report::write::remarks::{Remarks, clipped};
 use crate::report::write::row::Encoder;
 use crate::report::write::wakeup::Wakeup;
@@ -267,6 +269,7 @@ impl PendingRows {
             identity: row.identity,
             status: row.status,
             times: row.times,
+            ended: None,
         });
         batch.totals.merge(&row.totals);
         self.filled(&batch)
@@ -317,76 +320,4 @@ impl PendingRows {
         self.bytes.store(0, Ordering::SeqCst);
         self.notify.notify_waiters();
     }
-}
-
-/// Rows that are written together, and what the recorder has to know about them.
-#[derive(Debug, Default)]
-pub(in crate::report) struct Batch {
-    pub(in crate::report) bytes: Vec<u8>,
-    pub(in crate::report) rows: Vec<RowInfo>,
-    pub(in crate::report) totals: Totals,
-    /// Rows of single attempts, for `<job>.attempts.csv`.
-    pub(in crate::report) attempts: Vec<u8>,
-    /// Inputs that their rows do not hold.
-    pub(in crate::report) originals: Vec<u8>,
-}
-
-/// What the recorder has to know about a row.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::report) struct RowInfo {
-    /// The task's number.
-    pub(in crate::report) task: u64,
-    /// The length in bytes.
-    pub(in crate::report) length: u32,
-    /// The checksum for the state.
-    pub(in crate::report) check: u32,
-    /// The identity of the input, for the state.
-    pub(in crate::report) identity: u128,
-    pub(in crate::report) status: Status,
-    /// Queue and run time of a task that was started.
-    pub(in crate::report) times: Option<(Duration, Duration)>,
-}
-
-impl Batch {
-    fn push(&mut self, record: &Record, row: &[u8], (identity, check): (u128, u32)) {
-        self.bytes.extend_from_slice(row);
-        let times = record.times();
-        self.rows.push(RowInfo {
-            task: record.task.number,
-            length: row.len() as u32,
-            check,
-            identity,
-            status: record.outcome.status,
-            times,
-        });
-        self.totals.add(&record.outcome);
-    }
-
-    /// The number of bytes of all rows.
-    pub(in crate::report) fn size(&self) -> usize {
-        self.bytes.len() + self.attempts.len() + self.originals.len()
-    }
-
-    /// Moves all rows of `other` to the end of this batch.
-    pub(in crate::report) fn append(&mut self, other: &mut Batch) {
-        self.bytes.append(&mut other.bytes);
-        self.rows.append(&mut other.rows);
-        self.totals.merge(&std::mem::take(&mut other.totals));
-        self.attempts.append(&mut other.attempts);
-        self.originals.append(&mut other.originals);
-    }
-
-    pub(in crate::report) fn clear(&mut self) {
-        self.bytes.clear();
-        self.rows.clear();
-        self.totals = Totals::default();
-        self.attempts.clear();
-        self.originals.clear();
-    }
-}
-
-/// Locks a mutex even if it is poisoned: a panic while a batch is locked would be a bug, and no reason to lose the rows
-/// of others.
-pub(in crate::report) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

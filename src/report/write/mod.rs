@@ -1,6 +1,7 @@
 //! From the slots to the partial: rows are encoded where they are made, buffered, reordered and written.
 
 pub mod attempts;
+pub mod batch;
 pub mod buffer;
 pub mod disk_sync;
 pub mod recorder;

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use std::{io, mem};
 
+use crate::base::diagnostic::reason;
+use crate::base::lock;
 use crate::config::Order;
 use crate::report::resume::start::Begun;
 use crate::report::stats::{Counts, Distribution, Totals};
@@ -13,7 +15,8 @@ use crate::report::store::partial::Partial;
 use crate::report::store::row_order::Index;
 use crate::report::store::state::{ENTRY, Entry, State};
 use crate::report::write::attempts::Attempts;
-use crate::report::write::buffer::{Batch, RowInfo, Shared, lock};
+use crate::report::write::batch::{Batch, RowInfo};
+use crate::report::write::buffer::Shared;
 use crate::report::write::disk_sync::Syncer;
 use crate::report::write::reorder::{Enough, Pass, Reorder};
 use crate::task::{Cancel, Cause, Level};
@@ -54,6 +57,8 @@ pub(in crate::report) struct Recorder {
     pub(in crate::report) broken: Option<String>,
     syncer: Option<Syncer>,
     reorder: Reorder,
+    /// Whether what comes together is put into the order in which it ended.
+    sorts: bool,
     /// What is written next: rows, their entries, and their tasks.
     rows: Vec<u8>,
     entries: Vec<u8>,
@@ -73,6 +78,7 @@ impl Recorder {
     ) -> Self {
         let Begun { partial, state, end, kept, index, .. } = begun;
         let originals = Keeper::new(state.path().with_extension("inputs"), shared.seed);
+        let sorts = order == Order::Completion && !lock(&index).only_counts();
         let reorder = match order {
             Order::Input if kept == 0 => Reorder::in_order(),
             _ => Reorder::as_they_come(),
@@ -94,6 +100,7 @@ impl Recorder {
             broken: None,
             syncer: None,
             reorder,
+            sorts,
             rows: Vec::new(),
             entries: Vec::new(),
             tasks: Vec::new(),
@@ -131,7 +138,7 @@ impl Recorder {
                 return in_use;
             }
             let mut batch = lock(&buffer.batch);
-            if batch.size() < SMALL {
+            if batch.size() < SMALL || self.sorts {
                 gathered.append(&mut batch);
                 buffer.emptied();
                 return in_use;
@@ -142,6 +149,9 @@ impl Recorder {
             self.take(full, now);
             in_use
         });
+        if self.sorts {
+            gathered.sort_by_end();
+        }
         self.take(gathered, now);
         while self.write(which, now) {}
     }
@@ -231,7 +241,7 @@ impl Recorder {
     /// Drains the job: nothing is written any more, and no task is started.
     fn fail(&mut self, path: &str, error: &io::Error) {
         if self.broken.is_none() {
-            let message = format!("failed to write `{path}`: {error}");
+            let message = format!("failed to write `{path}`: {}", reason(error));
             self.cancel.raise(Level::Drain, Cause::Report(message.clone()));
             self.broken = Some(message);
         }
@@ -246,7 +256,7 @@ impl Recorder {
             let cancel = Arc::clone(&self.cancel);
             let path = self.partial.path().display().to_string();
             let on_failure = move |error: &io::Error| {
-                let message = format!("failed to write `{path}`: {error}");
+                let message = format!("failed to write `{path}`: {}", reason(error));
                 cancel.raise(Level::Drain, Cause::Report(message));
             };
             self.syncer = Syncer::start([state, partial], on_failure).ok();

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::base::lock;
 use crate::report::layout::Layout;
-use crate::report::write::buffer::lock;
 use crate::report::write::row::TooLong;
 use crate::task::Status;
 

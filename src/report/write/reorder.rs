@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::report::write::buffer::{Batch, RowInfo};
+use crate::report::write::batch::{Batch, RowInfo};
 
 /// How long a row may wait for those before it. Together with the time in a buffer, it stays below what users are
 /// promised.
@@ -225,7 +225,15 @@ mod tests {
             batch.bytes.extend_from_slice(row.as_bytes());
             let length = row.len() as u32;
             let status = Status::Ok;
-            batch.rows.push(RowInfo { task, length, check: 0, identity: 0, status, times: None });
+            batch.rows.push(RowInfo {
+                task,
+                length,
+                check: 0,
+                identity: 0,
+                status,
+                times: None,
+                ended: None,
+            });
         }
         batch
     }

@@ -1,6 +1,7 @@
 //! Inputs as bytes, whole: values, kinds, and what makes an input special. One process reads the inputs of a job, and
 //! others do its tasks.
 
+use std::io;
 use std::sync::Arc;
 
 use super::{Fields, Kind, Special};
@@ -12,7 +13,8 @@ const BATCH: u8 = 2;
 const BLOCK: u8 = 3;
 
 /// The kinds of a payload, by their number.
-const KINDS: [PayloadKind; 3] = [PayloadKind::Bytes, PayloadKind::Binary, PayloadKind::Json];
+const KINDS: [PayloadKind; 4] =
+    [PayloadKind::Bytes, PayloadKind::Binary, PayloadKind::Json, PayloadKind::Escaped];
 
 /// Appends a number, small ones in few bytes.
 pub fn push_number(out: &mut Vec<u8>, mut number: u64) {
@@ -67,7 +69,10 @@ fn take_identity(bytes: &mut &[u8]) -> Option<u128> {
 
 impl Fields {
     /// Appends it as bytes that [`Fields::unpack`] reads.
-    pub fn pack(&self, out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// If a block cannot be read again.
+    pub fn pack(&self, out: &mut Vec<u8>) -> io::Result<()> {
         match self.special.as_deref() {
             None => out.push(PLAIN),
             Some(Special::Bad { cause, identity }) => {
@@ -79,7 +84,7 @@ impl Fields {
                 out.push(BATCH);
                 push_number(out, members.len() as u64);
                 for member in members {
-                    member.pack(out);
+                    member.pack(out)?;
                 }
             }
             Some(Special::Block { payload, identity }) => {
@@ -87,6 +92,7 @@ impl Fields {
                 out.extend_from_slice(&identity.to_le_bytes());
                 let kind = payload.as_ref().map_or(PayloadKind::Bytes, |payload| payload.kind());
                 out.push(KINDS.iter().position(|known| *known == kind).unwrap_or(0) as u8);
+                payload.as_ref().map_or(Ok(()), |payload| payload.load())?;
                 push_bytes(out, payload.as_ref().map_or(&[], |payload| payload.bytes()));
             }
         }
@@ -96,6 +102,7 @@ impl Fields {
             push_number(out, (value.len() as u64) << 1 | u64::from(self.kind(index) == Kind::Bare));
             out.extend_from_slice(value);
         }
+        Ok(())
     }
 
     /// Takes one from the front of `bytes`; `None` if there is none.
@@ -136,10 +143,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::task::payload::IN_MEMORY;
 
     fn back(fields: &Fields) -> Option<Fields> {
         let mut out = Vec::new();
-        fields.pack(&mut out);
+        fields.pack(&mut out).unwrap();
         let mut rest = &out[..];
         let back = Fields::unpack(&mut rest);
         assert!(rest.is_empty());
@@ -153,11 +161,13 @@ mod tests {
         assert_eq!((back_bad.cause(), back_bad.identity()), (bad.cause(), bad.identity()));
         let batch = Fields::single("2").with_members(vec![Fields::single("a"), Fields::default()]);
         assert_eq!(back(&batch), Some(batch));
-        let block =
-            Fields::single("0").with_payload(Payload::new(PayloadKind::Bytes, b"x\n".into()));
-        let mut back_block = back(&block).unwrap();
-        assert_eq!(back_block, block);
-        assert_eq!(back_block.take_payload().unwrap().bytes(), b"x\n");
+        for bytes in [b"x\n".to_vec(), b"x\n".repeat(IN_MEMORY)] {
+            let payload = Payload::of_parts(PayloadKind::Bytes, &[&bytes]).unwrap();
+            let block = Fields::single("0").with_payload(payload, 7);
+            let mut back_block = back(&block).unwrap();
+            assert_eq!(back_block, block);
+            assert_eq!(back_block.take_payload().unwrap().bytes(), bytes);
+        }
     }
 
     proptest! {

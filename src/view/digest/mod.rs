@@ -4,6 +4,7 @@ pub mod axis;
 pub mod causes;
 pub mod groups;
 pub mod histogram;
+pub mod tasks;
 pub mod times;
 pub mod top;
 
@@ -12,14 +13,15 @@ use std::fmt::Write;
 use causes::{Causes, NotOk};
 use groups::Groups;
 use histogram::Fine;
+use tasks::Numbers;
 use times::{Drift, Label, Span, Times};
 use top::{Entry, Top};
 
 use crate::csv::TimestampReader;
-use crate::csv::number::{parse_integer, parse_nanos};
 use crate::report::Distribution;
 use crate::task::{Status, Tally};
 use crate::view::read::columns::Columns;
+use crate::view::read::figures;
 use crate::view::read::rows::Row;
 use crate::view::text;
 
@@ -41,11 +43,16 @@ const ERROR: usize = 320;
 /// Of how many stages the run times are drawn.
 const STAGES: usize = 12;
 
+/// Reads a figure.
+type Read = fn(&[u8]) -> Option<u64>;
+
 /// What a page says of a report.
 #[derive(Debug)]
 pub struct Digest {
     /// How many tasks ended in which way.
     pub tally: Tally,
+    /// The numbers of the tasks.
+    pub numbers: Numbers,
     /// All attempts.
     pub attempts: u64,
     /// How many tasks were attempted more than once.
@@ -84,6 +91,10 @@ pub struct Digest {
     pub earlier: u64,
     /// How many tasks have no start that can be read.
     pub without_start: u64,
+    /// The attempts of the tasks that are in figures over time.
+    pub placed: u64,
+    /// Of each column, how many of its figures cannot be read.
+    pub unreadable: Vec<u64>,
     /// When the run began that the figures over time are of, in microseconds since 1970.
     since: Option<i64>,
     stamps: TimestampReader,
@@ -125,6 +136,7 @@ impl Digest {
     pub fn new(columns: &Columns, since: Option<i64>) -> Self {
         Self {
             tally: Tally::default(),
+            numbers: Numbers::default(),
             attempts: 0,
             retried: 0,
             run: Distribution::new(),
@@ -144,6 +156,8 @@ impl Digest {
             groups: columns.field_names().iter().take(FIELDS).cloned().map(Groups::new).collect(),
             earlier: 0,
             without_start: 0,
+            placed: 0,
+            unreadable: vec![0; columns.names.len()],
             since,
             stamps: TimestampReader::default(),
         }
@@ -152,31 +166,37 @@ impl Digest {
     /// Adds a row; false if it has no number or no status of a task.
     pub fn add(&mut self, row: &Row<'_>, columns: &Columns) -> bool {
         let (Some(task), Some(status)) =
-            (parse_integer(row.word(0)), status_of(row.word(columns.status)))
+            (figures::integer(row.word(0)), status_of(row.word(columns.status)))
         else {
             return false;
         };
         self.tally.add(status);
+        self.numbers.add(task);
         if status == Status::Skipped {
             return true; // its figures are of a run before that
         }
-        let attempts = columns.attempts.and_then(|at| parse_integer(row.word(at)));
+        let attempts = self.integer(row, columns.attempts);
         self.attempts += attempts.unwrap_or(1);
-        self.retried += u64::from(attempts > Some(1));
+        // Each stage that a task reached takes one attempt at least.
+        let reached = columns.stages.iter().filter(|stage| !row.word(stage.run).is_empty()).count();
+        let is_retried = attempts > Some(reached.max(1) as u64);
+        self.retried += u64::from(is_retried);
         let run = self.add_figures(row, columns);
-        self.add_times(row, columns, (task, status), run);
+        if self.add_times(row, columns, (task, status), run) {
+            self.placed += attempts.unwrap_or(1);
+        }
         for (groups, field) in self.groups.iter_mut().zip(columns.fields.clone()) {
             if groups.is_open() {
                 groups.add(&row.text(field), status == Status::Ok, run);
             }
         }
         let input = || RowLabel(row, columns).text(INPUT);
-        let attempts = attempts.unwrap_or(1);
+        let attempts = attempts.filter(|_| is_retried).unwrap_or(1);
         let entry = |value| Entry { task, input: input(), status, value, attempts };
         if let Some(run) = run {
             self.slowest.add(run, task, || entry(run));
         }
-        if let Some(peak) = columns.peak.and_then(|at| parse_integer(row.word(at))) {
+        if let Some(peak) = self.integer(row, columns.peak) {
             self.peak = self.peak.max(Some(peak));
             self.largest.add(peak, task, || entry(peak));
         }
@@ -186,12 +206,32 @@ impl Digest {
         true
     }
 
+    /// The figure in a cell; one that cannot be read is counted.
+    fn figure(&mut self, row: &Row<'_>, at: Option<usize>, read: Read) -> Option<u64> {
+        let (at, word) = (at?, row.word(at?));
+        let figure = read(word);
+        if figure.is_none()
+            && !word.is_empty()
+            && let Some(count) = self.unreadable.get_mut(at)
+        {
+            *count += 1;
+        }
+        figure
+    }
+
+    fn nanos(&mut self, row: &Row<'_>, at: Option<usize>) -> Option<u64> {
+        self.figure(row, at, figures::nanos)
+    }
+
+    fn integer(&mut self, row: &Row<'_>, at: Option<usize>) -> Option<u64> {
+        self.figure(row, at, figures::integer)
+    }
+
     /// Adds the figures of a row, and returns how long the task ran, in nanoseconds.
     fn add_figures(&mut self, row: &Row<'_>, columns: &Columns) -> Option<u64> {
-        let seconds = |at: Option<usize>| at.and_then(|at| parse_nanos(row.word(at)));
         let duration = std::time::Duration::from_nanos;
         let (queue, run) = if columns.stages.is_empty() {
-            (seconds(columns.queue), seconds(columns.run))
+            (self.nanos(row, columns.queue), self.nanos(row, columns.run))
         } else {
             self.add_stages(row, columns)
         };
@@ -203,11 +243,12 @@ impl Digest {
             self.runs.add(run);
             self.run_total += u128::from(run);
         }
-        if let Some((user, system)) = seconds(columns.cpu_user).zip(seconds(columns.cpu_sys)) {
+        let (user, system) = (self.nanos(row, columns.cpu_user), self.nanos(row, columns.cpu_sys));
+        if let Some((user, system)) = user.zip(system) {
             let sum = self.cpu.get_or_insert_default();
             *sum = (sum.0.saturating_add(user), sum.1.saturating_add(system));
         }
-        if let Some(output) = columns.output.and_then(|at| parse_integer(row.word(at))) {
+        if let Some(output) = self.integer(row, columns.output) {
             let sum = self.output.get_or_insert_default();
             *sum = sum.saturating_add(output);
         }
@@ -220,10 +261,10 @@ impl Digest {
         let add =
             |sum: &mut Option<u64>, more: u64| *sum = Some(sum.unwrap_or(0).saturating_add(more));
         for (index, stage) in columns.stages.iter().enumerate() {
-            if let Some(queue) = stage.queue.and_then(|at| parse_nanos(row.word(at))) {
+            if let Some(queue) = self.nanos(row, stage.queue) {
                 add(&mut sums.0, queue);
             }
-            if let Some(run) = parse_nanos(row.word(stage.run)) {
+            if let Some(run) = self.nanos(row, Some(stage.run)) {
                 add(&mut sums.1, run);
                 if let Some(runs) = self.stages.get_mut(index) {
                     runs.add(run);
@@ -233,33 +274,35 @@ impl Digest {
         sums
     }
 
+    /// Adds a row to what happened when; false if it has no place there.
     fn add_times(
         &mut self,
         row: &Row<'_>,
         columns: &Columns,
         (task, status): (u64, Status),
         run: Option<u64>,
-    ) {
-        let Some(cell) = columns.started.map(|at| row.word(at)) else { return };
+    ) -> bool {
+        let Some(cell) = columns.started.map(|at| row.word(at)) else { return false };
         if cell.is_empty() {
-            return; // it never started
+            return false; // it never started
         }
         let Some(start) = self.stamps.micros(cell) else {
             self.without_start += 1;
-            return;
+            return false;
         };
         if self.since.is_some_and(|since| start < since) {
             self.earlier += 1;
-            return;
+            return false;
         }
         if let Some(run) = run {
             self.drift.add(start, run);
         }
         let label = RowLabel(row, columns);
-        let slot = columns.slot.and_then(|at| parse_integer(row.word(at)));
+        let slot = columns.slot.and_then(|at| figures::integer(row.word(at)));
         let span = Span {
             start,
             end: later(start, run),
+            rest: rest(run),
             status: Some(status),
             slot,
             stage: None,
@@ -271,21 +314,23 @@ impl Digest {
         } else {
             self.add_stage_times(row, columns, span);
         }
+        true
     }
 
     /// Adds what each stage did to a task: each waits for `queue_s` after the one before.
     fn add_stage_times(&mut self, row: &Row<'_>, columns: &Columns, task: Span<'_>) {
         let mut start = task.start;
-        let ran = |stage: usize| parse_nanos(row.word(columns.stages[stage].run));
+        let ran = |stage: usize| figures::nanos(row.word(columns.stages[stage].run));
         let last = (0..columns.stages.len()).rev().find(|&stage| ran(stage).is_some());
         for (index, stage) in columns.stages.iter().enumerate() {
             let Some(run) = ran(index) else { continue };
             if index > 0 {
-                start = later(start, stage.queue.and_then(|at| parse_nanos(row.word(at))));
+                start = later(start, stage.queue.and_then(|at| figures::nanos(row.word(at))));
             }
             let end = later(start, Some(run));
             let status = task.status.filter(|_| Some(index) == last);
-            self.times.add(Span { start, end, status, stage: Some(index), ..task });
+            let rest = rest(Some(run));
+            self.times.add(Span { start, end, rest, status, stage: Some(index), ..task });
             start = end;
         }
     }
@@ -318,6 +363,11 @@ impl Digest {
 /// The time that many nanoseconds after `start`, in microseconds.
 fn later(start: i64, nanos: Option<u64>) -> i64 {
     start.saturating_add((nanos.unwrap_or(0) / 1000) as i64)
+}
+
+/// What [`later`] leaves out, in nanoseconds.
+fn rest(nanos: Option<u64>) -> u64 {
+    nanos.unwrap_or(0) % 1000
 }
 
 #[cfg(test)]
@@ -365,6 +415,7 @@ mod tests {
              1,x,ok,b,2,2026-01-01 00:00:00.000,0.001,0.002,1,0.003,0.004,1,,,,1,0,,,\n",
         );
         assert_eq!(columns.stages.len(), 2);
+        assert_eq!((digest.attempts, digest.retried), (2, 0));
         let busy = |stage: usize| digest.times.tracks[stage].clone();
         assert_eq!(busy(0)[..3], [1000.0, 1000.0, 0.0]);
         assert_eq!(busy(1)[4..10], [0.0, 1000.0, 1000.0, 1000.0, 1000.0, 0.0]);

@@ -23,6 +23,8 @@ pub struct Span<'a> {
     pub start: i64,
     /// When it ended.
     pub end: i64,
+    /// How many nanoseconds more it ran, less than a microsecond: of short tasks they are all there is.
+    pub rest: u64,
     /// How it ended; `None` if the task went on.
     pub status: Option<Status>,
     /// The slot, from 1.
@@ -63,7 +65,7 @@ pub struct Bar {
 pub struct SlotFigures {
     /// How many attempts.
     pub attempts: u64,
-    /// For how long, in microseconds.
+    /// For how long, in nanoseconds.
     pub busy: u64,
 }
 
@@ -86,6 +88,8 @@ pub struct Times {
     pub bars: Option<Vec<Bar>>,
     /// The first start and the last end.
     pub range: Option<(i64, i64)>,
+    /// The last start.
+    pub last_start: Option<i64>,
     /// How many attempts there are.
     pub attempts: u64,
     /// The highest number of a slot.
@@ -105,6 +109,7 @@ impl Times {
             slots: Vec::new(),
             bars: Some(Vec::new()),
             range: None,
+            last_start: None,
             attempts: 0,
             highest_slot: 0,
         }
@@ -119,6 +124,7 @@ impl Times {
         }
         let (first, last) = self.range.unwrap_or((start, end));
         self.range = Some((first.min(start), last.max(end)));
+        self.last_start = self.last_start.max(Some(start));
         self.attempts += 1;
         if let Some(status) = span.status {
             let at = self.axis.index(end);
@@ -127,11 +133,11 @@ impl Times {
                 _ => self.not_ok[at] += 1.0,
             }
         }
-        add_busy(&self.axis, &mut self.busy, start, end);
+        add_busy(&self.axis, &mut self.busy, (start, end, span.rest));
         if let Some(stage) = span.stage {
             self.bars = None;
             let track = track(&mut self.tracks, stage);
-            add_busy(&self.axis, track, start, end);
+            add_busy(&self.axis, track, (start, end, span.rest));
         } else if let Some(slot) = span.slot {
             self.add_to_slot(slot, &span, (start, end));
         }
@@ -146,12 +152,12 @@ impl Times {
             return;
         }
         let index = slot as usize - 1;
-        add_busy(&self.axis, track(&mut self.tracks, index), start, end);
+        add_busy(&self.axis, track(&mut self.tracks, index), (start, end, span.rest));
         if index >= self.slots.len() {
             self.slots.resize(index + 1, SlotFigures::default());
         }
         self.slots[index].attempts += 1;
-        self.slots[index].busy += (end - start) as u64;
+        self.slots[index].busy += (end - start) as u64 * 1000 + span.rest;
         let Some(bars) = &mut self.bars else { return };
         if bars.len() == BARS {
             self.bars = None;
@@ -171,10 +177,11 @@ fn track(tracks: &mut Vec<Vec<f64>>, index: usize) -> &mut Vec<f64> {
     &mut tracks[index]
 }
 
-/// Adds the time from `start` to `end` to the buckets that it lies in. Slots do one thing at a time, so all calls together
-/// touch about as many buckets as there are, once for each slot.
-fn add_busy(axis: &Axis, series: &mut [f64], start: i64, end: i64) {
+/// Adds the time from `start` to `end`, and so many nanoseconds more, to the buckets that it lies in. Slots do one thing at
+/// a time, so all calls together touch about as many buckets as there are, once for each slot.
+fn add_busy(axis: &Axis, series: &mut [f64], (start, end, rest): (i64, i64, u64)) {
     let (first, last) = (axis.index(start), axis.index(end));
+    series[last] += rest as f64 / 1e3;
     if first == last {
         series[first] += (end - start) as f64;
         return;
@@ -235,7 +242,7 @@ mod tests {
 
     fn span(slot: u64, start: i64, end: i64) -> Span<'static> {
         let status = Some(Status::Ok);
-        Span { start, end, status, slot: Some(slot), stage: None, task: 1, label: &No }
+        Span { start, end, rest: 0, status, slot: Some(slot), stage: None, task: 1, label: &No }
     }
 
     #[test]
@@ -253,6 +260,15 @@ mod tests {
         let total: f64 = times.busy.iter().sum();
         assert!((total - (3200 + year) as f64).abs() < 1.0, "{total}");
         assert!(times.axis.len() <= BUCKETS && times.axis.len() > BUCKETS / 2 - 2);
+    }
+
+    #[test]
+    fn what_takes_less_than_a_microsecond_adds_up() {
+        let mut times = Times::new();
+        (0..1000).for_each(|at| times.add(Span { rest: 900, ..span(1, 3 * at, 3 * at + 1) }));
+        assert_eq!((times.slots[0].attempts, times.slots[0].busy), (1000, 1_900_000));
+        let total: f64 = times.busy.iter().sum();
+        assert!((total - 1900.0).abs() < 1e-6, "{total}");
     }
 
     #[test]

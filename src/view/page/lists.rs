@@ -151,6 +151,17 @@ fn top_table(caption: &str, what: &str, top: &Top, say: fn(u64) -> String) -> Op
     Some(Block::Table(table))
 }
 
+/// What is in the tables by field.
+fn text(report: &RunReport) -> String {
+    let skipped = match report.digest.tally.get(Status::Skipped) {
+        0 => "",
+        _ => " Skipped tasks are not counted here.",
+    };
+    format!(
+        "Fields of the input with up to 20 values. Medians and percentiles are within 1 %.{skipped}"
+    )
+}
+
 /// Figures by the values of fields; `None` if no field has few of them.
 pub fn by_field(report: &RunReport) -> Option<Section> {
     let groups = report.digest.groups.iter();
@@ -189,7 +200,7 @@ pub fn by_field(report: &RunReport) -> Option<Section> {
     (!blocks.is_empty()).then(|| Section {
         id: "fields",
         title: "By field".into(),
-        text: "Fields of the input with up to 20 values.".into(),
+        text: text(report),
         blocks,
         is_wide: false,
     })

@@ -94,14 +94,20 @@ pub fn sections(report: &RunReport) -> Vec<Section> {
     let mut sections = Vec::new();
     if report.columns.stages.is_empty() {
         blocks.push(in_flight(report, times));
-        sections.extend(slots(report, report.slot_times()));
+        if !report.is_shared_out() {
+            sections.extend(slots(report, report.slot_times()));
+        }
     } else {
         blocks.push(stages_in_flight(report, times));
     }
     sections.push(Section {
         id: "throughput",
         title: "Over time".into(),
-        text: String::new(),
+        text: if report.is_shared_out() {
+            "Slots are not shown one by one: each shard numbers its own from 1.".into()
+        } else {
+            String::new()
+        },
         blocks,
         is_wide: false,
     });
@@ -210,7 +216,7 @@ fn in_flight(report: &RunReport, times: &Times) -> Block {
 pub fn slots_of(report: &RunReport) -> Option<u64> {
     let summary = report.summary.as_ref().and_then(|row| row.integer("concurrency"));
     let highest = report.slot_times().highest_slot;
-    summary.or(Some(highest).filter(|highest| *highest > 0))
+    summary.or(Some(highest).filter(|highest| *highest > 0 && !report.is_shared_out()))
 }
 
 const LINES: [(&str, &str); 4] =
@@ -272,7 +278,7 @@ fn slots(report: &RunReport, times: &Times) -> Option<Section> {
     let length = columns.length_of_all();
     let window = (columns.from, columns.from + (length * 1e6) as i64);
     let busy: u64 = times.slots.iter().map(|slot| slot.busy).sum();
-    let share = busy as f64 / 1e6 / (length * times.slots.len() as f64);
+    let share = busy as f64 / 1e9 / (length * times.slots.len() as f64);
     let label = format!(
         "What each of {} slots did over {}: busy for {} of the time",
         times.slots.len(),
@@ -305,7 +311,7 @@ fn slots(report: &RunReport, times: &Times) -> Option<Section> {
     let caption = "What each slot did";
     let mut table = Table::new(caption, &["#slot", "#ran", "#busy", "#share of the time"]);
     for (index, slot) in times.slots.iter().enumerate() {
-        let seconds = slot.busy as f64 / 1e6;
+        let seconds = slot.busy as f64 / 1e9;
         table.rows.push(vec![
             Cell::number((index + 1).to_string(), index as f64),
             Cell::number(words::count(slot.attempts), slot.attempts as f64),

@@ -73,7 +73,7 @@ fn sentence(text: &str) -> String {
 
 fn kicker(report: &RunReport) -> String {
     let what = match report.files.kind {
-        Kind::Running => "A run that has not ended",
+        Kind::Running | Kind::Left => "A run that has not ended",
         Kind::Killed => "A run that did not end",
         _ => "A run",
     };
@@ -98,6 +98,9 @@ fn worked(report: &RunReport) -> String {
     let so_far = match report.files.kind {
         Kind::Running => "So far ",
         Kind::Killed => "The run was killed or has crashed. Of what it did, ",
+        Kind::Left => {
+            "The run has not ended: it is on a cluster. Of what has been collected so far, "
+        }
         _ if !report.cuts.is_empty() => "The report is incomplete. In what is there, ",
         _ => "",
     };
@@ -228,6 +231,10 @@ fn what_next(report: &RunReport) -> Option<String> {
     match report.files.kind {
         Kind::Running => Some("Make this page again to see more.".into()),
         Kind::Killed => Some("What is left is done by `runner --resume` with the job file.".into()),
+        Kind::Left => Some(format!(
+            "`runner --on {} --resume` with the job file collects the rest.",
+            report.files.place()
+        )),
         _ => None,
     }
 }

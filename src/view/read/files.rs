@@ -29,6 +29,8 @@ pub enum Kind {
     Running,
     /// A run that was killed.
     Killed,
+    /// A run on a cluster that nobody drives now.
+    Left,
     /// A comparison.
     Comparison,
 }
@@ -68,7 +70,7 @@ impl Files {
             ));
         }
         if let Some(job) = name.strip_suffix(".csv.partial") {
-            return Self::found(path, job, kind_of_partial(path));
+            return Self::found(path, job, kind_of_partial(path, job));
         }
         if let Some(job) = name.strip_suffix(".compare.csv") {
             return Self::found(path, job, Kind::Comparison);
@@ -76,7 +78,7 @@ impl Files {
         let job = name.strip_suffix(".csv").unwrap_or(&name);
         let partial = path.with_file_name(format!("{job}.csv.partial"));
         if !path.exists() && partial.exists() {
-            return Self::found(&partial, job, kind_of_partial(&partial));
+            return Self::found(&partial, job, kind_of_partial(&partial, job));
         }
         Self::found(path, job, Kind::Run)
     }
@@ -120,6 +122,14 @@ impl Files {
         }
     }
 
+    /// Where a run on a cluster runs, as `--on` has it.
+    pub fn place(&self) -> String {
+        let plan = fs::read(self.beside(&format!(".{}.run/plan.json", self.job))).ok();
+        let plan = plan.and_then(|plan| serde_json::from_slice::<serde_json::Value>(&plan).ok());
+        let place = plan.as_ref().and_then(|plan| plan["place"].as_str());
+        place.filter(|place| !place.is_empty()).unwrap_or("slurm").to_owned()
+    }
+
     /// A partial of a later run than the finished report that is read.
     pub fn newer_partial(&self) -> Option<PathBuf> {
         let partial = self.beside(&format!("{}.csv.partial", self.job));
@@ -131,9 +141,10 @@ fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn kind_of_partial(path: &Path) -> Kind {
+fn kind_of_partial(path: &Path, job: &str) -> Kind {
     match fs::metadata(path) {
         Ok(meta) if is_locked(&meta) => Kind::Running,
+        _ if path.with_file_name(format!(".{job}.run/plan.json")).exists() => Kind::Left,
         _ => Kind::Killed,
     }
 }
@@ -152,13 +163,23 @@ mod tests {
     fn a_report_is_found_by_each_of_its_names() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        for name in ["a.csv", "b.csv.partial", "c.compare.csv", "c.rounds.csv", "summary.csv"] {
+        fs::create_dir(folder.join(".e.run")).unwrap();
+        for name in [
+            ".e.run/plan.json",
+            "e.csv.partial",
+            "a.csv",
+            "b.csv.partial",
+            "c.compare.csv",
+            "c.rounds.csv",
+            "summary.csv",
+        ] {
             fs::write(folder.join(name), "task,status\n").unwrap();
         }
         let ok = |job: &str, kind, html: &str| Ok((job.to_owned(), kind, html.to_owned()));
         assert_eq!(of(folder, "a.csv"), ok("a", Kind::Run, "a.html"));
         assert_eq!(of(folder, "b.csv.partial"), ok("b", Kind::Killed, "b.html"));
         assert_eq!(of(folder, "b.csv"), ok("b", Kind::Killed, "b.html"));
+        assert_eq!(of(folder, "e.csv.partial"), ok("e", Kind::Left, "e.html"));
         assert_eq!(of(folder, "c.compare.csv"), ok("c", Kind::Comparison, "c.compare.html"));
         for (name, said) in [
             ("c.csv", "there is a comparison"),

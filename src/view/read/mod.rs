@@ -1,6 +1,7 @@
 //! Reading report files: rows, columns, numbers, and which files there are.
 
 pub mod columns;
+pub mod figures;
 pub mod files;
 pub mod rows;
 pub mod summary;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 
+use crate::base::text::without_mark;
 use crate::csv::{Dialect, ReportReader, Writer};
 
 /// How much is read at a time.
@@ -11,8 +12,6 @@ const CHUNK: usize = 256 << 10;
 
 /// A row that is longer than this is not read.
 const LONGEST_ROW: usize = 16 << 20;
-
-const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// The rows of a file that the runner has written.
 #[derive(Debug)]
@@ -26,6 +25,8 @@ pub struct Rows<R> {
     plain: ReportReader,
     /// The byte of the file at which the next row starts.
     offset: u64,
+    /// What ends a row: a line feed, or in files of an old spreadsheet a carriage return alone.
+    line_end: u8,
 }
 
 /// How far a row goes.
@@ -38,11 +39,19 @@ pub enum End {
 }
 
 impl<R: Read> Rows<R> {
-    /// Reads the header of `input`; `None` if there is none.
+    /// Reads the header of `input`, which was written safe for spreadsheets; `None` if there is none.
     ///
     /// # Errors
     /// If it cannot be read.
     pub fn open(input: R) -> io::Result<Option<Self>> {
+        Self::open_as(input, true)
+    }
+
+    /// Likewise; `formula_safe` says whether it was written safe for spreadsheets.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn open_as(input: R, formula_safe: bool) -> io::Result<Option<Self>> {
         let plain = ReportReader::new(Vec::new(), &Writer::new(Dialect::Csv, true));
         let mut rows = Self {
             input,
@@ -52,22 +61,24 @@ impl<R: Read> Rows<R> {
             cells: Vec::new(),
             plain,
             offset: 0,
+            line_end: b'\n',
         };
         while rows.unread.len() < CHUNK / 2 && !rows.is_at_end {
             rows.fill()?;
         }
         let start = rows.buffer.get(rows.unread.clone()).unwrap_or_default();
-        let bom = if start.starts_with(BOM) { BOM.len() } else { 0 };
+        let bom = start.len() - without_mark(start).len();
         rows.skip(bom);
         let head = &rows.buffer[rows.unread.clone()];
-        let line = &head[..memchr::memchr(b'\n', head).unwrap_or(head.len())];
+        rows.line_end = line_end(head);
+        let line = &head[..memchr::memchr(rows.line_end, head).unwrap_or(head.len())];
         let semicolons = memchr::memchr_iter(b';', line).count();
         let dialect = match semicolons > memchr::memchr_iter(b',', line).count() {
             true => Dialect::ExcelSemicolon,
             false if bom > 0 => Dialect::Excel,
             false => Dialect::Csv,
         };
-        let writer = Writer::new(dialect, true);
+        let writer = Writer::new(dialect, formula_safe);
         rows.plain = ReportReader::new(Vec::new(), &writer);
         let names = match rows.next()? {
             Some((row, _)) => row.texts(),
@@ -94,7 +105,8 @@ impl<R: Read> Rows<R> {
     pub fn next(&mut self) -> io::Result<Option<(Row<'_>, End)>> {
         loop {
             let unread = &self.buffer[self.unread.clone()];
-            if let Some(length) = split(unread, self.plain.delimiter(), &mut self.cells) {
+            let ends = (self.plain.delimiter(), self.line_end);
+            if let Some(length) = split(unread, ends, &mut self.cells) {
                 return Ok(Some(self.hand_out(length, End::Whole)));
             }
             if !self.is_at_end {
@@ -147,9 +159,26 @@ impl<R: Read> Rows<R> {
     }
 }
 
+/// What ends the lines of a file that starts with `head`.
+fn line_end(head: &[u8]) -> u8 {
+    let mut is_quoted = false;
+    let found = head.iter().position(|&byte| {
+        is_quoted ^= byte == b'"'; // a doubled quote leaves it as it was
+        !is_quoted && matches!(byte, b'\r' | b'\n')
+    });
+    match found.map(|at| (head[at], head.get(at + 1))) {
+        Some((b'\r', next)) if next != Some(&b'\n') => b'\r',
+        _ => b'\n',
+    }
+}
+
 /// Finds the cells of the row at the start of `bytes`, quotes included; returns its length with the line break, or
 /// `None` if it does not end in them.
-fn split(bytes: &[u8], delimiter: u8, cells: &mut Vec<Range<usize>>) -> Option<usize> {
+fn split(
+    bytes: &[u8],
+    (delimiter, line_end): (u8, u8),
+    cells: &mut Vec<Range<usize>>,
+) -> Option<usize> {
     cells.clear();
     let mut start = 0;
     loop {
@@ -161,7 +190,8 @@ fn split(bytes: &[u8], delimiter: u8, cells: &mut Vec<Range<usize>>) -> Option<u
             };
             from = end;
         }
-        let Some(at) = memchr::memchr2(delimiter, b'\n', &bytes[from..]).map(|at| from + at) else {
+        let Some(at) = memchr::memchr2(delimiter, line_end, &bytes[from..]).map(|at| from + at)
+        else {
             cells.push(start..bytes.len());
             return None;
         };
@@ -170,7 +200,8 @@ fn split(bytes: &[u8], delimiter: u8, cells: &mut Vec<Range<usize>>) -> Option<u
             start = at + 1;
             continue;
         }
-        let end = if at > start && bytes[at - 1] == b'\r' { at - 1 } else { at };
+        let is_crlf = line_end == b'\n' && at > start && bytes[at - 1] == b'\r';
+        let end = if is_crlf { at - 1 } else { at };
         cells.push(start..end);
         return Some(at + 1);
     }
@@ -208,19 +239,26 @@ impl<'a> Row<'a> {
         matches!(self.cells, [only] if only.is_empty())
     }
 
-    /// The cell at `index` as it stands in the file: for numbers and words, which are never quoted. Empty if there is
-    /// none.
+    /// The cell at `index`, for numbers and words: these are only quoted by other programs. Empty if there is none.
     pub fn word(&self, index: usize) -> &'a [u8] {
+        let cell = self.cell(index);
+        let inner = cell.strip_prefix(b"\"").and_then(|cell| cell.strip_suffix(b"\""));
+        inner.unwrap_or(cell)
+    }
+
+    /// The cell at `index` as it stands in the file.
+    fn cell(&self, index: usize) -> &'a [u8] {
         self.cells.get(index).map_or(&[][..], |cell| &self.bytes[cell.clone()])
     }
 
     /// What the cell at `index` stands for: without quotes, and without what the dialect has changed.
     pub fn text(&self, index: usize) -> Cow<'a, [u8]> {
-        let cell = self.word(index);
+        let cell = self.cell(index);
         let Some(inner) = cell.strip_prefix(b"\"") else { return self.plain.plain(cell) };
         let inner = inner.strip_suffix(b"\"").unwrap_or(inner);
+        // The runner quotes a text that looks like a number of the dialect, so that it can be told from one.
         if memchr::memchr(b'"', inner).is_none() {
-            return self.plain.plain(inner);
+            return self.plain.bare(inner);
         }
         let mut unquoted = Vec::with_capacity(inner.len());
         let mut rest = inner;
@@ -229,7 +267,7 @@ impl<'a> Row<'a> {
             rest = rest.get(quote + 2..).unwrap_or_default();
         }
         unquoted.extend_from_slice(rest);
-        Cow::Owned(self.plain.plain(&unquoted).into_owned())
+        Cow::Owned(self.plain.bare(&unquoted).into_owned())
     }
 
     /// All cells, as text.
@@ -294,6 +332,33 @@ mod tests {
         assert_eq!(ends(b"a,b\n1,\"x\""), [End::Cut]);
         assert_eq!(ends(b"a,b\n"), []);
         assert!(Rows::open(&b""[..]).unwrap().is_none());
+    }
+
+    #[test]
+    fn lines_of_an_old_spreadsheet_end_with_a_carriage_return() {
+        let rows = all(b"a;b\r1;\"x\ny\"\r2;z\r");
+        assert_eq!(rows[0].0, ["a", "b"]);
+        assert_eq!(rows[1].0, ["1", "x\ny"]);
+        assert_eq!((rows[2].0[1].as_str(), rows[2].1), ("z", End::Whole));
+        let mut rows = Rows::open(&b"a,b\n\"7\",\"ok\"\n"[..]).unwrap().unwrap();
+        let (row, _) = rows.next().unwrap().unwrap();
+        assert_eq!((row.word(0), row.word(1)), (&b"7"[..], &b"ok"[..]));
+    }
+
+    #[test]
+    fn texts_that_look_like_what_a_dialect_writes_stay_what_they_were() {
+        let writer = Writer::new(Dialect::ExcelSemicolon, true);
+        let mut text = b"a;b;c\n".to_vec();
+        for (index, cell) in ["1,234", "1.5", "'=x"].iter().enumerate() {
+            if index > 0 {
+                text.push(b';');
+            }
+            writer.push_text(&mut text, cell.as_bytes());
+        }
+        text.push(b'\n');
+        assert_eq!(all(&text)[1].0, ["1,234", "1.5", "'=x"]);
+        let mut rows = Rows::open_as(&b"a,b\n'=x,'a\n"[..], false).unwrap().unwrap();
+        assert_eq!(rows.next().unwrap().unwrap().0.texts(), ["'=x", "'a"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::csv::TimestampReader;
-use crate::csv::number::{parse_integer, parse_nanos};
+use crate::view::read::figures;
 use crate::view::read::rows::Rows;
 
 /// A job's row of the summary, by column.
@@ -38,17 +38,17 @@ impl SummaryRow {
 
     /// An integer.
     pub fn integer(&self, column: &str) -> Option<u64> {
-        parse_integer(self.text(column)?.as_bytes())
+        figures::integer(self.text(column)?.as_bytes())
     }
 
     /// A number of seconds.
     pub fn seconds(&self, column: &str) -> Option<Duration> {
-        Some(Duration::from_nanos(parse_nanos(self.text(column)?.as_bytes())?))
+        Some(Duration::from_nanos(figures::nanos(self.text(column)?.as_bytes())?))
     }
 
     /// A number.
     pub fn number(&self, column: &str) -> Option<f64> {
-        self.text(column)?.replace(',', ".").parse().ok()
+        figures::number(self.text(column)?.as_bytes())
     }
 
     /// A time, in microseconds since 1970.

@@ -3,10 +3,10 @@
 use rust_xlsxwriter::{Color, Format, Workbook, Worksheet, XlsxError};
 
 use crate::csv::TimestampReader;
-use crate::csv::number::{parse_integer, parse_nanos};
 use crate::task::Status;
 use crate::view::digest::status_of;
 use crate::view::read::columns::Columns;
+use crate::view::read::figures;
 use crate::view::read::rows::Row;
 use crate::view::workbook::cells;
 
@@ -140,12 +140,12 @@ impl Sheets {
         let width;
         match self.kinds[column] {
             Kind::Integer
-                if let Some(value) = parse_integer(word).filter(|value| *value < 1 << 53) =>
+                if let Some(value) = figures::integer(word).filter(|value| *value < 1 << 53) =>
             {
                 sheet.write_number(line, place, value as f64)?;
                 width = word.len();
             }
-            Kind::Seconds if let Some(value) = parse_nanos(word) => {
+            Kind::Seconds if let Some(value) = figures::nanos(word) => {
                 sheet.write_number(line, place, value as f64 / 1e9)?;
                 width = word.len();
             }

@@ -239,13 +239,20 @@ impl Driver {
         }
     }
 
+    /// How many bytes of the requests that it was given the process has not read. None of which that is unknown, since its
+    /// input has been ended.
+    pub(super) fn unread(&self) -> u64 {
+        let written = self.stdin.as_ref().map_or(0, Outgoing::unread);
+        written + (self.out.len() - self.sent) as u64
+    }
+
     fn has_to_write(&self) -> bool {
         self.sent < self.out.len()
     }
 
     /// Writes as much as the pipe takes. A process that does not read any more is noticed by its end or a timeout.
     fn write(&mut self) {
-        self.sent = match &self.stdin {
+        self.sent = match &mut self.stdin {
             Some(stdin) => stdin.write(&self.out, self.sent),
             None => self.out.len(),
         };

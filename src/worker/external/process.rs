@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::driver::Driver;
-use crate::launcher::{Ended, Exit};
+use crate::launcher::Ended;
 use crate::task::Moment;
 use crate::worker::public_protocol::Answer;
 use crate::workload::command::{cause_and_tail, how_it_ended};
@@ -32,6 +32,8 @@ pub struct Process {
     max_tasks: Option<u64>,
     /// Its number, if it is looked how much memory it uses.
     pid: Option<Pid>,
+    /// Whether it may end before it has read anything, and that costs no task.
+    trusted: bool,
     /// Whether its last request took so long that a look at the system costs nothing beside it.
     is_slow: Cell<bool>,
     /// Notified when there is something to write, or an order.
@@ -44,7 +46,9 @@ pub struct Process {
 struct State {
     /// What is written next.
     out: Vec<u8>,
-    flight: HashMap<u64, oneshot::Sender<Ending>>,
+    flight: HashMap<u64, Flying>,
+    /// The size of all requests, in bytes.
+    requested: u64,
     /// The number of the last request.
     last: u64,
     /// How many have been answered.
@@ -52,10 +56,20 @@ struct State {
     order: Order,
     /// Whether it takes no more requests.
     closed: bool,
-    /// How it broke the protocol while nothing was in flight.
+    /// Whether it has answered a request once more, in which those that are in flight have no part.
+    answered_twice: bool,
+    /// How it broke the protocol, if no request that was in flight can tell.
     fault: Option<String>,
     /// Peak resident memory in bytes, once it has ended.
     peak_rss: Option<u64>,
+}
+
+/// A request in flight, as the driver sees it.
+#[derive(Debug)]
+struct Flying {
+    /// Where it starts among the bytes of all requests.
+    start: u64,
+    slot: oneshot::Sender<Ending>,
 }
 
 /// What the driver has to do with a process.
@@ -86,7 +100,7 @@ pub enum Death {
     OfThis(String),
     /// It died, and it is unknown because of which request.
     OfOne,
-    /// It has left of its own accord, with exit code 0, when it had answered others: between two answers, so to speak.
+    /// This request had no part in it: it was not read yet, or an answer to another one broke the protocol.
     Left,
 }
 
@@ -124,11 +138,12 @@ impl Process {
     }
 
     /// Starts a process for up to `slots` requests at a time, with the arguments and the environment of the slot
-    /// `slot`. Also returns how many it takes.
+    /// `slot`. Also returns how many it takes. One that is `trusted` may end before it has read anything.
     pub async fn start(
         settings: &Settings,
         slots: usize,
         slot: usize,
+        trusted: bool,
     ) -> Result<(Rc<Self>, usize), Unready> {
         let mut driver = Driver::start(settings, slot).await?;
         let ready = driver.greet(settings, slots);
@@ -144,6 +159,7 @@ impl Process {
             state: RefCell::default(),
             max_tasks: settings.spec.max_tasks(),
             pid: driver.pid,
+            trusted,
             is_slow: Cell::new(true),
             wake: Notify::new(),
             over: CancellationToken::new(),
@@ -164,10 +180,8 @@ impl Process {
                 };
                 cause_and_tail(cause, None, &log.tail(log_start))
             };
-            let is_clean =
-                fault.is_none() && matches!(&exit, Ok(Ended { exit: Exit::Code(0), .. }));
             let peak_rss = exit.as_ref().ok().map(|ended| ended.peak_rss);
-            shared.end(&words(&exit), is_clean, fault.as_ref(), peak_rss);
+            shared.end(&words(&exit), driver.unread(), fault.as_ref(), peak_rss);
         });
         Ok((process, slots))
     }
@@ -179,10 +193,11 @@ impl Process {
             return None;
         }
         state.last += 1;
-        let id = state.last;
+        let (id, start, before) = (state.last, state.requested, state.out.len());
         write(id, &mut state.out);
-        let (sender, ending) = oneshot::channel();
-        state.flight.insert(id, sender);
+        state.requested += (state.out.len() - before) as u64;
+        let (slot, ending) = oneshot::channel();
+        state.flight.insert(id, Flying { start, slot });
         if self.max_tasks == Some(id) {
             state.order = state.order.max(Order::Leave);
             state.closed = true;
@@ -190,6 +205,11 @@ impl Process {
         drop(state);
         self.wake.notify_one();
         Some(InFlight { process: self, id, ending, sent: Moment::now() })
+    }
+
+    /// Whether it has answered anything.
+    pub fn has_answered(&self) -> bool {
+        self.state().answered > 0
     }
 
     /// Whether it takes requests.
@@ -220,7 +240,7 @@ impl Process {
         self.over.cancelled().await;
     }
 
-    /// How it broke the protocol while nothing was in flight, and its peak resident memory in bytes, once it has ended.
+    /// How it broke the protocol, if no request could tell, and its peak resident memory in bytes, once it has ended.
     pub fn fault_and_peak(&self) -> (Option<String>, Option<u64>) {
         let mut state = self.state();
         (state.fault.take(), state.peak_rss)
@@ -250,13 +270,14 @@ impl Process {
         let id = answer.id;
         if let Some(request) = state.flight.remove(&id) {
             state.answered += 1;
-            let _ = request.send(Ending::Answered(answer, now)); // its slot may not wait for it any more
+            let _ = request.slot.send(Ending::Answered(answer, now)); // its slot may not wait for it any more
             return Ok(());
         }
         // An answer to a request that was stopped meanwhile is not a fault.
         if state.order == Order::Kill {
             Ok(())
         } else if id >= 1 && id <= state.last {
+            state.answered_twice = true;
             Err(format!("the worker answered request {id} twice"))
         } else {
             Err(format!("the worker answered unknown request {id}"))
@@ -284,22 +305,31 @@ impl Process {
         self.wake.notified().await;
     }
 
-    /// Records its end, and tells all requests that are in flight.
-    fn end(&self, words: &str, is_clean: bool, fault: Option<&String>, peak_rss: Option<u64>) {
+    /// Records its end, and tells all requests that are in flight; of what the driver had of them, `unread` bytes were never
+    /// read.
+    fn end(&self, words: &str, unread: u64, fault: Option<&String>, peak_rss: Option<u64>) {
         let mut state = self.state();
         state.closed = true;
         state.peak_rss = peak_rss;
-        let death = match (state.order, state.flight.len()) {
+        let has_proved = self.trusted || state.answered > 0;
+        let read = state.requested - (unread + state.out.len() as u64).min(state.requested);
+        let was_read = |request: &Flying| fault.is_some() || !has_proved || request.start < read;
+        let concerned = state.flight.values().filter(|&request| was_read(request)).count();
+        let death = match (state.order, concerned) {
             (Order::Kill, _) => Death::Ended,
-            (Order::Serve, _) if is_clean && state.answered > 0 => Death::Left,
+            (Order::Serve, _) if state.answered_twice => Death::Left,
             (_, 1) => Death::OfThis(words.to_owned()),
             _ => Death::OfOne,
         };
-        if state.flight.is_empty() && fault.is_some() && state.order == Order::Serve {
+        let is_of_none = state.flight.is_empty() || state.answered_twice;
+        if is_of_none && fault.is_some() && state.order == Order::Serve {
             state.fault = Some(words.to_owned());
         }
+        let may_spare = state.order != Order::Kill;
         for (_, request) in state.flight.drain() {
-            let _ = request.send(Ending::Died(death.clone()));
+            let is_spared = may_spare && !was_read(&request);
+            let death = if is_spared { Death::Left } else { death.clone() };
+            let _ = request.slot.send(Ending::Died(death));
         }
         drop(state);
         self.over.cancel();

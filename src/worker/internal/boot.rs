@@ -5,10 +5,11 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::net::{Shutdown, shutdown};
 use serde::de::DeserializeOwned;
 use tokio::io::unix::AsyncFd;
 
@@ -16,10 +17,11 @@ use crate::launcher::socket::patiently;
 use crate::launcher::{Launcher, socket};
 use crate::sys;
 use crate::worker::internal::child::{Child, Program, WorkerEnds};
+use crate::worker::internal::process::SessionEnds;
 use crate::workload::python::{Mode, Spec};
 
 /// The first part is run, the others when they are needed.
-const PARTS: [(&str, &str); 8] = [
+const PARTS: [(&str, &str); 9] = [
     ("", include_str!("../worker.py")),
     ("values", include_str!("../worker_values.py")),
     ("errors", include_str!("../worker_errors.py")),
@@ -28,6 +30,7 @@ const PARTS: [(&str, &str); 8] = [
     ("loop", include_str!("../worker_loop.py")),
     ("threads", include_str!("../worker_threads.py")),
     ("fork", include_str!("../worker_fork.py")),
+    ("leave", include_str!("../worker_leave.py")),
 ];
 
 /// Reads the parts from descriptor 0 and runs the first, outside the module that the user's own code may look into. A
@@ -46,6 +49,9 @@ pub(super) const MAX_UNREADY: u32 = 3;
 /// The longest packet that an interpreter sends.
 const PACKET_BYTES: usize = 64 << 10;
 
+/// The packet that brings a session.
+pub(super) const SESSION: &[u8] = b"session";
+
 /// An interpreter that can be started.
 #[derive(Debug)]
 pub struct Boot {
@@ -54,7 +60,9 @@ pub struct Boot {
     /// What stands in messages for it.
     name: String,
     /// The packet that says what it is there for.
-    pub greeting: Vec<u8>,
+    greeting: Vec<u8>,
+    /// The packet that says so where it is forked.
+    pub particulars: Vec<u8>,
     /// How long it may take to be ready.
     ready_timeout: Duration,
     /// Where user code prints.
@@ -83,6 +91,7 @@ impl Boot {
             program: Program::new(program, &argv, &environment, &spec.folder)?,
             name: spec.interpreter().to_owned(),
             greeting: spec.greeting(mode, slot, log),
+            particulars: spec.particulars(mode, slot),
             ready_timeout: spec.ready_timeout(),
             log: log.to_owned(),
         })
@@ -98,8 +107,8 @@ impl Boot {
         let child = Child::start(launcher, &self.program, ends).await?;
         child.own_group();
         let control = Control::new(control)?;
-        control.send(&program()).await?;
-        control.send(&self.greeting).await?;
+        control.send(&program(), &[]).await?;
+        control.send(&self.greeting, &[]).await?;
         Ok((child, control))
     }
 
@@ -186,15 +195,38 @@ impl Control {
         self.0.get_ref()
     }
 
-    /// Sends a packet. That the other end has gone is not an error: its end tells why.
+    /// Sends a packet with these descriptors. That the other end has gone is not an error: its end tells why.
     ///
     /// # Errors
     /// If the system does not take it.
-    pub async fn send(&self, packet: &[u8]) -> io::Result<()> {
-        match patiently(|| socket::send(self.socket(), packet, &[])).await {
+    pub async fn send(&self, packet: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        match patiently(|| socket::send(self.socket(), packet, descriptors)).await {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Offers a session, with the worker's ends of it. It may be taken later.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn offer(&self, ends: &SessionEnds) -> io::Result<()> {
+        self.send(SESSION, &ends.each_ref().map(AsFd::as_fd)).await
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn finish(&self) {
+        let _ = shutdown(self.socket(), Shutdown::Write); // it may have gone
+    }
+
+    /// What is left to be read from one who has ended.
+    pub fn rest<T: DeserializeOwned>(&self) -> Vec<T> {
+        let (mut packet, mut descriptors) = (vec![0; PACKET_BYTES], Vec::new());
+        let mut rest = Vec::new();
+        while let Ok(Some(length)) = socket::receive(self.socket(), &mut packet, &mut descriptors) {
+            rest.extend(serde_json::from_slice::<T>(&packet[..length]));
+        }
+        rest
     }
 
     /// The next packet. `None`: the other end has gone.

@@ -123,12 +123,11 @@ impl Child {
         Ok(Self::of(name, port, stderr.into()))
     }
 
-    /// Takes over a process that another one has forked, with its standard error.
+    /// Takes over, by a port that is free, a process that another one has forked, with its standard error.
     ///
     /// # Errors
-    /// If the launcher has died and no other can be started.
-    pub fn adopt(launcher: &Launcher, pid: i32, stderr: File) -> io::Result<Self> {
-        let mut port = launcher.port()?;
+    /// If the launcher has died.
+    pub fn adopt(mut port: Port, pid: i32, stderr: File) -> io::Result<Self> {
         port.adopt(pid)?;
         Ok(Self::of(format!("process {pid}"), port, stderr))
     }

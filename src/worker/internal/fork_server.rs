@@ -1,9 +1,10 @@
 //! The fork server: one warm interpreter, before user code, from which the others of a stage are forked. An interpreter
 //! takes 20 ms of processor time to start, a fork 1 ms, and what was loaded before is shared.
 //!
-//! It has one control socket; a packet there with two descriptors asks for an interpreter: its control socket and its
-//! standard error. The new process says its pid on the former, the launcher adopts it, and from then on it is like any
-//! other. The server is shared by all loops of a stage, and owned by none: it is killed when this is dropped.
+//! It has one control socket; a packet there with two descriptors asks for an interpreter: its control socket, on which
+//! what it has to know and its first session wait already, and its standard error. The new process says its pid on the
+//! former, the launcher adopts it, and from then on it is like any other. The server is shared by all loops of a stage, and
+//! owned by none: it is killed when this is dropped.
 
 use std::fs::File;
 use std::io;
@@ -16,8 +17,10 @@ use tokio::sync::Mutex;
 
 use crate::launcher::socket::patiently;
 use crate::launcher::{Launcher, Port, socket};
+use crate::task::Moment;
 use crate::worker::internal::boot::{Boot, Control, MAX_UNREADY, unfit};
 use crate::worker::internal::child::Child;
+use crate::worker::internal::process::SessionEnds;
 
 /// Where the interpreters of a stage are forked.
 #[derive(Debug)]
@@ -61,10 +64,19 @@ enum Said {
     },
 }
 
-/// What an interpreter says when it has been forked.
+/// What it says of itself.
 #[derive(Debug, Deserialize)]
-struct Forked {
+struct SaidPid {
     forked: i32,
+}
+
+/// An interpreter that comes up.
+#[derive(Debug)]
+pub struct Started {
+    pub child: Child,
+    pub control: Control,
+    /// When it was asked for.
+    pub asked: Moment,
 }
 
 impl ForkServer {
@@ -73,24 +85,33 @@ impl ForkServer {
         Self { launcher, boot, state: Mutex::new(State::Idle) }
     }
 
-    /// A new interpreter, which waits for its greeting. `None`: there is no forking here.
+    /// A new interpreter, which is told these particulars, and gets this session. `None`: there is no forking here.
     ///
     /// # Errors
     /// Of the kind `InvalidInput` if what is loaded before the fork does not work, with Python's words.
-    pub async fn fork(&self) -> io::Result<Option<(Child, Control)>> {
+    pub async fn fork(
+        &self,
+        particulars: &[u8],
+        session: &SessionEnds,
+    ) -> io::Result<Option<Started>> {
         for _ in 0..MAX_UNREADY {
+            // All that can be there before it is needed.
+            let port = self.launcher.port()?;
             let stderr = memfd_create("worker-stderr", MemfdFlags::CLOEXEC)?;
             let (control, theirs) = socket::pair()?;
+            let control = Control::new(control)?;
+            control.send(particulars, &[]).await?;
+            control.offer(session).await?;
             if !self.ask(&theirs, &stderr).await? {
                 return Ok(None);
             }
+            let asked = Moment::now();
             drop(theirs);
-            let control = Control::new(control)?;
             // Should its end come instead, the server has died, or could not fork.
-            let Some(Forked { forked }) = control.next().await? else { continue };
-            let child = Child::adopt(&self.launcher, forked, stderr.into())?;
+            let Some(SaidPid { forked }) = control.next().await? else { continue };
+            let child = Child::adopt(port, forked, stderr.into())?;
             child.own_group();
-            return Ok(Some((child, control)));
+            return Ok(Some(Started { child, control, asked }));
         }
         // Whatever it is: an interpreter that is started by itself may do better, or says what is wrong.
         *self.state.lock().await = State::Unable;

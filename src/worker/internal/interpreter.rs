@@ -2,7 +2,7 @@
 //!
 //! `worker.py` is the other end. A packet with three descriptors on its control socket opens a session.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -16,14 +16,11 @@ use tokio::sync::{Mutex, RwLock};
 use crate::launcher::patiently;
 use crate::launcher::{Launcher, socket};
 use crate::task::Moment;
-use crate::worker::internal::boot::{Boot, Control, MAX_UNREADY, unfit};
+use crate::worker::internal::boot::{Boot, Control, MAX_UNREADY, SESSION, unfit};
 use crate::worker::internal::child::Child;
-use crate::worker::internal::fork_server::ForkServer;
-use crate::worker::internal::process::{Process, Session};
+use crate::worker::internal::fork_server::{ForkServer, Started};
+use crate::worker::internal::process::{Process, Session, SessionEnds};
 use crate::workload::python::{Facts, Mode};
-
-/// How long an interpreter may take to leave: what the user has registered for its end runs then.
-pub(super) const LEAVE: Duration = Duration::from_secs(5);
 
 /// What an interpreter says of itself when it has been greeted.
 #[derive(Debug, Deserialize)]
@@ -31,6 +28,12 @@ pub(super) const LEAVE: Duration = Duration::from_secs(5);
 enum Said {
     Ready(Facts),
     Unfit { unfit: String },
+}
+
+/// What an interpreter says at its end.
+#[derive(Debug, Deserialize)]
+struct SaidLast {
+    ending: String,
 }
 
 /// The interpreter of some slots, started again when it dies.
@@ -51,6 +54,8 @@ pub struct Interpreter {
     starts: Cell<u32>,
     startup: Cell<Duration>,
     peak_rss: Cell<Option<u64>>,
+    /// What has gone wrong at the end of interpreters, where no task has it.
+    endings: RefCell<Vec<String>>,
 }
 
 /// One of the slots that use an interpreter, for as long as this lives.
@@ -89,6 +94,8 @@ impl Drop for Member {
 struct Running {
     child: Rc<Child>,
     control: Control,
+    /// The session that was offered to it at its start, until somebody opens one.
+    first: Option<Session>,
 }
 
 impl Interpreter {
@@ -113,6 +120,7 @@ impl Interpreter {
             starts: Cell::default(),
             startup: Cell::default(),
             peak_rss: Cell::default(),
+            endings: RefCell::default(),
         }
     }
 
@@ -148,13 +156,16 @@ impl Interpreter {
     pub async fn session(&self) -> io::Result<Process> {
         let mut current = self.current.lock().await;
         for unready in 1.. {
-            let opened = match current.take_if(|running| !running.child.has_ended()) {
-                Some(running) => current.insert(running).open().await,
-                None => match self.start().await {
-                    Ok(running) => current.insert(running).open().await,
-                    Err(error) => Err(error),
-                },
-            };
+            let opened =
+                if let Some(running) = current.take_if(|running| !running.child.has_ended()) {
+                    current.insert(running).open().await
+                } else {
+                    self.hear_last(current.take().as_ref());
+                    match self.start().await {
+                        Ok(running) => current.insert(running).open().await,
+                        Err(error) => Err(error),
+                    }
+                };
             let error = match opened {
                 Ok(process) => return Ok(process),
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
@@ -170,47 +181,62 @@ impl Interpreter {
         unreachable!("it was given up before")
     }
 
-    /// How long the last one took to be ready.
+    /// How long the last one took to be ready; what it takes to have something to fork is left out.
     pub fn startup(&self) -> Duration {
         self.startup.get()
     }
 
     async fn start(&self) -> io::Result<Running> {
         self.starts.update(|starts| starts + 1);
-        let forked = match &self.server {
-            Some(server) => server.fork().await?,
-            None => None,
-        };
-        // What it takes to make the first one is done once.
-        let began = Moment::now();
-        let (child, control) = match forked {
-            Some((child, control)) => {
-                control.send(&self.boot.greeting).await?;
-                (child, control)
-            }
-            None => self.boot.start(&self.launcher).await?,
-        };
+        let (session, ends) = Session::create()?;
+        let Started { child, control, asked } = self.come_up(&ends).await?;
+        drop(ends);
         match self.boot.ready(&child, &control).await? {
             Said::Ready(facts) => {
-                self.startup.set(began.elapsed());
+                self.startup.set(asked.elapsed());
                 self.pid.store(facts.pid, Ordering::Relaxed);
                 let _ = self.facts.set(facts);
-                Ok(Running { child: Rc::new(child), control })
+                Ok(Running { child: Rc::new(child), control, first: Some(session) })
             }
             Said::Unfit { unfit: words } => Err(unfit(words)),
         }
     }
 
-    /// Lets it leave, and waits for that. The peak resident memory of the largest one, in bytes.
+    /// A new interpreter: forked, or started where there is nothing to fork.
+    async fn come_up(&self, session: &SessionEnds) -> io::Result<Started> {
+        if let Some(server) = &self.server
+            && let Some(forked) = server.fork(&self.boot.particulars, session).await?
+        {
+            return Ok(forked);
+        }
+        let asked = Moment::now();
+        let (child, control) = self.boot.start(&self.launcher).await?;
+        control.offer(session).await?;
+        Ok(Started { child, control, asked })
+    }
+
+    /// Lets it leave, and waits for that, however long its threads and what is registered for its end take. The peak
+    /// resident memory of the largest one, in bytes.
     async fn end(&self) -> Option<u64> {
-        if let Some(Running { child, control }) = self.current.lock().await.take() {
-            drop(control);
-            // Dropping it kills what has not left by then.
-            if let Ok((_, peak_rss)) = tokio::time::timeout(LEAVE, child.ended()).await {
-                self.died(*peak_rss);
-            }
+        if let Some(running) = self.current.lock().await.take() {
+            running.control.finish();
+            // Whoever stops waiting kills it: it is dropped with this.
+            let (_, peak_rss) = running.child.ended().await;
+            self.died(*peak_rss);
+            self.hear_last(Some(&running));
         }
         self.peak_rss.get()
+    }
+
+    fn hear_last(&self, running: Option<&Running>) {
+        let Some(Running { control, .. }) = running else { return };
+        let said = control.rest().into_iter().map(|SaidLast { ending }| ending);
+        self.endings.borrow_mut().extend(said);
+    }
+
+    /// What has gone wrong at the end of interpreters, as far as it has not been told.
+    pub fn endings(&self) -> Vec<String> {
+        self.endings.take()
     }
 
     /// An interpreter has ended, with this peak of resident memory in bytes.
@@ -221,10 +247,13 @@ impl Interpreter {
 
 impl Running {
     /// Opens a session. An error of the kind `BrokenPipe` says that it has died.
-    async fn open(&self) -> io::Result<Process> {
+    async fn open(&mut self) -> io::Result<Process> {
+        if let Some(session) = self.first.take() {
+            return Ok(Process::new(session, Rc::clone(&self.child)));
+        }
         let (session, ends) = Session::create()?;
         let ends = [ends[0].as_fd(), ends[1].as_fd(), ends[2].as_fd()];
-        patiently(|| socket::send(self.control.socket(), b"session", &ends)).await?;
+        patiently(|| socket::send(self.control.socket(), SESSION, &ends)).await?;
         Ok(Process::new(session, Rc::clone(&self.child)))
     }
 }

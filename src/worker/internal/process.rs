@@ -54,12 +54,15 @@ pub enum Event {
     Ended(String, Option<u64>),
 }
 
+/// The worker's ends of a session: requests, answers and page.
+pub type SessionEnds = [OwnedFd; 3];
+
 impl Session {
-    /// A new session, and the worker's ends of it: requests, answers and page.
+    /// A new session, and the worker's ends of it.
     ///
     /// # Errors
     /// If there are no descriptors or no memory left.
-    pub fn create() -> io::Result<(Self, [OwnedFd; 3])> {
+    pub fn create() -> io::Result<(Self, SessionEnds)> {
         let (requests, request_end) = Outgoing::pair()?;
         let (answers, answer_end) = Incoming::pair()?;
         let (page, page_end) = RunnerPage::create()?;

@@ -15,24 +15,37 @@ pub(in crate::worker) fn unescape(json: &[u8]) -> Option<Vec<u8>> {
     serde_json::from_slice::<Text>(json).ok().map(|text| text.0)
 }
 
+/// Whether a JSON string has half of a surrogate pair that stands for no byte.
+pub(in crate::worker) fn has_half(json: &[u8]) -> bool {
+    // U+D800 to U+DC7F in WTF-8: ED A0 80 to ED B1 BF.
+    let has_half = |wtf8: &[u8]| {
+        memchr::memchr_iter(0xED, wtf8).any(|at| matches!(wtf8.get(at + 1), Some(0xA0..=0xB1)))
+    };
+    let mut json = serde_json::Deserializer::from_slice(json);
+    json.deserialize_bytes(Wtf8(has_half)).unwrap_or_default()
+}
+
 /// The bytes that a JSON string stands for.
 pub(in crate::worker) struct Text(pub(in crate::worker) Vec<u8>);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Text;
+        deserializer.deserialize_bytes(Wtf8(|wtf8: &[u8]| Text(fold_surrogates(wtf8))))
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
+/// Makes something of a string, which `serde_json` hands over as WTF-8.
+struct Wtf8<F>(F);
 
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text, E> {
-                Ok(Text(fold_surrogates(bytes)))
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
+impl<T, F: FnOnce(&[u8]) -> T> Visitor<'_> for Wtf8<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<T, E> {
+        Ok((self.0)(bytes))
     }
 }
 

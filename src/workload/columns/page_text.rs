@@ -1,5 +1,6 @@
 //! The text of an element as a reader sees it: white space is one blank, but in what is preformatted.
 
+use ego_tree::iter::Edge;
 use scraper::{ElementRef, Node};
 
 /// Elements that start a line of their own, so that their words do not run into those before.
@@ -8,44 +9,47 @@ const BREAKS: [&str; 16] = [
     "dd",
 ];
 
-/// The text of `element`.
+/// The text of `element`. It does not recur into the elements: they may be nested deeper than a stack is.
 pub(super) fn of(element: ElementRef<'_>) -> String {
     let mut out = String::new();
-    let is_kept = |element: &ElementRef<'_>| ["pre", "textarea"].contains(&element.value().name());
-    let kept = is_kept(&element)
-        || element.ancestors().filter_map(ElementRef::wrap).any(|outer| is_kept(&outer));
-    write(element, kept, &mut out);
-    out.trim().to_owned()
-}
-
-fn write(element: ElementRef<'_>, kept: bool, out: &mut String) {
-    for child in element.children() {
-        match child.value() {
-            Node::Text(text) if kept => out.push_str(text),
-            Node::Text(text) => {
-                for (index, word) in text.split(|c: char| c.is_ascii_whitespace()).enumerate() {
-                    if index > 0 {
-                        blank(out);
-                    }
-                    out.push_str(word);
-                }
-            }
+    let is_kept = |name: &str| ["pre", "textarea"].contains(&name);
+    let outer = element.ancestors().filter_map(ElementRef::wrap);
+    let mut kept = outer.filter(|outer| is_kept(outer.value().name())).count();
+    let mut hidden = 0_usize;
+    for edge in element.traverse() {
+        let (Edge::Open(node) | Edge::Close(node)) = edge;
+        let is_open = matches!(edge, Edge::Open(_));
+        let step = |count: &mut usize| *count = if is_open { *count + 1 } else { *count - 1 };
+        match node.value() {
+            Node::Text(text) if is_open && hidden == 0 => push(text, kept > 0, &mut out),
             Node::Element(found) => {
-                let breaks = BREAKS.contains(&found.name());
-                if breaks {
-                    blank(out);
+                let name = found.name();
+                let is_inner = node.id() != element.id();
+                if is_inner && hidden == 0 && BREAKS.contains(&name) {
+                    blank(&mut out);
                 }
-                if let Some(inner) = ElementRef::wrap(child)
-                    && !["script", "style"].contains(&found.name())
-                {
-                    write(inner, kept || ["pre", "textarea"].contains(&found.name()), out);
+                if is_kept(name) {
+                    step(&mut kept);
                 }
-                if breaks {
-                    blank(out);
+                if is_inner && ["script", "style"].contains(&name) {
+                    step(&mut hidden);
                 }
             }
             _ => {}
         }
+    }
+    out.trim().to_owned()
+}
+
+fn push(text: &str, kept: bool, out: &mut String) {
+    if kept {
+        return out.push_str(text);
+    }
+    for (index, word) in text.split(|c: char| c.is_ascii_whitespace()).enumerate() {
+        if index > 0 {
+            blank(out);
+        }
+        out.push_str(word);
     }
 }
 

@@ -5,15 +5,19 @@ use std::io::{Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
-use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, MemfdFlags, OFlags, fcntl_setfl, fstat, memfd_create};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, tee};
 
 use super::Setup;
 use super::plan::{Input, Plan};
 use super::stream::Stream;
 use crate::base::diagnostic::reason;
 use crate::config::Template;
-use crate::task::Values;
+use crate::task::{Making, Moment, Values, clock};
 use crate::workload::output_file::{Output, OutputPath, Target};
 use crate::workload::written::{Place, WrittenFiles};
 
@@ -21,6 +25,8 @@ use crate::workload::written::{Place, WrittenFiles};
 #[derive(Debug)]
 pub struct Ends {
     stdin: Option<OwnedFd>,
+    /// Whether standard input is a named pipe.
+    is_pipe: bool,
     stdout: End,
     stderr: End,
 }
@@ -48,9 +54,10 @@ impl Ends {
         [stdout, stderr]: [&mut Stream; 2],
     ) -> Result<Self, String> {
         let stdin = open_input(plan, values)?;
+        let is_pipe = matches!(plan.stdin, Input::File(_)) && stdin.as_ref().is_some_and(is_fifo);
         let output = plan.stdout.as_ref().map(|path| target(path, plan, values)).transpose()?;
         let errors = plan.stderr.as_ref().map(|path| target(path, plan, values)).transpose()?;
-        let shared = output.as_ref().zip(errors.as_ref()).is_some_and(|(a, b)| a.path == b.path);
+        let shared = output.as_ref().zip(errors.as_ref()).is_some_and(|(a, b)| a.real == b.real);
         setup.claim(output.as_ref(), values, 0)?;
         if !shared {
             setup.claim(errors.as_ref(), values, 1)?;
@@ -62,7 +69,17 @@ impl Ends {
         } else {
             open_output(errors, stderr)?
         };
-        Ok(Self { stdin, stdout, stderr })
+        Ok(Self { stdin, is_pipe, stdout, stderr })
+    }
+
+    /// Waits until somebody writes to the named pipe that is standard input, if it is one: a child would take it for empty.
+    pub async fn ready(&self) {
+        let Some(pipe) = self.stdin.as_ref().filter(|_| self.is_pipe) else { return };
+        let mut pause = Duration::from_millis(1);
+        while !has_writer(pipe.as_fd()) {
+            clock::sleep_until(Moment::now() + pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
     }
 
     /// Gives the files their names: those of an ok task, or of a failure.
@@ -81,14 +98,31 @@ impl Ends {
         finished
     }
 
-    /// Notes what standard output has in it, if that went to a file. The files never get their names.
+    /// Notes what standard output has in it, if that went to a file. The files never get their names, but those that are
+    /// `making` are put where they are looked for.
     ///
     /// # Errors
     /// In words.
-    pub fn note(&self, written: &WrittenFiles, task: u64, stage: usize) -> Result<(), String> {
-        let End::File(Some(output @ Output::Staged(_))) = &self.stdout else { return Ok(()) };
-        let noted = written.add(task, Place::Output(stage), output.file());
-        noted.map_err(|error| format!("cannot read the output again: {}", reason(&error)))
+    pub fn note(
+        &mut self,
+        written: &WrittenFiles,
+        making: Option<&Making>,
+        (task, stage): (u64, usize),
+    ) -> Result<(), String> {
+        if let End::File(Some(output @ Output::Staged(_))) = &self.stdout {
+            let noted = written.add(task, Place::Output(stage), output.file());
+            let fail = |error| format!("cannot read the output again: {}", reason(&error));
+            noted.map_err(fail)?;
+        }
+        let Some(making) = making else { return Ok(()) };
+        for end in [&mut self.stdout, &mut self.stderr] {
+            if let End::File(output) = end
+                && let Some(output) = output.take()
+            {
+                output.put_apart(&making.files)?;
+            }
+        }
+        Ok(())
     }
 
     /// The child's standard input; `None` for null.
@@ -144,6 +178,7 @@ impl Ends {
     /// How much has been written to standard output; `captured` if it was read, `None` if that cannot be known.
     pub fn output_bytes(&self, captured: u64) -> Option<u64> {
         match &self.stdout {
+            End::File(Some(Output::Direct(_))) => None,
             End::File(Some(output)) => {
                 let metadata = output.file().metadata();
                 metadata.ok().filter(std::fs::Metadata::is_file).map(|data| data.len())
@@ -220,28 +255,30 @@ fn open_output(target: Option<Target>, stream: &mut Stream) -> Result<End, Strin
 /// Where an output goes: never over what the task reads.
 fn target(path: &OutputPath, plan: &Plan, values: &Values<'_>) -> Result<Target, String> {
     let target = path.place(values)?;
-    if target.is_device || !target.path.exists() {
-        return Ok(target);
-    }
-    let stdin = match &plan.stdin {
-        Input::File(path) => Some(plan.resolve(&rendered(path, values))),
-        _ => None,
+    let stdin = || match &plan.stdin {
+        Input::File(path) => vec![plan.resolve(&rendered(path, values))],
+        _ => Vec::new(),
     };
-    let is_read = stdin.iter().any(|path| target.is(path));
-    let is_input = || values.fields.iter().any(|value| names(plan, value, &target));
-    if is_read || is_input() {
-        return Err(format!("cannot write `{}`: it is the task's own input", target.shown));
-    }
-    if plan.sources.iter().any(|source| target.is(source)) {
-        return Err(format!("cannot write `{}`: the job reads it", target.shown));
-    }
+    plan.read.check(&target, values, stdin)?;
     Ok(target)
 }
 
-/// Whether the value of a field is the path of `target`.
-fn names(plan: &Plan, value: &[u8], target: &Target) -> bool {
-    let may_be_a_path = !value.is_empty() && value.len() < 4096 && !value.contains(&0);
-    may_be_a_path && target.is(&plan.resolve(value))
+fn is_fifo(file: &OwnedFd) -> bool {
+    fstat(file).is_ok_and(|about| FileType::from_raw_mode(about.st_mode).is_fifo())
+}
+
+/// Whether somebody has a named pipe open to write to it, or has had since it was opened here.
+fn has_writer(pipe: BorrowedFd<'_>) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if poll(&mut [PollFd::new(&pipe, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0) {
+        return true; // there is something in it, or was
+    }
+    // A writer that has written nothing yet is told from none by an attempt to copy from it.
+    let Ok((_reader, copy)) = pipe_with(PipeFlags::CLOEXEC) else { return false };
+    match tee(pipe, &copy, 1, SpliceFlags::NONBLOCK) {
+        Ok(copied) => copied > 0,
+        Err(error) => error == Errno::AGAIN,
+    }
 }
 
 /// Opens a file without waiting for the other end, if it is a named pipe.

@@ -17,7 +17,6 @@ mod tests;
 mod variables;
 mod worker;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -73,8 +72,6 @@ pub struct Setup {
     pub stage: usize,
     /// The files that tasks of this call write.
     pub claims: Arc<Claims>,
-    /// The job's report, and what lies beside it: all that starts with one of these is the runner's.
-    pub reserved: Arc<[PathBuf]>,
     /// Where whole outputs are kept, if they are.
     pub logs: Option<TaskLogs>,
     /// In a comparison, what becomes known of the files that tasks write; they are not kept.
@@ -98,12 +95,9 @@ impl Setup {
     ) -> Result<(), String> {
         let Some(target) = target.filter(|target| !target.is_device) else { return Ok(()) };
         let fail = |why: &str| format!("cannot write `{}`: {why}", target.shown);
-        if self.reserved.iter().any(|own| target.path.starts_with(own)) {
-            return Err(fail("it is a file of the job's report"));
-        }
         let place = self.stage as u32 * 64 + number;
         let writer = Writer { job: &self.job, task: values.task, place };
-        self.claims.claim(&target.path, writer).map_err(|why| fail(&why))
+        self.claims.claim(&target.real, writer).map_err(|why| fail(&why))
     }
 }
 

@@ -11,7 +11,6 @@ use super::Spec;
 use super::shell_names;
 use super::variables::{room, variables};
 use crate::base::ByteSize;
-use crate::base::diagnostic::nearest;
 use crate::base::setting::named;
 use crate::config::program;
 use crate::config::program::{Folder, StartedFor, c_path};
@@ -19,6 +18,7 @@ use crate::config::program::{Places, Unusable};
 use crate::config::{Planner, Table, Template};
 use crate::task::Values;
 use crate::workload::output_file::OutputPath;
+use crate::workload::read_files::ReadFiles;
 
 /// How much of standard output is kept, if the file does not say.
 const CAPTURE: ByteSize = ByteSize::new(1 << 20);
@@ -46,8 +46,8 @@ pub struct Plan {
     pub stdout: Option<OutputPath>,
     /// The file for standard error.
     pub stderr: Option<OutputPath>,
-    /// The files that the job reads: nothing is written over them.
-    pub sources: Vec<PathBuf>,
+    /// What the job and its tasks read: nothing is written over that.
+    pub read: ReadFiles,
     /// The exit codes that are a success.
     pub success_codes: Vec<i32>,
     /// How many bytes of standard output are kept.
@@ -144,7 +144,12 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let program = find_program(&action, &places, table, plan)?;
     let is_inherited = |name: &str| std::env::var_os(name).is_some();
     let variables = variables(env, &action, plan.fields(), plan.slots.as_ref(), is_inherited);
-    warn_of_names(&action, &variables, table, plan);
+    if let Action::Shell(words) = &action
+        && let Some((text, before)) = words.split_last()
+    {
+        let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
+        shell_names::warn((before, text), &names, table, plan);
+    }
     let (Ok(stdout), Ok(stderr), Ok(encoding)) = (stdout, stderr, encoding) else { return None };
     let (cwd, stdin, success_codes) = (cwd?, stdin?, success_codes?);
     let capture = usize::try_from(capture.bytes()).unwrap_or(usize::MAX);
@@ -159,7 +164,7 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
         stdin,
         stdout,
         stderr,
-        sources: plan.sources().to_vec(),
+        read: ReadFiles::new(plan),
         success_codes,
         capture,
         room: room(),
@@ -189,7 +194,7 @@ pub fn shell(text: &str, job: &str, folder: &Path) -> Result<Spec, Unusable> {
         stdin: Input::Null,
         stdout: None,
         stderr: None,
-        sources: Vec::new(),
+        read: ReadFiles::default(),
         success_codes: vec![0],
         capture: CAPTURE.bytes() as usize,
         room: room(),
@@ -254,39 +259,6 @@ fn read_shell_with(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<Stri
         return None;
     }
     Some(words)
-}
-
-/// A `$name` in a shell's text that is neither a field nor any other variable is probably misspelt.
-fn warn_of_names(
-    action: &Action,
-    variables: &[(String, Variable)],
-    table: &Table<'_>,
-    plan: &Planner<'_>,
-) {
-    let Action::Shell(words) = action else { return };
-    let Some(text) = words.last() else { return };
-    if !plan.knows_fields() {
-        return;
-    }
-    let names = || variables.iter().map(|(name, _)| name.as_str());
-    let is_set =
-        |name: &str| names().any(|known| known == name) || std::env::var_os(name).is_some();
-    for named in shell_names::unset(text, is_set) {
-        let place = plan.inside(&table.span_of("shell"), text, &named.span);
-        let help = if let Some(near) = nearest(&named.name, names()) {
-            format!("did you mean `${near}`?")
-        } else {
-            let fields = names().filter(|name| !name.starts_with("RUNNER_"));
-            let fields: Vec<_> = fields.map(|name| format!("`${name}`")).collect();
-            if fields.is_empty() {
-                "the inputs have no fields".into()
-            } else {
-                format!("there is {}", fields.join(", "))
-            }
-        };
-        let message = format!("nothing sets `${}`: it will be empty", named.name);
-        plan.warn(&place, message, help);
-    }
 }
 
 fn read_stdin(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Input> {

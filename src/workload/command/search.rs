@@ -6,7 +6,8 @@ use encoding_rs::{Decoder, Encoding};
 use indicatif::HumanBytes;
 
 use crate::base::screen::{forget_overwritten, plain};
-use crate::base::{LineSearch, Pattern};
+use crate::base::text::without_mark;
+use crate::base::{LineSearch, Pattern, Piece};
 use crate::workload::columns::Column;
 
 /// Finds the values of columns in a stream that comes in blocks.
@@ -24,6 +25,8 @@ struct Lines {
     decoder: Option<Decoder>,
     /// Kept from block to block.
     text: String,
+    /// Some bytes are not of its encoding.
+    has_errors: bool,
 }
 
 impl std::fmt::Debug for Lines {
@@ -33,7 +36,7 @@ impl std::fmt::Debug for Lines {
 }
 
 /// A value with its place among all columns, if it has been found.
-type Value = (usize, Option<Vec<u8>>);
+type Value = (usize, Option<Piece>);
 
 /// What has been found, each with its place among all columns; or why something could not be looked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -61,7 +64,7 @@ impl Search {
         let patterns = patterns(columns);
         let lines = lines.get_or_insert_with(|| {
             let mut lines = Lines::new(patterns.len(), encoding_of(head, *encoding));
-            lines.add(head, &patterns);
+            lines.add(without_mark(head), &patterns);
             lines
         });
         lines.add(block, &patterns);
@@ -78,17 +81,27 @@ impl Search {
     fn in_whole(&self, head: &[u8]) -> Found {
         let text = decoded(head, encoding_of(head, self.encoding));
         let shown = plain(&text);
+        let mut doubt = None;
         let find = |(place, column): &(usize, Column)| {
-            let as_it_came =
-                column.pattern().is_none().then(|| column.extract(&text, &[])).flatten();
-            (*place, as_it_came.or_else(|| column.extract(&shown, &[])))
+            let as_it_came = || column.extract(&text, &[]).ok().flatten();
+            let value = match column.pattern() {
+                Some(_) => None,
+                None => as_it_came(),
+            };
+            let value = value.map_or_else(|| column.extract(&shown, &[]), |value| Ok(Some(value)));
+            let value = value.unwrap_or_else(|why| {
+                doubt.get_or_insert_with(|| column.doubt(&why));
+                None
+            });
+            (*place, value)
         };
         let values: Vec<_> = self.columns.iter().map(find).collect();
-        let doubts = |((_, column), (_, value)): (&(usize, Column), &Value)| {
-            Column::doubt(std::slice::from_ref(column), std::slice::from_ref(value), &shown)
-        };
-        let doubt = self.columns.iter().zip(&values).find_map(doubts);
-        Found { values, error: None, doubt }
+        let has_errors = |encoding: &&'static Encoding| encoding.decode_with_bom_removal(head).1;
+        let replaced = encoding_of(head, self.encoding)
+            .filter(|_| values.iter().any(has_replacement))
+            .filter(has_errors)
+            .map(in_other_bytes);
+        Found { values, error: None, doubt: doubt.or(replaced) }
     }
 
     fn in_lines(&self, mut lines: Lines, kept: usize, total: u64) -> Found {
@@ -124,6 +137,9 @@ impl Search {
                 found.values.push((*place, value));
             }
         }
+        if lines.has_errors && found.values.iter().any(has_replacement) {
+            found.doubt = lines.decoder.as_ref().map(|decoder| in_other_bytes(decoder.encoding()));
+        }
         found
     }
 }
@@ -131,7 +147,7 @@ impl Search {
 impl Lines {
     fn new(patterns: usize, encoding: Option<&'static Encoding>) -> Self {
         let decoder = encoding.map(Encoding::new_decoder_with_bom_removal);
-        Self { search: LineSearch::new(patterns), decoder, text: String::new() }
+        Self { search: LineSearch::new(patterns), decoder, text: String::new(), has_errors: false }
     }
 
     fn add(&mut self, block: &[u8], patterns: &[&Pattern]) {
@@ -151,9 +167,21 @@ impl Lines {
         let Some(decoder) = &mut self.decoder else { return };
         self.text.clear();
         self.text.reserve(decoder.max_utf8_buffer_length(block.len()).unwrap_or(block.len()));
-        let _ = decoder.decode_to_string(block, &mut self.text, is_last); // there is room for all of it
+        // There is room for all of it.
+        let (_, _, has_errors) = decoder.decode_to_string(block, &mut self.text, is_last);
+        self.has_errors |= has_errors;
         self.search.add(self.text.as_bytes(), patterns, plain, forget_overwritten);
     }
+}
+
+fn has_replacement((_, value): &Value) -> bool {
+    let replacement = "\u{fffd}".as_bytes();
+    value.as_ref().is_some_and(|found| memchr::memmem::find(&found.value, replacement).is_some())
+}
+
+fn in_other_bytes(encoding: &'static Encoding) -> String {
+    let name = encoding.name();
+    format!("the output has bytes that are not {name}: they are read as U+FFFD")
 }
 
 fn patterns(columns: &[(usize, Column)]) -> Vec<&Pattern> {
@@ -167,10 +195,10 @@ pub fn encoding_of(head: &[u8], named: Option<&'static Encoding>) -> Option<&'st
     named.or_else(marked).filter(|&encoding| encoding != encoding_rs::UTF_8)
 }
 
-/// `bytes` as UTF-8, if they are in another encoding.
+/// `bytes` as UTF-8, if they are in another encoding, without the byte order mark at their start.
 pub fn decoded<'a>(bytes: &'a [u8], encoding: Option<&'static Encoding>) -> Cow<'a, [u8]> {
     match encoding {
-        None => Cow::Borrowed(bytes),
+        None => Cow::Borrowed(without_mark(bytes)),
         Some(encoding) => match encoding.decode_with_bom_removal(bytes).0 {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),

@@ -25,6 +25,7 @@ use crate::task::live::LiveOutput;
 use crate::task::payload::Collector;
 use crate::task::{NoPayload, Payload, Values};
 use crate::workload::draft::Draft;
+use crate::workload::written::ContentHash;
 
 /// A stream, from child to child.
 #[derive(Debug)]
@@ -73,6 +74,17 @@ impl Stream {
         self
     }
 
+    /// The same, and all bytes are hashed if runs are `compared`.
+    pub fn hashing(mut self, compared: bool) -> Self {
+        self.kept.hash = compared.then(ContentHash::default);
+        self
+    }
+
+    /// The hash of all bytes, if runs are compared.
+    pub fn hash(&self) -> Option<u64> {
+        self.kept.hash.as_ref().map(ContentHash::value)
+    }
+
     /// From here on its lines go to `to` as they come.
     pub fn show(&mut self, to: &Arc<dyn LiveOutput>, values: &Values<'_>) {
         if self.is_open() {
@@ -108,6 +120,7 @@ impl Stream {
     pub fn read_file(&mut self, file: &File) -> io::Result<()> {
         self.clear();
         let spill = mem::take(&mut self.kept.spill); // it is in a file already
+        let payload = self.kept.payload.take(); // what went to a file is not handed on
         let read = SCRATCH.with_borrow_mut(|scratch| {
             let mut at = 0;
             loop {
@@ -123,6 +136,7 @@ impl Stream {
             }
         });
         self.kept.spill = spill;
+        self.kept.payload = payload;
         read
     }
 
@@ -302,6 +316,35 @@ mod tests {
         let bar = b"\r 50% of it all".repeat(TAIL);
         let stream = fed(Stream::new(0, Spill::Nowhere), &[b"error: no such file\n", &bar, &bar]);
         assert!(stream.kept().tail().starts_with(b"error: no such file\n"));
+    }
+
+    #[test]
+    fn a_line_that_the_limit_cuts_is_followed_to_its_last_state() {
+        let settled = |limit, blocks: &[&[u8]]| {
+            let stream = fed(Stream::new(limit, Spill::Nowhere), blocks);
+            stream.kept().settled_head().map(|head| String::from_utf8(head).unwrap())
+        };
+        for (limit, blocks, expected) in [
+            (5, &[&b"a\n1%\r2%"[..], b"\r3%\n4%\n"][..], Some("a\n1%\r2%\r3%")),
+            (6, &[b"a\n1%\r2%", b"\r3%"], Some("a\n\r2%\r3%")),
+            (3, &[b"abcdef\n"], None),
+            (3, &[b"abcdef\r", b"\nx"], None),
+            (3, &[b"abcdef\r", b"50%"], Some("abcdef\r50%")),
+            (4, &[b"1%\r2%\r\nx"], Some("\r2%\r")),
+            (3, &[b"abcdef\r\nx\r"], None),
+            (9, &[b"abcdef"], None),
+            (0, &[b"1%\r2%"], None),
+        ] {
+            assert_eq!(settled(limit, blocks).as_deref(), expected, "{limit} {blocks:?}");
+        }
+        let bar = b"\r 50% of it all".repeat(TAIL);
+        let settled = settled(5, &[&bar, &bar, b"\r100%\nnext"]).unwrap();
+        assert!(settled.ends_with("\r100%") && settled.len() <= 2 * TAIL, "{}", settled.len());
+        let picture = [b"\x1b]1337;", &b"QUJD".repeat(TAIL)[..]].concat();
+        let stream = fed(Stream::new(5, Spill::Nowhere), &[&picture, &picture[8..], b"\x07n=1\n"]);
+        assert!(stream.kept().settled_head().unwrap().ends_with(b"\x07n=1"));
+        let stream = fed(Stream::new(5, Spill::Nowhere), &[&b"x".repeat(3 * TAIL)]);
+        assert!(stream.kept().settled_head().is_none());
     }
 
     #[test]

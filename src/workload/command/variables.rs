@@ -40,12 +40,8 @@ pub(super) fn variables(
         }
     }
     if let Action::Shell(_) = action {
-        for (index, field) in fields.iter().enumerate() {
-            let mut name = variable_name(field);
-            while taken.contains(&name) || is_inherited(&name) || is_acted_on(&name) {
-                name.insert_str(0, "input_");
-            }
-            taken.insert(name.clone());
+        let of_fields = field_names(fields, &mut taken, is_inherited);
+        for (index, name) in of_fields.into_iter().enumerate() {
             let is_named = named.contains(&name);
             variables.push((name, Variable::Field { index, is_named }));
         }
@@ -53,6 +49,32 @@ pub(super) fn variables(
     // Those that the text names come first: there may not be room for all.
     variables.sort_by_key(|(_, value)| matches!(value, Variable::Field { is_named: false, .. }));
     variables
+}
+
+/// The names of the variables for `fields`. The exact name of a field wins: the others have what is left.
+fn field_names(
+    fields: &[String],
+    taken: &mut BTreeSet<String>,
+    is_inherited: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let is_another = |name: &str| is_inherited(name) || is_acted_on(name);
+    let is_exact = |field: &&String| {
+        variable_name(field) == **field && !is_another(field) && !taken.contains(*field)
+    };
+    let exact: BTreeSet<String> = fields.iter().filter(is_exact).cloned().collect();
+    taken.extend(exact.iter().cloned());
+    let names = fields.iter().map(|field| {
+        let mut name = variable_name(field);
+        if exact.contains(field) {
+            return name;
+        }
+        while taken.contains(&name) || is_another(&name) {
+            name.insert_str(0, "input_");
+        }
+        taken.insert(name.clone());
+        name
+    });
+    names.collect()
 }
 
 /// How many bytes of arguments and environment a program can be given here, without what it inherits: a quarter of the
@@ -139,7 +161,11 @@ mod tests {
     fn fields_become_variables_that_a_shell_can_name() {
         assert_eq!(names(&[], &["a-b", "größe", "1st", ""], &[]), ["a_b", "gr__e", "_1st", "_"]);
         assert_eq!(names(&[], &["PATH"], &["PATH"]), ["input_PATH"]);
-        assert_eq!(names(&["X"], &["X", "input_X"], &[]), ["X", "input_X", "input_input_X"]);
-        assert_eq!(names(&[], &["a.b", "a_b"], &[]), ["a_b", "input_a_b"]);
+        assert_eq!(names(&["X"], &["X", "input_X"], &[]), ["X", "input_input_X", "input_X"]);
+        assert_eq!(
+            names(&[], &["a.b", "a b", "a_b"], &[]),
+            ["input_a_b", "input_input_a_b", "a_b"]
+        );
+        assert_eq!(names(&[], &["PATH", "input_PATH"], &[]), ["input_input_PATH", "input_PATH"]);
     }
 }

@@ -14,7 +14,7 @@ use rendered::Command;
 use super::ends::Ends;
 use super::kills::KillWatch;
 use super::plan::Plan;
-use super::search::Search;
+use super::search::{Search, decoded, encoding_of};
 use super::stream::{Progress, Spill, Stream};
 use super::{Keep, Setup, Spec, outcome};
 use crate::base::diagnostic::reason;
@@ -22,7 +22,7 @@ use crate::base::mask;
 use crate::launcher::patiently;
 use crate::launcher::{Ended, Exit, Launcher, Port};
 use crate::sys::usage;
-use crate::task::{Attempt, Limit, Moment, Outcome, Status, Stop, Task, Values, clock};
+use crate::task::{Attempt, Limit, Moment, Outcome, Status, Stop, Task, clock};
 use crate::workload::columns::StreamName;
 
 /// How long a child may run before its output is watched: most end before it would have paid. Short enough that one
@@ -98,6 +98,7 @@ impl Worker {
             command: Command::default(),
             stdout: Stream::new(plan.capture, output_spill)
                 .collecting(setup.max_payload)
+                .hashing(setup.written.is_some())
                 .searching(of(StreamName::Stdout)),
             stderr: Stream::new(kept_errors, errors_spill).searching(stderr),
             setup: setup.clone(),
@@ -107,7 +108,7 @@ impl Worker {
 
     /// Attempts one task.
     pub async fn run(&mut self, task: &Task, attempt: &Attempt<'_>) -> Outcome {
-        match self.attempt(&attempt.values(task), attempt).await {
+        match self.attempt(task, attempt).await {
             Ok(outcome) => outcome,
             Err(message) => {
                 // An earlier attempt may have got farther, but the last one counts.
@@ -118,11 +119,8 @@ impl Worker {
     }
 
     /// An error is why there was nothing to start.
-    async fn attempt(
-        &mut self,
-        values: &Values<'_>,
-        attempt: &Attempt<'_>,
-    ) -> Result<Outcome, String> {
+    async fn attempt(&mut self, task: &Task, attempt: &Attempt<'_>) -> Result<Outcome, String> {
+        let values = &attempt.values(task);
         self.command.render(&self.plan, values)?;
         let mut ends = {
             let streams = [&mut self.stdout, &mut self.stderr];
@@ -130,6 +128,9 @@ impl Worker {
         };
         if let Some(live) = &self.setup.live {
             self.stdout.show(live, values);
+        }
+        if let Some(stop) = unready(&ends, attempt).await {
+            return Ok(self.not_read(task.number, stop, attempt));
         }
         let asked = Moment::now();
         let mut port = self.start(&ends).await.map_err(|error| {
@@ -161,6 +162,9 @@ impl Worker {
         }
         let output_bytes = ends.output_bytes(self.stdout.kept().total());
         outcome.output_bytes = output_bytes.filter(|_| outcome.cpu.is_some());
+        if let Some(hash) = self.stdout.hash().filter(|_| ends.captured()[0]) {
+            outcome.rare_mut().output_hash = Some(hash);
+        }
         self.find_columns(&ends, &mut outcome);
         match self.stdout.take_payload() {
             Some(Ok(payload)) => outcome.payload = Some(Arc::new(payload)),
@@ -170,7 +174,10 @@ impl Worker {
         if outcome.has_run {
             let is_ok = outcome.status == Status::Ok;
             let finished = match &self.setup.written {
-                Some(written) if is_ok => ends.note(written, values.task, self.setup.stage),
+                Some(written) if is_ok => {
+                    let place = (task.number, self.setup.stage);
+                    ends.note(written, task.making.as_deref(), place)
+                }
                 Some(_) => Ok(()),
                 None => ends.finish(is_ok),
             };
@@ -183,6 +190,15 @@ impl Worker {
         }
         self.hand_over_output(&mut outcome);
         Ok(outcome)
+    }
+
+    /// The outcome of an attempt whose standard input nobody has written.
+    fn not_read(&self, task: u64, (stop, since): (Stop, Moment), attempt: &Attempt<'_>) -> Outcome {
+        self.setup.logs.iter().for_each(|logs| logs.forget(task));
+        let stopped = stop.words(attempt.limit());
+        let error = format!("{stopped}: no program writes to the pipe that is its standard input");
+        let outcome = Outcome::new(stop.status(), since, since.elapsed());
+        Outcome { error, has_run: false, ..outcome }
     }
 
     /// Keeps the whole output in files, if it is to be kept.
@@ -200,7 +216,9 @@ impl Worker {
             _ if self.setup.keep != Keep::Everything => {}
             Some(Ok(file)) => outcome.rare_mut().whole_output = Some(Arc::new(file)),
             Some(Err(error)) => {
-                outcome.append(&format!("not all output could be kept: {}", reason(&error)));
+                let why = format!("not all output could be kept: {}", reason(&error));
+                outcome.append(&why);
+                outcome.rare_mut().unkept = Some(why.into());
             }
             None => {}
         }
@@ -349,9 +367,11 @@ impl Worker {
         let has_run = !matches!(ended.exit, Exit::NotStarted(..));
         let output = self.stdout.kept().head();
         let result = self.result();
-        let keeps_output =
-            self.setup.keep == Keep::Everything || (self.setup.answers && status == Status::Failed);
-        Outcome {
+        let reads_answer = self.setup.answers && status == Status::Failed;
+        let encoding = encoding_of(output, self.plan.encoding).filter(|_| reads_answer);
+        let text = encoding.map(|encoding| decoded(output, Some(encoding)).into_owned());
+        let keeps_output = self.setup.keep == Keep::Everything || reads_answer;
+        let mut outcome = Outcome {
             code,
             cpu: has_run.then_some(ended.cpu),
             peak_rss: has_run.then_some(ended.peak_rss),
@@ -360,7 +380,21 @@ impl Worker {
             error: outcome::error(cause, note, &self.last_words(&result)),
             result,
             ..Outcome::new(status, ended.started, ended.ended.since(ended.started))
+        };
+        if text.is_some() {
+            outcome.rare_mut().text = text;
         }
+        outcome
+    }
+}
+
+/// Why and since when an attempt must stop whose standard input nobody has written until then.
+async fn unready(ends: &Ends, attempt: &Attempt<'_>) -> Option<(Stop, Moment)> {
+    let since = Moment::now();
+    tokio::select! {
+        biased;
+        () = ends.ready() => None,
+        stop = attempt.stopped(since) => Some((stop, since)),
     }
 }
 

@@ -70,6 +70,19 @@ impl Content {
         Self::Bytes(Bytes::new())
     }
 
+    /// Whether nothing is sent.
+    pub fn is_empty(&self) -> bool {
+        self.length() == 0
+    }
+
+    /// How much is sent, in bytes.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Parts(parts) => parts.iter().map(Part::length).sum(),
+        }
+    }
+
     /// This content, on its way.
     pub fn sending(&self) -> Sending {
         match self {
@@ -78,7 +91,7 @@ impl Content {
                 all: Arc::clone(parts),
                 next: 0,
                 file: None,
-                left: parts.iter().map(Part::length).sum(),
+                left: self.length(),
             })),
         }
     }

@@ -6,7 +6,8 @@ use std::path::Path;
 use base64::Engine;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, IF_RANGE, RANGE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, IF_RANGE, RANGE,
+    TRANSFER_ENCODING, USER_AGENT,
 };
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
@@ -49,16 +50,24 @@ impl Call {
         let (uri, credentials) = uri(url)?;
         let (content, content_type) = content(plan, &mut next, folder)?;
         let save = plan.save.as_ref().map(|save| save.place(folder, next())).transpose()?;
+        if save.is_some() && method == Method::HEAD {
+            return Err(NO_BODY.into());
+        }
         let mut headers = HeaderMap::with_capacity(plan.headers.len() + 5);
         for header in &plan.headers {
-            let mut value = header_value(&header.name, next())?;
+            let mut value = match header_value(&header.name, next()) {
+                Err(_) if header.is_secret => return Err(unfit_secret(&header.name)),
+                value => value?,
+            };
             value.set_sensitive(header.is_secret);
             headers.append(header_name(&header.name)?, value);
         }
         if let Some(content_type) = content_type {
-            headers
-                .entry(CONTENT_TYPE)
-                .or_insert(header_value("content-type", content_type.as_bytes())?);
+            let own = headers.get(CONTENT_TYPE);
+            let value = own.map_or(Ok(content_type.clone()), |own| {
+                multipart::with_boundary(own.as_bytes(), &content_type)
+            })?;
+            headers.insert(CONTENT_TYPE, header_value("content-type", value.as_bytes())?);
         }
         if let Some(credentials) = credentials {
             headers.entry(AUTHORIZATION).or_insert(credentials);
@@ -72,6 +81,8 @@ impl Call {
         if plan.decode && !headers.contains_key(RANGE) {
             headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static(CODINGS));
         }
+        say_empty(&method, &content, &mut headers);
+        correct_length(&content, &mut headers);
         Ok(Self { method, uri, headers, content, has_secret: plan.has_secret, save })
     }
 
@@ -95,7 +106,23 @@ impl Call {
         call.method = method;
         call.content = Content::none();
         redirect::drop_body_headers(&mut call.headers);
+        say_empty(&call.method, &call.content, &mut call.headers);
         call
+    }
+
+    /// The first header of this name.
+    pub fn header(&self, name: HeaderName) -> Option<&HeaderValue> {
+        self.headers.get(name)
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Whether it is a GET without a body: the only request of whose answer a part can be asked for.
+    pub fn is_plain_get(&self) -> bool {
+        self.method == Method::GET && !self.sends_something()
     }
 
     /// Whether a part of the answer is asked for by the job file itself.
@@ -136,8 +163,49 @@ impl Call {
     }
 
     fn sends_something(&self) -> bool {
-        !matches!(&self.content, Content::Bytes(bytes) if bytes.is_empty())
+        !self.content.is_empty()
     }
+}
+
+/// Says of a request that usually has a body that it has none: many servers refuse it otherwise (RFC 9110, 8.6).
+fn say_empty(method: &Method, content: &Content, headers: &mut HeaderMap) {
+    let has_one = [Method::POST, Method::PUT, Method::PATCH].contains(method);
+    if has_one && content.is_empty() && !headers.contains_key(TRANSFER_ENCODING) {
+        headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+    }
+}
+
+/// A length that the job file sends by itself, perhaps copied from another request, gives way to the real one: a wrong one
+/// would cut the body, or have the server wait for more.
+fn correct_length(content: &Content, headers: &mut HeaderMap) {
+    if headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, content.length().into());
+    }
+}
+
+/// What is wrong with `save` where the method is `HEAD`.
+pub(super) const NO_BODY: &str =
+    "the answer to `HEAD` has no body, so `save` has nothing to save: leave `method` out";
+
+/// What is wrong with JSON whose fields are not UTF-8 (RFC 8259, 8.1).
+const NOT_UTF_8: &str = "a value of `json` is not UTF-8, which JSON has to be: set the `encoding` of the inputs, or \
+                         take a column of the stage before in place of `{payload}`";
+
+/// Whether JSON has a byte that is not UTF-8: it stands there as half of a pair, `\udc80` and so on.
+fn has_raw_byte(json: &[u8]) -> bool {
+    let (mut at, mut is_second) = (0, false);
+    while let Some(before) = memchr::memchr(b'\\', &json[at..]) {
+        let start = at + before;
+        let digits = json.get(start + 1..start + 6).and_then(|escape| escape.strip_prefix(b"u"));
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let unit = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
+        match unit {
+            Some(0xdc80..=0xdcff) if !is_second || before > 0 => return true,
+            _ => is_second = matches!(unit, Some(0xd800..=0xdbff)),
+        }
+        at = (start + if unit.is_some() { 6 } else { 2 }).min(json.len());
+    }
+    false
 }
 
 /// The codings that are undone, as `curl --compressed` has them.
@@ -152,6 +220,13 @@ fn content<'a>(
     Ok(match &plan.body {
         BodyKind::None => (Content::none(), None),
         BodyKind::Text => (Content::Bytes(Bytes::copy_from_slice(next())), None),
+        BodyKind::Json => {
+            let text = next();
+            if std::str::from_utf8(text).is_err() || has_raw_byte(text) {
+                return Err(NOT_UTF_8.into());
+            }
+            (Content::Bytes(Bytes::copy_from_slice(text)), None)
+        }
         BodyKind::File => {
             let file = Part::file(&folder.join(super::path(next())))?;
             (Content::Parts([file].into()), None)
@@ -202,15 +277,29 @@ pub(super) fn header_value(name: &str, value: &[u8]) -> Result<HeaderValue, Stri
     })
 }
 
+/// What is wrong with a header that has a secret, which is not shown.
+fn unfit_secret(name: &str) -> String {
+    format!("header `{name}`: a secret in it has a character that a header cannot have")
+}
+
 /// Reads a URL: with what a browser would repair (spaces, umlauts) repaired, and a user and password taken out of it.
 pub(super) fn uri(text: &[u8]) -> Result<(Uri, Option<HeaderValue>), String> {
-    let bad = |why: &str| format!("`{}` is not a URL: {why}", String::from_utf8_lossy(text));
+    let shown = String::from_utf8_lossy(text);
+    let bad = |why: &str| format!("`{}` is not a URL: {why}", shown.escape_debug());
     // The url crate costs ten times as much, and gives nothing for a URL that is in order.
     if text.iter().all(|&byte| byte.is_ascii_graphic() && !b"\\\"<>^`{|}@".contains(&byte))
+        && !has_dots(text)
         && let Ok(uri) = Uri::try_from(text)
         && is_http(&uri)
     {
         return Ok((uri, None));
+    }
+    // A browser drops them, and would ask for something else; curl refuses.
+    if let Some(byte) = text.iter().find(|byte| byte.is_ascii_control()) {
+        let shown = char::from(*byte).escape_debug();
+        return Err(bad(&format!(
+            "it has a control character (`{shown}`); `{{field.url}}` encodes what is in a field"
+        )));
     }
     let mut url = Url::parse(&as_text(text)).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase => bad("it has to start with http:// or https://"),
@@ -224,6 +313,12 @@ pub(super) fn uri(text: &[u8]) -> Result<(Uri, Option<HeaderValue>), String> {
     url.set_fragment(None);
     let uri = Uri::try_from(url.as_str()).map_err(|error| bad(&error.to_string()))?;
     if is_http(&uri) { Ok((uri, credentials)) } else { Err(bad("it has no host")) }
+}
+
+/// Whether there may be a `.` or `..` between slashes, perhaps encoded, which is resolved as curl and browsers do it.
+fn has_dots(text: &[u8]) -> bool {
+    text.windows(2).any(|two| two == b"/.")
+        || text.windows(4).any(|four| four.eq_ignore_ascii_case(b"/%2e"))
 }
 
 fn is_http(uri: &Uri) -> bool {
@@ -263,8 +358,32 @@ fn credentials(url: &Url) -> Option<HeaderValue> {
 }
 
 #[cfg(test)]
+impl Call {
+    /// A request for `uri`.
+    pub fn get(uri: &Uri) -> Self {
+        let (headers, content) = (HeaderMap::new(), Content::none());
+        let (method, uri) = (Method::GET, uri.clone());
+        Self { method, uri, headers, content, has_secret: false, save: None }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_are_found_in_json() {
+        for (json, expected) in [
+            (r#"{"a":"Gr\udcf6"}"#, true),
+            (r#""\ud83d\udc00 \udc80""#, true),
+            (r#""\ud83d \udc80""#, true),
+            (r#""\ud83d\udc80\n\\udc80 \u00e9 \udc00""#, false),
+            (r#""Größe\"#, false),
+            ("\"\\u", false),
+        ] {
+            assert_eq!(has_raw_byte(json.as_bytes()), expected, "{json}");
+        }
+    }
 
     #[test]
     fn urls() {
@@ -274,6 +393,10 @@ mod tests {
             ("http://[::1]:80/", Ok("http://[::1]:80/")),
             ("https://a.example/b c#d", Ok("https://a.example/b%20c")),
             ("http://a.example/b#d", Ok("http://a.example/b")),
+            ("http://a.example/x/../b", Ok("http://a.example/b")),
+            ("http://a.example/x y/../b", Ok("http://a.example/b")),
+            ("http://a.example/x/%2E%2e/./b", Ok("http://a.example/b")),
+            ("http://a.example/.b?c=/../d", Ok("http://a.example/.b?c=/../d")),
             ("http://bücher.example/ü", Ok("http://xn--bcher-kva.example/%C3%BC")),
             ("http://u:p@a.example/", Ok("http://a.example/")),
             (
@@ -291,6 +414,16 @@ mod tests {
             let found = uri(text.as_bytes()).map(|(uri, _)| uri.to_string());
             let expected = expected.map(str::to_owned).map_err(str::to_owned);
             assert_eq!(found, expected, "{text}");
+        }
+        for (text, shown) in [
+            ("http://a.example/a\r\nb", "\\r"),
+            ("http://a.example/a\tb", "\\t"),
+            ("http://a.example/a\n", "\\n"),
+            ("\0http://a.example/a", "\\0"),
+            ("http://a.example/\u{7f}", "\\u{7f}"),
+        ] {
+            let error = uri(text.as_bytes()).unwrap_err();
+            assert!(error.contains(&format!("control character (`{shown}`)")), "{error}");
         }
         let (latin, _) = uri(b"http://a/gr\xf6\xdfe").unwrap();
         assert_eq!(latin, "http://a/gr%F6%DFe");

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
+use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use regex::bytes::Regex;
+
+use super::prescan;
 
 /// A page says its charset near its start, or not at all. Browsers look at 1,024 bytes at least.
 const PRESCAN: usize = 16 << 10;
@@ -13,6 +15,8 @@ const PRESCAN: usize = 16 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Page,
+    /// A page that is XML.
+    Xhtml,
     Xml,
     Json,
     Text,
@@ -40,16 +44,19 @@ pub(super) fn to_utf8(content_type: Option<&[u8]>, body: &[u8]) -> Result<Text, 
     let header = content_type.map(String::from_utf8_lossy).unwrap_or_default();
     let kind = kind(&header, body);
     let label = label_in_header(&header);
-    let in_header = label.and_then(|label| Encoding::for_label(label.as_bytes()));
+    let in_header = label.as_ref().and_then(|label| Encoding::for_label(label.as_bytes()));
     let named = in_header.or_else(|| match kind {
-        Kind::Page => named_in(&PAGE, body),
-        Kind::Xml => named_in(&XML, body),
+        Kind::Page => prescan::prescan(start(body)),
+        Kind::Xhtml | Kind::Xml => in_xml(body), // to which a `meta` is an element like any other
         Kind::Json => wide_json(body),
         Kind::Text | Kind::Bytes => None,
     });
     if named == Some(REPLACEMENT) {
-        let label = label.filter(|_| in_header.is_some()).unwrap_or("its charset");
+        let label = label.as_deref().filter(|_| in_header.is_some()).unwrap_or("its charset");
         return Err(format!("the body is in `{label}`, which is not read, by browsers neither"));
+    }
+    if kind == Kind::Json && is_unicode_json(body) {
+        return Ok(Text::default());
     }
     if named.is_none_or(|encoding| encoding == UTF_8) && std::str::from_utf8(body).is_ok() {
         return Ok(Text::default());
@@ -57,7 +64,7 @@ pub(super) fn to_utf8(content_type: Option<&[u8]>, body: &[u8]) -> Result<Text, 
     let encoding = match (named, kind) {
         (Some(encoding), _) => return Ok(decode(encoding, body)),
         // What browsers take it for. JSON is always Unicode, and other bytes stay what they are.
-        (None, Kind::Page | Kind::Xml | Kind::Text) => WINDOWS_1252,
+        (None, Kind::Page | Kind::Xhtml | Kind::Xml | Kind::Text) => WINDOWS_1252,
         (None, Kind::Json) => {
             let doubt = Some("the body is not UTF-8, as JSON has to be".to_owned());
             return Ok(Text { utf8: None, doubt });
@@ -103,7 +110,8 @@ pub(super) fn header_to_utf8(value: &[u8]) -> Vec<u8> {
 fn kind(header: &str, body: &[u8]) -> Kind {
     let essence = header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match &essence[..] {
-        "text/html" | "application/xhtml+xml" => Kind::Page,
+        "text/html" => Kind::Page,
+        "application/xhtml+xml" => Kind::Xhtml,
         "text/xml" | "application/xml" => Kind::Xml,
         "application/json" | "text/json" => Kind::Json,
         _ if essence.ends_with("+xml") => Kind::Xml,
@@ -119,43 +127,86 @@ fn kind(header: &str, body: &[u8]) -> Kind {
     }
 }
 
-/// `charset=` of a Content-Type: the first that is known, else the first.
-fn label_in_header(header: &str) -> Option<&str> {
-    let labels = || {
-        header.split(';').skip(1).filter_map(|parameter| {
-            let (name, value) = parameter.split_once('=')?;
-            let value = value.trim().trim_matches(['"', '\'']);
-            name.trim().eq_ignore_ascii_case("charset").then_some(value)
-        })
-    };
-    labels()
-        .find(|label| Encoding::for_label(label.as_bytes()).is_some())
-        .or_else(|| labels().next())
-        .filter(|label| !label.is_empty())
+/// The Content-Type that counts if there are several, as the Fetch standard has it: the last one that is valid, and of two of
+/// the same type the one that names a charset.
+pub(super) fn content_type<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
+    let mut chosen: Option<&[u8]> = None;
+    for value in values {
+        let text = String::from_utf8_lossy(value);
+        let is_valid = essence(&text)
+            .split_once('/')
+            .is_some_and(|(kind, subtype)| !kind.is_empty() && !subtype.is_empty() && kind != "*");
+        let keeps = chosen.is_some_and(|before| {
+            let before = String::from_utf8_lossy(before);
+            let has_charset =
+                label_in_header(&before).is_some() && label_in_header(&text).is_none();
+            !is_valid || (has_charset && essence(&before) == essence(&text))
+        });
+        if !keeps {
+            chosen = Some(value);
+        }
+    }
+    chosen.map(<[u8]>::to_vec)
 }
 
-/// A comment, or a `meta` that names a charset.
-static PAGE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?is-u)<!--.*?-->|<meta\s[^>]*?charset\s*=\s*["']?\s*([^\s"'/>;]+)"#)
-        .expect("it is a valid regex")
-});
+/// The type of a Content-Type, without its parameters.
+fn essence(header: &str) -> String {
+    header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// `charset=` of a Content-Type: the first that is known, else the first.
+fn label_in_header(header: &str) -> Option<String> {
+    let (mut labels, mut rest) = (Vec::new(), header);
+    while let Some((_, parameters)) = rest.split_once(';') {
+        let name = parameters.split([';', '=']).next().unwrap_or_default();
+        rest = &parameters[name.len()..];
+        let Some(value) = rest.strip_prefix('=') else { continue };
+        let (value, after) = parameter_value(value);
+        rest = after;
+        if name.trim().eq_ignore_ascii_case("charset") && !value.is_empty() {
+            labels.push(value);
+        }
+    }
+    let known = labels.iter().position(|label| Encoding::for_label(label.as_bytes()).is_some());
+    let first = known.unwrap_or_default();
+    (first < labels.len()).then(|| labels.swap_remove(first))
+}
+
+/// The value of a parameter, which may be quoted and then have any character in it; and what follows.
+fn parameter_value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.trim_start().strip_prefix('"') else {
+        let (value, rest) = text.split_at(text.find(';').unwrap_or(text.len()));
+        return (value.trim().trim_matches('\'').to_owned(), rest);
+    };
+    let (mut value, mut characters) = (String::new(), quoted.char_indices());
+    while let Some((place, character)) = characters.next() {
+        match character {
+            '"' => return (value, &quoted[place + 1..]),
+            '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
+            other => value.push(other),
+        }
+    }
+    (value, "")
+}
 
 static XML: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"(?is-u)^\s*<\?xml\s[^>]*?encoding\s*=\s*["']([^"']+)"#)
         .expect("it is a valid regex")
 });
 
-/// The charset that the text itself names.
-fn named_in(pattern: &Regex, body: &[u8]) -> Option<&'static Encoding> {
-    let start = &body[..body.len().min(PRESCAN)];
-    let mut names = pattern.captures_iter(start).filter_map(|found| Some(found.get(1)?.as_bytes()));
-    let found = names.find_map(Encoding::for_label)?;
-    Some(match found {
-        // A name that was read as ASCII cannot be right.
-        _ if found == UTF_16LE || found == UTF_16BE => UTF_8,
-        _ if found == X_USER_DEFINED => WINDOWS_1252,
-        _ => found,
-    })
+fn in_xml(body: &[u8]) -> Option<&'static Encoding> {
+    let found = XML.captures(start(body))?;
+    Encoding::for_label(&found[1]).map(prescan::readable)
+}
+
+fn start(body: &[u8]) -> &[u8] {
+    &body[..body.len().min(PRESCAN)]
+}
+
+/// Whether JSON is UTF-8, whatever its header says (RFC 8259, 8.1 and 11). Two charsets may look like it: UTF-16 has zeros,
+/// and ISO-2022 escapes.
+fn is_unicode_json(body: &[u8]) -> bool {
+    memchr::memchr2(0, 0x1b, body).is_none() && std::str::from_utf8(body).is_ok()
 }
 
 /// JSON in UTF-16 starts with an ASCII character, of which one byte is zero.
@@ -192,8 +243,25 @@ mod tests {
             ),
             (
                 "text/html",
-                b"<META http-equiv=x content='text/html; charset=koi8-r'>\xf0\xd2\xc9",
-                "<META http-equiv=x content='text/html; charset=koi8-r'>При",
+                b"<META http-equiv=Content-Type content='text/html; charset=koi8-r'>\xf0\xd2\xc9",
+                "<META http-equiv=Content-Type content='text/html; charset=koi8-r'>При",
+            ),
+            ("text/html; x=\"a;charset=gbk\"; charset=koi8-r", b"\xf0\xd2\xc9", "При"),
+            ("text/html; charset=\"koi8-r", b"\xf0\xd2\xc9", "При"),
+            (
+                "text/html",
+                b"<meta name=d content=\"what charset=gbk means\"><meta/charset=koi8-r>\xf0",
+                "<meta name=d content=\"what charset=gbk means\"><meta/charset=koi8-r>П",
+            ),
+            (
+                "text/html",
+                b"<meta data-charset=gbk><meta name='a>' charset = 'koi8-r'/>\xf0",
+                "<meta data-charset=gbk><meta name='a>' charset = 'koi8-r'/>П",
+            ),
+            (
+                "application/xhtml+xml",
+                b"<?xml version='1.0' encoding='koi8-r'?>\xf0",
+                "<?xml version='1.0' encoding='koi8-r'?>П",
             ),
             ("", b"<!-- <meta charset=gbk> --><p>\xf6", "<!-- <meta charset=gbk> --><p>ö"),
             ("text/html; charset=nonsense", b"<p>\xf6", "<p>ö"),
@@ -205,6 +273,14 @@ mod tests {
                 "<?xml version='1.0' encoding='iso-8859-2'?>ą",
             ),
             ("application/json; charset=iso-8859-1", b"{\"n\":\"\xf6\"}", "{\"n\":\"ö\"}"),
+            ("application/json; charset=iso-8859-1", "{\"n\":\"ö\"}".as_bytes(), "{\"n\":\"ö\"}"),
+            ("application/json; charset=iso-2022-jp", b"[\"\x1b$B$\"\x1b(B\"]", "[\"あ\"]"),
+            (
+                "application/xhtml+xml",
+                "<html><head><meta charset=\"koi8-r\"/>ö".as_bytes(),
+                "<html><head><meta charset=\"koi8-r\"/>ö",
+            ),
+            ("text/html", b"<?xml encoding='koi8-r'?>\xf0", "<?xml encoding='koi8-r'?>П"),
             ("application/json", b"\xef\xbb\xbf{}", "{}"),
             ("application/json", b"{\0}\0", "{}"),
             ("application/json", b"\0{\0}", "{}"),
@@ -213,6 +289,22 @@ mod tests {
         ] {
             assert_eq!(text(content_type, body), expected, "{content_type}");
         }
+    }
+
+    #[test]
+    fn of_several_content_types_the_last_valid_one_counts() {
+        for (values, expected) in [
+            (&["text/html", "text/html; charset=koi8-r"][..], "text/html; charset=koi8-r"),
+            (&["text/html; charset=koi8-r", "text/html"], "text/html; charset=koi8-r"),
+            (&["text/html; charset=koi8-r", "text/plain"], "text/plain"),
+            (&["text/html; charset=gbk", "text/html; charset=koi8-r"], "text/html; charset=koi8-r"),
+            (&["text/html", "nonsense", "*/*"], "text/html"),
+            (&["nonsense"], "nonsense"),
+        ] {
+            let found = content_type(values.iter().map(|value| value.as_bytes()));
+            assert_eq!(found.as_deref(), Some(expected.as_bytes()));
+        }
+        assert_eq!(content_type(std::iter::empty()), None);
     }
 
     #[test]

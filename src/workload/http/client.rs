@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use http::Response;
 use http::header::PROXY_AUTHORIZATION;
+use http::{Response, Uri};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
@@ -20,7 +20,7 @@ use super::cookies::{Cookies, Jar};
 use super::download::Download;
 use super::plan::Plan;
 use super::redirect;
-use super::stream::{Gone, RawHead};
+use super::stream::{Gone, RawHead, Traffic};
 use crate::workload::http::errors;
 
 /// A connection that nobody has used for this long is closed: a list of links has many hosts.
@@ -37,6 +37,8 @@ pub struct Client {
     lenient: legacy::Client<Connector, Sending>,
     /// Takes only heads as they should be, of up to 100 lines, which costs less.
     strict: legacy::Client<Connector, Sending>,
+    /// Takes a new connection for every request, and is otherwise like the lenient one.
+    fresh: legacy::Client<Connector, Sending>,
     trust: Trust,
     connector: Connector,
     /// The cookies of all tasks, where they share them.
@@ -64,6 +66,8 @@ pub struct Progress {
     pub left_out: RefCell<Option<String>>,
     /// Whether it was ended since nothing came.
     pub stalled: Cell<bool>,
+    /// Where redirects have led, if there were any.
+    pub redirected: RefCell<Option<Uri>>,
     /// The file that the body goes to, until it is whole; before, what an earlier attempt has left of it.
     pub(super) download: RefCell<Option<Download>>,
 }
@@ -72,6 +76,18 @@ impl Progress {
     /// Of an exchange that is about to start.
     pub fn new(timed: bool) -> Self {
         Self { timed, ..Self::default() }
+    }
+
+    /// Where the answer to `call` came from in the end.
+    pub fn source(&self, call: &Call) -> Uri {
+        self.redirected.borrow().as_ref().unwrap_or(&call.uri).clone()
+    }
+
+    /// What comes and goes over the connection, if that is known.
+    pub(super) fn traffic(&self) -> Option<Traffic> {
+        let mut known = http::Extensions::new();
+        self.connection.borrow().as_ref()?.connection_metadata().as_ref()?.get_extras(&mut known);
+        known.remove::<Traffic>()
     }
 
     /// What is going on, for messages.
@@ -93,7 +109,7 @@ pub struct Failure(pub String);
 impl Client {
     /// A client without connections yet; must be used on one runtime. `jar` has the cookies of the job.
     pub fn new(plan: &Plan, jar: &Jar) -> Self {
-        let connector = Connector::new(plan.http2, plan.tls.clone());
+        let connector = Connector::new(plan);
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
         let strict = builder.build(connector.clone());
@@ -103,9 +119,10 @@ impl Client {
             .http1_ignore_invalid_headers_in_responses(true)
             .http1_max_headers(MOST_HEADERS);
         let lenient = builder.build(connector.keeping_heads());
+        let fresh = builder.pool_max_idle_per_host(0).build(connector.keeping_heads());
         let jar = (plan.cookies == Cookies::Job).then(|| jar.clone());
         let keeps_cookies = plan.cookies != Cookies::None;
-        Self { lenient, strict, trust: Trust::default(), connector, jar, keeps_cookies }
+        Self { lenient, strict, fresh, trust: Trust::default(), connector, jar, keeps_cookies }
     }
 
     /// Sends a request and returns the answer once its headers are there, after at most `redirects` redirects.
@@ -119,6 +136,7 @@ impl Client {
         progress: &Progress,
     ) -> Result<Response<Incoming>, Failure> {
         let mut response = self.hop(call, self.jar.as_ref(), progress).await?;
+        progress.redirected.take(); // of a request before
         if redirects > 0 && redirect::location(response.status(), response.headers()).is_some() {
             // Boxed, since most requests do without it.
             response = Box::pin(self.follow(call, response, redirects, progress)).await?;
@@ -151,6 +169,7 @@ impl Client {
             response = self.hop(&next, jar.as_ref(), progress).await?;
             onward = Some(next);
         }
+        progress.redirected.replace(onward.map(|call| call.uri));
         Ok(response)
     }
 
@@ -177,14 +196,15 @@ impl Client {
         Ok(())
     }
 
-    /// Sends one request. One that came too late for a kept-alive connection is sent once more, if that does no harm.
+    /// Sends one request. One that came too late for a kept-alive connection is sent once more, if that does no harm: on a
+    /// new one, since others that are kept may be gone, too.
     async fn hop(
         &self,
         call: &Call,
         jar: Option<&Jar>,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Failure> {
-        let mut again = true;
+        let mut is_late = false;
         loop {
             let mut request = call.request();
             if let Some(jar) = jar {
@@ -196,10 +216,13 @@ impl Client {
                 request.headers_mut().insert(PROXY_AUTHORIZATION, auth.clone());
             }
             let is_idempotent = request.method().is_idempotent();
-            again &= is_idempotent;
             // What is read strictly may have to be asked for again.
-            let is_strict = is_idempotent && self.trust.is_earned();
-            let hyper = if is_strict { &self.strict } else { &self.lenient };
+            let is_strict = is_idempotent && !is_late && self.trust.is_earned();
+            let hyper = match (is_late, is_strict) {
+                (true, _) => &self.fresh,
+                (false, true) => &self.strict,
+                (false, false) => &self.lenient,
+            };
             if progress.timed {
                 *progress.connection.borrow_mut() = Some(capture_connection(&mut request));
             }
@@ -215,7 +238,7 @@ impl Client {
                     }
                     return Ok(response);
                 }
-                Err(error) if again && came_too_late(&error) => again = false,
+                Err(error) if is_idempotent && !is_late && came_too_late(&error) => is_late = true,
                 Err(error) if is_strict && has_odd_head(&error) => self.trust.lose(),
                 Err(error) => {
                     let host = call.uri.host().unwrap_or_default();

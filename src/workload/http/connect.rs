@@ -11,15 +11,17 @@ use http::Uri;
 use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
-use hyper_util::client::legacy::connect::proxy::{SocksV4, SocksV5, Tunnel};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::client::legacy::connect::proxy::{SocksV4, SocksV5};
+use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::either::Either;
 use tower_service::Service;
 
-use super::plan::Tls;
+use super::plan::{Plan, Tls};
+use super::proxies::Proxies;
 use super::stream::{Alerts, Language, Stream};
 use super::tls;
 
@@ -34,9 +36,11 @@ pub struct Connector {
 #[derive(Debug)]
 struct Shared {
     tcp: HttpConnector<Resolver>,
-    proxies: Option<Matcher>,
+    proxies: Option<Proxies>,
     /// Whether HTTP/2 is wanted: by ALPN where there is TLS, else by prior knowledge.
     http2: bool,
+    /// Whether connections note when something comes or goes.
+    watches: bool,
     checks: Tls,
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
     alerts: Alerts,
@@ -44,13 +48,14 @@ struct Shared {
 
 impl Connector {
     /// A connector that goes through the proxies that the environment names.
-    pub fn new(http2: bool, checks: Tls) -> Self {
+    pub fn new(plan: &Plan) -> Self {
+        let (http2, checks, watches) = (plan.http2, plan.tls.clone(), plan.stall.is_some());
         let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let proxies = names_a_proxy().then(Matcher::from_env);
-        let shared =
-            Shared { tcp, proxies, http2, checks, tls: OnceLock::new(), alerts: Alerts::default() };
+        let proxies = Proxies::from_env();
+        let (tls, alerts) = (OnceLock::new(), Alerts::default());
+        let shared = Shared { tcp, proxies, http2, watches, checks, tls, alerts };
         Self { shared: Arc::new(shared), keeps_heads: false }
     }
 
@@ -66,17 +71,11 @@ impl Connector {
 
     /// The proxy that requests to `uri` are handed to as they are; TLS and SOCKS go through one unseen.
     pub fn forwards(&self, uri: &Uri) -> Option<Intercept> {
-        let proxy = self.shared.proxies.as_ref()?.intercept(uri)?;
+        let proxy = self.shared.proxies.as_ref()?.of(uri).ok()??;
         let forwards =
             uri.scheme() == Some(&Scheme::HTTP) && proxy.uri().scheme() == Some(&Scheme::HTTP);
         forwards.then_some(proxy)
     }
-}
-
-fn names_a_proxy() -> bool {
-    let names =
-        ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
-    names.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 impl Service<Uri> for Connector {
@@ -97,6 +96,9 @@ impl Service<Uri> for Connector {
             if keeps_heads {
                 stream.keep_heads();
             }
+            if shared.watches {
+                stream.watch();
+            }
             stream.tell(&shared.alerts, host);
             Ok(TokioIo::new(stream))
         })
@@ -105,7 +107,7 @@ impl Service<Uri> for Connector {
 
 impl Shared {
     async fn connect(&self, uri: Uri) -> Result<Stream, String> {
-        let proxy = self.proxies.as_ref().and_then(|proxies| proxies.intercept(&uri));
+        let proxy = self.proxies.as_ref().map_or(Ok(None), |proxies| proxies.of(&uri))?;
         let secure = uri.scheme() == Some(&Scheme::HTTPS);
         let (stream, language) = match &proxy {
             None if self.http2 && !secure => (self.tcp(uri.clone()).await?, Language::Http2),
@@ -146,13 +148,23 @@ impl Shared {
                 .map(|stream| (stream, Language::Http1Proxy))
                 .map_err(|error| format!("proxy: {error}"));
         }
+        if scheme == "http" {
+            let stream = self.tcp(address).await;
+            let stream = match stream {
+                Ok(stream) => ask_for_tunnel(stream, proxy, uri, &target).await,
+                Err(error) => Err(error),
+            };
+            return stream
+                .map(|stream| (stream, Language::Http1))
+                .map_err(|error| format!("proxy: {error}"));
+        }
         let stream = self.tunnel(&scheme, address, proxy, uri.clone()).await;
         stream
             .map(|stream| (stream.into_inner(), Language::Http1))
             .map_err(|error| format!("proxy: {}", failed(&*error, &target)))
     }
 
-    /// A connection through `proxy`, which passes on what it does not see.
+    /// A connection through a SOCKS `proxy`, which passes on what it does not see.
     async fn tunnel(
         &self,
         scheme: &str,
@@ -162,13 +174,6 @@ impl Shared {
     ) -> Result<TokioIo<TcpStream>, Box<dyn Error + Send + Sync>> {
         let tcp = self.tcp.clone();
         match scheme {
-            "http" => {
-                let mut tunnel = Tunnel::new(address, tcp);
-                if let Some(auth) = proxy.basic_auth() {
-                    tunnel = tunnel.with_auth(auth.clone());
-                }
-                Ok(tunnel.call(uri).await?)
-            }
             "socks5" | "socks5h" => {
                 let mut socks = SocksV5::new(address, tcp).local_dns(scheme == "socks5");
                 if let Some((user, password)) = proxy.raw_auth() {
@@ -182,6 +187,50 @@ impl Shared {
             }
             _ => Err(format!("`{scheme}` is not supported").into()),
         }
+    }
+}
+
+/// The longest head that a proxy may answer `CONNECT` with, in bytes.
+const LONGEST_HEAD: usize = 16 << 10;
+
+/// Has the proxy at `target` pass on whatever comes over `stream` to the host of `uri`. hyper-util has this, too, but does
+/// not say with which status it was refused.
+async fn ask_for_tunnel(
+    mut stream: TcpStream,
+    proxy: &Intercept,
+    uri: &Uri,
+    target: &str,
+) -> Result<TcpStream, String> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => format!("{target} closed the connection after `CONNECT`"),
+        _ => format!("{target} did not answer `CONNECT`: {error}"),
+    };
+    let host = authority(uri);
+    let mut request = format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n").into_bytes();
+    if let Some(auth) = proxy.basic_auth() {
+        request.extend_from_slice(b"Proxy-Authorization: ");
+        request.extend_from_slice(auth.as_bytes());
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"\r\n");
+    stream.write_all(&request).await.map_err(failed)?;
+    let mut head = Vec::new();
+    // Byte by byte: what follows the head belongs to whoever is at the other end.
+    while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
+        head.push(stream.read_u8().await.map_err(failed)?);
+        if head.len() > LONGEST_HEAD {
+            return Err(format!("{target} answered `CONNECT` with an endless head"));
+        }
+    }
+    let head = String::from_utf8_lossy(&head);
+    let line = head.lines().next().unwrap_or_default();
+    let status = line.strip_prefix("HTTP/1").and_then(|rest| rest.split_once(' '));
+    let status = status.map_or("", |(_, status)| status.trim());
+    match status.get(..3).filter(|code| code.parse::<u16>().is_ok()) {
+        Some(code) if code.starts_with('2') => Ok(stream),
+        Some("407") => Err(format!("{target} wants a user and password (status {status})")),
+        Some(_) => Err(format!("{target} answered `CONNECT` with status {status}")),
+        None => Err(format!("{target} answered `CONNECT` with something that is not HTTP")),
     }
 }
 

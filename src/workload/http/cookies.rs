@@ -1,12 +1,18 @@
 //! Cookies: those of a chain of redirects, or of a whole job.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cmp::Reverse;
+use std::sync::{Arc, Mutex};
 
 use cookie_store::{CookieStore, RawCookie};
 use http::header::{COOKIE, SET_COOKIE};
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Uri};
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+use super::cookie_date;
+
+use crate::base::lock;
 
 /// How long cookies are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,24 +41,29 @@ impl Jar {
         // Bytes become characters one by one, and bytes again when they are sent.
         let texts =
             set.map(|value| value.as_bytes().iter().map(|&byte| char::from(byte)).collect());
-        let cookies = texts.filter_map(|text: String| RawCookie::parse(text).ok());
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .store_response_cookies(cookies.map(RawCookie::into_owned), &url);
+        let cookies = texts.filter_map(|text: String| {
+            let expires = cookie_date::expires(&text);
+            let mut cookie = RawCookie::parse(text).ok()?;
+            if let Some(expires) = expires {
+                cookie.set_expires(expires);
+            }
+            may_be_set(&cookie, uri).then_some(cookie)
+        });
+        lock(&self.0).store_response_cookies(cookies.map(RawCookie::into_owned), &url);
     }
 
     /// Adds what is to be sent to `uri`. A cookie that the job file sends by itself gives way to one of its name.
     pub fn send(&self, uri: &Uri, headers: &mut HeaderMap) {
-        let store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = lock(&self.0);
         if store.iter_any().next().is_none() {
             return;
         }
         let Ok(url) = Url::parse(&uri.to_string()) else { return };
-        let mut cookies: Vec<(Vec<u8>, Vec<u8>)> = store
-            .get_request_values(&url)
-            .map(|(name, value)| (narrow(name), narrow(value)))
-            .collect();
+        // Longer paths first, then older cookies (RFC 6265, 5.4): many servers take the first one of a name.
+        let mut matching = store.matches(&url);
+        matching.sort_by_key(|cookie| Reverse(cookie.path.len()));
+        let mut cookies: Vec<(Vec<u8>, Vec<u8>)> =
+            matching.iter().map(|cookie| (narrow(cookie.name()), narrow(cookie.value()))).collect();
         if cookies.is_empty() {
             return;
         }
@@ -71,6 +82,20 @@ impl Jar {
             headers.insert(COOKIE, value);
         }
     }
+}
+
+/// Whether an answer from `uri` may set a cookie: not for all hosts of a top-level domain, and one whose name promises that it
+/// is safe has to be (RFC 6265bis, 4.1.3).
+fn may_be_set(cookie: &RawCookie<'_>, uri: &Uri) -> bool {
+    let is_too_wide = |domain: &str| !domain.contains('.') && Some(domain) != uri.host();
+    let is_named = |prefix: &str| {
+        cookie.name().get(..prefix.len()).is_some_and(|name| name.eq_ignore_ascii_case(prefix))
+    };
+    let is_safe = cookie.secure() == Some(true) && uri.scheme() == Some(&Scheme::HTTPS);
+    let is_of_host = cookie.domain().is_none() && cookie.path() == Some("/");
+    !cookie.domain().is_some_and(is_too_wide)
+        && (is_safe || !(is_named("__Secure-") || is_named("__Host-")))
+        && (is_of_host || !is_named("__Host-"))
 }
 
 fn narrow(text: &str) -> Vec<u8> {
@@ -106,9 +131,73 @@ mod tests {
             Some("seen=1; own=2")
         );
         let deep = sent(&jar, "http://a.example/deep/x", None).unwrap();
-        assert!(
-            deep.contains("seen=1") && deep.contains("deep=2") && !deep.contains("safe"),
-            "{deep}"
-        );
+        assert_eq!(deep, "deep=2; seen=1");
+    }
+
+    #[test]
+    fn no_cookie_is_for_all_hosts_of_a_top_level_domain() {
+        let jar = Jar::default();
+        let mut headers = HeaderMap::new();
+        headers.append(SET_COOKIE, "evil=1; Domain=.example".parse().unwrap());
+        headers.append(SET_COOKIE, "wide=2; Domain=a.example".parse().unwrap());
+        jar.keep(&"http://b.a.example/".parse().unwrap(), &headers);
+        assert_eq!(sent(&jar, "http://c.example/", None), None);
+        assert_eq!(sent(&jar, "http://c.a.example/", None).as_deref(), Some("wide=2"));
+        let mut headers = HeaderMap::new();
+        headers.append(SET_COOKIE, "own=1; Domain=localhost".parse().unwrap());
+        jar.keep(&"http://localhost/".parse().unwrap(), &headers);
+        assert_eq!(sent(&jar, "http://localhost/x", None).as_deref(), Some("own=1"));
+    }
+
+    #[test]
+    fn a_name_that_promises_safety_keeps_its_word() {
+        for (uri, set, is_kept) in [
+            ("https://a.example/", "__Host-a=1; Secure; Path=/", true),
+            ("https://a.example/", "__Host-a=1; Secure; Path=/; Domain=a.example", false),
+            ("https://a.example/", "__Host-a=1; Secure", false),
+            ("https://a.example/", "__secure-a=1; Path=/", false),
+            ("https://a.example/", "__Secure-a=1; Secure", true),
+            ("http://a.example/", "__Secure-a=1; Secure", false),
+            ("http://a.example/", "__Other-a=1", true),
+        ] {
+            let jar = Jar::default();
+            let mut headers = HeaderMap::new();
+            headers.append(SET_COOKIE, set.parse().unwrap());
+            jar.keep(&uri.parse().unwrap(), &headers);
+            assert_eq!(sent(&jar, uri, None).is_some(), is_kept, "{uri} {set}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_ends_at_its_date_in_whatever_way_that_is_written() {
+        for (date, is_kept) in [
+            ("Thu, 01 Jan 2020 00:00:00 GMT", false),
+            ("Thu, 01 Jan 2020 00:00:00 +0000", false),
+            ("Wed Jan 01 2020 00:00:00 GMT+0000 (UTC)", false),
+            ("Thu, 01 Jan 2199 00:00:00", true),
+            ("never", true),
+        ] {
+            let jar = Jar::default();
+            let mut headers = HeaderMap::new();
+            headers.append(SET_COOKIE, "session=old".parse().unwrap());
+            headers.append(SET_COOKIE, format!("session=new; Expires={date}").parse().unwrap());
+            jar.keep(&"http://a.example/".parse().unwrap(), &headers);
+            let expected = is_kept.then_some("session=new");
+            assert_eq!(sent(&jar, "http://a.example/", None).as_deref(), expected, "{date}");
+        }
+    }
+
+    #[test]
+    fn longer_paths_go_first_then_older_cookies() {
+        let jar = Jar::default();
+        let mut headers = HeaderMap::new();
+        for set in
+            ["sid=root; Path=/", "z=1; Path=/", "sid=deep; Path=/d", "a=2; Path=/", "z=3; Path=/"]
+        {
+            headers.append(SET_COOKIE, set.parse().unwrap());
+        }
+        jar.keep(&"http://a.example/d/login".parse().unwrap(), &headers);
+        let sent = sent(&jar, "http://a.example/d/page", None);
+        assert_eq!(sent.as_deref(), Some("sid=deep; sid=root; z=3; a=2"));
     }
 }

@@ -23,7 +23,11 @@ pub(super) fn no_answer(error: &legacy::Error, host: &str, alert: Option<&str>) 
                 return said().unwrap_or_else(|| Gone.to_string());
             }
             if error.is_parse() {
-                return format!("the answer is not HTTP: {error}");
+                let words = error.to_string();
+                if words.contains("head is too large") {
+                    return TOO_LARGE.into(); // hyper calls an endless body so, too
+                }
+                return format!("the answer is not HTTP: {}", in_words(&words));
             }
         }
         if let Some(error) = error.downcast_ref::<io::Error>() {
@@ -36,7 +40,26 @@ pub(super) fn no_answer(error: &legacy::Error, host: &str, alert: Option<&str>) 
         last = Some(error);
         source = error.source();
     }
-    last.map_or_else(|| error.to_string(), ToString::to_string)
+    let words = last.map_or_else(|| error.to_string(), ToString::to_string);
+    if words.contains("frame with invalid size") {
+        return "the server does not speak HTTP/2: leave `http2` out".into();
+    }
+    words
+}
+
+const TOO_LARGE: &str = "the answer is not HTTP: its head has too many lines or bytes, or its `Content-Length` \
+                         is a number that no body can have";
+
+/// What hyper says of a head, in words.
+fn in_words(said: &str) -> &str {
+    match said {
+        _ if said.contains("unexpected transfer-encoding") => {
+            "it is of HTTP/1.0, which has no transfer-encoding"
+        }
+        _ if said.contains("HTTP version") => "it does not begin with `HTTP/1.1` or `HTTP/1.0`",
+        _ if said.contains("header parsed") => "its head has a line that cannot be read",
+        _ => said,
+    }
 }
 
 fn connection_lost(error: &io::Error) -> Option<String> {
@@ -75,5 +98,11 @@ pub(super) fn broken_body(error: &(dyn Error + 'static), read: u64, length: Opti
         }
         source = error.source();
     }
-    format!("{cut}: {last}")
+    let said = last.to_string();
+    let chunks = said.to_lowercase().contains("chunk");
+    if chunks {
+        format!("{cut}: its chunks are not as HTTP has them ({said})")
+    } else {
+        format!("{cut}: {said}")
+    }
 }

@@ -1,22 +1,25 @@
 //! One request and all of its answer.
 
+use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::pin::{Pin, pin};
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RANGE};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
 use super::call::Call;
 use super::client::{Client, Failure, Progress};
 use super::decode::{Broken, Coding, Decoder};
-use super::download::{self, Download, Rest};
-use super::plan::{Keep, Plan};
+use super::download::{Download, Rest};
+use super::framing::{self, Due, Mismatch};
+use super::plan::{Compared, Keep, Plan};
 use super::sink::{Raw, Sink};
-use super::{charset, expect, retry_after};
+use super::stream::Traffic;
+use super::{charset, expect, part, retry_after};
 use crate::base::ByteSize;
 use crate::task::{Moment, NoPayload, Payload, clock};
 use crate::workload::http::errors;
@@ -32,6 +35,8 @@ pub struct Answer {
     pub whole: Option<File>,
     /// What is for the next stage, if there is one.
     pub payload: Option<Result<Payload, NoPayload>>,
+    /// The hash of the body, if runs are compared.
+    pub hash: Option<u64>,
     /// The headers that were asked for.
     pub headers: Vec<(String, Vec<u8>)>,
     /// What is wrong with it, if anything.
@@ -50,6 +55,9 @@ pub async fn exchange(
 ) -> Result<Answer, Failure> {
     if let Some(save) = &call.save {
         save.check().map_err(Failure)?;
+        let is_other =
+            |download: &mut Download| !download.is_of(call) || !download.file.is_for(save);
+        progress.download.borrow_mut().take_if(is_other);
     }
     // What is seldom needed is boxed: this future is made anew for every request.
     let has_start = progress.download.borrow().is_some();
@@ -59,7 +67,9 @@ pub async fn exchange(
         (send(client, plan, call, progress).await?, Rest::Anew)
     };
     let mut method = call.method.clone();
-    if let Some(fallback) = fallback(plan, &response) {
+    if rest != Rest::Follows
+        && let Some(fallback) = fallback(plan, &response)
+    {
         progress.answered.set(false);
         let call = Box::new(call.by(fallback));
         response = Box::pin(send(client, plan, &call, progress)).await?;
@@ -80,9 +90,12 @@ async fn send_for_rest(
         Some(call.after(download.written, validator))
     });
     let response = send(client, plan, resumed.as_ref().unwrap_or(call), progress).await?;
-    let rest = match &*progress.download.borrow() {
-        Some(download) => download.rest(response.status(), response.headers()),
-        None => Rest::Anew,
+    let source = progress.source(call);
+    let rest = match &mut *progress.download.borrow_mut() {
+        Some(download) if resumed.is_some() => {
+            download.rest(response.status(), response.headers(), &source)
+        }
+        _ => Rest::Anew,
     };
     if rest != Rest::Refused {
         return Ok((response, rest));
@@ -111,17 +124,31 @@ async fn send(
     patiently(plan, progress, pin!(client.send(call, plan.redirects, progress))).await
 }
 
-/// Ends what sends nothing for too long. It is pinned, since its future is large, and would be moved here otherwise.
+/// Ends that over which nothing comes or goes for too long. It is pinned, since its future is large, and would be moved here
+/// otherwise.
 async fn patiently<T>(
     plan: &Plan,
     progress: &Progress,
-    what: Pin<&mut impl Future<Output = Result<T, Failure>>>,
+    mut what: Pin<&mut impl Future<Output = Result<T, Failure>>>,
 ) -> Result<T, Failure> {
     let Some(stall) = plan.stall else { return what.await };
-    tokio::select! {
-        biased;
-        done = what => done,
-        () = clock::sleep_until(Moment::now() + stall) => Err(stalled(stall, progress)),
+    let (mut last, mut unsent) = (Moment::now(), 0);
+    loop {
+        tokio::select! {
+            biased;
+            done = what.as_mut() => return done,
+            () = clock::sleep_until(last + stall) => {}
+        }
+        let traffic = progress.traffic();
+        let left = traffic.as_ref().map_or(0, Traffic::unsent);
+        if let Some(later) = traffic.map(|traffic| traffic.last()).filter(|&later| later > last) {
+            last = later;
+        } else if left > 0 && left != unsent {
+            last = Moment::now(); // the server takes what it is sent
+        } else {
+            return Err(stalled(stall, progress));
+        }
+        unsent = left;
     }
 }
 
@@ -151,17 +178,18 @@ async fn read(
     if answer.complaint.is_some() {
         progress.retry_after.set(retry_after::read(headers, SystemTime::now()));
     }
-    if answer.complaint.is_none()
-        && !is_rest
-        && !call.is_range()
-        && let Some(part) = download::unasked(status, headers)
-    {
-        return Err(Failure(part));
+    if answer.complaint.is_none() && !is_rest {
+        let is_named = expect::names(&plan.expect, status.as_u16());
+        if let Some(words) = part::wrong(status, headers, call.header(RANGE), is_named) {
+            return Err(Failure(words));
+        }
     }
     // An error page does not take the place of what was asked for.
     let save = call.save.as_ref().filter(|_| answer.complaint.is_none());
     let is_fallback = plan.fallback.is_some() && method != call.method;
-    if plan.keep.nothing || (is_fallback && save.is_none() && !plan.keep.wants_body()) {
+    let is_for_rules = plan.keep.answers && answer.complaint.is_some();
+    let is_wanted = save.is_some() || is_for_rules || plan.keep.wants_body();
+    if plan.keep.nothing || (is_fallback && !is_wanted) {
         progress.is_unread.set(!response.body().is_end_stream());
         return Ok(answer);
     }
@@ -176,42 +204,58 @@ async fn read(
         let as_sent = coded.codings.is_empty();
         let length = response.body().size_hint().exact();
         let file = save.create().map_err(Failure)?;
-        let download = Download::new(file, status, headers, length, as_sent);
+        let source = progress.source(call);
+        let answer = (status, headers);
+        let download = Download::new((file, call), answer, source, length, as_sent);
         progress.download.replace(Some(download));
     }
-    let content_type = headers.get(CONTENT_TYPE).filter(|_| plan.keep.text.is_some());
-    let content_type = content_type.map(|value| value.as_bytes().to_vec());
+    let content_type = (plan.keep.text.is_some() || is_for_rules)
+        .then(|| headers.get_all(CONTENT_TYPE).iter().map(http::HeaderValue::as_bytes))
+        .and_then(charset::content_type);
     let mut sink = Sink::new(&plan.keep, raw, save.is_some(), progress);
     if is_rest {
         sink.read_back()?;
     }
-    let given = is_rest.then(|| headers.clone());
     let whole = pin!(read_body(plan, response, &coded, &mut sink)).await?;
-    if let Some(headers) = given
-        && let Some(missing) = missing(progress, &headers)
-    {
+    if is_rest && let Some(missing) = missing(progress) {
         return Err(Failure(missing)); // what there is waits for the next attempt
     }
     if save.is_some() {
         sink.end_raw().map_err(Failure)?;
+        pass_on(progress).await?;
         let download = progress.download.take();
+        let download = download.filter(|_| plan.keep.compared != Compared::Unnamed);
         download.map_or(Ok(()), |download| download.file.finish()).map_err(Failure)?;
     }
     finish(&mut answer, sink, plan)?;
     if let Some(limit) = plan.keep.text {
         let why = if whole { coded.kept } else { Some(too_long(limit, coded.length, progress)) };
         read_text(&mut answer, content_type.as_deref(), why, (plan, progress));
+    } else if is_for_rules {
+        answer.text =
+            charset::to_utf8(content_type.as_deref(), &answer.body).unwrap_or_default().utf8;
+    }
+    if is_for_rules
+        && progress.bytes.get() > plan.keep.body
+        && let Some(complaint) = &mut answer.complaint
+    {
+        let (size, limit) = (progress.bytes.get(), ByteSize::new(plan.keep.body));
+        let _ = write!(
+            complaint,
+            "; the body has {size} bytes, and a `json:` rule needs all of it: raise `max_body` above {limit}"
+        );
     }
     Ok(answer)
 }
 
-fn missing(progress: &Progress, headers: &HeaderMap) -> Option<String> {
-    progress.download.borrow().as_ref()?.missing(headers)
+fn missing(progress: &Progress) -> Option<String> {
+    progress.download.borrow().as_ref()?.missing()
 }
 
 /// Takes what the sink has kept.
 fn finish(answer: &mut Answer, mut sink: Sink<'_>, plan: &Plan) -> Result<(), Failure> {
     answer.payload = sink.payload();
+    answer.hash = sink.hash();
     if let Some(mut whole) = sink.whole.take() {
         whole.rewind().map_err(|error| Failure(error.to_string()))?; // it is read from its start
         answer.whole = Some(whole);
@@ -282,45 +326,37 @@ struct Coded {
     /// Why the body is not text, if a coding is kept.
     kept: Option<String>,
     length: Option<u64>,
+    /// How much has to come.
+    due: Due,
 }
 
 impl Coded {
     fn of(plan: &Plan, response: &Response<Incoming>, method: &Method) -> Result<Self, Failure> {
-        let headers = response.headers();
+        let (status, headers) = (response.status(), response.headers());
         let length = response.body().size_hint().exact();
         // Headers of a body that is not sent say what it would have been.
-        if *method == Method::HEAD || response.body().is_end_stream() {
-            return Ok(Self { codings: Vec::new(), kept: None, length });
+        if framing::has_no_body(status, method) {
+            return Ok(Self { codings: Vec::new(), kept: None, length: None, due: Due::default() });
         }
+        let is_empty = response.body().is_end_stream();
         let values = headers.get_all(CONTENT_ENCODING).iter().map(http::HeaderValue::as_bytes);
-        let codings = Coding::list(values);
-        let mut codings = if plan.decode {
-            codings.map_err(Failure)?
-        } else if codings.as_ref().is_ok_and(Vec::is_empty) {
-            Vec::new()
-        } else {
-            let kept =
-                "the body is encoded, and `decode = false` keeps it so: `[columns]` cannot read it";
-            return Ok(Self { codings: Vec::new(), kept: Some(kept.into()), length });
+        let (mut codings, kept) = match Coding::list(values) {
+            _ if is_empty => (Vec::new(), None),
+            Ok(codings) if plan.decode || codings.is_empty() => (codings, None),
+            Err(words) if plan.decode => return Err(Failure(words)),
+            _ => (Vec::new(), Some(KEPT.to_owned())),
         };
-        codings.extend(transfer_codings(headers)?);
-        Ok(Self { codings, kept: None, length })
+        let transfer = framing::transfer_codings(headers).map_err(Failure)?;
+        let is_coded = headers.contains_key(CONTENT_ENCODING);
+        let due = Due::of((status, headers), method, &transfer, is_coded);
+        codings.extend(transfer);
+        Ok(Self { codings, kept, length, due })
     }
 }
 
-/// What was done to the body for its way, besides cutting it into chunks, which hyper undoes.
-fn transfer_codings(headers: &HeaderMap) -> Result<Vec<Coding>, Failure> {
-    if !headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(CONTENT_LENGTH) {
-        return Ok(Vec::new());
-    }
-    let mut texts = Vec::new();
-    for value in headers.get_all(TRANSFER_ENCODING) {
-        let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-        let words = text.split(',').map(|word| word.trim().to_owned());
-        texts.extend(words.filter(|word| word != "chunked"));
-    }
-    Coding::list(texts.iter().map(String::as_bytes)).map_err(Failure)
-}
+/// Why `[columns]` have no text of a body that stays encoded.
+const KEPT: &str =
+    "the body is encoded, and `decode = false` keeps it so: `[columns]` cannot read it";
 
 /// Reads a body. False: it is longer than a text may be, and nobody wanted the rest.
 async fn read_body(
@@ -331,7 +367,8 @@ async fn read_body(
 ) -> Result<bool, Failure> {
     let mut decoder = (!coded.codings.is_empty()).then(|| Decoder::new(&coded.codings));
     let progress = sink.progress;
-    let mut body = response.into_body();
+    let is_http2 = response.version() == Version::HTTP_2;
+    let (mut body, before, mut sent) = (response.into_body(), progress.bytes.get(), 0);
     loop {
         let frame = patiently(plan, progress, pin!(async { Ok(body.frame().await) })).await?;
         let Some(frame) = frame else { break };
@@ -339,12 +376,16 @@ async fn read_body(
             Failure(errors::broken_body(&error, progress.bytes.get(), coded.length))
         })?;
         let Some(chunk) = frame.data_ref() else { continue };
+        sent += chunk.len() as u64;
         if let Some(decoder) = &mut decoder {
             sink.take_raw(chunk).map_err(Failure)?;
             let pushed = decoder.push(chunk, &mut |piece| sink.take(piece));
             pushed.map_err(|broken| broken_coding(broken, progress))?;
         } else {
             sink.take(chunk).map_err(Failure)?;
+        }
+        if has_waiting(progress)? {
+            Box::pin(pass_on(progress)).await?;
         }
         if sink.has_enough() {
             progress.is_unread.set(true);
@@ -353,7 +394,35 @@ async fn read_body(
     }
     let finished = decoder.map_or(Ok(()), |decoder| decoder.finish());
     finished.map_err(|broken| broken_coding(broken, progress))?;
+    // hyper takes a stream that was reset without an error for one that has ended.
+    if is_http2 && coded.due.is_unknown() && !body.is_end_stream() {
+        return Err(Failure(format!("body cut short after {sent} bytes: the stream was reset")));
+    }
+    if let Err(mismatch) = coded.due.check(sent, progress.bytes.get() - before) {
+        if matches!(mismatch, Mismatch::Long(..)) {
+            progress.download.take(); // nothing comes after it
+        }
+        return Err(Failure(mismatch.to_string()));
+    }
     Ok(plan.keep.text.is_none_or(|limit| progress.bytes.get() <= limit))
+}
+
+/// How long a device or a pipe that is full is left alone.
+const FULL: Duration = Duration::from_millis(1);
+
+/// Waits until the device or pipe that the body goes to has taken what has come.
+async fn pass_on(progress: &Progress) -> Result<(), Failure> {
+    while has_waiting(progress)? {
+        clock::sleep_until(Moment::now() + FULL).await;
+    }
+    Ok(())
+}
+
+/// Whether a device or a pipe has not taken all yet.
+fn has_waiting(progress: &Progress) -> Result<bool, Failure> {
+    let mut download = progress.download.borrow_mut();
+    let Some(download) = download.as_mut() else { return Ok(false) };
+    download.file.pass_on().map(|is_done| !is_done).map_err(Failure)
 }
 
 fn broken_coding(broken: Broken, progress: &Progress) -> Failure {

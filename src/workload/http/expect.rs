@@ -29,6 +29,11 @@ impl Expected {
     }
 }
 
+/// Whether this very status is among `expected`, and not only its class.
+pub(super) fn names(expected: &[Expected], status: u16) -> bool {
+    expected.contains(&Expected::Code(status))
+}
+
 impl FromStr for Expected {
     type Err = String;
 

@@ -94,7 +94,12 @@ pub(super) fn left_out(head: &[u8], headers: usize) -> Option<Lines> {
     if memchr::memchr_iter(b'\n', head).count() == headers {
         return None; // every line is one
     }
-    let mut wrong = head.split(|&byte| byte == b'\n').skip(1).filter(|line| !is_header(line));
+    let mut is_after_header = false; // what continues a line that is left out, or none, is left out, too
+    let mut wrong = head.split(|&byte| byte == b'\n').skip(1).filter(|line| {
+        let continues = line.starts_with(b" ") || line.starts_with(b"\t");
+        is_after_header = is_header(line) && (is_after_header || !continues);
+        !is_after_header
+    });
     let first = wrong.next()?;
     let rest: Vec<_> = wrong.collect();
     let vital = [first].into_iter().chain(rest.iter().copied()).find(|line| is_vital(line));
@@ -154,6 +159,9 @@ mod tests {
             ("HTTP/1.1 103 Hints\nwrong\n\nHTTP/1.1 200 OK\r\nA: b\r\n\r\nno header\n\n", 1, None),
             ("\r\n\r\nHTTP/1.1 200 OK\r\nno header\r\n\r\n", 0, Some("`no header`")),
             ("HTTP/1.1 200 OK\r\nx\r\nContent Kind\x01: a/b\r\n\r\n", 0, Some("2 lines")),
+            ("HTTP/1.1 200 OK\r\n Content-Encoding: gzip\r\nA: b\r\n\r\n", 1, Some("read: `C")),
+            ("HTTP/1.1 200 OK\r\n\tx: y\r\nA: b\r\n c\r\n\r\n", 1, Some("`x: y`")),
+            ("HTTP/1.1 200 OK\r\nno\r\n header\r\n\r\n", 0, Some("2 lines")),
             ("HTTP/1.1 200 OK\r\nx\r\nContent-Type\x01: a/b\r\n\r\n", 0, Some("read: `C")),
         ] {
             for size in [1, 7, 1000] {

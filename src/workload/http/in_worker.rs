@@ -93,14 +93,16 @@ fn pack(mut outcome: Outcome) -> Outcome {
     texts.push(
         outcome.rare().retry_after.map_or(String::new(), |pause| pause.as_millis().to_string()),
     );
+    texts.push(outcome.rare().output_hash.map_or(String::new(), |hash| hash.to_string()));
     texts.push(std::mem::take(&mut outcome.output));
     let payload = take_payload(&mut outcome);
     texts.push(if payload.is_some() { "1" } else { "" });
     texts.push(payload.unwrap_or_default());
-    let RareParts { whole_output, text, headers, .. } = outcome.take_rare();
+    let RareParts { whole_output, text, headers, refused_by, .. } = outcome.take_rare();
     texts.push(leave_whole_output(whole_output, &mut outcome).as_os_str().as_bytes());
     texts.push(if text.is_some() { "1" } else { "" });
     texts.push(text.unwrap_or_default());
+    texts.push(refused_by.as_deref().unwrap_or_default());
     for (name, value) in headers {
         texts.push(name);
         texts.push(value);
@@ -112,7 +114,7 @@ fn pack(mut outcome: Outcome) -> Outcome {
 
 /// Takes the bytes that go to the next stage.
 fn take_payload(outcome: &mut Outcome) -> Option<Vec<u8>> {
-    let mut payload = outcome.payload.take().and_then(Arc::into_inner)?;
+    let payload = outcome.payload.take().and_then(Arc::into_inner)?;
     if let Err(error) = payload.load() {
         outcome.withhold(&NoPayload::Io(error));
         return None;
@@ -164,6 +166,9 @@ pub fn unpack(mut outcome: Outcome) -> Outcome {
     if let Ok(pause) = number().parse() {
         outcome.rare_mut().retry_after = Some(Duration::from_millis(pause));
     }
+    if let Ok(hash) = number().parse() {
+        outcome.rare_mut().output_hash = Some(hash);
+    }
     outcome.output = texts.next().unwrap_or_default().to_vec();
     let has_payload = texts.next().is_some_and(|text| !text.is_empty());
     let payload = texts.next().unwrap_or_default();
@@ -178,6 +183,10 @@ pub fn unpack(mut outcome: Outcome) -> Outcome {
     let text = texts.next().unwrap_or_default();
     if has_text {
         outcome.rare_mut().text = Some(text.to_vec());
+    }
+    let refused_by = String::from_utf8_lossy(texts.next().unwrap_or_default());
+    if !refused_by.is_empty() {
+        outcome.rare_mut().refused_by = Some(refused_by.into());
     }
     let mut headers = Vec::new();
     while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
@@ -201,6 +210,7 @@ mod tests {
         outcome.code = Some(404);
         outcome.output_bytes = Some(1 << 40);
         outcome.rare_mut().retry_after = Some(Duration::from_secs(30));
+        outcome.rare_mut().refused_by = Some("b.example:81".into());
         outcome.output = b"not\nfound\xff".to_vec();
         outcome.rare_mut().headers = [("server".into(), b"x".to_vec())].into();
         outcome.rare_mut().text = Some("not\nfound".into());

@@ -9,17 +9,22 @@ mod call;
 mod charset;
 mod client;
 mod connect;
+mod cookie_date;
 mod cookies;
 mod decode;
 mod download;
 mod errors;
 mod exchange;
 mod expect;
+mod framing;
 mod head;
 mod in_worker;
 mod multipart;
+mod part;
 mod parts;
 mod plan;
+mod prescan;
+mod proxies;
 mod read;
 mod redirect;
 mod retry_after;
@@ -28,17 +33,18 @@ mod sink;
 mod stream;
 mod text_buffer;
 mod tls;
+mod unfinished;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 pub use client::Client;
 pub use in_worker::{Server, unpack};
-use plan::BodyKind;
 pub use plan::Plan;
+use plan::{BodyKind, Compared};
 pub use read::read;
 
 use call::Call;
@@ -50,10 +56,13 @@ use parts::{BodyPart, Text};
 use text_buffer::TextBuffer;
 
 use crate::base::ByteSize;
+use crate::base::lock;
 use crate::config::Template;
 use crate::task::{Attempt, Limit, Moment, Outcome, Status, Stop, Task, Values};
 use crate::workload::columns::Column;
 use crate::workload::command::Keep;
+use crate::workload::output_file::Target;
+use crate::workload::read_files::ReadFiles;
 
 /// A request for every task.
 #[derive(Clone, Debug)]
@@ -65,6 +74,8 @@ pub struct Spec {
     query: Vec<(String, Template)>,
     body: Vec<BodyPart>,
     save: Option<Template>,
+    /// What the job and its tasks read: nothing is saved over that.
+    read: ReadFiles,
     /// In the order of the plan's names.
     headers: Vec<Text>,
     /// How much of a body is kept if something reads it, in bytes.
@@ -90,6 +101,13 @@ impl Spec {
         spec.plan.keep.headers =
             columns.iter().filter_map(Column::header).map(str::to_owned).collect();
         spec
+    }
+
+    /// Runs are compared: bodies are hashed; those that are saved get no name unless `names` says so.
+    #[must_use]
+    pub fn compared(mut self, names: bool) -> Self {
+        self.plan.keep.compared = if names { Compared::Hashed } else { Compared::Unnamed };
+        self
     }
 
     /// Whether the answers to requests that fail are kept, for rules that look into them.
@@ -159,6 +177,14 @@ impl Spec {
         self.save.is_some()
     }
 
+    /// Lets the tasks of several stages share their cookies, where those of each do.
+    pub fn share_cookies<'a>(stages: impl Iterator<Item = &'a mut Self>) {
+        let jar = Jar::default();
+        for spec in stages.filter(|spec| spec.shares_cookies()) {
+            spec.jar = jar.clone();
+        }
+    }
+
     /// Whether tasks share their cookies.
     pub fn shares_cookies(&self) -> bool {
         self.plan.cookies == Cookies::Job
@@ -171,11 +197,41 @@ impl Spec {
 
     /// The file to which the body of one task goes, for a job in `folder`; `None` if there is none, or its name will not do,
     /// which the task itself says.
-    pub fn target(&self, values: &Values<'_>, folder: &Path) -> Option<PathBuf> {
+    pub fn target(&self, values: &Values<'_>, folder: &Path) -> Option<Target> {
         let (save, place) = (self.save.as_ref()?, self.plan.save.as_ref()?);
         let mut name = Vec::new();
         save.render(values, &mut name);
-        place.place(folder, &name).ok().map(|place| place.target())
+        let shown = String::from_utf8_lossy(&name).into_owned();
+        place.place(folder, &name).ok().map(|place| place.target(shown))
+    }
+
+    /// Whether one task may save at `target`, for a job in `folder`.
+    ///
+    /// # Errors
+    /// In words, if the task or its job reads that file.
+    pub fn check_target(
+        &self,
+        target: &Target,
+        values: &Values<'_>,
+        folder: &Path,
+    ) -> Result<(), String> {
+        self.read.check(target, values, || self.sent_files(values, folder))
+    }
+
+    /// The files that the request of one task has in its body.
+    fn sent_files(&self, values: &Values<'_>, folder: &Path) -> Vec<PathBuf> {
+        let is_file = |part: usize| match &self.plan.body {
+            BodyKind::None | BodyKind::Text | BodyKind::Json => false,
+            BodyKind::File => true,
+            BodyKind::Multipart(fields) => fields.get(part).is_some_and(|field| field.is_file),
+        };
+        let files = self.body.iter().enumerate().filter(|(part, _)| is_file(*part));
+        let paths = files.map(|(_, part)| {
+            let mut name = Vec::new();
+            part.render(values, &mut name);
+            folder.join(path(&name))
+        });
+        paths.collect()
     }
 
     /// One task as it would run, in words: the request, its headers and its body, with secrets masked.
@@ -191,7 +247,7 @@ impl Spec {
         }
         match &self.plan.body {
             BodyKind::None => {}
-            BodyKind::Text => self.show_body("\n\n  ", values, &mut text),
+            BodyKind::Text | BodyKind::Json => self.show_body("\n\n  ", values, &mut text),
             BodyKind::File => self.show_body("\n\n  < ", values, &mut text),
             BodyKind::Multipart(fields) => {
                 text.push(b'\n');
@@ -259,7 +315,7 @@ impl Left {
     /// Takes it out of an outcome, if it has one.
     fn take(outcome: &Outcome) -> Option<Download> {
         let left = outcome.rare().left.as_ref()?.downcast_ref::<Self>()?;
-        left.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&left.0).take()
     }
 }
 
@@ -302,6 +358,10 @@ async fn attempt(
     if let Some(pause) = progress.retry_after.get() {
         outcome.rare_mut().retry_after = Some(pause);
     }
+    if let (Some(429 | 503), Some(uri)) = (outcome.code, &*progress.redirected.borrow()) {
+        let host = call::host_of(uri.to_string().as_bytes());
+        outcome.rare_mut().refused_by = host.map(String::into_boxed_str);
+    }
     let is_known = progress.answered.get() && !progress.is_unread.get();
     outcome.output_bytes = is_known.then(|| progress.bytes.get());
     match ended {
@@ -334,6 +394,9 @@ fn fill(outcome: &mut Outcome, answer: Answer) {
         rare.text = answer.text;
         rare.whole_output = answer.whole.map(Arc::new);
         rare.headers = answer.headers.into();
+    }
+    if let Some(hash) = answer.hash {
+        outcome.rare_mut().output_hash = Some(hash);
     }
     match answer.payload {
         Some(Ok(payload)) => outcome.payload = Some(Arc::new(payload)),

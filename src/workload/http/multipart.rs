@@ -64,6 +64,38 @@ pub(super) fn content<'a>(
     Ok((Content::Parts(parts.into()), format!("multipart/form-data; boundary={boundary}")))
 }
 
+/// The job file's own content type with the boundary of ours, as curl has it.
+///
+/// # Errors
+/// In words, if it is not one for several parts.
+pub(super) fn with_boundary(own: &[u8], ours: &str) -> Result<String, String> {
+    let own = String::from_utf8_lossy(own);
+    check_type(&own)?;
+    let Some((_, boundary)) = ours.split_once(';') else { return Ok(own.into_owned()) };
+    let is_boundary = |parameter: &&str| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("boundary")
+    };
+    let kept: Vec<_> = own.split(';').filter(|parameter| !is_boundary(parameter)).collect();
+    Ok(format!("{};{boundary}", kept.join(";").trim_end()))
+}
+
+/// Whether a content type is one for several parts.
+///
+/// # Errors
+/// In words, if not.
+pub(super) fn check_type(own: &str) -> Result<(), String> {
+    let is_multipart =
+        own.trim_start().get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"));
+    if is_multipart {
+        return Ok(());
+    }
+    Err(format!(
+        "`multipart` beside the Content-Type `{}`: leave that out, or write `multipart/…`",
+        own.escape_debug()
+    ))
+}
+
 /// As browsers escape a name.
 fn escape(name: &[u8], out: &mut Vec<u8>) {
     for &byte in name {

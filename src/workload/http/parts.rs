@@ -142,7 +142,7 @@ pub(super) fn body(table: &mut Table<'_>, plan: &Planner<'_>) -> Result<Body, Re
         }
         Some(&"json") => {
             let json = BodyPart::Json(json.ok_or(Reported)?);
-            body(BodyKind::Text, json, Some("application/json"), true)
+            body(BodyKind::Json, json, Some("application/json"), true)
         }
         Some(&"form") => {
             let form = BodyPart::Form(form?);

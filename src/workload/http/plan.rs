@@ -1,6 +1,6 @@
 //! What is the same for every request of a job. It is sent to worker processes as it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,8 @@ pub enum BodyKind {
     None,
     /// All of it.
     Text,
+    /// The same, as JSON.
+    Json,
     /// The path of a file.
     File,
     /// A text for each of these fields.
@@ -72,6 +74,14 @@ pub struct Tls {
     pub client: Option<(PathBuf, PathBuf)>,
     /// Whether certificates are not checked.
     pub unverified: bool,
+}
+
+impl Tls {
+    /// The files that it names.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let client = self.client.iter().flat_map(|(certificate, key)| [certificate, key]);
+        self.ca.iter().chain(client).map(PathBuf::as_path)
+    }
 }
 
 /// What is kept of an answer, for `[columns]` and for whoever prints it.
@@ -93,13 +103,28 @@ pub struct Keep {
     /// For the next stage, up to this many bytes of the body are collected; `None` if there is none.
     #[serde(default)]
     pub payload: Option<u64>,
+    /// Whether runs are compared.
+    #[serde(default)]
+    pub compared: Compared,
     /// The values of these headers.
     pub headers: Vec<String>,
+}
+
+/// What a comparison wants of bodies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compared {
+    /// There is none.
+    #[default]
+    No,
+    /// They are hashed.
+    Hashed,
+    /// The same, and those that are saved get no name.
+    Unnamed,
 }
 
 impl Keep {
     /// Whether somebody wants the body itself.
     pub fn wants_body(&self) -> bool {
-        self.text.is_some() || self.whole || self.payload.is_some()
+        self.text.is_some() || self.whole || self.compared != Compared::No || self.payload.is_some()
     }
 }

@@ -1,18 +1,20 @@
 //! The table `[workload.http]`.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
 use super::cookies::Cookies;
 use super::expect::Expected;
 use super::parts::{BodyPart, Text};
-use super::plan::{Header, Keep, Plan, Tls};
+use super::plan::{BodyKind, Header, Keep, Plan, Tls};
 use super::save::Folder;
-use super::{Spec, call, parts, tls};
+use super::{Spec, call, multipart, parts, tls};
 use crate::base::{ByteSize, Period};
 use crate::config::{Planner, Table, Template};
+use crate::workload::output_file::OutputPath;
+use crate::workload::read_files::ReadFiles;
 
 /// How many redirects are followed, unless the file says otherwise.
 const REDIRECTS: usize = 10;
@@ -25,7 +27,14 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let body = parts::body(table, plan);
     let query = parts::pairs(table, "query", plan);
     let default = if body.as_ref().is_ok_and(|body| body.posts) { "POST" } else { "GET" };
+    let place = table.has("method").then(|| table.span_of("method"));
     let method = method(table, default, plan);
+    if let (Some(literal), Some(place)) = (method.as_ref().and_then(Template::literal), &place)
+        && literal.eq_ignore_ascii_case("HEAD")
+        && table.has("save")
+    {
+        plan.error(place.clone(), call::NO_BODY);
+    }
     let mut headers = headers(table, plan);
     let auth = parts::auth(table, plan);
     let save = save(table, plan);
@@ -35,6 +44,10 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let http2 = table.get::<bool>("http2").is_some_and(Spanned::into_inner);
     let decode = table.get::<bool>("decode").is_none_or(Spanned::into_inner);
     let stall = table.get::<Period>("stall");
+    if let Some(stall) = stall.as_ref().filter(|stall| stall.get_ref().duration().is_zero()) {
+        let help = "leave it out to wait as long as `timeout` lets an attempt run";
+        plan.error_with_help(stall.span(), "`stall` must be above 0", help);
+    }
     let cookies = cookies(table, plan);
     let tls = tls(table, plan);
     let fallback = fallback(table, method.as_ref(), plan);
@@ -48,9 +61,17 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     }
     let (url, save, body) = (url?, save.ok()?, body.ok()?);
     if let (Some(headers), Some(auth)) = (&mut headers, auth.ok()?) {
+        let is_own = |(name, _): &&(String, Text)| name.eq_ignore_ascii_case("authorization");
+        if let Some((name, _)) = headers.iter().find(is_own) {
+            let message = format!("`auth` beside the header `{name}`: a request has one of them");
+            plan.error(table.span_of_key("auth"), message);
+            return None;
+        }
         headers.push(("Authorization".into(), auth));
     }
     let headers = headers?;
+    let tls = tls?;
+    let read = ReadFiles::of_found(plan).and(tls.files().map(Path::to_owned));
     let (save, folder) = save.unzip();
     let mut spec = Spec {
         plan: Plan {
@@ -64,7 +85,7 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
             stall: stall.map(|stall| stall.into_inner().duration()),
             cookies: cookies?,
             fallback: fallback.ok()?,
-            tls: tls?,
+            tls,
             has_secret: url.has_secret() || body.parts.iter().any(BodyPart::has_secret),
             keep: Keep::default(),
         },
@@ -73,6 +94,7 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
         query: query.ok()?,
         body: body.parts,
         save,
+        read,
         headers: Vec::new(),
         max_body: max_body.map_or(MAX_BODY, Spanned::into_inner).bytes(),
         jar: super::cookies::Jar::default(),
@@ -80,6 +102,16 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let is_named = |headers: &[(String, Text)], name: &str| {
         headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
     };
+    if matches!(spec.plan.body, BodyKind::Multipart(_)) {
+        let own = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if let Some((_, Text::Template(own))) = own
+            && let Some(own) = own.literal()
+            && let Err(error) = multipart::check_type(own)
+        {
+            plan.error(table.span_of_key("headers"), error);
+            return None;
+        }
+    }
     if let Some(content_type) = body.content_type
         && !is_named(&headers, "content-type")
     {
@@ -213,7 +245,16 @@ fn url(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Template> {
         plan.error_with_help(place, "`http` needs a `url`", help);
         return None;
     };
-    check(&url, |text| call::uri(text).map(drop), || place.clone(), plan).then_some(url)
+    let is_right = check(&url, |text| call::uri(text).map(drop), || place.clone(), plan);
+    // Whatever its fields are, the text before the first of them tells.
+    if let Some((scheme, _)) = url.prefix().split_once("://").filter(|_| is_right)
+        && !["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme))
+    {
+        let message = format!("`{scheme}://` cannot be fetched");
+        plan.error_with_help(place, message, "a URL starts with http:// or https://");
+        return None;
+    }
+    is_right.then_some(url)
 }
 
 fn method(table: &mut Table<'_>, default: &str, plan: &Planner<'_>) -> Option<Template> {
@@ -249,7 +290,19 @@ fn save(table: &mut Table<'_>, plan: &Planner<'_>) -> Result<Option<(Template, F
         Reported
     })?;
     let valid = |text: &[u8]| folder.place(plan.folder(), text).map(drop);
-    if check(&save, valid, || place, plan) { Ok(Some((save, folder))) } else { Err(Reported) }
+    if !check(&save, valid, || place.clone(), plan) {
+        return Err(Reported);
+    }
+    // What is wrong with one name for several tasks is known of a file only, and said of the second task.
+    let output = OutputPath::new(save.clone(), plan.folder(), plan.input_folders());
+    if let Some((message, help)) = output.mistake(None, plan.sources()) {
+        match help {
+            Some(help) => plan.error_with_help(place, message, help),
+            None => plan.error(place, message),
+        }
+        return Err(Reported);
+    }
+    Ok(Some((save, folder)))
 }
 
 fn expect(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<Expected>> {

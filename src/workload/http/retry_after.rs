@@ -1,9 +1,12 @@
 //! The header `Retry-After`: how long a server asks to be left alone (RFC 9110, 10.2.3).
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName};
+use time::OffsetDateTime;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 /// No server means a longer pause; a date years ahead is a mistake.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -22,8 +25,22 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     if let Some(seconds) = number(value) {
         return Some(Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64())));
     }
-    let date = httpdate::parse_http_date(value).ok()?;
+    let date = date(value)?;
     Some(date.duration_since(now).unwrap_or_default().min(LONGEST))
+}
+
+/// A date of HTTP; of mail, as libraries for mail write it (`+0000` for `GMT`); or ISO 8601. All are met.
+fn date(text: &str) -> Option<SystemTime> {
+    let text = text.strip_suffix("UTC").map_or(text.into(), |text| Cow::from(format!("{text}GMT")));
+    let text = text.as_ref();
+    let mail = |text: &str| OffsetDateTime::parse(text, &Rfc2822).ok().map(SystemTime::from);
+    let iso = || OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from);
+    let mail_without_zone = || mail(&format!("{text} GMT"));
+    httpdate::parse_http_date(text)
+        .ok()
+        .or_else(|| mail(text))
+        .or_else(iso)
+        .or_else(mail_without_zone)
 }
 
 #[cfg(test)]
@@ -38,6 +55,12 @@ mod tests {
             (" 0 ", Some(0)),
             ("Wed, 21 Oct 2015 07:30:00 GMT", Some(120_000)),
             ("Wed, 21 Oct 2015 07:00:00 GMT", Some(0)),
+            ("Wed, 21 Oct 2015 07:30:00 +0000", Some(120_000)),
+            ("Wed, 21 Oct 2015 08:30:00 +0100", Some(120_000)),
+            ("Wed, 21 Oct 2015 07:30:00 UTC", Some(120_000)),
+            ("21 Oct 2015 07:30:00 GMT", Some(120_000)),
+            ("Wed, 21 Oct 2015 07:30:00", Some(120_000)),
+            ("2015-10-21T07:30:00Z", Some(120_000)),
             ("-5", None),
             ("1.5", Some(1500)),
             ("0.02", Some(20)),

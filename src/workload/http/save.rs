@@ -5,16 +5,17 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::Access;
 use serde::{Deserialize, Serialize};
 
 use super::body::in_words;
-use crate::workload::draft::Draft;
+use super::unfinished::Unfinished;
+use crate::workload::output_file::Target;
+use crate::workload::real_folder::real_folder;
 
 /// Of one part of a path, on the file systems that there are.
 const LONGEST_NAME: usize = 255;
@@ -124,6 +125,10 @@ impl Place {
         if path.as_os_str().as_bytes().contains(&0) {
             return Err("it has a NUL byte".into());
         }
+        if let Some(device) = self.device().map_err(|error| in_words(&error))? {
+            return rustix::fs::access(&device, Access::WRITE_OK)
+                .map_err(|error| in_words(&error.into()));
+        }
         match fs::symlink_metadata(path) {
             Ok(about) if about.is_dir() => return Err("it is a folder".into()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -143,14 +148,37 @@ impl Place {
             .map_err(|error| format!("`{}`: {}", existing.display(), in_words(&error.into())))
     }
 
-    /// The path by which two files are told apart: with the links of all folders that are there followed.
-    pub fn target(&self) -> PathBuf {
+    /// Where that is, and what is there. `shown` is how the job file and the inputs have it.
+    pub fn target(&self, shown: String) -> Target {
+        Target {
+            path: self.folder.join(&self.name),
+            real: real_folder(&self.folder).join(&self.name),
+            shown,
+            is_device: self.device().is_ok_and(|device| device.is_some()),
+        }
+    }
+
+    /// What is there, if it is a device or a pipe, which is never replaced.
+    ///
+    /// # Errors
+    /// If it is a link to one that leads out.
+    fn device(&self) -> io::Result<Option<PathBuf>> {
         let path = self.folder.join(&self.name);
-        let there =
-            self.folder.ancestors().find_map(|folder| Some((folder, folder.canonicalize().ok()?)));
-        there
-            .and_then(|(folder, real)| Some(real.join(path.strip_prefix(folder).ok()?)))
-            .unwrap_or(path)
+        let Ok(found) = fs::symlink_metadata(&path) else { return Ok(None) };
+        if !found.is_symlink() {
+            return Ok(Some(path).filter(|_| !found.is_file() && !found.is_dir()));
+        }
+        if fs::read_link(&path)?.starts_with("/proc") {
+            return Err(io::Error::other("it is a link to what a process has open"));
+        }
+        // Any other link is replaced: what it leads to stays.
+        let Ok(end) = fs::metadata(&path) else { return Ok(None) };
+        if end.is_file() || end.is_dir() {
+            return Ok(None);
+        }
+        let device = path.canonicalize()?;
+        self.check_inside(device.parent().unwrap_or(Path::new("/")))?;
+        Ok(Some(device))
     }
 
     /// A file for it, with its folders made.
@@ -159,9 +187,16 @@ impl Place {
     /// In words.
     pub fn create(&self) -> Result<Unfinished, String> {
         let path = self.folder.join(&self.name);
-        let draft = self.make_folder().and_then(|()| Draft::new(&path));
-        let draft = draft.map_err(|error| failed(&path, &error))?;
-        Ok(Unfinished { draft, path })
+        let open = || match self.device()? {
+            Some(device) => Unfinished::device(&device),
+            None => self.make_folder().and_then(|()| Unfinished::file(&path)),
+        };
+        open().map_err(|error| failed(&path, &error))
+    }
+
+    /// Where it is going to be.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join(&self.name)
     }
 
     /// The name of the file.
@@ -191,55 +226,8 @@ impl Place {
     }
 }
 
-/// A file that has its name only once it is whole. Dropped before, it is gone.
-#[derive(Debug)]
-pub struct Unfinished {
-    draft: Draft,
-    path: PathBuf,
-}
-
-impl Unfinished {
-    /// Appends to it. Into the page cache, mostly, which costs less than asking another thread to do it.
-    ///
-    /// # Errors
-    /// In words.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.draft.file().write_all(bytes).map_err(|error| failed(&self.path, &error))
-    }
-
-    /// Reads what was written so far, block by block; what is written next comes after it.
-    ///
-    /// # Errors
-    /// In words, or as `take` says.
-    pub fn read_back(
-        &mut self,
-        take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
-    ) -> Result<(), String> {
-        let mut block = vec![0; 64 << 10];
-        let mut at = 0;
-        loop {
-            let read = self.draft.file().read_at(&mut block, at);
-            match read.map_err(|error| failed(&self.path, &error))? {
-                0 => return Ok(()),
-                length => {
-                    take(&block[..length])?;
-                    at += length as u64;
-                }
-            }
-        }
-    }
-
-    /// Gives it its name, in place of what had it before.
-    ///
-    /// # Errors
-    /// In words.
-    pub fn finish(self) -> Result<(), String> {
-        let Self { draft, path } = self;
-        draft.persist(&path).map_err(|error| failed(&path, &error))
-    }
-}
-
-fn failed(path: &Path, error: &io::Error) -> String {
+/// What is said of a file that cannot be written.
+pub(super) fn failed(path: &Path, error: &io::Error) -> String {
     format!("failed to save `{}`: {}", path.display(), in_words(error))
 }
 

@@ -10,11 +10,12 @@ use http::header::CONTENT_TYPE;
 use super::client::{Failure, Progress};
 use super::decode::Coding;
 use super::exchange::not_kept;
-use super::plan::Keep;
+use super::plan::{Compared, Keep};
 use super::save::Place;
-use crate::base::ByteSize;
+use crate::base::{ByteSize, temporary};
 use crate::task::payload::Collector;
 use crate::task::{NoPayload, Payload};
+use crate::workload::written::ContentHash;
 
 /// What a file gets of a body with content codings.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,6 +68,7 @@ pub(super) struct Sink<'a> {
     /// All of it, if it is to be kept and is too much for memory.
     pub whole: Option<File>,
     payload: Option<Collector>,
+    hash: Option<ContentHash>,
     raw: Raw,
     is_saved: bool,
     pub progress: &'a Progress,
@@ -76,7 +78,8 @@ impl<'a> Sink<'a> {
     /// Nothing has come yet. `is_saved`: the body goes to the download of `progress`, too.
     pub fn new(keep: &'a Keep, raw: Raw, is_saved: bool, progress: &'a Progress) -> Self {
         let payload = keep.payload.map(|limit| Collector::new(ByteSize::new(limit)));
-        Self { keep, kept: Vec::new(), whole: None, payload, raw, is_saved, progress }
+        let hash = (keep.compared != Compared::No).then(ContentHash::default);
+        Self { keep, kept: Vec::new(), whole: None, payload, hash, raw, is_saved, progress }
     }
 
     /// Takes a piece of the body.
@@ -124,6 +127,9 @@ impl<'a> Sink<'a> {
         if let Some(payload) = &mut self.payload {
             payload.add(piece);
         }
+        if let Some(hash) = &mut self.hash {
+            hash.add(piece);
+        }
         let room = self.keep.body.saturating_sub(self.kept.len() as u64);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         if self.keep.whole && piece.len() > room {
@@ -144,7 +150,7 @@ impl<'a> Sink<'a> {
     /// Goes on in a file once there is too much for memory.
     fn take_whole(&mut self, piece: &[u8]) -> io::Result<()> {
         if self.whole.is_none() {
-            let mut file = tempfile::tempfile()?;
+            let mut file = temporary::file()?;
             file.write_all(&self.kept)?;
             self.whole = Some(file);
         }
@@ -166,7 +172,16 @@ impl<'a> Sink<'a> {
     /// Whether a text is longer than it may be, and nobody else wants the rest.
     pub fn has_enough(&self) -> bool {
         let is_too_long = self.keep.text.is_some_and(|limit| self.progress.bytes.get() > limit);
-        is_too_long && !self.is_saved && !self.keep.whole && self.payload.is_none()
+        is_too_long
+            && !self.is_saved
+            && !self.keep.whole
+            && self.keep.compared == Compared::No
+            && self.payload.is_none()
+    }
+
+    /// The hash of the body, if runs are compared.
+    pub fn hash(&self) -> Option<u64> {
+        self.hash.as_ref().map(ContentHash::value)
     }
 
     /// What is for the next stage.

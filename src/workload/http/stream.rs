@@ -1,8 +1,10 @@
 //! A connection in use: what is spoken over it, what comes back too late, and the heads of answers as they were sent.
 
 use std::error::Error;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
@@ -14,6 +16,9 @@ use tokio_util::either::Either;
 
 use super::head::{self, Head, Lines};
 use super::tls;
+use crate::base::lock;
+use crate::sys::unsent;
+use crate::task::Moment;
 
 /// A connection in use, with or without TLS.
 #[derive(Debug)]
@@ -25,6 +30,10 @@ pub struct Stream {
     head: Head,
     /// Where it goes, if it is kept.
     raw_head: Option<RawHead>,
+    /// When something last came or went, if that is asked for.
+    traffic: Option<Traffic>,
+    /// Why nothing can be written any more, if so. The server may have answered before: what has come is still read.
+    unwritable: Option<io::ErrorKind>,
     /// Whom to tell if the server ends it in the language of TLS, and its name.
     alerts: Option<(Alerts, String)>,
 }
@@ -41,7 +50,7 @@ impl Alerts {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<(String, String)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -56,7 +65,38 @@ impl RawHead {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
+    }
+}
+
+/// When something last came or went over a connection: it comes with what is known of the connection.
+#[derive(Clone, Debug)]
+pub(super) struct Traffic {
+    last: Arc<AtomicU64>,
+    descriptor: RawFd,
+}
+
+impl Traffic {
+    fn of(transport: &Transport) -> Self {
+        let tcp = match transport {
+            Either::Left(tcp) => tcp,
+            Either::Right(tls) => tls.get_ref().0,
+        };
+        Self { last: Arc::default(), descriptor: tcp.as_raw_fd() }
+    }
+
+    /// When that was; the clock's start if nothing has yet.
+    pub fn last(&self) -> Moment {
+        Moment::from_nanos(self.last.load(Ordering::Relaxed))
+    }
+
+    /// How many bytes of a request are still on their way: the system takes them long before the server does.
+    pub fn unsent(&self) -> usize {
+        unsent(self.descriptor).unwrap_or(0)
+    }
+
+    fn note(&self) {
+        self.last.store(Moment::now().as_nanos(), Ordering::Relaxed);
     }
 }
 
@@ -109,6 +149,8 @@ impl Stream {
             usage: Usage::Fresh,
             head: Head::default(),
             raw_head: None,
+            traffic: None,
+            unwritable: None,
             alerts: None,
         }
     }
@@ -116,6 +158,11 @@ impl Stream {
     /// Has each answer come with its head, where that is text.
     pub fn keep_heads(&mut self) {
         self.raw_head = (self.language != Language::Http2).then(RawHead::default);
+    }
+
+    /// Has it note when something comes or goes, where it is for one request at a time.
+    pub fn watch(&mut self) {
+        self.traffic = (self.language != Language::Http2).then(|| Traffic::of(&self.transport));
     }
 
     /// Has `alerts` be told what the server, `host`, says when it ends the connection, if it can say anything.
@@ -139,17 +186,49 @@ impl Stream {
         self.usage == Usage::AskedAgain && self.language != Language::Http2
     }
 
-    fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Holds back the error of a connection that the server has closed: a server that does not want a body answers before it
+    /// has read it, and closes. What reading comes to tells.
+    fn held_back<T>(&mut self, done: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io::Result<T>> {
+        match done {
+            Poll::Ready(Err(error)) if self.language != Language::Http2 && is_closed(&error) => {
+                self.unwritable = Some(error.kind());
+                cx.waker().wake_by_ref(); // to read
+                Poll::Pending
+            }
+            done => done,
+        }
+    }
+
+    fn wrote(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         let written = ready!(written);
         self.usage = match self.usage {
             Usage::Fresh | Usage::Asked => Usage::Asked,
             Usage::Answered | Usage::AskedAgain => Usage::AskedAgain,
         };
+        if let Some(traffic) = self.traffic.as_ref().filter(|_| written.is_ok()) {
+            traffic.note();
+        }
+        let written = ready!(self.held_back(Poll::Ready(written), cx));
         if written.is_err() && self.is_late() {
             return Poll::Ready(Err(io::Error::other(Gone)));
         }
         Poll::Ready(written)
     }
+}
+
+/// Whether an answer that begins like this is a success.
+fn is_success(answer: &[u8]) -> bool {
+    answer.starts_with(b"HTTP/1.") && answer.get(8..10) == Some(b" 2")
+}
+
+/// Whether it says that the other end is closed.
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 impl Connection for Stream {
@@ -159,8 +238,12 @@ impl Connection for Stream {
             Language::Http1Proxy => Connected::new().proxy(true),
             Language::Http2 => Connected::new().negotiated_h2(),
         };
-        match &self.raw_head {
+        let connected = match &self.raw_head {
             Some(head) => connected.extra(head.clone()),
+            None => connected,
+        };
+        match &self.traffic {
+            Some(traffic) => connected.extra(traffic.clone()),
             None => connected,
         }
     }
@@ -181,8 +264,16 @@ impl AsyncRead for Stream {
         if self.is_late() && !some {
             return Poll::Ready(Err(io::Error::other(Gone)));
         }
+        // The error was told once, to whoever wrote: without it, a body that was cut would seem to be whole. A success is not
+        // one if nobody knows how much of the request has come.
+        let is_success = self.usage != Usage::Answered && is_success(&buffer.filled()[before..]);
+        if let Some(kind) = self.unwritable.filter(|_| !some || is_success) {
+            buffer.set_filled(before);
+            return Poll::Ready(Err(kind.into()));
+        }
         if some {
             let this = &mut *self;
+            this.traffic.iter().for_each(Traffic::note);
             if this.usage != Usage::Answered {
                 this.usage = Usage::Answered;
                 if let Some(raw_head) = &this.raw_head {
@@ -204,8 +295,11 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.unwritable.is_some() {
+            return Poll::Pending;
+        }
         let written = Pin::new(&mut self.transport).poll_write(cx, bytes);
-        self.wrote(written)
+        self.wrote(written, cx)
     }
 
     fn poll_write_vectored(
@@ -213,8 +307,11 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.unwritable.is_some() {
+            return Poll::Pending;
+        }
         let written = Pin::new(&mut self.transport).poll_write_vectored(cx, slices);
-        self.wrote(written)
+        self.wrote(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -222,7 +319,11 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_flush(cx)
+        if self.unwritable.is_some() {
+            return Poll::Pending;
+        }
+        let flushed = Pin::new(&mut self.transport).poll_flush(cx);
+        self.held_back(flushed, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

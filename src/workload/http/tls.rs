@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -21,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::body::in_words;
 use super::plan::Tls;
+use crate::base::text::without_mark;
 
 /// The system's certificates, or those of the files that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Read when the first
 /// connection wants them: that takes some milliseconds.
@@ -78,10 +79,11 @@ pub(super) fn config(http2: bool, checks: &Tls) -> Result<Arc<ClientConfig>, Str
 /// # Errors
 /// In words, if it has none.
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| format!("failed to read `{}`: {}", path.display(), in_words(&error)))?;
+    let bytes = read(path)?;
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let found = read.map_err(|error| format!("`{}` is not PEM: {error}", path.display()))?;
+    let found = read.map_err(|error| {
+        format!("`{}` is not a whole PEM file: {}", path.display(), pem_words(&error))
+    })?;
     if found.is_empty() {
         return Err(format!("`{}` has no certificate in PEM form", path.display()));
     }
@@ -96,13 +98,28 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     Ok(found)
 }
 
+/// A file without the mark that editors on Windows put before its text.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| format!("failed to read `{}`: {}", path.display(), in_words(&error)))?;
+    Ok(without_mark(&bytes).to_vec())
+}
+
+fn pem_words(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a section has no `-----END …-----`".into(),
+        pem::Error::IllegalSectionStart { .. } => "a line `-----BEGIN …` is damaged".into(),
+        pem::Error::Base64Decode(_) => "between its marks is something that is not base64".into(),
+        other => other.to_string(),
+    }
+}
+
 /// The key of a PEM file.
 ///
 /// # Errors
 /// In words, if it has none.
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| format!("failed to read `{}`: {}", path.display(), in_words(&error)))?;
+    let bytes = read(path)?;
     if memchr::memmem::find(&bytes, b"ENCRYPTED").is_some() {
         return Err(format!(
             "the key in `{}` is encrypted: `openssl pkey` writes it without a passphrase",
@@ -177,9 +194,11 @@ impl ServerCertVerifier for Verifier {
         let Some(chains) = &self.chains else { return Ok(ServerCertVerified::assertion()) };
         match chains.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
             // A certificate that signs itself, as `openssl req -x509` makes it: it may sign, so webpki takes it for no
-            // server's. Whoever names it as trusted means it. Its dates have been checked by then.
+            // server's. Or one whose authority is not among those that are trusted. Whoever names it as trusted means it.
+            // Its dates have been checked by then.
             Err(rustls::Error::InvalidCertificate(error))
-                if is_authority(&error) && self.trusted.iter().any(|known| known == end_entity) =>
+                if (is_authority(&error) || error == CertificateError::UnknownIssuer)
+                    && self.trusted.iter().any(|known| known == end_entity) =>
             {
                 rustls::client::verify_server_name(
                     &ParsedCertificate::try_from(end_entity)?,

@@ -285,7 +285,8 @@ fn inputs_of_a_pipe_survive_their_driver() {
     let text = "inputs.lines = '-'\nworkload.command.argv = ['echo', '<{input}>']\n";
     let ran = fake.job(text).arg("--detach").stdin("a\nb\nc\n").run();
     ran.exit(0);
-    let ran = fake.resume(ran).run();
-    ran.exit(0).rows("task,input,status,result", &["1,a,ok,<a>", "2,b,ok,<b>", "3,c,ok,<c>"]);
+    let ran = fake.resume(ran).stdin("x\n").run();
+    ran.exit(0).stderr_has("standard input is not read: the run on the cluster keeps the inputs");
+    ran.rows("task,input,status,result", &["1,a,ok,<a>", "2,b,ok,<b>", "3,c,ok,<c>"]);
     is_over(&ran);
 }

@@ -164,6 +164,15 @@ fn a_shard_that_dies_is_started_again_where_it_was() {
     assert!(twice <= 20, "{twice} tasks ran again");
 }
 
+/// A driver collects what is left from one that has gone: each row once.
+fn is_collected_once(ran: Ran) {
+    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).arg("--resume").run();
+    ran.exit(0);
+    squares(&ran.report(), 40);
+    assert!(starts(ran.folder()).values().all(|starts| *starts == 1), "nothing ran twice");
+    is_over(&ran);
+}
+
 #[test]
 fn a_driver_that_dies_is_followed_by_another_one() {
     let running = small(NOTED).spawn();
@@ -174,22 +183,14 @@ fn a_driver_that_dies_is_followed_by_another_one() {
     refused.exit(2).stderr_has("is left from a run on a cluster that has not ended");
     let here = TestJob::again(refused).arg("job.toml").arg("--resume").run();
     here.exit(2).stderr_has("resume it with `--on slurm --resume`");
-    let ran = TestJob::again(here).arg("job.toml").args(SMALL).arg("--resume").run();
-    ran.exit(0);
-    squares(&ran.report(), 40);
-    assert!(starts(ran.folder()).values().all(|starts| *starts == 1), "nothing ran twice");
-    is_over(&ran);
+    is_collected_once(here);
 }
 
 #[test]
 fn a_driver_may_leave_and_another_one_collects() {
     let ran = small(NOTED).arg("--detach").run();
     ran.exit(0).stderr_has("4 shards go on");
-    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).arg("--resume").run();
-    ran.exit(0);
-    squares(&ran.report(), 40);
-    assert!(starts(ran.folder()).values().all(|starts| *starts == 1), "nothing ran twice");
-    is_over(&ran);
+    is_collected_once(ran);
 }
 
 #[test]
@@ -251,6 +252,41 @@ fn rows_of_another_workload_are_not_kept_unless_that_is_wanted() {
     ran.exit(0);
     squares(&ran.report(), 40);
     is_over(&ran);
+}
+
+#[test]
+fn another_header_is_refused_before_anything_is_collected() {
+    let ran = small(NOTED).arg("--detach").run();
+    ran.exit(0);
+    wait_until("all have run", || (starts(ran.folder()).len() == 40).then_some(()));
+    let mut ran = ran;
+    for set in ["report.dialect=\"excel-semicolon\"", "report.host=true"] {
+        let job = TestJob::again(ran).arg("job.toml").args(SMALL);
+        ran = job.args(["--resume", "--accept-changes", "--set", set]).run();
+        ran.exit(2).stderr_has("the columns or the dialect of the report differ");
+    }
+    is_collected_once(ran);
+}
+
+#[test]
+fn a_run_without_a_driver_is_shown_with_what_continues_it() {
+    let ran = small(NOTED).arg("--detach").run();
+    ran.exit(0);
+    let ran = TestJob::again(ran).arg("status").run();
+    ran.exit(0).stdout_has("left to processes at").stdout_has("`runner --on processes --resume /");
+    wait_until("all have run", || {
+        let said = runner().arg("status").current_dir(ran.folder()).output().unwrap();
+        String::from_utf8_lossy(&said.stdout).contains("job: 40 of 40 tasks; left").then_some(())
+    });
+    let ran = TestJob::again(ran).args(["report", "results/job.csv.partial"]).run();
+    ran.exit(0);
+    let page = fs::read_to_string(ran.path("results/job.html")).unwrap();
+    assert!(page.contains("The run has not ended: it is on a cluster."), "{page}");
+    assert!(page.contains("runner --on processes --resume"), "{page}");
+    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).arg("--resume").run();
+    ran.exit(0);
+    let ran = TestJob::again(ran).arg("status").run();
+    ran.exit(0).stdout_has("job: ended at").stdout_has("40 tasks, all ok");
 }
 
 #[test]
@@ -385,12 +421,21 @@ fn what_does_not_go_with_a_cluster_is_said() {
 fn two_drivers_do_not_share_a_run() {
     let running = small(NOTED).spawn();
     has_begun(&running, 3);
-    let mut args = SMALL.to_vec();
-    args.extend(["job.toml", "--resume"]);
-    let other = running.another(&args);
-    let said = String::from_utf8_lossy(&other.stderr).into_owned();
-    assert_eq!(other.status.code(), Some(2), "{said}");
-    assert!(said.contains("is being written by another runner"), "{said}");
+    let here = ["job.toml"];
+    let changed = ["--resume", "--accept-changes", "--set", "workload.command.shell='true'"];
+    for (on, args) in [
+        (&SMALL[..], &["--resume"][..]),
+        (&SMALL, &["--fresh"]),
+        (&SMALL, &[]),
+        (&SMALL, &changed),
+        (&[], &["--resume"]),
+        (&[], &["--fresh"]),
+    ] {
+        let other = running.another(&[&here, on, args].concat());
+        let said = String::from_utf8_lossy(&other.stderr).into_owned();
+        assert_eq!(other.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains("is being written by another runner"), "{args:?}: {said}");
+    }
     let ran = running.wait();
     ran.exit(0);
     squares(&ran.report(), 40);
@@ -709,4 +754,53 @@ fn each_node_has_the_runner_for_its_processor() {
     let ran = job.args(["--set", &format!("cluster.runner={place}")]).run();
     ran.exit(0);
     squares(&ran.report(), 40);
+}
+
+/// A run that its first driver left goes on: it began when that began, and what was done meanwhile counts.
+#[test]
+fn a_run_that_was_left_began_with_its_first_driver() {
+    let text = format!("{NOTED}[retry]\nmax_attempts = 2\n[report]\nalso = ['html']\n");
+    let ran = small(&text).arg("--detach").run();
+    ran.exit(0);
+    wait_until("all have run", || (starts(ran.folder()).len() == 40).then_some(()));
+    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).args(["--resume", "--json"]).run();
+    ran.exit(0);
+    let summary = ran.summary("job");
+    let first = ran.report().column("started_utc").into_iter().min().unwrap();
+    assert!(summary["started_utc"] <= first, "{} {first}", summary["started_utc"]);
+    let number = |name: &str| summary[name].parse::<f64>().unwrap();
+    let rate = number("tasks_per_s") * number("wall_s");
+    assert!((39.9..40.1).contains(&rate), "{rate} tasks");
+    assert!(!ran.stderr().contains("warning: "), "{}", ran.stderr());
+    let page = fs::read_to_string(ran.path("results/job.html")).unwrap();
+    assert!(page.contains("each shard numbers its own from 1"), "slots of shards are not one");
+    assert!(!page.contains("What each slot did"));
+}
+
+/// What is known of an earlier report says nothing of a run that was only just submitted.
+#[test]
+fn rows_of_an_earlier_report_are_not_those_of_a_run_that_was_left() {
+    let ran = small(NOTED).run();
+    ran.exit(0);
+    let text = NOTED.replace("echo \"$((", "while [ ! -e go ]; do sleep 0.01; done; echo \"$((");
+    let job = TestJob::again(ran).file("job.toml", text).arg("job.toml").args(SMALL);
+    let ran = job.arg("--detach").run();
+    ran.exit(0);
+    let status = runner().current_dir(ran.folder()).args(["status", "--json"]).output().unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!((&status["done"], &status["uncollected"]), (&0.into(), &0.into()), "{status}");
+    fs::write(ran.path("go"), "").unwrap();
+    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).arg("--resume").run();
+    ran.exit(0);
+    squares(&ran.report(), 40);
+}
+
+#[test]
+fn a_job_from_standard_input_runs_there_as_here() {
+    let text = "inputs.values = ['a', 'b']\nworkload.command.shell = 'echo $input; cat near'\n";
+    let job = TestJob::empty().file("near", "here").stdin(text).arg("-").args(SMALL);
+    let ran = job.run();
+    ran.exit(0);
+    let rows = ran.report_of("stdin").select("task,status,result");
+    assert_eq!(rows, ["1,ok,a\\nhere", "2,ok,b\\nhere"]);
 }

@@ -192,6 +192,41 @@ fn an_answer_can_say_that_trying_again_is_no_use() {
 }
 
 #[test]
+fn rules_read_an_answer_as_columns_do() {
+    let wide: Vec<u8> = "{\"e\":\"used up\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let server = Raw::start(move |asked| {
+        let json = "Content-Type: application/json\r\n";
+        let latin = "Content-Type: application/json; charset=iso-8859-1\r\n";
+        match asked.path() {
+            "/v1?mark" => status("429 No", json, b"\xef\xbb\xbf{\"e\":\"used up\"}"),
+            "/v1?wide" => status("429 No", json, &wide),
+            "/v1?latin" => status("429 No", latin, b"{\"e\":\"used up\",\"m\":\"\xfc\"}"),
+            "/v1?half" => status("429 No", json, br#"{"e":"used up","m":"\ud83d"}"#),
+            _ => status("429 No", json, format!("{{\"m\":\"{:3000}\"}}", 1).as_bytes()),
+        }
+    });
+    let text = format!(
+        "[inputs]\nvalues = [\"mark\", \"wide\", \"latin\", \"half\", \"long\"]\n[workload.http]\nurl = \"{}?{{input}}\"\n\
+         max_body = \"1KiB\"\n[retry]\nmax_attempts = 2\ndelay = \"1ms\"\nnever = [\"json:/e=used up\"]",
+        server.url("/v1")
+    );
+    for model in MODELS {
+        let ran = TestJob::new(&text).args(["--model", model]).run();
+        ran.exit(3).rows("attempts", &["1", "1", "1", "1", "2"]);
+        let error = ran.report().column("error")[4].clone();
+        assert!(error.contains("a `json:` rule needs all of it"), "{error}");
+    }
+}
+
+#[test]
+fn no_part_of_a_secret_is_cut_out() {
+    let server = Raw::start(|asked| ok("", asked.head.as_bytes()));
+    let keys = "auth = { bearer = \"{secret.key}\" }\n[columns.part]\nregex = 'Bearer ([^*]{4})'\n\
+                [columns.all]\nregex = 'Bearer (\\S+)'";
+    job(&server, keys).run().exit(0).rows("part,all", &["***,***"]);
+}
+
+#[test]
 fn another_host_is_not_told_a_secret() {
     let other = Raw::start(|_| ok("", b""));
     let to = other.url("/");

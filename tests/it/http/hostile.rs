@@ -306,6 +306,32 @@ fn transfers() -> Vec<Case> {
         te("te-gzip-alone", "gzip", &page, Ours(PAGE)),
         te("te-identity", "identity", PAGE, AsCurl),
         te("te-unknown", "rot13", PAGE, Fails("")),
+        te("te-then-identity", "chunked, identity", &in_one(b"hello"), Fails("must come last")),
+        te("te-then-none", "chunked, none", &in_one(b"hello"), Fails("must come last")),
+        te("te-then-comma", "chunked,", &in_one(b"hello"), Fails("must come last")),
+        te("te-then-gzip", "chunked, gzip", &in_one(&page), Fails("must come last")),
+        te(
+            "te-then-line",
+            "chunked\r\nTransfer-Encoding: identity",
+            &in_one(b"hello"),
+            Fails("must come last"),
+        ),
+        te("te-gzip-and-length", "gzip\r\nContent-Length: 3", &page, Ours(PAGE)),
+        te(
+            "te-gzip-chunked-and-length",
+            "gzip, chunked\r\nContent-Length: 3",
+            &in_one(&page),
+            Ours(PAGE),
+        ),
+        te("te-identity-short", "identity\r\nContent-Length: 640", PAGE, Fails("cut short")),
+        Case {
+            name: "length-beyond-all",
+            answer: head_and(
+                "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n",
+                b"hello",
+            ),
+            right: Fails("`Content-Length`"),
+        },
         te("te-twice", "chunked\r\nTransfer-Encoding: chunked", &in_one(b"hello"), Ours(b"hello")),
         te("te-nul", "chun\0ked", &in_one(b"hello"), Fails("")),
         Case {

@@ -2,6 +2,7 @@
 
 use super::MODELS;
 use super::apis::traces;
+use crate::http::server::Server;
 use crate::support::{Ran, TestJob};
 
 const KEY: &str = "sk-s3cr3t/+\"key";
@@ -191,4 +192,45 @@ fn a_service_has_secrets_in_its_environment() {
     assert_eq!(std::fs::read_to_string(ran.path("key")).unwrap(), KEY);
     assert!(std::fs::read_to_string(ran.path("results/job.web.log")).unwrap().contains("***"));
     tells_nothing(&ran, "service");
+}
+
+#[test]
+fn a_column_is_handed_on_as_it_is_and_shown_masked() {
+    let server = Server::start();
+    let env = "env = { KEY = \"{secret.key}\" }\n";
+    let command =
+        |more: &str, say: &str| format!("[stages.workload.command]\nshell = '{more}{say}'\n{env}");
+    let say = "echo \"url=db.$KEY.example\"";
+    let noise = "head -c 70000 /dev/zero | tr \"\\0\" x; echo; ";
+    let request = format!(
+        "[stages.workload.http]\nurl = {:?}\nheaders = {{ url = \"db.{{secret.key}}.example\" }}\n",
+        server.url("/echo")
+    );
+    let python = format!("[stages.workload.python]\nfunction = 'mine:work'\n{env}");
+    let (whole, shown) = ("db.$KEY.example", "db.***.example");
+    for (workload, rule, value, shown) in [
+        (command("", say), "regex = 'url=(.*)'", whole, shown),
+        (command("", say), r"regex = 'url=db\.(\w\w-[^.]*)'", "$KEY", "***"),
+        (command("", say), r"regex = 'url=db\.(.....)'", "sk-s3", "***"),
+        (command(noise, say) + "capture = '1KiB'\n", "regex = 'url=(.*)'", whole, shown),
+        (command("", "echo \"<p>db.$KEY.example</p>\""), "html = 'p'", whole, shown),
+        (request, r"regex = 'url: ([^\r]*)'", whole, shown),
+        (python, "", whole, shown),
+    ] {
+        for model in MODELS {
+            let text = format!(
+                "[inputs]\nvalues = [1]\n[[stages]]\nmodel = '{model}'\nname = 'login'\n{workload}[stages.columns.url]\n{rule}\n\
+             [[stages]]\nmodel = '{model}'\nname = 'use'\n[stages.workload.command]\n\
+             argv = ['sh', '-c', 'test \"$0\" = \"{value}\" && echo yes', '{{url}}']\n{env}"
+            );
+            let about = format!("{workload}{rule} under {model}");
+            let module =
+                "import os\ndef work(x): return {'url': 'db.%s.example' % os.environ['KEY']}";
+            let ran = job(&text).file("mine.py", module).arg("--output").run();
+            let report = ran.report();
+            assert_eq!(report.column("result"), ["yes"], "{about}: {}", ran.stderr());
+            assert_eq!(report.column("url"), [shown], "{about}");
+            tells_nothing(&ran, &about);
+        }
+    }
 }

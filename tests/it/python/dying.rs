@@ -25,7 +25,10 @@ fn a_death_costs_the_task_that_ran() {
         );
         let errors = ran.report().column("error");
         assert_eq!(errors[2], "the worker process died: exit code 9");
-        assert_eq!(errors[6], "the worker process died: it closed its pipes");
+        // Either its end is seen first or that of its pipes: a thread of it may have wanted to read from one.
+        let without_pipes = ["it closed its pipes", "exit code 1"];
+        let is_said = |why| errors[6].starts_with(&format!("the worker process died: {why}"));
+        assert!(without_pipes.into_iter().any(is_said), "{}", errors[6]);
         assert!(
             errors[4].contains("SIGSEGV: Fatal Python error: Segmentation fault"),
             "{}",

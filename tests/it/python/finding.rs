@@ -64,6 +64,79 @@ def work(x, *, y=0): return later(x)";
         .run()
         .exit(0)
         .rows("result", &[r#"["own",1]"#, r#"["own",2]"#]);
+    // One that the module imports is the module's own affair.
+    for name in ["asyncio", "sqlite3"] {
+        for model in MODELS {
+            let module = format!(
+                "import {name}\nclass C: pass\ndef work(x): return [{name}.own(x), type(C()).__name__]"
+            );
+            let rest = format!("model = '{model}'\n[inputs]\nvalues = [1, 2]");
+            let ran = job(&module, &rest).file(format!("{name}.py"), "def own(x): return -x").run();
+            if ran.output.status.code() == Some(2) {
+                // The model itself needs the standard one.
+                ran.stderr_has("Python's own modules cannot be used any more");
+            } else {
+                ran.exit(0).rows("result", &[r#"[-1,"C"]"#, r#"[-2,"C"]"#]);
+            }
+        }
+    }
+    // And whoever needs the standard one has that.
+    let own = "
+from concurrent.futures import ThreadPoolExecutor
+def work(x):
+    with ThreadPoolExecutor(1) as pool: return pool.submit(abs, x).result()";
+    for function in ["queue:work", "queue.py:work"] {
+        calling(function).file("queue.py", own).run().exit(0).rows("result", &["1", "2"]);
+    }
+}
+
+/// What interpreters are forked from has compiled the module, and has run nothing of it.
+#[test]
+fn a_module_is_what_an_import_makes_of_it_wherever_its_interpreter_comes_from() {
+    let module = "
+import os, sys, threading
+seen = []
+def look():
+    started.set()
+    import mine
+    seen.append(mine.late)
+started = threading.Event()
+thread = threading.Thread(target=look)
+thread.start()
+started.wait()
+for _ in range(100_000): pass
+late = 'at its end'
+class Instead:
+    def work(self, x):
+        thread.join()
+        spec = own.__spec__
+        facts = [own.__name__, spec.name, spec._initializing, type(own.__loader__).__name__, own.__package__]
+        return [seen, facts, os.path.basename(own.__file__), os.path.basename(own.__cached__)[:4], 'mine' in sys.modules]
+own = sys.modules[__name__]
+Instead.late, Instead.own = late, own
+sys.modules[__name__] = Instead()";
+    let facts = r#"["mine","mine",false,"SourceFileLoader",""]"#;
+    let result = format!(r#"[["at its end"],{facts},"mine.py","mine",true]"#);
+    for rest in ["model = 'sequential'\n", "model = 'processes'\n[limits]\nconcurrency = 9\n", ""] {
+        let ran = job(module, &format!("{rest}[inputs]\nrepeat = 9")).run();
+        ran.exit(0).rows("result", &[&*result; 9]);
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_its_job_runs_is_read_again_by_who_comes_later() {
+    let module = "
+import os
+VERSION = 1
+def work(x):
+    if x == 4:
+        with open('mine.py') as file: text = file.read()
+        with open('new.py', 'w') as file: file.write(text.replace('VERSION = 1', 'VERSION = 20'))
+        os.replace('new.py', 'mine.py')
+    return VERSION";
+    let rest = "model = 'processes'\n[inputs]\nrepeat = 8\n[limits]\nconcurrency = 1";
+    let ran = job(module, rest).args(["--set", "workload.python.max_tasks=1"]).run();
+    ran.exit(0).rows("result", &["1", "1", "1", "1", "20", "20", "20", "20"]);
 }
 
 #[test]
@@ -151,4 +224,24 @@ fn a_standard_module_that_is_taken_away_is_said_in_words() {
     let module = "import token\ndef work(x): return x";
     let test = job(module, "model = 'async'\n[inputs]\nrepeat = 1").file("token.py", "");
     test.run().exit(2).stderr_has("Python's own modules cannot be used any more: ImportError");
+}
+
+#[test]
+fn a_function_in_a_file_with_dots_in_its_name_can_be_pickled() {
+    let module = "
+import pickle
+class Point:
+    def __init__(self, x): self.x = x
+def work(x): return pickle.loads(pickle.dumps(Point(x))).x + pickle.loads(pickle.dumps(helper))(x)
+def helper(x): return 10 * x";
+    for model in MODELS {
+        let text = format!(
+            "model = '{model}'\n[inputs]\nvalues = [1, 2]\n[workload.python]\nfunction = 'my script.v2.py:work'"
+        );
+        TestJob::new(&text)
+            .file("my script.v2.py", module)
+            .run()
+            .exit(0)
+            .rows("result", &["11", "22"]);
+    }
 }

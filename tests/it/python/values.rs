@@ -45,6 +45,73 @@ fn file_names_and_jsonl_arrive_as_they_are() {
 }
 
 #[test]
+fn what_python_cannot_read_costs_its_own_task() {
+    let module =
+        "async def later(a): return a\ndef work(a): return a if isinstance(a, int) else 'odd'";
+    let deep = format!("{}{}", "[\"],\",".repeat(9_999), "[]".to_owned() + &"]".repeat(9_999));
+    let lines: Vec<_> = (0..300)
+        .map(|n| format!("{{\"a\": {}}}\n", if n == 100 { deep.clone() } else { n.to_string() }))
+        .collect();
+    for model in MODELS {
+        for function in ["work", "later"] {
+            let rest = format!(
+                "model = '{model}'\n[inputs]\njsonl = 'in.jsonl'\n[limits]\nconcurrency = 2\n"
+            );
+            let test = job(module, &rest).file("in.jsonl", lines.concat());
+            let ran =
+                test.args(["--set", &format!("workload.python.function=mine:{function}")]).run();
+            ran.exit(3);
+            let report = ran.report();
+            for (n, (status, result)) in
+                report.column("status").iter().zip(report.column("result")).enumerate()
+            {
+                let expected =
+                    if n == 100 { ("failed", String::new()) } else { ("ok", n.to_string()) };
+                assert_eq!((&status[..], result), expected, "{model} {function} {n}");
+            }
+            assert_eq!(
+                report.column("error")[100],
+                "ValueError: Python cannot read what the function is to be called with: lists or \
+                 objects lie too deep in one another"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_json_keeps_its_type() {
+    let module = "def work(*all): return repr(all)";
+    let args = "args = ['{a/n}', '{a/z}', '{a/l}', '{a/t}', '{a/s}', '{a/n} {a/s}']";
+    let line = "{\"a\": {\"n\": 5, \"z\": null, \"l\": [1,\\n {\"x\": 2}], \"t\": true, \"s\": \"x\\u00e9\"}}\n";
+    let of = |line: &str, source: &str| {
+        let text =
+            format!("[inputs]\n{source} = 'in'\n[workload.python]\nfunction = 'mine:work'\n{args}");
+        TestJob::new(&text).file("mine.py", module).file("in", line).run()
+    };
+    let expected = "(5, None, [1, {'x': 2}], True, 'xé', '5 xé')";
+    of(&line.replace("\\n ", ""), "jsonl").exit(0).rows("result", &[expected]);
+    of(&format!("[{}]", line.replace("\\n", "\n")), "json").exit(0).rows("result", &[expected]);
+}
+
+#[test]
+fn what_a_function_does_to_its_modules_hangs_nobody() {
+    let module = "
+import os
+def work(x):
+    if x == 3: setattr(os, os.environ['WHICH'], None)
+    return x";
+    for model in MODELS {
+        for which in ["read", "write", "pread"] {
+            let rest = format!(
+                "model = '{model}'\n[inputs]\nrange = {{ from = 1, to = 20 }}\n[limits]\nconcurrency = 2"
+            );
+            let ran = job(module, &rest).env("WHICH", which).run();
+            ran.exit(0).rows("status", &["ok"; 20]);
+        }
+    }
+}
+
+#[test]
 fn values_become_cells() {
     let module = "
 import datetime, decimal, fractions, pathlib
@@ -293,10 +360,176 @@ def use(data): return [type(data).__name__, len(data)]";
         let sets = ["make", "use"].map(|stage| format!("stages.{stage}.model={model}"));
         let job = TestJob::new(&text).file("mine.py", module);
         let ran = job.args(["--set", &sets[0], "--set", &sets[1]]).run();
-        ran.exit(0)
-            .rows("result", &[r#"["str",3]"#, r#"["bytes",3]"#, r#"["str",1]"#, r#"["str",4]"#]);
+        ran.exit(0).rows(
+            "result",
+            &[r#"["bytes",3]"#, r#"["bytes",3]"#, r#"["bytes",1]"#, r#"["str",4]"#],
+        );
     }
     let text = stages("[stages.workload.command]\nargv = ['sh', '-c', 'od -An -tx1']");
     let ran = TestJob::new(&text).file("mine.py", module).run();
     ran.exit(0).rows("result", &["61 62 63", "ff 00 fe", "78", "74 65 78 74"]);
+}
+
+#[test]
+fn what_a_report_cannot_hold_is_said_and_goes_on_as_it_is() {
+    let module = "
+VALUES = ['a\\0b', 'a\\udcffb', '\\ud800', '\\udcc3\\udca9', b'a\\0b', '\u{e9}'.encode(), '\u{1f600} \\\\ud']
+def make(n): return VALUES[n - 1]
+def member(n): return {'m': VALUES[n - 1]}
+def use(data): return ascii(data)
+def length(data): return len(data)";
+    for model in MODELS {
+        let text = format!(
+            "model = '{model}'\ninputs.repeat = 7\n[workload.python]\nfunction = 'mine:make'"
+        );
+        let ran = TestJob::new(&text).file("mine.py", module).run();
+        let cells = [
+            "ok,a\u{fffd}b",
+            "ok,a\u{fffd}b",
+            "failed,",
+            "failed,",
+            "ok,YQBi",
+            "ok,\u{e9}",
+            "ok,\u{1f600} \\ud",
+        ];
+        ran.exit(3).rows("status,result", &cells);
+        let errors = ran.report().column("error");
+        let said = "`result` has a NUL, or bytes that are not UTF-8, which a report cannot hold: U+FFFD stands there";
+        assert_eq!(errors[..2], [said, said], "{model}");
+        assert!(errors[2].contains("half of a surrogate pair"), "{model}: {}", errors[2]);
+        assert_eq!(errors[4..], ["", "", ""], "{model}");
+        let again =
+            "[inputs]\njob = 'job'\n[workload.command]\nargv = ['printf', '%s', '{result}']";
+        let two = TestJob::new(&text.replace("repeat = 7", "repeat = 2")).file("mine.py", module);
+        let ran = two.file("again.toml", again).arg("again.toml").run();
+        ran.exit(3);
+        let report = ran.report_of("again");
+        assert_eq!(report.column("status")[..2], ["failed", "failed"], "{model}");
+        assert!(report.column("error")[0].contains("`result` is not what the task returned"));
+
+        let stages = "inputs.repeat = 7\n[[stages]]\nname = 'make'\n[stages.workload.python]\nfunction = 'mine:make'\n\
+            args = ['{input}']\n[[stages]]\nname = 'use'\n[stages.workload.python]\nfunction = 'mine:use'\n";
+        let sets = ["make", "use"].map(|stage| format!("stages.{stage}.model={model}"));
+        for args in ["", "args = ['{payload}', ]", "args = []\nkwargs = { data = '{payload}' }"] {
+            let job = TestJob::new(&format!("{stages}{args}")).file("mine.py", module);
+            let ran = job.args(["--set", &sets[0], "--set", &sets[1]]).run();
+            ran.exit(3);
+            let results = ran.report().column("result");
+            assert_eq!(results[..2], ["'a\\x00b'", "'a\\udcffb'"], "{model}");
+            assert_eq!(results[4..6], ["b'a\\x00b'", "b'\\xc3\\xa9'"], "{model}");
+        }
+    }
+    let text = "inputs.repeat = 1\n[workload.python]\nfunction = 'mine:member'\n[columns.m]";
+    let ran = TestJob::new(text).file("mine.py", module).run();
+    let error = ran.exit(0).report().column("error").remove(0);
+    assert!(error.starts_with("`m` has a NUL"), "{error}");
+}
+
+#[test]
+fn a_view_of_numbers_is_an_array() {
+    let module = "
+import array
+VALUES = [memoryview(array.array('i', [1, 2])), memoryview(b'ab'), {'v': memoryview(array.array('d', [0.5]))}]
+def work(n): return VALUES[n - 1]";
+    for model in MODELS {
+        let ran = job(module, &format!("model = '{model}'\n[inputs]\nrepeat = 3")).run();
+        ran.exit(0);
+        assert_eq!(ran.report().column("result"), ["[1,2]", "ab", "{\"v\":[0.5]}"], "{model}");
+    }
+}
+
+#[test]
+fn sets_have_one_order_and_groups_are_whole_under_every_model() {
+    let module = r#"
+import collections, dataclasses, decimal, itertools, uuid
+nan = float('nan')
+@dataclasses.dataclass
+class Both(list):
+    a: int
+@dataclasses.dataclass
+class Output(collections.OrderedDict):
+    a: int
+both = Both(1)
+both.append(2)
+output = Output(1)
+output.update(a=output.a, b=2)
+def rows():
+    for name, items in itertools.groupby(['a1', 'a2', 'b1'], key=lambda item: item[0]):
+        yield {'name': name, 'items': items}
+def fails():
+    yield 1
+    yield (1 / 0 for _ in 'a')
+VALUES = [
+    ({frozenset(['a']), frozenset(['b']), frozenset(['c']), frozenset(['a', 'd'])}, '[["a","d"],["a"],["b"],["c"]]'),
+    ([{'x': {frozenset(['q', 'z']), frozenset(['y'])}}], '[{"x":[["q","z"],["y"]]}]'),
+    ({10.0, 9, nan, 1.5}, '[1.5,9,10.0,null]'),
+    ({10, 9, 1}, '[1,9,10]'),
+    ({(10, 'a'), (9, 'b')}, '[[9,"b"],[10,"a"]]'),
+    ({'b', 'a', 1, None}, '["a","b",1,null]'),
+    (set(), '[]'),
+    (itertools.groupby('aab'), '[["a",["a","a"]],["b",["b"]]]'),
+    (rows(), '[{"name":"a","items":["a1","a2"]},{"name":"b","items":["b1"]}]'),
+    (memoryview(b'ab'), 'ab'),
+    (Both(1), '{"a":1}'),
+    (output, '{"a":1,"b":2}'),
+    (['\udcff'], '["\\udcff"]'),
+]
+FAILING = [(both, 'which has both members and items'), (['\ud800'], 'half of a surrogate pair'), (fails(), 'raised after 0 values')]
+def result(n): return VALUES[n - 1][0]
+def expected(n): return VALUES[n - 1][1]
+def failing(n): return FAILING[n - 1][0]
+"#;
+    let run = |function: &str, repeat: usize, model: &str| {
+        let text = format!(
+            "model = '{model}'\n[inputs]\nrepeat = {repeat}\n[workload.python]\nfunction = 'mine:{function}'"
+        );
+        TestJob::new(&text).file("mine.py", module).run()
+    };
+    let expected = run("expected", 13, "sequential");
+    let expected = expected.exit(0).report().column("result");
+    for model in MODELS {
+        assert_eq!(run("result", 13, model).report().column("result"), expected, "{model}");
+        let ran = run("failing", 3, model);
+        let errors = ran.exit(3).report().column("error");
+        for (error, words) in errors.iter().zip([
+            "which has both members and items",
+            "half of a surrogate pair",
+            "raised after 0 values",
+        ]) {
+            assert!(error.contains(words), "{model}: {error}");
+        }
+    }
+}
+
+#[test]
+fn infinity_and_signed_bytes_reach_the_next_stage_as_they_are() {
+    let module = "
+import array, ctypes, math
+VALUES = [math.inf, [-math.inf, 'Infinity', math.nan], {'a': {'b': math.inf, '\u{e9}\\udcff': 1}}, memoryview(array.array('b', [-1, 2])),
+    memoryview((ctypes.c_int * 2)(1, -1)), memoryview(array.array('h', [-1])).cast('B').cast('@h')]
+def make(n): return VALUES[n - 1]
+def use(data): return ascii(data)";
+    let text = "inputs.repeat = 6\n[[stages]]\nname = 'make'\n[stages.workload.python]\nfunction = 'mine:make'\n\
+        args = ['{input}']\n[[stages]]\nname = 'use'\n";
+    let python = format!("{text}[stages.workload.python]\nfunction = 'mine:use'");
+    for model in MODELS {
+        let sets = ["make", "use"].map(|stage| format!("stages.{stage}.model={model}"));
+        let made = TestJob::new(&python).file("mine.py", module);
+        let ran = made.args(["--set", &sets[0], "--set", &sets[1]]).run();
+        let results = ran.exit(0).report().column("result");
+        let expected = [
+            "inf",
+            "[-inf, 'Infinity', None]",
+            r"{'a': {'b': inf, '\xe9\udcff': 1}}",
+            "[-1, 2]",
+            "[1, -1]",
+            "[-1]",
+        ];
+        assert_eq!(results, expected, "{model}");
+    }
+    // Where only JSON is understood, it is a text.
+    let command = format!("{text}[stages.workload.command]\nargv = ['cat']");
+    let ran = TestJob::new(&command).file("mine.py", module).run();
+    let results = ran.exit(0).report().column("result");
+    assert_eq!(results[..2], ["inf", r#"["-inf","Infinity",null]"#]);
 }

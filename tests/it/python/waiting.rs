@@ -249,3 +249,85 @@ def work(x): return x";
         }
     }
 }
+
+#[test]
+fn the_tasks_of_the_loop_are_the_users_own() {
+    let module = "
+import asyncio
+async def work(n):
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.sleep(0.01)
+    return len(others)";
+    for model in MODELS {
+        let rest = format!("model = '{model}'\n[inputs]\nrepeat = 20\n[limits]\nconcurrency = 1");
+        job(module, &rest).run().exit(0).rows("result", &["0"; 20]);
+    }
+    // Beside others, it finds their tasks, and nothing that would end the interpreter.
+    let rest = "model = 'async'\n[inputs]\nrepeat = 60\n[limits]\nconcurrency = 6";
+    let ran = job(module, rest).run();
+    for status in ran.report().column("status") {
+        assert!(status == "ok" || status == "failed", "{status}");
+    }
+    assert_eq!(ran.report().column("attempts"), ["1"; 60]);
+}
+
+#[test]
+fn a_loop_that_is_stopped_says_so() {
+    let module = "
+import asyncio
+async def work(n):
+    if n == 2:
+        asyncio.get_running_loop().stop()
+    await asyncio.sleep(0.01)
+    return n";
+    for model in ["async", "threads"] {
+        let rest = format!(
+            "model = '{model}'\n[inputs]\nrange = {{ from = 1, to = 3 }}\n[limits]\nconcurrency = 1\ntimeout = '20s'"
+        );
+        let ran = job(module, &rest).run();
+        ran.exit(3).rows("result", &["1", "", "3"]);
+        let error = ran.report().column("error").remove(1);
+        assert!(error.contains("stopped"), "{model}: {error}");
+    }
+}
+
+#[test]
+fn what_fails_after_the_yield_of_init_is_said() {
+    let module = "
+import contextlib
+def raises():
+    yield
+    raise ValueError('not written')
+async def raises_later():
+    yield
+    raise ValueError('not written')
+def twice():
+    yield
+    yield
+@contextlib.contextmanager
+def managed():
+    yield
+    yield
+def work(n): return n";
+    for (init, said) in [
+        ("raises", "`mine:raises` failed after its `yield`: ValueError: not written"),
+        ("raises_later", "`mine:raises_later` failed after its `yield`: ValueError: not written"),
+        ("twice", "`mine:twice` has a second `yield`"),
+        ("managed", "`mine:managed` failed after its `yield`: RuntimeError: generator didn't stop"),
+    ] {
+        for model in MODELS {
+            let rest =
+                format!("model = '{model}'\n[limits]\nconcurrency = 2\n[inputs]\nrepeat = 4");
+            let set = format!("workload.python.init=mine:{init}");
+            let ran = job(module, &rest).args(["--set", &set]).run();
+            let stderr = ran.exit(0).stderr();
+            assert_eq!(stderr.matches(said).count(), 1, "{init} {model}: {stderr}");
+        }
+    }
+    // Those that were renewed have an end, too.
+    let renewed =
+        ["--set", "workload.python.init=mine:raises", "--set", "workload.python.max_tasks=1"];
+    job(module, "[inputs]\nrepeat = 3").args(renewed).run().exit(0).stderr_has("not written");
+}

@@ -1,7 +1,7 @@
 //! Workers that die, hang, or write what they should not.
 
 use super::job;
-use crate::support::{TestJob, is_alive, wait_until};
+use crate::support::{MODELS, TestJob, is_alive, wait_until};
 
 #[test]
 fn a_death_costs_the_task_that_ran() {
@@ -17,6 +17,14 @@ fn a_death_costs_the_task_that_ran() {
             "the worker wrote `hello`, which is not an answer; other output belongs on standard error",
         ),
         ("say({'id': 99, 'ok': {}})", "the worker answered unknown request 99"),
+        (
+            "say([request['id'], {'result': 5}, None])",
+            "which is not an answer: it is not an object",
+        ),
+        (
+            "say({'id': request['id'], 'ok': [5, 1, 2, 3]})",
+            "which is not an answer: its `ok` is not an object",
+        ),
         ("say({'id': request['id']})", "an answer with neither `ok` nor `error`"),
     ] {
         let worker = format!(
@@ -81,16 +89,70 @@ for request in requests(slots=hello['slots']):
 }
 
 #[test]
-fn two_answers_are_told() {
+fn two_answers_are_told_and_cost_no_other_task() {
     let worker = "
 for request in requests():
     ok(request)
     ok(request)";
-    // The second answer may find the next request in flight, or none.
-    let ran = job(worker, "model = 'sequential'\n[inputs]\nrepeat = 20").run();
-    assert!(matches!(ran.output.status.code(), Some(2 | 3)));
-    let words = ran.stderr() + &ran.report().column("error").join("\n");
-    assert!(words.contains("the worker answered request 1 twice"), "{words}");
+    for model in MODELS {
+        let rest = format!("model = '{model}'\n[limits]\nconcurrency = 1\n[inputs]\nrepeat = 20");
+        let ran = job(worker, &rest).run();
+        ran.exit(2).stderr_has("the worker cannot be used: 3 times, the worker answered request");
+        for status in ran.report().column("status") {
+            assert!(["ok", "cancelled"].contains(&&*status), "{model}: {status}");
+        }
+    }
+    // Once is no reason to stop.
+    let worker = "
+for request in requests():
+    ok(request, request['args'][0])
+    if request['args'][0] == 2: ok(request, 'again')";
+    for model in MODELS {
+        let rest = format!(
+            "model = '{model}'\n[limits]\nconcurrency = 1\n[inputs]\nvalues = [1, 2, 3, 4]"
+        );
+        let ran = job(worker, &rest).run();
+        ran.exit(0).rows("result,attempts", &["1,1", "2,1", "3,1", "4,1"]);
+    }
+}
+
+#[test]
+fn a_task_whose_program_leaves_without_an_answer_runs_once() {
+    let worker = "
+for request in requests():
+    with open('effects', 'a') as file: file.write(str(request['args'][0]))
+    if request['args'][0] == 2: os._exit(int(os.environ['CODE']))
+    ok(request)";
+    for model in MODELS {
+        for code in ["0", "3"] {
+            let rest = format!(
+                "model = '{model}'\n[limits]\nconcurrency = 1\n[inputs]\nvalues = [1, 2, 3]"
+            );
+            let ran = job(worker, &rest).env("CODE", code).run();
+            ran.exit(3).rows("status,attempts", &["ok,1", "crashed,1", "ok,1"]);
+            assert_eq!(std::fs::read_to_string(ran.path("effects")).unwrap(), "123", "{model}");
+            let error = format!("the worker died: exit code {code}");
+            assert_eq!(ran.report().column("error")[1], error);
+        }
+    }
+}
+
+#[test]
+fn no_program_is_started_for_tasks_that_are_done() {
+    // All but the first wait to be ready until the job has ended.
+    let worker = "
+import fcntl
+lock = open('lock', 'w')
+try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    time.sleep(120)
+for request in requests():
+    ok(request)";
+    for model in ["threads", "async"] {
+        let rest = format!("model = '{model}'\n[limits]\nconcurrency = 8\n[inputs]\nrepeat = 5");
+        job(worker, &rest).run().exit(0).rows("status", &["ok"; 5]);
+    }
 }
 
 #[test]
@@ -160,8 +222,38 @@ fn one_that_leaves_between_tasks_is_started_again() {
 for request in requests():
     ok(request, os.getpid())
     break";
-    // It may leave while the next request is on its way to it, which is its fault then.
-    let rest =
-        "model = 'sequential'\n[inputs]\nrepeat = 4\n[retry]\nmax_attempts = 9\ndelay = '1ms'";
-    job(worker, rest).run().exit(0).rows("status", &["ok", "ok", "ok", "ok"]);
+    // It may leave while the next request is on its way to it, which costs that nothing.
+    for end in ["", "\nos._exit(3)", "\nos.kill(os.getpid(), 9)"] {
+        let rest = "model = 'sequential'\n[inputs]\nrepeat = 12";
+        let ran = job(&format!("{worker}{end}"), rest).run();
+        ran.exit(0).rows("status,attempts", &["ok,1"; 12]);
+    }
+}
+
+#[test]
+fn a_task_that_its_program_never_read_is_not_charged() {
+    // Each gets two requests at a time, answers one and dies: it has never seen the other.
+    let worker = "
+sys.stdin = open(0, buffering=1)
+def line():
+    read = b''
+    while not read.endswith(b'\\n'):
+        read += os.read(0, 1)
+    return json.loads(read)
+line()
+say({'ready': 1, 'slots': 2})
+ok(line(), os.getpid())
+os._exit(5)";
+    for model in ["threads", "async"] {
+        let rest = format!("model = '{model}'\n[inputs]\nrepeat = 10\n[limits]\nconcurrency = 2");
+        job(worker, &rest).run().exit(0).rows("status,attempts", &["ok,1"; 10]);
+    }
+    // One that never reads anything does not go on for ever.
+    let worker = "
+sys.stdin.readline()
+say({'ready': 1})
+os._exit(5)";
+    let ran = job(worker, "model = 'sequential'\n[inputs]\nrepeat = 3").run();
+    ran.exit(3).rows("status", &["crashed"; 3]);
+    assert!(ran.report().column("error")[0].contains("the worker died: exit code 5"));
 }

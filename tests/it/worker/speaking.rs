@@ -40,6 +40,21 @@ for request in requests():
 }
 
 #[test]
+fn what_a_report_cannot_hold_of_a_result_is_said() {
+    let worker = r#"
+texts = {'half': r'"a\ud800b"', 'nul': r'"a\u0000b"', 'byte': r'"a\udc80b"', 'plain': r'"\ud83d\ude00"'}
+for request in requests():
+    say('{"id":%d,"ok":{"result":%s}}' % (request['id'], texts[request['args'][0]]))"#;
+    let ran = job(worker, "[inputs]\nvalues = ['half', 'nul', 'byte', 'plain']").run();
+    ran.exit(3)
+        .rows("status,result", &["failed,", "ok,a\u{fffd}b", "ok,a\u{fffd}b", "ok,\u{1f600}"]);
+    let errors = ran.report().column("error");
+    assert!(errors[0].contains("half of a surrogate pair"), "{errors:?}");
+    assert!(errors[1].contains("`result`") && errors[2].contains("`result`"), "{errors:?}");
+    assert_eq!(errors[3], "");
+}
+
+#[test]
 fn answers_in_any_order_find_their_tasks() {
     let worker = "
 waiting = []

@@ -1,5 +1,6 @@
 //! Which delimiter a table has, if nobody says so.
 
+use super::Header;
 use super::parse::{Cells, Dialect, Step};
 
 /// The delimiters that are recognised.
@@ -7,6 +8,16 @@ pub(in crate::job::inputs) const KNOWN: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// How many rows after the header are looked at.
 const SAMPLE: usize = 50;
+
+/// What is known of the delimiter of a table of which the beginning is there.
+#[derive(Debug, PartialEq)]
+pub(super) enum Guess {
+    Known(u8),
+    /// The header is not whole yet.
+    NoHeader,
+    /// Several split the header, and there are not rows enough to tell.
+    FewRows,
+}
 
 /// What a delimiter makes of a table.
 struct Candidate {
@@ -18,40 +29,61 @@ struct Candidate {
     rows: usize,
 }
 
-/// The delimiter that splits the header: if several do, the one that splits the other rows like it, then the one that
-/// splits it most. `columns` is their number, if the job file names them.
+/// The delimiter that splits the header: if several do, the one that splits the other rows like it; of a header without
+/// such rows, the one that splits it most. While more of the table can come, it is settled by as many rows as are looked
+/// at, or by a header that only one splits, so that it is the same however the table comes. `is_all`: no more is waited for.
 ///
 /// # Errors
-/// If two do it equally well; the message names them.
+/// If two do it equally well, or both split all rows alike, each into columns of its own; the message names them.
 pub(super) fn delimiter(
     table: &[u8],
     at_end: bool,
+    is_all: bool,
     like: &Dialect,
-    columns: Option<usize>,
+    header: &Header,
     is_left_out: impl Fn(&[u8]) -> bool,
-) -> Result<u8, String> {
-    let mut candidates: Vec<_> = KNOWN
+) -> Result<Guess, String> {
+    let columns = match header {
+        Header::Given(names) => Some(names.len()),
+        Header::First | Header::None => None,
+    };
+    let looks: Vec<_> = KNOWN
         .into_iter()
         .filter(|&byte| Some(byte) != like.quote && Some(byte) != like.escape)
-        .filter_map(|delimiter| {
-            look(table, at_end, &Dialect { delimiter, ..like.clone() }, &is_left_out)
-        })
-        .filter(|candidate| candidate.columns > 1 && columns.is_none_or(|n| n == candidate.columns))
+        .map(|delimiter| look(table, at_end, &Dialect { delimiter, ..like.clone() }, &is_left_out))
         .collect();
+    if !is_all && looks.iter().any(|look| look.found.is_none() && look.is_open) {
+        return Ok(Guess::NoHeader);
+    }
+    let is_one = |it: &Candidate| it.columns > 1 && columns.is_none_or(|n| n == it.columns);
+    let looks = looks.into_iter().filter(|look| look.found.as_ref().is_some_and(is_one));
+    let looks: Vec<_> = looks.collect();
+    if !is_all && looks.len() > 1 && looks.iter().any(|look| look.is_open) {
+        return Ok(Guess::FewRows);
+    }
+    let mut candidates: Vec<_> = looks.into_iter().filter_map(|look| look.found).collect();
     // Compared as fractions, the best first.
-    let rank = |it: &Candidate| {
-        (it.equal * 1000 / it.rows.max(1) + usize::from(it.rows == 0) * 1000, it.columns)
-    };
+    let fit = |it: &Candidate| (it.equal * 1000).checked_div(it.rows).unwrap_or(1000);
+    let rank = |it: &Candidate| (fit(it), it.columns);
+    // Which one it is shows in rows that only one of them splits; without a header, the first row is one of them.
+    let has_rows = |it: &Candidate| it.equal > 0 || (it.rows == 0 && *header == Header::None);
     candidates.sort_by_key(|candidate| std::cmp::Reverse(rank(candidate)));
     match &candidates[..] {
-        [] => Ok(b','),
+        [] => Ok(Guess::Known(b',')),
         [first, second, ..] if rank(first) == rank(second) => Err(format!(
             "{} and {} split its header into {} columns each: set `delimiter`",
             shown(first.delimiter),
             shown(second.delimiter),
             first.columns
         )),
-        [first, ..] => Ok(first.delimiter),
+        [first, second, ..] if fit(first) == fit(second) && has_rows(first) => Err(format!(
+            "{} splits it into {} columns and {} into {}, and the rows fit both: set `delimiter`",
+            shown(first.delimiter),
+            first.columns,
+            shown(second.delimiter),
+            second.columns
+        )),
+        [first, ..] => Ok(Guess::Known(first.delimiter)),
     }
 }
 
@@ -64,14 +96,22 @@ pub(in crate::job::inputs) fn shown(delimiter: u8) -> String {
     }
 }
 
+/// What was seen of a table.
+struct Look {
+    found: Option<Candidate>,
+    /// Whether more of the table could change that.
+    is_open: bool,
+}
+
 fn look(
     table: &[u8],
     at_end: bool,
     dialect: &Dialect,
     is_left_out: &impl Fn(&[u8]) -> bool,
-) -> Option<Candidate> {
+) -> Look {
     let mut cells = Cells::default();
     let (mut rest, mut found) = (table, None::<Candidate>);
+    let open = |found| Look { found, is_open: !at_end };
     while !rest.is_empty() {
         if is_left_out(rest) {
             let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
@@ -83,8 +123,11 @@ fn look(
             Step::Row(length) => (length, true),
             Step::Flawed(length, _) => (length, false),
         };
-        rest = &rest[length..];
-        if is_row && cells.bytes.iter().all(u8::is_ascii_whitespace) && cells.ends.len() == 1 {
+        let (row, after) = rest.split_at(length);
+        rest = after;
+        let is_header = found.is_none() && dialect.is_quoted(row);
+        let is_blank = cells.ends.len() == 1 && cells.bytes.iter().all(u8::is_ascii_whitespace);
+        if is_row && is_blank && !is_header {
             continue;
         }
         match &mut found {
@@ -93,17 +136,17 @@ fn look(
                 found =
                     Some(Candidate { delimiter: dialect.delimiter, columns, equal: 0, rows: 0 });
             }
-            None => return None,
+            None => return Look { found: None, is_open: false },
             Some(found) => {
                 found.rows += 1;
                 found.equal += usize::from(is_row && cells.ends.len() == found.columns);
-                if found.rows == SAMPLE {
-                    break;
-                }
             }
         }
+        if found.as_ref().is_some_and(|found| found.rows == SAMPLE) {
+            return Look { found, is_open: false };
+        }
     }
-    found
+    open(found)
 }
 
 #[cfg(test)]
@@ -111,7 +154,48 @@ mod tests {
     use super::*;
 
     fn guess(table: &str) -> Result<u8, String> {
-        delimiter(table.as_bytes(), true, &Dialect::new(b','), None, |line| line.starts_with(b"#"))
+        guess_with(table, &Header::First)
+    }
+
+    fn guess_with(table: &str, header: &Header) -> Result<u8, String> {
+        let is_note = |line: &[u8]| line.starts_with(b"#");
+        let like = Dialect::new(b',');
+        let whole = delimiter(table.as_bytes(), true, true, &like, header, is_note);
+        // However much of it is there at first, it is told apart in the same way, or more is waited for.
+        for length in (0..table.len()).filter(|&length| table.is_char_boundary(length)) {
+            let part = &table.as_bytes()[..length];
+            let found = delimiter(part, false, false, &like, header, is_note);
+            let is_same = matches!(found, Ok(Guess::NoHeader | Guess::FewRows)) || found == whole;
+            assert!(is_same, "{table:?} up to {length}: {found:?}, {whole:?}");
+        }
+        match whole? {
+            Guess::Known(delimiter) => Ok(delimiter),
+            other => panic!("{table:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_fits_two_is_not_guessed() {
+        for (table, header) in [
+            ("Name, Vorname;Betrag, EUR\nDoe, John;1,50\n", Header::First),
+            ("Name, Vorname;Betrag, EUR\nDoe, John;1,50\n\nRoe, Jane;2,50\nx\n", Header::First),
+            ("1,5;2,5\n3,5;4,5\n", Header::None),
+            ("1,5;2,5\n", Header::None),
+        ] {
+            let error = guess_with(table, &header).unwrap_err();
+            assert!(error.starts_with("`,` splits it into 3 columns and `;` into 2"), "{error}");
+            assert!(error.ends_with("set `delimiter`"), "{error}");
+        }
+        for (table, header, expected) in [
+            ("Name, Vorname;Betrag, EUR\nDoe, John;1,50\nRoe;2\n", Header::First, b';'),
+            ("at;x\n2024-01-31 12:00:00,5;1\n2024-01-31 12:00:01,5;2\n", Header::First, b';'),
+            ("1,a; b\n2,c\n", Header::None, b','),
+            ("\"a; b\",1\n\"c; d\",2\n", Header::None, b','),
+            ("1;a, b\n2;c, d, e\n", Header::None, b';'),
+            ("1,5;2,5;x\n3;4,5;y\n", Header::Given(vec![String::new(); 3]), b';'),
+        ] {
+            assert_eq!(guess_with(table, &header), Ok(expected), "{table:?}");
+        }
     }
 
     #[test]

@@ -22,6 +22,12 @@ impl Dialect {
         Self { delimiter, quote: Some(b'"'), escape: None, trim: false, loose: false }
     }
 
+    /// Whether a row starts with a quote, maybe after blanks.
+    pub fn is_quoted(&self, row: &[u8]) -> bool {
+        let first = row.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+        self.quote.is_some() && first.copied() == self.quote
+    }
+
     /// The same, and what goes on after a closing quote is a part of its cell.
     pub fn loose(&self) -> Self {
         Self { loose: true, ..self.clone() }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Rows;
 use super::parse::Dialect;
-use crate::csv::{InputCell, Original, ReportReader};
+use crate::csv::{InputCell, Original, ReportReader, not_whole};
 use crate::job::inputs::InputError;
 use crate::job::inputs::text::Text;
 use crate::task::Fields;
@@ -26,8 +26,16 @@ impl Rows {
 
     /// The row of a report, whose input is the one that its task had, byte by byte.
     pub(super) fn reported(&mut self, reading: &ReportReader, length: usize) -> Fields {
+        if let Some(name) = self.replaced_value(reading) {
+            let message = format!(
+                "`{name}` is not what the task returned, since a report cannot hold it: return bytes or JSON, or write a file"
+            );
+            let complaint = self.text.file().complaint(self.text.line(0), message);
+            return Fields::bad(complaint, &self.text.window()[..length]);
+        }
         let Some(columns) = reading.inputs().filter(|_| self.is_doubtful(reading)) else {
-            return self.cells.iter().map(|cell| reading.plain(cell)).collect();
+            let cells = self.cells.iter().enumerate();
+            return cells.map(|(index, cell)| reading.value(index, cell)).collect();
         };
         let input = self.cells.iter().skip(1).take(columns.fields).map(|cell| InputCell {
             written: cell.to_vec(),
@@ -36,9 +44,8 @@ impl Rows {
         let input: Vec<_> = input.collect();
         let path = self.text.file().path();
         self.originals.get_or_init(|| (columns.open)(path, columns.own));
-        let mark = if self.text.found().has_bom { 3 } else { 0 };
         let row = &self.text.window()[..length];
-        let offset = self.text.position() + mark;
+        let offset = self.text.position() + self.text.found().mark();
         let original = match self.originals.get_mut() {
             Some(Some(originals)) => originals.of_row(offset, row, &input),
             Some(None) | None => Original::Unknown,
@@ -55,9 +62,24 @@ impl Rows {
         let known = if let Original::Known(values) = original { values } else { Vec::new() };
         let cells = self.cells.iter().enumerate().map(|(index, cell)| {
             let value = index.checked_sub(1).and_then(|index| known.get(index));
-            value.map_or_else(|| reading.plain(cell), |value| Cow::Borrowed(&value[..]))
+            value.map_or_else(|| reading.value(index, cell), |value| Cow::Borrowed(&value[..]))
         });
         cells.collect()
+    }
+
+    /// The name of a cell beside the input that stands for another value, which the row says.
+    fn replaced_value(&self, reading: &ReportReader) -> Option<&str> {
+        let fields = reading.inputs().map_or(0, |inputs| inputs.fields);
+        let named = self.names.iter().zip(self.cells.iter()).skip(1 + fields);
+        let error = || self.names.iter().position(|name| name == "error");
+        named
+            .filter(|(_, cell)| is_replaced(cell))
+            .find(|(name, _)| {
+                let said = not_whole(name);
+                let error = error().and_then(|index| self.cells.iter().nth(index));
+                error.is_some_and(|error| memchr::memmem::find(error, said.as_bytes()).is_some())
+            })
+            .map(|(name, _)| &**name)
     }
 
     /// Whether a cell of a report's input may stand for something else than it most likely does.

@@ -20,6 +20,13 @@ fn rows(json: &str, at: &str) -> Vec<String> {
 }
 
 #[test]
+fn the_first_element_can_be_longer_than_the_sample() {
+    let long = "x".repeat(SAMPLE_BYTES + 5);
+    let rows = rows(&format!("[{{\"a\": \"{long}\"}}, {{\"a\": 2}}]"), "");
+    assert_eq!((&rows[0][..], rows[1].len(), &rows[2..]), ("a", long.len(), &["2".to_owned()][..]));
+}
+
+#[test]
 fn the_elements_of_an_array_are_inputs() {
     for (json, at, expected) in [
         (
@@ -68,6 +75,27 @@ fn the_elements_of_an_array_are_inputs() {
 }
 
 #[test]
+fn a_key_on_the_way_that_stands_twice_is_told() {
+    for (json, at, twice) in [
+        ("{\"r\": [1], \"n\": {\"r\": 1}, \"r\": [2]}", "/r", Some("r")),
+        ("{\"r\": [1], \"\\u0072\": 2}", "/r", Some("r")),
+        ("{\"a\": {\"r\": [1], \"a\": 1}, \"r\": 3, \"a\": {}}", "/a/r", Some("a")),
+        ("{\"a\": {\"r\": [1], \"b\": [\"}\"], \"r\": 2}}", "/a/r", Some("r")),
+        ("{\"a\": [0, {\"r\": [1]}, {\"r\": 4}, \"r\"], \"b\": {\"a\": 1}}", "/a/1/r", None),
+    ] {
+        let said = twice.map(|key| {
+            format!("standard input line 1: has the key `{key}` twice, which leads to the array")
+        });
+        let expected: Vec<_> =
+            ["input".to_owned(), "1".to_owned()].into_iter().chain(said).collect();
+        assert_eq!(rows(json, at), expected, "{json}");
+    }
+    let torn = rows("{\"r\": [1], \"x\" 2, 3]", "/r");
+    let wrong = "standard input line 1: not JSON after the array: no colon after a key";
+    assert_eq!(torn[2], wrong);
+}
+
+#[test]
 fn what_is_not_an_array_is_told() {
     for (json, at, said) in [
         (
@@ -106,4 +134,31 @@ fn what_no_json_reader_takes_is_a_row_and_the_rest_goes_on() {
     }
     let ends = rows("[1,", "");
     assert_eq!(ends[2], "standard input line 1: the document ends inside its array");
+}
+
+/// Too long to be parsed at once, before and after the array.
+#[test]
+fn long_values_that_are_passed_over_are_json() {
+    let long = "y".repeat(400_000);
+    let member = "{\"a\": [1, -2.5e3, \"\\u00e9\\\"]\"], \"b\": {}, \"c\": [[], null]}, ";
+    let part = |end: &str| {
+        format!("{{\"s\": \"{long}\", \"m\": [{}{end}], \"e\": [ ] }}", member.repeat(9_000))
+    };
+    let document =
+        |before: &str, after: &str| format!("{{\"x\": {before}, \"i\": [7], \"y\": {after}}}");
+    let right = part("true");
+    assert_eq!(rows(&document(&right, &right), "/i"), ["input", "7"]);
+    for end in
+        ["tru", "1,", ",1", "1 2", "{\"a\" 1}", "{1: 2}", "01", "\"\u{1}\"", "[1}", "{\"a\": 1,}"]
+    {
+        let wrong = part(end);
+        let before = rows(&document(&wrong, "0"), "/i");
+        assert!(before[0].contains("not JSON before the array"), "{end}: {before:?}");
+        let after = rows(&document("0", &wrong), "/i");
+        assert_eq!(&after[..2], ["input", "7"], "{end}");
+        assert!(after[2].contains("not JSON after the array"), "{end}: {after:?}");
+    }
+    let cut = document("0", &right);
+    let cut = rows(&cut[..cut.len() - 20], "/i");
+    assert!(cut[2].contains("not JSON after the array"), "{cut:?}");
 }

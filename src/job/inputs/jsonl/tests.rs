@@ -33,6 +33,15 @@ fn values_keep_their_text_and_all_keys_are_fields() {
 }
 
 #[test]
+fn the_first_object_can_be_longer_than_the_sample() {
+    let long = "x".repeat(SAMPLE_BYTES + 5);
+    let jsonl = format!("{{\"a\": \"{long}\", \"b\": 1}}\n{{\"a\": \"{long}\"}}\n{{\"b\": 2}}\n");
+    let rows = rows(&jsonl, None);
+    let lengths: Vec<_> = rows.iter().map(String::len).collect();
+    assert_eq!((&rows[0][..], lengths), ("a|b", vec![3, long.len() + 2, long.len() + 1, 2]));
+}
+
+#[test]
 fn a_torn_line_is_one_row_with_its_number() {
     let rows = rows("{\"a\": 1}\n\n{\"a\": \n17\n{\"a\": 2}\n{\"a\"", None);
     assert_eq!(rows[..2], ["a", "1"]);

@@ -39,7 +39,8 @@ fn lines_end_with_lf_crlf_or_the_file() {
 
 #[test]
 fn a_regex_makes_fields() {
-    let regex = Regex::new(r"^(?P<ip>\S+) (?P<code>\d+)( (?P<rest>.*))?$").unwrap();
+    let regex = regex::bytes::Regex::new(r"^(?P<ip>\S+) (?P<code>\d+)( (?P<rest>.*))?$").unwrap();
+    let regex = FieldRegex::new(regex);
     let options = LineOptions { regex: Some(regex), ..LineOptions::default() };
     assert_eq!(options.fields(), ["ip", "code", "rest"]);
     let lines = read(b"h 200 x\nno\nh 404\n", options);
@@ -47,6 +48,34 @@ fn a_regex_makes_fields() {
         lines,
         ["h|200|x", "standard input line 2: `regex` does not match the line", "h|404|"]
     );
+    let whole = |pattern: &str| {
+        let regex = FieldRegex::new(regex::bytes::Regex::new(pattern).unwrap());
+        let options = LineOptions { regex: Some(regex), ..LineOptions::default() };
+        read(b"Gr\xf6\xdfe 1\nb 2\n", options)
+    };
+    assert_eq!(whole("(?P<name>.+) (?P<n>[0-9]+)"), ["Gr\u{fffd}\u{fffd}e|1", "b|2"]);
+    let uncertain = whole(r"(?P<name>\w+) (?P<n>\d+)");
+    assert!(uncertain[0].contains("line 1: has bytes that are not UTF-8"), "{uncertain:?}");
+    assert!(uncertain[0].contains("name the file's `encoding`"), "{uncertain:?}");
+    assert_eq!(uncertain[1], "b|2");
+}
+
+#[test]
+fn lines_can_be_words() {
+    let options = || LineOptions { has_words: true, ..LineOptions::default() };
+    for (text, expected) in [
+        (&b"a  b\tc\n\n d\n"[..], &["a", "b", "c", "d"][..]),
+        (b"'a b'c \"d'e\" ''\n\\'f\\ g\r\n", &["a bc", "d'e", "", "'f g"]),
+        (b"a\\\\b 'c\\d'\n", &["a\\b", "c\\d"]),
+        (b"'a\nb\n", &["standard input line 1: a quote that is not closed in its line", "b"]),
+        (b"a\\", &["a"]),
+        (b"q\x0br\x0cs t\ru\r\n v\r", &["q\x0br\x0cs", "t\ru", "v"]),
+        (b"j\\\nk 'l'\\\n\\\n\nm\\\r\nn", &["j\nk", "l\n\n", "m\r", "n"]),
+        (b"a\\\n'b\nc", &["standard input line 1: a quote that is not closed in its line", "c"]),
+        (b"a\\\n", &["standard input line 1: a backslash at the end of the file"]),
+    ] {
+        assert_eq!(read(text, options()), expected, "{text:?}");
+    }
 }
 
 proptest! {

@@ -108,6 +108,49 @@ fn long(bytes: &[u8], at: usize) -> Option<u64> {
     Some(word(bytes, at)? | word(bytes, at + 2)? << 16)
 }
 
+/// Refuses a workbook of which a part says that it has so many texts that holding their places takes the memory: the
+/// reader believes it before it has read one.
+pub(super) fn of_texts(file: File) -> Result<(), String> {
+    let Ok(mut parts) = zip::ZipArchive::new(file) else { return Ok(()) };
+    let is_texts = |name: &str| name.to_ascii_lowercase().ends_with("sharedstrings.xml");
+    let names: Vec<_> =
+        parts.file_names().filter_map(Result::ok).map(|it| it.to_string()).collect();
+    for name in names.iter().filter(|name| is_texts(name)) {
+        let Ok(part) = parts.by_name(name) else { continue };
+        let size = part.size();
+        if let Some(count) =
+            texts_said(BufReader::new(part)).filter(|&count| count > MOST.max(size))
+        {
+            return Err(format!(
+                "is damaged: its list of texts is said to have {count}, in {size} bytes: open and save it in a \
+                 spreadsheet program"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// How many texts a list is said to have.
+fn texts_said(list: impl std::io::BufRead) -> Option<u64> {
+    let mut reader = quick_xml::Reader::from_reader(list);
+    let mut buffer = Vec::new();
+    loop {
+        match reader.read_event_into(&mut buffer).ok()? {
+            Event::Eof => return None,
+            Event::Start(tag) | Event::Empty(tag) if tag.local_name().as_ref() == "sst" => {
+                let count = super::xml::attribute(&tag, "uniqueCount")?;
+                return Some(count.parse().unwrap_or(u64::MAX)).filter(|_| is_number(&count));
+            }
+            _ => {}
+        }
+        buffer.clear();
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Refuses an .ods file whose tables are too large. One that cannot be read is left to its reader.
 pub(super) fn of_ods(file: File) -> Result<(), String> {
     let Ok(mut parts) = zip::ZipArchive::new(file) else { return Ok(()) };
@@ -206,6 +249,20 @@ mod tests {
         assert!(refuse(cells_of_xls(&xls(3, &[(0, 0), (65535, 255)]))).is_err());
         assert!(refuse(cells_of_xls(&xls(1, &[(0, 0), (65535, 65535)]))).is_err());
         assert_eq!(cells_of_xls(&xls(1, &[])[..20]), 0);
+    }
+
+    #[test]
+    fn a_list_of_texts_says_how_many_it_has() {
+        for (list, said) in [
+            ("<?xml version=\"1.0\"?><sst uniqueCount=\"7\"><si/></sst>", Some(7)),
+            ("<x:sst count='9' uniqueCount='99999999999'/>", Some(99_999_999_999)),
+            ("<sst uniqueCount=\"99999999999999999999999\"/>", Some(u64::MAX)),
+            ("<sst uniqueCount=\"-1\"/>", None),
+            ("<sst/>", None),
+            ("", None),
+        ] {
+            assert_eq!(texts_said(list.as_bytes()), said, "{list}");
+        }
     }
 
     #[test]

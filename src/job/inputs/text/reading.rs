@@ -38,6 +38,11 @@ impl<T: TextRecords> Records for T {
         self.text().position()
     }
 
+    fn place(&mut self) -> Option<String> {
+        let text = self.text();
+        Some(format!("{} line {}", text.file(), text.last_line()))
+    }
+
     fn seek(&mut self, position: u64) -> Result<(), InputError> {
         self.sought();
         self.text().seek(position)
@@ -78,16 +83,25 @@ impl Text {
     /// The length of the next line with its `end`, which the last one need not have; or the datum that it is since it is
     /// cut or too long. `None`: there is none.
     pub fn next_line(&mut self, end: u8) -> Result<Option<Result<usize, Fields>>, InputError> {
-        let mut seen = 0;
+        self.next_line_from(0, end)
+    }
+
+    /// Likewise, together with the lines before it that end at `seen`.
+    pub fn next_line_from(
+        &mut self,
+        mut seen: usize,
+        end: u8,
+    ) -> Result<Option<Result<usize, Fields>>, InputError> {
         loop {
             let window = self.window();
-            if let Some(length) = memchr::memchr(end, &window[seen..]) {
-                return Ok(Some(Ok(seen + length + 1)));
-            }
+            let found = memchr::memchr(end, &window[seen..]).map(|length| seen + length);
             seen = window.len();
-            if seen > LONGEST {
+            if found.unwrap_or(seen) > LONGEST {
                 let message = "a line that starts here is longer than 64 MiB";
                 return Ok(Some(Err(self.last_bad(seen, message))));
+            }
+            if let Some(length) = found {
+                return Ok(Some(Ok(length + 1)));
             }
             if !self.more()? {
                 let line = self.cut().map(Err);

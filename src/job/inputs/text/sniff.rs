@@ -2,7 +2,10 @@
 
 use std::io::{self, BufReader, Read};
 
+use encoding_rs::Encoding;
+
 use super::members::Members;
+use super::utf16;
 
 /// How a file is compressed, if we read through that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +18,11 @@ pub(super) enum Packing {
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const ZIP: &[u8] = b"PK\x03\x04";
+/// `lzma` without a container: its usual properties, and sizes of dictionaries that end in two zeros.
+const LZMA: &[u8] = &[0x5d, 0, 0];
+/// What a tar archive says of itself, and where.
+const TAR: [&[u8]; 2] = [b"ustar\0", b"ustar  \0"];
+const TAR_AT: usize = 257;
 /// Office files before 2007, and new ones that have a password.
 const OLE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
 
@@ -43,43 +51,120 @@ const FOREIGN: [(&[u8], &str, &str); 9] = [
     (b"%PDF-", "a PDF file", "it has no records"),
 ];
 
+/// What we do not read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Foreign {
+    /// With its article.
+    what: &'static str,
+    help: &'static str,
+}
+
+impl Foreign {
+    /// Why it cannot be read.
+    pub(super) fn words(&self) -> String {
+        format!("is {}, not a text: {}", self.what, self.help)
+    }
+
+    /// Likewise, if it is what was unpacked.
+    pub(super) fn words_inside(&self, packing: Packing) -> String {
+        let name = packing.name().unwrap_or("compressed");
+        format!(
+            "has {} in its {name} data, not a text: unpack both first, with \"-\" as the file for standard input",
+            self.what
+        )
+    }
+}
+
 /// Whether more bytes are needed to tell what a file is that starts with these.
 pub(super) fn is_undecided(first: &[u8]) -> bool {
     const MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
     let magics = FOREIGN.iter().map(|(magic, ..)| *magic);
-    let magics = magics.chain([GZIP, ZSTD, ZIP]).chain(MARKS);
+    let magics = magics.chain([GZIP, ZSTD, ZIP, LZMA]).chain(MARKS);
     first.is_empty()
         || magics.into_iter().any(|magic| first.len() < magic.len() && magic.starts_with(first))
+        || first.starts_with(LZMA) && first.len() < 13
+}
+
+/// Likewise, of what has NULs only if it is no text: an archive has them in its first entry, and its name after that.
+pub(super) fn is_undecided_text(first: &[u8]) -> bool {
+    is_undecided(first)
+        || first.len() < TAR_AT + 8
+            && memchr::memchr(0, first).is_some()
+            && Encoding::for_bom(first).is_none()
 }
 
 /// How a file that starts with `first` is compressed; or what it is that we do not read.
-pub(super) fn packing(first: &[u8]) -> Result<Packing, String> {
-    if first.starts_with(GZIP) {
+pub(super) fn packing(first: &[u8]) -> Result<Packing, Foreign> {
+    // Of a file that has no more bytes than these, the rest was cut off.
+    if first.starts_with(GZIP) || first == &GZIP[..1] {
         return Ok(Packing::Gzip);
     }
     // Zstandard allows frames before the first one that say something else.
     let is_skippable =
         first.len() >= 4 && first[0] & 0xf0 == 0x50 && first[1..4] == [0x2a, 0x4d, 0x18];
-    if first.starts_with(ZSTD) || is_skippable {
+    let is_cut = first.len() > 1 && first.len() < ZSTD.len() && ZSTD.starts_with(first);
+    if first.starts_with(ZSTD) || is_skippable || is_cut {
         return Ok(Packing::Zstd);
     }
+    let foreign = |what, help| Err(Foreign { what, help });
     if first.starts_with(ZIP) {
-        return Err(if workbook(first) {
-            "is a workbook, not a text: `sheet` reads workbooks".into()
+        return if workbook(first) {
+            foreign("a workbook", "`sheet` reads workbooks")
         } else {
-            "is a zip archive, not a text: unpack it first (`unzip -p FILE | runner …` with \"-\" as the file)".into()
-        });
+            foreign(
+                "a zip archive",
+                "unpack it first (`unzip -p FILE | runner …` with \"-\" as the file)",
+            )
+        };
     }
     if first.starts_with(b"\xff\xfe\0\0") || first.starts_with(b"\0\0\xfe\xff") {
-        return Err("is UTF-32, which no encoding of the web is: convert it first, for example by `iconv -f UTF-32 -t UTF-8`".into());
+        return foreign("UTF-32", CONVERT);
+    }
+    if is_tar(first) {
+        return foreign(
+            "a tar archive",
+            "unpack it first (`tar -xOf FILE | runner …` with \"-\" as the file)",
+        );
+    }
+    if is_lzma(first) {
+        return foreign(
+            "an lzma file",
+            "unpack it first: `xz -dc FILE | runner …` with \"-\" as the file",
+        );
     }
     for (magic, what, help) in FOREIGN {
         let is_bzip2 = magic != b"BZh" || first.get(4..10) == Some(b"1AY&SY");
         if first.starts_with(magic) && is_bzip2 {
-            return Err(format!("is {what}, not a text: {help}"));
+            return foreign(what, help);
         }
     }
     Ok(Packing::None)
+}
+
+/// What to do with UTF-32.
+const CONVERT: &str = "convert it first, for example by `iconv -f UTF-32 -t UTF-8`";
+
+fn is_tar(first: &[u8]) -> bool {
+    first.get(TAR_AT..).is_some_and(|rest| TAR.iter().any(|magic| rest.starts_with(magic)))
+}
+
+/// Whether these are the properties of lzma data, the size of their dictionary, which has one or two bits, and the size
+/// of what they unpack to, which is not known or below 256 GiB: other programs tell them by that, too.
+fn is_lzma(first: &[u8]) -> bool {
+    let (Some(dictionary), Some(size)) = (first.get(1..5), first.get(5..13)) else { return false };
+    let bits: u32 = dictionary.iter().map(|byte| byte.count_ones()).sum();
+    let is_size = size.iter().all(|byte| *byte == 0xff) || size[5..] == [0; 3];
+    first.starts_with(LZMA) && (1..=2).contains(&bits) && is_size
+}
+
+/// Why a file cannot be read that is compressed twice.
+pub(super) fn twice(outer: Packing, inner: Packing) -> String {
+    let name = |packing: Packing| packing.name().unwrap_or("compressed");
+    format!(
+        "has {} data in its {} data, not a text: unpack it once, with \"-\" as the file for standard input",
+        name(inner),
+        name(outer)
+    )
 }
 
 /// Whether a file that starts with `first` is a workbook.
@@ -93,7 +178,10 @@ pub(in crate::job::inputs) fn workbook(first: &[u8]) -> bool {
 /// Refuses what is not text in UTF-8 or an encoding that extends ASCII, although nothing was said of its encoding.
 pub(super) fn refuse_binary(first: &[u8]) -> Result<(), String> {
     let first = &first[..first.len().min(4096)];
-    match utf16_without_mark(first) {
+    if is_utf32_without_mark(first) {
+        return Err(format!("looks like UTF-32 without a byte order mark: {CONVERT}"));
+    }
+    match utf16::without_mark(first) {
         Some(name) => Err(format!(
             "looks like UTF-16 without a byte order mark: set `encoding = \"{name}\"` in the source's table"
         )),
@@ -101,26 +189,17 @@ pub(super) fn refuse_binary(first: &[u8]) -> Result<(), String> {
     }
 }
 
-/// The name of the UTF-16 that bytes look like: no other text has NULs, and all of them at odd or all at even places.
-fn utf16_without_mark(bytes: &[u8]) -> Option<&'static str> {
-    let zeros: Vec<usize> = memchr::memchr_iter(0, bytes).collect();
-    let odd = zeros.first()? % 2;
-    if zeros.len() < 2 || zeros.iter().any(|zero| zero % 2 != odd) {
-        return None;
-    }
-    let (encoding, name) = match odd {
-        1 => (encoding_rs::UTF_16LE, "utf-16le"),
-        _ => (encoding_rs::UTF_16BE, "utf-16be"),
+/// Whether all groups of four bytes are characters of the planes that have any. UTF-16 with a line break in every second
+/// unit would be one of another plane.
+fn is_utf32_without_mark(bytes: &[u8]) -> bool {
+    let (units, _) = bytes.as_chunks::<4>();
+    let are = |read: fn([u8; 4]) -> u32| {
+        let is = |unit: &[u8; 4]| {
+            char::from_u32(read(*unit)).is_some_and(|it| matches!(it, '\u{1}'..='\u{3ffff}'))
+        };
+        units.len() > 1 && units.iter().all(is)
     };
-    let is_latin = zeros.len() * 10 >= bytes.len() / 2 * 4;
-    // Of other scripts, only the line breaks, blanks and delimiters have a zero.
-    let partner = |zero: usize| bytes.get(zero ^ 1).copied().unwrap_or(b' ');
-    let is_other = std::str::from_utf8(bytes).is_err()
-        && zeros.iter().all(|&zero| partner(zero).is_ascii())
-        && encoding
-            .decode_without_bom_handling_and_without_replacement(&bytes[..bytes.len() & !1])
-            .is_some();
-    (is_latin || is_other).then_some(name)
+    are(u32::from_le_bytes) || are(u32::from_be_bytes)
 }
 
 impl Packing {

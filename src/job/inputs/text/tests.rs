@@ -80,6 +80,53 @@ fn what_is_no_text_is_told() {
     }
 }
 
+/// The first entry of an archive, which says that it is one.
+fn tar() -> Vec<u8> {
+    let mut entry = vec![0; 1024];
+    entry[..5].copy_from_slice(b"x.csv");
+    entry[257..265].copy_from_slice(b"ustar\x0000");
+    entry
+}
+
+fn utf32(text: &str, encode: fn(u32) -> [u8; 4]) -> Vec<u8> {
+    text.chars().map(u32::from).flat_map(encode).collect()
+}
+
+#[test]
+fn what_was_unpacked_is_looked_at_too() {
+    let lines = b"a\nb\n";
+    let (gz, zst) = (gzip(lines), zstd::encode_all(&lines[..], 1).unwrap());
+    let xz = b"\xfd7zXZ\0\0\x04";
+    let lzma = [&[0x5d, 0, 0, 0x80, 0][..], &[0xff; 8], &[0, 0x20]].concat();
+    for (bytes, said) in [
+        (gzip(&gz), "gzip data in its gzip data"),
+        (gzip(&zst), "zstd data in its gzip data"),
+        (zstd::encode_all(&gz[..], 1).unwrap(), "gzip data in its zstd data"),
+        (gzip(xz), "an xz file in its gzip data"),
+        (gzip(b"BZh91AY&SY\x82"), "a bzip2 file"),
+        (gzip(b"PK\x03\x04\x0a\0x.csv"), "a zip archive"),
+        (gzip(&lzma), "an lzma file"),
+        (gzip(&tar()), "a tar archive"),
+        (tar(), "is a tar archive"),
+        (lzma, "is an lzma file"),
+        (utf32("ab\ncd\n", u32::to_le_bytes), "UTF-32"),
+        (utf32("ab\ncd\n", u32::to_be_bytes), "UTF-32"),
+        (gzip(&utf32("αβ\n", u32::to_le_bytes)), "UTF-32"),
+    ] {
+        let error = read(&bytes, None).unwrap_err();
+        assert!(error.contains(said), "{said}: {error}");
+    }
+    for has_nuls in [false, true] {
+        let error = text(&gzip(&gz), TextOptions { encoding: None, has_nuls }).err().unwrap();
+        assert!(error.to_string().contains("gzip"), "{error}");
+    }
+    let nuls = text(b"a\0\0\0b\0\0\0", TextOptions { encoding: None, has_nuls: true });
+    assert_eq!(nuls.unwrap().window(), b"a\0\0\0b\0\0\0");
+    for bytes in [&b"]\n"[..], b"]", b"(", b"ustar", b"a\0b\n"] {
+        assert_eq!(read(bytes, None).unwrap(), bytes);
+    }
+}
+
 #[test]
 fn what_cannot_be_decoded_is_marked() {
     let mut text = text(b"\xff\xfea\0\x00\xd8b\0\n\0", TextOptions::default()).unwrap();
@@ -159,6 +206,12 @@ fn a_file_that_changes_meanwhile_is_not_whole() {
 #[test]
 fn a_gzip_file_that_ends_anywhere_says_so() {
     let packed = gzip(b"a,b\n1,2\n");
+    for length in 1..packed.len() {
+        let mut text = text(&packed[..length], TextOptions::default()).unwrap();
+        while text.more().unwrap() {}
+        assert!(text.breakage().is_some_and(|why| why.contains("truncated")), "{length}");
+    }
+    let packed = zstd::encode_all(&b"a,b\n1,2\n"[..], 1).unwrap();
     for length in 2..packed.len() {
         let mut text = text(&packed[..length], TextOptions::default()).unwrap();
         while text.more().unwrap() {}

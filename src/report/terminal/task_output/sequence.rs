@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::mem;
 
+use crate::base::temporary;
+
 /// How many bytes wait in memory.
 const IN_MEMORY: usize = 4 << 20;
 
@@ -114,7 +116,7 @@ impl Holding<'_> {
     fn spill(&mut self, bytes: &[u8]) -> io::Result<()> {
         let file = match &mut *self.file {
             Some(file) => file,
-            none => none.insert(tempfile::tempfile()?),
+            none => none.insert(temporary::file()?),
         };
         file.seek(SeekFrom::Start(self.at + self.length))?;
         for bytes in [&mem::take(&mut self.bytes)[..], bytes] {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::mem;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,11 +11,13 @@ use std::sync::Arc;
 use rustix::io::{Errno, read};
 
 use super::Progress;
-use crate::base::screen::forget_overwritten;
+use crate::base::screen::{forget_overwritten, shorten};
+use crate::base::temporary;
 use crate::task::live::LiveOutput;
 use crate::task::payload::Collector;
 use crate::workload::command::search::Search;
 use crate::workload::draft::Draft;
+use crate::workload::written::ContentHash;
 
 /// As much as a pipe holds.
 const BLOCK: usize = 64 << 10;
@@ -27,6 +30,9 @@ pub(super) const TAIL: usize = 16 << 10;
 
 /// The longest line that is shown in one piece.
 const LONGEST_LINE: usize = 16 << 20;
+
+/// What stands of a line where the limit cuts it may have this many bytes, most of which steer the terminal.
+const LONGEST_CUT: usize = 1 << 20;
 
 /// A slot that has had a long output does not keep the memory for it.
 const SPARE: usize = 64 << 10;
@@ -51,10 +57,24 @@ pub enum Spill {
 impl Spill {
     fn file(&self) -> io::Result<Draft> {
         match self {
-            Self::Nowhere | Self::Temporary => tempfile::tempfile().map(Draft::Nameless),
+            Self::Nowhere | Self::Temporary => temporary::file().map(Draft::Nameless),
             Self::In(folder) => Draft::new(&folder.join("output")),
         }
     }
+}
+
+/// A line that the limit cuts may be written over again and again after that: what counts is how it stands in the end.
+#[derive(Debug, Default)]
+pub(super) enum CutLine {
+    /// No line is cut.
+    #[default]
+    None,
+    /// Its bytes so far, but for those that were written over; and whether it moves a cursor.
+    Open(Vec<u8>, bool),
+    /// The same, up to its end.
+    Whole(Vec<u8>, bool),
+    /// It is longer than what a terminal would show in one.
+    TooLong,
 }
 
 /// What has been read.
@@ -64,6 +84,8 @@ pub struct Kept {
     pub(super) head: Vec<u8>,
     /// How many of them are kept.
     pub(super) limit: usize,
+    /// The line that the limit cuts, on its way to its end.
+    pub(super) line: CutLine,
     /// The last [`TAIL`] bytes, or up to twice as many, of those after the head.
     pub(super) tail: Vec<u8>,
     pub(super) total: u64,
@@ -74,6 +96,8 @@ pub struct Kept {
     pub(super) payload: Option<Collector>,
     /// For the columns, if there are any.
     pub(super) search: Option<Search>,
+    /// The hash of all bytes, if runs are compared.
+    pub(super) hash: Option<ContentHash>,
     /// Where its lines go as they come, if they do.
     pub(super) live: Option<Live>,
 }
@@ -84,12 +108,14 @@ impl Kept {
         Self {
             head,
             limit,
+            line: CutLine::None,
             tail,
             total: 0,
             spill,
             whole: None,
             payload: None,
             search: None,
+            hash: None,
             live: None,
         }
     }
@@ -97,17 +123,30 @@ impl Kept {
     pub(super) fn clear(&mut self) {
         self.head.clear();
         self.head.shrink_to(SPARE);
+        self.line = CutLine::None;
         self.tail.clear();
         self.total = 0;
         self.whole = None;
         self.live = None;
         self.payload.as_mut().map(Collector::clear);
         self.search.as_mut().map(Search::clear);
+        self.hash.as_mut().map(ContentHash::clear);
     }
 
     /// The first bytes.
     pub fn head(&self) -> &[u8] {
         &self.head
+    }
+
+    /// The first bytes, up to the end of a line that the limit cuts and that was written over: a progress bar is its last
+    /// state. `None` if there is no such line.
+    pub fn settled_head(&self) -> Option<Vec<u8>> {
+        match &self.line {
+            CutLine::Open(line, true) | CutLine::Whole(line, true) => {
+                Some([&self.head[..start_of_line(&self.head)], line].concat())
+            }
+            _ => None,
+        }
     }
 
     /// The last bytes, at least as many as are shown.
@@ -147,6 +186,9 @@ impl Kept {
         if let Some(payload) = &mut self.payload {
             payload.add(block);
         }
+        if let Some(hash) = &mut self.hash {
+            hash.add(block);
+        }
         let room = self.limit - self.head.len();
         let rest = block.get(room..).unwrap_or_default();
         if !rest.is_empty() {
@@ -159,6 +201,38 @@ impl Kept {
             self.add_to_tail(rest);
         }
         self.head.extend_from_slice(&block[..block.len() - rest.len()]);
+        if !rest.is_empty() {
+            self.follow_line(rest);
+        }
+    }
+
+    /// Follows the line that the limit cuts, with what comes after the head.
+    fn follow_line(&mut self, rest: &[u8]) {
+        if let CutLine::None = self.line
+            && self.limit > 0
+        {
+            let line = &self.head[start_of_line(&self.head)..];
+            let from = memchr::memrchr(b'\r', without_return(line)).unwrap_or(0);
+            self.line = if line.len() - from > LONGEST_CUT {
+                CutLine::TooLong
+            } else {
+                CutLine::Open(line[from..].to_vec(), moves(without_return(line)))
+            };
+        }
+        let CutLine::Open(line, does_move) = &mut self.line else { return };
+        let end = memchr::memchr(b'\n', rest);
+        let part = &rest[..end.unwrap_or(rest.len())];
+        let goes_over = line.ends_with(b"\r") && !part.is_empty();
+        *does_move |= goes_over || moves(without_return(part));
+        line.extend_from_slice(part);
+        if line.len() > 2 * TAIL {
+            shorten(line);
+        }
+        if line.len() > 2 * TAIL {
+            self.line = CutLine::TooLong;
+        } else if end.is_some() {
+            self.line = CutLine::Whole(mem::take(line), *does_move);
+        }
     }
 
     #[cold]
@@ -195,6 +269,20 @@ impl Kept {
             *whole = Err(error);
         }
     }
+}
+
+/// A line without what may belong to its end.
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Whether something in a line may write over what stands there.
+fn moves(line: &[u8]) -> bool {
+    memchr::memchr3(b'\r', 0x08, 0x1b, line).is_some()
+}
+
+fn start_of_line(bytes: &[u8]) -> usize {
+    memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1)
 }
 
 /// The lines of a stream, on their way out while it goes on.

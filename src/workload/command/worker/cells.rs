@@ -1,5 +1,7 @@
 //! What a row shows of a command's output: its result, its error, its columns.
 
+use encoding_rs::Encoding;
+
 use super::super::ends::Ends;
 use super::super::outcome;
 use super::super::plan::ResultEnd;
@@ -16,6 +18,9 @@ impl Worker {
         match self.plan.result {
             ResultEnd::Head => {
                 let encoding = encoding_of(kept.head(), self.plan.encoding);
+                if let Some(head) = kept.settled_head().filter(|_| !has_pairs(encoding)) {
+                    return outcome::result(&decoded(&head, encoding), ResultEnd::Head);
+                }
                 let head = decoded(kept.head(), encoding);
                 let is_cut = kept.total() > kept.head().len() as u64;
                 let head = if is_cut { mask::before_cut(&head) } else { &head };
@@ -43,11 +48,8 @@ impl Worker {
         let tail = kept.tail();
         let is_whole = kept.total() == tail.len() as u64;
         let encoding = encoding_of(if is_whole { &tail } else { kept.head() }, self.plan.encoding);
-        let has_pairs = encoding.is_some_and(|encoding| {
-            encoding == encoding_rs::UTF_16LE || encoding == encoding_rs::UTF_16BE
-        });
         // Half a character's two bytes would shift all that follows.
-        let half = has_pairs && (kept.total() - tail.len() as u64) % 2 == 1;
+        let half = has_pairs(encoding) && (kept.total() - tail.len() as u64) % 2 == 1;
         let text = decoded(&tail[usize::from(half)..], encoding);
         if is_whole { text.into_owned() } else { mask::after_cut(&text).to_vec() }
     }
@@ -70,6 +72,7 @@ impl Worker {
                 values[place] = value;
             }
         }
+        let values = outcome.values_of(values);
         outcome.rare_mut().columns = Some(values);
         match (error, doubt) {
             (Some(error), _) => outcome.fail(&error),
@@ -77,4 +80,11 @@ impl Worker {
             (None, _) => {}
         }
     }
+}
+
+/// Whether a character has two bytes at least.
+fn has_pairs(encoding: Option<&'static Encoding>) -> bool {
+    encoding.is_some_and(|encoding| {
+        encoding == encoding_rs::UTF_16LE || encoding == encoding_rs::UTF_16BE
+    })
 }

@@ -38,6 +38,25 @@ fn a_job_file_prints_what_the_other_tool_prints() {
     assert!(count >= 5, "{count}");
 }
 
+/// The sentence above the table says what the table says.
+#[test]
+fn the_use_cases_are_counted() {
+    let text = read(PAGE);
+    let rows: Vec<_> = text.lines().filter(|line| line.split('|').count() == 6).collect();
+    let count = |word: &str| {
+        rows.iter()
+            .filter(|row| row.split('|').nth(3).is_some_and(|cell| cell.trim() == word))
+            .count()
+    };
+    let (works, clumsy, none) = (count("works"), count("clumsy"), count("-"));
+    let said = format!(
+        "{} things that people do with these tools: {works} work, {clumsy} are clumsy",
+        works + clumsy + none
+    );
+    assert!(text.contains(&said), "{said}");
+    assert!(text.contains(&format!("and {none} (-) are not possible")), "{none}");
+}
+
 #[test]
 fn a_job_file_makes_what_snakemake_makes() {
     let blocks = blocks(PAGE);

@@ -1,5 +1,6 @@
 //! Reads one source of `[inputs]`, or of a list of `matrix` or `zip`.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -29,6 +30,8 @@ pub(super) struct Reader<'a> {
     pub notes: Arc<Notes>,
     /// Whether a source may have no input.
     pub may_be_empty: bool,
+    /// The patterns that were read.
+    pub patterns: RefCell<Vec<Globs>>,
 }
 
 impl Reader<'_> {
@@ -50,7 +53,10 @@ impl Reader<'_> {
                 let count = table.get::<u64>("repeat")?.into_inner();
                 Some((input(), counted(Counted::Repeat(count))))
             }
-            "glob" => self.glob(table).map(|globs| (input(), Source::Glob(globs))),
+            "glob" => self.glob(table).map(|globs| {
+                self.patterns.borrow_mut().push(globs.clone());
+                (input(), Source::Glob(globs))
+            }),
             "blocks" => {
                 let fields = blocks::FIELDS.map(str::to_owned).to_vec();
                 self.blocks(table).map(|blocks| (Some(fields), Source::Blocks(blocks)))
@@ -131,7 +137,7 @@ impl Reader<'_> {
             match files::find(name.get_ref(), self.around.folder) {
                 Ok((found, is_pattern)) => {
                     is_plural |= is_pattern;
-                    if found.is_empty() {
+                    if found.is_empty() && !self.may_be_empty {
                         let near = Globs::new(
                             &[name.get_ref()],
                             &GlobOptions::default(),
@@ -329,13 +335,14 @@ impl Reader<'_> {
             let mut sources = sources.into_iter();
             let first = Box::new(sources.next()?);
             let others = sources.collect();
-            return Some(Source::Product(Product { together, names, first, others }));
+            let may_be_empty = self.may_be_empty;
+            return Some(Source::Product(Product { together, names, first, others, may_be_empty }));
         }
         let stop = Stop::default();
         let held = |(source, name): (&Source, &Spanned<String>)| {
             // A list of the job file may be empty: that is not a mistake in a source.
-            let together = if is_listed(source) { Together::Zip } else { together };
-            let held = product::hold(source, name.get_ref(), together, &stop);
+            let may_be_empty = self.may_be_empty || is_listed(source) || together == Together::Zip;
+            let held = product::hold(source, name.get_ref(), may_be_empty, &stop);
             held.map_err(|error| self.wrong(table, &name.span(), error.message)).ok()
         };
         let held = listed::collect(sources.iter().zip(keys).map(held))?;
@@ -363,7 +370,15 @@ fn zip(lists: &[Source], keys: &[Spanned<String>], table: &Table<'_>) -> Option<
         if count(list) != length {
             equal = false;
             let (name, first) = (name.get_ref(), keys[0].get_ref());
-            let message = format!("`{name}` has {} values, `{first}` has {length}", count(list));
+            let mut message =
+                format!("`{name}` has {} values, `{first}` has {length}", count(list));
+            let flaw = |list: &Source| match list {
+                Source::Counted(counted) => counted.flaw().map(str::to_owned),
+                _ => None,
+            };
+            if let Some(flaw) = flaw(list).or_else(|| flaw(&lists[0])) {
+                message = format!("{message}: {flaw}");
+            }
             let span = table.span_inside("zip", name);
             table.document().error_with_help(&span, message, "the lists of `zip` are equally long");
         }
@@ -371,19 +386,11 @@ fn zip(lists: &[Source], keys: &[Spanned<String>], table: &Table<'_>) -> Option<
     if !equal {
         return None;
     }
-    let names = keys.iter().map(|key| key.get_ref().clone()).collect();
-    let mut lists = lists.iter().filter_map(|list| match list {
-        Source::Counted(counted) => Some(Source::Counted(Arc::clone(counted))),
+    let lists = lists.iter().filter_map(|list| match list {
+        Source::Counted(counted) => Some(Arc::clone(counted)),
         _ => None,
     });
-    let first = Box::new(lists.next()?);
-    let product = Product { together: Together::Zip, names, first, others: lists.collect() };
-    let rows = product.hold(&Stop::default());
-    rows.map(|rows| counted(Counted::Rows(rows)))
-        .map_err(|error| {
-            table.document().error(&table.span_of_key("zip"), error.message);
-        })
-        .ok()
+    Some(counted(Counted::Matrix(Matrix::side_by_side(lists.collect()))))
 }
 
 fn default_format(source: &str) -> Format {

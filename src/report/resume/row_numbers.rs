@@ -1,0 +1,65 @@
+//! The numbers that tasks had when their rows were written. Where files are called by them, a task that has another number
+//! now would have another task's file.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::report::resume::start::Begun;
+use crate::report::resume::verify;
+use crate::report::store::state::Entry;
+
+/// More than the longest number, with a quote before it.
+const LONGEST: usize = 24;
+
+/// For each number, the place of the last row, from 0, that was written for it: a task of a run that did not end may have
+/// taken the file of another one.
+#[derive(Debug)]
+pub(in crate::report) struct RowNumbers(HashMap<u64, u64>);
+
+impl RowNumbers {
+    /// Those of the rows with which a report has begun.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub(in crate::report) fn new(begun: &Begun) -> io::Result<Self> {
+        let mut last = HashMap::new();
+        let mut place = 0;
+        let mut failed = None;
+        verify::entries(begun.state.file(), begun.kept, |entry| {
+            match number(begun.partial.file(), entry) {
+                Ok(number) => {
+                    last.extend(number.map(|number| (number, place)));
+                    place += 1;
+                    true
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    false
+                }
+            }
+        })?;
+        failed.map_or(Ok(Self(last)), Err)
+    }
+
+    /// Whether the row at this place, from 0, was written for the task of this number, and none after it.
+    pub(in crate::report) fn is_of(&self, place: u64, task: u64) -> bool {
+        self.0.get(&task) == Some(&place)
+    }
+}
+
+/// The number in the row of this entry.
+fn number(partial: &File, entry: &Entry) -> io::Result<Option<u64>> {
+    let mut start = [0; LONGEST];
+    let start = &mut start[..LONGEST.min(entry.length as usize)];
+    partial.read_exact_at(start, entry.offset)?;
+    Ok(number_of(start))
+}
+
+/// The number at the start of a row.
+pub(in crate::report) fn number_of(row: &[u8]) -> Option<u64> {
+    let digits = row.strip_prefix(b"\"").unwrap_or(row);
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    std::str::from_utf8(&digits[..end]).ok()?.parse().ok()
+}
