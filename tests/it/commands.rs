@@ -1,5 +1,6 @@
 //! Commands: what they are given, how they end, and that nothing of them is left.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::support::{TestJob, is_alive, wait_until};
