@@ -89,8 +89,8 @@ fn output_goes_to_files_where_it_is_told() {
     let more = "stdout = \"out-{task}.txt\"\nstderr = \"err.txt\"\n";
     let ran = shell("echo to out; echo to err >&2", more).run();
     ran.exit(0);
-    assert_eq!(std::fs::read_to_string(ran.path("out-1.txt")).unwrap(), "to out\n");
-    assert_eq!(std::fs::read_to_string(ran.path("err.txt")).unwrap(), "to err\n");
+    assert_eq!(fs::read_to_string(ran.path("out-1.txt")).unwrap(), "to out\n");
+    assert_eq!(fs::read_to_string(ran.path("err.txt")).unwrap(), "to err\n");
 }
 
 #[test]
