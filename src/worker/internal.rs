@@ -133,9 +133,12 @@ impl Remote {
         interpreter: Rc<Interpreter>,
         spec: &Arc<python::Spec>,
     ) -> io::Result<Self> {
+        // It counts only now: one that is given up while it waits for a session could not let the interpreter leave, and
+        // whoever left before would have taken it for the last one.
+        let process = interpreter.session().await?;
         let source = Source::Python(Member::new(interpreter));
         let mut remote = Self::new(source, Argument::Python(Arc::clone(spec)));
-        remote.start_process().await?;
+        remote.process = Some(process);
         Ok(remote)
     }
 
