@@ -72,6 +72,13 @@ class ThreadPool:
             self.running += 1
             return True
 
+    def gives_back(self):
+        """A task that was about to start is the runner's again. If the others have left, they wait for that."""
+        with self.lock:
+            self.running -= 1
+        if self.is_leaving:
+            self.left()
+
     def ended(self):
         """A task has ended. Whether the session is to go on."""
         with self.lock:
@@ -114,6 +121,8 @@ class ThreadPool:
                     words[CURRENT] = seq
                     if words[BARRIER] > seq:
                         record(b"[%d,2]\n" % seq)
+                        if renews:
+                            self.gives_back()
                         break
                     level = loose.begin(session, start)
                     try:

@@ -217,3 +217,23 @@ fn a_program_is_renewed_after_so_many_tasks() {
     let ran = quitting("", "repeat = 6").args(["--set", "workload.worker.max_memory=1MB"]).run();
     ran.exit(0).rows("count", &["1"; 6]);
 }
+
+#[test]
+fn what_is_taken_back_from_a_slot_does_not_hold_up_a_renewal() {
+    // A task that takes long has the rest of its batch taken back; the slots share an interpreter under `threads`.
+    let module = "
+import time
+def work(x):
+    if x % 5 == 0: time.sleep(0.03)
+    return x";
+    for model in MODELS {
+        let rest = format!(
+            "model = '{model}'\n[inputs]\nrange = {{ from = 1, to = 300 }}\n[limits]\nconcurrency = 3"
+        );
+        let ran = job(module, &rest).args(["--set", "workload.python.max_tasks=20"]).run();
+        ran.exit(0);
+        let results = ran.report().column("result");
+        let expected: Vec<_> = (1..=300).map(|number: u32| number.to_string()).collect();
+        assert_eq!(results, expected, "{model}");
+    }
+}
