@@ -333,13 +333,11 @@ impl Remote {
     /// Waits for the end of a process that is about to be renewed; one whose threads go on says so in the log.
     async fn let_leave(&mut self, attempt: &Attempt<'_>) {
         let Some(process) = &self.process else { return };
+        let Some(interpreter) = self.interpreter() else { return };
         let child = Rc::clone(&process.child);
         tokio::select! {
             biased;
-            (_, peak_rss) = child.ended() => {
-                self.peak_rss = self.peak_rss.max(*peak_rss);
-                self.interpreter().inspect(|interpreter| interpreter.died(*peak_rss));
-            }
+            () = interpreter.left(&child) => {}
             () = attempt.cancel.killing() => {}
         }
         if !child.has_ended() {

@@ -220,6 +220,9 @@ impl Child {
     }
 }
 
+/// What is said of a process that ended as it should.
+pub const ENDED_WELL: &str = "exit code 0";
+
 /// How a worker ended, in words.
 fn describe(ended: &io::Result<Ended>, name: &str) -> String {
     match ended {

@@ -17,7 +17,7 @@ use crate::launcher::patiently;
 use crate::launcher::{Launcher, socket};
 use crate::task::Moment;
 use crate::worker::internal::boot::{Boot, Control, MAX_UNREADY, SESSION, unfit};
-use crate::worker::internal::child::Child;
+use crate::worker::internal::child::{Child, ENDED_WELL};
 use crate::worker::internal::fork_server::{ForkServer, Started};
 use crate::worker::internal::process::{Process, Session, SessionEnds};
 use crate::workload::python::{Facts, Mode};
@@ -221,8 +221,7 @@ impl Interpreter {
         if let Some(running) = self.current.lock().await.take() {
             running.control.finish();
             // Whoever stops waiting kills it: it is dropped with this.
-            let (_, peak_rss) = running.child.ended().await;
-            self.died(*peak_rss);
+            self.left(&running.child).await;
             self.hear_last(Some(&running));
         }
         self.peak_rss.get()
@@ -237,6 +236,22 @@ impl Interpreter {
     /// What has gone wrong at the end of interpreters, as far as it has not been told.
     pub fn endings(&self) -> Vec<String> {
         self.endings.take()
+    }
+
+    /// Waits for the end of an interpreter that leaves. One that does not end well has no task that would say so.
+    pub async fn left(&self, child: &Child) {
+        let (how, peak_rss) = child.ended().await;
+        self.died(*peak_rss);
+        self.look_at_end(child, how);
+    }
+
+    /// Says it if an interpreter that was leaving has ended as `how` says, and not as it should.
+    pub fn look_at_end(&self, child: &Child, how: &str) {
+        if how != ENDED_WELL && !child.was_killed() {
+            let ending = child.describe_end(how);
+            let words = "an interpreter did not end well, and files that its functions had open may not be whole";
+            self.endings.borrow_mut().push(format!("{words}: {ending}"));
+        }
     }
 
     /// An interpreter has ended, with this peak of resident memory in bytes.

@@ -67,6 +67,12 @@ impl Remote {
         let running = self.running();
         let Some(process) = self.process.take() else { return Ok(()) };
         self.pace.back_to_one();
+        if self.is_leaving
+            && why.is_none()
+            && let Some(interpreter) = self.interpreter()
+        {
+            interpreter.look_at_end(&process.child, ended);
+        }
         let ending = match why {
             Some(Why::Broken(error)) => error.clone(),
             _ => format!("the worker process died: {}", process.child.describe_end(ended)),

@@ -83,6 +83,26 @@ def work(x):
 }
 
 #[test]
+fn an_interpreter_that_does_not_end_well_is_told() {
+    let module = "
+import atexit, os
+atexit.register(lambda: os.kill(os.getpid(), 9))
+def work(x): return x";
+    let said = "an interpreter did not end well, and files that its functions had open may not be whole: SIGKILL";
+    for model in MODELS {
+        for renews in [false, true] {
+            let rest = format!("model = '{model}'\n[inputs]\nrepeat = 2\n");
+            let mut test = job(module, &rest);
+            if renews {
+                test = test.args(["--set", "workload.python.max_tasks=1"]);
+            }
+            let ran = test.run();
+            ran.exit(0).stderr_has(said).rows("status,attempts", &["ok,1"; 2]);
+        }
+    }
+}
+
+#[test]
 fn what_preload_has_written_is_written_once() {
     let shared = "
 out = open('shared.txt', 'a')
