@@ -103,6 +103,8 @@ pub struct Report {
 #[derive(Debug)]
 struct JobFacts {
     name: String,
+    /// The folder that its relative paths start from.
+    folder: PathBuf,
     results: PathBuf,
     settings: ReportSettings,
     /// The dialect of `summary.csv`.
@@ -175,6 +177,7 @@ impl Report {
     pub fn create(job: &Job, options: &Options, cancel: Arc<Cancel>) -> Result<Self, ReportError> {
         let facts = JobFacts {
             name: job.name.clone(),
+            folder: job.folder.clone(),
             results: options.results.clone(),
             settings: job.report,
             shared_dialect: job.shared_dialect(),

@@ -55,6 +55,7 @@ impl Fixture {
         };
         let job = JobFacts {
             name: "a".into(),
+            folder: self.folder.path().to_owned(),
             results,
             settings: ReportSettings { order: self.order, ..SETTINGS },
             shared_dialect: csv::Dialect::Csv,

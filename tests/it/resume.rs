@@ -80,6 +80,32 @@ fn cancelled_tasks_run_when_the_job_is_resumed() {
 }
 
 #[test]
+fn a_job_of_the_same_name_in_another_folder_is_another_job() {
+    let job = "[inputs]\nvalues = ['in.txt']\n[workload.command]\nargv = ['cat', '{input}']\n";
+    let again = |ran, args: &[&str]| TestJob::again(ran).args(args.iter().copied()).run();
+    let folders = ["a", "b"].into_iter().fold(TestJob::empty(), |test, name| {
+        test.file(format!("{name}/job.toml"), job).file(format!("{name}/in.txt"), name)
+    });
+    let ran = folders.arg("a/job.toml").run();
+    ran.exit(0).rows("input,result", &["in.txt,a"]);
+    let refused = again(ran, &["--resume", "b/job.toml"]);
+    refused.exit(2).stderr_has("lies in another folder").stderr_has("--fresh");
+    let same = again(refused, &["--resume", "a/job.toml"]);
+    same.exit(0).rows("input,result", &["in.txt,a"]);
+    // A project that is moved as a whole is the same.
+    fs::create_dir(same.path("moved")).unwrap();
+    for name in ["a", "results"] {
+        fs::rename(same.path(name), same.path(&format!("moved/{name}"))).unwrap();
+    }
+    let moved = again(same, &["--resume", "moved/a/job.toml", "--results", "moved/results"]);
+    let moved_summary = fs::read_to_string(moved.path("moved/results/summary.csv")).unwrap();
+    assert!(moved_summary.contains("resumed: 1 of 1 kept"), "{moved_summary}");
+    fs::rename(moved.path("moved/results"), moved.path("results")).unwrap();
+    let accepted = again(moved, &["--resume", "--accept-changes", "b/job.toml"]);
+    accepted.exit(0).rows("input,result", &["in.txt,a"]);
+}
+
+#[test]
 fn a_changed_workload_is_refused_unless_accepted() {
     let mut left = killed("a\nslow\n");
     let change = |ran: &Ran, job: &str| fs::write(ran.path("job.toml"), job).unwrap();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use crate::base::diagnostic::reason;
 use crate::report::resume::finished_inputs::{Builder, Finished};
 use crate::report::resume::verify::{Agreed, Misfit};
-use crate::report::resume::{finished_inputs, verify};
+use crate::report::resume::{finished_inputs, place, verify};
 use crate::report::store::partial::{Leftover, Partial};
 use crate::report::store::row_order::Index;
 use crate::report::store::state::{About, ENTRY, Header, State};
@@ -128,6 +128,7 @@ impl Begun {
         let mut new = Header::new(job.identity, header);
         new.seed = seed.unwrap_or(new.seed);
         new.is_bare = !job.settings.formula_safe;
+        new.place = place::of(&job.results, &job.folder);
         let state = State::open(&job.state(), new);
         let state = state.inspect_err(|_| {
             if partial_length(&partial).is_ok_and(|length| length == 0) {
@@ -244,7 +245,8 @@ impl Begun {
         self.partial
             .truncate(agreed.end)
             .map_err(|error| ReportError::writing(file.path, &error))?;
-        let header = Header { identity: file.job.identity, ..found };
+        let header =
+            Header { identity: file.job.identity, place: self.state.header.place, ..found };
         self.state.resume(header, agreed.rows);
         (self.end, self.kept) = (agreed.end, agreed.rows);
         Ok(())
@@ -307,6 +309,15 @@ impl Resumed<'_> {
             return Err(ReportError::refused(format!(
                 "cannot resume from `{path}`: the job's workload or columns have changed since; keep the finished tasks \
                  with --accept-changes, or start again with --fresh"
+            )));
+        }
+        let place = place::of(&self.job.results, &self.job.folder);
+        let is_elsewhere = found.place != 0 && found.place != place;
+        if is_elsewhere && changes == Changes::Refused {
+            return Err(ReportError::refused(format!(
+                "cannot resume from `{path}`: it is of a job of the same name whose file lies in another folder; give this \
+                 one a folder of its own (--results), keep the finished tasks with --accept-changes, or start again with \
+                 --fresh"
             )));
         }
         Ok(found)

@@ -134,6 +134,8 @@ pub(in crate::report) struct Header {
     pub(in crate::report) about: About,
     /// Whether the report's texts stand bare, not safe for spreadsheets: then a leading `'` is the text's own.
     pub(in crate::report) is_bare: bool,
+    /// Where the job's folder lies, see `resume::place`; 0 if that is not known.
+    pub(in crate::report) place: u64,
 }
 
 impl Header {
@@ -142,7 +144,7 @@ impl Header {
         let length = header.len() as u32;
         let seed = fastrand::u64(..);
         let (hash, about) = (xxh3_64(header), About::Partial);
-        Self { identity, length, hash, seed, about, is_bare: false }
+        Self { identity, length, hash, seed, about, is_bare: false, place: 0 }
     }
 
     /// Whether the report starts with `header`.
@@ -152,7 +154,7 @@ impl Header {
 
     pub(in crate::report) fn bytes(&self) -> [u8; HEADER] {
         let mut out = [0; HEADER];
-        let parts: [&[u8]; 7] = [
+        let parts: [&[u8]; 8] = [
             MAGIC,
             &self.identity,
             &self.hash.to_le_bytes(),
@@ -160,6 +162,7 @@ impl Header {
             &(self.about as u32).to_le_bytes(),
             &self.seed.to_le_bytes(),
             &[u8::from(self.is_bare)],
+            &self.place.to_le_bytes(),
         ];
         let mut at = 0;
         for part in parts {
@@ -176,8 +179,12 @@ impl Header {
         let (length, rest) = rest.split_first_chunk()?;
         let (about, rest) = rest.split_first_chunk()?;
         let (seed, rest) = rest.split_first_chunk()?;
+        let (&[is_bare], rest) = rest.split_first_chunk()?;
+        let (place, _) = rest.split_first_chunk()?;
         Some(Self {
-            is_bare: rest.first() == Some(&1), // 0 in a state of an older runner
+            // Both are 0 in a state of an older runner.
+            is_bare: is_bare == 1,
+            place: u64::from_le_bytes(*place),
             identity: *identity,
             length: u32::from_le_bytes(*length),
             hash: u64::from_le_bytes(*hash),
@@ -327,7 +334,7 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let new = Header::new([7; 32], b"task,status\n");
-        let header = Header { about: About::Report, is_bare: true, ..new };
+        let header = Header { about: About::Report, is_bare: true, place: 1 << 60, ..new };
         assert_eq!(Header::read(&header.bytes()), Some(header));
         assert!(header.fits(b"task,status\n") && !header.fits(b"task;status\n"));
         assert_eq!(Header::read(&[0; HEADER]), None);
