@@ -1,6 +1,6 @@
 //! `plan.json`: what a run does, as its driver has read it. It has no secrets: a job file only says where they are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,6 +120,12 @@ impl Plan {
                 Err(failed(format!("it is of another version of runner ({other}, not {VERSION})")))
             }
         }
+    }
+
+    /// Whether its job file lies in another folder than that of `job`; one that was moved is not there any more.
+    pub fn is_elsewhere(&self, job: &Job) -> bool {
+        let folder = self.file.parent().map(Path::canonicalize);
+        matches!((folder, job.folder.canonicalize()), (Some(Ok(then)), Ok(now)) if then != now)
     }
 
     /// How long ago the run began.

@@ -63,14 +63,24 @@ pub fn check_same_job(
             Exit::Usage,
         ));
     }
-    if plan.identity == plan::identity(job) || changes == Changes::Accepted {
+    if changes == Changes::Accepted {
         return Ok(());
     }
-    let message = format!(
-        "cannot resume from `{path}`: the job's workload or columns have changed since the run on the cluster began; keep \
-         the finished tasks with --accept-changes, or start again with --fresh"
-    );
-    Err(failed(message, Exit::Usage))
+    if plan.identity != plan::identity(job) {
+        let message = format!(
+            "cannot resume from `{path}`: the job's workload, columns or fields have changed since the run on the cluster began; \
+             keep the finished tasks with --accept-changes, or start again with --fresh"
+        );
+        return Err(failed(message, Exit::Usage));
+    }
+    if plan.is_elsewhere(job) {
+        let message = format!(
+            "cannot resume from `{path}`: it is of a job of the same name whose file lies in another folder; give this one \
+             a folder of its own (--results), keep the finished tasks with --accept-changes, or start again with --fresh"
+        );
+        return Err(failed(message, Exit::Usage));
+    }
+    Ok(())
 }
 
 /// Reads the secrets, which are masked in what is said here, too. One that is not there is missing on the nodes as well,

@@ -1,12 +1,12 @@
-//! What makes a job the same job to `--resume`: its workload and its columns, as the file and the command line have
-//! them. Not the inputs, which may change, and nothing of how the work is run: model, limits, retry, report.
+//! What makes a job the same job to `--resume`: its workload, its columns and the fields that it makes of its inputs, as the
+//! file and the command line have them. Not the inputs, which may change, and nothing of how the work is run: model, limits, retry, report.
 
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// The keys that count.
-const KEYS: [&str; 2] = ["workload", "columns"];
+const KEYS: [&str; 3] = ["workload", "columns", "fields"];
 
 /// The identity of a file. The order of keys, comments and the quoting of strings do not count.
 pub(super) fn of(root: &DeTable<'_>) -> [u8; 32] {
@@ -92,6 +92,7 @@ mod tests {
             "[workload.command]\nargv = ['a{input}']\nenv = { x = '1', y = '2' }\n",
             "[workload.command]\nargv = ['a', '{input}']\nenv = { x = '12', y = '' }\n",
             &format!("{job}[columns.n]\njson = '/n'\n"),
+            &format!("{job}[fields.x]\nvalue = 'a'\n"),
         ] {
             assert_ne!(identity(other), same, "{other}");
         }

@@ -104,12 +104,16 @@ impl Job {
 
     /// Whether a task's files are called by its number.
     pub fn names_files_by_number(&self) -> bool {
+        // What is known of a block is its content, and its fields say where it lies.
+        let is_of_blocks = self.inputs.are_blocks();
+        let by_number = |path: &Template| path.has_task() || (is_of_blocks && path.is_per_task());
         let names = |stage: &Stage| match &stage.workload {
-            Workload::Command(spec) => spec.outputs().any(|(_, path)| path.template().has_task()),
-            Workload::Http(spec) => spec.save().is_some_and(Template::has_task),
+            Workload::Command(spec) => spec.outputs().any(|(_, path)| by_number(path.template())),
+            Workload::Http(spec) => spec.save().is_some_and(by_number),
             _ => false,
         };
-        self.stages.iter().any(names) || self.creates.as_ref().is_some_and(Creates::name_by_number)
+        self.stages.iter().any(names)
+            || self.creates.as_ref().is_some_and(|creates| creates.templates().any(by_number))
     }
 
     /// A job that does this once, in `folder`, and that no file has.

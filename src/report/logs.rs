@@ -38,14 +38,14 @@ impl LogFolder {
     pub(super) fn begin(job: &JobFacts, begun: &Begun) -> Result<Option<Self>, ReportError> {
         let path = job.logs();
         // Those of kept rows stay, also if there are no further ones.
-        let are_left = begun.origin != Origin::Nothing && path.is_dir();
+        let are_left = begun.origin.has_rows() && path.is_dir();
         if job.settings.logs == Logs::None && !are_left {
             return Ok(None);
         }
         let path = std::path::absolute(&path).unwrap_or(path);
         let folder = Self { path, kept: begun.kept };
         let prepared = match begun.origin {
-            Origin::Nothing => folder.empty(),
+            Origin::Nothing | Origin::Begun => folder.empty(),
             Origin::Partial | Origin::Report => folder.resume(begun),
         };
         prepared.map_err(|error| ReportError::writing(&folder.path, &error))?;

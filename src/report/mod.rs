@@ -161,7 +161,7 @@ impl Report {
     /// If it cannot be written.
     pub fn open_log(&self) -> Result<Log, ReportError> {
         let earlier = match self.origin {
-            Origin::Nothing => Earlier::Emptied,
+            Origin::Nothing | Origin::Begun => Earlier::Emptied,
             Origin::Partial | Origin::Report => Earlier::Kept,
         };
         let path = self.job.results.join(format!("{}.log", self.job.name));
@@ -330,7 +330,7 @@ fn open_attempts(
     is_part: bool,
 ) -> Result<(Option<Attempts>, Option<AttemptNumbers>), ReportError> {
     let (path, note) = (job.attempts(), job.attempt_note());
-    let is_resumed = begun.origin != Origin::Nothing;
+    let is_resumed = begun.origin.has_rows();
     // Those of kept rows stay, also if there are no further ones.
     let are_left = is_resumed && !is_part && path.is_file();
     if !job.has_attempts && !are_left {

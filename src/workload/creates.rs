@@ -23,9 +23,9 @@ pub struct Creates {
 }
 
 impl Creates {
-    /// Whether the files are called by the numbers of tasks.
-    pub fn name_by_number(&self) -> bool {
-        self.outputs.iter().any(|output| output.template().has_task())
+    /// What the files are called.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.outputs.iter().map(OutputPath::template)
     }
 
     /// Reads both keys; from here on templates can name the files. `None` if the job has no `creates`, or a mistake,

@@ -79,6 +79,64 @@ fn cancelled_tasks_run_when_the_job_is_resumed() {
     assert_eq!(ran(resumed.path("").as_path()), ["b", "c"]);
 }
 
+/// What an earlier run has found does not stand for what the killed one was to find.
+#[test]
+fn a_run_that_was_killed_before_its_first_row_begins_anew() {
+    for keys in ["", "[report]\nlogs = 'all'\n[retry]\nmax_attempts = 2\n"] {
+        let job = format!(
+            "[inputs]\nvalues = ['a', 'b']\n[workload.command]\nshell = 'cat data; test ! -e slow || exec sleep 300'\n{keys}"
+        );
+        let mut ran = TestJob::new(&job).file("data", "old").run();
+        ran.exit(0).rows("result", &["old", "old"]);
+        for args in [&["--fresh"][..], &[]] {
+            let running = TestJob::again(ran)
+                .file("data", "new")
+                .file("slow", "")
+                .arg("job.toml")
+                .args(args.iter().copied())
+                .spawn();
+            running.wait_for_file("results/job.csv.partial", |text| !text.is_empty());
+            running.signal(Signal::KILL.as_raw());
+            ran = running.wait();
+            fs::remove_file(ran.path("slow")).unwrap();
+            ran = TestJob::again(ran).args(["job.toml", "--resume"]).run();
+            ran.exit(0).rows("result", &["new", "new"]);
+            fs::write(ran.path("data"), "old").unwrap();
+            ran = TestJob::again(ran).args(["job.toml"]).run();
+            ran.exit(0).rows("result", &["old", "old"]);
+        }
+    }
+}
+
+#[test]
+fn files_that_are_called_by_the_place_of_a_block_are_made_anew_when_that_changes() {
+    for key in ["stdout = 'o/{block}'", "stdout = 'o/{offset}'"] {
+        let job = format!(
+            "[inputs]\nblocks = {{ file = 'x', size = '4B' }}\n[workload.command]\nargv = ['cat']\n{key}\n"
+        );
+        let ran = TestJob::new(&job).file("x", "aaa\nbbb\n").run();
+        ran.exit(0);
+        fs::write(ran.path("x"), "bbb\naaa\n").unwrap();
+        let ran = again(ran, &["--resume"]);
+        ran.exit(0);
+        let names = if key.contains("block") { ["o/1", "o/2"] } else { ["o/0", "o/4"] };
+        let found = names.map(|name| fs::read_to_string(ran.path(name)).unwrap());
+        assert_eq!(found, ["bbb\n", "aaa\n"], "{key}");
+    }
+}
+
+#[test]
+fn fields_that_have_changed_are_refused() {
+    let job = "[inputs]\nvalues = ['a', 'b']\n[fields.o]\nvalue = '{input}-v1'\n[workload.command]\nargv = ['echo', '{o}']\n";
+    let ran = TestJob::new(job).args(["--limit", "1"]).run();
+    ran.exit(0);
+    fs::write(ran.path("job.toml"), job.replace("v1", "v2")).unwrap();
+    again(ran, &["--resume"])
+        .exit(2)
+        .stderr_has("fields have changed")
+        .stderr_has("--accept-changes");
+}
+
 #[test]
 fn a_job_of_the_same_name_in_another_folder_is_another_job() {
     let job = "[inputs]\nvalues = ['in.txt']\n[workload.command]\nargv = ['cat', '{input}']\n";
@@ -95,7 +153,7 @@ fn a_job_of_the_same_name_in_another_folder_is_another_job() {
     // A project that is moved as a whole is the same.
     fs::create_dir(same.path("moved")).unwrap();
     for name in ["a", "results"] {
-        fs::rename(same.path(name), same.path(&format!("moved/{name}"))).unwrap();
+        fs::rename(same.path(name), same.path(format!("moved/{name}"))).unwrap();
     }
     let moved = again(same, &["--resume", "moved/a/job.toml", "--results", "moved/results"]);
     let moved_summary = fs::read_to_string(moved.path("moved/results/summary.csv")).unwrap();

@@ -196,6 +196,11 @@ impl Inputs {
         }
     }
 
+    /// Whether they are the blocks of a file.
+    pub fn are_blocks(&self) -> bool {
+        matches!(self.source, Source::Blocks(_))
+    }
+
     /// Whether no input at all is as good as any number.
     pub fn may_be_empty(&self) -> bool {
         self.empty == Empty::Ok

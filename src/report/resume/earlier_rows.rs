@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use crate::csv::cells;
 use crate::report::JobFacts;
 use crate::report::layout::Layout;
-use crate::report::resume::start::{Begun, Origin};
+use crate::report::resume::start::Begun;
 use crate::report::resume::verify;
 use crate::report::store::state::Identify;
 use crate::task::{Fields, Status};
@@ -28,7 +28,7 @@ impl EarlierRows {
     /// The rows of the report that is about to be replaced; `None` if no task can be skipped, or if there is none that
     /// has the same columns and is as the runner wrote it.
     pub(in crate::report) fn open(job: &JobFacts, layout: &Layout, begun: &Begun) -> Option<Self> {
-        if !job.has_creates || begun.origin != Origin::Nothing {
+        if !job.has_creates || begun.origin.has_rows() {
             return None;
         }
         let report = File::open(job.report()).ok()?;

@@ -106,6 +106,8 @@ pub(in crate::report) struct Begun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) enum Origin {
     Nothing,
+    /// A partial that existed and has no row: a run was begun anew and killed. What there was before it does not count.
+    Begun,
     /// A partial that existed.
     Partial,
     /// The finished report, which still exists.
@@ -198,7 +200,12 @@ impl Begun {
         let (path, state) = (self.partial.path().to_owned(), self.state.path().to_owned());
         let rows = verify::end_of_header(self.partial.file());
         let rows = rows.map_err(|error| unreadable(&path, &error))?.is_some();
-        self.origin = if rows { Origin::Partial } else { Origin::Nothing };
+        let length = partial_length(&self.partial).map_err(|error| unreadable(&path, &error))?;
+        self.origin = match (rows, length) {
+            (true, _) => Origin::Partial,
+            (false, 0) => Origin::Nothing,
+            (false, _) => Origin::Begun,
+        };
         let found = self.state.found();
         // If the state is about the report, the report is whole, and the partial only was not removed in time.
         let replaced = there && found.is_some_and(|found| found.about == About::Report);
@@ -207,7 +214,7 @@ impl Begun {
             let found = file.settled(self.partial.file(), found, resume.changes)?;
             return self.resume_rows(&file, found, resume.rerun);
         }
-        if !there {
+        if !there || self.origin == Origin::Begun {
             return self.start(header);
         }
         let file = Resumed { path: &report, state: &state, header, job };
@@ -253,9 +260,16 @@ impl Begun {
     }
 }
 
+impl Origin {
+    /// Whether the report begins with rows.
+    pub(in crate::report) fn has_rows(self) -> bool {
+        matches!(self, Self::Partial | Self::Report)
+    }
+}
+
 /// Removes the files of a report that has got no row. What an earlier run has left stays.
 pub(in crate::report) fn abandon(partial: &Partial, state: &State, origin: Origin, written: u64) {
-    if written == 0 && origin != Origin::Partial {
+    if written == 0 && !matches!(origin, Origin::Partial | Origin::Begun) {
         partial.remove();
         state.remove_if_empty();
     }
@@ -307,7 +321,7 @@ impl Resumed<'_> {
         }
         if found.identity != self.job.identity && changes == Changes::Refused {
             return Err(ReportError::refused(format!(
-                "cannot resume from `{path}`: the job's workload or columns have changed since; keep the finished tasks \
+                "cannot resume from `{path}`: the job's workload, columns or fields have changed since; keep the finished tasks \
                  with --accept-changes, or start again with --fresh"
             )));
         }

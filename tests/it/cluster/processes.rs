@@ -246,12 +246,23 @@ fn rows_of_another_workload_are_not_kept_unless_that_is_wanted() {
     let text = NOTED.replace("$((input * input))", "$((input + 1))");
     let job = TestJob::again(ran).file("job.toml", text).arg("job.toml").args(SMALL);
     let ran = job.arg("--resume").run();
-    ran.exit(2).stderr_has("the job's workload or columns have changed since");
+    ran.exit(2).stderr_has("the job's workload, columns or fields have changed since");
     let job = TestJob::again(ran).arg("job.toml").args(SMALL);
     let ran = job.args(["--resume", "--accept-changes"]).run();
     ran.exit(0);
     squares(&ran.report(), 40);
     is_over(&ran);
+}
+
+#[test]
+fn a_run_of_a_job_of_the_same_name_in_another_folder_is_not_collected() {
+    let ran = small(NOTED).arg("--detach").run();
+    ran.exit(0);
+    wait_until("all have run", || (starts(ran.folder()).len() == 40).then_some(()));
+    let job = TestJob::again(ran).file("other/job.toml", NOTED).arg("other/job.toml").args(SMALL);
+    let ran = job.args(["--resume", "--results", "results"]).run();
+    ran.exit(2).stderr_has("lies in another folder").stderr_has("--accept-changes");
+    is_collected_once(ran);
 }
 
 #[test]
