@@ -91,6 +91,13 @@ impl Claims {
         }
     }
 
+    /// Whether somebody writes the file at `path`, or it is the runner's own.
+    pub fn has(&self, path: &Path) -> bool {
+        let mut inner = lock(&self.0);
+        path.ancestors().any(|path| inner.reports.contains_key(path))
+            || inner.has(path.as_os_str().as_bytes())
+    }
+
     /// Claims the file at `path`.
     ///
     /// # Errors
@@ -111,6 +118,11 @@ impl Claims {
 }
 
 impl Inner {
+    fn has(&mut self, path: &[u8]) -> bool {
+        let Ok(Some(place)) = self.find(xxh3_64(path)) else { return false };
+        self.names().and_then(|names| names.read(place, path)).is_ok_and(|found| found.is_some())
+    }
+
     fn claim(&mut self, path: &[u8], writer: Writer<'_>) -> io::Result<Result<(), String>> {
         let hash = xxh3_64(path);
         if let Some(place) = self.find(hash)?

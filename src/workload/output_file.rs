@@ -18,6 +18,7 @@ use crate::base::diagnostic::reason;
 use crate::config::Template;
 use crate::sys::descriptor_in;
 use crate::task::{MadeFile, Values};
+use crate::workload::claims::Claims;
 use crate::workload::draft::Draft;
 use crate::workload::real_folder::{RealFolders, real_folder};
 
@@ -324,15 +325,23 @@ impl Target {
             return Ok(Output::Direct(open_device(&self.path).map_err(fail)?));
         }
         let draft = Draft::new(&self.path).map_err(fail)?;
-        Ok(Output::Staged(Staged { draft, target: self }))
+        Ok(Output::Staged(Staged { draft, target: self, spares: None }))
     }
 
-    /// The name that the file of a task has that is not ok.
-    pub fn failed(&self) -> PathBuf {
-        let mut name = self.path.file_name().map_or_else(OsString::new, OsStr::to_owned);
-        name.push(".failed");
-        self.path.with_file_name(name)
+    /// The file of a task that is not ok.
+    #[must_use]
+    pub fn of_failure(&self) -> Self {
+        let path = failed(&self.path);
+        let real = failed(&self.real);
+        Self { path, real, shown: format!("{}.failed", self.shown), is_device: false }
     }
+}
+
+/// The name that the file of a task has that is not ok.
+pub fn failed(path: &Path) -> PathBuf {
+    let mut name = path.file_name().map_or_else(OsString::new, OsStr::to_owned);
+    name.push(".failed");
+    path.with_file_name(name)
 }
 
 /// Opens a device or a named pipe without waiting for its other end. What the runner has open itself is not opened anew: who
@@ -375,6 +384,8 @@ pub enum Output {
 pub struct Staged {
     draft: Draft,
     target: Target,
+    /// Why nothing is kept of a task that is not ok: something else has that name.
+    spares: Option<String>,
 }
 
 impl Output {
@@ -392,7 +403,7 @@ impl Output {
     /// # Errors
     /// In words.
     pub fn put_apart(self, files: &[MadeFile]) -> Result<(), String> {
-        let Self::Staged(Staged { draft, target }) = self else { return Ok(()) };
+        let Self::Staged(Staged { draft, target, .. }) = self else { return Ok(()) };
         let real = |path: &Path| Some(real_folder(path.parent()?).join(path.file_name()?));
         let goes_to = |path: &Path| target.path == path || real(path) == Some(target.real.clone());
         let is_it = |file: &&MadeFile| goes_to(&file.temporary) || goes_to(&file.path);
@@ -407,22 +418,37 @@ impl Output {
             .map_err(|error| format!("cannot write `{}`: {}", target.shown, reason(&error)))
     }
 
-    /// Gives it its name, if the task `is_ok`, else that of a failure.
+    /// Should the task not be ok, nothing of it is kept, for this reason.
+    pub fn spare_failed(&mut self, why: String) {
+        if let Self::Staged(staged) = self {
+            staged.spares = Some(why);
+        }
+    }
+
+    /// Gives it its name, if the task `is_ok`, else that of a failure, unless that is one of `claims`.
     ///
     /// # Errors
     /// In words.
-    pub fn finish(self, is_ok: bool) -> Result<(), String> {
-        let Self::Staged(Staged { draft, target }) = self else { return Ok(()) };
+    pub fn finish(self, is_ok: bool, claims: &Claims) -> Result<(), String> {
+        let Self::Staged(Staged { draft, target, spares }) = self else { return Ok(()) };
+        let failure = target.of_failure();
+        let spares = spares.or_else(|| {
+            let is_claimed = claims.has(&failure.real);
+            is_claimed.then(|| format!("cannot write `{}`: a task writes it", failure.shown))
+        });
         let fail =
             |error: io::Error| format!("cannot write `{}`: {}", target.shown, reason(&error));
         if !is_ok {
-            return draft.persist(&target.failed()).map_err(fail);
+            let keep = || draft.persist(&failure.path).map_err(fail);
+            return spares.map_or_else(keep, |why| Err(format!("{why}; its output is not kept")));
         }
         if let Ok(earlier) = fs::metadata(&target.path) {
             let _ = draft.file().set_permissions(earlier.permissions()); // it may be another user's
         }
         draft.persist(&target.path).map_err(fail)?;
-        let _ = fs::remove_file(target.failed()); // of an earlier attempt, if there was one
+        if spares.is_none() {
+            let _ = fs::remove_file(failure.path); // of an earlier attempt, if there was one
+        }
         Ok(())
     }
 }

@@ -22,6 +22,46 @@ fn folders_are_made_and_names_come_with_success() {
 }
 
 #[test]
+fn what_a_failure_leaves_is_never_put_over_something_else() {
+    for model in MODELS {
+        // Its own input, the source of the inputs, and the file of another task.
+        let own = TestJob::new("[inputs]\nglob = 'o/*.failed'\n[workload.command]\nargv = ['false']\nstdout = '{input.base}'\n")
+            .file("o/x.failed", "precious")
+            .args(["--model", model])
+            .run();
+        own.exit(3);
+        assert!(own.report().column("error")[0].contains("its output is not kept"), "{model}");
+        assert_eq!(std::fs::read_to_string(own.path("o/x.failed")).unwrap(), "precious", "{model}");
+        let source = TestJob::new(
+            "[inputs]\nlines = 't.failed'\n[workload.command]\nargv = ['false']\nstdout = 't'\n",
+        )
+        .file("t.failed", "one\n")
+        .args(["--model", model])
+        .run();
+        source.exit(3);
+        assert_eq!(std::fs::read_to_string(source.path("t.failed")).unwrap(), "one\n", "{model}");
+        let other = job(
+            "values = ['a.failed', 'a']",
+            "argv = ['sh', '-c', 'echo $0; test $0 != a', '{input}']\nstdout = 'o/{input}'",
+        );
+        let other = other.args(["-j", "1", "--model", model]).run();
+        other.exit(3).rows("status", &["ok", "failed"]);
+        assert_eq!(
+            std::fs::read_to_string(other.path("o/a.failed")).unwrap(),
+            "a.failed\n",
+            "{model}"
+        );
+    }
+    // One that is ok does not remove it, either.
+    let ok = TestJob::new("[inputs]\nglob = '*.failed'\n[workload.command]\nargv = ['echo', '1']\nstdout = '{input.base}'\n")
+        .file("x.failed", "precious")
+        .run();
+    ok.exit(0);
+    let read = |name: &str| std::fs::read_to_string(ok.path(name)).unwrap();
+    assert_eq!((read("x"), read("x.failed")), ("1\n".into(), "precious".into()));
+}
+
+#[test]
 fn a_failure_leaves_a_good_file_alone() {
     let ran = job("values = [\"a\"]", "shell = 'echo half; exit 1'\nstdout = \"good-{input}.txt\"")
         .file("good-a.txt", "yesterday")

@@ -18,6 +18,7 @@ use super::stream::Stream;
 use crate::base::diagnostic::reason;
 use crate::config::Template;
 use crate::task::{Making, Moment, Values, clock};
+use crate::workload::claims::Claims;
 use crate::workload::output_file::{Output, OutputPath, Target};
 use crate::workload::written::{Place, WrittenFiles};
 
@@ -62,12 +63,13 @@ impl Ends {
         if !shared {
             setup.claim(errors.as_ref(), values, 1)?;
         }
-        let stdout = open_output(output, stdout)?;
+        let read = |target: &Target| check_read(target, plan, values);
+        let stdout = open_output(output, stdout, read)?;
         let stderr = if shared {
             stderr.clear();
             End::WithOutput
         } else {
-            open_output(errors, stderr)?
+            open_output(errors, stderr, read)?
         };
         Ok(Self { stdin, is_pipe, stdout, stderr })
     }
@@ -86,13 +88,13 @@ impl Ends {
     ///
     /// # Errors
     /// In words.
-    pub fn finish(&mut self, is_ok: bool) -> Result<(), String> {
+    pub fn finish(&mut self, is_ok: bool, claims: &Claims) -> Result<(), String> {
         let mut finished = Ok(());
         for end in [&mut self.stdout, &mut self.stderr] {
             if let End::File(output) = end
                 && let Some(output) = output.take()
             {
-                finished = finished.and(output.finish(is_ok));
+                finished = finished.and(output.finish(is_ok, claims));
             }
         }
         finished
@@ -242,25 +244,39 @@ fn in_memory(text: &[u8]) -> Result<OwnedFd, String> {
     Ok(memory.into())
 }
 
-fn open_output(target: Option<Target>, stream: &mut Stream) -> Result<End, String> {
+fn open_output(
+    target: Option<Target>,
+    stream: &mut Stream,
+    check_read: impl Fn(&Target) -> Result<(), String>,
+) -> Result<End, String> {
     let Some(target) = target else {
         let pipe =
             stream.open().map_err(|error| format!("failed to make a pipe: {}", reason(&error)))?;
         return Ok(End::Pipe(Some(pipe)));
     };
     stream.clear();
-    target.open().map(Some).map(End::File)
+    let spared = check_read(&target.of_failure()).err();
+    let mut output = target.open()?;
+    if let Some(why) = spared {
+        output.spare_failed(why);
+    }
+    Ok(End::File(Some(output)))
 }
 
 /// Where an output goes: never over what the task reads.
 fn target(path: &OutputPath, plan: &Plan, values: &Values<'_>) -> Result<Target, String> {
     let target = path.place(values)?;
+    check_read(&target, plan, values)?;
+    Ok(target)
+}
+
+/// Whether a task may write to `target`, since neither it nor its job reads that.
+fn check_read(target: &Target, plan: &Plan, values: &Values<'_>) -> Result<(), String> {
     let stdin = || match &plan.stdin {
         Input::File(path) => vec![plan.resolve(&rendered(path, values))],
         _ => Vec::new(),
     };
-    plan.read.check(&target, values, stdin)?;
-    Ok(target)
+    plan.read.check(target, values, stdin)
 }
 
 fn is_fifo(file: &OwnedFd) -> bool {

@@ -179,7 +179,7 @@ impl Worker {
                     ends.note(written, task.making.as_deref(), place)
                 }
                 Some(_) => Ok(()),
-                None => ends.finish(is_ok),
+                None => ends.finish(is_ok, &self.setup.claims),
             };
             if let Err(error) = finished {
                 outcome.fail(&error);
