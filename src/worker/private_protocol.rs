@@ -316,7 +316,8 @@ fn reply(
         _ => (result, kind),
     };
     if numbers.status == INFINITE {
-        outcome.payload = Some(Arc::new(Payload::of_python(outcome.result.clone(), error)));
+        outcome.payload =
+            Some(Arc::new(Payload::of_python(outcome.result_kind, outcome.result.clone(), error)));
         return Some(Reply::Done(seq, outcome));
     }
     let words = String::from_utf8_lossy(error).into_owned();

@@ -233,7 +233,7 @@ class Session:
             self.flush()
             start, end = 0, len(answer)
             if end > len(self.journal):
-                write_all(self.answers, memoryview(answer))
+                self.write(memoryview(answer))
                 return
         self.journal[start:end] = answer
         self.words[LENGTH] = self.length = end
@@ -241,11 +241,19 @@ class Session:
     def flush(self):
         """Writes the journal's answers to the pipe, and empties it."""
         if self.length:
-            write_all(self.answers, self.journal[: self.length])
+            self.write(self.journal[: self.length])
             words = self.words
             words[LENGTH] = self.length = 0
             words[GENERATION] += 1
         self.flushed = now()
+
+    def write(self, data):
+        """Writes to the pipe. The runner looks into the journal, too: what it has found there may have been all that it waited
+        for, and then nobody reads the pipe any more."""
+        try:
+            write_all(self.answers, data)
+        except BrokenPipeError:
+            pass
 
     def leave(self, seq, is_last):
         """Takes back what follows `seq` in its line, and says that nothing more is taken."""

@@ -100,18 +100,18 @@ def initialize(name):
             value.__enter__()
             _endings.append(lambda: end_of(name, lambda: value.__exit__(None, None, None)))
         elif is_made_by(value, "_AsyncGeneratorContextManager"):
-            finish(value.__aenter__())
+            finish(value.__aenter__(), is_init=True)
             _endings.append(lambda: end_of(name, lambda: finish(value.__aexit__(None, None, None))))
         elif hasattr(kind, "__next__") and not hasattr(kind, "__await__"):
             next(value, None)
             _endings.append(lambda: end_of(name, lambda: next(value, _NOTHING) is not _NOTHING))
         elif hasattr(kind, "__anext__"):
-            finish(next_of(value))
+            finish(next_of(value), is_init=True)
             _endings.append(lambda: end_of(name, lambda: finish(next_of(value)) is not _NOTHING))
         elif kind not in SCALARS:
             part("values")
             if is_awaitable(value):  # noqa: F821
-                finish(value)
+                finish(value, is_init=True)
     except BaseException as error:
         raise Unfit(f"`{shown_name(name)}` failed: {describe_import(error)}") from None
 

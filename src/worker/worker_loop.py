@@ -1,4 +1,6 @@
 # The event loop of an interpreter, of which there is one from `init` to the last task. A part of worker.py.
+from _contextvars import copy_context
+
 part("values")
 part("cpu")
 _loop = None
@@ -61,8 +63,9 @@ async def result_of(value):
     return await value
 
 
-def finish(value):
-    """Waits for a value that can be awaited, where no loop runs in this thread."""
+def finish(value, is_init=False):
+    """Waits for a value that can be awaited, where no loop runs in this thread. What `init` has set in its context is so in
+    this thread then, and in all that starts here."""
     global _loop
     import asyncio
 
@@ -74,7 +77,11 @@ def finish(value):
     if _is_threaded and own is _loop:
         run_aside()
     if not own.is_running():
-        return own.run_until_complete(result_of(value))
+        if not is_init:
+            return own.run_until_complete(result_of(value))
+        result, context = own.run_until_complete(with_context(value))
+        take_over(context)
+        return result
     return asyncio.run_coroutine_threadsafe(result_of(value), own).result()
 
 
@@ -167,6 +174,19 @@ class Steps:
         user, system = self.cpu.took(start, now())
         self.user += user
         self.system += system
+
+
+async def with_context(value):
+    """What comes of a value, and the context in which that came."""
+    return await result_of(value), copy_context()
+
+
+def take_over(context):
+    """Sets in this thread's context what is different in another."""
+    current = copy_context()
+    for variable, value in context.items():
+        if variable not in current or current[variable] is not value:
+            variable.set(value)
 
 
 async def whole_of(value):

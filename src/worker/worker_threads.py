@@ -1,4 +1,6 @@
 # Sessions in threads. A part of worker.py.
+from _contextvars import copy_context
+
 part("loop")
 
 
@@ -27,6 +29,7 @@ class ThreadPool:
         self.lock = threading.Lock()
         self.running, self.is_leaving = 0, False
         self.wake = socket.socketpair() if renewal else None
+        self.context = copy_context()  # what the module and `init` have set is so in every thread
 
     def serve(self, takes_first):
         """Serves sessions as they come; the first one in this thread, if it `takes_first`."""
@@ -52,7 +55,8 @@ class ThreadPool:
                 return
             # No daemon, as in Python's own pools: the threads that the function starts are not, either, then. An
             # interpreter that is renewed does not wait for sessions that have nothing to do.
-            thread = threading.Thread(target=or_end(self.serve_session), args=(session,), daemon=bool(self.renewal))
+            serve = self.context.copy().run
+            thread = threading.Thread(target=serve, args=(or_end(self.serve_session), session), daemon=bool(self.renewal))
             thread.start()
 
     def waits_for_session(self):

@@ -331,3 +331,47 @@ def work(n): return n";
         ["--set", "workload.python.init=mine:raises", "--set", "workload.python.max_tasks=1"];
     job(module, "[inputs]\nrepeat = 3").args(renewed).run().exit(0).stderr_has("not written");
 }
+
+#[test]
+fn what_the_module_and_init_have_set_in_their_context_is_so_under_every_model() {
+    let module = "
+import asyncio, contextlib, contextvars, decimal
+decimal.getcontext().prec = 5
+name = contextvars.ContextVar('name', default='unset')
+def plain(): name.set('init'); decimal.getcontext().prec = 9
+async def coroutine(): name.set('init'); decimal.setcontext(decimal.Context(prec=9))
+async def generator():
+    with decimal.localcontext() as context:
+        context.prec = 9
+        name.set('init')
+        yield
+@contextlib.asynccontextmanager
+async def manager():
+    with decimal.localcontext() as context:
+        context.prec = 9
+        name.set('init')
+        yield
+def work(x): return f'{decimal.Decimal(1) / decimal.Decimal(3)} {name.get()}'
+async def awaited(x): return work(x)";
+    for model in MODELS {
+        for (init, expected) in [
+            ("", "0.33333 unset"),
+            ("plain", "0.333333333 init"),
+            ("coroutine", "0.333333333 init"),
+            ("generator", "0.333333333 init"),
+            ("manager", "0.333333333 init"),
+        ] {
+            for function in ["work", "awaited"] {
+                let rest =
+                    format!("model = '{model}'\n[inputs]\nrepeat = 4\n[limits]\nconcurrency = 2");
+                let mut test = job(module, &rest)
+                    .args(["--set", &format!("workload.python.function=mine:{function}")]);
+                if !init.is_empty() {
+                    test = test.args(["--set", &format!("workload.python.init=mine:{init}")]);
+                }
+                let ran = test.run();
+                ran.exit(0).rows("result", &[expected; 4]);
+            }
+        }
+    }
+}
