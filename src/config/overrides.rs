@@ -137,7 +137,7 @@ impl Argument {
             };
             (table, tables) = (found, inner);
         }
-        self.set_below(table, tables, start);
+        self.set_below(table, tables, document, start);
     }
 
     /// Sets the last part of the key in the table that `tables` lead to.
@@ -145,6 +145,7 @@ impl Argument {
         &'a self,
         mut table: &mut DeTable<'a>,
         tables: &'a [Spanned<String>],
+        document: &Document,
         start: usize,
     ) {
         let last = self.path.last().expect("a key has a part");
@@ -162,7 +163,12 @@ impl Argument {
         }
         let table = remove_rivals(table, &name, last.get_ref());
         let value = self.value(start);
-        // A key that is there stays where it is: the order of keys is the order of fields.
+        // A key that is there stays where it is: the order of keys is the order of fields. But what is said here is not a
+        // default any more.
+        let known = table.get_key_value(last.get_ref().as_str()).map(|(key, _)| key.span());
+        if known.is_some_and(|span| document.is_default(&span)) {
+            table.remove(last.get_ref().as_str());
+        }
         table.insert(part_at(last, start), value);
     }
 

@@ -240,3 +240,18 @@ fn a_real_kill_by_the_memory_limit_is_named() {
         assert!(error.contains("the system's memory limit killed a process"), "{error}");
     }
 }
+
+#[test]
+fn what_the_command_line_says_is_no_default() {
+    let job = "[inputs]\nvalues = [1]\n[workload.compute]\nfunction = 'factorial'\narg = 3\n";
+    for defaults in ["", "[defaults.limits]\nmemory = '1GB'\n"] {
+        let ran = TestJob::new(job)
+            .file("runner.toml", defaults)
+            .args(["--model", "threads", "--set", "limits.memory=50MB"])
+            .run();
+        ran.exit(2).stderr_has("tasks share a process");
+        let ran =
+            TestJob::new(job).file("runner.toml", defaults).args(["--model", "threads"]).run();
+        ran.exit(0);
+    }
+}
