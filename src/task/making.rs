@@ -1,5 +1,7 @@
 //! What a task of a job with `creates` is about to make, and of what.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// What a running task is to make.
@@ -28,6 +30,26 @@ pub struct MadeFile {
     pub before: Option<FileStamp>,
 }
 
+/// What a temporary name begins with, before the own one: a dot, as many hexadecimal digits, and this.
+const PART: &[u8] = b".part.";
+const DIGITS: usize = 8;
+
+/// The start of the temporary names of a job's files, by which they are told from those of others.
+pub fn temporary_start(tag: u32) -> OsString {
+    let mut start = OsString::from(format!(".{tag:08x}"));
+    start.push(OsStr::from_bytes(PART));
+    start
+}
+
+/// The name that a file will have which has `name` meanwhile; any other name is its own.
+pub fn own_name(name: &OsStr) -> &OsStr {
+    let own = name.as_bytes().split_at_checked(1 + DIGITS).and_then(|(start, rest)| {
+        let is_start = start[0] == b'.' && start[1..].iter().all(u8::is_ascii_hexdigit);
+        rest.strip_prefix(PART).filter(|own| is_start && !own.is_empty())
+    });
+    own.map_or(name, OsStr::from_bytes)
+}
+
 /// By what a file is seen to have been written or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStamp {
@@ -51,4 +73,22 @@ pub struct SeenFile {
     pub written: Option<i64>,
     /// The hash of its content.
     pub content: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_name_leads_to_the_own_one() {
+        let mut name = temporary_start(7);
+        name.push("a.tar.gz");
+        assert_eq!(
+            (&*name, own_name(&name)),
+            (OsStr::new(".00000007.part.a.tar.gz"), "a.tar.gz".as_ref())
+        );
+        for own in ["a", ".bashrc", ".00000007.part.", ".0000000g.part.a", ""] {
+            assert_eq!(own_name(OsStr::new(own)), own);
+        }
+    }
 }

@@ -68,9 +68,9 @@ impl Payload {
         Self { kind, body: Body::Memory(bytes), exact: None }
     }
 
-    /// A value's JSON, and how Python writes what that has no word for.
-    pub fn of_python(json: Vec<u8>, exact: &[u8]) -> Self {
-        Self { exact: Some(exact.into()), ..Self::new(PayloadKind::Json, json) }
+    /// What a value is to all but Python, and how Python writes what JSON has no word for.
+    pub fn of_python(kind: PayloadKind, bytes: Vec<u8>, exact: &[u8]) -> Self {
+        Self { exact: Some(exact.into()), ..Self::new(kind, bytes) }
     }
 
     /// How Python writes it, where its JSON says less.

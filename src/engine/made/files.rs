@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::base::diagnostic::reason;
-use crate::task::{FileStamp, MadeFile, Making};
+use crate::task::{FileStamp, MadeFile, Making, temporary_start};
 use crate::workload::written::{Place, WrittenFiles};
 
 /// The longest name of a file, in bytes.
@@ -33,7 +33,7 @@ pub(super) fn forget(making: &Making) {
 /// killed one has left.
 pub(super) fn temporary(tag: u64, path: &Path) -> OsString {
     let name = path.file_name().unwrap_or_default();
-    let mut temporary = OsString::from(format!(".{:08x}.part.", tag as u32));
+    let mut temporary = temporary_start(tag as u32);
     if temporary.len() + name.len() <= LONGEST_NAME {
         temporary.push(name);
         return temporary;

@@ -13,6 +13,9 @@ use hyper::body::{Body, Frame, SizeHint};
 /// This much of a file is read at once, in bytes.
 const BLOCK: usize = 256 << 10;
 
+/// How much is read of a file that does not say how long it is, in bytes.
+const MOST_UNSIZED: u64 = 64 << 20;
+
 /// The body of a request, which may be sent more than once.
 #[derive(Clone, Debug)]
 pub enum Content {
@@ -43,7 +46,14 @@ impl Part {
         if !about.is_file() {
             return Err(failed(&"it is not a regular file"));
         }
-        File::open(path).map_err(|error| failed(&in_words(&error)))?;
+        let file = File::open(path).map_err(|error| failed(&in_words(&error)))?;
+        if about.len() == 0 {
+            // Those of the kernel, such as in /proc, do not say how long they are.
+            let mut bytes = Vec::new();
+            let read = file.take(MOST_UNSIZED).read_to_end(&mut bytes);
+            read.map_err(|error| failed(&in_words(&error)))?;
+            return Ok(Self::Bytes(bytes.into()));
+        }
         Ok(Self::File(path.to_owned(), about.len()))
     }
 
@@ -128,7 +138,13 @@ impl Parts {
                 let mut block = vec![0; BLOCK.min(usize::try_from(*left).unwrap_or(BLOCK))];
                 let read = open.read(&mut block)?;
                 if read == 0 {
-                    return Err(io::Error::other("a file became shorter while it was sent"));
+                    let Some(Part::File(path, length)) = all.get(*next - 1) else {
+                        unreachable!("it is of a part")
+                    };
+                    return Err(io::Error::other(format!(
+                        "`{}` had fewer than its {length} bytes when it was sent",
+                        path.display()
+                    )));
                 }
                 block.truncate(read);
                 *left -= read as u64;

@@ -291,6 +291,7 @@ pub(super) fn uri(text: &[u8]) -> Result<(Uri, Option<HeaderValue>), String> {
         && !has_dots(text)
         && let Ok(uri) = Uri::try_from(text)
         && is_http(&uri)
+        && has_fit_port(&uri)
     {
         return Ok((uri, None));
     }
@@ -324,6 +325,18 @@ fn has_dots(text: &[u8]) -> bool {
 fn is_http(uri: &Uri) -> bool {
     let scheme = uri.scheme() == Some(&Scheme::HTTP) || uri.scheme() == Some(&Scheme::HTTPS);
     scheme && uri.authority().map(Authority::host).is_some_and(|host| !host.is_empty())
+}
+
+/// Whether what stands after the host is a port, or nothing: the http crate takes what is none for the usual port.
+fn has_fit_port(uri: &Uri) -> bool {
+    let Some(authority) = uri.authority() else { return false };
+    match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => true,
+        Some(port) => {
+            port[1..].bytes().all(|byte| byte.is_ascii_digit()) && authority.port_u16().is_some()
+        }
+        None => false, // a user stands before it
+    }
 }
 
 /// The header that names the host, with the port unless it is the scheme's own.
@@ -410,6 +423,25 @@ mod tests {
             ("http://", Err("`http://` is not a URL: empty host")),
             ("http://a b/", Err("`http://a b/` is not a URL: invalid international domain name")),
             ("", Err("`` is not a URL: it has to start with http:// or https://")),
+            ("http://a.example:0080/b", Ok("http://a.example/b")),
+            ("http://a.example:/b", Ok("http://a.example/b")),
+            (
+                "http://a.example:99999/",
+                Err("`http://a.example:99999/` is not a URL: invalid port number"),
+            ),
+            (
+                "http://a.example:80x/",
+                Err("`http://a.example:80x/` is not a URL: invalid port number"),
+            ),
+            (
+                "http://a.example:8.0/",
+                Err("`http://a.example:8.0/` is not a URL: invalid port number"),
+            ),
+            (
+                "https://a.example:+44/",
+                Err("`https://a.example:+44/` is not a URL: invalid port number"),
+            ),
+            ("http://[::1]:1,234/", Err("`http://[::1]:1,234/` is not a URL: invalid port number")),
         ] {
             let found = uri(text.as_bytes()).map(|(uri, _)| uri.to_string());
             let expected = expected.map(str::to_owned).map_err(str::to_owned);

@@ -20,6 +20,8 @@ pub(super) struct Download {
     asked: Option<Box<(Uri, HeaderMap)>>,
     /// How long it will be, if the server has said so, in bytes.
     total: Option<u64>,
+    /// Whether the server has answered the question for the rest with an error.
+    is_doubted: bool,
 }
 
 /// Of which file, and which state of it, an answer is.
@@ -83,7 +85,7 @@ impl Download {
         let asked =
             validator.is_some().then(|| Box::new((call.uri.clone(), call.headers().clone())));
         let version = Version::of(headers, uri, validator);
-        Self { file, written: 0, version, asked, total: length }
+        Self { file, written: 0, version, asked, total: length, is_doubted: false }
     }
 
     /// Whether `call` asks for the same: another request may have another answer.
@@ -115,8 +117,16 @@ impl Download {
                 self.total = total;
                 Rest::Follows
             }
-            StatusCode::RANGE_NOT_SATISFIABLE => Rest::Refused,
             status if status.is_success() => Rest::Anew,
+            // They are about the server, or about requests that come too often.
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+                Rest::None
+            }
+            status if status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED => {
+                Rest::Refused
+            }
+            // The first time, it may be about the server; a second time, it is about the question.
+            _ if std::mem::replace(&mut self.is_doubted, true) => Rest::Refused,
             _ => Rest::None,
         }
     }

@@ -373,7 +373,8 @@ async fn read_body(
         let frame = patiently(plan, progress, pin!(async { Ok(body.frame().await) })).await?;
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| {
-            Failure(errors::broken_body(&error, progress.bytes.get(), coded.length))
+            let length = coded.length.map(|length| before + length); // of a rest, that is the whole
+            Failure(errors::broken_body(&error, progress.bytes.get(), length))
         })?;
         let Some(chunk) = frame.data_ref() else { continue };
         sent += chunk.len() as u64;

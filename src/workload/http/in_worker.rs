@@ -88,6 +88,7 @@ impl Server {
 /// Puts what the protocol does not know into the result.
 fn pack(mut outcome: Outcome) -> Outcome {
     let mut texts = TextBuffer::default();
+    texts.push(if outcome.status == Status::Timeout { "timeout" } else { "" });
     texts.push(outcome.code.map_or(String::new(), |code| code.to_string()));
     texts.push(outcome.output_bytes.map_or(String::new(), |bytes| bytes.to_string()));
     texts.push(
@@ -160,6 +161,9 @@ fn fail_to_keep(outcome: &mut Outcome, error: &io::Error) {
 pub fn unpack(mut outcome: Outcome) -> Outcome {
     let Some(texts) = TextBuffer::decode(&outcome.result) else { return outcome };
     let mut texts = texts.iter();
+    if texts.next() == Some(b"timeout") {
+        outcome.status = Status::Timeout; // one that stalled
+    }
     let mut number = || std::str::from_utf8(texts.next().unwrap_or_default()).unwrap_or_default();
     outcome.code = number().parse().ok();
     outcome.output_bytes = number().parse().ok();

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::body::{Content, Part};
+use crate::task::own_name;
 
 /// A field of a form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ pub(super) fn content<'a>(
         let path = folder.join(super::path(text));
         if field.is_file {
             head.extend_from_slice(b"; filename=\"");
-            let name = path.file_name().unwrap_or_default();
+            let name = own_name(path.file_name().unwrap_or_default());
             let own = std::os::unix::ffi::OsStrExt::as_bytes(name);
             escape(field.filename.as_deref().map_or(own, str::as_bytes), &mut head);
             head.push(b'"');

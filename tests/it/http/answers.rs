@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
@@ -380,6 +382,32 @@ fn a_broken_download_goes_on_where_it_broke() {
 }
 
 #[test]
+fn a_server_that_refuses_a_rest_is_asked_for_the_whole() {
+    for (refusal, requests) in [
+        ("400 Bad Request", 3),
+        ("403 Forbidden", 3),
+        ("412 Precondition Failed", 3),
+        ("501 Not Implemented", 3),
+        ("500 Oops", 4), // it may be about the server, the first time
+    ] {
+        let body = b"0123456789";
+        let is_broken = Arc::new(AtomicBool::new(true));
+        let server = Raw::start(move |asked| match asked.header("range") {
+            Some(_) => status(refusal, "", b"no"),
+            None if is_broken.swap(false, Ordering::SeqCst) => {
+                b"HTTP/1.1 200 OK\r\netag: \"v\"\r\ncontent-length: 10\r\n\r\n01234".to_vec()
+            }
+            None => ok("etag: \"v\"\r\n", body),
+        });
+        let keys = "save = \"file\"\n[retry]\nmax_attempts = 4\ndelay = \"1ms\"";
+        let ran = run(&server, &["/file"], keys, &["-j", "1", "--model", "async"]);
+        ran.exit(0).rows("status", &["ok"]);
+        assert_eq!(fs::read(ran.path("file")).unwrap(), body, "{refusal}");
+        assert_eq!(server.asked().len(), requests, "{refusal}");
+    }
+}
+
+#[test]
 fn a_file_that_has_changed_is_fetched_anew() {
     let server = Raw::start(|asked| match asked.header("if-range") {
         None => b"HTTP/1.1 200 OK\r\netag: \"v1\"\r\ncontent-length: 10\r\n\r\n01234".to_vec(),
@@ -412,10 +440,12 @@ fn head_falls_back_and_no_body_is_read_where_none_is_wanted() {
 #[test]
 fn what_sends_nothing_is_ended() {
     let server = super::Server::start();
-    for (path, doing) in
+    for ((path, doing), model) in
         [("/stall", "waiting for the response"), ("/stall-body", "reading the body")]
+            .into_iter()
+            .flat_map(|kind| MODELS.map(|model| (kind, model)))
     {
-        let ran = super::job(&server, &[path], "stall = \"200ms\"").run();
+        let ran = super::job(&server, &[path], "stall = \"200ms\"").args(["--model", model]).run();
         ran.exit(3).rows(
             "status,error",
             &[&format!("timeout,stalled: nothing came for 200ms while {doing}")],

@@ -157,6 +157,47 @@ fn bodies_of_every_kind() {
 }
 
 #[test]
+fn infinity_goes_into_json_as_a_text() {
+    let server = Raw::start(|_| ok("", b""));
+    let text = format!(
+        "inputs.values = [1]\n[[stages]]\nname = \"a\"\nworkload.python = {{ function = \"mine:work\", args = [\"{{input}}\"] }}\n\
+         [[stages]]\nname = \"b\"\n[stages.workload.http]\nurl = \"{}\"\njson = {{ a = \"{{payload}}\", b = \"x{{payload}}\" }}\n",
+        server.url("/")
+    );
+    let module = "def work(x): return float('inf')";
+    TestJob::new(&text).file("mine.py", module).run().exit(0);
+    assert_eq!(server.asked().pop().unwrap().body, br#"{"a":"inf","b":"xinf"}"#);
+}
+
+#[test]
+fn a_file_of_an_earlier_stage_has_its_own_name_in_a_form() {
+    for model in MODELS {
+        let server = Raw::start(|_| ok("", b""));
+        let text = format!(
+            "creates = \"made/{{input}}.txt\"\ninputs.values = [\"a\"]\n\
+             [[stages]]\nname = \"make\"\nworkload.command.shell = 'echo x > {{creates}}'\n\
+             [[stages]]\nname = \"send\"\n[stages.workload.http]\nurl = \"{}\"\nmultipart = {{ doc = {{ path = \"{{creates}}\" }} }}\n",
+            server.url("/")
+        );
+        let model = format!("stages.send.model=\"{model}\"");
+        TestJob::new(&text).args(["--set", &model]).run().exit(0);
+        let body = String::from_utf8(server.asked().pop().unwrap().body).unwrap();
+        assert!(body.contains("filename=\"a.txt\""), "{model}: {body}");
+    }
+}
+
+#[test]
+fn a_file_that_does_not_say_how_long_it_is_is_sent_whole() {
+    let version = fs::read("/proc/version").unwrap();
+    let server = Raw::start(|_| ok("", b""));
+    job(&server, "body_file = \"/proc/version\"").run().exit(0);
+    assert_eq!(server.asked().pop().unwrap().body, version);
+    job(&server, "multipart = { a = { path = \"/proc/version\" } }").run().exit(0);
+    let body = server.asked().pop().unwrap().body;
+    assert!(memchr::memmem::find(&body, &version).is_some());
+}
+
+#[test]
 fn mistakes_of_requests_are_found_before_anything_runs() {
     let server = Raw::start(|_| ok("", b""));
     for (keys, said) in [
