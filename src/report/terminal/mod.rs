@@ -242,11 +242,13 @@ fn one_line(error: &str) -> String {
 }
 
 /// What a Python function raised: it stands before the frames of its traceback, in what a program prints after them.
-fn before_frames(error: &str) -> Option<&str> {
+pub fn before_frames(error: &str) -> Option<&str> {
     const FRAMES: [&str; 4] =
         [r#"\n  File ""#, "\n  File \"", r"\n\nStack (most", "\n\nStack (most"];
     let said = &error[..FRAMES.iter().filter_map(|frames| error.find(frames)).min()?];
-    (!said.ends_with("(most recent call last):")).then_some(said)
+    // The output of a program may be cut within its frames.
+    let is_cut = said.split_once(": ").is_some_and(|(_, said)| said.starts_with('…'));
+    (!is_cut && !said.ends_with("(most recent call last):")).then_some(said)
 }
 
 /// The last characters of `text`, up to `limit`, with a mark where something was left out.

@@ -83,6 +83,10 @@ fn a_long_error_shows_its_last_line() {
             ),
             "exit code 1: OSError: full",
         ),
+        (
+            format!("exit code 1: …{warnings}\n  File \"a.py\", line 1\nOSError: full"),
+            "exit code 1: OSError: full",
+        ),
     ] {
         assert_eq!(one_line(&error), shown);
     }

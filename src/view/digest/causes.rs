@@ -1,16 +1,16 @@
 //! Failures, grouped by what caused them: errors that differ only in numbers, names in quotes or the input are one.
 
+mod common;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use crate::task::Status;
-use crate::view::text;
+use common::common;
+pub use common::of_last_stage;
 
 /// Up to so many causes are counted at a time.
 const CAUSES: usize = 1000;
-
-/// How much of an error is looked at, from its start and from its end, in bytes.
-const LOOKED_AT: usize = 600;
 
 /// A task that is not ok.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Causes {
     pub fn add(
         &mut self,
         (status, code): (Status, &[u8]),
-        error: &[u8],
+        error: &str,
         fields: &[&[u8]],
         describe: impl FnOnce() -> NotOk,
     ) {
@@ -92,128 +92,9 @@ impl Causes {
     }
 }
 
-/// Appends what errors of the same cause have in common: the cause, then the last line, where the reason stands;
-/// with `…` instead of the fields of the input, numbers, and what stands in quotes.
-fn common(error: &[u8], fields: &[&[u8]], out: &mut String) {
-    let text = text::ends(error, LOOKED_AT);
-    let text = text.trim_end();
-    let (cause, said) = match text.split_once(": ") {
-        Some((cause, said)) if cause.len() <= 80 && !cause.contains('\n') => (cause, said),
-        _ => ("", text),
-    };
-    let last =
-        [r"\n", "\n"].iter().filter_map(|end| said.rfind(end).map(|at| at + end.len())).max();
-    let mut said = said[last.unwrap_or(0)..].to_owned();
-    for field in fields.iter().filter_map(|field| std::str::from_utf8(field).ok()) {
-        if field.chars().count() >= 3 {
-            said = said.replace(field, "…");
-        }
-    }
-    if !cause.is_empty() {
-        fold(cause, out);
-        out.push_str(": ");
-    }
-    fold(&said, out);
-}
-
-/// Appends `text` with `…` for numbers and for what stands in quotes.
-fn fold(text: &str, out: &mut String) {
-    let mut rest = text;
-    let mut before = ' ';
-    while let Some(c) = rest.chars().next() {
-        let after = &rest[c.len_utf8()..];
-        let folded = match c {
-            '0'..='9' if is_kept(out) => {
-                let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-                out.push_str(&rest[..digits]);
-                rest = &rest[digits..];
-                before = '0';
-                continue;
-            }
-            '0'..='9' => Some(after_number(rest)),
-            '\'' | '"' | '`' | '‘' | '“' | '«' if !before.is_alphanumeric() => {
-                after_quoted(c, after)
-            }
-            _ => None,
-        };
-        if let Some(left) = folded {
-            if !out.ends_with('…') {
-                out.push('…');
-            }
-            before = '0';
-            rest = left;
-            continue;
-        }
-        // `127.0.0.1:8080` and `12-34` are one thing.
-        let joins = matches!(c, '.' | ':' | '-' | '/' | ',') && out.ends_with('…');
-        if !(joins && after.starts_with(|next: char| next.is_ascii_digit())) {
-            out.push(c);
-        }
-        before = c;
-        rest = after;
-    }
-}
-
-/// Whether a number after this text says what happened, rather than to what.
-fn is_kept(before: &str) -> bool {
-    ["exit code ", "signal ", "status "].iter().any(|words| before.ends_with(words))
-}
-
-/// What follows the number, or word of hexadecimal digits, at the start of `text`.
-fn after_number(text: &str) -> &str {
-    let end = text.find(|c: char| !c.is_ascii_hexdigit() && c != 'x').unwrap_or(text.len());
-    // `3 bad` has a number, `3rd` and `2bad` have not all of it.
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let is_word = text[end..].starts_with(char::is_alphanumeric);
-    &text[if is_word { digits } else { end }..]
-}
-
-/// What follows the closing quote, if there is one on this line.
-fn after_quoted(open: char, text: &str) -> Option<&str> {
-    let close = match open {
-        '‘' => '’',
-        '“' => '”',
-        '«' => '»',
-        '`' => '`',
-        same => same,
-    };
-    let end = text.char_indices().take(400).take_while(|(_, c)| *c != '\n').find(|&(at, c)| {
-        let after = text[at + c.len_utf8()..].chars().next();
-        (c == close || (open == '`' && c == '\'')) && !after.is_some_and(char::is_alphanumeric)
-    });
-    end.map(|(at, c)| &text[at + c.len_utf8()..])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn folded(error: &str, field: &str) -> String {
-        let mut out = String::new();
-        common(error.as_bytes(), &[field.as_bytes()], &mut out);
-        out
-    }
-
-    #[test]
-    fn what_differs_is_folded() {
-        for (error, common) in [
-            ("exit code 1: wc: data/x.txt: No such file", "exit code 1: wc: …: No such file"),
-            ("connection to 127.0.0.1:8080 refused", "connection to … refused"),
-            ("took 1.5 s, not 2", "took … s, not …"),
-            ("no key 'a b' in \"c\"", "no key … in …"),
-            ("can't read it, don't know why", "can't read it, don't know why"),
-            ("at 0xdeadbeef and 7f3a9c", "at … and …"),
-            ("the 3rd of 2bad", "the …rd of …"),
-            (
-                "exit code 1: Traceback\n  line 3\nValueError: bad value",
-                "exit code 1: ValueError: bad value",
-            ),
-            (r"exit code 1: a\nb 7", "exit code 1: b …"),
-            ("", ""),
-        ] {
-            assert_eq!(folded(error, "data/x.txt"), common, "{error}");
-        }
-    }
 
     fn not_ok(task: u64) -> NotOk {
         let (input, code, error) = (String::new(), String::new(), String::new());
@@ -224,7 +105,7 @@ mod tests {
     fn frequent_causes_outlast_any_number_of_rare_ones() {
         let mut causes = Causes::default();
         let mut add = |task: u64, error: &str| {
-            causes.add((Status::Failed, b"1"), error.as_bytes(), &[], || not_ok(task));
+            causes.add((Status::Failed, b"1"), error, &[], || not_ok(task));
         };
         let letters = |n: u64| -> String {
             n.to_string().bytes().map(|digit| char::from(digit - b'0' + b'g')).collect()

@@ -10,7 +10,7 @@ pub mod top;
 
 use std::fmt::Write;
 
-use causes::{Causes, NotOk};
+use causes::{Causes, NotOk, of_last_stage};
 use groups::Groups;
 use histogram::Fine;
 use tasks::Numbers;
@@ -353,7 +353,9 @@ impl Digest {
         };
         let fields: Vec<_> = columns.fields.clone().take(FIELDS).map(|at| row.text(at)).collect();
         let fields: Vec<&[u8]> = fields.iter().map(|field| &**field).collect();
-        self.causes.add((status, code), &error, &fields, describe);
+        let said = String::from_utf8_lossy(&error);
+        let stages = columns.stages.iter().map(|stage| stage.name.as_str());
+        self.causes.add((status, code), of_last_stage(&said, stages), &fields, describe);
         if self.not_ok.len() < NOT_OK {
             self.not_ok.push(describe());
         }

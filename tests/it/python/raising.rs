@@ -1,6 +1,9 @@
 //! What is said of an exception.
 
+use std::fs;
+
 use super::{MODELS, job};
+use crate::support::TestJob;
 
 #[test]
 fn a_group_of_exceptions_says_what_it_holds() {
@@ -15,6 +18,29 @@ def work(x):
         let ran = job(module, &format!("model = '{model}'\n[inputs]\nrepeat = 1")).run();
         let error = ran.exit(3).report().column("error").remove(0);
         assert!(error.contains(": ValueError: 0; TypeError: not this"), "{model}: {error}");
+    }
+}
+
+#[test]
+fn a_page_tells_errors_apart_that_the_same_line_has_raised() {
+    let module = "
+def work(n):
+    reason = 'disk full' if int(n) % 2 else 'no such user'
+    raise RuntimeError(reason)";
+    let inputs = "inputs.repeat = 8\n[report]\nalso = ['html']\n";
+    let call = "python = { function = 'mine:work', args = ['{task}'] }\n";
+    let stage = format!(
+        "[[stages]]\nname = 'one'\nworkload.command.shell = 'echo a >&2; echo b >&2'\n\
+         [[stages]]\nname = 'two'\nworkload.{call}"
+    );
+    for rest in [format!("[workload]\n{call}"), stage] {
+        let ran = TestJob::new(&format!("{inputs}{rest}")).file("mine.py", module).run();
+        let page = fs::read_to_string(ran.exit(3).path("results/job.html")).unwrap();
+        let mut causes: Vec<_> = page.split("RuntimeError: ").skip(1).collect();
+        causes
+            .retain(|cause| cause.starts_with("disk full<") || cause.starts_with("no such user<"));
+        assert!(page.contains("of 2 causes, of 4 tasks: RuntimeError: disk full"), "{rest}");
+        assert!(causes.len() >= 2 && !page.contains("RuntimeError:     raise"), "{rest}");
     }
 }
 
