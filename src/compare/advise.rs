@@ -126,7 +126,7 @@ impl Judge<'_> {
         let varies =
             self.figures.iter().any(|figures| figures.varies) && !figures::tell_apart(self.figures);
         let is_fit = |figures: &Figures| {
-            let does_as_much = figures.ok as f64 >= most as f64 * (1.0 - FLAKY);
+            let does_as_much = figures.is_done || figures.ok as f64 >= most as f64 * (1.0 - FLAKY);
             does_as_much && (figures.same_results || varies)
         };
         let fit: Vec<usize> =
@@ -226,6 +226,7 @@ mod tests {
             tasks: 10,
             ok: 10,
             ended: 10,
+            is_done: true,
             wall: stats::estimate(walls, 1),
             measured: median(walls),
             startup: 0.0,
@@ -306,7 +307,7 @@ mod tests {
     #[test]
     fn a_contender_that_does_less_is_not_recommended() {
         let slow = figures(Model::Sequential, 1, &around(2.0));
-        let fails = Figures { ok: 4, ..figures(Model::Threads, 2, &around(1.0)) };
+        let fails = Figures { ok: 4, is_done: false, ..figures(Model::Threads, 2, &around(1.0)) };
         let differs = Figures {
             same_results: false,
             differs_at: Some(3),
@@ -316,6 +317,9 @@ mod tests {
         assert_eq!(verdict.recommended, 0);
         assert_eq!(verdict.reasons[1], "only 4 of 10 tasks are ok");
         assert_eq!(verdict.reasons[2], "results differ from those of most runs, first at task 3");
+        // Where as many are ok as are enough, how many that are says nothing.
+        let enough = Figures { ok: 4, ..figures(Model::Threads, 2, &around(1.0)) };
+        assert_eq!(judge(&[slow.clone(), enough], 1).recommended, 1);
         // Results that vary by themselves say nothing about a model.
         let varies = Figures { varies: true, ..differs.clone() };
         let all_vary = [Figures { varies: true, ..slow.clone() }, varies.clone()];

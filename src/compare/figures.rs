@@ -29,6 +29,8 @@ pub struct Figures {
     pub ok: u64,
     /// How many of them ended by themselves in the run with the fewest.
     pub ended: u64,
+    /// Whether every run did all that it was to do: all tasks are ok, or as many as are enough.
+    pub is_done: bool,
     pub wall: Estimate,
     /// The median wall time as it was measured, not scaled from a sample.
     pub measured: f64,
@@ -99,7 +101,7 @@ pub fn of(subject: &Subject, seed: u64) -> Vec<Figures> {
     if let Some(baseline) = baseline(&figures).cloned() {
         for figures in &mut figures {
             // Times compare only where the same was done.
-            let is_whole = |figures: &Figures| figures.ended == figures.tasks;
+            let is_whole = |figures: &Figures| figures.is_done || figures.ended == figures.tasks;
             if is_whole(&baseline) && is_whole(figures) {
                 figures.speedup = baseline.ratio_to(figures, seed);
             }
@@ -131,6 +133,7 @@ fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64)
         concurrency: contender.concurrency(),
         tasks: whole(worst.tasks),
         ok,
+        is_done: runs.iter().all(|run| run.is_done),
         ended: whole(runs.iter().map(|run| run.ended).min().unwrap_or(worst.tasks)),
         wall,
         measured: median_of(runs, |run| Some(run.wall)).unwrap_or(0.0),

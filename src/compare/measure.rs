@@ -156,7 +156,7 @@ fn leave_out_hopeless(subject: &mut Subject) {
     let best = subject
         .contenders
         .iter()
-        .filter(|it| !it.is_out && it.runs.iter().all(|run| Some(run.ok) == most))
+        .filter(|it| !it.is_out && it.runs.iter().all(|run| run.is_done || Some(run.ok) == most))
         .filter_map(|it| it.runs.iter().map(wall).max())
         .min();
     let Some(best) = best else { return };

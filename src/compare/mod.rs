@@ -29,6 +29,7 @@ use crate::model::Model;
 use crate::model::usl::{Fit, Point};
 use crate::report::terminal;
 use crate::task::{Exit, Moment};
+use crate::view::ENOUGH;
 use apply::{Advice, Reach};
 use contenders::Subject;
 use figures::Figures;
@@ -143,7 +144,7 @@ fn compare(group: Vec<Subject>, args: &CompareArgs, bench: &Bench<'_>, exits: &m
         if figures.is_empty() {
             continue;
         }
-        exits.push(if figures.iter().all(|figures| figures.ok == figures.tasks) {
+        exits.push(if figures.iter().all(|figures| figures.is_done) {
             Exit::Ok
         } else {
             Exit::NotOk
@@ -185,6 +186,9 @@ fn conclude(subject: &Subject, figures: Vec<Figures>, seed: u64, is_partial: boo
     }
     if let Some(sample) = sample {
         *chosen = format!("{chosen}; estimated from {sample} of {} tasks", figures[0].tasks);
+    }
+    if figures.iter().any(|figures| figures.is_done && figures.ok < figures.tasks) {
+        *chosen = format!("{chosen}; {ENOUGH}");
     }
     if is_partial {
         *chosen = format!("{chosen}; partial: the comparison was stopped early");
@@ -251,7 +255,7 @@ fn apply_to(subject: &Subject, comparison: &Comparison, args: &CompareArgs) -> R
     let best = comparison.best();
     let fault = [
         (comparison.is_partial, "the comparison was stopped early"),
-        (best.ok < best.tasks, "not all tasks are ok"),
+        (!best.is_done, "not all tasks are ok"),
         (
             warnings::is_too_small(subject, &comparison.figures),
             "the sample does not fill the slots",

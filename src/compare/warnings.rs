@@ -74,7 +74,7 @@ fn failures(figures: &[Figures]) -> Vec<String> {
     }
     figures
         .iter()
-        .filter(|figures| figures.ok < figures.tasks)
+        .filter(|figures| !figures.is_done)
         .map(|figures| {
             let (failed, because) = (figures.tasks - figures.ok, because(figures));
             format!("{}: {failed} of {} tasks are not ok{because}", figures.name(), figures.tasks)

@@ -39,7 +39,7 @@ use crate::model::{Model, Nature};
 use crate::report::status::StatusFile;
 use crate::report::terminal::progress::Progress;
 use crate::report::{
-    Before, Begin, Options, Report, RunFacts, STAGED, ServiceTimes, Summary, own_files,
+    Before, Begin, Options, Report, RunFacts, STAGED, ServiceTimes, Standing, Summary, own_files,
 };
 use crate::sys::memory;
 use crate::task::eviction::Evictions;
@@ -171,7 +171,8 @@ pub fn run(
     let progress =
         Progress::new(&job.name, job.inputs.tasks(), report.counts(), meters, options.progress)
             .with_file(StatusFile::new(&options.results, &job.name, &job.file));
-    let watchdog = Watchdog::new(started, job.limits.deadline, free_memory, load);
+    let watchdog = Watchdog::new(started, job.limits.deadline, free_memory, load)
+        .without_ends(options.standing == Standing::Compared);
     let attached = control.attach(Arc::clone(&cancel), progress, watchdog, launcher.clone());
 
     let kept_ok = report.kept().map_or(0, |kept| kept.ok());

@@ -16,6 +16,9 @@ use crate::view::read::rows::{End, Rows};
 /// Up to so many rows are read: no comparison has more.
 const MOST: usize = 10_000;
 
+/// What the reason of a comparison says where not all tasks ran because enough of them were ok.
+pub const ENOUGH: &str = "each run ended when enough tasks were ok";
+
 /// The columns of a comparison that have numbers.
 const NUMBERS: [&str; 14] = [
     "concurrency",

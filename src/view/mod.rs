@@ -25,6 +25,7 @@ use crate::report::publish::replace;
 use crate::report::{Summary, terminal};
 use crate::task::Exit;
 use compare::ComparisonReport;
+pub use compare::ENOUGH;
 use read::files::{Files, Kind, is_companion};
 use run::{RunReport, Trouble};
 use workbook::Workbook;

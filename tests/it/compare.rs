@@ -327,6 +327,28 @@ fn a_signal_in_the_middle_leaves_what_was_measured() {
 }
 
 #[test]
+fn a_job_that_ends_when_enough_tasks_are_ok_has_done_all_that_it_was_to_do() {
+    for on_stop in ["kill", "drain"] {
+        let job = format!(
+            "[inputs]\nrange = {{ from = 1, to = 6 }}\n[workload.command]\nshell = '[ $input -gt 1 ]'\n\
+             [limits]\nconcurrency = 4\nstop_after_successes = 2\non_stop = '{on_stop}'\n"
+        );
+        let ran = compare(&job).args(["--rounds", "3", "--models", "sequential,threads"]).run();
+        let advice = advice(ran.exit(0));
+        assert!(!ran.stderr().contains("stopping:"), "{}", ran.stderr());
+        assert!(!ran.stderr().contains("not ok"), "{}", ran.stderr());
+        assert_eq!(advice.column("same_results"), ["true"; 2]);
+        assert!(advice.column("reason").iter().any(|it| it.contains("enough tasks were ok")));
+        let ran = TestJob::again(ran).args(["report", "results/job.compare.csv"]).run();
+        ran.exit(0);
+    }
+    // Too many failures are said by the comparison, and not run by run.
+    let job = "[inputs]\nrepeat = 6\n[workload.command]\nshell = 'exit 1'\n[limits]\nstop_after_failures = 2\n";
+    let ran = compare(job).args(["--rounds", "2", "--models", "sequential,threads"]).run();
+    assert!(!ran.exit(3).stderr().contains("stopping:"), "{}", ran.stderr());
+}
+
+#[test]
 fn a_deadline_puts_a_model_out() {
     let job = "[inputs]\nrepeat = 20\n[workload.sleep]\nduration = \"200ms\"\n[limits]\nconcurrency = 20\ndeadline = \"2s\"\n";
     let ran =

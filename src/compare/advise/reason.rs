@@ -89,7 +89,7 @@ impl Judge<'_> {
         if !fit.contains(&index) {
             let most = self.figures[recommended].ok;
             return match figures.differs_at {
-                _ if figures.ok < most => {
+                _ if figures.ok < most && !figures.is_done => {
                     format!("only {} of {} tasks are ok", figures.ok, figures.tasks)
                 }
                 Some(task) if figures.varies => {

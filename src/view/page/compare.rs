@@ -3,7 +3,7 @@
 use crate::model::usl::{Fit, Peak, Trust};
 use crate::view::chart::axis::Scale;
 use crate::view::chart::plot::{self, Curve, Interval};
-use crate::view::compare::{ComparisonReport, Contender};
+use crate::view::compare::{ComparisonReport, Contender, ENOUGH};
 use crate::view::page::model::{Block, Cell, Figure, Page, Section, Table, Tile};
 use crate::view::page::run::made;
 use crate::view::page::words;
@@ -23,7 +23,9 @@ const LISTED: usize = 500;
 pub fn page(report: &ComparisonReport) -> Page {
     let best = report.best();
     let is_partial = best.reason.contains("partial: ");
-    let all_ok = report.contenders.iter().all(|contender| contender.tasks.0 == contender.tasks.1);
+    let is_enough = best.reason.contains(ENOUGH);
+    let is_done = |contender: &Contender| is_enough || contender.tasks.0 == contender.tasks.1;
+    let all_ok = report.contenders.iter().all(is_done);
     let is_same = report.contenders.iter().all(|contender| contender.is_same);
     let mut page = Page {
         title: report.job.clone(),
