@@ -224,6 +224,22 @@ const OF_XARGS: &[Line] = &[
     (&["xargs", "-0n1", "echo"], "a\0\0b\0", "a\n\nb\n"),
     (&["xargs", "-d", "\\n", "-n1", "echo"], "a\n\nb\n", "a\n\nb\n"),
     (&["xargs", "-n2", "-P0", "echo"], "a b\n", "a b\n"),
+    (&["xargs", "-I{}", "-n1", "-P1", "echo", "{}.bak"], "a b\nc\n", "a b.bak\nc.bak\n"),
+    (&["xargs", "-n1", "-I{}", "echo", "{}.bak"], "a b\nc\n", "a b.bak\nc.bak\n"),
+    (&["xargs", "-n2", "-I{}", "echo", "{}.bak"], "a b\nc\n", "a b.bak\nc.bak\n"),
+    (&["xargs", "-I{}", "-n2", "echo", "{}.bak"], "a b\nc\n", "{}.bak a b\n{}.bak c\n"),
+    (&["xargs", "-L1", "-I{}", "-n1", "echo", "{}.bak"], "a b\nc\n", "a b.bak\nc.bak\n"),
+    (&["xargs", "-L2", "-I{}", "echo", "{}.bak"], "a b\nc\n", "a b.bak\nc.bak\n"),
+    (&["xargs", "-I{}", "-L1", "echo", "{}.bak"], "a b\nc\n", "{}.bak a b\n{}.bak c\n"),
+    (&["xargs", "-I{}", "-L2", "echo", "{}.bak"], "a b\nc\nd\n", "{}.bak a b c\n{}.bak d\n"),
+    (&["xargs", "-n2", "-L1", "echo"], "a b\nc\n", "a b\nc\n"),
+    (&["xargs", "-d", "\n", "-L2", "echo"], "a b\nc\nd", "a b c\nd\n"),
+    (&["xargs", "-d", "\\\\", "-n1", "echo"], "a\\b", "a\nb\n"),
+    (&["xargs", "-d", "\\", "-n1", "echo"], "a\\b", "a\nb\n"),
+    (&["xargs", "-d", "\\x41", "-n1", "echo"], "1A2", "1\n2\n"),
+    (&["xargs", "-d", "\\101", "-n1", "echo"], "1A2", "1\n2\n"),
+    (&["xargs", "-d", "\\a", "-n1", "echo"], "1\u{7}2", "1\n2\n"),
+    (&["xargs", "-d,", "-0", "-n1", "echo"], "1,2\03", "1,2\n3\n"),
 ];
 
 const PLAIN: &[Line] = &[
@@ -340,6 +356,7 @@ fn what_cannot_be_carried_over_is_named_and_the_rest_written() {
         (&["xargs", "-L1", "echo"], "xargs splits a line at blanks"),
         (&["parallel", "echo", "{= s/a/b/ =}", "{}", ":::", "a"], "`{= s/a/b/ =}`"),
         (&["parallel", "echo", "{}", "{2}", ":::", "a"], "`{2}`: there is no such source"),
+        (&["xargs", "-d", "\\q", "echo"], "an input ends with one character"),
         (&["xargs", "-n2", "-s", "100", "echo"], "`-s 100`"),
         (&["xargs", "-I{}", "echo", "{}"], "xargs takes blanks off the start of a line"),
     ] {

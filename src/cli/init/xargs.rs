@@ -30,8 +30,8 @@ enum Each {
     Count(u64),
     /// One, where `-I` says.
     Replaced,
-    /// Those of a line: `-L1`.
-    Line,
+    /// Those of so many lines: `-L1`.
+    Lines(u64),
 }
 
 /// Reads the words after `xargs`.
@@ -43,19 +43,24 @@ pub(super) fn read(words: &[String], draft: &mut Draft) {
     for given in options {
         let text = given.text();
         match given.name.as_str() {
-            "0" | "null" => (draft.null, items) = (true, Items::Plain),
+            "0" | "null" => {
+                (draft.null, draft.separator) = (true, None);
+                items = Items::Plain;
+            }
             "d" | "delimiter" => items = delimiter(&given, items, draft),
             "I" | "i" | "replace" => {
                 draft.dialect.input = if text.is_empty() { "{}".into() } else { text.into() };
                 each = Each::Replaced;
             }
+            // Of these three the last one holds, but for `-n 1` after `-I`.
+            "n" | "maxargs" if text == "1" && each == Each::Replaced => {}
             "n" | "maxargs" if is_count(text) => {
                 each = Each::Count(text.parse().unwrap_or(1));
                 draft.dialect.input.clear();
             }
             "s" | "maxchars" if is_count(text) => most = Some(given),
-            "L" | "l" | "maxlines" if text.is_empty() || text == "1" => {
-                each = Each::Line;
+            "L" | "l" | "maxlines" if text.is_empty() || is_count(text) => {
+                each = Each::Lines(text.parse().unwrap_or(1));
                 draft.dialect.input.clear();
             }
             _ => option(&given, draft),
@@ -66,8 +71,8 @@ pub(super) fn read(words: &[String], draft: &mut Draft) {
     }
     (draft.batch, draft.fits) = match (each, &most) {
         (Each::Many, most) => (None, Some(size(most.as_ref(), command))),
-        (Each::Count(count), _) => (Some(count), None),
-        (Each::Replaced | Each::Line, _) => (None, None),
+        (Each::Count(count) | Each::Lines(count), _) => (Some(count), None),
+        (Each::Replaced, _) => (None, None),
     };
     if let Some(most) = most.filter(|_| each != Each::Many) {
         draft.leave(&most, "");
@@ -76,7 +81,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) {
         draft.append = Append::Never;
     }
     match (items, each) {
-        (Items::Words, Each::Line) => draft.left.push(
+        (Items::Words, Each::Lines(_)) => draft.left.push(
             "xargs splits a line at blanks and reads quotes: here a line is one input".into(),
         ),
         (Items::Words, _) => draft.has_words = true,
@@ -105,22 +110,42 @@ fn option(given: &Given, draft: &mut Draft) {
 }
 
 fn delimiter(given: &Given, items: Items, draft: &mut Draft) -> Items {
-    match given.text() {
-        "\n" | "\\n" => Items::Plain,
-        "\0" | "\\0" => {
-            draft.null = true;
-            Items::Plain
+    let byte = byte(given.text());
+    let found = byte.and_then(|byte| separator(char::from(byte).encode_utf8(&mut [0; 4])));
+    match byte {
+        Some(b'\n') => (draft.null, draft.separator) = (false, None),
+        Some(0) => (draft.null, draft.separator) = (true, None),
+        _ if found.is_some() => draft.separator = found,
+        Some(_) => {
+            draft.leave(given, "this one cannot end an input");
+            return items;
         }
-        text => match separator(text) {
-            None => {
-                draft.leave(given, "an input ends with one character");
-                items
-            }
-            found => {
-                draft.separator = found;
-                Items::Plain
-            }
-        },
+        None => {
+            draft.leave(given, "an input ends with one character");
+            return items;
+        }
+    }
+    Items::Plain
+}
+
+/// The character that `-d` names: itself, or as C writes it.
+fn byte(text: &str) -> Option<u8> {
+    match text.as_bytes() {
+        [byte] => Some(*byte),
+        [b'\\', b'x', ..] => u8::from_str_radix(&text[2..], 16).ok(),
+        [b'\\', b'0'..=b'7', ..] => u8::from_str_radix(&text[1..], 8).ok(),
+        [b'\\', letter] => Some(match letter {
+            b'a' => 7,
+            b'b' => 8,
+            b't' => b'\t',
+            b'n' => b'\n',
+            b'v' => 11,
+            b'f' => 12,
+            b'r' => b'\r',
+            b'\\' => b'\\',
+            _ => return None,
+        }),
+        _ => None,
     }
 }
 
