@@ -6,6 +6,7 @@ pub(super) mod kinds;
 mod options;
 mod parallel;
 mod pieces;
+mod place;
 mod shell;
 mod sources;
 mod units;

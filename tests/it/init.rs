@@ -202,6 +202,10 @@ const OF_PARALLEL: &[Line] = &[
     (&["parallel", "--seqreplace", "@", "echo", "@", ":::", "a"], "", "1\n"),
     (&["parallel", "echo $PARALLEL_SEQ {}", ":::", "a"], "", "1 a\n"),
     (&["parallel", "--timeout", "1000%", "echo", ":::", "a"], "", "a\n"),
+    (&["parallel", "cat <<E\nval {}\nE", ":::", "x"], "", "val x\n"),
+    (&["parallel", "cat <<-E\n\tit's {}\n\tE\necho \"{}\"", ":::", "x"], "", "it's x\nx\n"),
+    (&["parallel", "echo $'{}\\tb'", ":::", "a"], "", "a\tb\n"),
+    (&["parallel", "true # it's\necho '{}'", ":::", "a"], "", "a\n"),
 ];
 
 const OF_XARGS: &[Line] = &[
@@ -356,6 +360,10 @@ fn what_cannot_be_carried_over_is_named_and_the_rest_written() {
         (&["xargs", "-L1", "echo"], "xargs splits a line at blanks"),
         (&["parallel", "echo", "{= s/a/b/ =}", "{}", ":::", "a"], "`{= s/a/b/ =}`"),
         (&["parallel", "echo", "{}", "{2}", ":::", "a"], "`{2}`: there is no such source"),
+        (
+            &["parallel", "cat <<'E'\nval {}\nE", ":::", "x"],
+            "an input in a here-document with quotes around its end",
+        ),
         (&["xargs", "-d", "\\q", "echo"], "an input ends with one character"),
         (&["xargs", "-n2", "-s", "100", "echo"], "`-s 100`"),
         (&["xargs", "-I{}", "echo", "{}"], "xargs takes blanks off the start of a line"),

@@ -1,6 +1,7 @@
 //! A command line that a shell reads: words where no shell is needed, else a script with variables.
 
 use super::pieces::{Fields, Piece};
+use super::place::{Around, Place};
 
 /// What a shell does with a text.
 #[derive(Debug, PartialEq, Eq)]
@@ -143,94 +144,32 @@ pub(super) fn script(text: &[Piece], fields: &mut Fields, left: &mut Vec<String>
             out.push_str(text);
             continue;
         }
-        if std::mem::take(&mut place.is_escaped) {
-            out.pop(); // the backslash is not the variable's
+        let around = place.piece();
+        if place.take_backslash() {
+            match around {
+                Around::Document => out.push('\\'), // there it stays
+                _ => {
+                    out.pop(); // the backslash is not the variable's
+                }
+            }
         }
-        let shown = |name: &String| match (place.innermost(), name.as_str()) {
-            (Around::Sum, _) => format!("${name}"),
-            (Around::Double, _) => format!("${{{name}}}"),
+        let shown = |name: &String| match (around, name.as_str()) {
+            (Around::Sum | Around::Comment, _) => format!("${name}"),
+            (Around::Double | Around::Document | Around::PlainDocument, _) => {
+                format!("${{{name}}}")
+            }
             (Around::Single, _) => format!("'\"${name}\"'"),
+            (Around::Escapes, _) => format!("'\"${name}\"$'"),
             (_, "*") => "\"$@\"".into(),
             (Around::Command | Around::Ticks, _) => format!("\"${name}\""),
         };
+        if around == Around::PlainDocument {
+            left.push("an input in a here-document with quotes around its end: it stands there as a variable".into());
+        }
         let variables = fields.variables(piece, left);
         out.push_str(&variables.iter().map(shown).collect::<Vec<_>>().join(" "));
     }
     out
-}
-
-/// What surrounds a place in a script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Around {
-    /// `$(…)`, `(…)`, and the script itself.
-    Command,
-    Ticks,
-    Single,
-    Double,
-    /// `$((…))`, in which quotes cannot stand, and are not needed.
-    Sum,
-}
-
-/// A place in a script: what surrounds it, the innermost last.
-#[derive(Debug, Default)]
-struct Place {
-    around: Vec<Around>,
-    is_escaped: bool,
-}
-
-impl Place {
-    fn innermost(&self) -> Around {
-        self.around.last().copied().unwrap_or(Around::Command)
-    }
-
-    fn read(&mut self, text: &str) {
-        let mut rest = text;
-        while let Some(c) = rest.chars().next() {
-            let length = self.step(c, rest);
-            rest = &rest[length..];
-        }
-    }
-
-    /// Reads what `rest`, which begins with `c`, has first, and returns its length.
-    fn step(&mut self, c: char, rest: &str) -> usize {
-        use Around::{Command, Double, Single, Sum, Ticks};
-        let innermost = self.innermost();
-        if std::mem::take(&mut self.is_escaped) {
-            return c.len_utf8();
-        }
-        let opened = match (innermost, c) {
-            (Single, _) => None,
-            (_, '\\') => {
-                self.is_escaped = true;
-                None
-            }
-            (_, '$') if rest.starts_with("$((") => Some((Sum, 3)),
-            (_, '$') if rest.starts_with("$(") => Some((Command, 2)),
-            (Command | Ticks, '(') => Some((Command, 1)),
-            (Sum, '(') => Some((Sum, 1)),
-            (Command | Ticks, '\'') => Some((Single, 1)),
-            (Command | Ticks, '"') => Some((Double, 1)),
-            (Command | Double | Sum, '`') => Some((Ticks, 1)),
-            _ => None,
-        };
-        if let Some((around, length)) = opened {
-            self.around.push(around);
-            return length;
-        }
-        let is_end = matches!(
-            (innermost, c),
-            (Single, '\'') | (Double, '"') | (Ticks, '`') | (Command | Sum, ')')
-        );
-        if is_end {
-            self.around.pop();
-        }
-        // `$((` has opened one.
-        if is_end && innermost == Sum && self.innermost() != Sum && rest.starts_with("))") {
-            2
-        } else {
-            c.len_utf8()
-        }
-    }
 }
 
 /// Whether a script has what `sh` may not know.
@@ -312,6 +251,20 @@ mod tests {
             ("a $((({} + 1) * 2)){}", "a $((($input + 1) * 2))\"$input\""),
             ("(a '(' {}) {}", "(a '(' \"$input\") \"$input\""),
             ("a \\{}", "a \"$input\""),
+            ("a $'{}\\n\\'{}' {}", "a $''\"$input\"$'\\n\\''\"$input\"$'' \"$input\""),
+            ("a \"$'{}'\" # it's {}\nb {}", "a \"$'${input}'\" # it's $input\nb \"$input\""),
+            ("a#'{}' ${#x} {}", "a#''\"$input\"'' ${#x} \"$input\""),
+            (
+                "a <<E; b {}\n'{}' \"{}\" \\{}\nE\nc {}",
+                "a <<E; b \"$input\"\n'${input}' \"${input}\" \\\\${input}\nE\nc \"$input\"",
+            ),
+            (
+                "a <<-E <<F\n{}\n\tE\n{}\nE{}\nF\n{}",
+                "a <<-E <<F\n${input}\n\tE\n${input}\nE${input}\nF\n\"$input\"",
+            ),
+            ("a <<E\n$(b {})\nE\n{}", "a <<E\n$(b \"$input\")\nE\n\"$input\""),
+            ("\"$(a <<E\n{}\nE\n)\" {}", "\"$(a <<E\n${input}\nE\n)\" \"$input\""),
+            ("a <<<{} $((1<<{})) {}", "a <<<\"$input\" $((1<<$input)) \"$input\""),
         ] {
             assert_eq!(script(&parsed(text), &mut fields(), &mut Vec::new()), expected);
         }
@@ -323,6 +276,17 @@ mod tests {
             made,
             ["input_base={ value = \"{input.base}\" }", "input_name={ value = \"{input.name}\" }"]
         );
+    }
+
+    #[test]
+    fn a_document_in_which_no_variable_counts_is_told() {
+        for end in ["'E'", "\"E\"", "\\E"] {
+            let mut left = Vec::new();
+            let text = parsed(&format!("a <<{end}\nit's {{}}\nE\nb {{}}"));
+            let expected = format!("a <<{end}\nit's ${{input}}\nE\nb \"$input\"");
+            assert_eq!(script(&text, &mut fields(), &mut left), expected);
+            assert_eq!(left.len(), 1, "{left:?}");
+        }
     }
 
     #[test]

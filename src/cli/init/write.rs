@@ -194,7 +194,7 @@ fn with_file(text: &[Piece], left: &mut Vec<String>) -> String {
         left.push("a part of the name of a block's file".into());
     }
     format!(
-        "block_file=$(mktemp) && cat > \"$block_file\" || exit\n({command})\ncode=$?; rm -f \"$block_file\"; exit $code"
+        "block_file=$(mktemp) && cat > \"$block_file\" || exit\n({command}\n)\ncode=$?; rm -f \"$block_file\"; exit $code"
     )
 }
 
