@@ -202,6 +202,8 @@ const OF_PARALLEL: &[Line] = &[
     (&["parallel", "--seqreplace", "@", "echo", "@", ":::", "a"], "", "1\n"),
     (&["parallel", "echo $PARALLEL_SEQ {}", ":::", "a"], "", "1 a\n"),
     (&["parallel", "--timeout", "1000%", "echo", ":::", "a"], "", "a\n"),
+    (&["parallel", "echo"], "", ""),
+    (&["parallel", "-r", "echo"], "", ""),
     (&["parallel", "cat <<E\nval {}\nE", ":::", "x"], "", "val x\n"),
     (&["parallel", "cat <<-E\n\tit's {}\n\tE\necho \"{}\"", ":::", "x"], "", "it's x\nx\n"),
     (&["parallel", "echo $'{}\\tb'", ":::", "a"], "", "a\tb\n"),
@@ -244,6 +246,9 @@ const OF_XARGS: &[Line] = &[
     (&["xargs", "-d", "\\101", "-n1", "echo"], "1A2", "1\n2\n"),
     (&["xargs", "-d", "\\a", "-n1", "echo"], "1\u{7}2", "1\n2\n"),
     (&["xargs", "-d,", "-0", "-n1", "echo"], "1,2\03", "1,2\n3\n"),
+    (&["xargs", "-I{}", "echo", "{}"], "", ""),
+    (&["xargs", "-r", "-I{}", "echo", "{}"], "", ""),
+    (&["xargs", "-r", "echo"], "", ""),
 ];
 
 const PLAIN: &[Line] = &[
@@ -364,6 +369,7 @@ fn what_cannot_be_carried_over_is_named_and_the_rest_written() {
             &["parallel", "cat <<'E'\nval {}\nE", ":::", "x"],
             "an input in a here-document with quotes around its end",
         ),
+        (&["xargs", "echo"], "without `-r` xargs runs the command once if there is no input"),
         (&["xargs", "-d", "\\q", "echo"], "an input ends with one character"),
         (&["xargs", "-n2", "-s", "100", "echo"], "`-s 100`"),
         (&["xargs", "-I{}", "echo", "{}"], "xargs takes blanks off the start of a line"),

@@ -70,6 +70,14 @@ pub(super) fn read(words: &[String], draft: &mut Draft) {
         words if is_quoted => Words::Arguments(words.to_vec()),
         words => Words::Shell(words.join(" ")),
     };
+    let may_be_empty = |source: &Source| match &source.list {
+        List::Values(values) => values.is_empty(),
+        List::Lines(_) | List::Glob(_) => true,
+    };
+    // With `--pipe` a command may get nothing to read.
+    if !draft.pipe.is_on && (draft.sources.is_empty() || draft.sources.iter().any(may_be_empty)) {
+        draft.allow_empty();
+    }
     pipe::settle(draft);
 }
 
@@ -185,7 +193,7 @@ fn option(given: &Given, draft: &mut Draft) {
             draft.is_shared = given.name != "xargs";
         }
         "r" | "norunifempty" => {
-            draft.inputs.push(("empty", quoted("ok")));
+            draft.allow_empty();
             draft.keeps_blank = false;
         }
         "shuf" => draft.inputs.push(("shuffle", "1".into())),

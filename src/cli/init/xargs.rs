@@ -1,7 +1,7 @@
 //! A command line of xargs'.
 
 use super::MANY;
-use super::draft::{Append, Draft, Words, is_count, quoted, separator};
+use super::draft::{Append, Draft, Words, is_count, separator};
 use super::options::{Given, Known};
 
 const KNOWN: Known = Known {
@@ -38,7 +38,7 @@ enum Each {
 pub(super) fn read(words: &[String], draft: &mut Draft) {
     let (options, command) = KNOWN.split(words);
     let (mut items, mut each) = (Items::Words, Each::Many);
-    let mut most = None;
+    let (mut most, mut is_empty_ok) = (None, false);
     draft.limit("concurrency", "1".into());
     for given in options {
         let text = given.text();
@@ -63,6 +63,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) {
                 each = Each::Lines(text.parse().unwrap_or(1));
                 draft.dialect.input.clear();
             }
+            "r" | "norunifempty" => is_empty_ok = true,
             _ => option(&given, draft),
         }
     }
@@ -91,6 +92,14 @@ pub(super) fn read(words: &[String], draft: &mut Draft) {
         ),
         (Items::Plain, _) => draft.keeps_blank = true,
     }
+    if is_empty_ok || each == Each::Replaced {
+        draft.allow_empty();
+    } else {
+        draft.left.push(
+            "without `-r` xargs runs the command once if there is no input: here nothing runs"
+                .into(),
+        );
+    }
     draft.limit("stop_on", "[\"exit:255\"]".into());
     let command = if command.is_empty() { vec!["echo".into()] } else { command.to_vec() };
     draft.words = Words::Arguments(command);
@@ -102,7 +111,6 @@ fn option(given: &Given, draft: &mut Draft) {
         "a" | "argfile" => draft.file(text),
         "P" | "maxprocs" if is_count(text) => draft.limit("concurrency", text.into()),
         "P" | "maxprocs" if text == "0" => draft.is_all_at_once = true,
-        "r" | "norunifempty" => draft.inputs.push(("empty", quoted("ok"))),
         "e" | "eof" | "E" if text.is_empty() => {}
         "t" | "verbose" | "x" | "exit" => {}
         _ => draft.leave(given, ""),
