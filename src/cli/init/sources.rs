@@ -5,8 +5,9 @@ use std::io::{BufRead, BufReader};
 
 use regex::Regex;
 
-use super::draft::{Draft, List, Source, array, quoted};
+use super::draft::{Draft, List, Source, Words, array, quoted};
 use super::parallel::unescaped;
+use super::pieces::{self, Piece, Which};
 
 /// Keys with their values as TOML.
 pub(super) type Keys = Vec<(&'static str, String)>;
@@ -214,7 +215,16 @@ fn table_of_text(
         }
         (None, false) => {
             draft.is_width_unknown = true;
-            numbered(9)
+            let Some(count) = columns_asked_for(draft) else {
+                let option =
+                    if draft.is_csv { "--csv".into() } else { format!("--colsep {between}") };
+                draft.note(
+                    &option,
+                    "without the file nobody knows the columns: a line is one input",
+                );
+                return (vec![lines(file, draft)], one_name());
+            };
+            numbered(count)
         }
     };
     let mut keys = vec![format!("file = {}", quoted(&draft.path(file)))];
@@ -229,6 +239,30 @@ fn table_of_text(
         keys.push("trim = true".into());
     }
     (vec![("csv", format!("{{ {} }}", keys.join(", ")))], names)
+}
+
+/// The highest number of a column that the command names; `None` if it names none.
+fn columns_asked_for(draft: &mut Draft) -> Option<usize> {
+    let words: &[String] = match &draft.words {
+        Words::None => &[],
+        Words::Arguments(words) => words,
+        Words::Shell(text) => std::slice::from_ref(text),
+    };
+    let others = [&draft.tag, &draft.folder].into_iter().flatten();
+    let pieces = words.iter().chain(others);
+    let pieces: Vec<_> =
+        pieces.flat_map(|word| pieces::pieces(word, &draft.dialect, &mut Vec::new())).collect();
+    let numbers: Vec<i32> = pieces
+        .iter()
+        .filter_map(|piece| match piece {
+            Piece::Input(Which::Nth(number), _) => Some(*number),
+            _ => None,
+        })
+        .collect();
+    if let Some(backwards) = numbers.iter().find(|number| **number < 0) {
+        draft.note(&format!("{{{backwards}}}"), "of columns whose number nobody knows");
+    }
+    numbers.iter().max().and_then(|number| usize::try_from(*number).ok())
 }
 
 fn first_line(file: &str) -> Option<String> {

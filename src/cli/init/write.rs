@@ -110,7 +110,7 @@ fn text_of(draft: &mut Draft, text: &str, fields: &mut Fields, left: &mut Vec<St
     }
     let is_all = |piece: &Piece| matches!(piece, Piece::Input(Which::All, _));
     if draft.is_width_unknown && (text.iter().any(is_all) || appends(draft, &text, fields)) {
-        left.push("`{}` of a table that is not there: the first nine columns stand there".into());
+        left.push("`{}` of a table that is not there: the columns up to the last one with a number stand there".into());
     }
     match read(&text) {
         Read::Words(words) => argv(draft, words, fields, left),
