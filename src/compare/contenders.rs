@@ -9,6 +9,7 @@ use crate::compare::args::Levels;
 use crate::compare::run::{Run, Stop};
 use crate::compare::variant::Variant;
 use crate::config::Choices;
+use crate::config::raw::is_stdin;
 use crate::csv::Dialect;
 use crate::job;
 use crate::job::{Job, RawJob, Reported};
@@ -70,6 +71,10 @@ pub fn read(args: &CompareArgs) -> Result<Vec<Subject>, Diagnostics> {
     if args.sets_model() {
         let mistake = Diagnostic::new("`--set model=…` has no effect on a comparison");
         return Err(mistake.help("name the models to measure: `--models threads,async`").into());
+    }
+    if args.apply && args.files.iter().any(|file| is_stdin(file)) {
+        let mistake = Diagnostic::new("--apply cannot write into a job file on standard input");
+        return Err(mistake.help("name the file, or leave out `--apply`").into());
     }
     let mut mistakes = Diagnostics::default();
     let mut jobs = Vec::new();

@@ -253,6 +253,13 @@ fn apply_leaves_a_file_that_has_changed_meanwhile() {
 }
 
 #[test]
+fn apply_to_standard_input_is_refused_before_anything_runs() {
+    let ran = TestJob::empty().stdin(ECHO).args(["compare", "--apply", "-"]).run();
+    ran.exit(2).stderr_has("--apply cannot write into a job file on standard input");
+    assert!(!ran.path("runs").exists());
+}
+
+#[test]
 fn apply_to_a_file_that_cannot_be_written_is_said_before_anything_runs() {
     // Root may write anything, but not where there is nothing to write to.
     if rustix::process::geteuid().is_root() {
