@@ -233,6 +233,12 @@ fn runs_of_any_size_have_a_page() {
     let (failed, _) =
         page_of(&(0..9).map(|n| row(n + 1, "timeout", (n, 1), 1, "timed out")).collect::<String>());
     assert_eq!(verdict(&failed), "None of 9 tasks is ok: 9 timed out.");
+    let (one, _) = page_of(&row(7, "cancelled", (0, 1), 1, ""));
+    assert!(
+        one.contains("Task 7 was cancelled") && !one.contains("were cancelled"),
+        "{}",
+        verdict(&one)
+    );
 }
 
 #[test]

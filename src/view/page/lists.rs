@@ -105,7 +105,7 @@ fn detail(task: &NotOk) -> Detail {
         facts.push(("attempts", task.attempts.to_string()));
     }
     Detail {
-        summary: format!("Task {} {}{input}", task.task, words::said(task.status)),
+        summary: format!("Task {} {}{input}", task.task, words::said(task.status, 1)),
         mark: words::status_class(task.status),
         facts,
         text: task.error.replace(r"\n", "\n"),

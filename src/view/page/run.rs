@@ -116,7 +116,10 @@ fn worked(report: &RunReport) -> String {
             .filter(|status| {
                 !matches!(status, Status::Ok | Status::Skipped) && tally.get(*status) > 0
             })
-            .map(|status| format!("{} {}", words::count(tally.get(status)), words::said(status)))
+            .map(|status| (status, tally.get(status)))
+            .map(|(status, count)| {
+                format!("{} {}", words::count(count), words::said(status, count))
+            })
             .collect();
         if not_ok == total && total == 1 {
             format!("the only task is not ok: {}", words::listed(&parts))

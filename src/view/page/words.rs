@@ -20,9 +20,11 @@ pub fn status_class(status: Status) -> &'static str {
     }
 }
 
-/// A status in a sentence: `3 timed out`.
-pub fn said(status: Status) -> &'static str {
+/// The status of so many tasks in a sentence: `3 timed out`.
+pub fn said(status: Status, count: u64) -> &'static str {
     match status {
+        Status::Cancelled if count == 1 => "was cancelled",
+        Status::Skipped if count == 1 => "was up to date",
         Status::Ok => "ok",
         Status::Failed => "failed",
         Status::Timeout => "timed out",
