@@ -10,7 +10,7 @@ use crate::csv::TimestampReader;
 use crate::report::is_bare;
 use crate::task::Status;
 use crate::view::digest::times::{Label, Span, Times};
-use crate::view::digest::{Digest, status_of};
+use crate::view::digest::{Digest, flaw, status_of};
 use crate::view::read::columns::Columns;
 use crate::view::read::figures;
 use crate::view::read::files::{Files, Kind};
@@ -141,13 +141,18 @@ impl RunReport {
                 sink.row(&row).map_err(Trouble::Sink)?;
             } else {
                 bad += 1;
-                first_bad = first_bad.or(Some((number, row.len())));
+                first_bad.get_or_insert_with(|| {
+                    let cells = row.len();
+                    let is_whole = cells == width;
+                    let why = is_whole.then(|| flaw(&row, &self.columns));
+                    (number, why.unwrap_or_else(|| format!("{cells} cells, {width} columns")))
+                });
             }
         }
-        if let Some((number, cells)) = first_bad {
+        if let Some((number, why)) = first_bad {
             let one = if bad == 1 { "1 row is".to_owned() } else { format!("{bad} rows are") };
             self.cuts.push(format!(
-                "{one} not as the runner wrote it and left out; the first is row {number} ({cells} cells, {width} columns)"
+                "{one} not as the runner wrote it and left out; the first is row {number} ({why})"
             ));
         }
         Ok(())

@@ -280,6 +280,10 @@ fn what_is_cut_or_changed_is_said() {
     ran.exit(2)
         .stderr_has("1 row is not as the runner wrote it")
         .stderr_has("row 6 (2 cells, 15 columns)");
+    let ran = run("x.csv", &format!("{HEADER}{whole}{}", row(6, "OK", (9, 1), 1, "")));
+    ran.exit(2).stderr_has("row 6 (its status is `OK`, which there is not)");
+    let ran = run("x.csv", &format!("{HEADER}{whole}x{}", row(6, "ok", (9, 1), 1, "")));
+    ran.exit(2).stderr_has("row 6 (its task is `x6`, which is no number)");
 
     // What a run writes last may be on its way.
     let ran = run("x.csv.partial", &cut);

@@ -131,6 +131,16 @@ pub fn status_of(word: &[u8]) -> Option<Status> {
     Status::ALL.into_iter().find(|status| status.name().as_bytes() == word)
 }
 
+/// Why a row with as many cells as there are columns is none of a task.
+pub fn flaw(row: &Row<'_>, columns: &Columns) -> String {
+    let shown = |at: usize| text::line(row.word(at), 20);
+    if figures::integer(row.word(0)).is_none() {
+        format!("its task is `{}`, which is no number", shown(0))
+    } else {
+        format!("its status is `{}`, which there is not", shown(columns.status))
+    }
+}
+
 impl Digest {
     /// Without a row. With `since`, figures over time are of what started from then on, in microseconds since 1970.
     pub fn new(columns: &Columns, since: Option<i64>) -> Self {
