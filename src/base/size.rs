@@ -1,4 +1,4 @@
-//! A number of bytes, as people write it: `"64KiB"`, `"1MB"`, `4096`.
+//! A number of bytes, as people write it: `"64KiB"`, `"1MB"`. Nothing needs no unit.
 
 use std::fmt;
 use std::str::FromStr;
@@ -56,8 +56,8 @@ impl FromStr for ByteSize {
 
 deserialize_from_integer_or_str!(
     ByteSize,
-    "a size such as \"64KiB\", or a number of bytes",
-    |bytes| Some(ByteSize(bytes))
+    "a size; write the unit, for example \"2GiB\" or \"64KiB\"",
+    |bytes| (bytes == 0).then_some(ByteSize(0))
 );
 
 impl fmt::Display for ByteSize {

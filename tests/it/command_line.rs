@@ -298,6 +298,7 @@ fn small_mistakes_are_named_with_the_way_out() {
             format!("{values}{command}[limits]\nmemory = 2\n"),
             "write the unit, for example \"2GiB\"",
         ),
+        (format!("{values}{command}capture = 2048\n"), "write the unit, for example \"2GiB\""),
         (
             format!("[inputs]\ncsv = {{ fiel = \"x\" }}\n{command}"),
             "did you mean `file` by `fiel`?",
