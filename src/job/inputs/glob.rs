@@ -264,6 +264,54 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_is_not_one_of_those_in_it() {
+        let folder = folder();
+        let root = folder.path().display().to_string();
+        for (pattern, expected) in [
+            ("*/", "a/ folder.txt/ linked/ other/"),
+            ("./*/", "./a/ ./folder.txt/ ./linked/ ./other/"),
+            ("**/", "a/ a/c/ folder.txt/ linked/ other/"),
+            ("./**/", "./ ./a/ ./a/c/ ./folder.txt/ ./linked/ ./other/"),
+            ("**/*/", "a/ a/c/ folder.txt/ linked/ other/"),
+            ("***/", "a/ folder.txt/ linked/ other/"),
+            ("{*,**}/", "a/ a/c/ folder.txt/ linked/ other/"),
+            ("*/*/", "a/c/"),
+            ("a/*/", "a/c/"),
+            ("./a/*/", "./a/c/"),
+            ("a//*/", "a//c/"),
+            ("a/*//", "a/c/"),
+            ("other/../a/*/", "other/../a/c/"),
+            ("a/**/", "a/ a/c/"),
+            ("a/**/*/", "a/c/"),
+            ("a/*/**/", "a/c/"),
+            ("{a,other}/*/", "a/c/"),
+            ("other/*/", ""),
+            ("other/**/*/", ""),
+            ("ROOT/a/*/", "ROOT/a/c/"),
+            ("ROOT/a/c/*/", ""),
+            ("/", ""),
+            ("//", ""),
+        ] {
+            let globs = |options: GlobOptions| {
+                let pattern = pattern.replace("ROOT", &root);
+                let globs = Globs::new(&[&pattern], &options, folder.path()).unwrap();
+                let path =
+                    |path: Fields| String::from_utf8_lossy(path.get(0)).replace(&root, "ROOT");
+                globs.open(&Stop::default()).map(|found| path(found.unwrap())).collect::<Vec<_>>()
+            };
+            assert_eq!(globs(GlobOptions::default()).join(" "), expected, "{pattern}");
+            let mut all = globs(GlobOptions { hidden: true, ..GlobOptions::default() });
+            all.retain(|path| !path.ends_with(".h/"));
+            assert_eq!(all.join(" "), expected, "{pattern}");
+            let except = vec!["a/*/".to_owned()];
+            let mut others = globs(GlobOptions { except, ..GlobOptions::default() });
+            others.retain(|path| path.ends_with("a/"));
+            let has_it = expected.split(' ').any(|path| path.ends_with("a/"));
+            assert_eq!(!others.is_empty(), has_it, "{pattern} without what is in it");
+        }
+    }
+
+    #[test]
     fn the_order_is_that_of_the_paths_bytes() {
         let folder = folder();
         let files = found("**/*", folder.path());

@@ -132,8 +132,12 @@ fn path(pattern: &str) -> Result<String, String> {
     Ok(regex)
 }
 
-/// Adds the regular expression of a part of a path.
+/// Adds the regular expression of a part of a path, which no file has without a character: `*` is not the folder itself.
 fn name(part: &str, regex: &mut String) -> Result<(), String> {
+    if part.bytes().all(|byte| byte == b'*') {
+        regex.push_str("[^/]+");
+        return Ok(());
+    }
     let mut at = 0;
     while let Some(character) = part[at..].chars().next() {
         at += character.len_utf8();
@@ -251,6 +255,10 @@ mod tests {
             ("a/**", &["a/b", "a/b/c"], &["a", "b/a"]),
             ("a/**/b", &["a/b", "a/x/y/b"], &["ab", "a/xb"]),
             ("a**", &["a", "abc"], &["a/b"]),
+            ("*", &["a", ".a"], &["", "a/b"]),
+            ("***", &["a"], &["", "a/b"]),
+            ("*/**", &["a/b", "a/b/c"], &["", "a", "/b"]),
+            ("**/*", &["a", "a/b"], &[""]),
             ("a//b", &["a/b"], &["ab"]),
             ("{,sub/}c", &["c", "sub/c"], &["sub/", "/c"]),
             ("{s/**,o}/c", &["s/c", "s/x/c", "o/c"], &["o/x/c", "s/c/d"]),

@@ -43,8 +43,8 @@ impl Glob {
         if pattern.is_empty() {
             return Err("the pattern is empty".into());
         }
-        let named = pattern.strip_suffix('/').filter(|named| !named.is_empty());
-        let named = named.map_or(pattern, |named| named.trim_end_matches('/'));
+        let named = pattern.trim_end_matches('/');
+        let named = if named.is_empty() { pattern } else { named };
         let (prefix, rest) = split(named);
         let broken = |error: String| format!("`{pattern}` is not a pattern: {error}");
         let mut all = expanded(rest).map_err(broken)?;
@@ -153,9 +153,9 @@ impl Glob {
         Some(Fields::single(shown))
     }
 
-    /// Whether the folder that the walk starts in is one of those that it finds.
+    /// Whether the folder that the walk starts in is one of those that it finds. The job's folder has no name here.
     fn finds_root(&self) -> bool {
-        self.folders && self.matcher.is_match(b"")
+        self.folders && !self.prefix.is_empty() && self.matcher.is_match(b"")
     }
 
     fn unreadable(&self, error: &walkdir::Error) -> Fields {
