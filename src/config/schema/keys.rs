@@ -113,7 +113,7 @@ pub(super) const SOURCES: &[Key] = keys! {
 
 const SELECTION: &[Key] = keys! {
     null: Boolean => Is("false"), "whether `lines` are separated by NUL";
-    where: Text, "which inputs become tasks, as in `\"size > 100 and name != 'x'\"`; a cell that is not a number satisfies no comparison with one but `!=`";
+    where: Text, "which inputs become tasks, as in `\"size > 100 and name != 'x'\"`; a cell that is not a number satisfies no comparison with one but `!=`, also if another cell has the number; two texts are compared as texts";
     shuffle: Integer, "a seed: a random order that the seed repeats";
     skip: Integer => Is("0"), "how many are left out first";
     limit: Integer, "how many are taken at most";

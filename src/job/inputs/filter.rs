@@ -112,12 +112,17 @@ impl Condition {
         }
     }
 
-    /// A cell that is not a number satisfies no comparison with a number but `!=`.
+    /// A cell that is not a number satisfies no comparison with a number but `!=`, whether the job file has the number or
+    /// another cell. Text in quotes is compared as text, whatever a cell has.
     fn holds(&self, fields: &Fields, notes: &Notes) -> bool {
-        let is_number = |operand: &Operand| matches!(operand, Operand::Number(..));
+        let operands = [&self.left, &self.right];
+        let has_number = operands.iter().any(|operand| matches!(operand, Operand::Number(..)));
+        let is_between_cells = operands.iter().all(|it| matches!(it, Operand::Field(_)));
         let ordering = match (self.left.number(fields), self.right.number(fields)) {
             (Some(left), Some(right)) => left.compare(right),
-            _ if is_number(&self.left) || is_number(&self.right) => {
+            (left, right)
+                if has_number || (is_between_cells && left.is_some() != right.is_some()) =>
+            {
                 // `!=` holds for such a cell: nothing is left out.
                 if self.operator != Comparison::NotEqual {
                     notes.no_number();
@@ -331,6 +336,33 @@ mod tests {
                 expected,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_cell_that_is_no_number_is_not_in_order_with_one_that_is() {
+        let fields: Vec<_> = ["a", "b"].map(str::to_owned).to_vec();
+        for (cells, holds) in [
+            (["x", "1"], "!="),
+            (["1", "x"], "!="),
+            (["", "5"], "!="),
+            (["-5", ""], "!="),
+            (["nan", "5"], "!="),
+            (["", ""], "== <= >="),
+            (["x", ""], "!= > >="),
+            (["x", "y"], "!= < <="),
+            (["10", "9"], "!= > >="),
+            ([" 1 ", "1.0"], "== <= >="),
+        ] {
+            for (operator, _) in COMPARISONS {
+                let filter = Filter::parse(&format!("a {operator} b"), Some(&fields)).unwrap();
+                let notes = Notes::default();
+                let expected = holds.split(' ').any(|one| one == operator);
+                let passes = filter.passes(&cells.iter().collect(), &notes);
+                assert_eq!(passes, expected, "{cells:?} {operator}");
+                let is_told = holds == "!=" && operator != "!=";
+                assert_eq!(notes.words().len(), usize::from(is_told), "{cells:?} {operator}");
+            }
         }
     }
 
