@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{CREATES, Planner, Table, Template};
+use crate::config::{CREATES, FoundFiles, Planner, Table, Template};
 use crate::task::Values;
 use crate::workload::output_file::{OutputPath, Target};
 
@@ -20,6 +20,10 @@ pub struct Creates {
     sources: Vec<PathBuf>,
     /// How many fields the inputs have.
     fields: usize,
+    /// How many of the first ones are paths that a pattern has found.
+    found_fields: usize,
+    /// The inputs, where patterns find them.
+    found: Option<FoundFiles>,
 }
 
 impl Creates {
@@ -93,6 +97,8 @@ impl Creates {
             folder: plan.folder().to_owned(),
             sources: plan.sources().to_vec(),
             fields,
+            found_fields: if plan.input_folders().is_empty() { 0 } else { plan.own_fields() },
+            found: plan.found_files().cloned(),
         })
     }
 
@@ -154,7 +160,7 @@ impl Creates {
     }
 
     /// Whether the task reads `target`: by `reads`, or since a field has its path. A field that is all of `creates`, or one
-    /// of several in it, is there to name it.
+    /// of several in it, is there to name it, unless a pattern has found the file.
     fn is_read(&self, output: &OutputPath, target: &Target, values: &Values<'_>) -> bool {
         if !target.path.exists() {
             return false;
@@ -163,8 +169,10 @@ impl Creates {
             return true;
         }
         let names_it = |field: usize| output.template().fields().any(|shown| shown == field);
-        let is_name = self.fields > 1 || output.template().lone_field().is_some();
-        (0..self.fields).filter(|&field| !(is_name && names_it(field))).any(|field| {
+        let is_found = self.found.as_ref().is_some_and(|found| found.has(&target.real));
+        let is_name = !is_found && (self.fields > 1 || output.template().lone_field().is_some());
+        let is_input = |field: usize| field < self.found_fields || !(is_name && names_it(field));
+        (0..self.fields).filter(|&field| is_input(field)).any(|field| {
             let value = values.fields.get(field);
             let may_be_a_path = !value.is_empty() && value.len() < 4096 && !value.contains(&0);
             may_be_a_path && target.is(&self.folder.join(OsStr::from_bytes(value)))

@@ -550,3 +550,36 @@ fn a_compiler_compiles_what_has_changed() {
         expected
     });
 }
+
+#[test]
+fn what_a_pattern_has_found_is_not_what_its_task_makes() {
+    for (creates, inputs) in [
+        ("{input}", "glob = \"*.txt\""),
+        ("./{input}", "glob = \"*.txt\""),
+        ("{input}", "glob = \"[a].tx*\""),
+        ("{a}", "matrix = { a = { glob = \"*.txt\" }, b = [1] }"),
+        ("{a}", "zip = { a = { glob = \"*.txt\" }, b = [\"b.out\"] }"),
+        ("{out}", "glob = \"*.txt\"\n[fields.out]\nvalue = \"{input.base}.txt\""),
+    ] {
+        let job = format!(
+            "creates = \"{creates}\"\n[inputs]\n{inputs}\n[workload.command]\nargv = [\"touch\", \"{{creates}}\"]\n"
+        );
+        let ran = TestJob::new(&job).file("a.txt", "mine").arg("--dry-run").run();
+        ran.stdout_has("fails: cannot write `");
+        let ran = TestJob::again(ran).arg("job.toml").run();
+        ran.exit(3).rows("status", &["failed"]);
+        let error = ran.report().column("error")[0].clone();
+        assert!(error.contains("it is the task's own input"), "{creates} {inputs}: {error}");
+        assert_eq!(fs::read_to_string(ran.path("a.txt")).unwrap(), "mine");
+    }
+    // A list may name what there is to make, and a pattern one half of a pair.
+    for (creates, inputs) in [
+        ("{input}", "values = [\"a.txt\"]"),
+        ("{b}", "zip = { a = { glob = \"*.toml\" }, b = [\"a.txt\"] }"),
+    ] {
+        let job = format!(
+            "creates = \"{creates}\"\n[inputs]\n{inputs}\n[workload.command]\nargv = [\"touch\", \"{{creates}}\"]\n"
+        );
+        TestJob::new(&job).file("a.txt", "mine").run().exit(0).rows("status", &["skipped"]);
+    }
+}
