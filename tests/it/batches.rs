@@ -593,6 +593,25 @@ fn a_reader_has_the_bytes_that_the_first_job_had() {
 }
 
 #[test]
+fn what_tasks_make_and_what_stages_find_are_not_their_inputs() {
+    let made = "creates = 'o/{task}'\ninputs.values = [\"a\\u0000b\", 'a']\n[workload.command]\nargv = ['touch', '{creates}']\n";
+    let staged = "[inputs]\nvalues = [\"a\\u0000b\", 'a']\n[[stages]]\nname = 'one'\ncolumns.x.regex = 'x=(.)'\n\
+                  workload.command.argv = ['echo', 'x=1']\n[[stages]]\nname = 'two'\nworkload.command.argv = ['echo', '{x}']\n";
+    let lines = "creates = ['o/{task}', 'p/{task}']\ninputs.lines = 'in.txt'\n[workload.command]\nargv = ['touch', '{creates}']\n";
+    for (first, bytes) in
+        [(made, ["61 00 62", "61"]), (staged, ["61 00 62", "61"]), (lines, ["61 ff", "61"])]
+    {
+        let ran = written_as_numbers("", "")
+            .file("first.toml", first)
+            .file("in.txt", b"a\xff\na\n")
+            .args(["first.toml", "job.toml"])
+            .run();
+        ran.exit(0);
+        assert_eq!(ran.report().column("result"), bytes, "{first}");
+    }
+}
+
+#[test]
 fn an_input_that_nobody_knows_any_more_is_a_failed_row() {
     for (gone, lost) in [(".first.inputs", 6), (".first.state", 8)] {
         let between =

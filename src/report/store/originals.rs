@@ -28,10 +28,11 @@ const HEAD: usize = 16 + 4 + 4;
 /// So many cells can stand for something else than they most likely do; each doubles the work.
 const DOUBTS: usize = 8;
 
-/// Appends `fields`, of this identity, as they are kept.
-pub(in crate::report) fn push(out: &mut Vec<u8>, identity: u128, fields: &Fields) {
+/// Appends the first `count` of `fields`, of this identity, as they are kept: those of the input, behind which a task has
+/// the names of what it makes and what its stages have found.
+pub(in crate::report) fn push(out: &mut Vec<u8>, identity: u128, fields: &Fields, count: usize) {
     let mut values = Vec::new();
-    for value in fields.iter() {
+    for value in fields.iter().take(count) {
         values.extend_from_slice(&(value.len() as u32).to_le_bytes());
         values.extend_from_slice(value);
     }
@@ -296,7 +297,7 @@ mod tests {
         let path = folder.path().join(".a.inputs");
         let keep = |seed: u64, identity: u128| {
             let (mut keeper, mut bytes) = (Keeper::new(path.clone(), seed), Vec::new());
-            push(&mut bytes, identity, &input(&[b"\xff", b"", b"x\0"]));
+            push(&mut bytes, identity, &input(&[b"\xff", b"", b"x\0", b"made"]), 3);
             keeper.append(&bytes).unwrap();
         };
         keep(1, 10);

@@ -86,10 +86,10 @@ impl RowBuffer {
 
     fn push(&mut self, record: &Record, has_whole_input: bool) {
         let identity = self.identify.of(&record.task.fields);
-        if !has_whole_input {
-            originals::push(&mut self.original, identity, &record.task.fields);
-        }
         let layout = &self.shared.layout;
+        if !has_whole_input {
+            originals::push(&mut self.original, identity, &record.task.fields, layout.fields);
+        }
         if !layout.totals.is_empty() {
             layout.add(&self.row, &layout.totals, &mut lock(&self.rows.batch).totals.sums);
         }
