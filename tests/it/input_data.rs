@@ -338,3 +338,31 @@ fn what_is_left_out_is_counted_as_it_is() {
     longer.exit(2).stderr_has("a quote opens here");
     zip.exit(3);
 }
+
+#[test]
+fn a_file_whose_lines_end_with_cr_alone_is_one_input_that_is_told() {
+    let job = |options: &str| {
+        format!(
+            "inputs.lines = {{ file = 'in.txt'{options} }}\n[workload.command]\nargv = ['printf', '%s', '{{input}}']\n"
+        )
+    };
+    let said = "`in.txt` has no end of a line but CR, so it is one input: `separator = \"\\r\"` splits it there";
+    for (text, options, tasks, is_told) in [
+        ("a\rb\rc\r", "", 1, true),
+        ("a\rb", "", 1, true),
+        ("a\rb", ", words = true", 1, true),
+        ("a\rb\rc\r", ", separator = \"\\r\"", 3, false),
+        ("a\rb\n", "", 1, false),
+        ("a\r\nb\r", "", 2, false),
+        ("a\nb\rc", "", 2, false),
+        ("a\r", "", 1, false),
+    ] {
+        let ran = TestJob::new(&job(options)).file("in.txt", text).run();
+        ran.exit(0);
+        assert_eq!(ran.report().column("task").len(), tasks, "{text:?}");
+        assert_eq!(ran.stderr().contains(said), is_told, "{text:?}: {}", ran.stderr());
+        let checked = TestJob::again(ran).args(["check", "job.toml"]).run();
+        let all = checked.stdout() + &checked.stderr();
+        assert_eq!(all.contains("so it is one input"), is_told, "{text:?}: {all}");
+    }
+}

@@ -342,7 +342,7 @@ fn open(
     let text = Text::open(file, text, stop)?;
     let given = |names: &Option<Vec<String>>| names.clone().map(Shape::given);
     Ok(match format {
-        Format::Lines(options) => Opened::Lines(Lines::new(text, options.clone())),
+        Format::Lines(options) => Opened::Lines(Lines::new(text, options.clone(), notes())),
         Format::Csv(options) => Opened::Rows(csv::Rows::new(text, options)?),
         Format::Jsonl(fields) => {
             Opened::Objects(Objects::new(text, shape.or_else(|| given(fields)), notes())?)

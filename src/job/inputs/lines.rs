@@ -1,8 +1,10 @@
 //! `lines`: a file with one input a line, or with another end of each.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::InputError;
+use super::notes::Notes;
 use super::regex::FieldRegex;
 use super::text::{Text, TextRecords};
 use crate::task::Fields;
@@ -38,18 +40,33 @@ impl LineOptions {
 pub(super) struct Lines {
     text: Text,
     options: LineOptions,
+    notes: Arc<Notes>,
+    /// Whether a line has been read.
+    has_begun: bool,
     /// Words of a line that has been read.
     words: VecDeque<Fields>,
 }
 
 impl Lines {
     /// The lines of `text`.
-    pub fn new(text: Text, options: LineOptions) -> Self {
-        Self { text, options, words: VecDeque::new() }
+    pub fn new(text: Text, options: LineOptions, notes: Arc<Notes>) -> Self {
+        Self { text, options, notes, has_begun: false, words: VecDeque::new() }
+    }
+
+    /// A CR alone ends no line, as in a shell; a whole file of such ends is most likely meant otherwise.
+    fn note_lone_ends(&self, line: &[u8]) {
+        if self.end() == b'\n' && !line.ends_with(b"\n") && self.without_end(line).contains(&b'\r')
+        {
+            self.notes.lone_ends(|| self.text.file().to_string());
+        }
     }
 
     /// The input of the next line; `None` if it is none.
     fn input(&mut self, length: usize) -> Result<Option<Fields>, InputError> {
+        if !self.has_begun {
+            self.has_begun = true;
+            self.note_lone_ends(&self.text.window()[..length]);
+        }
         let line = self.without_end(&self.text.window()[..length]);
         // Separated by anything but the ends of lines, a name of blanks is a name.
         let is_blank =

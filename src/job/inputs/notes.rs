@@ -3,6 +3,9 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Why a lock is not poisoned.
+const HELD: &str = "nobody panics while holding it";
+
 /// Notes about the inputs of one job.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
@@ -10,6 +13,8 @@ pub(super) struct Notes {
     first_key: Mutex<Option<String>>,
     /// How many rows had such keys.
     further_keys: AtomicU64,
+    /// The first file that is one line, with CRs in it.
+    lone_ends: Mutex<Option<String>>,
     /// How many cells were to be compared with a number and are none.
     no_numbers: AtomicU64,
     /// How many bad data there were.
@@ -22,8 +27,13 @@ impl Notes {
     /// A row has a key that is not a field; `place` says where.
     pub fn further_key(&self, place: impl FnOnce() -> String) {
         if self.further_keys.fetch_add(1, Ordering::Relaxed) == 0 {
-            *self.first_key.lock().expect("nobody panics while holding it") = Some(place());
+            *self.first_key.lock().expect(HELD) = Some(place());
         }
+    }
+
+    /// A file has CRs and no other end of a line; `file` is its name.
+    pub fn lone_ends(&self, file: impl FnOnce() -> String) {
+        self.lone_ends.lock().expect(HELD).get_or_insert_with(file);
     }
 
     /// A cell that `where` compares with a number is none.
@@ -49,11 +59,13 @@ impl Notes {
     /// Does what reads the inputs once more, of which nothing is noted.
     pub fn unchanged<T>(&self, read: impl FnOnce() -> T) -> T {
         let counts = [&self.further_keys, &self.no_numbers, &self.bad, &self.left_out];
-        let first = || self.first_key.lock().expect("nobody panics while holding it");
-        let before = (first().clone(), counts.map(|count| count.load(Ordering::Relaxed)));
+        let first = || self.first_key.lock().expect(HELD);
+        let lone_ends = || self.lone_ends.lock().expect(HELD);
+        let places = (first().clone(), lone_ends().clone());
+        let before = counts.map(|count| count.load(Ordering::Relaxed));
         let done = read();
-        *first() = before.0;
-        for (count, before) in counts.into_iter().zip(before.1) {
+        (*first(), *lone_ends()) = places;
+        for (count, before) in counts.into_iter().zip(before) {
             count.store(before, Ordering::Relaxed);
         }
         done
@@ -63,7 +75,7 @@ impl Notes {
     pub fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let first = self.first_key.lock().expect("nobody panics while holding it");
+        let first = self.first_key.lock().expect(HELD);
         if let Some(first) = &*first {
             let rows = match count(&self.further_keys) {
                 1 => "1 object has".to_owned(),
@@ -71,6 +83,11 @@ impl Notes {
             };
             words.push(format!(
                 "{first} is not a field, since the first objects do not have it: {rows} such keys, which `fields` can name"
+            ));
+        }
+        if let Some(file) = &*self.lone_ends.lock().expect(HELD) {
+            words.push(format!(
+                "{file} has no end of a line but CR, so it is one input: `separator = \"\\r\"` splits it there"
             ));
         }
         match count(&self.no_numbers) {

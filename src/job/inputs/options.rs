@@ -131,12 +131,15 @@ pub(super) fn encoding(table: &mut Table<'_>) -> Option<&'static Encoding> {
     None
 }
 
+/// What stands between inputs of `lines`, where CR may: files of old systems end their lines with it.
+const SEPARATOR: &str = "separator";
+
 /// A delimiter, quote or escape: one ASCII character.
 fn character(table: &mut Table<'_>, key: &'static str) -> Option<u8> {
     let text = table.get::<String>(key)?;
     if let [byte] = text.get_ref().as_bytes()
         && byte.is_ascii()
-        && !matches!(byte, b'\n' | b'\r' | b'"')
+        && (!matches!(byte, b'\n' | b'\r' | b'"') || (key == SEPARATOR && *byte == b'\r'))
     {
         return Some(*byte);
     }
@@ -194,11 +197,11 @@ fn comments(table: &mut Table<'_>) -> Option<String> {
 /// The options of `lines`.
 pub(super) fn lines(table: &mut Table<'_>) -> LineOptions {
     let null = table.get::<bool>("null").is_some_and(Spanned::into_inner);
-    let separator = character(table, "separator");
+    let separator = character(table, SEPARATOR);
     if null && separator.is_some() {
         let message = "`null` and `separator` both say what ends an input";
         table.document().error_with_help(
-            &table.span_of("separator"),
+            &table.span_of(SEPARATOR),
             message,
             "leave one of them out",
         );

@@ -12,7 +12,7 @@ fn read(bytes: &[u8], options: LineOptions) -> Vec<String> {
         let values: Vec<_> = fields.iter().map(String::from_utf8_lossy).collect();
         fields.cause().map_or(values.join("|"), str::to_owned)
     };
-    Stream::new(Box::new(Lines::new(text.unwrap(), options))).map(shown).collect()
+    Stream::new(Box::new(Lines::new(text.unwrap(), options, Arc::default()))).map(shown).collect()
 }
 
 #[test]
