@@ -469,6 +469,71 @@ fn no_input_can_be_fine_and_says_what_came_near() {
 }
 
 #[test]
+fn what_finds_nothing_says_what_is_there_and_the_way_out() {
+    for (inputs, said) in [
+        ("glob = \"d/*\"", "no file matches `d/*`, only folders do: `d/*/` finds them"),
+        ("glob = \"d/**\"", "no file matches `d/**`, only folders do: `d/**/` finds them"),
+        ("glob = \"e/*/\"", "no folder matches `e/*/`, only files do: `e/*` finds them"),
+        ("glob = \"d/*.x\"", "no file matches `d/*.x`: `d` has `s` and 0 more"),
+        (
+            "glob = \"h/*\"",
+            "no file matches `h/*`: `h` has only hidden names, which `hidden = true` finds",
+        ),
+        (
+            "blocks = { file = \"head.csv\", header = true }",
+            "`head.csv` has nothing after its header line",
+        ),
+        ("blocks = { file = \"empty.csv\" }", "`empty.csv` is empty"),
+    ] {
+        job(inputs, "x")
+            .file("d/s/.a", "")
+            .file("d/.git/a", "")
+            .file("e/a", "")
+            .file("h/.a", "")
+            .file("head.csv", "a,b\n")
+            .file("empty.csv", "")
+            .run()
+            .exit(4)
+            .stderr_has(said);
+    }
+    for (text, what, has_way_out) in [
+        ("{\n  \"a\": 1\n}\n", "not JSON: EOF while parsing an object (column 1)", true),
+        ("[\n  {\n  }\n]", "expected an object, found an array", true),
+        ("{\"a\": ", "not JSON: EOF while parsing a value (column 5)", false),
+    ] {
+        let ran = job("jsonl = \"in.jsonl\"", "x").file("in.jsonl", text).run();
+        ran.exit(2).stderr_has(&format!("`in.jsonl` line 1: {what}"));
+        let way_out =
+            ": one over several lines is not JSON Lines: `json` reads a document with an array";
+        assert_eq!(ran.stderr().contains(way_out), has_way_out, "{}", ran.stderr());
+    }
+    job("csv = \"in.csv\"\nbatch = 2", "x")
+        .file("in.csv", "batch_size\n1\n")
+        .run()
+        .exit(2)
+        .stderr_has("the inputs have a field `batch_size`")
+        .stderr_has("give the field another name: `header` of `csv` can");
+}
+
+#[test]
+fn batches_are_batched_again() {
+    let sizes = "[workload.command]\nargv = ['echo', '{input_batch_size}', '{batch_size}']\n";
+    let ran = TestJob::empty()
+        .file("a.toml", "inputs = { range = { from = 1, to = 5 }, batch = 2 }\nworkload.sleep.duration = '1ms'\n")
+        .file("b.toml", format!("inputs = {{ job = 'a', batch = 2, where = 'input_batch_size > 0' }}\n{sizes}"))
+        .file("c.toml", format!("inputs = {{ job = 'b', batch = 9 }}\n{}", sizes.replace("{b", "{input_input_batch_size}{b")))
+        .args(["a.toml", "b.toml", "c.toml"])
+        .run();
+    ran.exit(0);
+    let b = ran.report_of("b");
+    assert_eq!(
+        b.select("batch_size,result"),
+        ["2,\"2\n2\" 2", "1,1 1"].map(|row| row.replace('"', ""))
+    );
+    assert_eq!(ran.report_of("c").column("batch_size"), ["2"]);
+}
+
+#[test]
 fn what_has_left_out_all_inputs_is_said() {
     for (inputs, said) in [
         ("csv = \"x.csv\"\nwhere = \"a == 9\"", "`where` leaves out all 2 inputs"),

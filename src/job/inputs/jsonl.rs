@@ -18,6 +18,13 @@ pub(super) struct Objects {
     foreign: Option<InputError>,
 }
 
+/// What is said of a value that its line does not end.
+const GOES_ON: &str = "EOF while parsing";
+
+/// The way out for values over several lines.
+const PRETTY: &str = ": one over several lines is not JSON Lines: `json` reads a document with an array of objects, \
+    however they are written";
+
 impl Objects {
     /// The objects of `text`. Without a shape, the first ones tell it.
     pub fn new(text: Text, shape: Option<Shape>, notes: Arc<Notes>) -> Result<Self, InputError> {
@@ -71,6 +78,9 @@ impl Objects {
                 objects += 1;
                 match self.shape.learn(line, &mut seen) {
                     Ok(()) => is_right = true,
+                    Err(message) if line == b"[" => {
+                        wrong = wrong.or_else(|| Some((at, format!("{message}{PRETTY}"))));
+                    }
                     Err(message) => wrong = wrong.or(Some((at, message))),
                 }
             }
@@ -80,6 +90,9 @@ impl Objects {
         if let Some((at, message)) = wrong.filter(|_| !is_right)
             && self.text.breakage().is_none()
         {
+            let goes_on = objects > 1 && message.contains(GOES_ON);
+            let way_out = if goes_on { PRETTY } else { "" };
+            let message = format!("{message}{way_out}");
             self.foreign = Some(self.text.file().error_at(self.text.line(at), message));
         }
         Ok(())

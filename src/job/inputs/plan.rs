@@ -250,7 +250,8 @@ fn selection(
             document.error_with_help(&batch.span(), "`blocks` are not batched", help);
         } else if fields.is_some_and(|fields| fields.iter().any(|field| field == BATCH_SIZE)) {
             let message = "the inputs have a field `batch_size`, which is what `batch` calls the number of inputs";
-            document.error(&batch.span(), message);
+            let help = "give the field another name: `header` of `csv` can";
+            document.error_with_help(&batch.span(), message, help);
         } else if fields.is_some_and(<[_]>::is_empty) {
             document.error(&batch.span(), "`batch` needs inputs that have a field");
         }

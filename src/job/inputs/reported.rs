@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Source;
 use super::counted::Counted;
+use super::plan::BATCH_SIZE;
 use super::records::InputFile;
 use crate::csv::columns::is_report_column;
 use crate::csv::{InputColumns, OpenOriginals, ReportReader, Writer};
@@ -41,11 +42,13 @@ impl Reported {
     }
 
     /// The names of the fields that a reader has: the columns, but `input_task` of a report that has read another
-    /// one's `task` makes way for its own `task`, which is called that in the reader's report.
-    pub(super) fn fields(&self) -> Vec<String> {
+    /// one's `task` makes way for its own `task`, which is called that in the reader's report. For a reader that batches
+    /// its inputs, so does the `batch_size` of those that it reads.
+    pub(super) fn fields(&self, is_batched: bool) -> Vec<String> {
         let field = |column: &String| {
             let bare = column.trim_start_matches("input_");
-            let makes_way = bare.len() < column.len() && is_report_column(bare);
+            let is_size = is_batched && bare == BATCH_SIZE;
+            let makes_way = bare.len() < column.len() && is_report_column(bare) || is_size;
             if makes_way { format!("input_{column}") } else { column.clone() }
         };
         self.reading.columns().iter().map(field).collect()

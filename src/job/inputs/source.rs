@@ -88,6 +88,9 @@ impl Source {
                 [] => None,
             },
             Source::Glob(globs) => Some(globs.near()),
+            Source::Blocks(blocks) if blocks.header => {
+                Some(format!("{} has nothing after its header line", blocks.file))
+            }
             Source::Blocks(blocks) => Some(format!("{} is empty", blocks.file)),
             Source::Product(product) => product.first.why_empty(),
             Source::Counted(_) | Source::Report(..) | Source::Dealt(_) => None,

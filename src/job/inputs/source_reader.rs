@@ -86,7 +86,7 @@ impl Reader<'_> {
             table.document().report_absent(Diagnostic::new(message).at(place));
             return None;
         };
-        Some((Some(reported.fields()), reported.source()))
+        Some((Some(reported.fields(table.has("batch"))), reported.source()))
     }
 
     /// `lines`, `csv`, `jsonl`, `json`, `sheet`.

@@ -118,23 +118,21 @@ impl Glob {
 
     /// Whether it finds a file that is `rest` below its root.
     pub(super) fn names(&self, rest: &[u8]) -> bool {
-        let is_visible = |name: &[u8]| {
-            self.all
-                || !name.starts_with(b".")
-                || self.hidden.iter().any(|hidden| hidden.is_match(name))
-        };
         !self.folders
             && self.matcher.is_match(rest)
-            && rest.split(|byte| *byte == b'/').all(is_visible)
+            && rest.split(|byte| *byte == b'/').all(|name| self.may_be(name))
     }
 
-    /// Whether an entry may be looked at: hidden names only if the pattern names them.
+    /// Whether it may find this name: a hidden one only if the pattern or the job file says so.
+    fn may_be(&self, name: &[u8]) -> bool {
+        self.all
+            || !name.starts_with(b".")
+            || self.hidden.iter().any(|hidden| hidden.is_match(name))
+    }
+
+    /// Whether an entry may be looked at.
     fn is_visible(&self, entry: &DirEntry) -> bool {
-        let name = entry.file_name();
-        entry.depth() == 0
-            || self.all
-            || !name.as_bytes().starts_with(b".")
-            || self.hidden.iter().any(|hidden| hidden.is_match(name.as_bytes()))
+        entry.depth() == 0 || self.may_be(entry.file_name().as_bytes())
     }
 
     /// The path of an entry as the pattern has it, if it is a file of the pattern.
@@ -165,6 +163,13 @@ impl Glob {
         Fields::bad(cause, path.as_os_str().as_bytes())
     }
 
+    /// Whether it would find something if it were a pattern of the other kind.
+    fn finds_others(&self) -> bool {
+        let others = Self { folders: !self.folders, ..self.clone() };
+        let mut found = others.open(&Stop::default());
+        found.any(|found| found.is_ok_and(|found| found.cause().is_none()))
+    }
+
     /// What the pattern is the name of, if it is that of another kind of thing.
     fn other_kind(&self) -> Option<String> {
         let named = self.root.join(self.pattern.strip_prefix(&self.prefix)?);
@@ -191,6 +196,14 @@ impl Glob {
         if let Some(other) = self.other_kind() {
             return format!("{nothing}: that is {other}");
         }
+        if self.finds_others() {
+            let bare = self.pattern.trim_end_matches('/');
+            return if self.folders {
+                format!("{nothing}, only files do: `{bare}` finds them")
+            } else {
+                format!("{nothing}, only folders do: `{bare}/` finds them")
+            };
+        }
         let shown = if self.prefix.is_empty() {
             "the job's folder"
         } else {
@@ -199,13 +212,19 @@ impl Glob {
         let Ok(entries) = std::fs::read_dir(&self.root) else {
             return format!("{nothing}: there is no folder `{shown}`");
         };
-        let mut names: Vec<_> =
-            entries.take(LOOKED_AT).flatten().map(|entry| entry.file_name()).collect();
-        names.sort();
-        let names: Vec<_> = names.iter().map(|name| name.to_string_lossy()).collect();
+        let names = entries.take(LOOKED_AT).flatten().map(|entry| entry.file_name());
+        let mut names: Vec<_> = names.collect();
         if names.is_empty() {
             return format!("{nothing}: `{shown}` is empty");
         }
+        names.retain(|name| self.may_be(name.as_bytes()));
+        if names.is_empty() {
+            return format!(
+                "{nothing}: `{shown}` has only hidden names, which `hidden = true` finds"
+            );
+        }
+        names.sort();
+        let names: Vec<_> = names.iter().map(|name| name.to_string_lossy()).collect();
         let last = self.pattern.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         let near = nearest(last, names.iter().map(AsRef::as_ref));
         // The same name with other letters, or the other kind of thing, is what people mean most often.
