@@ -80,6 +80,13 @@ impl RunnerToml {
         self.parsed.root()
     }
 
+    /// Whether it has a default for this key of this table.
+    pub fn has_default(&self, table: &str, key: &str) -> bool {
+        let defaults = self.root().get("defaults").and_then(|it| it.get_ref().as_table());
+        let table = defaults.and_then(|it| it.get(table)?.get_ref().as_table());
+        table.is_some_and(|table| table.contains_key(key))
+    }
+
     /// Where the reports go.
     pub fn results(&self) -> Option<&Path> {
         self.results.as_deref()

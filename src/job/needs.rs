@@ -23,7 +23,12 @@ pub(super) struct Head {
     needs: Vec<Need>,
     /// Whether it runs alone.
     pub exclusive: bool,
+    /// What may follow its name in the names of files that its own file asks for.
+    pub kinds: Vec<String>,
 }
+
+/// The keys of `[report]` by which there are further files, and what follows the job's name there.
+pub(super) const KINDS: [(&str, &str); 3] = [("also", "html"), ("also", "xlsx"), ("logs", "logs")];
 
 /// The name of a job that another one needs.
 #[derive(Debug)]
@@ -37,7 +42,8 @@ impl Head {
     pub fn read(raw: &RawFile, arguments: &[Argument]) -> Self {
         let file = &raw.file;
         let stem = raw::stem(file).into_owned();
-        let mut head = Self { file: file.into(), name: stem, needs: Vec::new(), exclusive: false };
+        let (needs, kinds) = (Vec::new(), Vec::new());
+        let mut head = Self { file: file.into(), name: stem, needs, exclusive: false, kinds };
         let Ok(parsed) = &raw.parsed else { return head };
         let mut root = parsed.root().clone();
         let document = Document::new(Arc::clone(parsed.source()), None, arguments);
@@ -48,6 +54,12 @@ impl Head {
         if let Some(name) = root.get::<JobName>("name") {
             head.name = name.get_ref().to_string();
         }
+        let report = root.table("report");
+        let asked = KINDS.iter().filter(|(key, _)| report.as_ref().is_some_and(|it| it.has(key)));
+        head.kinds = asked.map(|(_, kind)| (*kind).to_owned()).collect();
+        let services = root.table("services").map(|services| services.user_keys());
+        let log = |service: Spanned<String>| format!("{}.log", service.get_ref());
+        head.kinds.extend(services.into_iter().flatten().map(log));
         head.exclusive = root.get::<bool>("exclusive").is_some_and(Spanned::into_inner);
         let needs = root.list::<String>("needs").map(Spanned::into_inner);
         let read = root.table("inputs").and_then(|mut inputs| inputs.get::<String>("job"));
@@ -59,6 +71,11 @@ impl Head {
             }
         }
         head
+    }
+
+    /// The names of the jobs that it needs.
+    pub fn needed(&self) -> Vec<String> {
+        self.needs.iter().map(|need| need.name.clone()).collect()
     }
 
     /// Whether it needs any job.

@@ -16,7 +16,7 @@ use crate::config::{
 use crate::config::{Choices, RawFile};
 use crate::config::{schema, secrets};
 use crate::job::groups::Groups;
-use crate::job::inputs::{Around, Inputs};
+use crate::job::inputs::{Around, Inputs, OwnFiles};
 use crate::job::{Dealt, Job, Reported, Stage, Texts, cluster, identity, inputs, services, stages};
 use crate::workload::Workload;
 use crate::workload::creates::Creates;
@@ -50,6 +50,8 @@ pub(super) struct Setting<'a> {
     pub choices: Choices,
     /// How a missing file is treated.
     pub absent: Absent,
+    /// What no pattern of the inputs finds: the call itself writes it.
+    pub own: Arc<OwnFiles>,
     /// The inputs, if another process has read them.
     pub dealt: Option<Arc<Dealt>>,
     /// Returns the report of the job with this name; `None` while that is not known.
@@ -117,7 +119,8 @@ fn plan(
     let made = derived.as_ref().map(Table::user_keys).unwrap_or_default();
     let made = made.into_iter().map(Spanned::into_inner).collect();
     let resumed = choices.resume.then_some(setting.results);
-    let around = Around { folder, job: &job_name, absent, reported, limit, resumed, made };
+    let own = Arc::clone(&setting.own);
+    let around = Around { folder, job: &job_name, absent, reported, limit, resumed, made, own };
     let table = root.table("inputs");
     let inputs = match &setting.dealt {
         None => inputs::read(table, derived, &around),

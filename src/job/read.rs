@@ -10,9 +10,11 @@ use crate::config::raw;
 use crate::config::runner_toml::RunnerToml;
 use crate::config::{Absent, Argument, Overrides, runner_toml};
 use crate::job::groups::Groups;
-use crate::job::needs::{Head, Order};
+use crate::job::inputs::{OwnFiles, Writes};
+use crate::job::needs::{Head, KINDS, Order};
 use crate::job::plan::{PlannedFile, Setting};
 use crate::job::{Dealt, Job, Reported};
+use crate::workload::real_folder::real_folder;
 
 /// Reads and plans the jobs of `files`, changed by what the command line says, as far as that can be done before any
 /// has run. Each comes after those that it needs; else they stay in the order of the files.
@@ -26,9 +28,11 @@ pub fn read_batch(
     let arguments = overrides.arguments()?;
     let mut errors = Diagnostics::default();
     let files = job_files(files, &mut errors);
-    let call = Arc::new(Call::new(&files, arguments, overrides, &mut errors));
+    let mut call = Call::new(&files, arguments, overrides, &mut errors);
     let raws: Vec<_> = files.iter().map(|file| RawFile::read(file)).collect();
     let heads: Vec<_> = raws.iter().map(|raw| Head::read(raw, &call.arguments)).collect();
+    call.writers = files.iter().zip(&heads).map(|(file, head)| call.writer(file, head)).collect();
+    let call = Arc::new(call);
     let choices =
         Choices { limit: overrides.limit, resume: overrides.resume, ..Choices::default() };
     let mut misplaced = Vec::new();
@@ -125,7 +129,13 @@ pub fn read_elsewhere(job: &Elsewhere, dealt: Arc<Dealt>) -> Result<Job, Diagnos
     let of_files: Vec<_> = settings.iter().map(|(_, settings)| settings).collect();
     let groups = Groups::new(&job.overrides.groups, &of_files, &mut mistakes);
     errors.extend(mistakes);
-    let call = Call { arguments, groups, settings, results: job.overrides.results.clone() };
+    let call = Call {
+        arguments,
+        groups,
+        settings,
+        results: job.overrides.results.clone(),
+        writers: Vec::new(),
+    };
     let raw = RawFile::of(&job.file, job.text.clone());
     let setting = Setting {
         arguments: &call.arguments,
@@ -134,6 +144,7 @@ pub fn read_elsewhere(job: &Elsewhere, dealt: Arc<Dealt>) -> Result<Job, Diagnos
         results: call.results(&raw.file),
         choices: Choices::default(),
         absent: Absent::Mistake,
+        own: Arc::default(),
         dealt: Some(dealt),
         reported: &|_| None,
     };
@@ -238,6 +249,17 @@ struct Call {
     settings: Vec<(PathBuf, RunnerToml)>,
     /// Of the command line.
     results: Option<PathBuf>,
+    /// What its jobs write.
+    writers: Vec<Writer>,
+}
+
+/// A job as one that writes files.
+#[derive(Debug)]
+struct Writer {
+    file: PathBuf,
+    name: String,
+    needs: Vec<String>,
+    writes: Writes,
 }
 
 impl Call {
@@ -264,7 +286,38 @@ impl Call {
         let files: Vec<_> = settings.iter().map(|(_, settings)| settings).collect();
         let groups = Groups::new(&overrides.groups, &files, &mut mistakes);
         errors.extend(mistakes);
-        Self { arguments, groups, settings, results: overrides.results.clone() }
+        Self {
+            arguments,
+            groups,
+            settings,
+            results: overrides.results.clone(),
+            writers: Vec::new(),
+        }
+    }
+
+    /// What the job of `file` writes.
+    fn writer(&self, file: &Path, head: &Head) -> Writer {
+        let results = self.results(file);
+        let results = std::path::absolute(results).unwrap_or_else(|_| results.to_owned());
+        let of_defaults = |(key, _): &&(&str, &str)| {
+            self.shared(file).is_some_and(|settings| settings.has_default("report", key))
+        };
+        let kinds = KINDS.iter().filter(of_defaults).map(|(_, kind)| (*kind).to_owned());
+        let kinds = kinds.chain(head.kinds.iter().cloned()).collect();
+        Writer {
+            file: file.to_owned(),
+            name: head.name.clone(),
+            needs: head.needed(),
+            writes: Writes { results: real_folder(&results), kinds },
+        }
+    }
+
+    /// What the patterns of the job of `file` do not find. The reports of jobs that it needs are whole by then.
+    fn own_files(&self, file: &Path) -> OwnFiles {
+        let needs = self.writers.iter().find(|writer| writer.file == file);
+        let needs = needs.map_or(&[][..], |writer| &writer.needs);
+        let others = self.writers.iter().filter(|writer| !needs.contains(&writer.name));
+        OwnFiles::of(others.map(|writer| (writer.name.clone(), writer.writes.clone())))
     }
 
     fn shared(&self, file: &Path) -> Option<&RunnerToml> {
@@ -294,6 +347,7 @@ impl Call {
             results: self.results(&raw.file),
             choices,
             absent,
+            own: Arc::new(self.own_files(&raw.file)),
             dealt: None,
             reported,
         };

@@ -526,11 +526,60 @@ fn batches_are_batched_again() {
         .run();
     ran.exit(0);
     let b = ran.report_of("b");
-    assert_eq!(
-        b.select("batch_size,result"),
-        ["2,\"2\n2\" 2", "1,1 1"].map(|row| row.replace('"', ""))
-    );
+    assert_eq!(b.select("batch_size,result"), ["2,2 2 2", "1,1 1"]);
     assert_eq!(ran.report_of("c").column("batch_size"), ["2"]);
+}
+
+#[test]
+fn what_a_call_writes_itself_is_no_input() {
+    let command = "[workload.command]\nargv = ['echo', '{input}']\n[report]\nlogs = 'all'\nalso = ['html']\n\
+                   [services.s]\nargv = ['sleep', '100']\n";
+    let folders = TestJob::empty()
+        .file("a.csv", "x\n1\n")
+        .file("b/j.csv", "x\n1\n")
+        .file("results/other.csv", "x\n1\n");
+    let mut job = folders
+        .file("j.toml", format!("inputs = {{ glob = {{ pattern = '**/*', hidden = true, except = '.stderr' }} }}\n{command}"))
+        .file("k.toml", "inputs.glob = '**/*.csv*'\nworkload.command.argv = ['echo', '{input}']\n")
+        .file("m.toml", "inputs.csv = '**/*.csv'\nworkload.command.argv = ['echo', '{file}']\n");
+    for _ in 0..2 {
+        let ran = job.args(["j.toml", "k.toml", "m.toml", "--jobs", "3"]).run();
+        ran.exit(0);
+        let all = ["a.csv", "b/j.csv", "j.toml", "k.toml", "m.toml", "results/other.csv"];
+        assert_eq!(ran.report_of("j").column("input"), all);
+        let tables = ["a.csv", "b/j.csv", "results/other.csv"];
+        assert_eq!(ran.report_of("k").column("input"), tables);
+        assert_eq!(ran.report_of("m").column("file"), tables);
+        job = TestJob::again(ran);
+    }
+}
+
+#[test]
+fn reports_of_jobs_that_are_needed_are_inputs() {
+    let echo = "workload.command.argv = ['echo', '{input}']\n";
+    let ran = TestJob::empty()
+        .file("first.toml", "[workload.command]\nargv = ['echo', 'x']\n[report]\nlogs = 'all'\n")
+        .file("beside.toml", "workload.sleep.duration = '1ms'\n")
+        .file(
+            "job.toml",
+            format!(
+                "needs = ['first']\ninputs.glob = ['results/*.csv', 'results/first.logs/*.out']\n{echo}"
+            ),
+        )
+        .file(
+            "named.toml",
+            format!("needs = ['first']\ninputs.glob = 'results/summary.csv'\n{echo}"),
+        )
+        .file("none.toml", format!("inputs.glob = 'results/[n]one.csv*'\n{echo}"))
+        .args(["beside.toml", "first.toml", "job.toml", "named.toml"])
+        .run();
+    ran.exit(0);
+    let inputs = ran.report().column("input");
+    assert_eq!(inputs, ["results/first.csv", "results/first.logs/1.out"]);
+    assert_eq!(ran.report_of("named").column("input"), ["results/summary.csv"]);
+    let ran = TestJob::again(ran).file("results/none.csv", "x\n").arg("none.toml").run();
+    ran.exit(4)
+        .stderr_has("no file matches `results/[n]one.csv*` but what this call itself writes");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::jsonl::Objects;
 use super::lines::{LineOptions, Lines};
 use super::notes::Notes;
 use super::object::Shape;
+use super::own::OwnFiles;
 use super::records::{InputFile, Kept, Records, Stop};
 use super::sheet::SheetOptions;
 use super::text::{Text, TextOptions, TextRecords};
@@ -386,14 +387,18 @@ impl Records for Reordered {
     }
 }
 
-/// The files that `names` name as seen from `folder`: a name that is a file, or a pattern. Also whether more than one
+/// The files that `name` names as seen from `folder`: a name that is a file, or a pattern, which finds none of `own`. Also whether more than one
 /// could have been meant.
-pub(super) fn find(name: &str, folder: &Path) -> Result<(VecDeque<InputFile>, bool), String> {
+pub(super) fn find(
+    name: &str,
+    folder: &Path,
+    own: &Arc<OwnFiles>,
+) -> Result<(VecDeque<InputFile>, bool), String> {
     let is_pattern = name.contains(['*', '?', '[']);
     if name == "-" || !is_pattern || folder.join(name).exists() {
         return InputFile::find(name, folder).map(|file| ([file].into(), false));
     }
-    let pattern = super::glob::Glob::new(name, folder)?;
+    let pattern = super::glob::Glob::new(name, folder)?.without(own);
     let mut files = VecDeque::new();
     for path in pattern.open(&Stop::default()) {
         let path = path.map_err(|error| error.to_string())?;

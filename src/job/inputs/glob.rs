@@ -7,10 +7,12 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::job::inputs::InputReader;
+use crate::job::inputs::own::OwnFiles;
 use crate::job::inputs::records::Stop;
 use matcher::{Matcher, expanded, with_tops};
 pub(super) use pattern::Glob;
@@ -100,6 +102,13 @@ impl Globs {
             patterns: patterns.iter().map(glob).collect::<Result<_, String>>()?,
             except: options.except.iter().map(except).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The same without what the runner itself writes.
+    #[must_use]
+    pub fn without(mut self, own: &Arc<OwnFiles>) -> Self {
+        self.patterns = self.patterns.into_iter().map(|glob| glob.without(own)).collect();
+        self
     }
 
     /// What they find.

@@ -19,6 +19,7 @@ mod listed;
 mod notes;
 mod object;
 mod options;
+mod own;
 mod plan;
 mod product;
 mod range;
@@ -44,6 +45,7 @@ use source::{Source, open_files, shuffled};
 
 pub(super) use dealt::planned as planned_elsewhere;
 pub use dealt::{Dealt, DealtFacts, NumberedReader};
+pub(super) use own::{OwnFiles, Writes};
 pub(super) use plan::{Around, read};
 pub use records::Stop;
 pub use reported::Reported;

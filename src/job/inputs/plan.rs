@@ -11,6 +11,7 @@ use super::derived::Derived;
 use super::earlier;
 use super::filter::Filter;
 use super::notes::Notes;
+use super::own::OwnFiles;
 use super::select::{BatchSize, Selection};
 use super::source_reader::Reader;
 use super::{BadInput, Empty, Inputs, Reported, Source};
@@ -35,6 +36,8 @@ pub(in crate::job) struct Around<'a> {
     pub resumed: Option<&'a Path>,
     /// The fields that `[fields]` makes.
     pub made: Vec<String>,
+    /// What no pattern finds.
+    pub own: Arc<OwnFiles>,
 }
 
 impl Around<'_> {

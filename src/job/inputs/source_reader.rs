@@ -73,6 +73,7 @@ impl Reader<'_> {
         let globs = Globs::new(&patterns, &options, self.around.folder);
         let span = named.names[0].span();
         let globs = globs.map_err(|message| table.document().error(&span, message)).ok();
+        let globs = globs.map(|globs| globs.without(&self.around.own));
         named.finish();
         globs
     }
@@ -134,7 +135,7 @@ impl Reader<'_> {
     fn find(&self, named: &Named<'_>, table: &Table<'_>) -> Option<(Vec<InputFile>, bool)> {
         let (mut all, mut is_plural, mut is_sound) = (Vec::new(), named.is_array, true);
         for name in &named.names {
-            match files::find(name.get_ref(), self.around.folder) {
+            match files::find(name.get_ref(), self.around.folder, &self.around.own) {
                 Ok((found, is_pattern)) => {
                     is_plural |= is_pattern;
                     if found.is_empty() && !self.may_be_empty {
@@ -143,7 +144,10 @@ impl Reader<'_> {
                             &GlobOptions::default(),
                             self.around.folder,
                         );
-                        let near = near.map_or_else(|error| error, |globs| globs.near());
+                        let near = near.map_or_else(
+                            |error| error,
+                            |globs| globs.without(&self.around.own).near(),
+                        );
                         self.wrong(table, &name.span(), near);
                         is_sound = false;
                     }

@@ -5,12 +5,14 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use walkdir::{DirEntry, WalkDir};
 
 use super::matcher::{Matcher, expanded, with_tops};
 use crate::base::diagnostic::{nearest, reason};
 use crate::job::inputs::InputError;
+use crate::job::inputs::own::OwnFiles;
 use crate::job::inputs::records::Stop;
 use crate::task::Fields;
 
@@ -35,6 +37,8 @@ pub(in crate::job::inputs) struct Glob {
     pub(super) all: bool,
     /// Whether links to folders are entered.
     pub(super) follow: bool,
+    /// What it does not find, and whether it starts in that.
+    own: Option<(Arc<OwnFiles>, bool)>,
 }
 
 impl Glob {
@@ -75,7 +79,23 @@ impl Glob {
             folders,
             all: false,
             follow: false,
+            own: None,
         })
+    }
+
+    /// The same without what the runner itself writes. A name that is no pattern is that of a file that is meant.
+    pub fn without(self, own: &Arc<OwnFiles>) -> Self {
+        if !self.pattern.contains(SPECIAL) {
+            return self;
+        }
+        let starts_in_it = own.has_folder(&self.root);
+        Self { own: Some((Arc::clone(own), starts_in_it)), ..self }
+    }
+
+    /// Whether `path`, below the root, is what the runner itself writes.
+    fn is_own(&self, path: &Path) -> bool {
+        let own = self.own.as_ref();
+        own.is_some_and(|(own, starts_in_it)| *starts_in_it || own.has(&self.root, path))
     }
 
     /// The files. A folder that cannot be read is a datum that cannot be used; one that is not there has none. The walk ends
@@ -139,7 +159,8 @@ impl Glob {
     fn matches(&self, entry: &DirEntry) -> Option<Fields> {
         let path = entry.path().strip_prefix(&self.root).ok()?;
         let is_kind = |entry| if self.folders { is_folder(entry) } else { is_file(entry) };
-        if !self.matcher.is_match(path.as_os_str().as_bytes()) || !is_kind(entry) {
+        let is_match = self.matcher.is_match(path.as_os_str().as_bytes());
+        if !is_match || !is_kind(entry) || self.is_own(path) {
             return None;
         }
         let is_root = entry.depth() == 0;
@@ -163,10 +184,9 @@ impl Glob {
         Fields::bad(cause, path.as_os_str().as_bytes())
     }
 
-    /// Whether it would find something if it were a pattern of the other kind.
-    fn finds_others(&self) -> bool {
-        let others = Self { folders: !self.folders, ..self.clone() };
-        let mut found = others.open(&Stop::default());
+    /// Whether it finds something.
+    fn finds_any(&self) -> bool {
+        let mut found = self.open(&Stop::default());
         found.any(|found| found.is_ok_and(|found| found.cause().is_none()))
     }
 
@@ -196,7 +216,10 @@ impl Glob {
         if let Some(other) = self.other_kind() {
             return format!("{nothing}: that is {other}");
         }
-        if self.finds_others() {
+        if self.own.is_some() && (Self { own: None, ..self.clone() }).finds_any() {
+            return format!("{nothing} but what this call itself writes, which is left out");
+        }
+        if (Self { folders: !self.folders, ..self.clone() }).finds_any() {
             let bare = self.pattern.trim_end_matches('/');
             return if self.folders {
                 format!("{nothing}, only files do: `{bare}` finds them")
@@ -243,10 +266,13 @@ impl Glob {
     }
 }
 
+/// What makes a name a pattern.
+const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];
+
 /// The leading folders of a pattern that are no pattern, with their `/`, and the rest. The last part always belongs
 /// to the rest: the walk is what finds it.
 pub(super) fn split(pattern: &str) -> (&str, &str) {
-    let special = pattern.find(['*', '?', '[', '{', '\\']).unwrap_or(pattern.len());
+    let special = pattern.find(SPECIAL).unwrap_or(pattern.len());
     let start = pattern[..special].rfind('/').map_or(0, |slash| slash + 1);
     pattern.split_at(start)
 }
