@@ -24,6 +24,8 @@ pub struct MadeFile {
     pub temporary: PathBuf,
     /// What it is called when the task is ok; absolute.
     pub path: PathBuf,
+    /// What it is called when the task is not ok; `None` if something that the task or its job reads has that name.
+    pub failed: Option<PathBuf>,
     /// The same as the job file and the inputs have it, for messages.
     pub shown: String,
     /// What was there under that name before the task started.

@@ -159,6 +159,15 @@ impl Creates {
         Ok(targets)
     }
 
+    /// Whether the task, should it not be ok, may leave `failure` for the file with this index: neither it nor its job reads
+    /// that.
+    pub fn may_leave(&self, index: usize, failure: &Target, values: &Values<'_>) -> bool {
+        let is_found = self.found.as_ref().is_some_and(|found| found.has(&failure.real));
+        let is_source = || self.sources.iter().any(|source| failure.is(source));
+        let output = self.outputs.get(index);
+        !(is_found || is_source() || output.is_some_and(|one| self.is_read(one, failure, values)))
+    }
+
     /// Whether the task reads `target`: by `reads`, or since a field has its path. A field that is all of `creates`, or one
     /// of several in it, is there to name it, unless a pattern has found the file.
     fn is_read(&self, output: &OutputPath, target: &Target, values: &Values<'_>) -> bool {

@@ -52,6 +52,17 @@ fn what_a_failure_leaves_is_never_put_over_something_else() {
             "{model}"
         );
     }
+    for (inputs, creates) in
+        [("glob = 'o/*.failed'", "{input.base}"), ("lines = 'o/x.failed'", "o/x")]
+    {
+        let made = TestJob::new(&format!(
+            "creates = \"{creates}\"\n[inputs]\n{inputs}\n[workload.command]\nshell = 'echo bad > {{creates}}; false'\n"
+        ));
+        let made = made.file("o/x.failed", "precious\n").run();
+        made.exit(3);
+        let kept = std::fs::read_to_string(made.path("o/x.failed")).unwrap();
+        assert_eq!(kept, "precious\n", "{creates}");
+    }
     // One that is ok does not remove it, either.
     let ok = TestJob::new("[inputs]\nglob = '*.failed'\n[workload.command]\nargv = ['echo', '1']\nstdout = '{input.base}'\n")
         .file("x.failed", "precious")

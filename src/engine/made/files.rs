@@ -1,22 +1,23 @@
 //! The files of one task on the disk: under which names it writes them, whether it has, and what becomes of them.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::base::diagnostic::reason;
 use crate::task::{FileStamp, MadeFile, Making, temporary_start};
+use crate::workload::claims::Claims;
 use crate::workload::written::{Place, WrittenFiles};
 
 /// The longest name of a file, in bytes.
 const LONGEST_NAME: usize = 255;
 
-pub(super) fn begin_again(making: &mut Making) {
-    set_aside(making);
+pub(super) fn begin_again(making: &mut Making, claims: &Claims) {
+    set_aside(making, claims);
     for file in &mut making.files {
         file.before = stamp(&file.path);
     }
@@ -102,20 +103,22 @@ pub(super) fn note_all(task: u64, making: &Making, written: &WrittenFiles) -> Re
 }
 
 /// Gives all files of a task their names.
-pub(super) fn name_all(making: &Making) -> Result<(), String> {
+pub(super) fn name_all(making: &Making, claims: &Claims) -> Result<(), String> {
     check_all(making)?;
     for file in &making.files {
         if file.temporary.exists() {
             fs::rename(&file.temporary, &file.path)
                 .map_err(|error| format!("cannot write `{}`: {}", file.shown, reason(&error)))?;
         }
-        let _ = fs::remove_file(failed(&file.path)); // of an earlier attempt, if there was one
+        if let Some(failed) = left(file, claims) {
+            let _ = fs::remove_file(failed); // of an earlier attempt, if there was one
+        }
     }
     Ok(())
 }
 
 /// What a task has written that is not ok is kept under another name.
-pub(super) fn set_aside(making: &Making) {
+pub(super) fn set_aside(making: &Making, claims: &Claims) {
     for file in &making.files {
         let written = if fs::symlink_metadata(&file.temporary).is_ok() {
             &file.temporary
@@ -124,17 +127,16 @@ pub(super) fn set_aside(making: &Making) {
         } else {
             continue;
         };
-        if fs::rename(written, failed(&file.path)).is_err() {
+        let is_kept = left(file, claims).is_some_and(|failed| fs::rename(written, failed).is_ok());
+        if !is_kept {
             let _ = fs::remove_file(written).or_else(|_| fs::remove_dir_all(written));
         }
     }
 }
 
-/// The name of what a task has written that is not ok.
-fn failed(path: &Path) -> PathBuf {
-    let mut name = path.file_name().map_or_else(OsString::new, OsStr::to_owned);
-    name.push(".failed");
-    path.with_file_name(name)
+/// Where what a task has written goes if it is not ok; `None` if another task writes that, or it is read.
+fn left<'a>(file: &'a MadeFile, claims: &Claims) -> Option<&'a Path> {
+    file.failed.as_deref().filter(|failed| !claims.has(failed))
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ impl MadeFiles {
     pub fn begin(&self, task: &mut Task) -> Result<Turn, String> {
         if let Some(making) = &mut task.making {
             match &self.apart {
-                None => begin_again(making),
+                None => begin_again(making, &self.claims),
                 Some(_) => forget(making),
             }
             return Ok(Turn::Run);
@@ -174,7 +174,7 @@ impl MadeFiles {
         let reads = reads.collect::<Result<_, _>>()?;
         let files = seen.targets.iter().enumerate();
         let files: Vec<_> =
-            files.map(|(index, target)| self.file(target, task.number, index)).collect();
+            files.map(|(index, target)| self.file(target, &values, index)).collect();
         let Seen { key, task: hash, .. } = seen;
         self.records
             .add(key, Entry::Begun)
@@ -266,19 +266,21 @@ impl MadeFiles {
         self.claims.claim(&target.real, writer).map_err(|why| fail(&why))
     }
 
-    fn file(&self, target: &Target, task: u64, index: usize) -> MadeFile {
+    fn file(&self, target: &Target, values: &Values<'_>, index: usize) -> MadeFile {
         let (path, shown) = (target.path.clone(), target.shown.clone());
         let temporary = match &self.apart {
             None => path.with_file_name(temporary(self.tag, &path)),
             Some(folder) => {
                 let name = path.file_name().unwrap_or_default();
-                let folder = folder.path().join(format!("{task}.{index}"));
+                let folder = folder.path().join(format!("{}.{index}", values.task));
                 let _ = fs::create_dir(&folder); // writing there will tell
                 folder.join(name)
             }
         };
         let before = stamp(&path);
-        MadeFile { temporary, path, shown, before }
+        let failure = target.of_failure();
+        let failed = self.creates.may_leave(index, &failure, values).then_some(failure.real);
+        MadeFile { temporary, path, failed, shown, before }
     }
 
     /// The last stage of the task is ok: what it has made gets its names. Without that it is a failure.
@@ -289,7 +291,7 @@ impl MadeFiles {
         }
         let named = match &self.written {
             Some(written) => note_all(task.number, making, written),
-            None => name_all(making),
+            None => name_all(making, &self.claims),
         };
         if let Err(message) = named {
             return outcome.fail(&message);
@@ -304,7 +306,7 @@ impl MadeFiles {
     /// The task has ended, and not ok: what it has written does not pass for whole.
     pub fn fail(&self, task: &Task) {
         if let Some(making) = task.making.as_deref().filter(|_| self.apart.is_none()) {
-            set_aside(making);
+            set_aside(making, &self.claims);
         }
     }
 }

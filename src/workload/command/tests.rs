@@ -181,7 +181,7 @@ fn big_output_is_counted_not_kept_and_never_deadlocks() {
 
 #[test]
 fn everything_can_be_kept() {
-    let mut job = job("shell = 'yes | head -c \"$input\"'\ncapture = 10");
+    let mut job = job("shell = 'yes | head -c \"$input\"'\ncapture = '10B'");
     job.keep = Keep::Everything;
     let kept = job.run_all(&["10", "11", "200000"]).into_iter().map(|outcome| {
         let file = outcome.rare().whole_output.clone()?;
