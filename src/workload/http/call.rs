@@ -333,7 +333,10 @@ fn has_fit_port(uri: &Uri) -> bool {
     match authority.as_str().strip_prefix(authority.host()) {
         Some("") => true,
         Some(port) => {
-            port[1..].bytes().all(|byte| byte.is_ascii_digit()) && authority.port_u16().is_some()
+            let digits = &port[1..];
+            let is_plain =
+                digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+            is_plain && authority.port_u16().is_some()
         }
         None => false, // a user stands before it
     }
