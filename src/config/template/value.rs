@@ -102,16 +102,18 @@ impl ValueTemplate {
             Self::Task => out.extend_from_slice(digits.format(values.task).as_bytes()),
             Self::Attempt => out.extend_from_slice(digits.format(values.attempt).as_bytes()),
             Self::Slot => out.extend_from_slice(digits.format(values.slot).as_bytes()),
-            Self::Payload => match values.payload.map(Payload::view) {
-                Some(View::Json(json)) => {
-                    let exact = values.payload.and_then(Payload::exact);
-                    let for_python = exact.filter(|_| not_finite == NotFinite::Python);
-                    out.extend_from_slice(for_python.unwrap_or(json));
+            Self::Payload => {
+                let exact = values.payload.and_then(Payload::exact);
+                if let Some(exact) = exact.filter(|_| not_finite == NotFinite::Python) {
+                    return out.extend_from_slice(exact);
                 }
-                Some(View::Text(text)) => json::write_text(text.as_bytes(), out),
-                Some(View::Bytes(bytes)) => json::write_text(bytes, out),
-                None => out.extend_from_slice(b"null"),
-            },
+                match values.payload.map(Payload::view) {
+                    Some(View::Json(json)) => out.extend_from_slice(json),
+                    Some(View::Text(text)) => json::write_text(text.as_bytes(), out),
+                    Some(View::Bytes(bytes)) => json::write_text(bytes, out),
+                    None => out.extend_from_slice(b"null"),
+                }
+            }
             Self::Text(template) => {
                 if let Some(each) = template.render_each(values) {
                     return json::write_array(each, out, |text, out| json::write_text(&text, out));

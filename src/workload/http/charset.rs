@@ -55,12 +55,11 @@ pub(super) fn to_utf8(content_type: Option<&[u8]>, body: &[u8]) -> Result<Text, 
         let label = label.as_deref().filter(|_| in_header.is_some()).unwrap_or("its charset");
         return Err(format!("the body is in `{label}`, which is not read, by browsers neither"));
     }
-    let is_utf8 =
-        named.is_none_or(|encoding| encoding == UTF_8) && std::str::from_utf8(body).is_ok();
-    if is_utf8 || (kind == Kind::Json && is_unicode_json(body)) {
-        let label = label.filter(|_| in_header.is_none() && !body.is_ascii());
-        let doubt = label.map(|label| unknown(&label, UTF_8));
-        return Ok(Text { utf8: None, doubt });
+    if kind == Kind::Json && is_unicode_json(body) {
+        return Ok(Text::default());
+    }
+    if named.is_none_or(|encoding| encoding == UTF_8) && std::str::from_utf8(body).is_ok() {
+        return Ok(Text::default());
     }
     let encoding = match (named, kind) {
         (Some(encoding), _) => return Ok(decode(encoding, body)),
@@ -73,12 +72,10 @@ pub(super) fn to_utf8(content_type: Option<&[u8]>, body: &[u8]) -> Result<Text, 
         (None, Kind::Bytes) => return Ok(Text::default()),
     };
     let mut text = decode(encoding, body);
-    text.doubt = label.map(|label| unknown(&label, encoding));
+    text.doubt = label.map(|label| {
+        format!("the charset of the body, `{label}`, is not known: read as {}", encoding.name())
+    });
     Ok(text)
-}
-
-fn unknown(label: &str, encoding: &'static Encoding) -> String {
-    format!("the charset of the body, `{label}`, is not known: read as {}", encoding.name())
 }
 
 impl Text {

@@ -175,7 +175,7 @@ fn a_file_of_an_earlier_stage_has_its_own_name_in_a_form() {
         let server = Raw::start(|_| ok("", b""));
         let text = format!(
             "creates = \"made/{{input}}.txt\"\ninputs.values = [\"a\"]\n\
-             [[stages]]\nname = \"make\"\nworkload.command.shell = 'echo x > {{creates}}'\n\
+             [[stages]]\nname = \"make\"\nworkload.command.shell = 'echo x > \"$creates\"'\n\
              [[stages]]\nname = \"send\"\n[stages.workload.http]\nurl = \"{}\"\nmultipart = {{ doc = {{ path = \"{{creates}}\" }} }}\n",
             server.url("/")
         );
