@@ -45,7 +45,7 @@ impl LogFolder {
         let path = std::path::absolute(&path).unwrap_or(path);
         let folder = Self { path, kept: begun.kept };
         let prepared = match begun.origin {
-            Origin::Nothing | Origin::Begun => folder.empty(),
+            Origin::Nothing | Origin::HeaderOnly => folder.empty(),
             Origin::Partial | Origin::Report => folder.resume(begun),
         };
         prepared.map_err(|error| ReportError::writing(&folder.path, &error))?;

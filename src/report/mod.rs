@@ -161,7 +161,7 @@ impl Report {
     /// If it cannot be written.
     pub fn open_log(&self) -> Result<Log, ReportError> {
         let earlier = match self.origin {
-            Origin::Nothing | Origin::Begun => Earlier::Emptied,
+            Origin::Nothing | Origin::HeaderOnly => Earlier::Emptied,
             Origin::Partial | Origin::Report => Earlier::Kept,
         };
         let path = self.job.results.join(format!("{}.log", self.job.name));

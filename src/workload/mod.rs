@@ -5,6 +5,7 @@ pub mod columns;
 pub mod command;
 pub mod compute;
 pub mod creates;
+mod device;
 mod draft;
 pub mod http;
 pub mod output_file;

@@ -5,20 +5,18 @@
 //! that leads out. The file has its name only when the task is ok; of one that is not, the file is `NAME.failed`.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Seek};
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
-
-use rustix::fs::{OFlags, fcntl_setfl};
 
 use crate::base::diagnostic::reason;
 use crate::config::Template;
 use crate::sys::descriptor_in;
 use crate::task::{MadeFile, Values};
 use crate::workload::claims::Claims;
+use crate::workload::device;
 use crate::workload::draft::Draft;
 use crate::workload::real_folder::{RealFolders, real_folder};
 
@@ -322,7 +320,7 @@ impl Target {
     pub fn open(self) -> Result<Output, String> {
         let fail = |error: io::Error| format!("cannot write `{}`: {}", self.shown, reason(&error));
         if self.is_device {
-            return Ok(Output::Direct(open_device(&self.path).map_err(fail)?));
+            return Ok(Output::Direct(device::open(&self.path).map_err(fail)?));
         }
         let draft = Draft::new(&self.path).map_err(fail)?;
         Ok(Output::Staged(Staged { draft, target: self, spares: None }))
@@ -338,36 +336,10 @@ impl Target {
 }
 
 /// The name that the file of a task has that is not ok.
-pub fn failed(path: &Path) -> PathBuf {
+fn failed(path: &Path) -> PathBuf {
     let mut name = path.file_name().map_or_else(OsString::new, OsStr::to_owned);
     name.push(".failed");
     path.with_file_name(name)
-}
-
-/// Opens a device or a named pipe without waiting for its other end. What the runner has open itself is not opened anew: who
-/// else writes there goes on after what this has written.
-fn open_device(path: &Path) -> io::Result<File> {
-    match descriptor_in(path) {
-        Some("1") => return io::stdout().as_fd().try_clone_to_owned().map(File::from),
-        Some("2") => return io::stderr().as_fd().try_clone_to_owned().map(File::from),
-        _ => {}
-    }
-    let file = open_without_waiting(path)?;
-    fcntl_setfl(&file, OFlags::empty())?;
-    Ok(file)
-}
-
-/// Opens a device or a named pipe to be written: neither this nor a write waits for its other end.
-///
-/// # Errors
-/// If it cannot be opened; a pipe that nobody reads, too.
-pub(super) fn open_without_waiting(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    let opened = options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
-    opened.map_err(|error| match error.raw_os_error() {
-        Some(libc::ENXIO) => io::Error::other("no program reads from it"),
-        _ => error,
-    })
 }
 
 /// Where a task writes.

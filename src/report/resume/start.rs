@@ -107,7 +107,7 @@ pub(in crate::report) struct Begun {
 pub(in crate::report) enum Origin {
     Nothing,
     /// A partial that existed and has no row: a run was begun anew and killed. What there was before it does not count.
-    Begun,
+    HeaderOnly,
     /// A partial that existed.
     Partial,
     /// The finished report, which still exists.
@@ -204,7 +204,7 @@ impl Begun {
         self.origin = match (rows, length) {
             (true, _) => Origin::Partial,
             (false, 0) => Origin::Nothing,
-            (false, _) => Origin::Begun,
+            (false, _) => Origin::HeaderOnly,
         };
         let found = self.state.found();
         // If the state is about the report, the report is whole, and the partial only was not removed in time.
@@ -214,7 +214,7 @@ impl Begun {
             let found = file.settled(self.partial.file(), found, resume.changes)?;
             return self.resume_rows(&file, found, resume.rerun);
         }
-        if !there || self.origin == Origin::Begun {
+        if !there || self.origin == Origin::HeaderOnly {
             return self.start(header);
         }
         let file = Resumed { path: &report, state: &state, header, job };
@@ -269,7 +269,7 @@ impl Origin {
 
 /// Removes the files of a report that has got no row. What an earlier run has left stays.
 pub(in crate::report) fn abandon(partial: &Partial, state: &State, origin: Origin, written: u64) {
-    if written == 0 && !matches!(origin, Origin::Partial | Origin::Begun) {
+    if written == 0 && !matches!(origin, Origin::Partial | Origin::HeaderOnly) {
         partial.remove();
         state.remove_if_empty();
     }

@@ -34,6 +34,7 @@ mod stream;
 mod text_buffer;
 mod tls;
 mod unfinished;
+mod uri;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -169,7 +170,7 @@ impl Spec {
     pub fn host(&self, values: &Values<'_>) -> Option<String> {
         let mut url = Vec::new();
         self.url.render(values, &mut url);
-        call::host_of(&url)
+        uri::host_of(&url)
     }
 
     /// Whether bodies are saved.
@@ -359,7 +360,7 @@ async fn attempt(
         outcome.rare_mut().retry_after = Some(pause);
     }
     if let (Some(429 | 503), Some(uri)) = (outcome.code, &*progress.redirected.borrow()) {
-        let host = call::host_of(uri.to_string().as_bytes());
+        let host = uri::host_of(uri.to_string().as_bytes());
         outcome.rare_mut().refused_by = host.map(String::into_boxed_str);
     }
     let is_known = progress.answered.get() && !progress.is_unread.get();

@@ -10,7 +10,7 @@ use super::expect::Expected;
 use super::parts::{BodyPart, Text};
 use super::plan::{BodyKind, Header, Keep, Plan, Tls};
 use super::save::Folder;
-use super::{Spec, call, multipart, parts, tls};
+use super::{Spec, call, multipart, parts, tls, uri};
 use crate::base::{ByteSize, Period};
 use crate::config::{Planner, Table, Template};
 use crate::workload::output_file::OutputPath;
@@ -245,7 +245,7 @@ fn url(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Template> {
         plan.error_with_help(place, "`http` needs a `url`", help);
         return None;
     };
-    let is_right = check(&url, |text| call::uri(text).map(drop), || place.clone(), plan);
+    let is_right = check(&url, |text| uri::read(text).map(drop), || place.clone(), plan);
     // Whatever its fields are, the text before the first of them tells.
     if let Some((scheme, _)) = url.prefix().split_once("://").filter(|_| is_right)
         && !["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme))

@@ -7,7 +7,7 @@ use http::header::{
 use http::{HeaderMap, Method, StatusCode, Uri};
 use url::Url;
 
-use super::call;
+use super::uri;
 
 /// Where an answer of this status sends one on to, as it stands in its headers.
 pub(super) fn location(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]> {
@@ -28,7 +28,7 @@ pub(super) fn location(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]>
 /// # Errors
 /// In words, if it means none.
 pub(super) fn target(uri: &Uri, location: &[u8]) -> Result<Uri, String> {
-    let text = call::as_text(location);
+    let text = uri::as_text(location);
     let bad = |why: &str| format!("redirected to `{}`, which is {why}", text.escape_debug());
     let base = Url::parse(&uri.to_string()).map_err(|_| bad("not a URL"))?;
     let mut url = base.join(&text).map_err(|_| bad("not a URL"))?;

@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::save::{Place, failed};
+use crate::workload::device::open_without_waiting;
 use crate::workload::draft::Draft;
-use crate::workload::output_file::open_without_waiting;
 
 /// What is not whole yet. A file that is dropped before is gone.
 #[derive(Debug)]
