@@ -165,12 +165,12 @@ impl<'a> Planner<'a> {
         self.creates = creates;
     }
 
-    /// The names of `creates`, if `template` is nothing but the placeholder for one of them; first its own, then for a
-    /// plain `{creates}` the further ones.
-    pub(crate) fn created_by(&self, template: &Template) -> Option<(usize, &Template)> {
-        let first = self.first_created()?;
-        let index = template.lone_field()?.checked_sub(first)?;
-        Some((index, self.creates.get(index)?))
+    /// Whether `template` is nothing but the placeholder for a file that the task creates.
+    pub(crate) fn is_created(&self, template: &Template) -> bool {
+        let places = self.first_created().map(|first| first..first + self.creates.len());
+        template
+            .lone_field()
+            .is_some_and(|field| places.is_some_and(|places| places.contains(&field)))
     }
 
     /// The fields that stand for all that a task creates, if `template` is a lone `{creates}`.

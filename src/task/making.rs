@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a running task is to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,11 @@ pub fn own_name(name: &OsStr) -> &OsStr {
         rest.strip_prefix(PART).filter(|own| is_start && !own.is_empty())
     });
     own.map_or(name, OsStr::from_bytes)
+}
+
+/// The path that the file at `path` will have.
+pub fn own_path(path: &Path) -> PathBuf {
+    path.with_file_name(own_name(path.file_name().unwrap_or_default()))
 }
 
 /// By what a file is seen to have been written or replaced.

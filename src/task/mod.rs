@@ -21,7 +21,7 @@ pub use cancel::{Cancel, Cause, Level, ServiceFailure};
 pub use clock::{Calendar, Moment};
 pub use exit::Exit;
 pub use fields::{Fields, Kind, Value, packed};
-pub use making::{FileStamp, MadeFile, Making, SeenFile, own_name, temporary_start};
+pub use making::{FileStamp, MadeFile, Making, SeenFile, own_name, own_path, temporary_start};
 pub use meter::Meter;
 pub use outcome::{Outcome, RareParts, Status};
 pub use payload::{NoPayload, Payload, PayloadKind};

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{CREATES, FoundFiles, Planner, Table, Template};
 use crate::task::Values;
-use crate::workload::output_file::{OutputPath, Target};
+use crate::workload::output_file::OutputPath;
+use crate::workload::target::Target;
 
 /// The files that each task makes, planned.
 #[derive(Clone, Debug)]
@@ -64,7 +65,7 @@ impl Creates {
         let mut is_wrong = false;
         let mut checked = Vec::new();
         for (template, span) in outputs {
-            let output = OutputPath::new(template, plan.folder(), plan.input_folders());
+            let output = OutputPath::new(template, plan);
             if let Some((message, help)) = mistake(&output, plan) {
                 is_wrong = true;
                 match help {

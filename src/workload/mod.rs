@@ -13,6 +13,7 @@ pub mod python;
 pub mod read_files;
 pub mod real_folder;
 pub mod sleep;
+pub mod target;
 pub mod worker;
 pub mod written;
 

@@ -1,24 +1,22 @@
-//! A file that a task writes: where it may be, and that it appears whole or not at all.
+//! A file that a task writes: where it may be. That it appears whole or not at all is seen to by [`super::target`].
 //!
 //! What stands before the first placeholder of a path is the job file's own word, and may be anywhere. What an input
 //! makes of the rest stays below that folder, or below one that the inputs' pattern names, and passes no symbolic link
-//! that leads out. The file has its name only when the task is ok; of one that is not, the file is `NAME.failed`.
+//! that leads out.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata};
-use std::io::{self, Seek};
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::base::diagnostic::reason;
-use crate::config::Template;
+use crate::config::{Planner, Template};
 use crate::sys::descriptor_in;
-use crate::task::{MadeFile, Values};
-use crate::workload::claims::Claims;
-use crate::workload::device;
-use crate::workload::draft::Draft;
-use crate::workload::real_folder::{RealFolders, real_folder};
+use crate::task::{Values, own_path};
+use crate::workload::real_folder::RealFolders;
+use crate::workload::target::Target;
 
 /// The longest name of a file, in bytes, on every usual file system.
 const MAX_NAME: usize = 255;
@@ -36,32 +34,22 @@ pub struct OutputPath {
     folder: PathBuf,
     /// Folders that the pattern of the inputs names: paths below them are the job file's word, too.
     input_folders: Vec<PathBuf>,
+    /// Whether it is the temporary name of a file that the task makes: an absolute path, and the runner's own word.
+    is_made: bool,
     real: RealFolders,
 }
 
-/// Where a file of one task goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Absolute; if it was a link, the file that it leads to.
-    pub path: PathBuf,
-    /// By which it is told from other files: the links of its folder have been followed, too.
-    pub real: PathBuf,
-    /// As the job file and the inputs have it, for messages.
-    pub shown: String,
-    /// Something that is there and no regular file: it is written to directly.
-    pub is_device: bool,
-}
-
 impl OutputPath {
-    /// The path of `template`, for a job in `folder` whose inputs are found in `input_folders`.
-    pub fn new(template: Template, folder: &Path, input_folders: &[PathBuf]) -> Self {
+    /// The path of `template`, for a job that is planned.
+    pub fn new(template: Template, plan: &Planner<'_>) -> Self {
         let prefix = template.prefix();
         let literal = prefix[..prefix.rfind('/').map_or(0, |slash| slash + 1)].to_owned();
         Self {
+            is_made: plan.is_created(&template),
             template,
             literal,
-            folder: folder.to_owned(),
-            input_folders: input_folders.to_vec(),
+            folder: plan.folder().to_owned(),
+            input_folders: plan.input_folders().to_vec(),
             real: RealFolders::default(),
         }
     }
@@ -121,7 +109,7 @@ impl OutputPath {
     /// In words, if an input leads out, or the path cannot be that of a file.
     pub fn place(&self, values: &Values<'_>) -> Result<Target, String> {
         let path = self.render(values);
-        let shown = String::from_utf8_lossy(&path).into_owned();
+        let shown = self.shown(&path);
         let (root, path) = self.inside(&path, &shown)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         self.make_folder(&root, folder, &shown)?;
@@ -134,9 +122,18 @@ impl OutputPath {
     /// As [`OutputPath::place`].
     pub fn locate(&self, values: &Values<'_>) -> Result<Target, String> {
         let path = self.render(values);
-        let shown = String::from_utf8_lossy(&path).into_owned();
+        let shown = self.shown(&path);
         let (root, path) = self.inside(&path, &shown)?;
         self.look(&root, path, shown)
+    }
+
+    /// The path for messages: as it is written, and with the name that the file is to have.
+    fn shown(&self, path: &[u8]) -> String {
+        if !self.is_made {
+            return String::from_utf8_lossy(path).into_owned();
+        }
+        let path = own_path(Path::new(OsStr::from_bytes(path)));
+        path.strip_prefix(&self.folder).unwrap_or(&path).display().to_string()
     }
 
     /// What is at `path` now.
@@ -166,6 +163,10 @@ impl OutputPath {
     /// The folder that the path may not leave, and the path, absolute.
     fn inside(&self, path: &[u8], shown: &str) -> Result<(PathBuf, PathBuf), String> {
         check_name(path, shown)?;
+        if self.is_made {
+            let path = PathBuf::from(OsStr::from_bytes(path));
+            return Ok((path.parent().unwrap_or(Path::new("/")).to_owned(), path));
+        }
         let rest = path.strip_prefix(self.literal.as_bytes()).unwrap_or(path);
         let base = self.folder.join(&self.literal);
         let is_absolute = self.literal.is_empty() && rest.starts_with(b"/");
@@ -299,128 +300,4 @@ fn beneath(path: &Path) -> Option<PathBuf> {
         }
     }
     Some(inside)
-}
-
-impl Target {
-    /// Whether it is the file that `other` names, which may be a link.
-    pub fn is(&self, other: &Path) -> bool {
-        if self.path == other {
-            return true;
-        }
-        match (fs::metadata(&self.path), fs::metadata(other)) {
-            (Ok(ours), Ok(theirs)) => (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()),
-            _ => false,
-        }
-    }
-
-    /// Opens it to be written: beside its place, unless it is a device or a pipe.
-    ///
-    /// # Errors
-    /// In words.
-    pub fn open(self) -> Result<Output, String> {
-        let fail = |error: io::Error| format!("cannot write `{}`: {}", self.shown, reason(&error));
-        if self.is_device {
-            return Ok(Output::Direct(device::open(&self.path).map_err(fail)?));
-        }
-        let draft = Draft::new(&self.path).map_err(fail)?;
-        Ok(Output::Staged(Staged { draft, target: self, spares: None }))
-    }
-
-    /// The file of a task that is not ok.
-    #[must_use]
-    pub fn of_failure(&self) -> Self {
-        let path = failed(&self.path);
-        let real = failed(&self.real);
-        Self { path, real, shown: format!("{}.failed", self.shown), is_device: false }
-    }
-}
-
-/// The name that the file of a task has that is not ok.
-fn failed(path: &Path) -> PathBuf {
-    let mut name = path.file_name().map_or_else(OsString::new, OsStr::to_owned);
-    name.push(".failed");
-    path.with_file_name(name)
-}
-
-/// Where a task writes.
-#[derive(Debug)]
-pub enum Output {
-    /// To a device or a pipe.
-    Direct(File),
-    /// To a file that gets its name when the task is ok.
-    Staged(Staged),
-}
-
-/// A file without its name.
-#[derive(Debug)]
-pub struct Staged {
-    draft: Draft,
-    target: Target,
-    /// Why nothing is kept of a task that is not ok: something else has that name.
-    spares: Option<String>,
-}
-
-impl Output {
-    /// The open file.
-    pub fn file(&self) -> &File {
-        match self {
-            Self::Direct(file) => file,
-            Self::Staged(staged) => staged.draft.file(),
-        }
-    }
-
-    /// In a comparison, which keeps no files: if it is one of `files`, it is put under the temporary name, where that is
-    /// looked for.
-    ///
-    /// # Errors
-    /// In words.
-    pub fn put_apart(self, files: &[MadeFile]) -> Result<(), String> {
-        let Self::Staged(Staged { draft, target, .. }) = self else { return Ok(()) };
-        let real = |path: &Path| Some(real_folder(path.parent()?).join(path.file_name()?));
-        let goes_to = |path: &Path| target.path == path || real(path) == Some(target.real.clone());
-        let is_it = |file: &&MadeFile| goes_to(&file.temporary) || goes_to(&file.path);
-        let Some(file) = files.iter().find(is_it) else { return Ok(()) };
-        let put = || {
-            let mut from = draft.file();
-            from.rewind()?;
-            io::copy(&mut from, &mut File::create(&file.temporary)?)
-        };
-        let put = put();
-        put.map(drop)
-            .map_err(|error| format!("cannot write `{}`: {}", target.shown, reason(&error)))
-    }
-
-    /// Should the task not be ok, nothing of it is kept, for this reason.
-    pub fn spare_failed(&mut self, why: String) {
-        if let Self::Staged(staged) = self {
-            staged.spares = Some(why);
-        }
-    }
-
-    /// Gives it its name, if the task `is_ok`, else that of a failure, unless that is one of `claims`.
-    ///
-    /// # Errors
-    /// In words.
-    pub fn finish(self, is_ok: bool, claims: &Claims) -> Result<(), String> {
-        let Self::Staged(Staged { draft, target, spares }) = self else { return Ok(()) };
-        let failure = target.of_failure();
-        let spares = spares.or_else(|| {
-            let is_claimed = claims.has(&failure.real);
-            is_claimed.then(|| format!("cannot write `{}`: a task writes it", failure.shown))
-        });
-        let fail =
-            |error: io::Error| format!("cannot write `{}`: {}", target.shown, reason(&error));
-        if !is_ok {
-            let keep = || draft.persist(&failure.path).map_err(fail);
-            return spares.map_or_else(keep, |why| Err(format!("{why}; its output is not kept")));
-        }
-        if let Ok(earlier) = fs::metadata(&target.path) {
-            let _ = draft.file().set_permissions(earlier.permissions()); // it may be another user's
-        }
-        draft.persist(&target.path).map_err(fail)?;
-        if spares.is_none() {
-            let _ = fs::remove_file(failure.path); // of an earlier attempt, if there was one
-        }
-        Ok(())
-    }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::output_file::Target;
+use super::target::Target;
 use crate::config::{FoundFiles, Planner};
 use crate::task::Values;
 

@@ -17,10 +17,6 @@ impl Table<'_> {
             return None;
         };
         let template = self.parse_template(key, &text, &value.span(), plan)?;
-        // What goes to a file appears whole by itself.
-        let is_output = ["stdout", "stderr", "save"].contains(&key);
-        let created = plan.created_by(&template).filter(|_| is_output);
-        let template = created.map_or(template, |(_, created)| created.clone());
         self.one_value(key, template, value, plan)
     }
 

@@ -24,7 +24,7 @@ use crate::report::{Begin, Options, Standing};
 use crate::task::{Fields, MadeFile, Making, Outcome, SeenFile, Status, Task, Values};
 use crate::workload::claims::{Claims, WHOLE_TASK, Writer};
 use crate::workload::creates::Creates;
-use crate::workload::output_file::Target;
+use crate::workload::target::Target;
 use crate::workload::written::WrittenFiles;
 use files::{begin_again, forget, name_all, note_all, set_aside, stamp, temporary};
 use record::{Entry, Records};

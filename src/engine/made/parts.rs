@@ -13,7 +13,7 @@ use super::{key_of, records_in, tag_of, values};
 use crate::job::Job;
 use crate::task::Fields;
 use crate::workload::creates::Creates;
-use crate::workload::output_file::Target;
+use crate::workload::target::Target;
 
 /// Sees to it that no two tasks make the same file, and none a file of the report.
 #[derive(Debug)]

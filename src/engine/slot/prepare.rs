@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::SlotContext;
 use super::settle::record;
 use crate::engine::made::{MadeFiles, Turn};
-use crate::task::{Attempt, NoPayload, Outcome, Payload, Record, Status, Task};
+use crate::task::{Attempt, NoPayload, Outcome, Payload, Record, Status, Task, own_path};
 use crate::workload::claims::Writer;
 use crate::workload::http;
 
@@ -97,7 +97,7 @@ impl SlotContext<'_> {
         let target = spec.target(&values, folder).filter(|target| !target.is_device);
         let Some(target) = target else { return Ok(()) };
         spec.check_target(&target, &values, folder)?;
-        let fail = |why: &str| format!("cannot save `{}`: {why}", target.path.display());
+        let fail = |why: &str| format!("cannot save `{}`: {why}", own_path(&target.path).display());
         let place = self.live.index as u32 * 64;
         let writer = Writer { job: &self.run.job.name, task: task.number, place };
         self.run.claims.claim(&target.real, writer).map_err(|why| fail(&why))

@@ -19,7 +19,8 @@ use crate::base::diagnostic::reason;
 use crate::config::Template;
 use crate::task::{Making, Moment, Values, clock};
 use crate::workload::claims::Claims;
-use crate::workload::output_file::{Output, OutputPath, Target};
+use crate::workload::output_file::OutputPath;
+use crate::workload::target::{Output, Target};
 use crate::workload::written::{Place, WrittenFiles};
 
 /// What a child is given.

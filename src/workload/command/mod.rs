@@ -32,7 +32,7 @@ use crate::task::live::LiveOutput;
 use crate::workload::claims::{Claims, Writer};
 use crate::workload::columns::Column;
 use crate::workload::output_file::OutputPath;
-use crate::workload::output_file::Target;
+use crate::workload::target::Target;
 use crate::workload::written::WrittenFiles;
 
 /// A command, planned; cheap to clone.

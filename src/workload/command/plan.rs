@@ -309,7 +309,7 @@ fn read_output(
     let Some(template) = table.template(key, plan) else {
         return if table.has(key) { Err(Wrong) } else { Ok(None) };
     };
-    let output = OutputPath::new(template, plan.folder(), plan.input_folders());
+    let output = OutputPath::new(template, plan);
     match output.mistake(plan.tasks(), plan.sources()) {
         None => Ok(Some(output)),
         Some((message, help)) => {

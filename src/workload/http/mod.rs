@@ -62,8 +62,8 @@ use crate::config::Template;
 use crate::task::{Attempt, Limit, Moment, Outcome, Status, Stop, Task, Values};
 use crate::workload::columns::Column;
 use crate::workload::command::Keep;
-use crate::workload::output_file::Target;
 use crate::workload::read_files::ReadFiles;
+use crate::workload::target::Target;
 
 /// A request for every task.
 #[derive(Clone, Debug)]

@@ -285,7 +285,9 @@ fn headers(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<(String, Tex
 fn save(table: &mut Table<'_>, plan: &Planner<'_>) -> Result<Option<(Template, Folder)>, Reported> {
     let place = table.span_of("save");
     let Some(save) = optional(table, "save", plan)? else { return Ok(None) };
-    let folder = Folder::new(save.prefix()).map_err(|error| {
+    let folder =
+        if plan.is_created(&save) { Ok(Folder::of_made()) } else { Folder::new(save.prefix()) };
+    let folder = folder.map_err(|error| {
         plan.error(place.clone(), error);
         Reported
     })?;
@@ -294,7 +296,7 @@ fn save(table: &mut Table<'_>, plan: &Planner<'_>) -> Result<Option<(Template, F
         return Err(Reported);
     }
     // What is wrong with one name for several tasks is known of a file only, and said of the second task.
-    let output = OutputPath::new(save.clone(), plan.folder(), plan.input_folders());
+    let output = OutputPath::new(save.clone(), plan);
     if let Some((message, help)) = output.mistake(None, plan.sources()) {
         match help {
             Some(help) => plan.error_with_help(place, message, help),

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::body::in_words;
 use super::unfinished::Unfinished;
-use crate::workload::output_file::Target;
+use crate::task::own_path;
 use crate::workload::real_folder::real_folder;
+use crate::workload::target::Target;
 
 /// Of one part of a path, on the file systems that there are.
 const LONGEST_NAME: usize = 255;
@@ -27,6 +28,8 @@ const LONGEST_PATH: usize = 4096;
 pub struct Folder {
     /// With a slash at its end; empty for the job's own.
     literal: String,
+    /// Whether the path is the temporary name of a file that the task makes: absolute, and the runner's own word.
+    is_made: bool,
 }
 
 impl Folder {
@@ -47,7 +50,12 @@ impl Folder {
                 "`save` leads out of the job's folder; name an absolute folder for that".into()
             );
         }
-        Ok(Self { literal: literal.into() })
+        Ok(Self { literal: literal.into(), is_made: false })
+    }
+
+    /// The folder of whatever the task makes.
+    pub fn of_made() -> Self {
+        Self { literal: String::new(), is_made: true }
     }
 
     /// Where the rendered template `path` leads, for a job in `job_folder`.
@@ -56,6 +64,13 @@ impl Folder {
     /// In words, if that is outside, or no file's name.
     pub fn place(&self, job_folder: &Path, path: &[u8]) -> Result<Place, String> {
         let shown = String::from_utf8_lossy(path);
+        if self.is_made
+            && let path = Path::new(OsStr::from_bytes(path))
+            && let (Some(folder), Some(name)) = (path.parent(), path.file_name())
+        {
+            let folder = folder.to_owned();
+            return Ok(Place { root: folder.clone(), folder, name: name.to_owned() });
+        }
         let rest = path.strip_prefix(self.literal.as_bytes()).unwrap_or(path);
         let outside = || match &self.literal[..] {
             "" => format!("not saved: `{shown}` leads out of the job's folder"),
@@ -228,6 +243,7 @@ impl Place {
 
 /// What is said of a file that cannot be written.
 pub(super) fn failed(path: &Path, error: &io::Error) -> String {
+    let path = own_path(path);
     format!("failed to save `{}`: {}", path.display(), in_words(error))
 }
 
