@@ -15,6 +15,7 @@ use super::{Report, ReportError, RunFacts, SHEET_ROWS, Summary, parts, resume, s
 use crate::base::diagnostic::reason;
 use crate::base::lock;
 use crate::base::number::Sum;
+use crate::task::Status;
 
 impl Report {
     /// Takes the last rows, sorts all of them, and replaces the old report and the job's row in `summary.csv`.
@@ -59,6 +60,10 @@ impl Report {
             let took = facts.started.elapsed();
             let warning = self.publish(&mut recorder, numbers, &path, took)?;
             recorder.originals.remove_if_old();
+            if let Some(earlier) = &self.earlier {
+                let tally = recorder.totals.tally;
+                earlier.replaced_by(tally.total() - tally.get(Status::Cancelled));
+            }
             warning.or(self.remove_left(&recorder).err())
         };
         let rows = lock(&recorder.index).rows();

@@ -21,6 +21,7 @@ pub mod terminal;
 mod write;
 
 use std::fs::{self, File};
+use std::mem;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -233,7 +234,8 @@ impl Report {
         let kept = begun.finished.take().map(|finished| {
             let index = Arc::clone(&begun.index);
             Arc::new(KeptRows::new(
-                (finished, rest, numbers),
+                (finished, mem::take(&mut begun.unfinished), numbers),
+                rest,
                 Identify::new(seed, job.own_fields),
                 index,
                 Arc::clone(&counts),
@@ -249,6 +251,7 @@ impl Report {
             full: AtomicUsize::new(0),
             wakeup: Wakeup::default(),
             remarks: Remarks::new(&layout),
+            kept: kept.clone(),
             printer,
             layout,
         });
@@ -362,7 +365,7 @@ fn open_attempts(
 /// If a row that they agree on is not there.
 pub(crate) fn read_back(partial: &File, state: &File) {
     let Ok(Some(header)) = resume::verify::end_of_header(partial) else { return };
-    if let Ok((agreed, finished)) = resume::start::read(partial, header, state, Rerun::Failed) {
+    if let Ok((agreed, finished, _)) = resume::start::read(partial, header, state, Rerun::Failed) {
         let rows = finished.remaining();
         assert!(rows.iter().all(|&row| row < agreed.rows));
         let _ = resume::verify::entries(state, agreed.rows, |entry| {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::resume::earlier_rows;
 use super::status;
 use crate::config::Logs;
 use crate::job::Job;
@@ -33,5 +34,6 @@ pub fn own_files(results: &Path, name: &str, job: Option<&Job>) -> Vec<PathBuf> 
         kinds.map(|(_, kind)| format!("{name}.{kind}")).chain(services)
     });
     let folder = real_folder(&std::path::absolute(results).unwrap_or_else(|_| results.to_owned()));
-    always.into_iter().chain(asked).map(|name| folder.join(name)).collect()
+    let aside = earlier_rows::all_names(name);
+    always.into_iter().chain(aside).chain(asked).map(|name| folder.join(name)).collect()
 }

@@ -78,10 +78,13 @@ fn a_budget_that_is_used_up_drains_the_job_which_can_be_resumed() {
             ran.report().column("status").iter().filter(|status| *status == "ok").count()
         };
         assert_eq!((ok(&ran), totals(&ran)), (4, r#"{"tokens":40}"#.into()), "{model}");
-        // What was used before counts.
-        let ran = TestJob::again(ran).args(["job.toml", "--resume", "--model", model]).run();
-        ran.exit(3);
-        assert_eq!(ok(&ran), 4, "{model}");
+        // What was used before counts, however often.
+        let mut ran = ran;
+        for _ in 0..2 {
+            ran = TestJob::again(ran).args(["job.toml", "--resume", "--model", model]).run();
+            ran.exit(3);
+            assert_eq!((ok(&ran), totals(&ran)), (4, r#"{"tokens":40}"#.into()), "{model}");
+        }
         let max = "limits.budget.tokens=[{max=60,estimate=10}]";
         let ran = TestJob::again(ran)
             .args(["job.toml", "--resume", "--model", model, "--set", max])

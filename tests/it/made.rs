@@ -374,6 +374,32 @@ fn in_stages_the_file_is_the_whole_tasks() {
     ran.exit(3).rows("status,stage,word,result", &["skipped,check,a,a", "failed,check,b,"]);
 }
 
+/// Whatever writes it: until the last stage is ok, the file has no name but `{creates}`, and that in every stage.
+#[test]
+fn a_file_of_an_earlier_stage_is_not_there_before_its_task_is_ok() {
+    let server = Server::start();
+    let makers = [
+        "command]\nargv = ['printf', 'hello']\nstdout = '{creates}'".to_owned(),
+        "command]\nshell = 'printf hello > \"$creates\"'".into(),
+        format!("http]\nurl = '{}'\nsave = '{{creates}}'", server.url("/hello")),
+    ];
+    for model in ["threads", "processes", "async"] {
+        for maker in &makers {
+            let job = format!(
+                "creates = 'out/{{input}}.txt'\n[inputs]\nvalues = ['a', 'b']\n\
+                 [[stages]]\nname = 'make'\nmodel = '{model}'\n[stages.workload.{maker}\n\
+                 [[stages]]\nname = 'check'\nmodel = '{model}'\n[stages.workload.command]\n\
+                 shell = 'cat \"$creates\"; cat out/$input.txt; test $input = a'\n"
+            );
+            let ran = TestJob::new(&job).file("out/a.txt", "old").arg("--force").run();
+            ran.exit(3).rows("status,stage,result", &["ok,check,helloold", "failed,check,hello"]);
+            assert_eq!(fs::read_to_string(ran.path("out/a.txt")).unwrap(), "hello", "{maker}");
+            assert_eq!(fs::read_to_string(ran.path("out/b.txt.failed")).unwrap(), "hello");
+            assert_eq!(names(&ran.path("out")), ["a.txt", "b.txt.failed"], "{model} {maker}");
+        }
+    }
+}
+
 #[test]
 fn a_dry_run_says_why() {
     let first = upper().run();
@@ -435,6 +461,44 @@ fn a_kill_leaves_nothing_that_passes_for_whole() {
         assert_eq!(fs::read_to_string(ran.path("out/b.txt")).unwrap(), "whole\n");
         let left = names(&ran.path("out"));
         assert!(left.iter().all(|name| !name.starts_with('.')), "{left:?}");
+    }
+}
+
+/// Whatever cut the runs in between: a skipped task says what it said when it ran.
+#[test]
+fn what_rows_said_outlives_runs_that_are_cut() {
+    let job = "creates = 'out/{input}.txt'\nreads = ['rule-{input}.txt']\n[inputs]\nrange = { from = 1, to = 9 }\n\
+               [workload.command]\nshell = 'test ! -e slow || { touch at; sleep 300; }; echo $input > $creates; echo v=$input'\n\
+               [columns.v]\nregex = 'v=(.*)'\ntotal = true\n[limits]\nconcurrency = 1\n";
+    let values: Vec<_> = (1..=9).map(|value| value.to_string()).collect();
+    for model in ["threads", "processes"] {
+        let first = TestJob::new(job).args(["--model", model]);
+        let mut ran = (1..=9).fold(first, |job, n| job.file(format!("rule-{n}.txt"), "old")).run();
+        for (signal, go_on) in [
+            (libc::SIGKILL, &["--resume"][..]),
+            (libc::SIGINT, &["--resume"]),
+            (libc::SIGINT, &[]),
+            (libc::SIGKILL, &["--fresh"]),
+        ] {
+            fs::write(ran.path("rule-5.txt"), format!("new {signal} {}", go_on.len())).unwrap();
+            let running =
+                TestJob::again(ran).file("slow", "").args(["job.toml", "--model", model]).spawn();
+            running.wait_for_file("at", |_| true);
+            // The rows before it are there, and with a kill they are all that is.
+            running.wait_for_file("results/job.csv.partial", |text| text.contains("4,4,skipped"));
+            match signal {
+                libc::SIGINT => running.stop(signal),
+                _ => running.signal(signal),
+            }
+            ran = running.wait();
+            let _ = (fs::remove_file(ran.path("slow")), fs::remove_file(ran.path("at")));
+            ran = again(ran, &[go_on, &["--model", model]].concat());
+            ran.exit(0);
+            assert_eq!(ran.report().column("v"), values, "{signal} {go_on:?}");
+            assert_eq!(ran.summary("job")["totals"], r#"{"v":45}"#);
+            let left = names(&ran.path("results"));
+            assert!(left.iter().all(|name| !name.contains("earlier")), "{left:?}");
+        }
     }
 }
 

@@ -79,6 +79,49 @@ fn cancelled_tasks_run_when_the_job_is_resumed() {
     assert_eq!(ran(resumed.path("").as_path()), ["b", "c"]);
 }
 
+/// What a task has used, and how it ended, is still so where the run that was to start it again does not.
+#[test]
+fn the_row_of_a_task_that_is_not_started_again_stays() {
+    let job = "[inputs]\nvalues = ['slow', 'a', 'b', 'c', 'd']\n\
+               [workload.command]\nshell = 'echo n=7; test -e quick || { touch at-$input; sleep 300; }'\n\
+               [limits]\nconcurrency = 1\ntimeout = '300ms'\n[columns.n]\nregex = 'n=(.*)'\ntotal = true\n";
+    for model in ["threads", "processes", "async"] {
+        let mut ran = TestJob::new(job).args(["--model", model]).run();
+        ran.exit(3).rows("status,n", &["timeout,7"; 5]);
+        let rows = fs::read_to_string(ran.path("results/job.csv")).unwrap();
+        for _ in 0..2 {
+            fs::remove_file(ran.path("at-slow")).unwrap();
+            let running = TestJob::again(ran)
+                .args(["job.toml", "--resume", "--model", model, "--set", "limits.timeout=60s"])
+                .spawn();
+            running.wait_for_file("at-slow", |_| true);
+            running.stop(Signal::INT.as_raw());
+            ran = running.wait();
+            ran.exit(130);
+            let now = fs::read_to_string(ran.path("results/job.csv")).unwrap();
+            let others = |text: &str| text.lines().skip(2).map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(others(&now), others(&rows), "{model}");
+            assert_eq!(ran.report().column("n")[1..], ["7"; 4]);
+            assert_eq!(ran.summary("job")["timeout"], "4");
+        }
+        fs::write(ran.path("quick"), "").unwrap();
+        let done = again(ran, &["--resume", "--model", model]);
+        done.exit(0).rows("status", &["ok"; 5]);
+    }
+}
+
+#[test]
+fn a_limit_costs_no_rows_of_tasks_that_have_failed() {
+    let job = "inputs.range = { from = 1, to = 6 }\n[workload.command]\nshell = 'test -e mended || exit $input'\n";
+    let first = TestJob::new(job).run();
+    first.exit(3).rows("code", &["1", "2", "3", "4", "5", "6"]);
+    fs::write(first.path("mended"), "").unwrap();
+    let limited = again(first, &["--resume=failed", "--limit", "2"]);
+    limited.exit(3).rows("task,code", &["1,0", "2,0", "3,3", "4,4", "5,5", "6,6"]);
+    assert_eq!(limited.summary("job")["failed"], "4");
+    again(limited, &["--resume=failed"]).exit(0).rows("code", &["0"; 6]);
+}
+
 /// What an earlier run has found does not stand for what the killed one was to find.
 #[test]
 fn a_run_that_was_killed_before_its_first_row_begins_anew() {

@@ -1,62 +1,170 @@
-//! The rows of the report before, for tasks that are skipped: what they said then is said again.
+//! The rows of the reports before, for tasks that are skipped: what they said then is said again.
+//!
+//! A run that is interrupted leaves a report without the rows of what it did not start. Until a run has as many rows as they,
+//! the reports before it stay beside it: `results/.<job>.earlier<N>`, each with its state.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 use crate::csv::cells;
 use crate::report::JobFacts;
 use crate::report::layout::Layout;
 use crate::report::resume::start::Begun;
 use crate::report::resume::verify;
-use crate::report::store::state::Identify;
+use crate::report::store::state::{Identify, State};
 use crate::task::{Fields, Status};
 
-/// The rows of tasks that were ok, or were skipped since they had been ok before, by their inputs.
+/// How many reports are kept aside at most.
+const MOST: usize = 8;
+
+/// The rows of tasks that were ok, or were skipped since they had been ok before.
 #[derive(Debug)]
 pub struct EarlierRows {
-    report: File,
-    /// Where each row is, and its length.
-    rows: HashMap<u128, (u64, u32)>,
-    identify: Identify,
+    /// The newest comes first.
+    reports: Vec<Earlier>,
     delimiter: u8,
     /// How many cells come before those that are kept.
     before: usize,
+    aside: Aside,
 }
 
 impl EarlierRows {
-    /// The rows of the report that is about to be replaced; `None` if no task can be skipped, or if there is none that
-    /// has the same columns and is as the runner wrote it.
+    /// The rows of the report that is about to be replaced, which is kept aside for a run after this one, and of those that
+    /// have been kept aside; `None` if no task can be skipped, or if there are none that have the same columns and are as the
+    /// runner wrote them.
     pub(in crate::report) fn open(job: &JobFacts, layout: &Layout, begun: &Begun) -> Option<Self> {
-        if !job.has_creates || begun.origin.has_rows() {
+        if !job.has_creates {
             return None;
         }
-        let report = File::open(job.report()).ok()?;
-        let (header, found) = (layout.header(), begun.state.found()?);
-        let mut start = vec![0; header.len()];
-        report.read_exact_at(&mut start, 0).ok()?;
-        if start != header || !found.fits(&header) {
-            return None;
+        let aside = Aside::of(&job.results, &job.name);
+        let header = layout.header();
+        let open = |report: &Path, state: &File| {
+            Earlier::open(report, state, &header, job.own_fields)
+                .filter(|earlier| !earlier.rows.is_empty())
+        };
+        let mut reports = Vec::new();
+        for (report, state) in aside.files() {
+            let Ok(state) = File::open(state) else { continue };
+            reports.extend(open(&report, &state));
         }
-        let mut rows = HashMap::new();
-        // Rows before one that is another one are as they were written.
-        let _ = verify::agree(&report, header.len() as u64, begun.state.file(), |entry| {
-            if matches!(entry.status, Status::Ok | Status::Skipped) {
-                rows.insert(entry.identity, (entry.offset, entry.length));
-            }
-        });
-        let identify = Identify::new(found.seed, job.own_fields);
+        if !begun.origin.has_rows()
+            && let Some(last) = open(&job.report(), begun.state.file())
+        {
+            reports.insert(0, last);
+            // Without it, only a run that is interrupted says less than it could.
+            let _ = aside.keep(&job.report(), begun.state.path());
+        }
         let (delimiter, before) = (layout.csv.delimiter, 1 + layout.fields + 1);
-        Some(Self { report, rows, identify, delimiter, before })
+        (!reports.is_empty()).then_some(Self { reports, delimiter, before, aside })
     }
 
     /// What stands after the status in the row of the task with this input, with the line end; `None` if it has none.
     pub fn after_status(&self, fields: &Fields) -> Option<Vec<u8>> {
-        let &(offset, length) = self.rows.get(&self.identify.clone().of(fields))?;
-        let mut row = vec![0; length as usize];
-        self.report.read_exact_at(&mut row, offset).ok()?;
+        let row = self.reports.iter().find_map(|earlier| earlier.row(fields))?;
+        self.cut(row)
+    }
+
+    fn cut(&self, mut row: Vec<u8>) -> Option<Vec<u8>> {
         let cut: usize =
             cells(&row, self.delimiter).take(self.before).map(|cell| cell.len() + 1).sum();
         (cut <= row.len()).then(|| row.split_off(cut - 1))
     }
+
+    /// There is a report of this many rows now: what was kept aside has served, unless it has more.
+    pub(in crate::report) fn replaced_by(&self, rows: u64) {
+        if self.reports.iter().all(|earlier| earlier.rows.len() as u64 <= rows) {
+            self.aside.remove();
+        }
+    }
+}
+
+/// One report.
+#[derive(Debug)]
+struct Earlier {
+    report: File,
+    /// Where each row is, and its length.
+    rows: HashMap<u128, (u64, u32)>,
+    identify: Identify,
+}
+
+impl Earlier {
+    fn open(report: &Path, state: &File, header: &[u8], own_fields: usize) -> Option<Self> {
+        let report = File::open(report).ok()?;
+        let found = State::header_of(state)?;
+        let mut start = vec![0; header.len()];
+        report.read_exact_at(&mut start, 0).ok()?;
+        if start != header || !found.fits(header) {
+            return None;
+        }
+        let mut rows = HashMap::new();
+        // Rows before one that is another one are as they were written.
+        let _ = verify::agree(&report, header.len() as u64, state, |entry| {
+            if matches!(entry.status, Status::Ok | Status::Skipped) {
+                rows.insert(entry.identity, (entry.offset, entry.length));
+            }
+        });
+        Some(Self { report, rows, identify: Identify::new(found.seed, own_fields) })
+    }
+
+    fn row(&self, fields: &Fields) -> Option<Vec<u8>> {
+        let &(offset, length) = self.rows.get(&self.identify.clone().of(fields))?;
+        let mut row = vec![0; length as usize];
+        self.report.read_exact_at(&mut row, offset).ok()?;
+        Some(row)
+    }
+}
+
+/// The reports that are kept aside.
+#[derive(Debug)]
+struct Aside {
+    results: PathBuf,
+    job: String,
+}
+
+impl Aside {
+    fn of(results: &Path, job: &str) -> Self {
+        Self { results: results.to_owned(), job: job.to_owned() }
+    }
+
+    /// The files that there may be, the newest first.
+    fn files(&self) -> Vec<(PathBuf, PathBuf)> {
+        let at = |name: &str| self.results.join(name);
+        (1..=MOST).map(|number| names(&self.job, number).map(|name| at(&name)).into()).collect()
+    }
+
+    /// Keeps this report, by a second name, and a copy of its state, which will describe another one.
+    fn keep(&self, report: &Path, state: &Path) -> io::Result<()> {
+        let files = self.files();
+        for pair in files.windows(2).rev() {
+            let [(old_report, old_state), (report, state)] = pair else { continue };
+            if old_report.exists() {
+                fs::rename(old_report, report)?;
+                fs::rename(old_state, state)?;
+            }
+        }
+        let (kept_report, kept_state) = &files[0];
+        let linked = fs::hard_link(report, kept_report);
+        linked.or_else(|_| fs::copy(report, kept_report).map(drop))?;
+        fs::copy(state, kept_state).map(drop)
+    }
+
+    fn remove(&self) {
+        for (report, state) in self.files() {
+            let _ = fs::remove_file(report); // most are not there
+            let _ = fs::remove_file(state);
+        }
+    }
+}
+
+/// The names of the files of the one with this number.
+fn names(job: &str, number: usize) -> [String; 2] {
+    [format!(".{job}.earlier{number}"), format!(".{job}.earlier{number}-state")]
+}
+
+/// The names of all files that may be there.
+pub(in crate::report) fn all_names(job: &str) -> impl Iterator<Item = String> {
+    (1..=MOST).flat_map(move |number| names(job, number))
 }

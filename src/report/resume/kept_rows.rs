@@ -1,12 +1,14 @@
 //! The rows of an earlier run that are kept on resume, looked up by the inputs as they are read.
 
-use std::fmt;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::{fmt, mem};
 
 use crate::base::lock;
 use crate::report::resume::finished_inputs::Finished;
 use crate::report::resume::row_numbers::RowNumbers;
 use crate::report::resume::start::Rest;
+use crate::report::resume::unfinished_rows::Unfinished;
 use crate::report::stats::Counts;
 use crate::report::store::row_order::Index;
 use crate::report::store::state::Identify;
@@ -53,6 +55,9 @@ impl fmt::Debug for Own {
 struct Waiting {
     /// `None` once no more inputs are looked up.
     finished: Option<Finished>,
+    unfinished: Unfinished,
+    /// Tasks that are to run again, and the places of the rows that they had.
+    rerun: HashMap<u64, u64>,
     identify: Identify,
     /// The number of rows whose inputs no longer exist, known once all inputs have been read.
     gone: u64,
@@ -60,14 +65,16 @@ struct Waiting {
 
 impl KeptRows {
     pub(in crate::report) fn new(
-        (finished, rest, numbers): (Finished, Rest, Option<RowNumbers>),
+        (finished, unfinished, numbers): (Finished, Unfinished, Option<RowNumbers>),
+        rest: Rest,
         identify: Identify,
         index: Arc<Mutex<Index>>,
         counts: Arc<Counts>,
         outputs: Option<Arc<Queue>>,
     ) -> Self {
         let ok = finished.ok();
-        let waiting = Waiting { finished: Some(finished), identify, gone: 0 };
+        let rerun = HashMap::new();
+        let waiting = Waiting { finished: Some(finished), unfinished, rerun, identify, gone: 0 };
         let (waiting, own) = (Mutex::new(waiting), OnceLock::new());
         Self { waiting, index, counts, outputs, ok, rest, own, numbers }
     }
@@ -117,6 +124,11 @@ impl KeptRows {
         let Some((row, has_failed)) =
             waiting.finished.as_mut().and_then(|finished| finished.take(identity))
         else {
+            if let Some(row) = waiting.unfinished.take(identity)
+                && self.fits(row, task)
+            {
+                waiting.rerun.insert(task, row);
+            }
             return false;
         };
         if !self.fits(row, task) || (!has_failed && !is_current()) {
@@ -138,6 +150,15 @@ impl KeptRows {
         true
     }
 
+    /// Whether this task, which is not started, was to run again: then it has the row that it had.
+    pub(in crate::report) fn stays(&self, task: u64) -> bool {
+        let stays = lock(&self.waiting).rerun.contains_key(&task);
+        if let Some(outputs) = self.outputs.as_ref().filter(|_| stays) {
+            outputs.pass(task);
+        }
+        stays
+    }
+
     /// Records that all inputs have been read: the inputs of rows that are still waiting no longer exist, unless some are
     /// left out.
     pub fn inputs_ended(&self) {
@@ -146,19 +167,29 @@ impl KeptRows {
         }
         let mut waiting = lock(&self.waiting);
         waiting.gone = waiting.finished.take().map_or(waiting.gone, |finished| finished.left());
+        waiting.unfinished = Unfinished::default();
     }
 
-    /// Ends the lookups. If not all inputs have been read, the rows that are still waiting are kept after all others,
-    /// since their inputs may still exist.
+    /// Ends the lookups. Tasks that were to run again and have not been started have the rows that they had. If not all
+    /// inputs have been read, the rows that are still waiting are kept after all others, since their inputs may still exist.
     pub(in crate::report) fn close(&self) -> Closed {
         let mut waiting = lock(&self.waiting);
         let mut left_out = 0;
+        let mut index = lock(&self.index);
+        for (task, row) in mem::take(&mut waiting.rerun) {
+            if !index.has(task) {
+                index.add(task, row);
+                self.counts.keep(false);
+            }
+        }
         if let Some(finished) = waiting.finished.take() {
-            let remaining = finished.remaining();
-            lock(&self.index).add_after_all(&remaining);
+            let mut remaining = finished.remaining();
             if self.rest == Rest::Kept {
                 left_out = remaining.len() as u64;
             }
+            remaining.extend(mem::take(&mut waiting.unfinished).remaining());
+            remaining.sort_unstable();
+            index.add_after_all(&remaining);
             for _ in remaining {
                 self.counts.keep(false);
             }

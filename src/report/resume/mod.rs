@@ -8,4 +8,5 @@ pub mod kept_rows;
 pub mod place;
 pub mod row_numbers;
 pub mod start;
+pub mod unfinished_rows;
 pub mod verify;

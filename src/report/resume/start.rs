@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use crate::base::diagnostic::reason;
 use crate::report::resume::finished_inputs::{Builder, Finished};
+use crate::report::resume::unfinished_rows::Unfinished;
 use crate::report::resume::verify::{Agreed, Misfit};
-use crate::report::resume::{finished_inputs, place, verify};
+use crate::report::resume::{finished_inputs, place, row_numbers, verify};
 use crate::report::store::partial::{Leftover, Partial};
 use crate::report::store::row_order::Index;
 use crate::report::store::state::{About, ENTRY, Header, State};
@@ -97,6 +98,8 @@ pub(in crate::report) struct Begun {
     pub(in crate::report) index: Arc<Mutex<Index>>,
     /// The rows that are finished; `None` if the report began empty.
     pub(in crate::report) finished: Option<Finished>,
+    /// The others, whose tasks are to run again.
+    pub(in crate::report) unfinished: Unfinished,
     pub(in crate::report) origin: Origin,
     /// A note for the terminal.
     pub(in crate::report) note: Option<String>,
@@ -144,6 +147,7 @@ impl Begun {
             kept: 0,
             index: Arc::default(),
             finished: None,
+            unfinished: Unfinished::default(),
             origin: Origin::Nothing,
             note: None,
         };
@@ -239,10 +243,10 @@ impl Begun {
         found: Header,
         rerun: Rerun,
     ) -> Result<(), ReportError> {
-        let (agreed, finished) =
+        let (agreed, finished, unfinished) =
             read(self.partial.file(), file.header.len() as u64, self.state.file(), rerun)
                 .map_err(|misfit| file.refusal(misfit))?;
-        self.finished = Some(finished);
+        (self.finished, self.unfinished) = (Some(finished), unfinished);
 
         let torn = partial_length(&self.partial).unwrap_or(agreed.end).saturating_sub(agreed.end);
         if torn > 0 {
@@ -353,33 +357,44 @@ impl Resumed<'_> {
     }
 }
 
-/// The rows on which a report, or a partial, and its state agree, and which of them are finished.
+/// The rows on which a report, or a partial, and its state agree, which of them are finished, and which are not.
 pub(in crate::report) fn read(
     report: &File,
     header: u64,
     state: &File,
     rerun: Rerun,
-) -> Result<(Agreed, Finished), Misfit> {
+) -> Result<(Agreed, Finished, Unfinished), Misfit> {
     let most = state.metadata()?.len() / ENTRY as u64;
     if most > finished_inputs::LIMIT {
         return Err(Misfit::TooMany);
     }
     let mut builder = Builder::new(most);
+    let mut unfinished = Unfinished::default();
     let mut ordinal = 0;
-    let agreed = verify::agree(report, header, state, |entry| {
+    let agreed = verify::agree_on_rows(report, header, state, |entry, row| {
         if rerun.is_finished(entry.status, ordinal) {
             builder.count(entry);
+        } else {
+            unfinished.add(entry, row, ordinal);
         }
         ordinal += 1;
     })?;
     builder.counted();
+    unfinished.added();
     let mut ordinal = 0;
+    let mut failed = Ok(());
     verify::entries(state, agreed.rows, |entry| {
         if rerun.is_finished(entry.status, ordinal) {
             builder.place(entry, ordinal);
+            if unfinished.has(entry.identity) {
+                let number = row_numbers::number(report, entry);
+                failed = number.map(|number| unfinished.finish(entry.identity, number, ordinal));
+            }
         }
         ordinal += 1;
-        true
+        failed.is_ok()
     })?;
-    Ok((agreed, builder.build()))
+    failed?;
+    unfinished.known();
+    Ok((agreed, builder.build(), unfinished))
 }

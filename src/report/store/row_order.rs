@@ -58,6 +58,14 @@ impl Index {
         self.last = task;
     }
 
+    /// Whether this task has a row.
+    pub(in crate::report) fn has(&self, task: u64) -> bool {
+        if self.places.is_empty() {
+            return task <= self.rows;
+        }
+        self.places.get(task as usize - 1).is_some_and(|place| *place > 0)
+    }
+
     /// Records where in its file the block is now whose row has this number.
     pub(in crate::report) fn is_at(&mut self, ordinal: u64, place: Vec<Vec<u8>>) {
         self.places_in_file.insert(ordinal, place);

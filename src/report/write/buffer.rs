@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use crate::base::lock;
 use crate::csv::cells;
 use crate::report::layout::Layout;
+use crate::report::resume::kept_rows::KeptRows;
 use crate::report::stats::Totals;
 use crate::report::store::state::Identify;
 use crate::report::store::{originals, state};
@@ -67,6 +68,12 @@ impl RowBuffer {
     /// Hands a record on, with the attempt that was noted for it. Never blocks: check [`RowBuffer::is_full`] before the
     /// next task.
     pub fn put(&mut self, record: &Record) {
+        let is_unstarted = record.outcome.status == Status::Cancelled && record.times().is_none();
+        if let Some(kept) = self.shared.kept.as_ref().filter(|_| is_unstarted)
+            && kept.stays(record.task.number)
+        {
+            return;
+        }
         self.row.clear();
         let encoded = self.encoder.push_row(&mut self.row, record);
         if let Some(too_long) = encoded.too_long {
@@ -174,6 +181,8 @@ pub(in crate::report) struct Shared {
     pub(in crate::report) full: AtomicUsize,
     pub(in crate::report) wakeup: Wakeup,
     pub(in crate::report) remarks: Remarks,
+    /// The rows of an earlier run.
+    pub(in crate::report) kept: Option<Arc<KeptRows>>,
     /// Prints whole outputs, with `--output`.
     pub(in crate::report) printer: Option<Arc<Printer>>,
 }
