@@ -87,8 +87,8 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
             context.note_start();
         }
         run.cancel.evictions().inspect(|evictions| evictions.begin(global_slot));
-        if stage.loads_payload {
-            context.load_payloads(&mut batch);
+        if stage.loads_payload || run.job.inputs.has_payload() {
+            context.get_payloads(&mut batch);
         }
         pilot().inspect(|pilot| pilot.begin(number));
         let ran = worker

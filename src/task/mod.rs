@@ -24,7 +24,7 @@ pub use fields::{Fields, Kind, Value, packed};
 pub use making::{FileStamp, MadeFile, Making, SeenFile, own_name, own_path, temporary_start};
 pub use meter::Meter;
 pub use outcome::{Outcome, RareParts, Status};
-pub use payload::{NoPayload, Payload, PayloadKind};
+pub use payload::{NoPayload, Payload, PayloadKind, Slice};
 pub use record::Record;
 pub use tally::Tally;
 pub use time_limit::{Limit, MedianLimit};

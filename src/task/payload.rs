@@ -2,6 +2,8 @@
 //! kept in an unnamed file, so that a queue of them costs no memory. What a source of `blocks` hands to the first stage
 //! is a payload, too.
 
+mod slice;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,6 +15,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::base::{ByteSize, temporary};
 use crate::sys;
+pub use slice::Slice;
 
 /// Payloads up to this length stay in memory.
 pub const IN_MEMORY: usize = 1 << 20;
@@ -49,6 +52,8 @@ enum Body {
         length: u64,
         loaded: OnceLock<Vec<u8>>,
     },
+    /// A piece of a file, and what it is once it is needed.
+    Slice(Slice, OnceLock<Box<Payload>>),
 }
 
 /// A payload as the next stage's function takes it.
@@ -88,12 +93,32 @@ impl Payload {
         if length <= IN_MEMORY {
             return Ok(Self::new(kind, parts.concat()));
         }
-        let mut file = File::from(memfd_create("payload", MemfdFlags::CLOEXEC)?);
+        let mut file = memory()?;
         for part in parts {
             file.write_all(part)?;
         }
         let body = Body::File { file, length: length as u64, loaded: OnceLock::new() };
         Ok(Self { kind, body, exact: None })
+    }
+
+    /// A payload of bytes that are in a file: whoever needs them copies them first, with [`Payload::keep`].
+    pub fn of_slice(kind: PayloadKind, slice: Slice) -> Self {
+        Self { kind, body: Body::Slice(slice, OnceLock::new()), exact: None }
+    }
+
+    /// Copies the bytes to where they stay, if they are a piece of a file; to be called before anything else looks at them.
+    ///
+    /// # Errors
+    /// If they cannot be read or kept, or the file has been changed.
+    pub fn keep(&self) -> io::Result<()> {
+        if let Body::Slice(slice, kept) = &self.body
+            && kept.get().is_none()
+        {
+            let file = slice.copy()?;
+            let body = Body::File { file, length: slice.len(), loaded: OnceLock::new() };
+            let _ = kept.set(Box::new(Self { kind: self.kind, body, exact: None }));
+        }
+        Ok(())
     }
 
     /// What kind it is.
@@ -106,6 +131,7 @@ impl Payload {
         match &self.body {
             Body::Memory(bytes) => bytes.len() as u64,
             Body::File { length, .. } => *length,
+            Body::Slice(slice, _) => slice.len(),
         }
     }
 
@@ -119,6 +145,10 @@ impl Payload {
     /// # Errors
     /// If its file cannot be read.
     pub fn load(&self) -> io::Result<()> {
+        self.keep()?;
+        if let Body::Slice(_, kept) = &self.body {
+            return kept.get().map_or(Ok(()), |kept| kept.load());
+        }
         if let Body::File { file, length, loaded } = &self.body
             && loaded.get().is_none()
         {
@@ -131,8 +161,14 @@ impl Payload {
 
     /// Frees what [`Payload::load`] has read.
     pub fn unload(&mut self) {
-        if let Body::File { loaded, .. } = &mut self.body {
-            loaded.take();
+        match &mut self.body {
+            Body::Memory(_) => {}
+            Body::File { loaded, .. } => drop(loaded.take()),
+            Body::Slice(_, kept) => {
+                if let Some(kept) = kept.get_mut() {
+                    kept.unload();
+                }
+            }
         }
     }
 
@@ -141,6 +177,7 @@ impl Payload {
         match &self.body {
             Body::Memory(bytes) => bytes,
             Body::File { loaded, .. } => loaded.get().map(Vec::as_slice).unwrap_or_default(),
+            Body::Slice(_, kept) => kept.get().map(|kept| kept.bytes()).unwrap_or_default(),
         }
     }
 
@@ -160,6 +197,7 @@ impl Payload {
         match &self.body {
             Body::Memory(_) => None,
             Body::File { file, .. } => Some(sys::fd_path_for_others(file.as_fd())),
+            Body::Slice(_, kept) => kept.get().and_then(|kept| kept.path()),
         }
     }
 
@@ -172,8 +210,17 @@ impl Payload {
         match &self.body {
             Body::Memory(_) => Ok(None),
             Body::File { file, .. } => File::open(sys::fd_path(file.as_fd())).map(Some),
+            Body::Slice(_, kept) => {
+                self.keep()?;
+                kept.get().map_or(Ok(None), |kept| kept.open())
+            }
         }
     }
+}
+
+/// A file in memory.
+fn memory() -> io::Result<File> {
+    Ok(File::from(memfd_create("payload", MemfdFlags::CLOEXEC)?))
 }
 
 /// Why there is no payload.

@@ -235,6 +235,53 @@ fn big_blocks_are_whole_at_each_attempt() {
     }
 }
 
+/// A big block is read again when its task starts: it is what it was, or a failure.
+#[test]
+fn big_blocks_have_their_header_and_are_never_those_of_another_file() {
+    let lines: String = (0..300_000).map(|n| format!("line {n}\n")).collect();
+    let text = "[inputs]\nblocks = { file = \"in.csv\", size = \"1MiB\", header = true }\n\
+                [workload.command]\nshell = 'cat > part$block; test $block != 1 || while ! test -e changed; do sleep 0.01; done'\n\
+                [limits]\nconcurrency = 1\n";
+    for mark in ["", "\u{feff}"] {
+        let job =
+            TestJob::new(text).file("in.csv", format!("{mark}head\n{lines}")).file("changed", "");
+        let ran = job.run();
+        let report = ran.exit(0).report();
+        let part = |n| std::fs::read_to_string(ran.path(format!("part{n}"))).unwrap();
+        let parts: Vec<String> = (1..=report.rows.len()).map(part).collect();
+        assert!(parts.len() > 2 && parts.iter().all(|part| part.starts_with("head\n")));
+        let rest: String = parts.iter().map(|part| &part["head\n".len()..]).collect();
+        assert!(rest == lines, "{mark:?}");
+        let first = mark.len() + "head\n".len();
+        assert_eq!(report.column("offset")[0], first.to_string());
+    }
+    let running = TestJob::new(text).file("in.csv", format!("head\n{lines}")).spawn();
+    running.wait_for_file("part1", |_| true);
+    // In place, so that it is the same file.
+    let path = running.folder().join("in.csv");
+    let mut other = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    std::io::Write::write_all(
+        &mut other,
+        format!("head\n{}", lines.replace("line", "LINE")).as_bytes(),
+    )
+    .unwrap();
+    std::fs::write(running.folder().join("changed"), "").unwrap();
+    let ran = running.wait();
+    let report = ran.report();
+    let ends = report.column("status").into_iter().zip(report.column("error"));
+    for (block, (status, error)) in (1..).zip(ends) {
+        // The reader may not have come to the last ones before the change.
+        if status == "ok" {
+            let part = std::fs::read_to_string(ran.path(format!("part{block}"))).unwrap();
+            assert!(block > 1 || part.contains("line"));
+            assert!(!(part.contains("line") && part.contains("LINE")), "{block} has parts of both");
+        } else {
+            let why = "the file has changed since it was cut into blocks";
+            assert!(status == "failed" && error.contains(why), "{block} {status} {error}");
+        }
+    }
+}
+
 #[test]
 fn a_batch_is_several_inputs() {
     let text = "[inputs]\nlines = \"in.txt\"\nbatch = 2\n[workload.command]\nargv = [\"sh\", \"-c\", \"echo $# $*\", \"_\", \"{input.stem}\"]\n";

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::SlotContext;
 use super::settle::record;
+use crate::base::diagnostic::reason;
 use crate::engine::made::{MadeFiles, Turn};
-use crate::task::{Attempt, NoPayload, Outcome, Payload, Record, Status, Task, own_path};
+use crate::task::{Attempt, Outcome, Payload, Record, Status, Task, own_path};
 use crate::workload::claims::Writer;
 use crate::workload::http;
 
@@ -117,13 +118,15 @@ impl SlotContext<'_> {
         self.buffer.put_skipped(&record, rest.as_deref());
     }
 
-    /// Loads the payloads of the tasks; a task whose payload is lost fails.
-    pub(super) fn load_payloads(&mut self, batch: &mut VecDeque<Task>) {
+    /// Sees to it that the payloads of the tasks are there, in memory if the workload needs that; a task whose payload is
+    /// lost fails.
+    pub(super) fn get_payloads(&mut self, batch: &mut VecDeque<Task>) {
+        let get = if self.stage.loads_payload { Payload::load } else { Payload::keep };
         for task in std::mem::take(batch) {
-            match task.payload().map_or(Ok(()), Payload::load) {
+            match task.payload().map_or(Ok(()), get) {
                 Ok(()) => batch.push_back(task),
                 Err(error) => {
-                    let error = NoPayload::Io(error).to_string();
+                    let error = format!("cannot read the payload: {}", reason(&error));
                     self.done(task, Outcome::not_started(error));
                 }
             }

@@ -1,6 +1,9 @@
 //! `blocks`: one big file, or standard input, in pieces of whole records. A piece is handed to the first stage as it is.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use regex::bytes::Regex;
 use xxhash_rust::xxh3::Xxh3;
@@ -10,10 +13,14 @@ use super::source::lazily;
 use super::text::{LONGEST, Text, TextOptions, TextRecords};
 use super::{InputError, InputReader};
 use crate::base::diagnostic::reason;
-use crate::task::{Fields, Kind, Payload, PayloadKind};
+use crate::task::{Fields, Kind, Payload, PayloadKind, Slice};
 
 /// The names of the fields of a block.
 pub(super) const FIELDS: [&str; 3] = ["block", "offset", "length"];
+
+/// Blocks of so many bytes are read again where they are needed, at once by several slots. A short one is as soon kept, and a
+/// long one would hold up the slots beside its own.
+const SLICES: RangeInclusive<usize> = 1 << 20..=64 << 20;
 
 /// How a file is cut.
 #[derive(Clone, Debug)]
@@ -50,10 +57,17 @@ impl Blocks {
     /// Likewise, to be read from anywhere.
     pub fn records(&self, stop: &Stop) -> Result<Box<dyn Records>, InputError> {
         let text = Text::open(&self.file, self.text, stop)?;
-        let mut pieces =
-            Pieces { text, plan: self.clone(), header: Vec::new(), number: 0, numbers: None };
+        let file = text.plain().map(|(file, start)| (Arc::new(file), start));
+        let mut pieces = Pieces {
+            text,
+            plan: self.clone(),
+            header: Arc::from([]),
+            number: 0,
+            numbers: None,
+            file,
+        };
         if self.header {
-            pieces.header = pieces.first_line()?;
+            pieces.header = pieces.first_line()?.into();
         }
         Ok(Box::new(pieces))
     }
@@ -62,7 +76,9 @@ impl Blocks {
 struct Pieces {
     text: Text,
     plan: Blocks,
-    header: Vec<u8>,
+    header: Arc<[u8]>,
+    /// The file and where its text starts in it, if that is its own bytes.
+    file: Option<(Arc<File>, u64)>,
     number: u64,
     /// The numbers of the blocks by their positions, if they are to be read in another order.
     numbers: Option<HashMap<u64, u64>>,
@@ -123,15 +139,25 @@ impl Pieces {
             return Ok(Some(self.text.bad(end, message)));
         }
         let parts = [&self.header[..], bytes];
-        let payload = Payload::of_parts(PayloadKind::Bytes, &parts)
-            .map_err(|error| InputError::new(format!("cannot keep a block: {}", reason(&error))))?;
         let mut identity = Xxh3::new();
         for part in parts {
             identity.update(part);
         }
+        let identity = identity.digest128();
+        let position = self.text.position();
+        let payload = match &self.file {
+            Some((file, start)) if SLICES.contains(&end) => {
+                let (file, head) = (Arc::clone(file), Arc::clone(&self.header));
+                let (from, length) = (position + start, end as u64);
+                let slice = Slice { file, head, from, length, hash: identity };
+                Payload::of_slice(PayloadKind::Bytes, slice)
+            }
+            _ => Payload::of_parts(PayloadKind::Bytes, &parts).map_err(|error| {
+                InputError::new(format!("cannot keep a block: {}", reason(&error)))
+            })?,
+        };
         let mut fields = Fields::default();
         self.number += 1;
-        let position = self.text.position();
         let number = match &mut self.numbers {
             Some(numbers) => *numbers.entry(position).or_insert(self.number),
             None => self.number,
@@ -141,7 +167,7 @@ impl Pieces {
             fields.push_of(itoa::Buffer::new().format(number), Kind::Bare);
         }
         self.text.consume(end);
-        Ok(Some(fields.with_payload(payload, identity.digest128())))
+        Ok(Some(fields.with_payload(payload, identity)))
     }
 }
 

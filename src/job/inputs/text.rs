@@ -213,6 +213,13 @@ impl Text {
         !matches!(self.source, Source::Plain(..))
     }
 
+    /// The file, and where in it the text starts, if that is its own bytes, and those can be read again.
+    pub fn plain(&self) -> Option<(File, u64)> {
+        let Source::Plain(_, start) = &self.source else { return None };
+        let (file, _) = self.opened.as_ref()?;
+        Some((file.try_clone().ok()?, *start))
+    }
+
     /// The file that it is the text of.
     pub fn file(&self) -> &InputFile {
         &self.file
