@@ -2,11 +2,13 @@
 """HTTP requests beside the peers: oha on one event loop, Python's requests in 64 threads.
 
     cargo build --release
-    python3 benches/http.py --peers DIR [--rounds 5] [once | async | threads | memory ...]
+    python3 benches/http.py --peers DIR [--rounds 5] [once | async | threads | memory | tls | files | brotli ...]
 
 A local nginx with one worker and a configuration of its own serves a file of 1 KiB. Medians of interleaved rounds; the
 machine should be idle, since two cores are about what nginx and a client need. DIR (or the variable PEERS) has
 `bin/oha` and `venv/bin/python` with requests. `once` checks that the access log holds exactly the tasks of the report.
+`tls` is the same beside oha over HTTPS; `files` saves 1,000 files of 1 MB, beside `curl --parallel`; `brotli` fetches pages
+that the server sends coded and plain, at a rate that it is limited to (`limit_req`), and as fast as they come.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+CERTS = ROOT / "tests" / "it" / "certs"
 
 NGINX = """
 worker_processes 1;
@@ -35,12 +38,27 @@ http {{
     access_log off;
     log_format line "$request_uri";
     keepalive_requests 1000000000;
+    limit_req_zone $server_name zone=coded:1m rate=3000r/s;
+    limit_req_zone $server_name zone=plain:1m rate=3000r/s;
     client_body_temp_path {folder}/1; proxy_temp_path {folder}/2; fastcgi_temp_path {folder}/3;
     uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;
     server {{
         listen 127.0.0.1:{port};
         root {folder}/www;
         location /logged {{ alias {folder}/www/1k; access_log {folder}/access.log line; }}
+        location /coded/ {{ alias {folder}/www/coded/; add_header Content-Encoding br; default_type text/html; }}
+        location /plain/ {{ alias {folder}/www/plain/; default_type text/html; }}
+        location /slow/coded/ {{
+            alias {folder}/www/coded/; add_header Content-Encoding br; default_type text/html;
+            limit_req zone=coded burst=1000;
+        }}
+        location /slow/plain/ {{ alias {folder}/www/plain/; default_type text/html; limit_req zone=plain burst=1000; }}
+    }}
+    server {{
+        listen 127.0.0.1:{tls} ssl;
+        ssl_certificate {certs}/valid.pem;
+        ssl_certificate_key {certs}/key.pem;
+        root {folder}/www;
     }}
 }}
 """
@@ -65,6 +83,7 @@ print(count / (time.perf_counter() - start))
 """
 
 
+FILES, MEGABYTE = 1000, 1_000_000
 WAIT = '[workload.sleep]\nduration = "0s"'
 
 
@@ -77,10 +96,12 @@ class Bench:
         folder.chmod(0o755)  # nginx started by root gives up its rights
         (folder / "www").mkdir()
         (folder / "www" / "1k").write_bytes(b"0123456789abcdef" * 64)
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket() as other:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
+            other.bind(("127.0.0.1", 0))
+            port, tls = probe.getsockname()[1], other.getsockname()[1]
+        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, tls=tls, certs=CERTS))
+        self.tls = f"https://localhost:{tls}"
         self.nginx = subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
         self.url = f"http://127.0.0.1:{port}"
         for _ in range(100):
@@ -95,9 +116,10 @@ class Bench:
         self.nginx.terminate()
         self.nginx.wait()
 
-    def run(self, model, tasks, concurrency=64, path="/1k", kind=None):
+    def run(self, model, tasks, concurrency=64, path="/1k", kind=None, keys="", length=1024):
         """Runs a job; its row of the summary."""
-        http = f'[workload.http]\nurl = "{self.url}{path}"'
+        url = path if path.startswith("https:") else self.url + path
+        http = f'[workload.http]\nurl = "{url}"\n{keys}'
         (self.folder / "job.toml").write_text(
             f'model = "{model}"\n[inputs]\nrepeat = {tasks}\n{kind or http}\n'
             f"[limits]\nconcurrency = {concurrency}\n"
@@ -109,7 +131,7 @@ class Bench:
         )
         with open(self.folder / "results" / "summary.csv", newline="") as file:
             (row,) = csv.DictReader(file)
-        if row["ok"] != str(tasks) or (kind is None and row["output_bytes"] != str(1024 * tasks)):
+        if row["ok"] != str(tasks) or (kind is None and length and row["output_bytes"] != str(length * tasks)):
             sys.exit(f"{row['ok']} of {tasks} tasks are ok, {row['output_bytes']} bytes")
         return row
 
@@ -117,13 +139,43 @@ class Bench:
         """Requests per second of the whole run, start-up and report included."""
         return tasks / float(self.run(model, tasks)["wall_s"])
 
-    def oha(self, tasks):
+    def oha(self, tasks, url=None):
         program = self.peer("bin/oha")
         if program is None:
             return None
-        command = [program, "-n", str(tasks), "-c", "64", "--no-tui", self.url + "/1k"]
+        trust = ["--cacert", str(CERTS / "authority.pem")] if url else []
+        command = [program, "-n", str(tasks), "-c", "64", "--no-tui", *trust, url or self.url + "/1k"]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         return float(re.search(r"Requests/sec:\s*([\d.]+)", text)[1])
+
+    def tls_rate(self, tasks):
+        keys = f'tls = {{ ca = "{CERTS}/authority.pem" }}'
+        return tasks / float(self.run("async", tasks, path=self.tls + "/1k", keys=keys)["wall_s"])
+
+    def files_rate(self):
+        shutil.rmtree(self.folder / "saved", ignore_errors=True)
+        row = self.run("async", FILES, 16, "/big/{task}", keys='save = "saved/{task}"', length=MEGABYTE)
+        return FILES / float(row["wall_s"])
+
+    def curl_rate(self):
+        if shutil.which("curl") is None:
+            print("  skipped: curl is not installed")
+            return None
+        shutil.rmtree(self.folder / "saved", ignore_errors=True)
+        lines = [f'url = "{self.url}/big/{n}"\noutput = "saved/{n}"\n' for n in range(1, FILES + 1)]
+        (self.folder / "curl.txt").write_text("create-dirs\n" + "".join(lines))
+        command = ["curl", "-s", "--parallel", "--parallel-max", "16", "-K", "curl.txt"]
+        start = time.perf_counter()
+        subprocess.run(command, cwd=self.folder, check=True)
+        took = time.perf_counter() - start
+        if sum(path.stat().st_size for path in (self.folder / "saved").iterdir()) != FILES * MEGABYTE:
+            sys.exit("curl did not save all files")
+        return FILES / took
+
+    def page_rate(self, kind, tasks):
+        """Pages in which a column looks for something."""
+        row = self.run("async", tasks, path=f"/{kind}/page", keys="[columns.end]\nregex = '(the end)'", length=None)
+        return tasks / float(row["wall_s"])
 
     def python(self, tasks):
         program = self.peer("venv/bin/python")
@@ -170,6 +222,31 @@ def once(bench):
         print(f"once, {model}: {'every task is in the access log, once' if right else 'WRONG'}")
 
 
+def brotli(bench, rounds):
+    """A page of 20 KB, coded and plain."""
+    if shutil.which("brotli") is None:
+        return print("brotli: skipped, the program `brotli` is not installed")
+    www = bench.folder / "www"
+    words = [f"<p>word {random.randrange(10_000)} of a page, with some text as pages have it</p>" for _ in range(290)]
+    (www / "plain").mkdir()
+    (www / "plain" / "page").write_text("\n".join(words) + "the end")
+    (www / "coded").mkdir()
+    subprocess.run(["brotli", "-q", "5", "-o", www / "coded" / "page", www / "plain" / "page"], check=True)
+    for path in www.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    for where, tasks, target in (("slow/", 10_000, 0.9), ("", 30_000, 0)):
+        race(f"{where or 'unlimited '}brotli beside plain", lambda: bench.page_rate(where + "coded", tasks),
+             lambda: bench.page_rate(where + "plain", tasks), target, rounds)
+
+
+def files(bench, rounds):
+    big = bench.folder / "www" / "big"
+    big.mkdir()
+    for n in range(1, FILES + 1):
+        (big / str(n)).write_bytes(os.urandom(MEGABYTE))
+    race(f"{FILES} files of 1 MB, beside curl --parallel", bench.files_rate, bench.curl_rate, 0.9, rounds)
+
+
 def memory(bench):
     """Peak memory must not grow with the number of requests, but for the index that puts rows into input order: that is
     what the same number of rows takes without requests."""
@@ -203,6 +280,13 @@ def main():
                 elif target == "threads":
                     race("64 threads, beside requests", lambda: bench.rate("threads", 20_000),
                          lambda: bench.python(5_000), 5, options.rounds)
+                elif target == "tls":
+                    race("tls, 64 in flight, beside oha", lambda: bench.tls_rate(100_000),
+                         lambda: bench.oha(100_000, bench.tls + "/1k"), 0.95, options.rounds)
+                elif target == "files":
+                    files(bench, options.rounds)
+                elif target == "brotli":
+                    brotli(bench, options.rounds)
                 elif target == "memory":
                     memory(bench)
                 else:

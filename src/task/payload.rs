@@ -115,7 +115,7 @@ impl Payload {
             && kept.get().is_none()
         {
             let file = slice.copy()?;
-            let body = Body::File { file, length: slice.len(), loaded: OnceLock::new() };
+            let body = Body::File { file, length: slice.total(), loaded: OnceLock::new() };
             let _ = kept.set(Box::new(Self { kind: self.kind, body, exact: None }));
         }
         Ok(())
@@ -131,7 +131,7 @@ impl Payload {
         match &self.body {
             Body::Memory(bytes) => bytes.len() as u64,
             Body::File { length, .. } => *length,
-            Body::Slice(slice, _) => slice.len(),
+            Body::Slice(slice, _) => slice.total(),
         }
     }
 

@@ -238,7 +238,7 @@ fn big_blocks_are_whole_at_each_attempt() {
 /// A big block is read again when its task starts: it is what it was, or a failure.
 #[test]
 fn big_blocks_have_their_header_and_are_never_those_of_another_file() {
-    let lines: String = (0..300_000).map(|n| format!("line {n}\n")).collect();
+    let lines = (0..300_000).map(|n| format!("line {n}\n")).collect::<Vec<_>>().concat();
     let text = "[inputs]\nblocks = { file = \"in.csv\", size = \"1MiB\", header = true }\n\
                 [workload.command]\nshell = 'cat > part$block; test $block != 1 || while ! test -e changed; do sleep 0.01; done'\n\
                 [limits]\nconcurrency = 1\n";

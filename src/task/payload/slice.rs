@@ -34,7 +34,7 @@ impl fmt::Debug for Slice {
 
 impl Slice {
     /// The length of all that is handed on, in bytes.
-    pub fn len(&self) -> u64 {
+    pub fn total(&self) -> u64 {
         self.head.len() as u64 + self.length
     }
 
