@@ -185,13 +185,14 @@ class Bench:
             results = sorted((int(row["task"]), row["status"], row.get("result")) for row in csv.DictReader(file))
         return row, results
 
-    def judge(self, name, advised, seconds):
-        """The times in seconds of `auto` and of the models that are worth it, round by round, and `auto`'s last row."""
+    def judge(self, name, advised, seconds, end):
+        """The times in seconds of `auto` and of the models that are worth it, round by round, and `auto`'s last row. There are
+        fewer rounds than it takes where `end` has come."""
         live = [*MODELS, *(["auto"] if self.only != "compare" else [])]
         walls, results, auto = {model: [] for model in live}, {}, None
         until = time.monotonic() + seconds
         rounds = 0
-        while rounds < LEAST_ROUNDS or (time.monotonic() < until and rounds < MOST_ROUNDS):
+        while rounds < 1 or (rounds < LEAST_ROUNDS and time.monotonic() < end) or (time.monotonic() < until and rounds < MOST_ROUNDS):
             for model in random.sample(live, len(live)):
                 row, results[model] = self.once(name, model)
                 walls[model].append(float(row["wall_s"]))
@@ -287,7 +288,7 @@ def main():
                 print(f"{name:22} left out: {checked.stderr.strip().splitlines()[0]}")
                 continue
             advised, took = bench.advice(name, max(1, left * 0.5)) if options.only != "auto" else (None, 0)
-            walls, best, auto = bench.judge(name, advised, left * (0.4 if advised else 0.9))
+            walls, best, auto = bench.judge(name, advised, left * (0.4 if advised else 0.9), until)
             least = statistics.median(walls[best])
             line = f"{name:22} {least:6.3f}s {best:11}"
             if advised:
