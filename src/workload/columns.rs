@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::collections::HashSet;
 
-use scraper::{Html, Selector};
+use scraper::{ElementRef, Html, Selector};
 use toml::Spanned;
 
 use crate::base::json::{self, Found};
@@ -237,10 +237,12 @@ fn read_stream(
     stream.into_inner()
 }
 
-/// The text of the first element that `selector` finds.
+/// The text of the first element of the page that `selector` finds. A parser moves elements, so that the first one that it has
+/// made may stand behind others.
 fn first(page: &Html, selector: &Selector) -> Option<Vec<u8>> {
-    page.select(selector)
-        .find(|found| page::has(page, found))
+    let mut elements = page.tree.root().descendants().filter_map(ElementRef::wrap);
+    elements
+        .find(|element| selector.matches(element))
         .map(|found| page_text::of(found).into_bytes())
 }
 

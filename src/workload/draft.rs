@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::sys;
+use crate::task::own_path;
 
 /// A file before it has its name.
 #[derive(Debug)]
@@ -43,11 +44,16 @@ impl Draft {
         }
     }
 
-    /// Gives it the name `path`, in place of what is there.
+    /// Gives it the name `path`, in place of what is there, and the permissions of the file that is called so or will be.
     ///
     /// # Errors
     /// If it cannot have that name.
     pub fn persist(self, path: &Path) -> io::Result<()> {
+        if let Ok(earlier) = fs::symlink_metadata(own_path(path))
+            && earlier.is_file()
+        {
+            let _ = self.file().set_permissions(earlier.permissions()); // it may be another user's
+        }
         // A device or a pipe that has come to be there since would be gone.
         if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file() && !found.is_symlink()) {
             return Err(io::Error::other("there is something that is not a regular file"));

@@ -57,11 +57,8 @@ impl Target {
         own_path(&self.path) != self.path
     }
 
-    /// Gives `draft` this name, with the permissions of what the target was.
+    /// Gives `draft` this name.
     fn persist(&self, draft: Draft, name: &Path) -> Result<(), String> {
-        if let Ok(earlier) = fs::metadata(own_path(&self.path)) {
-            let _ = draft.file().set_permissions(earlier.permissions()); // it may be another user's
-        }
         let fail = |error: io::Error| format!("cannot write `{}`: {}", self.shown, reason(&error));
         draft.persist(name).map_err(fail)
     }

@@ -235,3 +235,11 @@ fn json_is_read_past_what_it_does_not_need() {
     let error = &ran.report().column("error")[0];
     assert!(error.contains("half a surrogate pair"), "{error}");
 }
+
+/// As `querySelector` finds it: a browser moves what may not stand in a table to before it.
+#[test]
+fn the_first_element_is_that_of_the_page() {
+    let page = "<table><tr><td class=p>10 (was)</td></tr><div class=p>8 (now)</div></table>";
+    let ran = shell(&format!("echo '{page}'"), "[columns.t]\nhtml = \".p\"");
+    ran.exit(0).rows("t", &["8 (now)"]);
+}

@@ -59,11 +59,6 @@ fn parse_within(text: &str, limit: Duration) -> Result<Html, String> {
     Ok(page)
 }
 
-/// Whether a node of `page` is a part of it: what stood in a `template` is not.
-pub(super) fn has(page: &Html, node: &NodeRef<'_, Node>) -> bool {
-    node.ancestors().last().is_some_and(|root| root.id() == page.tree.root().id())
-}
-
 /// What stands in a `template` is no part of the page: `querySelector` does not find it either.
 fn empty_templates(page: &mut Html) {
     let is_template = |node: &NodeRef<'_, Node>| {

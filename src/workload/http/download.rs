@@ -18,6 +18,8 @@ pub(super) struct Download {
     version: Version,
     /// The URL and the headers of the GET that was answered, if the rest may be asked for.
     asked: Option<Box<(Uri, HeaderMap)>>,
+    /// The headers of the first answer, which are those of the whole file.
+    pub kept: Vec<(String, Vec<u8>)>,
     /// How long it will be, if the server has said so, in bytes.
     total: Option<u64>,
     /// Whether the server has answered the question for the rest with an error.
@@ -85,7 +87,8 @@ impl Download {
         let asked =
             validator.is_some().then(|| Box::new((call.uri.clone(), call.headers().clone())));
         let version = Version::of(headers, uri, validator);
-        Self { file, written: 0, version, asked, total: length, is_doubted: false }
+        let kept = Vec::new();
+        Self { file, written: 0, version, asked, kept, total: length, is_doubted: false }
     }
 
     /// Whether `call` asks for the same: another request may have another answer.

@@ -170,8 +170,10 @@ async fn read(
     // The rest of a file and its start are the whole.
     let is_rest = rest == Rest::Follows;
     let effective = if is_rest { StatusCode::OK } else { status };
+    let of_whole =
+        progress.download.borrow().as_ref().filter(|_| is_rest).map(|one| one.kept.clone());
     let mut answer = Answer {
-        headers: kept_headers(headers, &plan.keep),
+        headers: of_whole.unwrap_or_else(|| kept_headers(headers, &plan.keep)),
         complaint: expect::check(&plan.expect, effective.as_u16()).err(),
         ..Answer::default()
     };
@@ -184,8 +186,9 @@ async fn read(
             return Err(Failure(words));
         }
     }
-    // An error page does not take the place of what was asked for.
-    let save = call.save.as_ref().filter(|_| answer.complaint.is_none());
+    // An error page does not take the place of what was asked for, nor does the word that it is as it was.
+    let is_new = answer.complaint.is_none() && status != StatusCode::NOT_MODIFIED;
+    let save = call.save.as_ref().filter(|_| is_new);
     let is_fallback = plan.fallback.is_some() && method != call.method;
     let is_for_rules = plan.keep.answers && answer.complaint.is_some();
     let is_wanted = save.is_some() || is_for_rules || plan.keep.wants_body();
@@ -205,8 +208,9 @@ async fn read(
         let length = response.body().size_hint().exact();
         let file = save.create().map_err(Failure)?;
         let source = progress.source(call);
-        let answer = (status, headers);
-        let download = Download::new((file, call), answer, source, length, as_sent);
+        let answer_head = (status, headers);
+        let mut download = Download::new((file, call), answer_head, source, length, as_sent);
+        download.kept.clone_from(&answer.headers);
         progress.download.replace(Some(download));
     }
     let content_type = (plan.keep.text.is_some() || is_for_rules)

@@ -292,7 +292,9 @@ impl Worker {
     /// Attempts one task.
     pub async fn run(&mut self, task: &Task, attempt: &Attempt<'_>) -> Outcome {
         self.spec.texts(&attempt.values(task), &mut self.texts);
-        if self.last.as_ref().is_none_or(|(texts, _)| *texts != self.texts) {
+        // A file may be another one each time, of the same name.
+        let sends_files = self.spec.plan.body.has_files();
+        if sends_files || self.last.as_ref().is_none_or(|(texts, _)| *texts != self.texts) {
             match Call::new(&self.spec.plan, &self.folder, &self.texts) {
                 Ok(call) => self.last = Some((self.texts.clone(), call)),
                 Err(error) => return Outcome::not_started(error),

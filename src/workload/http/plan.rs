@@ -65,6 +65,17 @@ pub enum BodyKind {
     Multipart(Vec<Field>),
 }
 
+impl BodyKind {
+    /// Whether files are sent.
+    pub fn has_files(&self) -> bool {
+        match self {
+            Self::None | Self::Text | Self::Json => false,
+            Self::File => true,
+            Self::Multipart(fields) => fields.iter().any(|field| field.is_file),
+        }
+    }
+}
+
 /// How certificates are checked and shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tls {

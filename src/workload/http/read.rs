@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use http::Method;
 use toml::Spanned;
 
 use super::cookies::Cookies;
@@ -160,6 +161,7 @@ fn fallback(
     let parsed = call::method(fallback.get_ref().as_bytes());
     let error = match parsed {
         Err(error) => error,
+        Ok(Method::HEAD) if table.has("save") => call::NO_BODY.replace("method", "fallback"),
         Ok(parsed) => match method.and_then(Template::literal) {
             Some(first) if first.eq_ignore_ascii_case(parsed.as_str()) => {
                 "`fallback` is the same as `method`".into()

@@ -140,11 +140,14 @@ impl<'a> Sink<'a> {
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), String> {
-        let mut download = self.progress.download.borrow_mut();
-        let Some(download) = download.as_mut().filter(|_| self.is_saved) else { return Ok(()) };
-        download.file.write(bytes)?;
+        let mut saved = self.progress.download.borrow_mut();
+        let Some(download) = saved.as_mut().filter(|_| self.is_saved) else { return Ok(()) };
+        let written = download.file.write(bytes);
         download.written += bytes.len() as u64;
-        Ok(())
+        if written.is_err() {
+            *saved = None; // nobody knows how much of it is there, so nothing can follow it
+        }
+        written
     }
 
     /// Goes on in a file once there is too much for memory.

@@ -1,12 +1,12 @@
 //! What `save` must not touch, and what another attempt may take up.
 
 use std::fs;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::PathBuf;
 use std::thread;
 
 use super::raw::{Asked, Raw, ok};
-use crate::support::{MODELS, TestJob};
+use crate::support::{MODELS, TestJob, skip};
 
 fn answer() -> Raw {
     Raw::start(|_| ok("", b"ANSWER"))
@@ -179,6 +179,118 @@ fn only_the_same_get_is_resumed() {
             ran.exit(0);
             assert_eq!(fs::read(ran.path("o")).unwrap(), b"second ".repeat(10), "{model} {keys}");
             assert!(server.asked().iter().all(|asked| asked.header("range").is_none()));
+        }
+    }
+}
+
+/// A body that has none by its nature takes nobody's place.
+#[test]
+fn what_is_as_it_was_stays() {
+    for model in MODELS {
+        let server =
+            Raw::start(|_| super::raw::status("304 Not Modified", "etag: \"v1\"\r\n", b""));
+        let job = format!(
+            "[workload.http]\nurl = \"{}\"\nexpect_status = ['2xx', 304]\nsave = 'page'\n",
+            server.url("/")
+        );
+        let ran = TestJob::new(&job).file("page", "as it was").args(["--model", model]).run();
+        ran.exit(0).rows("code", &["304"]);
+        assert_eq!(fs::read_to_string(ran.path("page")).unwrap(), "as it was", "{model}");
+    }
+    let job = "[workload.http]\nurl = 'http://127.0.0.1:1/'\nfallback = 'HEAD'\nsave = 'page'\n";
+    TestJob::new(job).run().exit(2).stderr_has("`save` has nothing to save: leave `fallback` out");
+}
+
+#[test]
+fn what_is_saved_is_as_private_as_what_was_there() {
+    for model in MODELS {
+        let server = answer();
+        let job = format!("[workload.http]\nurl = \"{}\"\nsave = 'page'\n", server.url("/"));
+        let job = TestJob::new(&job).file("page", "secret").args(["--model", model]);
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        fs::set_permissions(job.folder().join("page"), fs::Permissions::from_mode(0o600)).unwrap();
+        let ran = job.run();
+        ran.exit(0);
+        assert_eq!(fs::read_to_string(ran.path("page")).unwrap(), "ANSWER");
+        assert_eq!(mode(ran.path("page")), 0o600, "{model}");
+    }
+}
+
+/// What a write that failed has left is not the start of anything.
+#[test]
+fn what_a_full_disk_has_cut_is_not_resumed() {
+    for model in MODELS {
+        let whole = vec![b'x'; 3_000_000];
+        let server = Raw::start(move |_| ok("etag: \"v1\"\r\n", &whole));
+        let job = TestJob::new(&format!(
+            "[workload.http]\nurl = \"{}\"\nsave = 'small/page'\n[retry]\nmax_attempts = 2\ndelay = '1ms'\n",
+            server.url("/")
+        ));
+        let small = job.folder().join("small");
+        fs::create_dir(&small).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=300k", "tmpfs"]).arg(&small);
+        if !mount.output().is_ok_and(|output| output.status.success()) {
+            return skip("a small file system needs root and mount(8)");
+        }
+        let ran = job.args(["--model", model]).run();
+        let unmounted = std::process::Command::new("umount").arg(&small).status();
+        assert!(unmounted.unwrap().success());
+        ran.exit(3);
+        assert!(ran.report().column("error")[0].contains("no space left"));
+        let ranges = server.asked().iter().filter(|asked| asked.header("range").is_some()).count();
+        assert_eq!((server.asked().len(), ranges), (2, 0), "{model}");
+    }
+}
+
+/// Of a download that came in two answers, the headers are those of the whole.
+#[test]
+fn headers_are_those_of_the_whole_file() {
+    let server = Raw::start(|asked| match asked.header("range") {
+        Some(_) => super::raw::status(
+            "206 Partial Content",
+            "etag: \"v1\"\r\ncontent-range: bytes 40-69/70\r\n",
+            &[b'x'; 30],
+        ),
+        None => {
+            let whole = ok("etag: \"v1\"\r\n", &[b'x'; 70]);
+            whole[..whole.len() - 30].to_vec()
+        }
+    });
+    let ran = TestJob::new(&format!(
+        "[workload.http]\nurl = \"{}\"\nsave = 'page'\n[columns.length]\nheader = 'content-length'\n\
+         [retry]\nmax_attempts = 2\ndelay = '1ms'\n",
+        server.url("/")
+    ))
+    .run();
+    ran.exit(0).rows("length,output_bytes", &["70,70"]);
+}
+
+/// The file is what it is when its task is sent, also where the request is the same as the one before.
+#[test]
+fn a_file_that_changes_is_sent_as_it_is() {
+    for model in MODELS {
+        for body in ["body_file = 'log'", "multipart.log = { path = 'log' }"] {
+            let job = TestJob::empty();
+            let log = job.folder().join("log");
+            fs::write(&log, "").unwrap();
+            let server = Raw::start(move |asked| {
+                let lines = asked
+                    .body
+                    .split(|&byte| byte == b'\n')
+                    .filter(|line| line.starts_with(b"line "));
+                let said = format!("sent {}", lines.count());
+                let before = fs::read(&log).unwrap();
+                fs::write(&log, [&before[..], b"line of the log\n"].concat()).unwrap();
+                ok("", said.as_bytes())
+            });
+            let text = format!(
+                "inputs.repeat = 3\n[workload.http]\nurl = \"{}\"\n{body}\n[columns.sent]\nregex = 'sent (.*)'\n\
+                 [limits]\nconcurrency = 1\n",
+                server.url("/")
+            );
+            let ran = job.file("job.toml", text).args(["job.toml", "--model", model]).run();
+            ran.exit(0).rows("sent", &["0", "1", "2"]);
         }
     }
 }
