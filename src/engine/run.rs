@@ -156,7 +156,8 @@ pub fn run(
     options.claims.reserve(&job.name, own_files(&options.results, &job.name, Some(job)));
     let made = MadeFiles::open(job, options);
     let made = made.map_err(RunError::Made)?.map(Arc::new);
-    kept_files::claim(job, &report, made.as_ref(), &options.claims, stop)?;
+    kept_files::claim(job, &report, made.as_ref(), &options.claims, stop.clone())?;
+    let kept_ok = kept_files::count_ok(job, &report, made.as_ref(), stop)?;
     let together = Together {
         job,
         made: &made,
@@ -175,7 +176,6 @@ pub fn run(
         .without_ends(options.standing == Standing::Compared);
     let attached = control.attach(Arc::clone(&cancel), progress, watchdog, launcher.clone());
 
-    let kept_ok = report.kept().map_or(0, |kept| kept.ok());
     let logs = job.stages.iter().map(|stage| task_logs(job, stage, &report)).collect();
     let run = Arc::new(Run {
         job: Arc::clone(job),

@@ -231,10 +231,13 @@ impl Report {
         };
         let numbers = job.names_by_number.then(|| RowNumbers::new(&begun)).transpose();
         let numbers = numbers.map_err(|error| ReportError::internal(error.to_string()))?;
+        let state = begun.state.file().try_clone();
+        let state = state.map_err(|error| ReportError::internal(error.to_string()))?;
         let kept = begun.finished.take().map(|finished| {
             let index = Arc::clone(&begun.index);
             Arc::new(KeptRows::new(
                 (finished, mem::take(&mut begun.unfinished), numbers),
+                state,
                 rest,
                 Identify::new(seed, job.own_fields),
                 index,

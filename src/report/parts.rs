@@ -291,6 +291,9 @@ impl PartIntake {
             totals,
         };
         self.shared.note_made(&made);
+        if let Some(kept) = &self.shared.kept {
+            kept.replace(row.task);
+        }
         while self.rows.is_full(self.shared.full()) {
             std::thread::sleep(std::time::Duration::from_millis(1)); // until the recorder has caught up
         }

@@ -464,6 +464,37 @@ fn a_kill_leaves_nothing_that_passes_for_whole() {
     }
 }
 
+/// A kill between what a task has made and its row: the row before it says what is no longer so.
+#[test]
+fn a_row_does_not_outlive_what_it_says() {
+    let job = "creates = 'out/{input}'\n[inputs]\nvalues = ['a', 'b']\n[limits]\nconcurrency = 2\n[workload.command]\n\
+               shell = 'test $input = a || test ! -e slow || { touch at; sleep 300; }; cat version > $creates; \
+               test $input = b || test ! -e last || { touch at; mv $creates out/a; sleep 300; }; cat version'\n";
+    for model in ["threads", "processes"] {
+        let first =
+            TestJob::new(job).args(["--model", model]).file("version", "v1").file("slow", "");
+        let running = first.spawn();
+        running.wait_for_file("at", |_| true);
+        running.wait_for_file("results/job.csv.partial", |text| text.contains("a,ok"));
+        running.signal(libc::SIGKILL);
+        let ran = running.wait();
+        for name in ["at", "out/a", "slow"] {
+            fs::remove_file(ran.path(name)).unwrap();
+        }
+        let second = TestJob::again(ran).file("version", "v2").file("last", "");
+        let running = second.args(["job.toml", "--resume", "--model", model]).spawn();
+        running.wait_for_file("at", |_| true);
+        running.signal(libc::SIGKILL);
+        let ran = running.wait();
+        fs::remove_file(ran.path("last")).unwrap();
+        fs::write(ran.path("version"), "v3").unwrap();
+        let ran = again(ran, &["--resume", "--model", model]);
+        ran.exit(0);
+        assert_eq!(fs::read_to_string(ran.path("out/a")).unwrap(), "v3", "{model}");
+        assert_eq!(ran.report().column("result")[0], "v3", "{model}");
+    }
+}
+
 /// Whatever cut the runs in between: a skipped task says what it said when it ran.
 #[test]
 fn what_rows_said_outlives_runs_that_are_cut() {

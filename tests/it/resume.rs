@@ -110,6 +110,60 @@ fn the_row_of_a_task_that_is_not_started_again_stays() {
     }
 }
 
+/// A row that a later run has replaced, or whose task it has started again, counts no more, however that run ended.
+#[test]
+fn a_row_that_was_replaced_is_gone() {
+    let job = "[inputs]\nlines = 'in.txt'\n[limits]\nconcurrency = 1\ntimeout = '20s'\n[workload.command]\n\
+               shell = 'test ! -e fail-$input || exit 7; test ! -e slow-$input || { touch at-$input; sleep 300; }; echo $input >> ran'\n";
+    let cut = |earlier: TestJob, at: &str, rows: usize| {
+        let running = earlier.spawn();
+        running.wait_for_file(&format!("at-{at}"), |_| true);
+        running.wait_for_file("results/job.csv.partial", |text| text.lines().count() == rows + 1);
+        running.signal(Signal::KILL.as_raw());
+        let ran = running.wait();
+        fs::remove_file(ran.path(format!("at-{at}"))).unwrap();
+        ran
+    };
+    let args =
+        |ran: Ran, args: &[&str]| TestJob::again(ran).arg("job.toml").args(args.iter().copied());
+    for model in ["threads", "processes"] {
+        // Equal inputs: the failed row of the first is not that of the second.
+        let first = TestJob::new(job).args(["--model", model]).file("in.txt", "a\na\na\n");
+        let ran = cut(first.file("fail-a", "").file("slow-b", "").file("in.txt", "a\nb\n"), "b", 1);
+        fs::remove_file(ran.path("fail-a")).unwrap();
+        let ran = cut(args(ran, &["--resume=failed"]), "b", 2);
+        fs::remove_file(ran.path("slow-b")).unwrap();
+        let ran = args(ran, &["--resume", "--limit", "1"]).run();
+        ran.exit(0).rows("task,input,status", &["1,a,ok"]);
+        fs::write(ran.path("in.txt"), "a\na\nb\n").unwrap();
+        let ran = args(ran, &["--resume"]).run();
+        ran.exit(0).rows("task,input,status", &["1,a,ok", "2,a,ok", "3,b,ok"]);
+        assert_eq!(fs::read_to_string(ran.path("ran")).unwrap(), "a\na\nb\n", "{model}");
+    }
+}
+
+#[test]
+fn texts_are_not_read_in_two_ways() {
+    let job =
+        "inputs.values = [1, 2]\n[workload.command]\nshell = 'test $input = 1 && echo =1+1'\n";
+    let first = TestJob::new(job).run();
+    first.exit(3);
+    let args = ["--resume=failed", "--accept-changes", "--set", "report.formula_safe=false"];
+    again(first, &args).exit(2).stderr_has("`formula_safe` has changed since");
+}
+
+#[test]
+fn enough_are_those_that_are_kept() {
+    let job = "[inputs]\nlines = 'in.txt'\n[workload.command]\nshell = 'echo $input >> ran.txt'\n\
+               [limits]\nconcurrency = 1\nstop_after_successes = 2\non_stop = 'drain'\n";
+    let first = TestJob::new(job).file("in.txt", "a\nb\nc\n").run();
+    first.exit(0).rows("status", &["ok", "ok", "cancelled"]);
+    fs::write(first.path("in.txt"), "x\ny\nb\n").unwrap();
+    let second = again(first, &["--resume"]);
+    second.exit(0).rows("input,status", &["x,ok", "y,cancelled", "b,ok"]);
+    assert_eq!(ran(second.path("").as_path()), ["x"]);
+}
+
 #[test]
 fn a_limit_costs_no_rows_of_tasks_that_have_failed() {
     let job = "inputs.range = { from = 1, to = 6 }\n[workload.command]\nshell = 'test -e mended || exit $input'\n";

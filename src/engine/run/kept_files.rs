@@ -1,5 +1,6 @@
 //! The files of the tasks whose rows are kept on resume: no task of this run may write over them.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,6 +42,31 @@ pub(super) fn claim(
         |task, fields| files.claim(task, fields),
     );
     looked.map_err(RunError::Inputs)
+}
+
+/// How many tasks are ok by the rows that they keep, where it matters to a job that ends when enough are. Of inputs that can
+/// be read only once, it is how many rows are ok.
+pub(super) fn count_ok(
+    job: &Arc<Job>,
+    report: &Report,
+    made: Option<&Arc<MadeFiles>>,
+    stop: Stop,
+) -> Result<u64, RunError> {
+    let Some(kept) = report.kept().filter(|_| job.limits.enough.is_some()) else { return Ok(0) };
+    if job.inputs.can_block() {
+        return Ok(kept.ok());
+    }
+    let (mut looked, count) = (Ok(()), Cell::new(0));
+    kept.each_ok(
+        |take| looked = job.inputs.look_through(stop, take),
+        |task, fields| {
+            if made.is_none_or(|made| made.is_current(task, fields)) {
+                count.set(count.get() + 1);
+            }
+        },
+    );
+    looked.map_err(RunError::Inputs)?;
+    Ok(count.get())
 }
 
 impl Files {

@@ -57,7 +57,11 @@ impl SlotContext<'_> {
         for task in std::mem::take(batch) {
             let (task, turn) = begin(made, task, self.live.shares_loops).await;
             match turn {
-                Ok(Turn::Run) => batch.push_back(task),
+                Ok(Turn::Run) => {
+                    // What its row says of its files will soon be untrue.
+                    self.run.report.kept().iter().for_each(|kept| kept.replace(task.number));
+                    batch.push_back(task);
+                }
                 Ok(Turn::Skip) => self.skip(task),
                 Err(message) => {
                     let outcome = Outcome::not_started(message);

@@ -82,7 +82,8 @@ impl Carrier {
         let &PartRow { status, identity, bytes, .. } = row;
         let check = state::check(bytes, identity, status);
         let length = bytes.len() as u32;
-        Entry { identity, offset: self.end, length, check, status }.push(&mut self.entries);
+        Entry { identity, offset: self.end, length, check, status, is_replaced: false }
+            .push(&mut self.entries);
         self.rows.extend_from_slice(bytes);
         self.end += bytes.len() as u64;
         if self.rows.len() >= PIECE { self.flush() } else { Ok(()) }

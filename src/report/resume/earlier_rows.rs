@@ -102,7 +102,7 @@ impl Earlier {
         let mut rows = HashMap::new();
         // Rows before one that is another one are as they were written.
         let _ = verify::agree(&report, header.len() as u64, state, |entry| {
-            if matches!(entry.status, Status::Ok | Status::Skipped) {
+            if !entry.is_replaced && matches!(entry.status, Status::Ok | Status::Skipped) {
                 rows.insert(entry.identity, (entry.offset, entry.length));
             }
         });

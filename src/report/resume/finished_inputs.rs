@@ -158,6 +158,7 @@ mod tests {
             length: 1,
             check: 0,
             status,
+            is_replaced: false,
         };
         let mut builder = Builder::new(rows.len() as u64);
         for row in rows {

@@ -1,6 +1,7 @@
 //! The rows of an earlier run that are kept on resume, looked up by the inputs as they are read.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::{fmt, mem};
 
@@ -11,7 +12,7 @@ use crate::report::resume::start::Rest;
 use crate::report::resume::unfinished_rows::Unfinished;
 use crate::report::stats::Counts;
 use crate::report::store::row_order::Index;
-use crate::report::store::state::Identify;
+use crate::report::store::state::{self, Identify};
 use crate::report::terminal::task_output::Queue;
 use crate::task::Fields;
 
@@ -28,6 +29,8 @@ pub struct KeptRows {
     own: OnceLock<Own>,
     /// Where files are called by the tasks' numbers, those that they had.
     numbers: Option<RowNumbers>,
+    /// Where it is recorded that a row counts no more.
+    state: File,
 }
 
 /// What became of finished rows whose inputs did not come.
@@ -66,6 +69,7 @@ struct Waiting {
 impl KeptRows {
     pub(in crate::report) fn new(
         (finished, unfinished, numbers): (Finished, Unfinished, Option<RowNumbers>),
+        state: File,
         rest: Rest,
         identify: Identify,
         index: Arc<Mutex<Index>>,
@@ -76,7 +80,7 @@ impl KeptRows {
         let rerun = HashMap::new();
         let waiting = Waiting { finished: Some(finished), unfinished, rerun, identify, gone: 0 };
         let (waiting, own) = (Mutex::new(waiting), OnceLock::new());
-        Self { waiting, index, counts, outputs, ok, rest, own, numbers }
+        Self { waiting, index, counts, outputs, ok, rest, own, numbers, state }
     }
 
     /// Whether the row at this place may be that of the task which has this number now: where files are called by numbers, a
@@ -131,7 +135,11 @@ impl KeptRows {
             }
             return false;
         };
-        if !self.fits(row, task) || (!has_failed && !is_current()) {
+        if !self.fits(row, task) {
+            return false;
+        }
+        if !has_failed && !is_current() {
+            waiting.rerun.insert(task, row);
             return false;
         }
         if let Some(Own(own)) = self.own.get().filter(|_| !has_failed) {
@@ -157,6 +165,13 @@ impl KeptRows {
             outputs.pass(task);
         }
         stays
+    }
+
+    /// This task is started again, or has another row: the one that it had counts no more, also after a kill.
+    pub fn replace(&self, task: u64) {
+        if let Some(row) = lock(&self.waiting).rerun.remove(&task) {
+            let _ = state::replace(&self.state, row); // without it, a kill may have the task run again
+        }
     }
 
     /// Records that all inputs have been read: the inputs of rows that are still waiting no longer exist, unless some are

@@ -50,10 +50,7 @@ impl RowNumbers {
 }
 
 /// The number in the row of this entry.
-///
-/// # Errors
-/// If the row cannot be read.
-pub(in crate::report) fn number(partial: &File, entry: &Entry) -> io::Result<Option<u64>> {
+fn number(partial: &File, entry: &Entry) -> io::Result<Option<u64>> {
     let mut start = [0; LONGEST];
     let start = &mut start[..LONGEST.min(entry.length as usize)];
     partial.read_exact_at(start, entry.offset)?;

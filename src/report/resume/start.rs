@@ -10,7 +10,7 @@ use crate::base::diagnostic::reason;
 use crate::report::resume::finished_inputs::{Builder, Finished};
 use crate::report::resume::unfinished_rows::Unfinished;
 use crate::report::resume::verify::{Agreed, Misfit};
-use crate::report::resume::{finished_inputs, place, row_numbers, verify};
+use crate::report::resume::{finished_inputs, place, verify};
 use crate::report::store::partial::{Leftover, Partial};
 use crate::report::store::row_order::Index;
 use crate::report::store::state::{About, ENTRY, Header, State};
@@ -323,6 +323,12 @@ impl Resumed<'_> {
                  --accept-changes does not cover; change them back, or start again with --fresh"
             )));
         }
+        if found.is_bare == self.job.settings.formula_safe {
+            return Err(ReportError::refused(format!(
+                "cannot resume from `{path}`: `formula_safe` has changed since, so that its texts would be read in two ways; \
+                 change it back, or start again with --fresh"
+            )));
+        }
         if found.identity != self.job.identity && changes == Changes::Refused {
             return Err(ReportError::refused(format!(
                 "cannot resume from `{path}`: the job's workload, columns or fields have changed since; keep the finished tasks \
@@ -371,30 +377,25 @@ pub(in crate::report) fn read(
     let mut builder = Builder::new(most);
     let mut unfinished = Unfinished::default();
     let mut ordinal = 0;
-    let agreed = verify::agree_on_rows(report, header, state, |entry, row| {
-        if rerun.is_finished(entry.status, ordinal) {
+    let agreed = verify::agree(report, header, state, |entry| {
+        if entry.is_replaced {
+            // Its task has another row by now, or runs again.
+        } else if rerun.is_finished(entry.status, ordinal) {
             builder.count(entry);
         } else {
-            unfinished.add(entry, row, ordinal);
+            unfinished.add(entry, ordinal);
         }
         ordinal += 1;
     })?;
     builder.counted();
     unfinished.added();
     let mut ordinal = 0;
-    let mut failed = Ok(());
     verify::entries(state, agreed.rows, |entry| {
-        if rerun.is_finished(entry.status, ordinal) {
+        if !entry.is_replaced && rerun.is_finished(entry.status, ordinal) {
             builder.place(entry, ordinal);
-            if unfinished.has(entry.identity) {
-                let number = row_numbers::number(report, entry);
-                failed = number.map(|number| unfinished.finish(entry.identity, number, ordinal));
-            }
         }
         ordinal += 1;
-        failed.is_ok()
+        true
     })?;
-    failed?;
-    unfinished.known();
     Ok((agreed, builder.build(), unfinished))
 }

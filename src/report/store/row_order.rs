@@ -337,7 +337,8 @@ mod tests {
             let mut entry = Vec::new();
             let (identity, status) = (u128::from(task), Status::Ok);
             let check = state::check(row.as_bytes(), identity, status);
-            Entry { identity, offset, length: row.len() as u32, check, status }.push(&mut entry);
+            let length = row.len() as u32;
+            Entry { identity, offset, length, check, status, is_replaced: false }.push(&mut entry);
             state.append(&entry).unwrap();
             partial.append(row.as_bytes()).unwrap();
             index.add(task, ordinal);

@@ -78,14 +78,23 @@ pub(in crate::report) struct Entry {
     /// See [`check`].
     pub(in crate::report) check: u32,
     pub(in crate::report) status: Status,
+    /// Whether the task has been started again since: the row counts no more.
+    pub(in crate::report) is_replaced: bool,
 }
 
 /// The status shares eight bytes with the offset.
 const STATUS_SHIFT: u32 = 56;
 
+/// Where the byte of the status is in an entry.
+const STATUS: u64 = 23;
+
+/// The flag beside it.
+const REPLACED: u8 = 1 << 7;
+
 impl Entry {
     pub(in crate::report) fn push(&self, out: &mut Vec<u8>) {
-        let place = self.offset | (self.status as u64) << STATUS_SHIFT;
+        let status = self.status as u8 | if self.is_replaced { REPLACED } else { 0 };
+        let place = self.offset | u64::from(status) << STATUS_SHIFT;
         let sizes = u64::from(self.length) | u64::from(self.check) << 32;
         let mut bytes = [0; ENTRY];
         bytes[..16].copy_from_slice(&self.identity.to_le_bytes());
@@ -100,15 +109,28 @@ impl Entry {
         let (place, rest) = rest.split_first_chunk()?;
         let (length, check) = rest.split_first_chunk()?;
         let place = u64::from_le_bytes(*place);
+        let status = (place >> STATUS_SHIFT) as u8;
         let entry = Self {
             identity: u128::from_le_bytes(*identity),
             offset: place & ((1 << STATUS_SHIFT) - 1),
             length: u32::from_le_bytes(*length),
             check: u32::from_le_bytes(check.try_into().ok()?),
-            status: *Status::ALL.get((place >> STATUS_SHIFT) as usize)?,
+            status: *Status::ALL.get(usize::from(status & !REPLACED))?,
+            is_replaced: status & REPLACED != 0,
         };
         (entry.length > 0).then_some(entry)
     }
+}
+
+/// Marks the entry at this place, from 0, in a state: its task is started again.
+///
+/// # Errors
+/// If it cannot be written.
+pub(in crate::report) fn replace(state: &File, place: u64) -> io::Result<()> {
+    let at = entries_end(place) + STATUS;
+    let mut status = [0];
+    state.read_exact_at(&mut status, at)?;
+    state.write_all_at(&[status[0] | REPLACED], at)
 }
 
 /// Which file the entries are about.
@@ -339,7 +361,15 @@ mod tests {
         assert!(header.fits(b"task,status\n") && !header.fits(b"task;status\n"));
         assert_eq!(Header::read(&[0; HEADER]), None);
         for status in Status::ALL {
-            let entry = Entry { identity: 1 << 100, offset: 1 << 50, length: 9, check: 3, status };
+            let is_replaced = status == Status::Timeout;
+            let entry = Entry {
+                identity: 1 << 100,
+                offset: 1 << 50,
+                length: 9,
+                check: 3,
+                status,
+                is_replaced,
+            };
             let mut bytes = Vec::new();
             entry.push(&mut bytes);
             assert_eq!(bytes.len(), ENTRY);

@@ -92,6 +92,9 @@ impl RowBuffer {
     }
 
     fn push(&mut self, record: &Record, has_whole_input: bool) {
+        if let Some(kept) = &self.shared.kept {
+            kept.replace(record.task.number);
+        }
         let identity = self.identify.of(&record.task.fields);
         let layout = &self.shared.layout;
         if !has_whole_input {

@@ -187,8 +187,8 @@ impl Recorder {
         tasks.clear();
         let more = self.reorder.pass(which, now, |info, row| {
             let &RowInfo { identity, length, check, status, .. } = info;
-            Entry { identity, offset: *end + rows.len() as u64, length, check, status }
-                .push(entries);
+            let offset = *end + rows.len() as u64;
+            Entry { identity, offset, length, check, status, is_replaced: false }.push(entries);
             rows.extend_from_slice(row);
             tasks.push(info.task);
             if rows.len() >= PIECE { Enough::Yes } else { Enough::No }
