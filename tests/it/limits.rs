@@ -274,6 +274,27 @@ fn one_outcome_may_stop_the_job_and_is_not_tried_again() {
 }
 
 #[test]
+fn a_failure_that_is_found_late_stops_the_job_too() {
+    let makes_nothing = "creates = \"out/{input}\"\n[inputs]\nrange = { from = 1, to = 5 }\n\
+                         [workload.command]\nshell = \"true\"\n[limits]\nconcurrency = 1\nstop_on = [\"failed\"]\n";
+    let ran = TestJob::new(makes_nothing).arg("--model=sequential").run();
+    let cancelled = "cancelled,0";
+    ran.exit(3)
+        .rows("status,attempts", &["failed,1", cancelled, cancelled, cancelled, cancelled]);
+    for model in MODELS {
+        let ran = TestJob::new(makes_nothing).args(["--model", model]).run();
+        ran.exit(3).stderr_has("stopping: task 1 ended with `failed` (`stop_on`)");
+        let hands_on_too_much = format!(
+            "[inputs]\nvalues = [30]\n[[stages]]\nname = \"a\"\nmodel = \"{model}\"\nmax_payload = \"4B\"\n\
+             [stages.workload.compute]\nfunction = \"factorial\"\n[stages.limits]\nstop_on = [\"failed\"]\n\
+             [[stages]]\nname = \"b\"\n[stages.workload.compute]\nfunction = \"sha256\"\n"
+        );
+        let ran = TestJob::new(&hands_on_too_much).run();
+        ran.exit(3).stderr_has("stopping: task 1 ended with `failed` (`stop_on`)");
+    }
+}
+
+#[test]
 fn what_a_command_says_may_stop_the_job() {
     let job = r#"
         [inputs]

@@ -57,18 +57,10 @@ impl SlotContext<'_> {
         {
             meter.busy(outcome.run);
         }
-        if let Some(written) = &self.run.written
-            && let Some(hash) = outcome.rare().output_hash
-            && outcome.status == Status::Ok
-        {
-            written.put(task.number, Place::Output(self.live.index), hash);
+        let did_well = outcome.status == Status::Ok;
+        if !did_well {
+            self.heed(&task, &outcome); // before a host that has refused is tried again
         }
-        if let Some(median) = &self.live.median
-            && outcome.status == Status::Ok
-        {
-            median.add(outcome.run);
-        }
-        self.heed(&task, &outcome);
         if let Some(until) = self.told(&task, &outcome)
             && self.stage.limits.adaptive.is_some()
             && !self.stage.retry.as_ref().is_some_and(|retry| retry.is_final(&outcome))
@@ -85,6 +77,9 @@ impl SlotContext<'_> {
             self.forget_logs(&task, &outcome);
         }
         let payload = self.payload(&task, &mut outcome);
+        if did_well {
+            self.judge(&task, &outcome);
+        }
         match outcome.result_kind {
             PayloadKind::Binary => show_binary(&mut outcome.result),
             PayloadKind::Escaped if self.next.is_none() => outcome.append(&not_whole("result")),
@@ -129,6 +124,21 @@ impl SlotContext<'_> {
             && outcome.status == Status::Ok
         {
             logs.forget(task.number);
+        }
+    }
+
+    /// What its workload took for ok is that, or has failed after all: it has not made its files, or hands on too much.
+    fn judge(&self, task: &Task, outcome: &Outcome) {
+        if outcome.status != Status::Ok {
+            return self.heed(task, outcome);
+        }
+        if let Some(written) = &self.run.written
+            && let Some(hash) = outcome.rare().output_hash
+        {
+            written.put(task.number, Place::Output(self.live.index), hash);
+        }
+        if let Some(median) = &self.live.median {
+            median.add(outcome.run);
         }
     }
 
