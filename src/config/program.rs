@@ -10,6 +10,10 @@ use crate::config::{Planner, Table, Template};
 
 pub use lookup::{Places, Unusable};
 
+/// The variables that say of a task which it is: none of them is passed on to the tasks of a runner that is itself one.
+pub const OF_A_TASK: [&str; 5] =
+    ["RUNNER_TASK", "RUNNER_ATTEMPT", "RUNNER_JOB", "RUNNER_SLOT", "RUNNER_SLOT_NAME"];
+
 /// For what a program is started: that decides what its words can refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartedFor {

@@ -6,7 +6,7 @@
 //! runner has ended.
 
 use std::collections::HashSet;
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::io::{self, Stdin};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -26,6 +26,7 @@ use rustix::thread::set_name;
 
 use crate::base::diagnostic::print_error;
 use crate::base::lock;
+use crate::config::program::OF_A_TASK;
 use crate::launcher::event_loop::EventLoop;
 use crate::launcher::message::Control;
 use crate::launcher::{socket, tree};
@@ -160,9 +161,13 @@ fn open_files(original: u64) -> Option<(u64, u64)> {
     differs.then(|| (original, limit.maximum.unwrap_or(u64::MAX)))
 }
 
+/// What children inherit: not what an outer runner says of the task that this runner is.
 fn environment() -> Vec<CString> {
-    let mut variables: Vec<(Vec<u8>, Vec<u8>)> =
-        env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())).collect();
+    let is_passed_on = |(name, _): &(OsString, OsString)| !OF_A_TASK.iter().any(|of| name == of);
+    let mut variables: Vec<(Vec<u8>, Vec<u8>)> = env::vars_os()
+        .filter(is_passed_on)
+        .map(|(name, value)| (name.into_vec(), value.into_vec()))
+        .collect();
     variables.sort();
     let joined = variables.into_iter().map(|(name, value)| [name, value].join(&b'='));
     joined.map(|variable| CString::new(variable).expect("it came as a C string")).collect()

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::support::{TestJob, is_alive, wait_until};
+use crate::support::{MODELS, TestJob, is_alive, wait_until};
 
 fn shell(script: &str, more: &str) -> TestJob {
     TestJob::new(&format!(
@@ -46,6 +46,51 @@ fn no_column_steers_the_shell_or_the_loader() {
     let ran = TestJob::new(job).run();
     ran.exit(0).rows("result", &["axb /none.so unset a"]);
     assert!(!ran.path("pwned").exists());
+}
+
+#[test]
+fn no_variable_of_the_runner_hides_a_field() {
+    let people = "[inputs]\ncsv = \"people.csv\"\n[workload.command]\nshell = 'echo \"$USER <$MAIL> $LANG_ID $input_LANG\"'\n";
+    let of_a_stage = "[[stages]]\nname = \"a\"\n[stages.workload.command]\nargv = [\"echo\", \"loss=0.5\"]\n[stages.columns.loss]\nregex = 'loss=(.*)'\n\
+                      [[stages]]\nname = \"b\"\n[stages.workload.command]\nshell = 'echo \"$loss\"'\n";
+    let outer = |job: TestJob| {
+        let names = ["USER", "MAIL", "LANG_ID", "LANG", "loss", "input", "creates"];
+        let tasks =
+            ["RUNNER_TASK", "RUNNER_ATTEMPT", "RUNNER_JOB", "RUNNER_SLOT", "RUNNER_SLOT_NAME"];
+        names.into_iter().chain(tasks).fold(job, |job, name| job.env(name, "outer"))
+    };
+    for model in MODELS {
+        let ran = TestJob::new(people).file("people.csv", "USER,MAIL,LANG-ID,LANG\nann,a@x,7,de\n");
+        let ran = outer(ran.args(["--model", model])).run();
+        ran.exit(0).rows("result", &["ann <a@x> 7 de"]);
+        let stages =
+            of_a_stage.replace("[[stages]]\n", &format!("[[stages]]\nmodel = \"{model}\"\n"));
+        outer(TestJob::new(&stages)).run().exit(0).rows("result", &["0.5"]);
+        let made = "creates = \"out/{input}\"\n[inputs]\nvalues = [\"a\"]\n[workload.command]\n\
+                    shell = 'echo $input > \"$creates\"; echo $RUNNER_TASK ${RUNNER_SLOT_NAME-none}'\n";
+        let ran = outer(TestJob::new(made).args(["--model", model])).run();
+        ran.exit(0).rows("result", &["1 none"]);
+        assert_eq!(fs::read_to_string(ran.path("out/a")).unwrap(), "a\n", "{model}");
+        let function = "[workload.python]\nfunction = \"f.py:name\"\nargs = []\n";
+        let ran = TestJob::new(function)
+            .file("f.py", "import os\ndef name(): return os.environ.get('RUNNER_SLOT_NAME')\n")
+            .args(["--model", model]);
+        outer(ran).run().exit(0).rows("result", &[""]);
+    }
+}
+
+#[test]
+fn a_name_that_programs_act_on_is_told_where_a_field_has_it() {
+    let job = "[inputs]\nvalues = [{ LANG = \"de\", SECONDS = 7, HOME = \"x\" }]\n[workload.command]\n\
+               shell = 'HOME=/; echo \"$LANG $SECONDS $HOME $input_SECONDS\"'\nshell_with = [\"bash\", \"-c\"]\n";
+    let ran = TestJob::new(job).env("LANG", "C").run();
+    ran.exit(0).rows("result", &["C 0 / 7"]);
+    let said = ran.stderr();
+    for field in ["LANG", "SECONDS"] {
+        ran.stderr_has(&format!("`${field}` is not the field: programs act on"));
+        ran.stderr_has(&format!("the field is `$input_{field}`"));
+    }
+    assert!(!said.contains("`$HOME`"), "the text sets that itself: {said}");
 }
 
 #[test]

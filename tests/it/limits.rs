@@ -279,8 +279,7 @@ fn a_failure_that_is_found_late_stops_the_job_too() {
                          [workload.command]\nshell = \"true\"\n[limits]\nconcurrency = 1\nstop_on = [\"failed\"]\n";
     let ran = TestJob::new(makes_nothing).arg("--model=sequential").run();
     let cancelled = "cancelled,0";
-    ran.exit(3)
-        .rows("status,attempts", &["failed,1", cancelled, cancelled, cancelled, cancelled]);
+    ran.exit(3).rows("status,attempts", &["failed,1", cancelled, cancelled, cancelled, cancelled]);
     for model in MODELS {
         let ran = TestJob::new(makes_nothing).args(["--model", model]).run();
         ran.exit(3).stderr_has("stopping: task 1 ended with `failed` (`stop_on`)");

@@ -9,7 +9,7 @@ use encoding_rs::Encoding;
 
 use super::Spec;
 use super::shell_names;
-use super::variables::{room, variables};
+use super::variables::{renamed, room, variables};
 use crate::base::ByteSize;
 use crate::base::setting::named;
 use crate::config::program;
@@ -142,13 +142,13 @@ pub fn read(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Spec> {
     let (action, env) = (action?, env?);
     let places = program::places(&env, plan);
     let program = find_program(&action, &places, table, plan)?;
-    let is_inherited = |name: &str| std::env::var_os(name).is_some();
-    let variables = variables(env, &action, plan.fields(), plan.slots.as_ref(), is_inherited);
+    let variables = variables(env, &action, plan.fields(), plan.slots.as_ref());
     if let Action::Shell(words) = &action
         && let Some((text, before)) = words.split_last()
     {
         let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
-        shell_names::warn((before, text), &names, table, plan);
+        let renamed = renamed(&variables, plan.fields());
+        shell_names::warn((before, text), (&names, &renamed), table, plan);
     }
     let (Ok(stdout), Ok(stderr), Ok(encoding)) = (stdout, stderr, encoding) else { return None };
     let (cwd, stdin, success_codes) = (cwd?, stdin?, success_codes?);
@@ -184,9 +184,7 @@ pub fn shell(text: &str, job: &str, folder: &Path) -> Result<Spec, Unusable> {
     Ok(Spec(Arc::new(Plan {
         folder: folder.to_owned(),
         job: job.to_owned(),
-        variables: variables(Vec::new(), &action, &[], None, |name| {
-            std::env::var_os(name).is_some()
-        }),
+        variables: variables(Vec::new(), &action, &[], None),
         action,
         places,
         program: Program::Same(program),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::base::diagnostic::nearest;
+use crate::config::program::OF_A_TASK;
 use crate::config::{Planner, Table};
 
 /// A variable in a shell's text.
@@ -124,8 +125,14 @@ fn name_at(text: &str, dollar: usize, in_single: bool) -> Option<Named> {
 }
 
 /// The first place of each name in `text` that nothing sets: no variable of the child, none of the shell's own, and
-/// no other word of the text, such as in `read x`, `for x in` and `x=1`.
+/// not the text itself.
 fn unset(text: &str, is_set: impl Fn(&str) -> bool) -> Vec<Named> {
+    needed(text, |name| !is_set(name) && !OF_THE_SHELL.contains(&name))
+}
+
+/// The first place of each of these names that the shell puts in as it comes: it is no other word of the text, such as
+/// in `read x`, `for x in` and `x=1`.
+fn needed(text: &str, is_one: impl Fn(&str) -> bool) -> Vec<Named> {
     let mut told = BTreeSet::new();
     let all = named(text);
     let in_text = |name: &str| {
@@ -142,12 +149,7 @@ fn unset(text: &str, is_set: impl Fn(&str) -> bool) -> Vec<Named> {
                 && !before.ends_with("${#")
         })
     };
-    let is_odd = |named: &Named| {
-        named.is_plain
-            && !is_set(&named.name)
-            && !OF_THE_SHELL.contains(&named.name.as_str())
-            && !in_text(&named.name)
-    };
+    let is_odd = |named: &Named| named.is_plain && is_one(&named.name) && !in_text(&named.name);
     all.into_iter().filter(is_odd).filter(|named| told.insert(named.name.clone())).collect()
 }
 
@@ -167,10 +169,11 @@ fn is_opaque(text: &str) -> bool {
 }
 
 /// Warns of what is probably not meant in the text that these words run: a `$name` that is neither a field nor any other
-/// variable, and a `{field}`. `names` are those of the variables that it is given.
+/// variable, or that is not the field of that name, and a `{field}`. `names` are those of the variables that it is given,
+/// `renamed` those that fields would have and the ones that they have instead.
 pub(super) fn warn(
     (words, text): (&[String], &str),
-    names: &[&str],
+    (names, renamed): (&[&str], &[(String, &str)]),
     table: &Table<'_>,
     plan: &Planner<'_>,
 ) {
@@ -181,7 +184,22 @@ pub(super) fn warn(
     if is_opaque(text) {
         return;
     }
-    let is_set = |name: &str| names.contains(&name) || std::env::var_os(name).is_some();
+    let new_name = |name: &str| {
+        let found = renamed.iter().find(|(own, _)| own == name);
+        found.map(|(_, new)| *new)
+    };
+    for named in needed(text, |name| new_name(name).is_some()) {
+        let place = plan.inside(&table.span_of("shell"), text, &named.span);
+        let name = &named.name;
+        let message =
+            format!("`${name}` is not the field: programs act on a variable of that name");
+        let help = format!("the field is `${}`", new_name(name).unwrap_or_default());
+        plan.warn(&place, message, help);
+    }
+    let is_inherited = |name: &str| std::env::var_os(name).is_some() && !OF_A_TASK.contains(&name);
+    let is_set = |name: &str| {
+        names.contains(&name) || is_inherited(name) || new_name(name).is_some() // of that it is told
+    };
     for named in unset(text, is_set) {
         let place = plan.inside(&table.span_of("shell"), text, &named.span);
         let help = if let Some(near) = nearest(&named.name, names.iter().copied()) {

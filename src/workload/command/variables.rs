@@ -6,15 +6,15 @@ use std::sync::Arc;
 use super::plan::{Action, Variable};
 use super::shell_names::named;
 use crate::config::Template;
+use crate::config::program::OF_A_TASK;
 
 /// The environment: `env`, what the runner says of the task, and for a shell the fields. A field whose name is taken
-/// already is prefixed.
+/// already is prefixed. What the runner itself has inherited takes no name: a job is the same wherever it is called.
 pub(super) fn variables(
     env: Vec<(String, Template)>,
     action: &Action,
     fields: &[String],
     slots: Option<&Arc<[String]>>,
-    is_inherited: impl Fn(&str) -> bool,
 ) -> Vec<(String, Variable)> {
     let named: BTreeSet<String> = match action {
         Action::Shell(words) => {
@@ -26,21 +26,22 @@ pub(super) fn variables(
     let mut variables: Vec<_> =
         env.into_iter().map(|(name, value)| (name, Variable::Template(value))).collect();
     let mut taken: BTreeSet<String> = variables.iter().map(|(name, _)| name.clone()).collect();
+    let [task, attempt, job, slot, slot_name] = OF_A_TASK;
     let said = [
-        ("RUNNER_TASK", Variable::Task),
-        ("RUNNER_ATTEMPT", Variable::Attempt),
-        ("RUNNER_JOB", Variable::Job),
-        ("RUNNER_SLOT", Variable::Slot),
+        (task, Variable::Task),
+        (attempt, Variable::Attempt),
+        (job, Variable::Job),
+        (slot, Variable::Slot),
     ];
     let slot_name =
-        slots.map(|names| ("RUNNER_SLOT_NAME", Variable::Template(Template::of_slot_name(names))));
+        slots.map(|names| (slot_name, Variable::Template(Template::of_slot_name(names))));
     for (name, value) in said.into_iter().chain(slot_name) {
         if taken.insert(name.into()) {
             variables.push((name.into(), value));
         }
     }
     if let Action::Shell(_) = action {
-        let of_fields = field_names(fields, &mut taken, is_inherited);
+        let of_fields = field_names(fields, &mut taken);
         for (index, name) in of_fields.into_iter().enumerate() {
             let is_named = named.contains(&name);
             variables.push((name, Variable::Field { index, is_named }));
@@ -52,14 +53,9 @@ pub(super) fn variables(
 }
 
 /// The names of the variables for `fields`. The exact name of a field wins: the others have what is left.
-fn field_names(
-    fields: &[String],
-    taken: &mut BTreeSet<String>,
-    is_inherited: impl Fn(&str) -> bool,
-) -> Vec<String> {
-    let is_another = |name: &str| is_inherited(name) || is_acted_on(name);
+fn field_names(fields: &[String], taken: &mut BTreeSet<String>) -> Vec<String> {
     let is_exact = |field: &&String| {
-        variable_name(field) == **field && !is_another(field) && !taken.contains(*field)
+        variable_name(field) == **field && !is_acted_on(field) && !taken.contains(*field)
     };
     let exact: BTreeSet<String> = fields.iter().filter(is_exact).cloned().collect();
     taken.extend(exact.iter().cloned());
@@ -68,13 +64,27 @@ fn field_names(
         if exact.contains(field) {
             return name;
         }
-        while taken.contains(&name) || is_another(&name) {
+        while taken.contains(&name) || is_acted_on(&name) {
             name.insert_str(0, "input_");
         }
         taken.insert(name.clone());
         name
     });
     names.collect()
+}
+
+/// The fields that have not the name that is theirs, since programs act on it: that name, and the one that they have.
+pub(super) fn renamed<'a>(
+    variables: &'a [(String, Variable)],
+    fields: &[String],
+) -> Vec<(String, &'a str)> {
+    let of_field = |(name, value): &'a (String, Variable)| {
+        let Variable::Field { index, .. } = value else { return None };
+        let own = variable_name(&fields[*index]);
+        let is_set = || variables.iter().any(|(name, _)| *name == own);
+        (own != *name && is_acted_on(&own) && !is_set()).then_some((own, name.as_str()))
+    };
+    variables.iter().filter_map(of_field).collect()
 }
 
 /// How many bytes of arguments and environment a program can be given here, without what it inherits: a quarter of the
@@ -89,18 +99,26 @@ pub(super) fn room() -> usize {
 }
 
 /// Whether a shell or the loader of programs acts on a variable of this name: an input must not steer them, whatever
-/// its column is called.
+/// its column is called. Or whether a shell puts in something else for it, so that the field would not be seen.
 fn is_acted_on(name: &str) -> bool {
     const PREFIXES: [&str; 6] = ["LD_", "DYLD_", "MALLOC_", "BASH", "SHELL", "RUNNER_"];
-    const NAMES: [&str; 33] = [
+    const NAMES: [&str; 46] = [
+        "_",
         "CDPATH",
         "COLUMNS",
+        "COMP_WORDBREAKS",
         "ENV",
+        "EPOCHREALTIME",
+        "EPOCHSECONDS",
+        "EXECIGNORE",
         "FCEDIT",
         "FPATH",
+        "FUNCNEST",
         "GCONV_PATH",
         "GETCONF_DIR",
         "GLIBC_TUNABLES",
+        "GLOBIGNORE",
+        "HISTCMD",
         "HISTFILE",
         "HOME",
         "HOSTALIASES",
@@ -122,7 +140,12 @@ fn is_acted_on(name: &str) -> bool {
         "PS3",
         "PS4",
         "PWD",
+        "RANDOM",
         "RES_OPTIONS",
+        "SECONDS",
+        "SHLVL",
+        "SRANDOM",
+        "TMOUT",
         "TMPDIR",
         "TZ",
         "TZDIR",
@@ -145,11 +168,11 @@ fn variable_name(field: &str) -> String {
 mod tests {
     use super::*;
 
-    fn names(env: &[&str], fields: &[&str], inherited: &[&str]) -> Vec<String> {
+    fn names(env: &[&str], fields: &[&str]) -> Vec<String> {
         let env = env.iter().map(|&name| (name.to_owned(), Template::constant(""))).collect();
         let fields: Vec<String> = fields.iter().map(|&field| field.to_owned()).collect();
         let shell = Action::Shell(Vec::new());
-        let variables = variables(env, &shell, &fields, None, |name| inherited.contains(&name));
+        let variables = variables(env, &shell, &fields, None);
         variables
             .into_iter()
             .map(|(name, _)| name)
@@ -159,13 +182,17 @@ mod tests {
 
     #[test]
     fn fields_become_variables_that_a_shell_can_name() {
-        assert_eq!(names(&[], &["a-b", "größe", "1st", ""], &[]), ["a_b", "gr__e", "_1st", "_"]);
-        assert_eq!(names(&[], &["PATH"], &["PATH"]), ["input_PATH"]);
-        assert_eq!(names(&["X"], &["X", "input_X"], &[]), ["X", "input_input_X", "input_X"]);
-        assert_eq!(
-            names(&[], &["a.b", "a b", "a_b"], &[]),
-            ["input_a_b", "input_input_a_b", "a_b"]
-        );
-        assert_eq!(names(&[], &["PATH", "input_PATH"], &[]), ["input_input_PATH", "input_PATH"]);
+        assert_eq!(names(&[], &["a-b", "größe", "1st"]), ["a_b", "gr__e", "_1st"]);
+        assert_eq!(names(&[], &["PATH", "HOME", "USER"]), ["input_PATH", "input_HOME", "USER"]);
+        assert_eq!(names(&["X"], &["X", "input_X"]), ["X", "input_input_X", "input_X"]);
+        assert_eq!(names(&[], &["a.b", "a b", "a_b"]), ["input_a_b", "input_input_a_b", "a_b"]);
+        assert_eq!(names(&[], &["PATH", "input_PATH"]), ["input_input_PATH", "input_PATH"]);
+        // A shell would put in something else for them.
+        for name in ["_", "", "RANDOM", "SECONDS", "LINENO", "BASHPID", "EPOCHREALTIME"] {
+            assert_eq!(
+                names(&[], &[name]),
+                [format!("input_{}", if name.is_empty() { "_" } else { name })]
+            );
+        }
     }
 }
