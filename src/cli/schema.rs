@@ -65,7 +65,8 @@ pub fn outdated(files: &[PathBuf]) -> Vec<String> {
 
 /// The schema that a job file names: a file, not an address.
 fn named_in(file: &Path) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(file).ok()?;
+    // A pipe can be read once, and the job is in it.
+    let text = file.is_file().then(|| std::fs::read_to_string(file).ok()).flatten()?;
     let mut comments = text.lines().take_while(|line| line.starts_with('#'));
     let named = comments.find_map(|line| line.strip_prefix("#:schema "))?.trim();
     let named = named.trim_start_matches("./");

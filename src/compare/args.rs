@@ -81,13 +81,19 @@ impl CompareArgs {
         self.overrides().sets(&["model"])
     }
 
-    /// The `--set` that sets the model of a stage, if there is one.
-    pub fn sets_stage_model(&self) -> Option<&str> {
-        let is_model = |set: &&String| {
+    /// Whether `--set` sets how many tasks run at once.
+    pub fn sets_concurrency(&self) -> bool {
+        let overrides = self.overrides();
+        overrides.sets(&["limits", "concurrency"]) || overrides.sets(&["limits"])
+    }
+
+    /// The `--set` that sets the model or the concurrency of a stage, if there is one, and whether it is the model.
+    pub fn sets_stage(&self) -> Option<(&str, bool)> {
+        self.set.iter().find_map(|set| {
             let mut parts = set.split('=').next().unwrap_or_default().trim().split('.');
-            parts.next() == Some("stages") && parts.next_back() == Some("model")
-        };
-        self.set.iter().find(is_model).map(String::as_str)
+            let last = parts.next().filter(|first| *first == "stages").and(parts.next_back())?;
+            ["model", "concurrency"].contains(&last).then_some((set.as_str(), last == "model"))
+        })
     }
 
     /// Whether only a sample of the inputs is taken.

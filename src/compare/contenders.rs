@@ -137,16 +137,25 @@ fn obstacle(job: &Job, args: &CompareArgs) -> Option<Diagnostic> {
     }
     if job.is_staged()
         && args.apply
-        && let Some(set) = args.sets_stage_model()
+        && let Some((set, is_model)) = args.sets_stage()
     {
-        let message = format!(
-            "`--apply` writes a model into every stage, but `--set {set}` sets another one"
-        );
+        let otherwise =
+            if is_model { "sets another one" } else { "is measured with it and not written" };
+        let message =
+            format!("`--apply` writes a model into every stage, but `--set {set}` {otherwise}");
         return Some(Diagnostic::new(message).help("write that into the job file first"));
     }
-    job.inputs.can_block().then(|| {
+    // A file that is standard input, too, is read on from where the last run has left it.
+    let read_once = if job.inputs.can_block() {
+        "a pipe"
+    } else if job.inputs.reads_stdin() {
+        "standard input"
+    } else {
+        return None;
+    };
+    Some({
         let message = format!(
-            "`{}` reads a pipe, which can be read once, but a comparison reads its inputs in every run",
+            "`{}` reads {read_once}, which can be read once, but a comparison reads its inputs in every run",
             job.file.display()
         );
         Diagnostic::new(message).help("save it to a file: `--set inputs.lines=FILE`")

@@ -146,8 +146,8 @@ fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64)
         peak_rss: runs.iter().filter_map(|run| run.peak_rss).max(),
         run_times: median_of(runs, |run| Some(run.run_times?.0))
             .zip(median_of(runs, |run| Some(run.run_times?.1))),
-        same_results: runs.iter().all(|run| run.results == usual),
-        varies: runs.iter().any(|run| run.results != runs[0].results),
+        same_results: results(runs).all(|hash| hash == usual),
+        varies: vary(runs),
         differs_at: runs.iter().filter_map(|run| run.differs_at).min(),
         deviation: stats::relative_deviation(&seconds),
         outliers: stats::outliers(&seconds).into_iter().map(|index| walls[index].0).collect(),
@@ -155,6 +155,16 @@ fn of_contender(subject: &Subject, contender: &Contender, usual: u64, seed: u64)
         failure: runs.iter().find_map(|run| run.failure.clone()),
         walls,
     }
+}
+
+/// What runs gave, and the repeats of each.
+fn results<'a>(runs: impl IntoIterator<Item = &'a Run>) -> impl Iterator<Item = u64> {
+    runs.into_iter().flat_map(|run| run.results.iter().copied())
+}
+
+/// Whether not all of them gave the same.
+fn vary(runs: &[Run]) -> bool {
+    results(runs).any(|hash| hash != runs[0].results[0])
 }
 
 /// A command is a process already: under `processes` no worker is put in between, which makes it the same as `threads`.
@@ -189,7 +199,7 @@ pub fn tell_apart(figures: &[Figures]) -> bool {
 fn usual_results(subject: &Subject) -> u64 {
     let repeats = |contender: &&Contender| {
         let runs = &contender.runs;
-        runs.len() > 1 && runs.iter().all(|run| run.results == runs[0].results)
+        runs.len() > 1 && !vary(runs)
     };
     let some_repeat = subject.contenders.iter().any(|contender| repeats(&contender));
     let counts = |contender: &&Contender| !some_repeat || repeats(contender);
@@ -197,9 +207,9 @@ fn usual_results(subject: &Subject) -> u64 {
     let most_ok = all().map(|run| run.ok).max().unwrap_or(0);
     let runs = || all().filter(|run| run.ok == most_ok);
     let mut counts: HashMap<u64, usize> = HashMap::new();
-    runs().for_each(|run| *counts.entry(run.results).or_default() += 1);
+    results(runs()).for_each(|hash| *counts.entry(hash).or_default() += 1);
     let most = counts.values().max().copied().unwrap_or(0);
-    runs().map(|run| run.results).find(|results| counts[results] == most).unwrap_or(0)
+    results(runs()).find(|hash| counts[hash] == most).unwrap_or(0)
 }
 
 /// Times of the same rounds.

@@ -272,11 +272,11 @@ fn apply_to(subject: &Subject, comparison: &Comparison, args: &CompareArgs) -> R
         ));
         return Ok(());
     };
-    // A concurrency that the file sets, and that was not compared with others, stays as it is written there; that of a
-    // stage follows from its model if the file sets none.
+    // A concurrency that the file sets, and that was not compared with others, stays as it is written there, unless the
+    // command line has another one; that of a stage follows from its model if the file sets none.
     let is_needed = !subject.job.is_staged()
         && model != Model::Sequential
-        && (args.concurrency.is_some() || !subject.sets_concurrency());
+        && (args.concurrency.is_some() || args.sets_concurrency() || !subject.sets_concurrency());
     let concurrency = is_needed.then_some(best.concurrency);
     let reach = if subject.job.is_staged() { Reach::EveryStage } else { Reach::Job };
     let advice = Advice { model, concurrency, reach };

@@ -53,8 +53,8 @@ pub struct Run {
     pub run_times: Option<(Duration, Duration)>,
     /// How long computations held the event loop.
     pub held: Duration,
-    /// The hash of all results.
-    pub results: u64,
+    /// The hash of all results; of repeats that do not give the same ones, each hash once.
+    pub results: Vec<u64>,
     /// The first task whose result differs from that of the first run.
     pub differs_at: Option<u64>,
     /// The message of the first failure.
@@ -265,7 +265,7 @@ fn measured(summary: &Summary, rows: &[u64], first: &[u64]) -> Run {
         running: summary.run.map(|run| run.mean * summary.totals.tally.total() as u32),
         run_times: summary.run.map(|run| (run.p50, run.p99)),
         held: summary.held,
-        results: xxh3_64(&bytes),
+        results: vec![xxh3_64(&bytes)],
         differs_at: differs_at.map(|index| index as u64 + 1),
         failure: first_failure(summary),
     }
@@ -279,7 +279,12 @@ fn mean(runs: &[Run]) -> Run {
     let of_some = |time: fn(&Run) -> Option<Duration>| {
         runs.iter().map(time).sum::<Option<Duration>>().map(|sum| sum / count)
     };
-    let other = runs.iter().find(|run| run.results != first.results).unwrap_or(first);
+    let mut results: Vec<u64> = Vec::new();
+    for &hash in runs.iter().flat_map(|run| &run.results) {
+        if !results.contains(&hash) {
+            results.push(hash);
+        }
+    }
     Run {
         wall: average(|run| run.wall),
         startup: average(|run| run.startup),
@@ -291,7 +296,7 @@ fn mean(runs: &[Run]) -> Run {
         ended: runs.iter().map(|run| run.ended).min().unwrap_or(first.ended),
         is_done: runs.iter().all(|run| run.is_done),
         peak_rss: runs.iter().filter_map(|run| run.peak_rss).max(),
-        results: other.results,
+        results,
         differs_at: runs.iter().filter_map(|run| run.differs_at).min(),
         failure: runs.iter().find_map(|run| run.failure.clone()),
         ..first.clone()

@@ -14,6 +14,7 @@ use crate::job::inputs::{OwnFiles, Writes};
 use crate::job::needs::{Head, KINDS, Order};
 use crate::job::plan::{PlannedFile, Setting};
 use crate::job::{Dealt, Job, Reported};
+use crate::sys::descriptor_in;
 use crate::workload::real_folder::real_folder;
 
 /// Reads and plans the jobs of `files`, changed by what the command line says, as far as that can be done before any
@@ -53,7 +54,8 @@ pub fn read_batch(
     errors.extend(clashes(&planned));
     let jobs = || planned.iter().filter_map(|file| file.job.as_ref());
     errors.extend(readers_of_stdin(jobs()));
-    if files.iter().any(|file| raw::is_stdin(file)) && jobs().any(|job| job.inputs.reads_stdin()) {
+    let is_stdin = |file: &&Path| raw::is_stdin(file) || descriptor_in(file) == Some("0");
+    if files.iter().any(is_stdin) && jobs().any(|job| job.inputs.reads_stdin()) {
         let message = "the job itself comes from standard input: its inputs cannot";
         errors.push(Diagnostic::new(message).help("write one of the two into a file"));
     }

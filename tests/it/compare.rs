@@ -226,6 +226,50 @@ fn a_model_that_gives_other_results_is_not_recommended() {
     assert!(found.contains(&"sequential,true".to_owned()), "{found:?}");
 }
 
+/// What is over in no time is repeated: a repeat that gives something else is a result, too.
+#[test]
+fn what_one_of_several_repeats_gives_counts() {
+    let job = "inputs.values = [1]\nworkload.command.shell = 'if mkdir seen; then echo wrong; else echo ok; fi'\n";
+    let args = ["--rounds", "2", "--warmup", "0", "--models", "sequential,threads", "--seed", "1"];
+    let ran = compare(job).args(args).run();
+    ran.exit(0).stderr_has("differ from run to run");
+    let first = rounds(&ran).column("model").remove(0);
+    let expected = ["sequential", "threads"]
+        .map(|model| format!("{model},{}", if model == first { "false" } else { "true" }));
+    assert_eq!(advice(&ran).select("model,same_results"), expected);
+}
+
+#[test]
+fn apply_writes_the_concurrency_of_the_command_line() {
+    let job = format!("{NAPS}\n[limits]\nconcurrency = 2\n");
+    let args = ["--apply", "--models", "async", "--rounds", "1", "--set", "limits.concurrency=3"];
+    let ran = compare(&job).args(args).run();
+    ran.exit(0).stdout_has("and `concurrency = 3` in `[limits]` to `job.toml`");
+    let text = fs::read_to_string(ran.path("job.toml")).unwrap();
+    assert!(text.ends_with("[limits]\nconcurrency = 3\n"), "{text}");
+}
+
+/// Each run would go on where the last one has stopped.
+#[test]
+fn inputs_that_can_be_read_once_are_refused() {
+    let from_file: &[&str] = &["sh", "-c", "exec \"$@\" < lines.txt", "sh"];
+    for (name, wrapper, words) in [
+        ("-", &[][..], "reads a pipe"),
+        ("-", from_file, "reads standard input"),
+        ("/dev/stdin", &[], "reads a pipe"),
+    ] {
+        let job = format!("inputs.lines = '{name}'\nworkload.command.shell = 'echo x >> runs'\n");
+        let ran = compare(&job).file("lines.txt", "1\n2\n").stdin("1\n2\n").under(wrapper).run();
+        ran.exit(2).stderr_has(words);
+        assert!(!ran.path("runs").exists(), "{name} {wrapper:?}");
+    }
+    // By that name a file is opened anew each time.
+    let job = "inputs.lines = '/dev/stdin'\nworkload.sleep.duration = '1ms'\n";
+    let args = ["--rounds", "1", "--models", "threads"];
+    let ran = compare(job).file("lines.txt", "1\n2\n").args(args).under(from_file).run();
+    assert_eq!(advice(ran.exit(0)).column("ok"), ["2"]);
+}
+
 #[test]
 fn apply_writes_into_the_file_and_keeps_the_rest() {
     let test = compare(NAPS);
@@ -502,6 +546,10 @@ fn what_is_not_for_jobs_with_stages_is_said() {
     for (args, words) in [
         (&["-j", "1,2"][..], "--set stages.wait.limits.concurrency=8"),
         (&["--apply", "--set", "stages.wait.model=threads"], "write that into the job file first"),
+        (
+            &["--apply", "--set", "stages.wait.limits.concurrency=2"],
+            "is measured with it and not written",
+        ),
         (&["--set", "model=threads"], "--models"),
     ] {
         let ran = compare(STAGED).args(args.iter().copied()).run();

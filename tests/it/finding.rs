@@ -28,11 +28,23 @@ fn a_job_from_standard_input_may_have_a_name() {
     ran.exit(0).stdout_has("x  (-)").stdout_has("results/x.csv");
 }
 
+/// Nothing else reads the pipe before the job is read.
+#[test]
+fn a_job_is_checked_by_any_name_of_a_pipe() {
+    for file in ["/dev/stdin", "/dev/fd/0"] {
+        let ran = TestJob::empty().args(["check", file]).stdin(format!("name = 'x'\n{JOB}")).run();
+        ran.exit(0).stdout_has("results/x.csv");
+    }
+}
+
 #[test]
 fn its_inputs_cannot_come_from_there_as_well() {
     let job = "inputs.lines = '-'\nworkload.sleep.duration = '1ms'\n";
-    let ran = TestJob::empty().arg("-").stdin(job).run();
-    ran.exit(2).stderr_has("the job itself comes from standard input: its inputs cannot");
+    for (file, inputs) in [("-", "-"), ("-", "/dev/stdin"), ("/dev/stdin", "-")] {
+        let job = job.replace("'-'", &format!("'{inputs}'"));
+        let ran = TestJob::empty().args(["--results", "r", file]).stdin(job).run();
+        ran.exit(2).stderr_has("the job itself comes from standard input: its inputs cannot");
+    }
     TestJob::empty().arg("-").stdin("").run().exit(2).stderr_has("standard input is empty");
     let ran = TestJob::empty().arg("-").stdin("x = 1").run();
     ran.exit(2).stderr_has("--> standard input:1:1");

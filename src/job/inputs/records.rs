@@ -16,6 +16,7 @@ use rustix::fs::OFlags;
 use crate::base::diagnostic::reason;
 use crate::job::inputs::InputError;
 use crate::job::inputs::derived::Derived;
+use crate::sys;
 use crate::task::Fields;
 
 /// Says whether reading is to end at once, since the run was stopped.
@@ -74,6 +75,10 @@ impl InputFile {
         let metadata = std::fs::metadata(&path).map_err(|error| failed(&error))?;
         if metadata.is_dir() {
             return Err(format!("failed to read `{name}`: is a directory"));
+        }
+        // By another name it is standard input all the same; a file is opened anew, and so read from its beginning.
+        if sys::descriptor_in(&path) == Some("0") && !metadata.is_file() {
+            return Ok(Self::stdin());
         }
         // A pipe must not be opened before its time: its writer would be gone when it is read.
         if metadata.is_file() {
