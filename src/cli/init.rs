@@ -5,6 +5,7 @@ mod draft;
 pub(super) mod kinds;
 mod options;
 mod parallel;
+mod peek;
 mod pieces;
 mod place;
 mod shell;
@@ -23,7 +24,8 @@ use clap::Args;
 use crate::base::Diagnostic;
 use crate::base::diagnostic::{nearest, reason};
 use crate::cli::schema::{self, SchemaOf};
-use crate::config::JobName;
+use crate::config::{JobName, Overrides};
+use crate::job;
 use draft::{Draft, List, Source, Words};
 use pieces::Dialect;
 
@@ -128,6 +130,7 @@ fn of_line(file: &Path, args: &InitArgs) -> Result<Written, Diagnostic> {
     let job = write::job(&mut draft);
     let mut said =
         create(file, &format!("#:schema ./{SCHEMA}\n\n# {}\n{job}", comment(&args.line)))?;
+    draft.left.extend(mistakes(file));
     let is_peer = Program::of(&args.line[0]) != Program::None;
     let mut options = std::mem::take(&mut draft.options);
     let is_shown = options.iter().any(|option| option.starts_with("--dry-run"));
@@ -153,6 +156,20 @@ fn of_line(file: &Path, args: &InitArgs) -> Result<Written, Diagnostic> {
         ));
     }
     Ok(Written { text: said, warnings })
+}
+
+/// What the runner itself would refuse of the file that was written.
+fn mistakes(file: &Path) -> Vec<String> {
+    match job::read(&[file.to_owned()], &Overrides::default()) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes
+            .iter()
+            .map(|mistake| {
+                let file = quoted_word(&file.display().to_string());
+                format!("as it is written, `runner check {file}` refuses it: {}", mistake.message())
+            })
+            .collect(),
+    }
 }
 
 /// Whose command line it is.

@@ -209,6 +209,24 @@ const OF_PARALLEL: &[Line] = &[
     (&["parallel", "cat <<-E\n\tit's {}\n\tE\necho \"{}\"", ":::", "x"], "", "it's x\nx\n"),
     (&["parallel", "echo $'{}\\tb'", ":::", "a"], "", "a\tb\n"),
     (&["parallel", "true # it's\necho '{}'", ":::", "a"], "", "a\n"),
+    // What a shell takes otherwise than a program of the same name, or than a list of words.
+    (&["parallel", "echo", ":::", "--help", "-n"], "", "--help\n"),
+    (&["parallel", "echo -e", ":::", "a\\tb"], "", "a\tb\n"),
+    (&["parallel", "printf '%q|'", ":::", "a b"], "", "a\\ b|"),
+    (&["parallel", "true", ":::", "--help"], "", ""),
+    (&["parallel", "printf '%s\n' \"\\{}\"", ":::", "a"], "", "\\a\n"),
+    (&["parallel", "printf '%s\n' \"\\{}\" | cat", ":::", "a"], "", "\\a\n"),
+    (&["parallel", "printf '[%s]' x{}", ":::", "a", ":::", "b"], "", "[xa][b]"),
+    (&["parallel", "printf '[%s]' \"x{}\" '{}'", ":::", "a", ":::", "b"], "", "[xa b][a b]"),
+    (&["parallel", "printf '[%s]' {}", ":::", "a", ":::", "b"], "", "[a][b]"),
+    (&["parallel", "--skip-first-line", "echo", ":::", "a", "b"], "", "b\n"),
+    (&["parallel", "--skip-first-line", "--pipe", "-N1", "cat"], "1\n2\n3\n", "2\n3\n"),
+    (&["parallel", "echo x{}y", ":::", "a", "b", ":::"], "", "xa y\nxb y\n"),
+    (&["parallel", "echo x{}y", ":::", "a", "b", ":::+"], "", "xa y\n"),
+    (&["parallel", "--link", "echo", ":::", "a", "::::", "t.txt"], "", "a one\na two words\n"),
+    (&["parallel", "echo", ":::", "a", "b", "c", "::::+", "t.txt"], "", "a one\nb two words\n"),
+    (&["parallel", "--header", ":", "echo", "{payload}", ":::", "payload", "a"], "", "a\n"),
+    (&["parallel", "--timeout", "0", "--delay", "0", "echo", ":::", "a"], "", "a\n"),
 ];
 
 const OF_XARGS: &[Line] = &[
@@ -250,6 +268,7 @@ const OF_XARGS: &[Line] = &[
     (&["xargs", "-I{}", "echo", "{}"], "", ""),
     (&["xargs", "-r", "-I{}", "echo", "{}"], "", ""),
     (&["xargs", "-r", "echo"], "", ""),
+    (&["xargs", "-a", "t.csv", "-a", "t.txt", "-n2", "echo"], "", "one two\nwords\n"),
 ];
 
 const PLAIN: &[Line] = &[
@@ -265,12 +284,15 @@ fn folder() -> TestJob {
         .file("named.csv", "a,b\n1,2\n3,4\n")
         .file("wide.txt", "a   b\nc d\n")
         .file("t.txt", "one\ntwo words\n")
+        .file("ragged.csv", "1,2\n\n3\n4,5,6\n")
+        .file("empty.txt", "")
         .file("sub/here.txt", "in sub\n")
 }
 
 /// Writes the job of a command line.
 fn written(words: &[&str]) -> Ran {
-    folder().args(["init", "job.toml", "--"]).args(words.iter().copied()).run().ends(0)
+    let job = folder().env("SHELL", "/bin/bash").args(["init", "job.toml", "--"]);
+    job.args(words.iter().copied()).run().ends(0)
 }
 
 #[track_caller]
@@ -376,6 +398,50 @@ fn what_cannot_be_carried_over_is_named_and_the_rest_written() {
         (&["xargs", "-d", "\\q", "echo"], "an input ends with one character"),
         (&["xargs", "-n2", "-s", "100", "echo"], "`-s 100`"),
         (&["xargs", "-I{}", "echo", "{}"], "xargs takes blanks off the start of a line"),
+        (&["parallel", "-n2", "echo", ":::", "a", "b", ":::", "c", "d"], SEVERAL),
+        (&["parallel", "--link", "-L2", "echo", ":::", "a", "b", ":::", "c", "d"], SEVERAL),
+        (&["parallel", "-X", "-j1", "echo", ":::", "a", "b", ":::", "c", "d"], SEVERAL),
+        (&["parallel", "-m", "-j1", "-C", ",", "echo", ":::", "a,b", "c,d"], SEVERAL),
+        (&["parallel", "-C", ",", "-n2", "echo {1} {2}; echo {3}", "::::", "t.csv"], SEVERAL),
+        (
+            &["parallel", "-N2", "--header", ":", "-C", ",", "echo {a}", "::::", "named.csv"],
+            SEVERAL,
+        ),
+        (
+            &["parallel", "--skip-first-line", "--pipe", "cat"],
+            "`--skip-first-line`: a block begins with the first line",
+        ),
+        (
+            &["parallel", "--skip-first-line", "--pipepart", "-a", "t.txt", "cat"],
+            "`--skip-first-line`: a block begins with the first line",
+        ),
+        (
+            &["parallel", "--skip-first-line", "echo", ":::", "a", "b", ":::", "c"],
+            "`--skip-first-line`: of several sources",
+        ),
+        (&["parallel", "--pipe", "-N1", "cat"], "`-N 1`: each record ends with LF"),
+        (
+            &["parallel", "-C", ",", "echo", "{2}", "::::", "ragged.csv"],
+            "`--colsep ,`: a line with more or fewer columns",
+        ),
+        (
+            &["parallel", "echo", "::::", "empty.txt", ":::", "a"],
+            "`empty.txt`: as long as it has no line",
+        ),
+        (&["parallel", "--timeout", "50%", "echo", ":::", "a"], "`--timeout 50%`"),
+        (&["parallel", "--timeout", "100%", "echo", ":::", "a"], "`--timeout 100%`"),
+        (&["parallel", "--halt", "now,fail=0", "echo", ":::", "a"], "`--halt now,fail=0`"),
+        (&["parallel", "--halt", "now,fail=150%", "echo", ":::", "a"], "`--halt now,fail=150%`"),
+        (&["parallel", "--halt", "now,success=0", "echo", ":::", "a"], "`--halt now,success=0`"),
+        (&["parallel", "--delay", "1e-9", "echo", ":::", "a"], "`--delay 1e-9`"),
+        (
+            &["parallel", "--header", ":", "echo", "{a}", ":::", "a", "1", ":::", "a", "2"],
+            "`a` cannot name a column: it is `column_2`",
+        ),
+        (
+            &["parallel", "--header", ":", "echo", "{1}", ":::", "", "1"],
+            "`` cannot name a column: it is `column_1`",
+        ),
     ] {
         let ran = written(words);
         assert!(ran.stderr().contains(named), "{words:?}: {}", ran.stderr());
@@ -384,6 +450,48 @@ fn what_cannot_be_carried_over_is_named_and_the_rest_written() {
         let code = if is_gone { 2 } else { 0 };
         assert_eq!(ran.output.status.code(), Some(code), "{words:?}: {}", ran.stderr());
     }
+}
+
+/// What a task takes of several inputs it takes field by field: side by side with others they would be wrong pairs.
+const SEVERAL: &str = "several inputs for one command, each of several columns or sources";
+
+#[test]
+fn what_is_known_to_be_even_is_not_complained_of() {
+    for words in [
+        &["parallel", "-C", ",", "echo", "{2}", "::::", "t.csv"][..],
+        &["parallel", "--link", "echo", "::::", "t.txt", ":::", "a", "b"],
+        &["parallel", "-N2", "echo", "{2}", ":::", "a", "b"],
+    ] {
+        let said = written(words).stderr();
+        assert!(!said.contains("not carried over"), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn what_the_runner_itself_refuses_is_said_at_once() {
+    for (words, message) in [
+        (
+            &["parallel", "--retries", "99999999999", "echo", ":::", "a"][..],
+            "`max_attempts` must be",
+        ),
+        (&["parallel", "echo", "::::", "none.txt"], "failed to read `none.txt`"),
+        (
+            &["parallel", "--link", "echo", ":::", "a", "b", "c", "::::", "t.txt"],
+            "`t.txt`: what goes side by side has to be equally long here",
+        ),
+    ] {
+        let said = written(words).stderr();
+        assert!(said.contains("as it is written, `runner check job.toml` refuses it"), "{said}");
+        assert!(said.contains(message), "{said}");
+    }
+}
+
+/// xargs ends where a signal has ended a command.
+#[test]
+fn a_command_that_a_signal_ends_stops_the_job_of_xargs() {
+    let ran = written(&["xargs", "-n1", "sh", "-c", "echo $0; kill -9 $$"]);
+    let ran = TestJob::again(ran).args(["-q", "--output", "job.toml"]).stdin("1\n2\n3\n").run();
+    assert_eq!(ran.ends(3).stdout(), "1\n");
 }
 
 #[test]

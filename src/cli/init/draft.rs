@@ -108,6 +108,11 @@ pub(super) struct Draft {
     pub is_width_unknown: bool,
     /// Whether the first input has the names.
     pub has_header: bool,
+    /// Whether the first line is left out.
+    pub skips: bool,
+    /// Whether one of the values is nothing that a built-in command and a program are sure to take alike: it begins with
+    /// a dash or has a backslash.
+    pub has_odd_values: bool,
     /// How many inputs a task takes.
     pub batch: Option<u64>,
     /// The size into which its inputs have to fit, if it takes as many as do.

@@ -4,11 +4,14 @@ mod known;
 mod pipe;
 
 use std::env;
+use std::str::FromStr;
 
 use super::draft::{Append, Draft, List, Source, Words, is_count, quoted, separator};
 use super::options::Given;
 use super::pieces::{Dialect, is_odd};
+use super::shell::is_odd_word;
 use super::units::{duration, load, rate, seconds, size};
+use crate::config::{FailureLimit, Rate, TimeLimit};
 use known::KNOWN;
 
 /// What starts a list of inputs, and what a list of files; with a `+` one that goes with the list before it.
@@ -151,6 +154,7 @@ fn lists<'a>(words: &'a [String], signs: &Signs, draft: &mut Draft) -> &'a [Stri
             draft.sources.extend(files.map(|list| Source { list, is_linked }));
         } else {
             draft.dialect.is_exact |= list.iter().any(|value| is_odd(value));
+            draft.has_odd_values |= list.iter().any(|value| is_odd_word(value));
             draft.sources.push(Source { list: List::Values(list.to_vec()), is_linked });
         }
         rest = after;
@@ -197,7 +201,7 @@ fn option(given: &Given, draft: &mut Draft) {
             draft.keeps_blank = false;
         }
         "shuf" => draft.inputs.push(("shuffle", "1".into())),
-        "skipfirstline" => draft.inputs.push(("skip", "1".into())),
+        "skipfirstline" => draft.skips = true,
         "link" | "xapply" => draft.is_linked = true,
         "k" | "keeporder" => draft.output = Some("ordered"),
         "tag" => draft.tag = Some("{}".into()),
@@ -274,16 +278,19 @@ fn limit(given: &Given, draft: &mut Draft) {
             draft.retry.push(("delay", quoted("0s")));
             true
         }),
-        "timeout" => timeout(text).is_some_and(|timeout| {
-            draft.limit("timeout", quoted(&timeout));
+        // That is none.
+        "timeout" | "delay" if seconds(text) == Some(0.0) => true,
+        "timeout" => timeout(text).filter(|text| is_taken::<TimeLimit>(text)).is_some_and(|text| {
+            draft.limit("timeout", quoted(&text));
             true
         }),
-        "delay" => seconds(text).is_some_and(|seconds| {
-            if seconds > 0.0 {
-                draft.limit("rate", quoted(&rate(seconds)));
-            }
-            true
-        }),
+        "delay" => {
+            let rate = seconds(text).map(rate).filter(|text| is_taken::<Rate>(text));
+            rate.is_some_and(|rate| {
+                draft.limit("rate", quoted(&rate));
+                true
+            })
+        }
         "memfree" => size(text).is_some_and(|size| {
             draft.limit("min_free_memory", quoted(&size));
             true
@@ -298,6 +305,11 @@ fn limit(given: &Given, draft: &mut Draft) {
     if !is_done {
         draft.leave(given, "");
     }
+}
+
+/// Whether a job file takes it as one of these.
+fn is_taken<T: FromStr>(text: &str) -> bool {
+    text.parse::<T>().is_ok()
 }
 
 /// Seconds, or a part of the median.
@@ -324,8 +336,10 @@ fn halt(text: &str, draft: &mut Draft) -> Option<()> {
     let is_share = count.ends_with('%');
     let value = if is_share { quoted(count) } else { count.parse::<u64>().ok()?.to_string() };
     match what {
-        "fail" => draft.limit("stop_after_failures", value),
-        "success" if !is_share => draft.limit("stop_after_successes", value),
+        "fail" if count.parse::<FailureLimit>().is_ok() => {
+            draft.limit("stop_after_failures", value);
+        }
+        "success" if is_count(count) => draft.limit("stop_after_successes", value),
         _ => return None,
     }
     draft.limit("on_stop", quoted(on_stop));

@@ -324,7 +324,7 @@ impl Fields {
 
     fn placeholder(&mut self, name: &str, part: Part) -> String {
         // The runner's own placeholders come first.
-        let is_own = ["task", "attempt", "job", "slot", "payload"].contains(&name);
+        let is_own = ["task", "attempt", "job", "slot"].contains(&name);
         let field = if is_own { format!("input_{name}") } else { name.to_owned() };
         match part {
             Part::Whole => format!("{{{field}}}"),

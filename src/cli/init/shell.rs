@@ -1,6 +1,6 @@
 //! A command line that a shell reads: words where no shell is needed, else a script with variables.
 
-use super::pieces::{Fields, Piece};
+use super::pieces::{Fields, Piece, Which};
 use super::place::{Around, Place};
 
 /// What a shell does with a text.
@@ -14,13 +14,13 @@ pub(super) enum Read {
 
 /// Words that a shell takes for its own, at the start of a command, and that are no programs.
 const BUILT_IN: &str = ". : [[ alias bg bind builtin caller case cd command compgen coproc declare dirs disown do enable \
-                        eval exec exit export fc fg for function getopts hash help history if jobs let local mapfile \
-                        popd pushd read readarray readonly return select set shift shopt source suspend time times \
+                        eval exec exit export fc fg for function getopts hash help history if jobs kill let local mapfile \
+                        popd pushd pwd read readarray readonly return select set shift shopt source suspend test time times \
                         trap type typeset ulimit umask unalias unset until wait while";
 
-/// Whether a shell is needed for `text`.
-pub(super) fn read(text: &[Piece]) -> Read {
-    let mut reader = Reader::default();
+/// Whether a shell is needed for `text`; `has_several`: `{}` stands for several inputs.
+pub(super) fn read(text: &[Piece], has_several: bool) -> Read {
+    let mut reader = Reader { has_several, ..Reader::default() };
     for piece in text {
         match piece {
             Piece::Text(text) => {
@@ -36,6 +36,11 @@ pub(super) fn read(text: &[Piece]) -> Read {
         return Read::Script;
     }
     reader.end_of_word();
+    // Blanks between several inputs split a word, unless they are quoted.
+    let is_split = |word: &Vec<Piece>| word.len() > 1 && word.iter().any(is_all);
+    if has_several && (reader.is_all_quoted || reader.words.iter().any(is_split)) {
+        return Read::Script;
+    }
     let first = reader.words.first().and_then(|word| match &word[..] {
         [Piece::Text(text), ..] => Some(text.as_str()),
         _ => None,
@@ -44,6 +49,30 @@ pub(super) fn read(text: &[Piece]) -> Read {
         BUILT_IN.split(' ').any(|own| own == first) || first.contains('=') || is_function(first)
     });
     if is_own || reader.words.is_empty() { Read::Script } else { Read::Words(reader.words) }
+}
+
+fn is_all(piece: &Piece) -> bool {
+    matches!(piece, Piece::Input(Which::All, _))
+}
+
+/// Whether a shell's `echo`, `printf`, `true` and `false` may take these words otherwise than the programs of these names
+/// do. Those of bash do so only where a word begins with a dash, or has what only they know.
+pub(super) fn is_built_in(words: &[Vec<Piece>], is_bash: bool) -> bool {
+    let [name, rest @ ..] = words else { return false };
+    let [Piece::Text(name)] = &name[..] else { return false };
+    let is_known = ["echo", "printf", "true", "false"].contains(&name.as_str());
+    let is_odd = |word: &Vec<Piece>| match &word[..] {
+        [Piece::Text(first), ..] => {
+            is_odd_word(first) || first.contains("%q") || first.contains("%(")
+        }
+        _ => false,
+    };
+    is_known && (!is_bash || rest.iter().any(is_odd))
+}
+
+/// Whether it looks like an option, or has what `echo` may take for an escape.
+pub(super) fn is_odd_word(word: &str) -> bool {
+    word.starts_with('-') || word.contains('\\')
 }
 
 /// Whether it is a function that bash has exported.
@@ -61,6 +90,9 @@ enum Quote {
 
 #[derive(Default)]
 struct Reader {
+    has_several: bool,
+    /// Whether one of several inputs stands in quotes.
+    is_all_quoted: bool,
     quote: Quote,
     is_escaped: bool,
     words: Vec<Vec<Piece>>,
@@ -99,7 +131,8 @@ impl Reader {
                 ) => {
                     return None;
                 }
-                (Quote::None, '~' | '#' | '!') if self.word.is_none() => return None,
+                (Quote::None, '~' | '#' | '!' | '=') if self.word.is_none() => return None,
+                (Quote::None, '~') if self.is_after(['=', ':']) => return None,
                 (_, c) => self.push(c),
             }
         }
@@ -119,8 +152,17 @@ impl Reader {
         }
     }
 
+    /// Whether the word that is being read ends with one of these.
+    fn is_after(&self, signs: [char; 2]) -> bool {
+        let last = self.word.as_ref().and_then(|word| word.last());
+        matches!(last, Some(Piece::Text(text)) if text.ends_with(signs))
+    }
+
     fn piece(&mut self, piece: Piece) {
-        self.is_escaped = false;
+        if std::mem::take(&mut self.is_escaped) && self.quote == Quote::Double {
+            self.push('\\'); // there it stays
+        }
+        self.is_all_quoted |= self.has_several && self.quote != Quote::None && is_all(&piece);
         self.word.get_or_insert_default().push(piece);
     }
 
@@ -147,7 +189,7 @@ pub(super) fn script(text: &[Piece], fields: &mut Fields, left: &mut Vec<String>
         let around = place.piece();
         if place.take_backslash() {
             match around {
-                Around::Document => out.push('\\'), // there it stays
+                Around::Document | Around::Double => out.push('\\'), // there it stays
                 _ => {
                     out.pop(); // the backslash is not the variable's
                 }
@@ -203,7 +245,7 @@ mod tests {
     }
 
     fn words(text: &str) -> Option<Vec<String>> {
-        let Read::Words(words) = read(&parsed(text)) else { return None };
+        let Read::Words(words) = read(&parsed(text), false) else { return None };
         let mut fields = fields();
         Some(words.iter().flat_map(|word| fields.templates(word, &mut Vec::new())).collect())
     }
@@ -233,6 +275,10 @@ mod tests {
             "{ a; }",
             "A=1 b",
             "~/x",
+            "a b=~/x",
+            "a b:~/x",
+            "a =b",
+            "test a",
         ] {
             assert_eq!(words(text), None, "{text}");
         }

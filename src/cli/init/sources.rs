@@ -1,12 +1,10 @@
 //! The inputs of a draft as the keys of `[inputs]`, and the fields that they come to.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-
 use regex::Regex;
 
 use super::draft::{Draft, List, Source, Words, array, quoted};
 use super::parallel::unescaped;
+use super::peek::{count_lines, first_line, is_even};
 use super::pieces::{self, Piece, Which};
 
 /// Keys with their values as TOML.
@@ -15,10 +13,23 @@ pub(super) type Keys = Vec<(&'static str, String)>;
 /// The keys of `[inputs]`, and the fields that they come to.
 pub(super) fn inputs(draft: &mut Draft) -> (Keys, Vec<String>) {
     if draft.pipe.is_on {
-        return (draft.piped(), Vec::new());
+        let keys = draft.piped();
+        let is_block = keys.iter().any(|(key, _)| *key == "blocks");
+        skip(draft, is_block.then_some("a block begins with the first line"));
+        return (keys, Vec::new());
     }
     end(draft);
-    let (mut keys, names) = if draft.sources.len() > 1 { several(draft) } else { single(draft) };
+    let is_alone = draft.sources.len() < 2;
+    skip(draft, (!is_alone).then_some("of several sources: the first line of each counts"));
+    let (mut keys, names) = if is_alone { single(draft) } else { several(draft) };
+    // A task takes the values of several inputs field by field, not input by input.
+    if names.len() > 1 && draft.is_batched() {
+        (draft.batch, draft.fits) = (None, None);
+        draft.left.push(
+            "several inputs for one command, each of several columns or sources: each is a command of its own"
+                .into(),
+        );
+    }
     if let Some(batch) = draft.batch.filter(|count| *count > 1) {
         keys.push(("batch", batch.to_string()));
     } else if let Some(size) = &draft.fits {
@@ -42,6 +53,30 @@ fn end(draft: &mut Draft) {
     }
     if !is_known {
         draft.note(&format!("-E {end}"), "what stands after it counts, too");
+    }
+}
+
+/// Leaves out the first line, if that is asked for and nothing speaks against it.
+fn skip(draft: &mut Draft, against: Option<&str>) {
+    if !std::mem::take(&mut draft.skips) {
+        return;
+    }
+    match against.or_else(|| draft.has_header.then_some("beside `--header`")) {
+        Some(why) => draft.note("--skip-first-line", why),
+        None => draft.inputs.push(("skip", "1".into())),
+    }
+}
+
+/// Gives each column a name that a field can have, and no other one has.
+fn usable(names: &mut [String], draft: &mut Draft) {
+    for index in 0..names.len() {
+        let (before, from) = names.split_at_mut(index);
+        let name = &mut from[0];
+        if name.is_empty() || before.contains(name) {
+            let other = format!("column_{}", index + 1);
+            draft.note("--header :", &format!("`{name}` cannot name a column: it is `{other}`"));
+            *name = other;
+        }
     }
 }
 
@@ -96,9 +131,10 @@ fn values_alone(draft: &mut Draft, mut values: Vec<String>) -> (Keys, Vec<String
         values = values.iter().map(|value| value.trim().to_owned()).collect();
     }
     if draft.has_header && !values.is_empty() {
-        let name = values.remove(0);
+        let mut names = [values.remove(0)];
+        usable(&mut names, draft);
         let rows: Vec<_> = values.into_iter().map(|value| vec![value]).collect();
-        return tables(&[name], &rows);
+        return tables(&names, &rows);
     }
     let group = draft.batch.filter(|count| *count > 1 && draft.is_grouped);
     let group = group.and_then(|count| usize::try_from(count).ok());
@@ -148,7 +184,9 @@ fn split_values(draft: &mut Draft, values: Vec<String>, between: &str) -> (Keys,
     for row in &mut rows {
         row.resize(width, String::new());
     }
-    let names = if draft.has_header && !rows.is_empty() { rows.remove(0) } else { numbered(width) };
+    let mut names =
+        if draft.has_header && !rows.is_empty() { rows.remove(0) } else { numbered(width) };
+    usable(&mut names, draft);
     tables(&names, &rows)
 }
 
@@ -184,7 +222,7 @@ fn split_lines(draft: &mut Draft, file: &str, between: &str) -> (Keys, Vec<Strin
         );
     }
     draft.left.push(format!(
-        "`--colsep {between}`: a line with more columns than the first: they are left out"
+        "`--colsep {between}`: a line with more columns than the first: they are left out; one with fewer is a mistake"
     ));
     let names = numbered(count);
     let blank = if draft.trims == Some(false) { "" } else { r"\s*" };
@@ -227,6 +265,12 @@ fn table_of_text(
             numbered(count)
         }
     };
+    if !is_even(file, between, draft.is_csv) {
+        draft.note(
+            &if draft.is_csv { "--csv".into() } else { format!("--colsep {between}") },
+            "a line with more or fewer columns than the first is a mistake here, and a blank one is no input",
+        );
+    }
     let mut keys = vec![format!("file = {}", quoted(&draft.path(file)))];
     if !draft.has_header {
         keys.push("header = false".into());
@@ -265,17 +309,6 @@ fn columns_asked_for(draft: &mut Draft) -> Option<usize> {
     numbers.iter().max().and_then(|number| usize::try_from(*number).ok())
 }
 
-fn first_line(file: &str) -> Option<String> {
-    let mut line = String::new();
-    let file = File::open(file).ok()?;
-    // A pipe would be read empty, or waited for.
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    BufReader::new(file).read_line(&mut line).ok()?;
-    Some(line.trim_end_matches(['\n', '\r']).to_owned())
-}
-
 /// Several sources: every combination of them, or side by side.
 fn several(draft: &mut Draft) -> (Keys, Vec<String>) {
     let mut sources = std::mem::take(&mut draft.sources);
@@ -288,9 +321,11 @@ fn several(draft: &mut Draft) -> (Keys, Vec<String>) {
             }
         }
     }
+    usable(&mut names, draft);
     if let Some(between) = draft.columns.clone() {
         draft.note(&format!("--colsep {between}"), "of several sources");
     }
+    fill_empty(&mut sources, draft);
     let linked = std::mem::take(&mut draft.is_linked);
     let mut groups: Vec<Vec<(String, Source)>> = Vec::new();
     for (name, source) in names.iter().cloned().zip(sources) {
@@ -300,7 +335,7 @@ fn several(draft: &mut Draft) -> (Keys, Vec<String>) {
         }
     }
     for group in &mut groups {
-        level(group, linked);
+        level(group, linked, draft);
     }
     let is_zip = groups.len() == 1;
     let lists: Vec<_> = groups
@@ -310,6 +345,34 @@ fn several(draft: &mut Draft) -> (Keys, Vec<String>) {
         .collect();
     let key = if is_zip { "zip" } else { "matrix" };
     (vec![(key, format!("{{ {} }}", lists.join(", ")))], names)
+}
+
+/// A list without inputs among others: GNU parallel puts nothing in its place, and a product with it has no task.
+fn fill_empty(sources: &mut [Source], draft: &mut Draft) {
+    if sources.iter().all(|source| length(source, draft) == Some(0)) {
+        return;
+    }
+    for source in sources {
+        match &mut source.list {
+            List::Values(values) if values.is_empty() => values.push(String::new()),
+            List::Lines(file) if count_lines(file) == Some(0) => {
+                let file = file.clone();
+                draft.note(&file, "as long as it has no line, there is no task");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How many inputs it has, if that is known.
+fn length(source: &Source, draft: &Draft) -> Option<usize> {
+    match &source.list {
+        List::Values(values) => Some(values.len()),
+        List::Lines(file) if !draft.null && draft.separator.is_none() && !draft.has_words => {
+            count_lines(file)
+        }
+        List::Lines(_) | List::Glob(_) => None,
+    }
 }
 
 /// Lists that go together; `is_alone`: nothing else goes with them.
@@ -336,20 +399,23 @@ fn list(name: &str, list: &List, draft: &Draft) -> String {
 }
 
 /// With `--link` GNU parallel begins a short list anew, and after `:::+` it leaves the rest of a long one out.
-fn level(group: &mut [(String, Source)], begins_anew: bool) {
+fn level(group: &mut [(String, Source)], begins_anew: bool, draft: &mut Draft) {
     if group.len() < 2 {
         return;
     }
-    let lengths = group.iter().filter_map(|(_, source)| match &source.list {
-        List::Values(values) => Some(values.len()),
-        _ => None,
-    });
-    let length = if begins_anew { lengths.max() } else { lengths.min() }.unwrap_or_default();
-    for (_, source) in group {
-        if let List::Values(values) = &mut source.list
-            && !values.is_empty()
-        {
-            *values = values.iter().cycle().take(length).cloned().collect();
+    let all: Vec<_> = group.iter().map(|(_, source)| length(source, draft)).collect();
+    let lengths = all.iter().flatten().copied();
+    let most = if begins_anew { lengths.max() } else { lengths.min() }.unwrap_or_default();
+    for ((_, source), length) in group.iter_mut().zip(all) {
+        match &mut source.list {
+            List::Values(values) => {
+                *values = values.iter().cycle().take(most).cloned().collect();
+            }
+            List::Lines(file) if length != Some(most) => {
+                let file = file.clone();
+                draft.note(&file, "what goes side by side has to be equally long here");
+            }
+            List::Lines(_) | List::Glob(_) => {}
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::draft::{Append, Draft, List, Source, Words, array, quoted};
 use super::pieces::{Fields, Part, Piece, Which, literal_of, pieces};
-use super::shell::{Read, needs_bash, read, script};
+use super::shell::{Read, is_built_in, needs_bash, read, script};
 use super::sources::{Keys, inputs};
 
 /// How many tasks run at once where all are to, and it is not known how many there are.
@@ -112,9 +112,11 @@ fn text_of(draft: &mut Draft, text: &str, fields: &mut Fields, left: &mut Vec<St
     if draft.is_width_unknown && (text.iter().any(is_all) || appends(draft, &text, fields)) {
         left.push("`{}` of a table that is not there: the columns up to the last one with a number stand there".into());
     }
-    match read(&text) {
-        Read::Words(words) => argv(draft, words, fields, left),
-        Read::Script => {
+    match read(&text, fields.names.len() > 1) {
+        Read::Words(words) if draft.is_batched() || !needs_built_in(draft, &words) => {
+            argv(draft, words, fields, left)
+        }
+        _ => {
             if appends(draft, &text, fields) {
                 text.push(Piece::Text(" ".into()));
                 text.extend(plain_input());
@@ -132,6 +134,12 @@ fn text_of(draft: &mut Draft, text: &str, fields: &mut Fields, left: &mut Vec<St
             shell(draft, &script, left)
         }
     }
+}
+
+/// Whether a program of the same name may print something else than what a shell has built in.
+fn needs_built_in(draft: &Draft, words: &[Vec<Piece>]) -> bool {
+    let is_bash = draft.shell.as_deref() == Some("bash");
+    is_built_in(words, is_bash) || (draft.has_odd_values && is_built_in(words, false))
 }
 
 /// Whether an input is put after it.

@@ -100,7 +100,8 @@ pub(super) fn read(words: &[String], draft: &mut Draft) {
                 .into(),
         );
     }
-    draft.limit("stop_on", "[\"exit:255\"]".into());
+    // It also stops where a signal has ended the command.
+    draft.limit("stop_on", "[\"exit:255\", \"crashed\"]".into());
     let command = if command.is_empty() { vec!["echo".into()] } else { command.to_vec() };
     draft.words = Words::Arguments(command);
 }
@@ -108,7 +109,10 @@ pub(super) fn read(words: &[String], draft: &mut Draft) {
 fn option(given: &Given, draft: &mut Draft) {
     let text = given.text();
     match given.name.as_str() {
-        "a" | "argfile" => draft.file(text),
+        "a" | "argfile" => {
+            draft.sources.clear(); // the last one holds
+            draft.file(text);
+        }
         "P" | "maxprocs" if is_count(text) => draft.limit("concurrency", text.into()),
         "P" | "maxprocs" if text == "0" => draft.is_all_at_once = true,
         "e" | "eof" | "E" if text.is_empty() => {}

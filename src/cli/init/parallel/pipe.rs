@@ -64,6 +64,10 @@ impl Draft {
             self.note(&format!("-N {count}"), "of blocks only a size can be told");
             return vec![("blocks", self.blocks(file))];
         }
+        self.note(
+            &format!("-N {count}"),
+            "each record ends with LF, also one that ended with CR LF, or a last one that ended with nothing",
+        );
         let mut keys =
             vec![("lines", format!("{{ file = {}, blank = \"keep\" }}", quoted(&self.path(file))))];
         if count > 1 {
