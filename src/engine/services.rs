@@ -231,8 +231,9 @@ impl Environment {
     /// Ends a service: TERM to its group, KILL after the grace.
     async fn end(&self, port: &mut Port) -> Result<(), ServiceFailure> {
         let grace = self.job.grace();
-        for (signal, patience) in [(libc::SIGTERM, grace), (libc::SIGKILL, KILL_GRACE)] {
-            let _ = port.signal(signal); // an error means that the launcher has ended, and the service with it
+        for (is_gentle, patience) in [(true, grace), (false, KILL_GRACE)] {
+            // An error means that the launcher has ended, and the service with it.
+            let _ = if is_gentle { port.terminate() } else { port.signal(libc::SIGKILL) };
             tokio::select! {
                 biased;
                 _ = port.ended() => return Ok(()),

@@ -4,6 +4,7 @@
 //! number has been given to somebody else.
 
 mod below;
+mod group;
 mod starter;
 
 use std::io;
@@ -19,6 +20,7 @@ use rustix::process::{
 };
 
 use below::{Below, LOOK_BELOW};
+use group::{Group, NextLook};
 use starter::Starter;
 
 use crate::launcher::message::{Answer, Control, Fate, MAX_DESCRIPTORS, MAX_INLINE, Request};
@@ -44,6 +46,7 @@ pub struct EventLoop {
     /// When it was looked for stopped children last, and below them.
     checked: Moment,
     looked_below: Moment,
+    next_look: NextLook,
     starter: Starter,
     /// Buffers that are reused for every packet.
     packet: Vec<u8>,
@@ -64,6 +67,7 @@ struct Child {
     /// Whether what is left of its group when it ends is killed: it has been sent a signal that ends it, or the slot
     /// has requested that.
     ending: bool,
+    group: Group,
     /// Since when it is stopped, and by which signal; it is not the runner that has stopped it.
     stopped: Option<(Moment, i32)>,
     /// What is below it.
@@ -119,6 +123,7 @@ impl EventLoop {
             is_paused: false,
             checked: Moment::now(),
             looked_below: Moment::now(),
+            next_look: NextLook::now(),
             starter,
             packet,
             descriptors,
@@ -133,8 +138,7 @@ impl EventLoop {
         let mut events = Vec::with_capacity(64);
         loop {
             events.clear();
-            let patience = self.slots.iter().flatten().any(|port| port.child.is_some());
-            let patience = patience.then_some(&STOP_CHECK);
+            let patience = group::patience(&self.slots);
             retry_on_intr(|| epoll::wait(&self.events, spare_capacity(&mut events), patience))?;
             if !self.is_paused
                 && self.checked.elapsed() >= Duration::from_nanos(STOP_CHECK.tv_nsec as u64)
@@ -143,6 +147,9 @@ impl EventLoop {
                 if self.looked_below.elapsed() >= LOOK_BELOW {
                     self.end_waiting_for_stopped();
                 }
+            }
+            for index in self.next_look.over(&mut self.slots) {
+                self.reap(index);
             }
             for event in &events {
                 // Events are hints: one may belong to a port that an earlier event has closed. Nothing here blocks.
@@ -248,6 +255,7 @@ impl EventLoop {
                     self.watch(index, started, child);
                 }
                 Ok(Request::Signal(signal)) => port.signal(signal),
+                Ok(Request::Terminate) => port.terminate(),
                 Ok(Request::When) => port.say_when(),
                 Ok(Request::OwnGroup) => port.own_group(),
                 Ok(Request::Adopt(pid)) => {
@@ -279,6 +287,7 @@ impl EventLoop {
             pidfd,
             started,
             ending: false,
+            group: Group::default(),
             stopped: None,
             below: Below::default(),
             fate,
@@ -311,6 +320,14 @@ impl EventLoop {
 
     fn reap(&mut self, index: usize) {
         let Some(Some(port)) = self.slots.get_mut(index) else { return };
+        if let Some(child) = port.child.as_mut()
+            && child.group.is_waited_for()
+        {
+            if child.is_outlived_now() {
+                let _ = epoll::delete(&self.events, &child.pidfd); // it would be an event again and again
+            }
+            return;
+        }
         if let Some(child) = port.reap() {
             self.starter.common.adopted.remove(child.pid);
             // Before it is closed: while another thread starts a child, that has a copy of it, which would keep it here.
@@ -342,7 +359,9 @@ impl Port {
         child.ending |= matches!(signal, Signal::TERM | Signal::KILL | Signal::INT | Signal::HUP);
         // The child has not been reaped, so the group is its own, even if it has ended.
         let is_denied = kill_process_group(child.pid, signal) == Err(Errno::PERM);
-        if signal != Signal::KILL {
+        if signal == Signal::KILL {
+            child.group.end();
+        } else {
             // A stopped group would not react to it.
             let _ = kill_process_group(child.pid, Signal::CONT);
         }

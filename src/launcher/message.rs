@@ -86,6 +86,8 @@ pub enum Request<'a> {
     StartInMemory,
     /// Send this signal to the group of the running child; not answered.
     Signal(i32),
+    /// The same with TERM, after which the group has time up to KILL: the child's end is that of the last of it.
+    Terminate,
     /// Answer when the running child was started; not answered if there is none any more.
     When,
     /// When the running child ends, kill what is left of its group; not answered.
@@ -134,6 +136,7 @@ const SIGNAL: u32 = 3;
 const WHEN: u32 = 4;
 const OWN_GROUP: u32 = 5;
 const ADOPT: u32 = 6;
+const TERMINATE: u32 = 7;
 
 /// The kind, the ends, whether there is a folder, and the numbers of arguments and of changes to the environment.
 const START_HEADER: usize = 6 * 4;
@@ -148,6 +151,7 @@ impl<'a> Request<'a> {
             START => StartRequest::decode(message).map(Self::Start),
             START_IN_MEMORY => Ok(Self::StartInMemory),
             SIGNAL => Ok(Self::Signal(number(message, 1)? as i32)),
+            TERMINATE => Ok(Self::Terminate),
             WHEN => Ok(Self::When),
             OWN_GROUP => Ok(Self::OwnGroup),
             ADOPT => Ok(Self::Adopt(number(message, 1)? as i32)),
@@ -214,6 +218,11 @@ pub fn signal(signal: i32) -> [u8; 8] {
     message[..4].copy_from_slice(&SIGNAL.to_ne_bytes());
     message[4..].copy_from_slice(&signal.to_ne_bytes());
     message
+}
+
+/// The message for TERM, with time up to KILL.
+pub fn terminate() -> [u8; 4] {
+    TERMINATE.to_ne_bytes()
 }
 
 /// The message that has the launcher take this process for the port's child.

@@ -193,6 +193,15 @@ impl Port {
         self.send(&message::signal(signal), &[])
     }
 
+    /// Sends TERM to the group of the running child, unless it has ended, and gives all of it time up to KILL: if the
+    /// child ends before another process of its group, [`Port::ended`] is the end of the last one.
+    ///
+    /// # Errors
+    /// If the launcher has died.
+    pub fn terminate(&self) -> io::Result<()> {
+        self.send(&message::terminate(), &[])
+    }
+
     /// Whether a signal could not be sent, since the running child is another user's (set-user-ID).
     pub fn is_denied(&self) -> bool {
         self.is_denied.load(Ordering::Relaxed)

@@ -38,7 +38,7 @@ pub use load::LoadSource;
 pub use mapping::{SharedMapping, inherited};
 pub use oom::{oom_kills, said_of_kills};
 pub use pressure::{memory_stalled, processors_stalled};
-pub use processes::{descendants, host, is_running};
+pub use processes::{descendants, host, is_running, living_groups};
 pub use processor_times::ProcessorTimes;
 pub use signal::{hear_of_children, ignored_signals, signal_name};
 pub use spawn::{Failure, PointerBuffer, Program, Spawner, Step};

@@ -1,5 +1,6 @@
 //! The tree of processes (proc(5)).
 
+use std::collections::HashSet;
 use std::fs;
 
 use rustix::process::Pid;
@@ -27,6 +28,20 @@ pub fn descendants(root: Pid) -> Vec<Pid> {
         next += 1;
     }
     found
+}
+
+/// The process groups in which one of the processes below `root` lives: a zombie does not.
+pub fn living_groups(root: Pid) -> HashSet<Pid> {
+    // One whose parent ends meanwhile may be missed where it was and where it is now: hardly twice.
+    let twice = (0..2).flat_map(|_| descendants(root));
+    let group = |pid: Pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        let state = fields.next()?;
+        let group = Pid::from_raw(fields.nth(1)?.parse().ok()?)?;
+        (!["Z", "X"].contains(&state)).then_some(group)
+    };
+    twice.filter_map(group).collect()
 }
 
 /// Appends the children of `parent`. A child belongs to the thread that made it, so every thread has a list.

@@ -189,6 +189,41 @@ fn who_ignores_term_is_killed_after_the_grace() {
     wait_until("it is gone", || (!is_alive(pid)).then_some(()));
 }
 
+/// A program that takes its time to end.
+const SAVES: &str = "trap 'sleep 0.3; echo done > saved; exit 0' TERM; echo up | tee up; while :; do sleep 0.05; done";
+
+#[test]
+fn a_program_in_a_shell_has_the_grace_too() {
+    for model in MODELS {
+        let job = shell("sh saves.sh; echo over", "").file("saves.sh", SAVES);
+        let running = job.args(["--model", model]).spawn();
+        running.wait_for_file("up", |text| text == "up\n");
+        running.stop(libc::SIGTERM);
+        let ran = running.wait();
+        ran.rows("status", &["cancelled"]);
+        assert_eq!(fs::read_to_string(ran.path("saved")).unwrap(), "done\n", "{model}");
+    }
+    let more = "[limits]\ntimeout = \"2s\"\n";
+    let ran = shell("sh saves.sh; echo over", more).file("saves.sh", SAVES).run();
+    ran.exit(3).rows("status,result", &["timeout,up"]);
+    assert_eq!(fs::read_to_string(ran.path("saved")).unwrap(), "done\n");
+    let service = "[services.s]\nargv = [\"sh\", \"-c\", \"sh saves.sh; echo over\"]\nready.line = \"up\"\n\
+                   [workload.command]\nargv = [\"true\"]\n";
+    let ran = TestJob::new(service).file("saves.sh", SAVES).run();
+    assert_eq!(fs::read_to_string(ran.exit(0).path("saved")).unwrap(), "done\n");
+}
+
+#[test]
+fn what_a_shell_leaves_at_a_timeout_is_killed_after_the_grace() {
+    let script = "(trap '' TERM; exec sleep 300) & echo $!; wait";
+    let ran = shell(script, "[limits]\ntimeout = \"1s\"\ngrace = \"300ms\"\n").run();
+    ran.exit(3).rows("status", &["timeout"]);
+    let run: f64 = ran.report().column("run_s")[0].parse().unwrap();
+    assert!((1.25..20.0).contains(&run), "{run}");
+    let pid: i32 = ran.report().column("result")[0].parse().unwrap();
+    wait_until("it is gone", || (!is_alive(pid)).then_some(()));
+}
+
 #[test]
 fn processor_time_and_peak_memory_are_the_childs_own() {
     let job = r#"

@@ -34,6 +34,15 @@ fn a_start_comes_back_as_it_was_sent() {
 }
 
 #[test]
+fn requests_without_a_program_come_back_as_they_were_sent() {
+    let [signal, terminate] = [signal(libc::SIGKILL).to_vec(), terminate().to_vec()];
+    let decoded = Request::decode(&signal).unwrap();
+    assert!(matches!(decoded, Request::Signal(libc::SIGKILL)), "{decoded:?}");
+    let decoded = Request::decode(&terminate).unwrap();
+    assert!(matches!(decoded, Request::Terminate), "{decoded:?}");
+}
+
+#[test]
 fn answers_come_back_as_they_were_sent() {
     let [started, ended] = [Moment::from_nanos(5), Moment::from_nanos(7)];
     let cpu = CpuTime { user: Duration::from_micros(3), system: Duration::ZERO };

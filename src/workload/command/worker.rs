@@ -290,10 +290,10 @@ impl Worker {
     ) -> io::Result<Ended> {
         let grace = attempt.grace;
         let is_urgent = grace.is_zero() || matches!(stop, Stop::Memory { .. });
-        let gently = if is_urgent { None } else { Some((libc::SIGTERM, grace)) };
-        for (signal, patience) in gently.into_iter().chain([(libc::SIGKILL, DYING)]) {
+        let gently = if is_urgent { None } else { Some((true, grace)) };
+        for (is_gentle, patience) in gently.into_iter().chain([(false, DYING)]) {
             // An error is the launcher's death, of which `ended` tells.
-            let _ = port.signal(signal);
+            let _ = if is_gentle { port.terminate() } else { port.signal(libc::SIGKILL) };
             // Who cannot be sent a signal need not be waited for either.
             let patience = if port.is_denied() { Duration::from_millis(200) } else { patience };
             let mut patience = pin!(clock::sleep_until(Moment::now() + patience));
