@@ -141,6 +141,15 @@ fn text_is_decoded_first() {
 }
 
 #[test]
+fn a_byte_order_mark_is_seen_however_little_is_kept() {
+    let script = r"printf '\377\376n\0=\0007\0\n\0x\0x\0x\0'";
+    for capture in ["0B", "1B", "2B", "3B", "4B", "1KiB"] {
+        let more = format!("capture = \"{capture}\"\n[columns.n]\nregex = 'n=(\\d+)'\n");
+        shell(script, &more).exit(0).rows("n", &["7"]);
+    }
+}
+
+#[test]
 fn the_result_may_be_the_end() {
     let ran = shell("seq 1 5000; echo done", "result = \"tail\"");
     let result = &ran.exit(0).report().column("result")[0];

@@ -115,6 +115,41 @@ fn only_the_causes_that_are_named_are_tried_again() {
 }
 
 #[test]
+fn what_a_command_writes_to_a_file_is_looked_into() {
+    let busy = r#"printf '{"error":"busy","pad":"%2000s"}' x; test $RUNNER_ATTEMPT -gt 1"#;
+    let again = "max_attempts = 3\ndelay = '1ms'\non = ['json:/error=busy']";
+    let too_long = "a `json:` rule needs all of it: raise `capture`";
+    let with_columns = "stdout = \"o\"\nstderr = \"o\"\n[columns.pad]\nregex = \"pad\"\n";
+    for model in MODELS {
+        for (more, row, said) in [
+            ("", "ok,2", ""),
+            ("stdout = \"o\"\n", "ok,2", ""),
+            (with_columns, "ok,2", ""),
+            ("capture = \"1KiB\"\n", "failed,1", too_long),
+            ("stdout = \"o\"\ncapture = \"1KiB\"\n", "failed,1", too_long),
+            ("stdout = \"/dev/null\"\n", "failed,1", "for a `json:` rule: it went to a device"),
+        ] {
+            let job = format!("[workload.command]\nshell = '''{busy}'''\n{more}[retry]\n{again}\n");
+            let ran = TestJob::new(&job).args(["--model", model]).run();
+            ran.rows("status,attempts", &[row]);
+            let error = ran.report().column("error")[0].clone();
+            assert!(error.contains(said), "{model} {more}: {error}");
+        }
+    }
+    let stop = r#"
+        [inputs]
+        repeat = 3
+        [workload.command]
+        shell = '''echo '{"code": "no_quota"}'; exit 1'''
+        stdout = "{task}.json"
+        [limits]
+        stop_on = ["json:/code=no_quota"]
+    "#;
+    let ran = TestJob::new(stop).arg("--model=sequential").run();
+    ran.exit(3).rows("status", &["failed", "cancelled", "cancelled"]);
+}
+
+#[test]
 fn a_stop_cancels_waiting_retries_with_what_they_have() {
     let shell = "echo out $RUNNER_TASK; echo why >&2; exit 9";
     let retry = "max_attempts = 3\ndelay = '1h'\nmax_delay = '1h'\n[columns.word]\nregex = '(o..)'";

@@ -314,6 +314,9 @@ impl SlotContext<'_> {
         if self.run.keep != Keep::Everything {
             outcome.output = Vec::new(); // it was only captured for `columns`
         }
+        if let Some(rare) = &mut outcome.rare {
+            rare.text = None;
+        }
         if let Some(payload) = task.payload_mut() {
             payload.unload();
         }

@@ -173,6 +173,18 @@ impl Ends {
         }
     }
 
+    /// Reads standard output into `stdout` if that has gone to a file, for rules that look into it. Says whether it has.
+    ///
+    /// # Errors
+    /// In words, if it cannot be read.
+    pub fn read_answer(&self, stdout: &mut Stream) -> Result<bool, String> {
+        let End::File(Some(output)) = &self.stdout else { return Ok(false) };
+        if !stdout.is_searched() {
+            read_again(output, stdout, "a `json:` rule")?; // else it has been read
+        }
+        Ok(true)
+    }
+
     /// Whether the runner reads standard output, and standard error.
     pub fn captured(&self) -> [bool; 2] {
         [&self.stdout, &self.stderr].map(|end| matches!(end, End::Pipe(_)))
@@ -197,14 +209,17 @@ impl End {
         if !stream.is_searched() {
             return Ok(());
         }
-        let read = match output {
-            Output::Direct(_) => Err(std::io::Error::other("it went to a device or a pipe")),
-            Output::Staged(_) => stream.read_file(output.file()),
-        };
-        read.map_err(|error| {
-            format!("cannot read the output again for its columns: {}", reason(&error))
-        })
+        read_again(output, stream, "its columns")
     }
+}
+
+/// Reads what has been written, for `what` looks into it.
+fn read_again(output: &Output, stream: &mut Stream, what: &str) -> Result<(), String> {
+    let read = match output {
+        Output::Direct(_) => Err(std::io::Error::other("it went to a device or a pipe")),
+        Output::Staged(_) => stream.read_file(output.file()),
+    };
+    read.map_err(|error| format!("cannot read the output again for {what}: {}", reason(&error)))
 }
 
 fn rendered(path: &Template, values: &Values<'_>) -> Vec<u8> {

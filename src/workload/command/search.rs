@@ -58,12 +58,14 @@ impl Search {
         self.lines = None;
     }
 
-    /// Searches a block after what is kept, which is `head` and is searched first.
-    pub fn add(&mut self, head: &[u8], block: &[u8]) {
+    /// Searches a block after what is kept, which is `head` and is searched first. A byte order mark has told that it is all
+    /// in the encoding `marked`.
+    pub fn add(&mut self, head: &[u8], block: &[u8], marked: Option<&'static Encoding>) {
         let Self { columns, encoding, lines } = self;
         let patterns = patterns(columns);
         let lines = lines.get_or_insert_with(|| {
-            let mut lines = Lines::new(patterns.len(), encoding_of(head, *encoding));
+            let encoding = encoding_of(head, *encoding).or(marked.filter(|_| encoding.is_none()));
+            let mut lines = Lines::new(patterns.len(), encoding);
             lines.add(without_mark(head), &patterns);
             lines
         });

@@ -14,7 +14,7 @@ use rendered::Command;
 use super::ends::Ends;
 use super::kills::KillWatch;
 use super::plan::Plan;
-use super::search::{Search, decoded, encoding_of};
+use super::search::Search;
 use super::stream::{Progress, Spill, Stream};
 use super::{Keep, Setup, Spec, outcome};
 use crate::base::diagnostic::reason;
@@ -166,6 +166,7 @@ impl Worker {
             outcome.rare_mut().output_hash = Some(hash);
         }
         self.find_columns(&ends, &mut outcome);
+        self.keep_answer(&ends, &mut outcome);
         match self.stdout.take_payload() {
             Some(Ok(payload)) => outcome.payload = Some(Arc::new(payload)),
             Some(Err(no_payload)) => outcome.withhold(&no_payload),
@@ -367,11 +368,8 @@ impl Worker {
         let has_run = !matches!(ended.exit, Exit::NotStarted(..));
         let output = self.stdout.kept().head();
         let result = self.result();
-        let reads_answer = self.setup.answers && status == Status::Failed;
-        let encoding = encoding_of(output, self.plan.encoding).filter(|_| reads_answer);
-        let text = encoding.map(|encoding| decoded(output, Some(encoding)).into_owned());
-        let keeps_output = self.setup.keep == Keep::Everything || reads_answer;
-        let mut outcome = Outcome {
+        let keeps_output = self.setup.keep == Keep::Everything;
+        Outcome {
             code,
             cpu: has_run.then_some(ended.cpu),
             peak_rss: has_run.then_some(ended.peak_rss),
@@ -380,11 +378,7 @@ impl Worker {
             error: outcome::error(cause, note, &self.last_words(&result)),
             result,
             ..Outcome::new(status, ended.started, ended.ended.since(ended.started))
-        };
-        if text.is_some() {
-            outcome.rare_mut().text = text;
         }
-        outcome
     }
 }
 

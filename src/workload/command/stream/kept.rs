@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use encoding_rs::Encoding;
 use rustix::io::{Errno, read};
 
 use super::Progress;
@@ -15,9 +16,12 @@ use crate::base::screen::{forget_overwritten, shorten};
 use crate::base::temporary;
 use crate::task::live::LiveOutput;
 use crate::task::payload::Collector;
-use crate::workload::command::search::Search;
+use crate::workload::command::search::{Search, encoding_of};
 use crate::workload::draft::Draft;
 use crate::workload::written::ContentHash;
+
+/// The bytes of UTF-8's byte order mark; others have two.
+const LONGEST_MARK: usize = 3;
 
 /// As much as a pipe holds.
 const BLOCK: usize = 64 << 10;
@@ -84,6 +88,8 @@ pub struct Kept {
     pub(super) head: Vec<u8>,
     /// How many of them are kept.
     pub(super) limit: usize,
+    /// As many as a byte order mark has, however few are kept.
+    start: [u8; LONGEST_MARK],
     /// The line that the limit cuts, on its way to its end.
     pub(super) line: CutLine,
     /// The last [`TAIL`] bytes, or up to twice as many, of those after the head.
@@ -108,6 +114,7 @@ impl Kept {
         Self {
             head,
             limit,
+            start: [0; LONGEST_MARK],
             line: CutLine::None,
             tail,
             total: 0,
@@ -136,6 +143,11 @@ impl Kept {
     /// The first bytes.
     pub fn head(&self) -> &[u8] {
         &self.head
+    }
+
+    /// The encoding of all of it: the one that is `named`, else that of a byte order mark.
+    pub fn encoding(&self, named: Option<&'static Encoding>) -> Option<&'static Encoding> {
+        encoding_of(&self.start[..self.total.min(LONGEST_MARK as u64) as usize], named)
     }
 
     /// The first bytes, up to the end of a line that the limit cuts and that was written over: a progress bar is its last
@@ -179,6 +191,10 @@ impl Kept {
     }
 
     pub(super) fn add(&mut self, block: &[u8]) {
+        if self.total < LONGEST_MARK as u64 {
+            let missing = self.start[self.total as usize..].iter_mut();
+            missing.zip(block).for_each(|(byte, came)| *byte = *came);
+        }
         self.total += block.len() as u64;
         if let Some(live) = &mut self.live {
             live.add(block);
@@ -239,8 +255,9 @@ impl Kept {
     fn search_rest(&mut self, block: &[u8], room: usize) {
         // What still goes to the head is searched with it.
         self.head.extend_from_slice(&block[..room]);
+        let encoding = self.encoding(None);
         if let Some(search) = &mut self.search {
-            search.add(&self.head, &block[room..]);
+            search.add(&self.head, &block[room..], encoding);
         }
         self.head.truncate(self.head.len() - room);
     }

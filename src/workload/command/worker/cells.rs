@@ -1,14 +1,15 @@
 //! What a row shows of a command's output: its result, its error, its columns.
 
 use encoding_rs::Encoding;
+use indicatif::HumanBytes;
 
 use super::super::ends::Ends;
 use super::super::outcome;
 use super::super::plan::ResultEnd;
-use super::super::search::{decoded, encoding_of};
+use super::super::search::decoded;
 use super::super::stream::Kept;
 use super::Worker;
-use crate::base::mask;
+use crate::base::{ByteSize, mask};
 use crate::task::{Outcome, Status};
 
 impl Worker {
@@ -17,7 +18,7 @@ impl Worker {
         let kept = self.stdout.kept();
         match self.plan.result {
             ResultEnd::Head => {
-                let encoding = encoding_of(kept.head(), self.plan.encoding);
+                let encoding = kept.encoding(self.plan.encoding);
                 if let Some(head) = kept.settled_head().filter(|_| !has_pairs(encoding)) {
                     return outcome::result(&decoded(&head, encoding), ResultEnd::Head);
                 }
@@ -47,7 +48,7 @@ impl Worker {
     fn end_of(&self, kept: &Kept) -> Vec<u8> {
         let tail = kept.tail();
         let is_whole = kept.total() == tail.len() as u64;
-        let encoding = encoding_of(if is_whole { &tail } else { kept.head() }, self.plan.encoding);
+        let encoding = kept.encoding(self.plan.encoding);
         // Half a character's two bytes would shift all that follows.
         let half = has_pairs(encoding) && (kept.total() - tail.len() as u64) % 2 == 1;
         let text = decoded(&tail[usize::from(half)..], encoding);
@@ -78,6 +79,30 @@ impl Worker {
             (Some(error), _) => outcome.fail(&error),
             (None, Some(doubt)) if outcome.status == Status::Ok => outcome.append(&doubt),
             (None, _) => {}
+        }
+    }
+
+    /// Keeps the output of a command that failed for rules that look into it, as a text. Its row says if that is not all.
+    pub(super) fn keep_answer(&mut self, ends: &Ends, outcome: &mut Outcome) {
+        if !self.setup.answers || !outcome.has_run || outcome.status != Status::Failed {
+            return;
+        }
+        let is_in_file = match ends.read_answer(&mut self.stdout) {
+            Ok(is_in_file) => is_in_file,
+            Err(error) => return outcome.append(&error),
+        };
+        let kept = self.stdout.kept();
+        let encoding = kept.encoding(self.plan.encoding);
+        if is_in_file || encoding.is_some() {
+            outcome.rare_mut().text = Some(decoded(kept.head(), encoding).into_owned());
+        } else {
+            outcome.output = kept.head().to_vec();
+        }
+        if kept.total() > kept.head().len() as u64 {
+            let (size, limit) = (HumanBytes(kept.total()), ByteSize::new(self.plan.capture as u64));
+            outcome.append(&format!(
+                "the output has {size}, and a `json:` rule needs all of it: raise `capture` above {limit}"
+            ));
         }
     }
 }
