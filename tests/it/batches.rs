@@ -419,6 +419,48 @@ fn who_waits_for_a_place_in_its_group_is_in_the_queue() {
     assert!(queued[1] >= 0.3 && queued[2] >= 0.6, "{queued:?}");
 }
 
+/// A place in a group is for what runs: a job that waits for its rate, a budget, or a quieter machine holds up no other one.
+#[test]
+fn who_waits_for_something_else_has_no_place_in_its_group() {
+    let job = |repeat: u32, limits: &str| {
+        format!(
+            "[inputs]\nrepeat = {repeat}\n[workload.command]\nargv = ['echo', '1']\n[columns.n]\nregex = '.'\n\
+             [limits]\nconcurrency = 2\ngroup = 'db'\n{limits}\n"
+        )
+    };
+    for limits in ["rate = '20/m'", "budget.n = [{ per = '3s', max = 1, estimate = 1 }]"] {
+        let ran = TestJob::empty()
+            .file("a.toml", job(3, limits))
+            .file("b.toml", job(5, ""))
+            .args(["a.toml", "b.toml", "--jobs", "2", "--group", "db=1"])
+            .run();
+        ran.exit(0);
+        let mut slow = ran.report_of("a").column("started_utc");
+        slow.sort();
+        let others = ran.report_of("b").column("started_utc");
+        assert!(others.iter().all(|start| *start < slow[2]), "{limits}: {others:?} {slow:?}");
+    }
+}
+
+/// What waits for room on a busy machine lets go of its place; when there is room, all tasks run.
+#[test]
+fn a_group_beside_every_other_limit_lets_all_tasks_run() {
+    let limits = "rate = '50/s'\nmax_load = 100000\nmin_free_memory = '1B'\n\
+                  budget.n = [{ max = 1000, estimate = 1 }]\n";
+    let job = format!("{CROWDING}{limits}").replace("sleep 0.02", "sleep 0.02; echo 1")
+        + "[columns.n]\nregex = '1'\ntake = 'last'\n";
+    for model in MODELS {
+        let ran = TestJob::empty()
+            .file("a.toml", &job)
+            .file("b.toml", &job)
+            .args(["a.toml", "b.toml", "--jobs", "2", "--group", "db=2", "--model", model])
+            .run();
+        ran.exit(0);
+        assert_eq!(ran.report_of("a").column("status"), vec!["ok"; 12], "{model}");
+        assert!(most_at_once(&ran) <= 2, "{model}");
+    }
+}
+
 #[test]
 fn a_group_has_a_limit_somewhere() {
     crowding()

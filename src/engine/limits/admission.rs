@@ -1,7 +1,9 @@
-//! What an attempt waits for between the taking of its task and its start: free memory, a machine that is not too busy,
-//! a permit of its group, room in its budgets, and its turn at the rate.
+//! What an attempt waits for between the taking of its task and its start: free memory, room in its budgets, a machine
+//! that is not too busy, its turn at the rate, and a permit of its group.
 
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::engine::limits::budget::{Budget, Reservation};
 use crate::engine::limits::due::DueTimes;
@@ -21,6 +23,8 @@ pub struct Admission {
     load: Option<Arc<Load>>,
     group: Option<Group>,
     budget: Option<Arc<Budget>>,
+    /// Whose attempt is the next one of the stage to enter the group.
+    next: Semaphore,
 }
 
 /// An attempt that may start. To be dropped when it has ended, since others may wait for its permit.
@@ -48,39 +52,22 @@ impl Admission {
             load,
             group,
             budget,
+            next: Semaphore::new(1),
         }
     }
 
     /// Whether every attempt may start at once, so that a worker may be given several tasks.
     pub fn is_open(&self) -> bool {
-        self.limiter.is_none()
-            && self.free_memory.is_none()
-            && self.load.is_none()
-            && self.group.is_none()
-            && self.budget.is_none()
+        self.group.is_none() && !self.has_others()
     }
 
     /// Waits until one attempt may start. `None` if the job is being stopped, so that nothing starts any more.
     pub async fn admit(&self, cancel: &Cancel) -> Option<Admitted> {
+        if let Some(group) = &self.group {
+            return self.admit_to(group, cancel).await;
+        }
         loop {
-            if let Some(free_memory) = &self.free_memory
-                && !free_memory.enter(cancel).await
-            {
-                return None;
-            }
-            let permit = match &self.group {
-                Some(group) => Some(group.enter(cancel).await?),
-                None => None,
-            };
-            let reservation = match &self.budget {
-                Some(budget) => Some(budget.reserve(cancel).await?),
-                None => None,
-            };
-            if let Some(load) = &self.load
-                && !load.enter(cancel).await
-            {
-                return None;
-            }
+            let reservation = self.room(cancel).await.ok()?;
             // Last, so that nothing else delays a start that has its turn.
             if let Some(limiter) = &self.limiter
                 && !limiter.acquire(cancel).await
@@ -88,12 +75,88 @@ impl Admission {
                 return None;
             }
             // That may have taken long, and memory may be short by now: then the attempt has to wait again.
-            if !self.free_memory.as_ref().is_some_and(|free_memory| free_memory.is_short()) {
-                if let Some(reservation) = &reservation {
-                    reservation.begin(Moment::now());
-                }
-                return Some(Admitted { permit, reservation });
+            if !self.is_short() {
+                return Some(admitted(None, reservation));
             }
         }
     }
+
+    /// Waits for free memory, budgets and load, and reserves what the attempt needs of budgets, if there are any.
+    ///
+    /// # Errors
+    /// If the job is being stopped.
+    async fn room(&self, cancel: &Cancel) -> Result<Option<Reservation>, Stopped> {
+        if let Some(free_memory) = &self.free_memory
+            && !free_memory.enter(cancel).await
+        {
+            return Err(Stopped);
+        }
+        let reservation = match &self.budget {
+            Some(budget) => Some(budget.reserve(cancel).await.ok_or(Stopped)?),
+            None => None,
+        };
+        if let Some(load) = &self.load
+            && !load.enter(cancel).await
+        {
+            return Err(Stopped);
+        }
+        Ok(reservation)
+    }
+
+    /// The same in a group, whose places are for what runs: other jobs wait for them. So one attempt of the stage at a time
+    /// waits until all other limits would let it start, and then for a place; only with that does it take its turn. If it
+    /// cannot start any more, since the place was long in coming, it gives that back and waits again.
+    async fn admit_to(&self, group: &Group, cancel: &Cancel) -> Option<Admitted> {
+        if !self.has_others() {
+            return Some(admitted(Some(group.enter(cancel).await?), None));
+        }
+        let _next = tokio::select! {
+            biased;
+            () = cancel.draining() => return None,
+            next = self.next.acquire() => next.ok()?,
+        };
+        loop {
+            drop(self.room(cancel).await.ok()?);
+            if let Some(limiter) = &self.limiter
+                && !limiter.ready(cancel).await
+            {
+                return None;
+            }
+            let permit = group.enter(cancel).await?;
+            let reservation = self.budget.as_ref().map(Budget::reserve_now);
+            if matches!(reservation, Some(None)) {
+                continue;
+            }
+            let is_high = self.load.as_ref().is_some_and(|load| load.is_high());
+            if !is_high
+                && !self.is_short()
+                && self.limiter.as_ref().is_none_or(RateLimiter::try_acquire)
+            {
+                return Some(admitted(Some(permit), reservation.flatten()));
+            }
+        }
+    }
+
+    fn is_short(&self) -> bool {
+        self.free_memory.as_ref().is_some_and(|free_memory| free_memory.is_short())
+    }
+
+    /// Whether there are limits besides the group.
+    fn has_others(&self) -> bool {
+        self.limiter.is_some()
+            || self.free_memory.is_some()
+            || self.load.is_some()
+            || self.budget.is_some()
+    }
+}
+
+/// The job is being stopped, and nothing starts any more.
+struct Stopped;
+
+/// The attempt may start now.
+fn admitted(permit: Option<GroupPermit>, reservation: Option<Reservation>) -> Admitted {
+    if let Some(reservation) = &reservation {
+        reservation.begin(Moment::now());
+    }
+    Admitted { permit, reservation }
 }

@@ -139,6 +139,11 @@ impl Budget {
         }
     }
 
+    /// Reserves for one more attempt, if there is room now.
+    pub fn reserve_now(self: &Arc<Self>) -> Option<Reservation> {
+        self.try_reserve(Moment::now()).ok()
+    }
+
     fn try_reserve(self: &Arc<Self>, now: Moment) -> Result<Reservation, Refused> {
         let mut state = self.lock();
         let mut later: Option<Refused> = None;

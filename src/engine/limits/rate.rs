@@ -80,15 +80,45 @@ impl RateLimiter {
         }
     }
 
+    /// Waits until an attempt might start, and leaves its turn where it is. Returns false if the job is being stopped.
+    pub async fn ready(&self, cancel: &Cancel) -> bool {
+        loop {
+            let now = self.now();
+            let start = self.after(self.next.load(Ordering::Relaxed), now).start;
+            if start <= now {
+                return true;
+            }
+            tokio::select! {
+                biased;
+                () = cancel.draining() => return false,
+                () = clock::sleep_until(self.origin + Duration::from_nanos(start)) => {}
+            }
+        }
+    }
+
+    /// Takes the next turn if an attempt may start now.
+    pub fn try_acquire(&self) -> bool {
+        let now = self.now();
+        let advance = |next| {
+            let Reserved { nominal, start } = self.after(next, now);
+            (start <= now).then(|| nominal.saturating_add(self.interval))
+        };
+        self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance).is_ok()
+    }
+
     fn now(&self) -> u64 {
         self.origin.elapsed().as_nanos() as u64
     }
 
     fn reserve(&self, now: u64) -> Reserved {
-        let nominal_after = |next: u64| next.max(now.saturating_sub(self.lag));
-        let advance = |next| Some(nominal_after(next).saturating_add(self.interval));
+        let advance = |next| Some(self.after(next, now).nominal.saturating_add(self.interval));
         let before = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance);
-        let nominal = nominal_after(before.unwrap_or_else(|next| next));
+        self.after(before.unwrap_or_else(|next| next), now)
+    }
+
+    /// The next start, where `next` is the nominal time that follows the last one.
+    fn after(&self, next: u64, now: u64) -> Reserved {
+        let nominal = next.max(now.saturating_sub(self.lag));
         Reserved { nominal, start: nominal.saturating_sub(self.tolerance) }
     }
 }
@@ -226,6 +256,21 @@ mod tests {
         let starts = simulate(&limiter, 20, 2, || 10_000, || 0);
         assert_eq!(starts.iter().filter(|&&start| start < SECOND + MILLI).count(), 5);
         assert!((20..=25).contains(&starts.len()), "{}", starts.len());
+    }
+
+    #[test]
+    fn a_turn_that_is_looked_at_is_still_there() {
+        let cancel = Cancel::default();
+        let limiter = limiter("1/h".parse().unwrap(), 2);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        for _ in 0..2 {
+            assert!(
+                runtime.block_on(limiter.ready(&cancel))
+                    && runtime.block_on(limiter.ready(&cancel))
+            );
+            assert!(limiter.try_acquire());
+        }
+        assert!(!limiter.try_acquire() && !limiter.try_acquire());
     }
 
     #[test]
