@@ -10,6 +10,7 @@ mod handle;
 mod hosts;
 mod queue;
 mod retries;
+mod room;
 mod source;
 
 use std::collections::VecDeque;
@@ -30,10 +31,11 @@ use hosts::{Admitted, HostName};
 pub use hosts::{HostLimit, HostOf, Hosts, LimitChange, Reply};
 pub use queue::Patience;
 use retries::Retries;
+use room::Room;
 use source::{Numbered, Source};
 
-/// The number of retries, and of parked tasks, per slot from which on no new input is handed out.
-const WAITING_PER_SLOT: usize = 16;
+/// After so many tasks that it has made wait, a slot lets the others have a look at the feed, too.
+const MOST_MOVED: usize = 256;
 
 /// The tasks of one stage, shared by all of its slots.
 pub struct Feed {
@@ -59,8 +61,10 @@ struct State {
     returned: VecDeque<Task>,
     retries: Retries,
     hosts: Option<Hosts>,
-    /// The number of tasks that may wait.
-    room: usize,
+    /// How many tasks may wait.
+    room: Room,
+    /// How many tasks the slot that looks now has made wait.
+    moved: usize,
     /// The number of tasks that are taken and not yet settled.
     out: usize,
     /// Whether a waiting slot keeps the time for the retries.
@@ -73,6 +77,8 @@ struct State {
 
 enum Taken {
     Some,
+    /// Nothing yet, and there is more to look at.
+    Again,
     /// Nothing now; there may be more later.
     Wait,
     /// Nothing now or later.
@@ -109,7 +115,8 @@ impl Feed {
             returned: VecDeque::new(),
             retries: Retries::default(),
             hosts,
-            room: WAITING_PER_SLOT * slots,
+            room: Room::of(slots),
+            moved: 0,
             out: 0,
             timed: false,
             shut_out: 0,
@@ -179,6 +186,7 @@ impl Feed {
         let now = Moment::now(); // read before the lock is taken
         let mut state = self.lock();
         state.settle(held);
+        state.moved = 0;
         if self.cancel.level() >= Level::Drain {
             return Taken::Over;
         }
@@ -208,6 +216,8 @@ impl Feed {
                 self.changed.notify_one();
             }
             Taken::Some
+        } else if state.moved >= MOST_MOVED {
+            Taken::Again
         } else if state.is_over() {
             drop(state);
             self.changed.notify_waiters();
@@ -321,7 +331,7 @@ impl State {
     /// The next task that may run now, if there is one. Tasks that have to wait for their host are parked on the way.
     #[inline]
     fn next(&mut self, now: Moment, held: &mut Vec<HostName>) -> Option<Result<Task, InputError>> {
-        loop {
+        while self.moved < MOST_MOVED {
             if let Some(hosts) = &mut self.hosts
                 && let Some(task) = hosts.pop_free(held)
             {
@@ -330,8 +340,9 @@ impl State {
                     None => return Some(Ok(task)),
                     Some(until) => {
                         held.pop().into_iter().for_each(|host| hosts.release(host));
-                        self.retries.push(task, until);
+                        self.retries.put_off(task, until);
                         self.is_sooner = true;
+                        self.moved += 1;
                         continue;
                     }
                 }
@@ -345,11 +356,13 @@ impl State {
                 Admitted::Yes(task) => return Some(Ok(task)),
                 Admitted::Parked => {}
                 Admitted::Later(task, until) => {
-                    self.retries.push(task, until);
+                    self.retries.put_off(task, until);
                     self.is_sooner = true;
                 }
             }
+            self.moved += 1;
         }
+        None
     }
 
     #[inline]
@@ -364,17 +377,17 @@ impl State {
     }
 
     fn any_waiting(&mut self) -> Option<Task> {
-        let parked = |hosts: &mut Hosts| hosts.pop_any();
-        self.returned
-            .pop_front()
-            .or_else(|| self.retries.pop())
-            .or_else(|| self.hosts.as_mut().and_then(parked))
+        self.returned.pop_front().or_else(|| self.retries.pop()).or_else(|| {
+            self.returned.extend(self.hosts.as_mut()?.take_parked());
+            self.returned.pop_front()
+        })
     }
 
     /// Whether enough tasks wait that no new input is handed out.
     fn is_full(&self) -> bool {
-        self.retries.len() >= self.room
-            || self.hosts.as_ref().is_some_and(|hosts| hosts.parked() >= self.room)
+        let parked = self.hosts.as_ref().map(Hosts::parked);
+        let (retries, put_off) = self.retries.waiting();
+        self.room.is_taken(retries, put_off, parked.unwrap_or_default())
     }
 
     /// Whether one of the waiting slots should check again: it may find a task, or has to keep the time.
@@ -383,6 +396,7 @@ impl State {
             || (self.shut_out > 0 && !self.is_full())
             || matches!(&self.source, Source::Queue(queue) if !queue.is_empty())
             || self.hosts.as_ref().is_some_and(Hosts::has_free)
+            || self.moved >= MOST_MOVED
     }
 
     /// Whether there will be nothing to take any more.

@@ -53,9 +53,12 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         reservation: None,
     };
     let mut batch = VecDeque::new();
+    let mut admitted = None;
     let takes_turns = !live.admission.is_open();
     while !live.retires(number)
-        && context.take(if takes_turns { 1 } else { worker.appetite() }, &mut batch).await
+        && context
+            .take(if takes_turns { 1 } else { worker.appetite() }, &mut batch, &mut admitted)
+            .await
     {
         context.prepare(&mut batch, index);
         if index == 0
@@ -69,21 +72,29 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
             context.claim_saves(spec, &attempt, &mut batch);
         }
         if batch.is_empty() {
+            admitted = None;
             context.hand_on().await;
             if context.buffer.is_full() {
                 context.buffer.room().await;
             }
             continue;
         }
-        let mut admitted = None;
-        if takes_turns {
+        if takes_turns && admitted.is_none() {
             admitted = live.admission.admit(&run.cancel).await;
             if admitted.is_none() {
                 batch.drain(..).for_each(|task| context.handle.give_back(task));
                 continue; // there will be no more tasks
             }
-            context.reservation =
-                admitted.as_mut().and_then(|admitted| admitted.reservation.take());
+        }
+        if takes_turns || run.made.is_some() {
+            // That may have taken long. What is admitted is so for another task, if there is one.
+            context.handle.put_off(&mut batch);
+            if batch.is_empty() {
+                continue;
+            }
+        }
+        if let Some(admitted) = &mut admitted {
+            context.reservation = admitted.reservation.take();
             context.note_start();
         }
         run.cancel.evictions().inspect(|evictions| evictions.begin(global_slot));
@@ -94,7 +105,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         let ran = worker
             .run(&mut batch, &attempt, &mut |task, verdict| context.settle(task, verdict))
             .await;
-        drop(admitted);
+        admitted = None;
         context.reservation = None; // an attempt that was not settled has used nothing
         pilot().inspect(|pilot| pilot.end(number));
         run.cancel.evictions().inspect(|evictions| evictions.end(global_slot));
@@ -113,7 +124,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
         }
     }
     context.held.take().iter().for_each(|held| live.watch.held(held));
-    drop(context);
+    drop((context, admitted));
     if let Some(bytes) = stop(run, live, worker).await {
         live.watch.worker_peak(bytes);
     }

@@ -278,6 +278,18 @@ impl Fields {
         self.ends.len() + usize::from(self.last.is_some())
     }
 
+    /// About how many bytes they take in memory, besides themselves.
+    pub fn size(&self) -> usize {
+        let special = match self.special.as_deref() {
+            Some(Special::Bad { cause, .. }) => cause.len(),
+            Some(Special::Batch(members)) => {
+                members.iter().map(|member| size_of::<Self>() + member.size()).sum()
+            }
+            Some(Special::Block { .. }) | None => 0,
+        };
+        self.bytes.len() + self.ends.len() * size_of::<usize>() + special
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.last.is_none()

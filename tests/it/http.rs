@@ -5,6 +5,7 @@ mod apis;
 mod charsets;
 mod exchanges;
 mod hostile;
+mod hosts;
 mod lengths;
 mod openai;
 pub mod raw;

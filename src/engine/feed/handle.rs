@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Feed, Held, Hosts, Patience, Reply, Taken};
+use super::{Feed, Held, Hosts, Patience, Reply, Retries, Taken};
 use crate::task::{Moment, Task};
 
 /// A slot's handle to the feed. It holds what the slot has taken until it takes again.
@@ -27,7 +27,12 @@ impl FeedHandle {
                 !matches!(taken, Taken::Wait)
             });
         }
-        while matches!(taken, Taken::Wait) {
+        while matches!(taken, Taken::Wait | Taken::Again) {
+            if matches!(taken, Taken::Again) {
+                tokio::task::yield_now().await;
+                taken = feed.try_take(&mut self.held, want, batch);
+                continue;
+            }
             // Registered before the second check, so that nothing is missed between the check and the wait.
             let mut changed = pin!(feed.changed.notified());
             changed.as_mut().enable();
@@ -38,6 +43,31 @@ impl FeedHandle {
             }
         }
         matches!(taken, Taken::Some)
+    }
+
+    /// Settles what was taken before and takes up to `want` tasks that are there now; false if there is none.
+    pub async fn take_now(&mut self, want: usize, batch: &mut VecDeque<Task>) -> bool {
+        loop {
+            match self.feed.try_take(&mut self.held, want, batch) {
+                Taken::Again => tokio::task::yield_now().await,
+                taken => return matches!(taken, Taken::Some),
+            }
+        }
+    }
+
+    /// Puts those of the taken tasks back, uncharged, whose hosts have asked to be left alone since.
+    pub fn put_off(&self, batch: &mut VecDeque<Task>) {
+        if !self.feed.listens.load(Ordering::Relaxed) {
+            return;
+        }
+        for task in std::mem::take(batch) {
+            let paused = |hosts: &Hosts| hosts.paused(&task, Moment::now());
+            let until = self.feed.lock().hosts.as_ref().and_then(paused);
+            match until {
+                None => batch.push_back(task),
+                Some(until) => self.add(until, |retries| retries.put_off(task, until)),
+            }
+        }
     }
 
     /// Requeues a task, uncharged, for the first slot that is free.
@@ -81,9 +111,13 @@ impl FeedHandle {
 
     /// Queues a task for its next attempt, due at `due`.
     pub fn retry(&self, task: Task, due: Moment) {
+        self.add(due, |retries| retries.push(task, due));
+    }
+
+    fn add(&self, due: Moment, add: impl FnOnce(&mut Retries)) {
         let mut state = self.feed.lock();
         let is_sooner = state.retries.next_due().is_none_or(|first| due < first);
-        state.retries.push(task, due);
+        add(&mut state.retries);
         if !state.timed {
             self.feed.changed.notify_one();
         } else if is_sooner {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::room::Waiting;
 use crate::config::Bounds;
 use crate::engine::limits::adaptive::Controller;
 use crate::task::{Moment, Task};
@@ -47,7 +48,7 @@ pub struct Hosts {
     busy: HashMap<HostName, Host>,
     /// Hosts where a parked task may run now, one entry per task.
     free: VecDeque<HostName>,
-    parked: usize,
+    parked: Waiting,
     /// Hosts that have refused and not answered since.
     refusing: HashMap<HostName, Refusing>,
     refusals: u64,
@@ -115,7 +116,7 @@ impl Hosts {
             origin: Moment::now(),
             busy: HashMap::new(),
             free: VecDeque::new(),
-            parked: 0,
+            parked: Waiting::default(),
             refusing: HashMap::new(),
             refusals: 0,
             answers: 0,
@@ -123,8 +124,8 @@ impl Hosts {
         }
     }
 
-    /// How many tasks are parked.
-    pub(super) fn parked(&self) -> usize {
+    /// The tasks that are parked.
+    pub(super) fn parked(&self) -> Waiting {
         self.parked
     }
 
@@ -160,8 +161,8 @@ impl Hosts {
             held.push(name);
             return Admitted::Yes(task);
         }
+        self.parked.add(&task);
         host.parked.push_back(task);
-        self.parked += 1;
         Admitted::Parked
     }
 
@@ -195,7 +196,7 @@ impl Hosts {
             }
             if let Some(task) = host.parked.pop_front() {
                 host.running += 1;
-                self.parked -= 1;
+                self.parked.remove(&task);
                 held.push(name);
                 return Some(task);
             }
@@ -208,11 +209,10 @@ impl Hosts {
         !self.free.is_empty()
     }
 
-    /// Any parked task, which will not run any more.
-    pub(super) fn pop_any(&mut self) -> Option<Task> {
-        let task = self.busy.values_mut().find_map(|host| host.parked.pop_front())?;
-        self.parked -= 1;
-        Some(task)
+    /// All parked tasks, which will not run any more.
+    pub(super) fn take_parked(&mut self) -> impl Iterator<Item = Task> {
+        self.parked = Waiting::default();
+        self.busy.values_mut().flat_map(|host| host.parked.drain(..))
     }
 
     /// An attempt at `task`, which started at `started`, has ended. Says until when its host is left alone, if it is.
@@ -381,13 +381,13 @@ mod tests {
         };
         assert!(admitted(1, "a") && admitted(2, "a") && !admitted(3, "a") && !admitted(4, "a"));
         assert!(admitted(5, "b") && admitted(6, "none") && admitted(7, "none"));
-        assert_eq!((hosts.parked(), held.len()), (2, 3));
+        assert_eq!((hosts.parked().tasks, held.len()), (2, 3));
         assert!(hosts.pop_free(&mut held).is_none());
         hosts.release(held.remove(0));
         assert_eq!(hosts.pop_free(&mut held).unwrap().number, 3);
         assert!(hosts.pop_free(&mut held).is_none());
-        assert_eq!(hosts.pop_any().unwrap().number, 4);
-        assert_eq!(hosts.parked(), 0);
+        assert!(hosts.take_parked().map(|task| task.number).eq([4]));
+        assert_eq!(hosts.parked(), Waiting::default());
         held.drain(..).for_each(|name| hosts.release(name));
         assert!(hosts.busy.is_empty(), "hosts are forgotten");
     }
@@ -439,7 +439,7 @@ mod tests {
         // Four were meant to be the start of this range; the parked ones come as others end.
         hosts.release(held.pop().unwrap());
         assert!(hosts.pop_free(&mut held).is_some() && hosts.pop_free(&mut held).is_none());
-        assert_eq!(hosts.parked(), 3);
+        assert_eq!(hosts.parked().tasks, 3);
         assert!(hosts.found().unwrap().0.starts_with("concurrency settled at 4 for a"));
     }
 }

@@ -1,49 +1,68 @@
-//! Tasks that wait for their next attempt, ordered by the time at which it is due.
+//! Tasks that wait for their next attempt, or for a host that is left alone, ordered by the time at which they are due.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use super::room;
 use crate::task::{Moment, Task};
 
 /// Tasks that wait for their next attempt.
 #[derive(Debug, Default)]
-pub(super) struct Retries(BinaryHeap<Waiting>);
+pub(super) struct Retries {
+    heap: BinaryHeap<Waiting>,
+    /// Those that wait for their own next attempt.
+    again: room::Waiting,
+    /// Those whose host is left alone.
+    put_off: room::Waiting,
+}
 
 #[derive(Debug)]
 struct Waiting {
     due: Moment,
     task: Task,
+    is_put_off: bool,
 }
 
 impl Retries {
     /// Adds `task`, due at `due`.
     pub(super) fn push(&mut self, task: Task, due: Moment) {
-        self.0.push(Waiting { due, task });
+        self.again.add(&task);
+        self.heap.push(Waiting { due, task, is_put_off: false });
+    }
+
+    /// Adds `task`, whose host is left alone until `due`.
+    pub(super) fn put_off(&mut self, task: Task, due: Moment) {
+        self.put_off.add(&task);
+        self.heap.push(Waiting { due, task, is_put_off: true });
     }
 
     /// The task that is due first, if it is due at `now`. Whoever puts it back for a pause that ends after `now` does not
     /// get it again at once.
     pub(super) fn pop_due(&mut self, now: Moment) -> Option<Task> {
-        let due = self.0.peek()?.due;
+        let due = self.heap.peek()?.due;
         if due > now { None } else { self.pop() }
     }
 
     /// The task that is due first.
     pub(super) fn pop(&mut self) -> Option<Task> {
-        self.0.pop().map(|waiting| waiting.task)
+        let Waiting { task, is_put_off, .. } = self.heap.pop()?;
+        let waiting = if is_put_off { &mut self.put_off } else { &mut self.again };
+        waiting.remove(&task);
+        Some(task)
     }
 
     /// When the first one is due.
     pub(super) fn next_due(&self) -> Option<Moment> {
-        self.0.peek().map(|waiting| waiting.due)
+        self.heap.peek().map(|waiting| waiting.due)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// What waits for its own next attempt, and what for its host.
+    pub(super) fn waiting(&self) -> (room::Waiting, room::Waiting) {
+        (self.again, self.put_off)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.heap.is_empty()
     }
 }
 
@@ -87,6 +106,6 @@ mod tests {
             .map(|task| task.number)
             .collect();
         assert_eq!(due, [2, 5, 3, 1]);
-        assert_eq!((retries.len(), retries.next_due()), (1, Some(far)));
+        assert_eq!((retries.waiting().0.tasks, retries.next_due()), (1, Some(far)));
     }
 }

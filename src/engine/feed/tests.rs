@@ -7,7 +7,7 @@ use crate::config::Overrides;
 use crate::task::Fields;
 
 const SLOTS: usize = 2;
-const ROOM: u64 = (WAITING_PER_SLOT * SLOTS) as u64;
+const ROOM: u64 = (room::FEW_PER_SLOT * SLOTS) as u64;
 
 /// A feed for two slots over these inputs.
 fn feed(inputs: &str, hosts: Option<Hosts>) -> Arc<Feed> {
@@ -20,9 +20,16 @@ fn feed(inputs: &str, hosts: Option<Hosts>) -> Arc<Feed> {
     Arc::new(Feed::open(inputs, (None, None), SLOTS, hosts, Arc::default()).unwrap())
 }
 
+/// The same with room for [`ROOM`] tasks that wait for their hosts, and no more.
+fn narrow(inputs: &str, hosts: Option<Hosts>) -> Arc<Feed> {
+    let feed = feed(inputs, hosts);
+    feed.lock().room.most = ROOM as usize;
+    feed
+}
+
 /// A feed whose inputs come from the test, as if from a pipe.
 fn piped(capacity: usize) -> (async_channel::Sender<Numbered>, Arc<Feed>) {
-    let feed = feed("repeat = 1", None);
+    let feed = narrow("repeat = 1", None);
     let (sender, receiver) = async_channel::bounded(capacity);
     feed.lock().source = Source::Channel { receiver, arrived: VecDeque::new() };
     (sender, feed)
@@ -37,9 +44,12 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 fn take(handle: &mut FeedHandle) -> Option<Task> {
     let mut batch = VecDeque::new();
     let feed = Arc::clone(&handle.feed);
-    match feed.try_take(&mut handle.held, 1, &mut batch) {
-        Taken::Some => batch.pop_front(),
-        Taken::Wait | Taken::Over => None,
+    loop {
+        match feed.try_take(&mut handle.held, 1, &mut batch) {
+            Taken::Some => return batch.pop_front(),
+            Taken::Again => {}
+            Taken::Wait | Taken::Over => return None,
+        }
     }
 }
 
@@ -80,7 +90,7 @@ fn retries_come_in_the_order_in_which_they_are_due() {
 
 #[test]
 fn too_many_waiting_retries_hold_new_inputs_back() {
-    let feed = feed("repeat = 1000", None);
+    let feed = narrow("repeat = 1000", None);
     let mut handle = feed.handle(Patience::None);
     for number in 1..=ROOM {
         let task = take(&mut handle).unwrap();
@@ -184,11 +194,11 @@ fn a_busy_host_holds_back_only_its_own_tasks() {
 #[test]
 fn parked_tasks_are_bounded_and_none_is_lost() {
     let host_of = |_: &Task| Some("slow".to_owned());
-    let feed = feed("repeat = 1000", Some(Hosts::new(HostLimit::Fixed(1), Box::new(host_of))));
+    let feed = narrow("repeat = 1000", Some(Hosts::new(HostLimit::Fixed(1), Box::new(host_of))));
     let (mut one, mut two) = (feed.handle(Patience::None), feed.handle(Patience::None));
     assert_eq!(take(&mut one).unwrap().number, 1);
     assert!(take(&mut two).is_none());
-    assert_eq!(feed.lock().hosts.as_ref().unwrap().parked() as u64, ROOM);
+    assert_eq!(feed.lock().hosts.as_ref().unwrap().parked().tasks as u64, ROOM);
     assert_eq!(take(&mut one).unwrap().number, 2);
     feed.cancel.raise(Level::Drain, Cause::Signal(2));
     drop((one, two));
@@ -196,6 +206,43 @@ fn parked_tasks_are_bounded_and_none_is_lost() {
         std::iter::from_fn(|| feed.next_unrun()).map(|task| task.number).collect();
     unrun.sort_unstable();
     assert_eq!(unrun, (3..=1000).collect::<Vec<_>>());
+}
+
+/// Inputs that are sorted by host: many more of a host that is busy or left alone than there are slots, and then others.
+#[test]
+fn many_tasks_of_a_host_that_wait_do_not_hold_up_those_of_others() {
+    let host_of = |task: &Task| Some(if task.number > 5000 { "b" } else { "a" }.to_owned());
+    for limit in [HostLimit::Fixed(1), HostLimit::None] {
+        let feed = feed("repeat = 5002", Some(Hosts::new(limit, Box::new(host_of))));
+        let (mut one, mut two) = (feed.handle(Patience::None), feed.handle(Patience::None));
+        let first = take(&mut one).unwrap();
+        assert_eq!(first.number, 1);
+        let pause = Reply::Refused(Some(Duration::from_mins(50)));
+        one.ended(&first, Moment::now(), pause, None);
+        assert_eq!(block_on(take_waiting(&mut two)), Some(5001), "{limit:?}");
+        assert!(block_on(two.take_now(1, &mut VecDeque::new())), "{limit:?}");
+        assert!(!block_on(two.take_now(1, &mut VecDeque::new())), "{limit:?}");
+    }
+}
+
+#[test]
+fn a_task_whose_host_is_left_alone_since_it_was_taken_goes_back() {
+    let host_of = |task: &Task| Some(String::from_utf8_lossy(task.fields.get(0)).into_owned());
+    let hosts = Hosts::new(HostLimit::None, Box::new(host_of));
+    let feed = feed("values = ['a', 'a', 'b']", Some(hosts));
+    let (mut one, mut two) = (feed.handle(Patience::None), feed.handle(Patience::None));
+    let first = take(&mut one).unwrap();
+    let mut batch = VecDeque::from([take(&mut two).unwrap()]);
+    two.put_off(&mut batch);
+    assert_eq!(batch.len(), 1, "nothing has refused yet");
+    let pause = Reply::Refused(Some(Duration::from_millis(60)));
+    let until = one.ended(&first, Moment::now(), pause, None).unwrap();
+    two.put_off(&mut batch);
+    assert!(batch.is_empty());
+    assert_eq!(block_on(take_waiting(&mut two)), Some(3));
+    assert_eq!(block_on(take_waiting(&mut two)), Some(2));
+    assert!(Moment::now() >= until);
+    assert!(!block_on(two.take_now(1, &mut batch)));
 }
 
 /// The numbers of the tasks that a queue for two slots has accepted, and of those that it has refused.

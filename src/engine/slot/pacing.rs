@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::SlotContext;
+use crate::engine::limits::admission::Admitted;
 use crate::task::{Moment, Task};
 
 /// What a slot knows of its attempt where there is a rate.
@@ -16,8 +17,20 @@ pub(super) struct Pacing {
 }
 
 impl SlotContext<'_> {
-    /// Takes up to `most` tasks; false if there are no more.
-    pub(super) async fn take(&mut self, most: usize, batch: &mut VecDeque<Task>) -> bool {
+    /// Takes up to `most` tasks; false if there are no more. One that has been `admitted` already takes what is there now:
+    /// others may need its place meanwhile.
+    pub(super) async fn take(
+        &mut self,
+        most: usize,
+        batch: &mut VecDeque<Task>,
+        admitted: &mut Option<Admitted>,
+    ) -> bool {
+        if admitted.is_some() {
+            if self.handle.take_now(most, batch).await {
+                return true;
+            }
+            *admitted = None;
+        }
         if self.live.admission.due.is_none() {
             return self.handle.take(most, batch).await;
         }
