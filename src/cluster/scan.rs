@@ -75,6 +75,13 @@ impl Scan<'_> {
         let mut makers = Makers::new(self.job, &reserved);
         let mut number = 0;
         for fields in self.open(control)? {
+            // Before the input, which may be the error that says so.
+            if control.signal().is_some() {
+                return Err(failed(
+                    "stopped while the inputs were read: nothing was submitted",
+                    Exit::NotOk,
+                ));
+            }
             let fields = fields.map_err(RunError::Inputs)?;
             number += 1;
             if let Some(makers) = &mut makers {
@@ -83,12 +90,6 @@ impl Scan<'_> {
             let is_current = || made.as_ref().is_none_or(|made| made.is_current(number, &fields));
             let has_row = kept.as_ref().is_some_and(|kept| kept.keep(number, &fields, is_current));
             writer.push(number, &fields, !has_row).map_err(unwritten(&inputs))?;
-            if control.signal().is_some() {
-                return Err(failed(
-                    "stopped while the inputs were read: nothing was submitted",
-                    Exit::NotOk,
-                ));
-            }
         }
         if let Some(kept) = &kept {
             kept.inputs_ended();

@@ -57,6 +57,8 @@ pub struct Feed {
 
 struct State {
     source: Source,
+    /// Why the inputs were not read to their end, if they were not.
+    unread: Option<String>,
     /// Requeued tasks, to be taken before anything new.
     returned: VecDeque<Task>,
     retries: Retries,
@@ -112,6 +114,7 @@ impl Feed {
         let is_between = matches!(source, Source::Queue(_));
         let state = State {
             source,
+            unread: None,
             returned: VecDeque::new(),
             retries: Retries::default(),
             hosts,
@@ -150,12 +153,16 @@ impl Feed {
         match state.source.next(Moment::now()) {
             Some(Ok(task)) => Some(task),
             Some(Err(error)) => {
-                state.source = Source::Ended;
-                self.cancel.raise(Level::Drain, Cause::Input(error.to_string()));
+                self.stop_at(state, &error);
                 None
             }
             None => None,
         }
+    }
+
+    /// Why the inputs were not read to their end, if they were not.
+    pub fn unread(&self) -> Option<String> {
+        self.lock().unread.clone()
     }
 
     /// Ready when there will be nothing to take any more, as others have found out.
@@ -201,6 +208,11 @@ impl Feed {
                 None => break,
             }
         }
+        // The search for the next input may have taken a while.
+        if self.cancel.level() >= Level::Drain {
+            state.returned.extend(batch.drain(..));
+            return Taken::Over;
+        }
         if std::mem::take(&mut state.is_sooner) && state.timed {
             self.sooner.notify_one();
         }
@@ -231,6 +243,7 @@ impl Feed {
     /// Stops at a bad input: finished tasks are reported, no new task starts.
     fn stop_at(&self, mut state: MutexGuard<'_, State>, error: &InputError) -> Taken {
         state.source = Source::Ended;
+        state.unread = Some(error.to_string());
         drop(state);
         self.cancel.raise(Level::Drain, Cause::Input(error.to_string()));
         Taken::Over

@@ -8,6 +8,7 @@ mod log;
 mod open_files;
 mod pilot;
 mod pool;
+mod read_on;
 mod stage;
 mod watch;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub use error::RunError;
 pub use launch::SharedLauncher;
 use open_files::OpenFiles;
+use read_on::ReadOn;
 pub use stage::StageRun;
 pub use watch::{Held, Watch};
 
@@ -33,7 +35,7 @@ use crate::engine::limits::load::Load;
 use crate::engine::limits::watchdog::{Ends, Watchdog};
 use crate::engine::made::MadeFiles;
 use crate::engine::services::Services;
-use crate::job::{InputReader, Job, Stage, Stop};
+use crate::job::{InputReader, Job, Stage};
 use crate::launcher::Launcher;
 use crate::model::{Model, Nature};
 use crate::report::status::StatusFile;
@@ -147,9 +149,10 @@ pub fn run(
         None => Cancel::default(),
     });
     // Before the report: a job whose inputs are missing changes no existing file.
+    let read_on = Arc::<ReadOn>::default();
     let stop = {
         let (cancel, is_stopped) = (Arc::clone(&cancel), control.stopped());
-        Stop::when(move || cancel.level() >= Level::Drain || is_stopped())
+        read_on.stop(move || cancel.level() >= Level::Drain || is_stopped())
     };
     let reader = job.inputs.open_until(stop.clone()).map_err(RunError::Inputs)?;
     let report = Report::create(job, options, Arc::clone(&cancel))?;
@@ -167,7 +170,7 @@ pub fn run(
         load: &load,
         started,
     };
-    let stages = together.stages(reader, &slots).map_err(RunError::Threads)?;
+    let stages = together.stages(read_on.begin(reader), &slots).map_err(RunError::Threads)?;
     let meters = stages.iter().filter_map(|stage| stage.meter.clone()).collect();
     let progress =
         Progress::new(&job.name, job.inputs.tasks(), report.counts(), meters, options.progress)
@@ -330,7 +333,10 @@ fn report_unrun(run: &Run) -> Option<String> {
             buffer.wait_for_room();
         }
     }
-    None
+    // Of inputs that stopped the job themselves there is a note already.
+    let is_told = matches!(run.cancel.cause(), Some(Cause::Input(_)));
+    let unread = run.stages.iter().find_map(|live| live.feed.unread()).filter(|_| !is_told);
+    unread.map(|why| format!("{why}: those that were not read did not run, and have no row"))
 }
 
 fn finish(

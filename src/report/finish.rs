@@ -9,12 +9,15 @@ use super::logs::LogFolder;
 use super::publish::Publish;
 use super::resume::attempt_numbers::AttemptNumbers;
 use super::resume::kept_rows::Closed;
-use super::store::row_order::KeptRow;
+use super::resume::row_numbers;
+use super::resume::start::Origin;
+use super::store::row_order::{Index, KeptRow};
 use super::write::recorder::Recorder;
 use super::{Report, ReportError, RunFacts, SHEET_ROWS, Summary, parts, resume, summary_file};
 use crate::base::diagnostic::reason;
 use crate::base::lock;
 use crate::base::number::Sum;
+use crate::config::Order;
 use crate::task::Status;
 
 impl Report {
@@ -31,16 +34,27 @@ impl Report {
         if self.is_part {
             return parts::end(recorder, &self.job, facts);
         }
-        let closed = self.kept.as_ref().map(|kept| kept.close());
+        let mut closed = self.kept.as_ref().map(|kept| kept.close(|| self.numbers(&recorder)));
         let path = self.job.report();
-        let is_empty = self.kept.is_none() && lock(&recorder.index).rows() == 0;
+        let is_empty = lock(&recorder.index).rows() == 0 && !self.may_be_empty;
+        if is_empty && let Some(closed) = &mut closed {
+            closed.gone = 0; // they stay where they are
+        }
         // A part of the inputs is not a reason to lose a longer report, unless that was asked for.
         let is_shorter = facts.saw_a_part
             && !self.is_fresh
             && self.kept.is_none()
             && lock(&recorder.index).rows() < rows_of(&path);
-        let warning = if is_empty && path.exists() && !self.may_be_empty {
-            recorder.partial.remove(); // empty inputs are usually a mistake, and the old report may have cost much work
+        let is_whole = path.exists() && self.origin != Origin::Partial;
+        // Empty inputs are usually a mistake, and the old report may have cost much work.
+        let warning = if is_empty && self.kept.is_some() && !is_whole {
+            Some(format!(
+                "`{}` is kept, since this run had no task; --resume continues from it, --fresh starts over",
+                recorder.partial.path().display()
+            ))
+        } else if is_empty && path.exists() {
+            self.put_back(&recorder)?;
+            recorder.partial.remove();
             let path = path.display();
             let why = if facts.saw_a_part {
                 "since not all inputs were read and no task ran"
@@ -205,7 +219,41 @@ impl Report {
         }
     }
 
-    fn tell_resumed(&self, summary: &mut Summary, rows: u64, Closed { gone, left_out }: Closed) {
+    /// The numbers in the rows with which the report began; none where they stand in their order anyway, or cannot be
+    /// read any more.
+    fn numbers(&self, recorder: &Recorder) -> Vec<Option<u64>> {
+        let is_sorted = self.origin == Origin::Report
+            && self.job.settings.order == Order::Input
+            && !self.job.names_by_number;
+        if is_sorted {
+            return Vec::new();
+        }
+        let (partial, state) = (recorder.partial.file(), recorder.state.file());
+        row_numbers::numbers(partial, state, recorder.kept).unwrap_or_default()
+    }
+
+    /// Gives what stands beside the report its names again: the report that was to be resumed stays.
+    fn put_back(&self, recorder: &Recorder) -> Result<(), ReportError> {
+        if self.kept.is_none() {
+            return Ok(());
+        }
+        let note = self.job.attempt_note();
+        AttemptNumbers::forget(&note).map_err(|error| ReportError::writing(&note, &error))?;
+        let Some(logs) = &self.logs else { return Ok(()) };
+        let failed = |error: io::Error| ReportError::writing(logs.path(), &error);
+        let (partial, state) = (recorder.partial.file(), recorder.state.file());
+        let numbers = row_numbers::numbers(partial, state, recorder.kept).map_err(failed)?;
+        let mut index = Index::default();
+        for (place, number) in (0..).zip(numbers) {
+            if let Some(number) = number {
+                index.add(number, place);
+            }
+        }
+        logs.unsettle().and_then(|()| logs.settle(&index)).map_err(failed)
+    }
+
+    fn tell_resumed(&self, summary: &mut Summary, rows: u64, closed: Closed) {
+        let Closed { gone, left_out, overtaken } = closed;
         let kept = self.counts.kept();
         summary.kept = kept;
         summary.reason = format!("{}; resumed: {kept} of {rows} kept", summary.reason);
@@ -214,6 +262,14 @@ impl Report {
             summary.notes.push(match gone {
                 1 => "1 finished row is dropped: its input no longer exists".into(),
                 _ => format!("{gone} finished rows are dropped: their inputs no longer exist"),
+            });
+        }
+        if overtaken > 0 {
+            summary.notes.push(match overtaken {
+                1 => "1 row is dropped: another task has the number of its files now".into(),
+                _ => format!(
+                    "{overtaken} rows are dropped: other tasks have the numbers of their files now"
+                ),
             });
         }
         if left_out > 0 {

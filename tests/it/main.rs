@@ -44,5 +44,6 @@ mod stages;
 mod stopping;
 mod task_size;
 mod tidy;
+mod unread_inputs;
 mod view;
 mod worker;

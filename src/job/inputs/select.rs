@@ -188,9 +188,12 @@ impl Iterator for Select {
                 return None;
             }
             left_out += 1;
-            if left_out % UNASKED == 0 && self.stop.is_raised() {
+            // Stopped is not ended: rows of an earlier run whose inputs were not reached are not to be dropped.
+            if left_out % UNASKED == 0
+                && let Err(stopped) = self.stop.check()
+            {
                 self.left = Some(0);
-                return None;
+                return Some(Err(stopped));
             }
             let Some(input) = self.inputs.next() else {
                 self.notes.left_out(self.left_out);
@@ -241,9 +244,11 @@ impl Iterator for Batches {
         let mut bytes = members.first().map_or(0, |fields| self.size.bytes_of(fields));
         while self.size != BatchSize::Count(members.len() as u64) {
             let is_due = (members.len() as u64 + 1).is_multiple_of(UNASKED);
-            if is_due && self.inputs.as_ref().is_some_and(|inputs| inputs.stop.is_raised()) {
+            if is_due
+                && let Some(Err(stopped)) = self.inputs.as_ref().map(|inputs| inputs.stop.check())
+            {
                 self.inputs = None;
-                return None;
+                return Some(Err(stopped));
             }
             match self.inputs.as_mut().and_then(Iterator::next) {
                 Some(Ok(fields)) if fields.cause().is_none() => {
@@ -345,6 +350,19 @@ mod tests {
                 let has = all.iter().filter(|task| task.split('|').next().unwrap().contains(value));
                 assert_eq!(has.count(), 1, "{all:?}");
             }
+        }
+    }
+
+    #[test]
+    fn stopped_is_told_from_ended() {
+        let inputs = || (0..3 * UNASKED).map(|n| Ok(Fields::single(n.to_string())));
+        let left_out = Selection { skip: 2 * UNASKED, ..Selection::default() };
+        let batch = Some(BatchSize::Count(2 * UNASKED));
+        for selection in [left_out, Selection { batch, ..Selection::default() }] {
+            let stop = Stop::when(|| true);
+            let mut tasks = selection.of(Box::new(inputs()), 0, Arc::default(), stop);
+            assert!(tasks.next().unwrap().is_err());
+            assert!(tasks.next().is_none());
         }
     }
 

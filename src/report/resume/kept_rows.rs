@@ -40,6 +40,8 @@ pub(in crate::report) struct Closed {
     pub(in crate::report) gone: u64,
     /// How many are kept, since the command line leaves inputs out.
     pub(in crate::report) left_out: u64,
+    /// How many are dropped: their files are called by numbers that other tasks have now.
+    pub(in crate::report) overtaken: u64,
 }
 
 /// What is to be done for each task whose row is kept.
@@ -186,10 +188,12 @@ impl KeptRows {
     }
 
     /// Ends the lookups. Tasks that were to run again and have not been started have the rows that they had. If not all
-    /// inputs have been read, the rows that are still waiting are kept after all others, since their inputs may still exist.
-    pub(in crate::report) fn close(&self) -> Closed {
+    /// inputs have been read, the rows that are still waiting are kept after all others, since their inputs may still exist,
+    /// in the order of the numbers that they had, which `numbers` has by their places. Where files are called by numbers, they
+    /// keep those.
+    pub(in crate::report) fn close(&self, numbers: impl FnOnce() -> Vec<Option<u64>>) -> Closed {
         let mut waiting = lock(&self.waiting);
-        let mut left_out = 0;
+        let (mut left_out, mut overtaken) = (0, 0);
         let mut index = lock(&self.index);
         for (task, row) in mem::take(&mut waiting.rerun) {
             if !index.has(task) {
@@ -203,12 +207,26 @@ impl KeptRows {
                 left_out = remaining.len() as u64;
             }
             remaining.extend(mem::take(&mut waiting.unfinished).remaining());
-            remaining.sort_unstable();
-            index.add_after_all(&remaining);
+            let numbers = if remaining.is_empty() { Vec::new() } else { numbers() };
+            let number = |row: u64| numbers.get(row as usize).copied().flatten();
+            remaining.sort_unstable_by_key(|&row| (number(row), row));
+            if self.numbers.is_none() {
+                index.add_after_all(&remaining);
+            } else {
+                let all = remaining.len();
+                remaining.retain(|&row| {
+                    let own = number(row).filter(|&task| self.fits(row, task) && !index.has(task));
+                    if let Some(task) = own {
+                        index.add(task, row);
+                    }
+                    own.is_some()
+                });
+                overtaken = (all - remaining.len()) as u64;
+            }
             for _ in remaining {
                 self.counts.keep(false);
             }
         }
-        Closed { gone: waiting.gone, left_out }
+        Closed { gone: waiting.gone, left_out, overtaken }
     }
 }

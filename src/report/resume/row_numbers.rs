@@ -24,29 +24,36 @@ impl RowNumbers {
     /// # Errors
     /// If they cannot be read.
     pub(in crate::report) fn new(begun: &Begun) -> io::Result<Self> {
-        let mut last = HashMap::new();
-        let mut place = 0;
-        let mut failed = None;
-        verify::entries(begun.state.file(), begun.kept, |entry| {
-            match number(begun.partial.file(), entry) {
-                Ok(number) => {
-                    last.extend(number.map(|number| (number, place)));
-                    place += 1;
-                    true
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    false
-                }
-            }
-        })?;
-        failed.map_or(Ok(Self(last)), Err)
+        let numbers = numbers(begun.partial.file(), begun.state.file(), begun.kept)?;
+        let last = (0..).zip(numbers).filter_map(|(place, number)| Some((number?, place)));
+        Ok(Self(last.collect()))
     }
 
     /// Whether the row at this place, from 0, was written for the task of this number, and none after it.
     pub(in crate::report) fn is_of(&self, place: u64, task: u64) -> bool {
         self.0.get(&task) == Some(&place)
     }
+}
+
+/// The numbers in the first rows, as many as `rows`.
+///
+/// # Errors
+/// If they cannot be read.
+pub(in crate::report) fn numbers(
+    partial: &File,
+    state: &File,
+    rows: u64,
+) -> io::Result<Vec<Option<u64>>> {
+    let mut numbers = Vec::new();
+    let mut failed = None;
+    verify::entries(state, rows, |entry| {
+        match number(partial, entry) {
+            Ok(number) => numbers.push(number),
+            Err(error) => failed = Some(error),
+        }
+        failed.is_none()
+    })?;
+    failed.map_or(Ok(numbers), Err)
 }
 
 /// The number in the row of this entry.

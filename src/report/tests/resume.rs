@@ -128,7 +128,7 @@ fn a_kill_between_the_report_and_its_state_costs_nothing() {
     let mut report = fixture.start().unwrap();
     assert!(run(&report, &["o2", "o3", "o1"]).is_empty());
     let mut recorder = report.close().unwrap();
-    report.kept().unwrap().close();
+    report.kept().unwrap().close(Vec::new);
     let path = report.job.report();
     let publish =
         Publish { order: Order::Input, path: &path, delimiter: b',', took: Duration::ZERO };
