@@ -110,7 +110,8 @@ impl SlotContext<'_> {
 
     /// A task that did not have to run keeps what its row said when it did.
     fn skip(&mut self, task: Task) {
-        let rest = self.run.report.earlier().and_then(|rows| rows.after_status(&task.fields));
+        let earlier = self.run.report.earlier();
+        let rest = earlier.and_then(|rows| rows.after_status(task.number, &task.fields));
         let mut record = Record::skipped(task, self.stage.columns.len());
         if let Some(meter) = &self.live.meter {
             meter.end();

@@ -3,15 +3,18 @@
 //! A run that is interrupted leaves a report without the rows of what it did not start. Until a run has as many rows as they,
 //! the reports before it stay beside it: `results/.<job>.earlier<N>`, each with its state.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
+use crate::base::lock;
 use crate::csv::cells;
 use crate::report::JobFacts;
 use crate::report::layout::Layout;
+use crate::report::resume::numbered_rows::{NumberedRows, Place};
+use crate::report::resume::row_numbers::number_of;
 use crate::report::resume::start::Begun;
 use crate::report::resume::verify;
 use crate::report::store::state::{Identify, State};
@@ -43,7 +46,7 @@ impl EarlierRows {
         let header = layout.header();
         let open = |report: &Path, state: &File| {
             Earlier::open(report, state, &header, job.own_fields)
-                .filter(|earlier| !earlier.rows.is_empty())
+                .filter(|earlier| earlier.count > 0)
         };
         let mut reports = Vec::new();
         for (report, state) in aside.files() {
@@ -61,9 +64,13 @@ impl EarlierRows {
         (!reports.is_empty()).then_some(Self { reports, delimiter, before, aside })
     }
 
-    /// What stands after the status in the row of the task with this input, with the line end; `None` if it has none.
-    pub fn after_status(&self, fields: &Fields) -> Option<Vec<u8>> {
-        let row = self.reports.iter().find_map(|earlier| earlier.row(fields))?;
+    /// What stands after the status in the row of the task with this number and input, with the line end; `None` if it has
+    /// none. With equal inputs the row is that of the number; one that has another number now has one that is left.
+    pub fn after_status(&self, number: u64, fields: &Fields) -> Option<Vec<u8>> {
+        let mut reports = self.reports.iter();
+        let own = reports.find_map(|earlier| earlier.own(number, fields));
+        let any = || self.reports.iter().find(|earlier| earlier.has(fields))?.any(fields);
+        let row = own.or_else(any)?;
         self.cut(row)
     }
 
@@ -75,7 +82,7 @@ impl EarlierRows {
 
     /// There is a report of this many rows now: what was kept aside has served, unless it has more.
     pub(in crate::report) fn replaced_by(&self, rows: u64) {
-        if self.reports.iter().all(|earlier| earlier.rows.len() as u64 <= rows) {
+        if self.reports.iter().all(|earlier| earlier.count <= rows) {
             self.aside.remove();
         }
     }
@@ -85,8 +92,8 @@ impl EarlierRows {
 #[derive(Debug)]
 struct Earlier {
     report: File,
-    /// Where each row is, and its length.
-    rows: HashMap<u128, (u64, u32)>,
+    rows: Mutex<NumberedRows>,
+    count: u64,
     identify: Identify,
 }
 
@@ -99,18 +106,42 @@ impl Earlier {
         if start != header || !found.fits(header) {
             return None;
         }
-        let mut rows = HashMap::new();
+        let mut rows = NumberedRows::default();
         // Rows before one that is another one are as they were written.
-        let _ = verify::agree(&report, header.len() as u64, state, |entry| {
-            if !entry.is_replaced && matches!(entry.status, Status::Ok | Status::Skipped) {
-                rows.insert(entry.identity, (entry.offset, entry.length));
+        let _ = verify::agree_on_rows(&report, header.len() as u64, state, |entry, row| {
+            if !entry.is_replaced
+                && matches!(entry.status, Status::Ok | Status::Skipped)
+                && let Some(number) = number_of(row)
+            {
+                rows.push(entry.identity, number, (entry.offset, entry.length));
             }
         });
-        Some(Self { report, rows, identify: Identify::new(found.seed, own_fields) })
+        rows.sort();
+        let (count, identify) = (rows.len() as u64, Identify::new(found.seed, own_fields));
+        Some(Self { report, rows: Mutex::new(rows), count, identify })
     }
 
-    fn row(&self, fields: &Fields) -> Option<Vec<u8>> {
-        let &(offset, length) = self.rows.get(&self.identify.clone().of(fields))?;
+    /// The row of the task with this number and input.
+    fn own(&self, number: u64, fields: &Fields) -> Option<Vec<u8>> {
+        let identity = self.identify.clone().of(fields);
+        let place = lock(&self.rows).take(identity, number)?;
+        self.read(place)
+    }
+
+    /// Whether a task had this input.
+    fn has(&self, fields: &Fields) -> bool {
+        let identity = self.identify.clone().of(fields);
+        lock(&self.rows).has(identity)
+    }
+
+    /// The row of a task with this input, the first that nobody has been given.
+    fn any(&self, fields: &Fields) -> Option<Vec<u8>> {
+        let identity = self.identify.clone().of(fields);
+        let place = lock(&self.rows).take_any(identity)?;
+        self.read(place)
+    }
+
+    fn read(&self, (offset, length): Place) -> Option<Vec<u8>> {
         let mut row = vec![0; length as usize];
         self.report.read_exact_at(&mut row, offset).ok()?;
         Some(row)

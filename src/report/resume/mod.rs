@@ -5,6 +5,7 @@ pub mod earlier_rows;
 pub mod finished_inputs;
 pub mod kept_figures;
 pub mod kept_rows;
+pub mod numbered_rows;
 pub mod place;
 pub mod row_numbers;
 pub mod start;
