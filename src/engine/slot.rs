@@ -61,10 +61,11 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
             .await
     {
         context.prepare(&mut batch, index);
-        if index == 0
-            && let Some(made) = &run.made
-        {
-            Box::pin(context.begin_making(made, &mut batch)).await;
+        if let Some(made) = &run.made {
+            match index {
+                0 => Box::pin(context.begin_making(made, &mut batch)).await,
+                _ => context.enter_stage(made, &mut batch, index),
+            }
         }
         if let Workload::Http(spec) = &stage.workload
             && spec.saves()

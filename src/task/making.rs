@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 pub struct Making {
     /// Its files, in the order of `creates`.
     pub files: Vec<MadeFile>,
-    /// What they are known by: the hash of their paths.
-    pub key: u128,
     /// The hash of the task: its input, and what is done to it.
     pub task: u128,
     /// The files of `reads`, as they were before it started.
     pub reads: Vec<SeenFile>,
+    /// The index of the stage that it has entered.
+    pub stage: usize,
 }
 
 /// A file that a task is to make.
@@ -26,10 +26,16 @@ pub struct MadeFile {
     pub path: PathBuf,
     /// What it is called when the task is not ok; `None` if something that the task or its job reads has that name.
     pub failed: Option<PathBuf>,
+    /// What was there under that name before the task started.
+    pub left_before: Option<FileStamp>,
     /// The same as the job file and the inputs have it, for messages.
     pub shown: String,
-    /// What was there under that name before the task started.
+    /// What it is known by: the hash of its path.
+    pub key: u128,
+    /// What was there under its own name before the task started.
     pub before: Option<FileStamp>,
+    /// What was there under the temporary name, and under its own, when the task entered a later stage.
+    pub at_entry: [Option<FileStamp>; 2],
 }
 
 /// What a temporary name begins with, before the own one: a dot, as many hexadecimal digits, and this.
@@ -64,8 +70,22 @@ pub struct FileStamp {
     pub inode: (u64, u64),
     /// Its length in bytes.
     pub size: u64,
+    /// When content last changed, in nanoseconds; any program can set it.
+    pub modified: i128,
     /// When content or metadata last changed, in nanoseconds; no program can set it.
     pub changed: i128,
+    /// Metadata with which `changed` changes: how many names it has, its mode, its owner and group.
+    pub metadata: [u64; 4],
+}
+
+impl FileStamp {
+    /// Whether what was `before` has been written or replaced since. A new name or mode is not that, such as the one that a
+    /// backup gives it.
+    pub fn is_written_since(&self, before: &Self) -> bool {
+        let content = |stamp: &Self| (stamp.inode, stamp.size, stamp.modified);
+        content(self) != content(before)
+            || (self.changed != before.changed && self.metadata == before.metadata)
+    }
 }
 
 /// A file that a task reads, as it was.
@@ -85,6 +105,23 @@ pub struct SeenFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_name_or_mode_is_no_writing() {
+        let metadata = [1, 0o644, 0, 0];
+        let before = FileStamp { inode: (1, 2), size: 3, modified: 4, changed: 5, metadata };
+        for (now, is_written) in [
+            (before, false),
+            (FileStamp { changed: 6, ..before }, true), // its time has been set again
+            (FileStamp { changed: 6, metadata: [2, 0o644, 0, 0], ..before }, false),
+            (FileStamp { changed: 6, metadata: [1, 0o600, 0, 0], ..before }, false),
+            (FileStamp { changed: 6, modified: 6, metadata: [2, 0o644, 0, 0], ..before }, true),
+            (FileStamp { inode: (1, 3), ..before }, true),
+            (FileStamp { size: 4, ..before }, true),
+        ] {
+            assert_eq!(now.is_written_since(&before), is_written, "{now:?}");
+        }
+    }
 
     #[test]
     fn a_temporary_name_leads_to_the_own_one() {

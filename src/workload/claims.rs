@@ -1,7 +1,7 @@
 //! Which files the tasks of a call write, so that none is written over by another: of each the hash in memory, and in a
 //! file the name, by which a hit is confirmed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::base::lock;
 use crate::base::temporary;
@@ -49,6 +49,13 @@ struct Inner {
     names: Option<Names>,
     /// The files of reports, and below which there are some, with their jobs.
     reports: HashMap<PathBuf, Vec<String>>,
+    /// The files that tasks of earlier calls have made, by their keys.
+    made: HashSet<u128>,
+}
+
+/// By what the file at this path, which is a real one, is known from one call to the next.
+pub fn key_of(real: &Path) -> u128 {
+    xxh3_128(real.as_os_str().as_bytes())
 }
 
 /// The names in a file without a name of its own.
@@ -77,7 +84,8 @@ impl Default for Claims {
 impl Claims {
     fn with_limit(limit: usize) -> Self {
         let (recent, sorted, names) = (HashMap::new(), Vec::new(), None);
-        Self(Mutex::new(Inner { limit, recent, sorted, names, reports: HashMap::new() }))
+        let (reports, made) = (HashMap::new(), HashSet::new());
+        Self(Mutex::new(Inner { limit, recent, sorted, names, reports, made }))
     }
 
     /// Keeps `files`, of which the report of `job` is made, and all below them, from tasks. Their paths are real ones.
@@ -91,11 +99,18 @@ impl Claims {
         }
     }
 
-    /// Whether somebody writes the file at `path`, or it is the runner's own.
+    /// Keeps the files with these keys, as long as they are there, from what tasks leave that are not ok: other tasks have
+    /// made them before.
+    pub fn keep(&self, made: impl IntoIterator<Item = u128>) {
+        lock(&self.0).made.extend(made);
+    }
+
+    /// Whether somebody writes the file at `path`, or has made it before, or it is the runner's own.
     pub fn has(&self, path: &Path) -> bool {
         let mut inner = lock(&self.0);
         path.ancestors().any(|path| inner.reports.contains_key(path))
             || inner.has(path.as_os_str().as_bytes())
+            || (inner.made.contains(&key_of(path)) && path.exists())
     }
 
     /// Claims the file at `path`.
@@ -262,6 +277,22 @@ mod tests {
         ] {
             assert_eq!(claim("/a", other), Err(words.into()));
         }
+    }
+
+    #[test]
+    fn what_was_made_before_is_kept_as_long_as_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (made, other) = (folder.path().join("made"), folder.path().join("other"));
+        std::fs::write(&made, "").unwrap();
+        std::fs::write(&other, "").unwrap();
+        let claims = Claims::default();
+        claims.keep([key_of(&made)]);
+        assert_eq!((claims.has(&made), claims.has(&other)), (true, false));
+        assert_eq!(claims.claim(&made, writer("x", 1, 0)), Ok(()), "it may be made again");
+        let claims = Claims::default();
+        claims.keep([key_of(&made)]);
+        std::fs::remove_file(&made).unwrap();
+        assert!(!claims.has(&made));
     }
 
     #[test]

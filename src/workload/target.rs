@@ -144,6 +144,9 @@ impl Output {
     pub fn finish(self, is_ok: bool, claims: &Claims) -> Result<(), String> {
         let Self::Staged(Staged { draft, target, spares }) = self else { return Ok(()) };
         if target.is_temporary() {
+            if !is_ok && target.path.exists() {
+                return Ok(()); // an earlier stage has made it, and the next attempt begins with that
+            }
             return target.persist(draft, &target.path);
         }
         let failure = target.of_failure();

@@ -1,5 +1,7 @@
 //! `creates` and `reads`: what is there is not made again, and what is made is whole.
 
+mod records;
+
 use std::fs;
 use std::path::Path;
 

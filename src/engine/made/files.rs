@@ -10,17 +10,64 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::base::diagnostic::reason;
 use crate::task::{FileStamp, MadeFile, Making, temporary_start};
-use crate::workload::claims::Claims;
 use crate::workload::written::{Place, WrittenFiles};
 
 /// The longest name of a file, in bytes.
 const LONGEST_NAME: usize = 255;
 
-pub(super) fn begin_again(making: &mut Making, claims: &Claims) {
-    set_aside(making, claims);
+/// Whether what a task leaves that is not ok may have this name, which is noted then.
+pub(super) type MayLeave<'a> = &'a dyn Fn(&Path) -> bool;
+
+/// What an earlier attempt has left is in nobody's way.
+pub(super) fn begin_again(making: &mut Making, may_leave: MayLeave<'_>) {
+    set_aside(making, may_leave);
     for file in &mut making.files {
         file.before = stamp(&file.path);
     }
+}
+
+/// Notes with what a task enters a later stage.
+pub(super) fn enter(making: &mut Making, stage: usize) {
+    making.stage = stage;
+    for file in &mut making.files {
+        file.at_entry = [stamp(&file.temporary), stamp(&file.path)];
+    }
+}
+
+/// The next attempt in a later stage begins with what the task had when it entered that: what the last one has made is set
+/// aside. In a comparison only the temporary names count.
+///
+/// # Errors
+/// In words, if the last attempt has changed what an earlier stage has made.
+pub(super) fn enter_again(
+    making: &mut Making,
+    is_apart: bool,
+    may_leave: MayLeave<'_>,
+) -> Result<(), String> {
+    for MadeFile { temporary, path, shown, before, at_entry: [part, own], .. } in &making.files {
+        let is_changed = |path: &Path, entry: &Option<FileStamp>| {
+            entry.is_some() && is_other(stamp(path), *entry)
+        };
+        let was_written = !is_apart && is_other(*own, *before);
+        if is_changed(temporary, part) || (was_written && is_changed(path, own)) {
+            return Err(format!(
+                "it cannot be attempted again: its last attempt has changed `{shown}`, which an earlier stage has made: \
+                 make that in the same stage, or change it in one last step"
+            ));
+        }
+    }
+    for file in &mut making.files {
+        let [part, own] = &mut file.at_entry;
+        if part.is_none() && fs::symlink_metadata(&file.temporary).is_ok() {
+            put_aside(&file.temporary, file.failed.as_deref(), may_leave);
+        }
+        if !is_apart && !is_other(*own, file.before) && is_other(stamp(&file.path), file.before) {
+            put_aside(&file.path, file.failed.as_deref(), may_leave);
+            *own = stamp(&file.path);
+            file.before = *own;
+        }
+    }
+    Ok(())
 }
 
 /// What an earlier attempt has left in a comparison is not kept.
@@ -50,14 +97,28 @@ pub(super) fn temporary(tag: u64, path: &Path) -> OsString {
 /// By what a change of the file at `path` shows; `None` if there is none.
 pub(super) fn stamp(path: &Path) -> Option<FileStamp> {
     let data = fs::metadata(path).ok()?;
-    let changed = i128::from(data.ctime()) * 1_000_000_000 + i128::from(data.ctime_nsec());
-    Some(FileStamp { inode: (data.dev(), data.ino()), size: data.len(), changed })
+    let time = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+    Some(FileStamp {
+        inode: (data.dev(), data.ino()),
+        size: data.len(),
+        modified: time(data.mtime(), data.mtime_nsec()),
+        changed: time(data.ctime(), data.ctime_nsec()),
+        metadata: [data.nlink(), data.mode().into(), data.uid().into(), data.gid().into()],
+    })
+}
+
+/// Whether what is there `now` is not what was there `before`.
+fn is_other(now: Option<FileStamp>, before: Option<FileStamp>) -> bool {
+    match (now, before) {
+        (Some(now), Some(before)) => now.is_written_since(&before),
+        (now, before) => now.is_some() != before.is_some(),
+    }
 }
 
 /// Whether the task itself has written `file` under its own name.
 fn is_written(file: &MadeFile) -> bool {
     let now = stamp(&file.path);
-    now.is_some() && now != file.before
+    now.is_some() && is_other(now, file.before)
 }
 
 /// Whether all files of a task that is ok have been made, and where those are that have no name yet.
@@ -102,15 +163,21 @@ pub(super) fn note_all(task: u64, making: &Making, written: &WrittenFiles) -> Re
     Ok(())
 }
 
-/// Gives all files of a task their names.
-pub(super) fn name_all(making: &Making, claims: &Claims) -> Result<(), String> {
+/// Gives all files of a task their names, or none of them.
+pub(super) fn name_all(making: &Making, may_remove: MayLeave<'_>) -> Result<(), String> {
     check_all(making)?;
-    for file in &making.files {
-        if file.temporary.exists() {
-            fs::rename(&file.temporary, &file.path)
-                .map_err(|error| format!("cannot write `{}`: {}", file.shown, reason(&error)))?;
-        }
-        if let Some(failed) = left(file, claims) {
+    let apart = || making.files.iter().filter(|file| file.temporary.exists());
+    let is_no_file = |path: &Path| fs::metadata(path).is_ok_and(|found| !found.is_file());
+    if let Some(file) = apart().find(|file| is_no_file(&file.path)) {
+        let shown = &file.shown;
+        return Err(format!("cannot write `{shown}`: there is something now that is not a file"));
+    }
+    for file in apart() {
+        fs::rename(&file.temporary, &file.path)
+            .map_err(|error| format!("cannot write `{}`: {}", file.shown, reason(&error)))?;
+    }
+    for failed in making.files.iter().filter_map(|file| file.failed.as_deref()) {
+        if may_remove(failed) {
             let _ = fs::remove_file(failed); // of an earlier attempt, if there was one
         }
     }
@@ -118,7 +185,7 @@ pub(super) fn name_all(making: &Making, claims: &Claims) -> Result<(), String> {
 }
 
 /// What a task has written that is not ok is kept under another name.
-pub(super) fn set_aside(making: &Making, claims: &Claims) {
+pub(super) fn set_aside(making: &Making, may_leave: MayLeave<'_>) {
     for file in &making.files {
         let written = if fs::symlink_metadata(&file.temporary).is_ok() {
             &file.temporary
@@ -127,16 +194,21 @@ pub(super) fn set_aside(making: &Making, claims: &Claims) {
         } else {
             continue;
         };
-        let is_kept = left(file, claims).is_some_and(|failed| fs::rename(written, failed).is_ok());
-        if !is_kept {
-            let _ = fs::remove_file(written).or_else(|_| fs::remove_dir_all(written));
-        }
+        put_aside(written, file.failed.as_deref(), may_leave);
     }
 }
 
-/// Where what a task has written goes if it is not ok; `None` if another task writes that, or it is read.
-fn left<'a>(file: &'a MadeFile, claims: &Claims) -> Option<&'a Path> {
-    file.failed.as_deref().filter(|failed| !claims.has(failed))
+/// What has got the name of a failure since the task began.
+pub(super) fn left(file: &MadeFile) -> Option<&Path> {
+    file.failed.as_deref().filter(|failed| is_other(stamp(failed), file.left_before))
+}
+
+/// Gives what was `written` the name `failed`; it is removed if that is something which the task reads or another one makes.
+fn put_aside(written: &Path, failed: Option<&Path>, may_leave: MayLeave<'_>) {
+    let failed = failed.filter(|failed| may_leave(failed));
+    if failed.is_none_or(|failed| fs::rename(written, failed).is_err()) {
+        let _ = fs::remove_file(written).or_else(|_| fs::remove_dir_all(written));
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! A task whose files are there does not run. One that runs writes under temporary names beside them, or under their own
 //! names; when it is ok they are whole under their own, and when it is not, what it wrote is `NAME.failed`.
-//! `results/.<job>.made` has when a task was begun and when it was ok, so that a kill leaves nothing that passes for whole.
+//! `results/.<job>.made` has of each file when its task was begun and when that was ok, so that a kill leaves nothing that
+//! passes for whole, however the file is called then: the links of its path have been followed.
 
 mod files;
 pub mod parts;
@@ -22,11 +23,13 @@ use crate::base::diagnostic::reason;
 use crate::job::Job;
 use crate::report::{Begin, Options, Standing};
 use crate::task::{Fields, MadeFile, Making, Outcome, SeenFile, Status, Task, Values};
-use crate::workload::claims::{Claims, WHOLE_TASK, Writer};
+use crate::workload::claims::{Claims, WHOLE_TASK, Writer, key_of};
 use crate::workload::creates::Creates;
 use crate::workload::target::Target;
 use crate::workload::written::WrittenFiles;
-use files::{begin_again, forget, name_all, note_all, set_aside, stamp, temporary};
+use files::{
+    begin_again, enter, enter_again, forget, left, name_all, note_all, set_aside, stamp, temporary,
+};
 use record::{Entry, Records};
 use seen::Contents;
 
@@ -61,8 +64,8 @@ pub enum Turn {
 struct Seen {
     targets: Vec<Target>,
     reads: Vec<(PathBuf, String)>,
-    /// What `targets` are known by.
-    key: u128,
+    /// What each of `targets` is known by.
+    keys: Vec<u128>,
     /// The hash of the task.
     task: u128,
 }
@@ -101,6 +104,7 @@ impl MadeFiles {
             if matches!(options.begin, Begin::Anew | Begin::Fresh) {
                 records.start_run().map_err(|error| fail(&error))?;
             }
+            claims.keep(records.of_tasks());
             (records, None)
         };
         Ok(Some(Self {
@@ -155,7 +159,7 @@ impl MadeFiles {
     pub fn begin(&self, task: &mut Task) -> Result<Turn, String> {
         if let Some(making) = &mut task.making {
             match &self.apart {
-                None => begin_again(making, &self.claims),
+                None => begin_again(making, &|failed| self.may_leave(failed)),
                 Some(_) => forget(making),
             }
             return Ok(Turn::Run);
@@ -166,7 +170,8 @@ impl MadeFiles {
             self.claim(target, task.number)?;
         }
         // One that this run has begun already has no row: a kill came before that, and only a new attempt can fill it.
-        if self.need(&seen)?.is_none() && !self.records.has_begun(seen.key) {
+        let has_begun = seen.keys.iter().any(|&key| self.records.has_begun(key));
+        if self.need(&seen)?.is_none() && !has_begun {
             return Ok(Turn::Skip);
         }
         // Before it starts: what changes meanwhile, it may not have seen.
@@ -175,17 +180,41 @@ impl MadeFiles {
         let files = seen.targets.iter().enumerate();
         let files: Vec<_> =
             files.map(|(index, target)| self.file(target, &values, index)).collect();
-        let Seen { key, task: hash, .. } = seen;
+        let hash = seen.task;
         self.records
-            .add(key, Entry::Begun)
+            .add_all(&seen.keys, &Entry::Begun)
             .map_err(|error| format!("cannot note that it runs: {}", reason(&error)))?;
         task.fields.pad(self.job.2);
         for file in &files {
             let _ = fs::remove_file(&file.temporary); // what a killed run has left
             task.fields.push(file.temporary.as_os_str().as_bytes());
         }
-        task.making = Some(Box::new(Making { files, key, task: hash, reads }));
+        task.making = Some(Box::new(Making { files, task: hash, reads, stage: 0 }));
         Ok(Turn::Run)
+    }
+
+    /// A task is about to be attempted in the later stage with this index: it begins with what it has entered it with.
+    ///
+    /// # Errors
+    /// In words, if its last attempt there has changed that.
+    pub fn enter(&self, task: &mut Task, stage: usize) -> Result<(), String> {
+        let Some(making) = &mut task.making else { return Ok(()) };
+        if making.stage != stage {
+            enter(making, stage);
+            return Ok(());
+        }
+        let is_apart = self.apart.is_some();
+        enter_again(making, is_apart, &|failed| !is_apart && self.may_leave(failed))
+    }
+
+    /// Whether what a task leaves that is not ok may have this name. It is noted, lest a task that makes a file of this name
+    /// takes it for that.
+    fn may_leave(&self, failed: &Path) -> bool {
+        if self.claims.has(failed) {
+            return false;
+        }
+        let key = key_of(failed);
+        self.records.get(key) == Some(Entry::Left) || self.records.add(key, &Entry::Left).is_ok()
     }
 
     /// What the task is, and which files it has.
@@ -197,8 +226,8 @@ impl MadeFiles {
         let targets = find(&self.creates, values)?;
         let mut task = self.job.1.to_vec();
         task.extend_from_slice(&values.fields.raw());
-        let (key, task) = (key_of(&targets), xxh3_128(&task));
-        Ok(Seen { targets, reads: self.creates.reads(values), key, task })
+        let keys = targets.iter().map(|target| key_of(&target.real)).collect();
+        Ok(Seen { targets, reads: self.creates.reads(values), keys, task: xxh3_128(&task) })
     }
 
     /// Why the task has to run; `None` if it has not.
@@ -214,42 +243,56 @@ impl MadeFiles {
             Standing::Forced => return Ok(Some("--force".into())),
             Standing::Compared => return Ok(Some("it is compared".into())),
         }
-        let known = match self.records.get(seen.key) {
-            Some(Entry::Begun) => return Ok(Some("its last run did not end ok".into())),
-            Some(Entry::Made { task, reads }) => Some((task, reads)),
-            None => None,
-        };
+        let known: Vec<_> = seen.keys.iter().map(|&key| self.records.get(key)).collect();
+        if known.iter().flatten().any(|entry| matches!(entry, Entry::Begun | Entry::Left)) {
+            return Ok(Some("its last run did not end ok".into()));
+        }
         if !self.creates.has_reads() {
             return Ok(None);
         }
-        let Some((task, reads)) = known else {
-            return Ok(Some("no run of it is on record".into()));
-        };
-        if task != seen.task {
-            return Ok(Some("its input or the workload has changed".into()));
+        let (mut looked_at, mut now) = (None, None);
+        for entry in &known {
+            let Some(Entry::Made { task, reads }) = entry else {
+                return Ok(Some("no run of it is on record".into()));
+            };
+            if *task != seen.task {
+                return Ok(Some("its input or the workload has changed".into()));
+            }
+            if looked_at.replace(reads) == Some(reads) {
+                continue; // one run has made several files
+            }
+            match self.look_again(seen, reads)? {
+                Ok(found) if found == *reads => {}
+                Ok(found) => now = Some(found),
+                Err(changed) => return Ok(Some(changed)),
+            }
         }
-        self.changed(seen, &reads)
+        if let Some(reads) = now
+            && self.standing == Standing::Kept
+        {
+            // Written again with the same content: next time that need not be read again.
+            let _ = self.records.add_all(&seen.keys, &Entry::Made { task: seen.task, reads });
+        }
+        Ok(None)
     }
 
-    /// Why the task has to run, by what it reads.
-    fn changed(&self, seen: &Seen, reads: &[SeenFile]) -> Result<Option<String>, String> {
+    /// What the task reads, if that is still what it was; else what has changed.
+    fn look_again(
+        &self,
+        seen: &Seen,
+        reads: &[SeenFile],
+    ) -> Result<Result<Box<[SeenFile]>, String>, String> {
         if reads.len() != seen.reads.len() {
-            return Ok(Some("it reads other files".into()));
+            return Ok(Err("it reads other files".into()));
         }
         let mut now = Vec::new();
         for ((path, shown), before) in seen.reads.iter().zip(reads) {
-            let same = self.contents.same(path, shown, before)?;
-            let Some(same) = same else {
-                return Ok(Some(format!("`{shown}` has changed")));
-            };
-            now.push(same);
+            match self.contents.same(path, shown, before)? {
+                Some(same) => now.push(same),
+                None => return Ok(Err(format!("`{shown}` has changed"))),
+            }
         }
-        if now != reads && self.standing == Standing::Kept {
-            // Written again with the same content: next time that need not be read again.
-            let entry = Entry::Made { task: seen.task, reads: now.into() };
-            let _ = self.records.add(seen.key, entry);
-        }
-        Ok(None)
+        Ok(Ok(now.into()))
     }
 
     /// Claims the files of a task whose row is kept.
@@ -280,7 +323,8 @@ impl MadeFiles {
         let before = stamp(&path);
         let failure = target.of_failure();
         let failed = self.creates.may_leave(index, &failure, values).then_some(failure.real);
-        MadeFile { temporary, path, failed, shown, before }
+        let (key, left_before) = (key_of(&target.real), failed.as_deref().and_then(stamp));
+        MadeFile { temporary, path, failed, left_before, shown, key, before, at_entry: [None; 2] }
     }
 
     /// The last stage of the task is ok: what it has made gets its names. Without that it is a failure.
@@ -291,14 +335,15 @@ impl MadeFiles {
         }
         let named = match &self.written {
             Some(written) => note_all(task.number, making, written),
-            None => name_all(making, &self.claims),
+            None => name_all(making, &|failed| !self.claims.has(failed)),
         };
         if let Err(message) = named {
             return outcome.fail(&message);
         }
-        let Making { key, task, reads, .. } = &**making;
+        let Making { files, task, reads, .. } = &**making;
+        let keys: Vec<_> = files.iter().map(|file| file.key).collect();
         let entry = Entry::Made { task: *task, reads: reads.clone().into() };
-        if let Err(error) = self.records.add(*key, entry) {
+        if let Err(error) = self.records.add_all(&keys, &entry) {
             outcome.append(&format!("cannot note that it is ok: {}", reason(&error)));
         }
     }
@@ -306,12 +351,14 @@ impl MadeFiles {
     /// The task has ended, and not ok: what it has written does not pass for whole.
     pub fn fail(&self, task: &Task) {
         if let Some(making) = task.making.as_deref().filter(|_| self.apart.is_none()) {
-            set_aside(making, &self.claims);
+            set_aside(making, &|failed| self.may_leave(failed));
+            for failed in making.files.iter().filter_map(left) {
+                self.may_leave(failed); // its standard output has got that name without us
+            }
         }
     }
 }
 
-/// What an earlier attempt has left is in nobody's way.
 /// Where the records of a job are that writes into the folder `results`.
 fn records_in(results: &Path, job: &str) -> PathBuf {
     results.join(format!(".{job}.made"))
@@ -321,16 +368,6 @@ fn records_in(results: &Path, job: &str) -> PathBuf {
 fn tag_of(path: &Path) -> u64 {
     let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     xxh3_64(place.as_os_str().as_bytes())
-}
-
-/// What the files of a task are known by.
-fn key_of(targets: &[Target]) -> u128 {
-    let mut names = Vec::new();
-    for target in targets {
-        names.extend_from_slice(target.path.as_os_str().as_bytes());
-        names.push(0);
-    }
-    xxh3_128(&names)
 }
 
 fn values(task: u64, fields: &Fields) -> Values<'_> {

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::files::temporary;
 use super::record::Records;
-use super::{key_of, records_in, tag_of, values};
+use super::{records_in, tag_of, values};
 use crate::job::Job;
 use crate::task::Fields;
+use crate::workload::claims::key_of;
 use crate::workload::creates::Creates;
 use crate::workload::target::Target;
 
@@ -72,7 +73,8 @@ pub fn carry_on(
     let mut keys = HashSet::new();
     for task in tasks {
         let (number, fields) = task?;
-        keys.insert(key_of(&targets(creates, number, &fields)));
+        let targets = targets(creates, number, &fields);
+        keys.extend(targets.iter().map(|target| key_of(&target.real)));
     }
     let records = Records::open(&records_in(into, &job.name))?;
     let known = |folder: &Path| -> io::Result<Vec<_>> {
@@ -83,15 +85,15 @@ pub fn carry_on(
     let (of_run, before): (Vec<_>, Vec<_>) =
         known(results)?.into_iter().partition(|(_, known)| known.is_of_run());
     for (key, known) in before {
-        records.take(key, known)?;
+        records.take(key, &known)?;
     }
     records.start_run()?;
     for (key, known) in of_run {
-        records.take(key, known)?;
+        records.take(key, &known)?;
     }
     for folder in earlier {
         for (key, known) in known(folder)? {
-            records.take(key, known)?;
+            records.take(key, &known)?;
         }
     }
     Ok(())
@@ -133,7 +135,7 @@ impl Gathered {
     /// If that cannot be read or written.
     pub fn take(&self, folder: &Path) -> io::Result<()> {
         for (key, known) in Records::read(&records_in(folder, &self.job))?.all() {
-            self.records.take(key, known)?;
+            self.records.take(key, &known)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! `results/.<job>.made`: which tasks have begun to make their files, and which have made them of what.
+//! `results/.<job>.made`: which files tasks have begun to make, and which they have made of what.
 //!
-//! The file has a header, then entries, of which the last one of a task counts. An entry is written with one call; what a
+//! The file has a header, then entries, of which the last one of a file counts. An entry is written with one call; what a
 //! kill or a full disk has torn is at the end, fails its checksum, and is cut off.
 
 use std::collections::HashMap;
@@ -22,18 +22,23 @@ const MAGIC: &[u8; 16] = b"runner made 1\n\0\0";
 /// Length and checksum of an entry.
 const HEAD: usize = 12;
 
-/// Stands for no task: a run starts with such an entry.
+/// Stands for no file: a run starts with such an entry.
 const RUN: u128 = 0;
+
+/// All that is said of a file that was left.
+const LEFT: u8 = 1;
 
 /// So many entries that count no more may be in the file.
 const SPARE: usize = 64;
 
-/// What is known of a task.
+/// What is known of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
-    /// It has begun, and did not end ok.
+    /// Its task has begun, and did not end ok.
     Begun,
-    /// It was ok.
+    /// A task that was not ok has left it: it is no task's file, unless one begins to make it.
+    Left,
+    /// Its task was ok.
     Made {
         /// The hash of the task.
         task: u128,
@@ -42,18 +47,18 @@ pub(super) enum Entry {
     },
 }
 
-/// What is known of each task.
+/// What is known of each file.
 type Entries = HashMap<u128, Known>;
 
-/// What is known of a task, and since when.
+/// What is known of a file, and since when.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     entry: Entry,
-    /// It has begun in the last run, or as that was resumed.
+    /// Its task has begun in the last run, or as that was resumed.
     is_of_run: bool,
 }
 
-/// What is known of the tasks of a job, by what they make.
+/// What is known of the files that the tasks of a job make, by the hashes of their paths.
 #[derive(Debug)]
 pub(super) struct Records(Mutex<Inner>);
 
@@ -110,7 +115,7 @@ impl Records {
         lock(&self.0)
     }
 
-    /// What is known of the task that makes what is known by `key`.
+    /// What is known of the file with this key.
     pub(super) fn get(&self, key: u128) -> Option<Entry> {
         self.lock().entries.get(&key).map(|known| known.entry.clone())
     }
@@ -120,7 +125,14 @@ impl Records {
         self.lock().entries.iter().map(|(key, known)| (*key, known.clone())).collect()
     }
 
-    /// Whether the task has begun in this run, be it before a kill after which the run was resumed.
+    /// The files of tasks, made or not.
+    pub(super) fn of_tasks(&self) -> Vec<u128> {
+        let inner = self.lock();
+        let all = inner.entries.iter().filter(|(_, known)| known.entry != Entry::Left);
+        all.map(|(&key, _)| key).collect()
+    }
+
+    /// Whether the task of a file has begun in this run, be it before a kill after which the run was resumed.
     pub(super) fn has_begun(&self, key: u128) -> bool {
         self.lock().entries.get(&key).is_some_and(|known| known.is_of_run)
     }
@@ -133,38 +145,50 @@ impl Records {
         if !self.lock().entries.values().any(|known| known.is_of_run) {
             return Ok(());
         }
-        self.add(RUN, Entry::Begun)
+        self.add(RUN, &Entry::Begun)
     }
 
     /// Takes over what is known elsewhere.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(super) fn take(&self, key: u128, known: Known) -> io::Result<()> {
+    pub(super) fn take(&self, key: u128, known: &Known) -> io::Result<()> {
         if known.is_of_run && !self.has_begun(key) {
-            self.add(key, Entry::Begun)?;
+            self.add(key, &Entry::Begun)?;
         }
         if self.get(key).as_ref() == Some(&known.entry) {
             return Ok(());
         }
-        self.add(key, known.entry)
+        self.add(key, &known.entry)
     }
 
     /// Adds what is known from now on.
     ///
     /// # Errors
     /// If it cannot be written; the file is as before.
-    pub(super) fn add(&self, key: u128, entry: Entry) -> io::Result<()> {
+    pub(super) fn add(&self, key: u128, entry: &Entry) -> io::Result<()> {
+        self.add_all(&[key], entry)
+    }
+
+    /// Likewise, of several files.
+    ///
+    /// # Errors
+    /// If it cannot be written; the file is as before.
+    pub(super) fn add_all(&self, keys: &[u128], entry: &Entry) -> io::Result<()> {
         let mut inner = self.lock();
         let Inner { file: Some(file), end, entries } = &mut *inner else { return Ok(()) };
         let mut bytes = Vec::new();
-        push(key, &entry, &mut bytes);
+        for &key in keys {
+            push(key, entry, &mut bytes);
+        }
         if let Err(error) = file.write_all_at(&bytes, *end) {
             let _ = file.set_len(*end);
             return Err(error);
         }
         *end += bytes.len() as u64;
-        note(entries, key, entry);
+        for &key in keys {
+            note(entries, key, entry.clone());
+        }
         Ok(())
     }
 }
@@ -209,6 +233,9 @@ fn push(key: u128, entry: &Entry, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; HEAD]);
     out.extend_from_slice(&key.to_le_bytes());
+    if *entry == Entry::Left {
+        out.push(LEFT);
+    }
     if let Entry::Made { task, reads } = entry {
         out.extend_from_slice(&task.to_le_bytes());
         for seen in reads {
@@ -249,7 +276,8 @@ fn first(bytes: &[u8]) -> Option<(u128, Entry, usize)> {
     let (key, rest) = body.split_first_chunk()?;
     let key = u128::from_le_bytes(*key);
     let Some((task, rest)) = rest.split_first_chunk() else {
-        return Some((key, Entry::Begun, HEAD + length));
+        let entry = if rest == [LEFT] { Entry::Left } else { Entry::Begun };
+        return Some((key, entry, HEAD + length));
     };
     let reads = rest.chunks_exact(32).map(|seen| {
         let word = |index: usize| -> [u8; 8] {
@@ -282,9 +310,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".job.made");
         let records = Records::open(&path).unwrap();
-        records.add(1, Entry::Begun).unwrap();
-        records.add(1, made(7)).unwrap();
-        records.add(2, Entry::Begun).unwrap();
+        records.add(1, &Entry::Begun).unwrap();
+        records.add(1, &made(7)).unwrap();
+        records.add(2, &Entry::Begun).unwrap();
         drop(records);
         let whole = fs::read(&path).unwrap();
         for cut in 0..=whole.len() {
@@ -292,8 +320,14 @@ mod tests {
             let records = Records::open(&path).unwrap();
             assert!([None, Some(Entry::Begun), Some(made(7))].contains(&records.get(1)));
             assert_eq!(records.get(2).is_some(), cut == whole.len());
-            records.add(3, Entry::Begun).unwrap();
-            assert_eq!(Records::open(&path).unwrap().get(3), Some(Entry::Begun), "{cut}");
+            records.add_all(&[3, 4], &Entry::Left).unwrap();
+            let records = Records::open(&path).unwrap();
+            assert_eq!(
+                [3, 4].map(|key| records.get(key)),
+                [const { Some(Entry::Left) }; 2],
+                "{cut}"
+            );
+            assert!(!records.of_tasks().contains(&3) && !records.has_begun(3));
         }
         fs::write(&path, "shopping list").unwrap();
         assert_eq!(Records::open(&path).unwrap().get(1), None);
@@ -305,16 +339,16 @@ mod tests {
         let path = folder.path().join(".job.made");
         let begun = |records: &Records| [1, 2, 3].map(|key| records.has_begun(key));
         let records = Records::open(&path).unwrap();
-        records.add(1, Entry::Begun).unwrap();
-        records.add(1, made(7)).unwrap();
-        records.add(2, Entry::Begun).unwrap();
+        records.add(1, &Entry::Begun).unwrap();
+        records.add(1, &made(7)).unwrap();
+        records.add(2, &Entry::Begun).unwrap();
         assert_eq!(begun(&Records::open(&path).unwrap()), [true, true, false]);
         let records = Records::open(&path).unwrap();
         records.start_run().unwrap();
-        records.add(1, made(8)).unwrap();
-        records.add(3, Entry::Begun).unwrap();
+        records.add(1, &made(8)).unwrap();
+        records.add(3, &Entry::Begun).unwrap();
         for _ in 0..100 {
-            records.add(3, made(9)).unwrap();
+            records.add(3, &made(9)).unwrap();
         }
         for _ in 0..2 {
             let records = Records::open(&path).unwrap(); // the first time, it is written anew
@@ -324,7 +358,7 @@ mod tests {
         }
         let other = Records::open(&folder.path().join(".other.made")).unwrap();
         for (key, known) in Records::read(&path).unwrap().all() {
-            other.take(key, known).unwrap();
+            other.take(key, &known).unwrap();
         }
         assert_eq!(
             (other.has_begun(1), other.has_begun(3), other.get(3)),
@@ -338,7 +372,7 @@ mod tests {
         let path = folder.path().join(".job.made");
         let records = Records::open(&path).unwrap();
         for _ in 0..1000 {
-            records.add(1, made(7)).unwrap();
+            records.add(1, &made(7)).unwrap();
         }
         let long = fs::metadata(&path).unwrap().len();
         assert_eq!(Records::open(&path).unwrap().get(1), Some(made(7)));

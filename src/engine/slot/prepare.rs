@@ -72,6 +72,26 @@ impl SlotContext<'_> {
         }
     }
 
+    /// Sees to it that each of the tasks begins in the later stage at `index` with the files with which it entered it; one that
+    /// cannot any more fails.
+    pub(super) fn enter_stage(
+        &mut self,
+        made: &MadeFiles,
+        batch: &mut VecDeque<Task>,
+        index: usize,
+    ) {
+        for mut task in std::mem::take(batch) {
+            match made.enter(&mut task, index) {
+                Ok(()) => batch.push_back(task),
+                Err(message) => {
+                    let outcome = Outcome::not_started(message);
+                    let record = record(self.stage, self.number, task, outcome);
+                    self.end(&mut Record { slot: None, ..record });
+                }
+            }
+        }
+    }
+
     /// A task fails before it starts if its answer would be saved over what is read, or where another task has saved its
     /// own.
     pub(super) fn claim_saves(
