@@ -145,11 +145,25 @@ impl Document {
     /// something else: `check` says so.
     pub fn remark_exact_names(&self, text: &str, span: &Range<usize>, fields: &[String]) {
         for (part, message) in exact_names(text, fields) {
-            let place = self.place(&inside(self, span, text, &part));
-            let remark = Diagnostic::new(message).at(place);
-            let help = "if the field is not meant, give it another name";
-            self.remarks.borrow_mut().push(remark.help(help).as_warning());
+            self.remark_exact(text, span, &part, message);
         }
+    }
+
+    /// Notes that `part` of the condition `text` at `span` is a field, though it is a number, too.
+    pub fn remark_exact_number(&self, text: &str, span: &Range<usize>, part: &Range<usize>) {
+        let name = &text[part.clone()];
+        self.remark_exact(
+            text,
+            span,
+            part,
+            format!("`{name}` is the field `{name}`, not a number"),
+        );
+    }
+
+    fn remark_exact(&self, text: &str, span: &Range<usize>, part: &Range<usize>, message: String) {
+        let place = self.place(&inside(self, span, text, part));
+        let help = "if the field is not meant, give it another name";
+        self.remarks.borrow_mut().push(Diagnostic::new(message).at(place).help(help).as_warning());
     }
 
     /// What was remarked so far.

@@ -38,6 +38,7 @@ mod reports;
 mod resume;
 mod retries;
 mod schema;
+mod selecting;
 mod services;
 mod slots;
 mod stages;

@@ -31,6 +31,14 @@ enum Rule {
     },
 }
 
+/// The rules as the job file has them, each after those that it needs.
+pub(super) struct Rules<'a> {
+    raws: Vec<Raw>,
+    table: Table<'a>,
+    /// The names of the source's fields and of those that the rules make.
+    pub names: Vec<String>,
+}
+
 /// A rule as the job file has it.
 struct Raw {
     name: Spanned<String>,
@@ -44,10 +52,10 @@ enum What {
     Match(String, FieldRegex),
 }
 
-impl Derived {
+impl<'a> Rules<'a> {
     /// Reads `[fields]`. `own` are the fields of the source, `None` while they are not known. `None`: there is none, or
     /// a mistake, which has been noted.
-    pub fn read(table: Option<Table<'_>>, own: Option<&[String]>, job: &str) -> Option<Self> {
+    pub fn read(table: Option<Table<'a>>, own: Option<&[String]>) -> Option<Self> {
         let mut table = table?;
         let document = table.document();
         let before = document.errors();
@@ -62,11 +70,23 @@ impl Derived {
             return None;
         }
         let raws = in_order(raws, own, &table)?;
-        let mut names = own.to_vec();
-        let mut rules = Vec::new();
-        for raw in raws {
-            let scope = Scope { job, fields: Some(&names), ..Scope::default() };
-            rules.push(match raw.what {
+        let made = raws.iter().map(|raw| raw.name.get_ref().clone());
+        let names = own.iter().cloned().chain(made).collect();
+        Some(Self { raws, table, names })
+    }
+}
+
+impl Derived {
+    /// Makes rules of what was read of the job of this name, which has `tasks` tasks, if that is known. `None`: there is a
+    /// mistake, which has been noted.
+    pub fn of(rules: Rules<'_>, job: &str, tasks: Option<u64>) -> Option<Self> {
+        let document = rules.table.document();
+        let own = rules.names.len() - rules.raws.len();
+        let mut names = rules.names[..own].to_vec();
+        let mut made = Vec::new();
+        for raw in rules.raws {
+            let scope = Scope { job, fields: Some(&names), tasks, ..Scope::default() };
+            made.push(match raw.what {
                 What::Match(from, regex) => {
                     let index = names.iter().position(|name| *name == from)?;
                     Rule::Match { name: from, index, regex }
@@ -92,12 +112,13 @@ impl Derived {
             });
             names.push(raw.name.into_inner());
         }
+        let rules = made;
         let can_fail = rules.iter().any(|rule| match rule {
             Rule::Template(template) => !template.demands().is_empty(),
             // Of bytes that are not UTF-8.
             Rule::Match { .. } => true,
         });
-        Some(Self { own: own.len(), rules, names: names.split_off(own.len()), can_fail })
+        Some(Self { own, rules, names: names.split_off(own), can_fail })
     }
 
     /// The input with these fields after its own.
@@ -186,7 +207,8 @@ fn read_rule(name: Spanned<String>, table: &mut Table<'_>, own: Option<&[String]
 /// What stands in the braces of a template, with and without what follows a `.`, `:` or `/`.
 fn mentioned(template: &str) -> Vec<String> {
     let mut names = Vec::new();
-    for part in template.split('{').skip(1) {
+    // Doubled, it is a character.
+    for part in template.replace("{{", "").split('{').skip(1) {
         let inside = part.split('}').next().unwrap_or_default();
         names.push(inside.to_owned());
         let cuts = inside.char_indices().filter(|(_, c)| matches!(c, '.' | ':' | '/'));

@@ -1,11 +1,14 @@
 //! `where = "code == 0 and loss < 0.5"`: which inputs become tasks.
 
+mod number;
+
 use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::notes::Notes;
 use crate::base::diagnostic::nearest;
 use crate::task::Fields;
+use number::Number;
 
 /// Conditions that all have to hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,12 +31,6 @@ enum Operand {
     Text(String),
     /// A number.
     Number(Number, String),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Number {
-    Integer(i128),
-    Float(f64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +61,20 @@ pub(super) struct FilterError {
     pub help: String,
 }
 
+/// What stands where something else may be meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Doubtful {
+    /// A field that is called like a number.
+    pub numbers: Vec<Range<usize>>,
+    /// A comparison without a field, which all inputs pass, or none.
+    pub constants: Vec<Range<usize>>,
+}
+
 impl Filter {
-    /// Parses `text`. `fields` are the inputs' fields; `None` while they are not known.
-    pub fn parse(text: &str, fields: Option<&[String]>) -> Result<Self, FilterError> {
-        let mut parser = Parser { text, position: 0, fields };
+    /// Parses `text`. `fields` are the inputs' fields; `None` while they are not known. Also says what could be meant
+    /// otherwise.
+    pub fn parse(text: &str, fields: Option<&[String]>) -> Result<(Self, Doubtful), FilterError> {
+        let mut parser = Parser { text, position: 0, fields, doubtful: Doubtful::default() };
         let mut conditions = vec![parser.condition()?];
         while let Some((word, span)) = parser.word()? {
             if word != "and" {
@@ -76,7 +83,7 @@ impl Filter {
             }
             conditions.push(parser.condition()?);
         }
-        Ok(Self(conditions))
+        Ok((Self(conditions), parser.doubtful))
     }
 
     /// Whether an input becomes a task.
@@ -86,11 +93,12 @@ impl Filter {
 
     /// Why it cannot be told whether an input becomes a task: bytes of no known encoding may be the text that they are
     /// compared with.
-    pub fn doubt(&self, fields: &Fields, notes: &Notes) -> Option<String> {
+    pub fn doubt(&self, fields: &Fields) -> Option<String> {
         let doubts = |condition: &&Condition| condition.doubt(fields).is_some();
         let doubt = self.0.iter().find_map(|condition| condition.doubt(fields))?;
-        let others = || self.0.iter().filter(|condition| !doubts(condition));
-        others().all(|condition| condition.holds(fields, notes)).then(|| {
+        let mut others = self.0.iter().filter(|condition| !doubts(condition));
+        let nothing_noted = Notes::default(); // it is asked again whether they hold
+        others.all(|condition| condition.holds(fields, &nothing_noted)).then(|| {
             format!(
                 "`where` compares bytes that are not UTF-8 with `{doubt}`: name the file's `encoding`, for example \
                  \"windows-1252\""
@@ -119,7 +127,7 @@ impl Condition {
         let has_number = operands.iter().any(|operand| matches!(operand, Operand::Number(..)));
         let is_between_cells = operands.iter().all(|it| matches!(it, Operand::Field(_)));
         let ordering = match (self.left.number(fields), self.right.number(fields)) {
-            (Some(left), Some(right)) => left.compare(right),
+            (Some(left), Some(right)) => left.compare(&right),
             (left, right)
                 if has_number || (is_between_cells && left.is_some() != right.is_some()) =>
             {
@@ -152,36 +160,12 @@ impl Operand {
 
     fn number(&self, fields: &Fields) -> Option<Number> {
         match self {
-            Operand::Field(index) => Number::parse(str::from_utf8(fields.get(*index)).ok()?.trim()),
+            Operand::Field(index) => {
+                let text = str::from_utf8(fields.get(*index)).ok()?.trim();
+                Number::of_value(text, fields.kind(*index))
+            }
             Operand::Text(_) => None,
-            Operand::Number(number, _) => Some(*number),
-        }
-    }
-}
-
-impl Number {
-    /// Rust also reads `inf` and `nan`, which are words here.
-    fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-        if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-            return None;
-        }
-        let integer = text.parse().ok().map(Number::Integer);
-        integer.or_else(|| text.parse().ok().map(Number::Float))
-    }
-
-    /// Integers are compared as such: they can have more digits than a float.
-    fn compare(self, other: Number) -> Option<Ordering> {
-        match (self, other) {
-            (Number::Integer(left), Number::Integer(right)) => Some(left.cmp(&right)),
-            (left, right) => left.float().partial_cmp(&right.float()),
-        }
-    }
-
-    fn float(self) -> f64 {
-        match self {
-            Number::Integer(number) => number as f64,
-            Number::Float(number) => number,
+            Operand::Number(number, _) => Some(number.clone()),
         }
     }
 }
@@ -192,13 +176,22 @@ struct Parser<'a> {
     text: &'a str,
     position: usize,
     fields: Option<&'a [String]>,
+    doubtful: Doubtful,
 }
 
 impl<'a> Parser<'a> {
     fn condition(&mut self) -> Result<Condition, FilterError> {
+        self.skip_spaces();
+        let start = self.position;
         let left = self.operand()?;
         let operator = self.comparison()?;
-        Ok(Condition { left, operator, right: self.operand()? })
+        let condition = Condition { left, operator, right: self.operand()? };
+        let is_field = |operand: &Operand| matches!(operand, Operand::Field(_));
+        let has_field = is_field(&condition.left) || is_field(&condition.right);
+        if self.fields.is_some() && !has_field {
+            self.doubtful.constants.push(start..self.position);
+        }
+        Ok(condition)
     }
 
     fn comparison(&mut self) -> Result<Comparison, FilterError> {
@@ -231,7 +224,12 @@ impl<'a> Parser<'a> {
                 let Some((word, span)) = self.word()? else {
                     return Err(self.unexpected("a field, a number or text in quotes", HELP.into()));
                 };
+                let is_field = || self.fields.is_some_and(|it| it.iter().any(|name| name == word));
                 match Number::parse(word) {
+                    Some(_) if is_field() => {
+                        self.doubtful.numbers.push(span.clone());
+                        self.field(word, span)
+                    }
                     Some(number) => Ok(Operand::Number(number, word.to_owned())),
                     None => self.field(word, span),
                 }
@@ -332,7 +330,7 @@ mod tests {
             ("code < -1", false),
         ] {
             assert_eq!(
-                Filter::parse(text, Some(&fields())).unwrap().passes(&input, &Notes::default()),
+                Filter::parse(text, Some(&fields())).unwrap().0.passes(&input, &Notes::default()),
                 expected,
                 "{text}"
             );
@@ -355,7 +353,7 @@ mod tests {
             ([" 1 ", "1.0"], "== <= >="),
         ] {
             for (operator, _) in COMPARISONS {
-                let filter = Filter::parse(&format!("a {operator} b"), Some(&fields)).unwrap();
+                let (filter, _) = Filter::parse(&format!("a {operator} b"), Some(&fields)).unwrap();
                 let notes = Notes::default();
                 let expected = holds.split(' ').any(|one| one == operator);
                 let passes = filter.passes(&cells.iter().collect(), &notes);
@@ -391,6 +389,33 @@ mod tests {
             Filter::parse("los < 1", Some(&fields())).unwrap_err().help,
             "did you mean `loss`?"
         );
+    }
+
+    #[test]
+    fn a_field_that_is_called_like_a_number_is_the_field() {
+        let fields: Vec<_> = ["2024", "a", "1e3"].map(str::to_owned).to_vec();
+        let input: Fields = ["7", "8", "9"].iter().collect();
+        let parse = |text| Filter::parse(text, Some(&fields)).unwrap();
+        let parts = |text: &'static str, spans: Vec<Range<usize>>| {
+            spans.into_iter().map(|span| &text[span]).collect::<Vec<_>>().join("|")
+        };
+        for (text, numbers) in [
+            ("2024 == 7 and a == 8", "2024"),
+            ("1e3 == 9", "1e3"),
+            ("a > 2024", "2024"),
+            ("`2024` == 7.0", ""),
+            ("a == 08", ""),
+        ] {
+            let (filter, doubtful) = parse(text);
+            assert!(filter.passes(&input, &Notes::default()), "{text}");
+            assert_eq!(parts(text, doubtful.numbers), numbers, "{text}");
+        }
+        for (text, constants) in
+            [("a == 1 and 1 < 2", "1 < 2"), ("'a' == 1", "'a' == 1"), ("2024 < 1", "")]
+        {
+            assert_eq!(parts(text, parse(text).1.constants), constants, "{text}");
+        }
+        assert!(Filter::parse("2024 > 100", None).is_ok());
     }
 
     proptest! {

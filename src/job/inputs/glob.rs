@@ -1,5 +1,6 @@
 //! `glob`: the files that patterns name, each once.
 
+mod except;
 mod matcher;
 mod pattern;
 
@@ -14,9 +15,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::job::inputs::InputReader;
 use crate::job::inputs::own::OwnFiles;
 use crate::job::inputs::records::Stop;
-use matcher::{Matcher, expanded, with_tops};
+use except::{Cover, Except};
 pub(super) use pattern::Glob;
-use pattern::split;
 
 /// What the job file says of patterns, besides the patterns.
 #[derive(Clone, Debug, Default)]
@@ -36,54 +36,6 @@ pub(super) struct Globs {
     except: Vec<Except>,
 }
 
-/// A pattern of what is left out.
-#[derive(Clone, Debug)]
-struct Except {
-    /// What it matches of the paths as they are found; nothing if it is absolute.
-    found: Option<Matcher>,
-    /// The folder that it starts in, by one name, and what it matches there.
-    root: PathBuf,
-    rest: Matcher,
-    /// Whether it finds folders, and not files.
-    folders: bool,
-}
-
-impl Except {
-    /// What `pattern` finds as seen from `folder`; or why it is not a pattern.
-    fn new(pattern: &str, folder: &Path) -> Result<Self, String> {
-        let broken = |error| format!("`{pattern}` is not a pattern: {error}");
-        let named = pattern.trim_end_matches('/');
-        let (prefix, rest) = split(named);
-        let is_relative = !pattern.starts_with('/');
-        let folders = named.len() < pattern.len();
-        let matcher = |pattern: &str| {
-            let all = expanded(pattern)?;
-            Matcher::any(&if folders { with_tops(all) } else { all })
-        };
-        let found = is_relative.then(|| matcher(named)).transpose().map_err(broken)?;
-        Ok(Self {
-            found,
-            root: settled(&folder.join(prefix)),
-            rest: matcher(rest).map_err(broken)?,
-            folders,
-        })
-    }
-
-    /// Whether it finds the path that is written `path`, and is `rest` in the folder `place`.
-    fn finds(&self, path: &[u8], place: &Path, rest: &[u8]) -> bool {
-        let bare = |path: &[u8]| path.strip_suffix(b"/").map_or(path.len(), <[u8]>::len);
-        if self.folders != path.ends_with(b"/") {
-            return false;
-        }
-        if self.found.as_ref().is_some_and(|found| found.is_match(&path[..bare(path)])) {
-            return true;
-        }
-        let whole = place.join(OsStr::from_bytes(&rest[..bare(rest)]));
-        let inner = whole.strip_prefix(&self.root);
-        inner.is_ok_and(|inner| self.rest.is_match(inner.as_os_str().as_bytes()))
-    }
-}
-
 impl Globs {
     /// The folders that the patterns start with.
     pub fn roots(&self) -> Vec<PathBuf> {
@@ -92,16 +44,17 @@ impl Globs {
 
     /// What `patterns` find as seen from `folder`; or which of them is not a pattern, and why.
     pub fn new(patterns: &[&str], options: &GlobOptions, folder: &Path) -> Result<Self, String> {
+        let except = |pattern: &String| Except::new(pattern, folder);
+        let except = options.except.iter().map(except).collect::<Result<_, _>>()?;
+        let covers = options.except.iter().flat_map(|pattern| Cover::of(pattern, folder));
+        let covers: Arc<[Cover]> = covers.collect();
         let glob = |pattern: &&str| {
             let mut glob = Glob::new(pattern, folder)?;
             (glob.all, glob.follow) = (options.hidden, options.follow);
+            glob.covers = Arc::clone(&covers);
             Ok(glob)
         };
-        let except = |pattern: &String| Except::new(pattern, folder);
-        Ok(Self {
-            patterns: patterns.iter().map(glob).collect::<Result<_, String>>()?,
-            except: options.except.iter().map(except).collect::<Result<_, _>>()?,
-        })
+        Ok(Self { patterns: patterns.iter().map(glob).collect::<Result<_, String>>()?, except })
     }
 
     /// The same without what the runner itself writes.

@@ -207,8 +207,9 @@ impl TextRecords for Elements {
         self.element()
     }
 
-    fn sought(&mut self) {
+    fn seek_text(&mut self, position: u64) -> Result<(), InputError> {
         self.before = Before::Unknown;
+        self.text.seek(position)
     }
 }
 

@@ -41,16 +41,17 @@ pub(super) struct Lines {
     text: Text,
     options: LineOptions,
     notes: Arc<Notes>,
-    /// Whether a line has been read.
-    has_begun: bool,
-    /// Words of a line that has been read.
-    words: VecDeque<Fields>,
+    /// The next words of the line, and how much of the text each is with the blanks after it: what has been read up to one
+    /// is a position.
+    words: VecDeque<(Fields, usize)>,
+    /// Whether the text goes on at a word that is not the first one of its line.
+    is_inside: bool,
 }
 
 impl Lines {
     /// The lines of `text`.
     pub fn new(text: Text, options: LineOptions, notes: Arc<Notes>) -> Self {
-        Self { text, options, notes, has_begun: false, words: VecDeque::new() }
+        Self { text, options, notes, words: VecDeque::new(), is_inside: false }
     }
 
     /// A CR alone ends no line, as in a shell; a whole file of such ends is most likely meant otherwise.
@@ -63,16 +64,16 @@ impl Lines {
 
     /// The input of the next line; `None` if it is none.
     fn input(&mut self, length: usize) -> Result<Option<Fields>, InputError> {
-        if !self.has_begun {
-            self.has_begun = true;
+        if self.text.position() == 0 {
             self.note_lone_ends(&self.text.window()[..length]);
         }
+        let is_inside = std::mem::take(&mut self.is_inside);
         let line = self.without_end(&self.text.window()[..length]);
         // Separated by anything but the ends of lines, a name of blanks is a name.
         let is_blank =
             if self.end() == b'\n' { line.trim_ascii().is_empty() } else { line.is_empty() };
-        let is_note =
-            self.options.comments.as_ref().is_some_and(|note| line.starts_with(note.as_bytes()));
+        let is_note = !is_inside
+            && self.options.comments.as_ref().is_some_and(|note| line.starts_with(note.as_bytes()));
         if (is_blank && !self.options.keep_blank) || is_note {
             self.text.consume(length);
             return Ok(None);
@@ -106,9 +107,16 @@ impl Lines {
             };
             match found {
                 Ok(words) => {
-                    self.words.extend(words.iter().map(Fields::single));
-                    self.text.consume(length);
-                    return Ok(self.words.pop_front());
+                    if words.is_empty() {
+                        self.text.consume(length);
+                    }
+                    let ends = words.iter().skip(1).map(|word| word.start).chain([length]);
+                    let mut from = 0;
+                    for (word, end) in words.iter().zip(ends) {
+                        self.words.push_back((Fields::single(&word.value), end - from));
+                        from = end;
+                    }
+                    return Ok(self.next_word());
                 }
                 Err(Flaw::Unclosed) => {
                     let message = "a quote that is not closed in its line";
@@ -125,6 +133,13 @@ impl Lines {
                 },
             }
         }
+    }
+
+    /// The next word of the line that was read last.
+    fn next_word(&mut self) -> Option<Fields> {
+        let (word, length) = self.words.pop_front()?;
+        self.text.consume(length);
+        Some(word)
     }
 
     fn end(&self) -> u8 {
@@ -145,31 +160,39 @@ enum Flaw {
     GoesOn,
 }
 
+/// A word of a line.
+struct Word {
+    value: Vec<u8>,
+    /// Where it starts in the line.
+    start: usize,
+}
+
 /// The words of a line, as xargs reads them: a quote lasts until the next one of its kind, and outside of quotes a
 /// backslash makes the next character a plain one. Nothing but blanks and ends of lines stands between words.
-fn words(line: &[u8], is_last: bool) -> Result<Vec<Vec<u8>>, Flaw> {
+fn words(line: &[u8], is_last: bool) -> Result<Vec<Word>, Flaw> {
     let mut words = Vec::new();
-    let mut word: Option<Vec<u8>> = None;
+    let mut word: Option<Word> = None;
     let mut quote = None;
-    let mut bytes = line.iter().copied().peekable();
-    while let Some(byte) = bytes.next() {
+    let mut bytes = line.iter().copied().enumerate().peekable();
+    while let Some((start, byte)) = bytes.next() {
+        let begin = || Word { value: Vec::new(), start };
         match (quote, byte) {
             (Some(open), _) if byte == open => quote = None,
             (Some(_), b'\n') => return Err(Flaw::Unclosed),
             (None, b'\'' | b'"') => {
                 quote = Some(byte);
-                word.get_or_insert_default();
+                word.get_or_insert_with(begin);
             }
             (None, b'\\') => match bytes.next() {
-                Some(next) => word.get_or_insert_default().push(next),
+                Some((_, next)) => word.get_or_insert_with(begin).value.push(next),
                 None if is_last => {}
                 None => return Err(Flaw::GoesOn),
             },
             (None, b' ' | b'\t' | b'\n') => words.extend(word.take()),
-            (None, b'\r') if matches!(bytes.peek(), None | Some(b'\n')) => {
+            (None, b'\r') if matches!(bytes.peek(), None | Some((_, b'\n'))) => {
                 words.extend(word.take());
             }
-            _ => word.get_or_insert_default().push(byte),
+            _ => word.get_or_insert_with(begin).value.push(byte),
         }
     }
     words.extend(word);
@@ -189,7 +212,7 @@ impl TextRecords for Lines {
     }
 
     fn read(&mut self) -> Result<Option<Fields>, InputError> {
-        if let Some(word) = self.words.pop_front() {
+        if let Some(word) = self.next_word() {
             return Ok(Some(word));
         }
         loop {
@@ -202,6 +225,20 @@ impl TextRecords for Lines {
                 return Ok(fields);
             }
         }
+    }
+
+    fn seek_text(&mut self, position: u64) -> Result<(), InputError> {
+        self.words.clear();
+        if !self.options.has_words || position == 0 {
+            return self.text.seek(position);
+        }
+        // A blank stands before a word that is not the first one of its line, and the end of a line before one that is.
+        self.text.seek(position - 1)?;
+        while self.text.window().is_empty() && self.text.more()? {}
+        let before = self.text.window().first().copied();
+        self.is_inside = matches!(before, Some(b' ' | b'\t'));
+        self.text.consume(before.iter().len());
+        Ok(())
     }
 }
 

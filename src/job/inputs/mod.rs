@@ -11,6 +11,7 @@ mod derived;
 mod earlier;
 mod files;
 mod filter;
+mod finish;
 mod glob;
 mod json;
 mod jsonl;
@@ -38,10 +39,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use finish::Finish;
 use glob::Globs;
 use notes::Notes;
+use records::Stream;
 use select::Selection;
-use source::{Source, open_files, shuffled};
+use source::{Source, open_files, open_report, shuffled};
 
 pub(super) use dealt::planned as planned_elsewhere;
 pub use dealt::{Dealt, DealtFacts, NumberedReader};
@@ -286,12 +289,18 @@ impl Inputs {
         {
             skipped = self.selection.skip;
         }
+        let (derived, filter) = (selection.derived.clone(), selection.filter.clone());
+        let finish = Finish { derived, filter };
         let inputs = match (self.selection.shuffle, &self.source) {
-            (Some(seed), source) => shuffled(source, seed, skipped, &stop)?,
+            (Some(seed), source) => shuffled(source, seed, skipped, &finish, &stop)?,
             (None, Source::Counted(counted)) => counted.from(skipped),
             (None, Source::Files(files)) => {
                 selection.derived = None;
-                open_files(files, self.selection.derived.clone(), &stop)?
+                open_files(files, finish, &stop)?
+            }
+            (None, Source::Report(file, reading)) => {
+                selection.derived = None;
+                Box::new(Stream::new(open_report(file, reading, &stop)?).finished(finish))
             }
             (None, source) => source.open(&stop)?,
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::counted::Counted;
-use super::derived::Derived;
+use super::derived::{Derived, Rules};
 use super::earlier;
 use super::filter::Filter;
 use super::notes::Notes;
@@ -77,7 +77,8 @@ pub(in crate::job) fn read(
     let notes = Arc::<Notes>::default();
     let Some(mut table) = table else {
         let selection = Selection { limit: around.limit, ..Selection::default() };
-        let derived = Derived::read(derived, Some(&[]), around.job);
+        let rules = Rules::read(derived, Some(&[]));
+        let derived = rules.and_then(|rules| Derived::of(rules, around.job, selection.count(1)));
         let found = Some((Some(Vec::new()), once()));
         return planned(found, derived, selection, Empty::Told, notes);
     };
@@ -109,9 +110,8 @@ pub(in crate::job) fn read(
     }
     let own = found.as_ref().and_then(|(fields, _)| fields.clone());
     let errors = table.document().errors();
-    let derived = Derived::read(derived, own.as_deref(), around.job);
-    let all =
-        own.map(|own| [own, derived.as_ref().map_or(Vec::new(), |it| it.names.clone())].concat());
+    let rules = Rules::read(derived, own.as_deref());
+    let all = own.map(|own| rules.as_ref().map_or(own, |rules| rules.names.clone()));
     // A mistake in `[fields]` is not one more wherever their names stand.
     let all = all.filter(|_| table.document().errors() == errors);
     let source = found.as_ref().map(|(_, source)| source);
@@ -120,6 +120,10 @@ pub(in crate::job) fn read(
     table.finish();
     let limit = around.limit.or(selection.limit);
     let selection = Selection { limit, ..selection };
+    let tasks = source.and_then(|source| count(source, &selection));
+    let has_rules = rules.is_some();
+    let derived = rules.and_then(|rules| Derived::of(rules, around.job, tasks));
+    let all = all.filter(|_| derived.is_some() == has_rules);
     let found = if document.troubles() == before {
         found
     } else {
@@ -155,6 +159,15 @@ fn planned(
     let inputs =
         found.map(|(_, source)| Inputs { source, selection, notes, empty, patterns: Vec::new() });
     Planned { fields, own, is_batched, has_payload, inputs }
+}
+
+/// How many tasks come of `source`, if that is known before the fields of its inputs are made. Batches end at an input of
+/// which one cannot be made.
+fn count(source: &Source, selection: &Selection) -> Option<u64> {
+    match source {
+        Source::Counted(counted) if selection.batch.is_none() => selection.count(counted.count()),
+        _ => None,
+    }
 }
 
 /// The field that says how many inputs a batch has.
@@ -222,6 +235,11 @@ fn word(
     found
 }
 
+/// The names in words.
+fn listed(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
 fn selection(
     table: &mut Table<'_>,
     fields: Option<&[String]>,
@@ -230,12 +248,28 @@ fn selection(
     let filter = table.get::<String>("where").and_then(|text| {
         let parsed = Filter::parse(text.get_ref(), fields);
         let document = table.document();
-        parsed
-            .map_err(|error| {
+        match parsed {
+            Ok((filter, doubtful)) => {
+                for span in doubtful.numbers {
+                    document.remark_exact_number(text.get_ref(), &text.span(), &span);
+                }
+                for span in doubtful.constants {
+                    let place = inside(document, &text.span(), text.get_ref(), &span);
+                    let condition = &text.get_ref()[span];
+                    let help = format!("the inputs have {}", listed(fields.unwrap_or_default()));
+                    let message = format!(
+                        "`{condition}` asks for no field: all inputs pass it, or none does"
+                    );
+                    document.warn(&place, message, help);
+                }
+                Some(filter)
+            }
+            Err(error) => {
                 let place = inside(document, &text.span(), text.get_ref(), &error.span);
                 document.error_with_help(&place, error.message, error.help);
-            })
-            .ok()
+                None
+            }
+        }
     });
     let shuffle = table.get::<u64>("shuffle");
     if let (Some(seed), Some(file)) = (&shuffle, source.and_then(Source::once)) {

@@ -15,7 +15,7 @@ use rustix::fs::OFlags;
 
 use crate::base::diagnostic::reason;
 use crate::job::inputs::InputError;
-use crate::job::inputs::derived::Derived;
+use crate::job::inputs::finish::Finish;
 use crate::sys;
 use crate::task::Fields;
 
@@ -233,19 +233,18 @@ pub(super) trait Records: Send {
 /// Records as an iterator, which ends with the first error.
 pub(super) struct Stream {
     records: Option<Box<dyn Records>>,
-    /// Fields that are made of each record at once, while it is known where it is.
-    derived: Option<Arc<Derived>>,
+    finish: Finish,
 }
 
 impl Stream {
     /// The remaining records.
     pub fn new(records: Box<dyn Records>) -> Self {
-        Self { records: Some(records), derived: None }
+        Self { records: Some(records), finish: Finish::default() }
     }
 
-    /// The same with the fields that `derived` makes.
-    pub fn deriving(self, derived: Option<Arc<Derived>>) -> Self {
-        Self { derived, ..self }
+    /// The same records as `finish` has them.
+    pub fn finished(self, finish: Finish) -> Self {
+        Self { finish, ..self }
     }
 }
 
@@ -255,16 +254,8 @@ impl Iterator for Stream {
     fn next(&mut self) -> Option<Self::Item> {
         let records = self.records.as_mut()?;
         let mut record = records.next_record();
-        if let (Some(Ok(fields)), Some(derived)) = (&mut record, &self.derived)
-            && fields.cause().is_none()
-        {
-            let made = derived.apply(std::mem::take(fields));
-            let place =
-                made.cause().and_then(|cause| Some(format!("{}: {cause}", records.place()?)));
-            *fields = match place {
-                Some(cause) => made.with_cause(cause),
-                None => made,
-            };
+        if let Some(Ok(fields)) = &mut record {
+            *fields = self.finish.of(std::mem::take(fields), &mut **records);
         }
         if !matches!(record, Some(Ok(_))) {
             self.records = None;

@@ -162,7 +162,7 @@ impl Select {
             _ => fields,
         };
         let filter = self.selection.filter.as_ref().filter(|_| fields.cause().is_none());
-        if let Some(doubt) = filter.and_then(|filter| filter.doubt(&fields, &self.notes)) {
+        if let Some(doubt) = filter.and_then(|filter| filter.doubt(&fields)) {
             fields = fields.with_cause(doubt);
         }
         if let Some(cause) = fields.cause() {

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::InputError;
+use super::finish::Finish;
 use super::glob::Paths;
 use super::records::{Records, Stop};
 use crate::task::Fields;
@@ -102,10 +103,12 @@ impl Positions {
 }
 
 impl Shuffled {
-    /// The records of a file. Reads all of it.
+    /// The records of a file. Reads all of it, and holds those that `finish` finds bad, as it has them: where a record is
+    /// in its file is not known when it is read again.
     pub fn of_records(
         mut records: Box<dyn Records>,
         seed: u64,
+        finish: &Finish,
         stop: &Stop,
     ) -> Result<Self, InputError> {
         records.make_seekable(stop)?;
@@ -113,7 +116,10 @@ impl Shuffled {
         for number in 1_u64.. {
             let position = records.position();
             let Some(fields) = records.next_record() else { break };
-            let fields = fields?;
+            let mut fields = fields?;
+            if finish.can_fail() {
+                fields = finish.of(fields, &mut *records);
+            }
             if fields.cause().is_some() {
                 bad.insert(position, fields);
             }

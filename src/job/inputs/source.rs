@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::blocks::Blocks;
 use super::counted::Counted;
 use super::dealt::DealtSource;
-use super::derived::Derived;
 use super::files::Files;
+use super::finish::Finish;
 use super::glob::Globs;
 use super::product::Product;
 use super::records::{InputFile, Records, Stop, Stream};
@@ -38,7 +38,7 @@ impl Source {
     pub fn open(&self, stop: &Stop) -> Result<InputReader, InputError> {
         Ok(match self {
             Source::Counted(counted) => counted.from(0),
-            Source::Files(files) => open_files(files, None, stop)?,
+            Source::Files(files) => open_files(files, Finish::default(), stop)?,
             Source::Report(file, reading) => {
                 Box::new(Stream::new(open_report(file, reading, stop)?))
             }
@@ -106,17 +106,17 @@ impl Source {
     }
 }
 
-/// The records of files, with the fields that `derived` makes of them.
+/// The records of files, as `finish` has them.
 pub(super) fn open_files(
     files: &Arc<Files>,
-    derived: Option<Arc<Derived>>,
+    finish: Finish,
     stop: &Stop,
 ) -> Result<InputReader, InputError> {
     if files.once().is_none() {
-        return Ok(Box::new(Stream::new(files.open(stop)?).deriving(derived)));
+        return Ok(Box::new(Stream::new(files.open(stop)?).finished(finish)));
     }
     let (files, stop) = (Arc::clone(files), stop.clone());
-    Ok(lazily(move || Ok(Box::new(Stream::new(files.open(&stop)?).deriving(derived)))))
+    Ok(lazily(move || Ok(Box::new(Stream::new(files.open(&stop)?).finished(finish)))))
 }
 
 /// Inputs that are opened when the first one is asked for, since opening them can take as long as somebody else likes.
@@ -141,6 +141,7 @@ pub(super) fn shuffled(
     source: &Source,
     seed: u64,
     skipped: u64,
+    finish: &Finish,
     stop: &Stop,
 ) -> Result<InputReader, InputError> {
     let by_number = |counted: Arc<Counted>| -> InputReader {
@@ -151,19 +152,22 @@ pub(super) fn shuffled(
     Ok(match source {
         Source::Counted(counted) => by_number(Arc::clone(counted)),
         Source::Product(product) => by_number(Arc::new(Counted::Rows(product.hold(stop)?))),
-        Source::Files(files) => Box::new(Shuffled::of_records(files.open(stop)?, seed, stop)?),
+        Source::Files(files) => {
+            Box::new(Shuffled::of_records(files.open(stop)?, seed, finish, stop)?)
+        }
         Source::Report(file, reading) => {
-            Box::new(Shuffled::of_records(open_report(file, reading, stop)?, seed, stop)?)
+            Box::new(Shuffled::of_records(open_report(file, reading, stop)?, seed, finish, stop)?)
         }
         Source::Glob(globs) => Box::new(Shuffled::of_paths(globs.open(stop), seed, stop)?),
         Source::Dealt(source) => source.open()?, // they were shuffled before they were dealt
         Source::Blocks(blocks) => {
-            Box::new(Shuffled::of_records(blocks.records(stop)?, seed, stop)?)
+            Box::new(Shuffled::of_records(blocks.records(stop)?, seed, &Finish::default(), stop)?)
         }
     })
 }
 
-fn open_report(
+/// The rows of the report of another job.
+pub(super) fn open_report(
     file: &InputFile,
     reading: &ReportReader,
     stop: &Stop,

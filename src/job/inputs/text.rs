@@ -358,7 +358,7 @@ impl Text {
     }
 
     /// Makes it one that can be read from anywhere: what is decompressed or decoded on the way goes to a file without a
-    /// name. To be called before anything is consumed.
+    /// name. What was consumed before is a hole there, so that a position stays what it was.
     ///
     /// # Errors
     /// If it cannot be read or written.
@@ -372,8 +372,10 @@ impl Text {
                 self.file
             ))
         };
+        let (begin, ends) = (self.position(), self.ends_to(self.start));
         let mut spool = temporary::file().map_err(|error| failed(&error))?;
-        let written = io::Write::write_all(&mut spool, self.window());
+        let written = spool.seek(SeekFrom::Start(begin));
+        let written = written.and_then(|_| io::Write::write_all(&mut spool, self.window()));
         written.map_err(|error| failed(&error))?;
         self.start = self.end;
         while self.more()? {
@@ -384,11 +386,11 @@ impl Text {
             })?;
             self.start = self.end;
         }
-        self.ends_before = Ends::default();
+        self.ends_before = ends;
         self.opened = None;
         self.source = Source::Plain(spool, 0);
         (self.start, self.end, self.before, self.ended) = (0, 0, u64::MAX, false);
-        self.seek(0)
+        self.seek(begin)
     }
 }
 

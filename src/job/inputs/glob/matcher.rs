@@ -45,6 +45,30 @@ pub(super) fn with_tops(mut patterns: Vec<String>) -> Vec<String> {
     patterns
 }
 
+/// The patterns of the folders that what one of `patterns` finds is in.
+pub(super) fn ancestors(patterns: &[String]) -> Vec<String> {
+    let mut all = Vec::new();
+    for pattern in patterns {
+        let mut folder = String::new();
+        let mut parts = pattern.split('/').filter(|part| !part.is_empty()).peekable();
+        while let Some(part) = parts.next() {
+            let is_any = part == "**";
+            if parts.peek().is_none() && !is_any {
+                break;
+            }
+            folder.push_str(part);
+            all.push(folder.clone());
+            folder.push('/');
+            if is_any {
+                break; // all that is below is one of them
+            }
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// The patterns that one with braces stands for.
 pub(super) fn expanded(pattern: &str) -> Result<Vec<String>, String> {
     let Some((open, cuts)) = braces(pattern)? else { return Ok(vec![pattern.to_owned()]) };

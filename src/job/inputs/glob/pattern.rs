@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::matcher::{Matcher, expanded, with_tops};
+use super::except::Cover;
+use super::matcher::{Matcher, ancestors, expanded, with_tops};
 use crate::base::diagnostic::{nearest, reason};
 use crate::job::inputs::InputError;
 use crate::job::inputs::own::OwnFiles;
@@ -27,6 +28,10 @@ pub(in crate::job::inputs) struct Glob {
     pub(super) prefix: String,
     /// The rest of the pattern.
     matcher: Matcher,
+    /// The folders below the root that it looks into; all of them if it is `None`.
+    entered: Option<Matcher>,
+    /// The folders of which nothing is found, whatever the pattern says.
+    pub(super) covers: Arc<[Cover]>,
     /// The parts of the rest that name hidden files or folders.
     hidden: Vec<Matcher>,
     /// How deep the walk goes.
@@ -74,6 +79,8 @@ impl Glob {
             root: folder.join(prefix),
             prefix: prefix.to_owned(),
             matcher: Matcher::any(&all).map_err(broken)?,
+            entered: Matcher::any(&ancestors(&all)).ok(),
+            covers: Arc::from([]),
             hidden: hidden.filter_map(|part| Matcher::any(&[part.to_owned()]).ok()).collect(),
             depth: if is_endless { usize::MAX } else { depth },
             folders,
@@ -98,8 +105,8 @@ impl Glob {
         own.is_some_and(|(own, starts_in_it)| *starts_in_it || own.has(&self.root, path))
     }
 
-    /// The files. A folder that cannot be read is a datum that cannot be used; one that is not there has none. The walk ends
-    /// as soon as `stop` says so, also one that finds nothing.
+    /// The files. A folder that cannot be read is a datum that cannot be used if something could be found there; one that
+    /// is not there has none. The walk ends as soon as `stop` says so, also one that finds nothing.
     pub fn open(
         &self,
         stop: &Stop,
@@ -119,6 +126,7 @@ impl Glob {
                 Err(error) if error.io_error().is_some_and(is_missing) => None,
                 // A link to a folder that it is in leads nowhere new.
                 Err(error) if error.loop_ancestor().is_some() => None,
+                Err(error) if !glob.may_find(&error) => None,
                 Err(error) => Some(Ok(glob.unreadable(&error))),
             });
         std::iter::from_fn(move || {
@@ -175,6 +183,27 @@ impl Glob {
     /// Whether the folder that the walk starts in is one of those that it finds. The job's folder has no name here.
     fn finds_root(&self) -> bool {
         self.folders && !self.prefix.is_empty() && self.matcher.is_match(b"")
+    }
+
+    /// Whether it could have found something where the walk did not get through.
+    fn may_find(&self, error: &walkdir::Error) -> bool {
+        let Some(path) = error.path() else { return true };
+        let Some(rest) = path.strip_prefix(&self.root).ok().map(|rest| rest.as_os_str().as_bytes())
+        else {
+            return true;
+        };
+        if rest.is_empty() {
+            return true;
+        }
+        let is_entered = self.entered.as_ref().is_none_or(|folders| folders.is_match(rest));
+        if !is_entered && (path.is_dir() || !self.matcher.is_match(rest)) {
+            return false;
+        }
+        let shown = [self.prefix.as_bytes(), rest].concat();
+        let is_last = rest.split(|byte| *byte == b'/').count() + 1 == self.depth;
+        // Folders are left out by patterns of folders.
+        self.folders
+            || !self.covers.iter().any(|cover| cover.has(&shown, &self.root, rest, is_last))
     }
 
     fn unreadable(&self, error: &walkdir::Error) -> Fields {

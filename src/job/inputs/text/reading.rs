@@ -18,8 +18,10 @@ pub(in crate::job::inputs) trait TextRecords: Send {
     /// It is going to be read in another order.
     fn prepare(&mut self) {}
 
-    /// It is somewhere else in the text.
-    fn sought(&mut self) {}
+    /// Moves on to the record at `position`.
+    fn seek_text(&mut self, position: u64) -> Result<(), InputError> {
+        self.text().seek(position)
+    }
 }
 
 impl<T: TextRecords> Records for T {
@@ -44,8 +46,7 @@ impl<T: TextRecords> Records for T {
     }
 
     fn seek(&mut self, position: u64) -> Result<(), InputError> {
-        self.sought();
-        self.text().seek(position)
+        self.seek_text(position)
     }
 
     fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {

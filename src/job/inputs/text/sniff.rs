@@ -26,6 +26,8 @@ const TAR_AT: usize = 257;
 /// Office files before 2007, and new ones that have a password.
 const OLE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
 
+const PARQUET: &[u8] = b"PAR1";
+
 /// What we do not read, and how it is unpacked, or what else can be done.
 const FOREIGN: [(&[u8], &str, &str); 9] = [
     (b"BZh", "a bzip2 file", "unpack it first: `bzip2 -dc FILE | runner …` with \"-\" as the file"),
@@ -46,7 +48,7 @@ const FOREIGN: [(&[u8], &str, &str); 9] = [
     ),
     (&[b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c], "a 7z archive", "unpack it first"),
     (OLE, "a workbook", "`sheet` reads workbooks"),
-    (b"PAR1", "a Parquet file", "write it as CSV first"),
+    (PARQUET, "a Parquet file", "write it as CSV first"),
     (b"SQLite format 3\0", "an SQLite database", "write the table as CSV first"),
     (b"%PDF-", "a PDF file", "it has no records"),
 ];
@@ -83,6 +85,7 @@ pub(super) fn is_undecided(first: &[u8]) -> bool {
     first.is_empty()
         || magics.into_iter().any(|magic| first.len() < magic.len() && magic.starts_with(first))
         || first.starts_with(LZMA) && first.len() < 13
+        || first == PARQUET
 }
 
 /// Likewise, of what has NULs only if it is no text: an archive has them in its first entry, and its name after that.
@@ -133,12 +136,22 @@ pub(super) fn packing(first: &[u8]) -> Result<Packing, Foreign> {
         );
     }
     for (magic, what, help) in FOREIGN {
-        let is_bzip2 = magic != b"BZh" || first.get(4..10) == Some(b"1AY&SY");
-        if first.starts_with(magic) && is_bzip2 {
+        if first.starts_with(magic) && goes_on_so(magic, first) {
             return foreign(what, help);
         }
     }
     Ok(Packing::None)
+}
+
+/// Whether what follows `magic` is what follows it in such a file: letters alone may be those of a text.
+fn goes_on_so(magic: &[u8], first: &[u8]) -> bool {
+    match magic {
+        b"BZh" => first.get(4..10) == Some(b"1AY&SY"),
+        // The head of a page, or of the footer: a field of 32 bits.
+        PARQUET => first.get(4) == Some(&0x15),
+        b"%PDF-" => first.get(5).is_some_and(u8::is_ascii_digit),
+        _ => true,
+    }
 }
 
 /// What to do with UTF-32.
