@@ -5,7 +5,7 @@ mod object;
 
 use dashu_int::UBig;
 
-pub use at::{Found, at};
+pub use at::{Found, at, inside};
 pub use object::Object;
 
 /// How numbers that JSON cannot express are written. A job file may have them: `inf` and `nan`.
@@ -95,8 +95,19 @@ pub fn write_bare(text: &[u8], not_finite: NotFinite, out: &mut Vec<u8>) {
             write_not_finite(text, not_finite, out);
         }
         [b'+', number @ ..] => out.extend_from_slice(number),
-        _ => out.extend_from_slice(text),
+        _ => write_on_one_line(text, out),
     }
+}
+
+/// Writes JSON on one line: a line break stands between its parts, since one in a text is escaped.
+pub fn write_on_one_line(json: &[u8], out: &mut Vec<u8>) {
+    let mut rest = json;
+    while let Some(place) = memchr::memchr2(b'\n', b'\r', rest) {
+        out.extend_from_slice(&rest[..place]);
+        out.push(b' ');
+        rest = &rest[place + 1..];
+    }
+    out.extend_from_slice(rest);
 }
 
 #[cold]
@@ -145,6 +156,7 @@ mod tests {
             ("0xffffffffffffffffffffffff", "79228162514264337593543950335"),
             ("123456789012345678901234567890", "123456789012345678901234567890"),
             ("{\"a\": [null, 1]}", "{\"a\": [null, 1]}"),
+            ("[\r\n1,\n\"\\n\"\r]\n", "[  1, \"\\n\" ] "),
             ("-inf", "\"-inf\""),
             ("nan", "\"nan\""),
         ] {

@@ -321,7 +321,7 @@ impl Operator {
             Operator::Url => return percent_encode(value, out),
             Operator::Base => {
                 let ext = path.extension().map_or(0, |ext| ext.len() + 1);
-                let bare = without_slashes(value);
+                let bare = without_end(value);
                 return out.extend_from_slice(&bare[..bare.len() - ext]);
             }
             Operator::Stem => path.file_stem(),
@@ -338,10 +338,16 @@ impl Operator {
     }
 }
 
-/// A path without the `/` at its end.
-fn without_slashes(path: &[u8]) -> &[u8] {
-    let end = path.iter().rposition(|&byte| byte != b'/').map_or(path.len(), |last| last + 1);
-    &path[..end]
+/// A path without the `/` and `/.` at its end.
+fn without_end(mut path: &[u8]) -> &[u8] {
+    loop {
+        let end = path.iter().rposition(|&byte| byte != b'/').map_or(path.len(), |last| last + 1);
+        let bare = &path[..end];
+        match bare.strip_suffix(b"/.") {
+            Some(rest) if !rest.is_empty() => path = rest,
+            _ => return bare,
+        }
+    }
 }
 
 fn percent_encode(value: &[u8], out: &mut Vec<u8>) {
@@ -402,6 +408,10 @@ mod tests {
             ("{input.base}", "a.d/b", "a.d/b"),
             ("{input.base}", "a.d/.b", "a.d/.b"),
             ("{input.base}", "a.d/b.c/", "a.d/b"),
+            ("{input.base}", "d/a.tar.gz/.", "d/a.tar"),
+            ("{input.base}", "d/a.gz//././", "d/a"),
+            ("{input.base}", "./.", "."),
+            ("{input.base}", "/.", "/."),
             ("{input:04}", "7", "0007"),
             ("{input:04}", " -7 ", "-007"),
             ("{input:02}", "12345", "12345"),

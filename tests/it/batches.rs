@@ -684,3 +684,23 @@ fn inputs_may_have_a_field_and_the_name_that_it_gives_way_to() {
     assert_eq!(first.select("task,input_input_task,input_task,result"), ["1,x,y,1 y x"]);
     assert_eq!(ran.report().column("result"), ["1 y x"]);
 }
+
+#[test]
+fn many_cells_that_could_be_meant_otherwise_are_read_as_they_are_meant() {
+    let columns: Vec<_> = (1..=12).map(|number| format!("c{number}")).collect();
+    let echo = "[workload.command]\nargv = ['printf', '%s', '{c1}{c12}']\n";
+    for formula_safe in ["", "[report]\nformula_safe = false\n"] {
+        for cell in ["-", "=1+1"] {
+            let table = format!("id,{}\np{}\n", columns.join(","), format!(",{cell}").repeat(12));
+            let ran = TestJob::empty()
+                .file("n.csv", table)
+                .file("a.toml", format!("[inputs]\ncsv = 'n.csv'\n{echo}{formula_safe}"))
+                .file("b.toml", format!("needs = ['a']\n[inputs]\njob = 'a'\n{echo}"))
+                .args(["a.toml", "b.toml"])
+                .run();
+            ran.exit(0);
+            let result = ran.report_of("b").column("result").remove(0);
+            assert_eq!(result.trim_start_matches('\''), format!("{cell}{cell}"));
+        }
+    }
+}

@@ -39,6 +39,13 @@ pub fn at(text: &[u8], pointer: &str) -> Result<Option<Found>, String> {
     found.map(read).transpose()
 }
 
+/// The value at `keys` in `text`, as it is written; `None` if there is none, or the text is not JSON.
+pub fn inside<'a>(text: &'a str, keys: &[String]) -> Option<&'a RawValue> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let found = Seek(keys).deserialize(&mut reader).ok()?;
+    reader.end().ok().and(found)
+}
+
 /// Without the place, if that is the only line.
 fn in_words(error: &serde_json::Error) -> String {
     error.to_string().replace(" at line 1 column", " at column")

@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use crate::base::json;
 use crate::task::Fields;
 
 /// What the field at some index has to be.
@@ -70,21 +71,7 @@ pub(super) fn at(value: &[u8], keys: &[String]) -> Option<Vec<u8>> {
 
 /// The JSON at `keys` in the JSON `value`.
 pub(super) fn value_at<'a>(value: &'a [u8], keys: &[String]) -> Option<&'a RawValue> {
-    let mut found: &RawValue = serde_json::from_slice(value).ok()?;
-    for key in keys {
-        found = inside(found, key)?;
-    }
-    Some(found)
-}
-
-fn inside<'a>(value: &'a RawValue, key: &str) -> Option<&'a RawValue> {
-    if value.get().starts_with('[') {
-        let elements: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
-        return elements.get(key.parse::<usize>().ok()?).copied();
-    }
-    let members: std::collections::HashMap<std::borrow::Cow<'a, str>, &'a RawValue> =
-        serde_json::from_str(value.get()).ok()?;
-    members.get(key).copied()
+    json::inside(str::from_utf8(value).ok()?, keys)
 }
 
 #[cfg(test)]
@@ -103,10 +90,15 @@ mod tests {
         for (value, is_met) in [
             (r#"{"a": [1, null]}"#, true),
             (r#"{"a": [1]}"#, false),
+            (r#"{"\ud83d": 1, "a": [1, 2], "b": "\ud83d"}"#, true),
             ("x", false),
             (r#"{"a": 1}"#, false),
         ] {
             assert_eq!(json.unmet(&Fields::single(value)).is_none(), is_met, "{value}");
+        }
+        for key in ["+1", "01", "-", "-1", "2"] {
+            let json = Demand { field: 0, what: What::Json(vec![key.into()]) };
+            assert!(json.unmet(&Fields::single("[1, 2]")).is_some(), "{key}");
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::base::json;
 use crate::base::json::NotFinite;
 use crate::config::Template;
 use crate::task::payload::View;
-use crate::task::{Kind, Payload, PayloadKind, Values};
+use crate::task::{Fields, Kind, Payload, PayloadKind, Values};
 
 /// A number, a boolean, a template, or an array or table of such, at any depth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,13 +84,15 @@ impl ValueTemplate {
         let mut digits = itoa::Buffer::new();
         match self {
             Self::Constant(json) => out.extend_from_slice(json),
-            Self::Field(index) => {
-                let value = values.fields.get(*index);
-                match values.fields.kind(*index) {
-                    Kind::Bare => json::write_bare(value, not_finite, out),
-                    Kind::Text => json::write_text(value, out),
+            Self::Field(index) => match values.fields.members() {
+                // The array that stands in the report cannot have numbers that JSON has not.
+                Some(members) if *index < members[0].len() => {
+                    json::write_array(members, out, |member, out| {
+                        write_field(member, *index, not_finite, out);
+                    });
                 }
-            }
+                _ => write_field(values.fields, *index, not_finite, out),
+            },
             Self::Pointer(index, keys) => match values.fields.members() {
                 Some(members) if *index < members[0].len() => {
                     json::write_array(members, out, |member, out| {
@@ -136,10 +138,16 @@ impl ValueTemplate {
     }
 }
 
+/// Appends the field at `index`, which keeps its type.
+fn write_field(fields: &Fields, index: usize, not_finite: NotFinite, out: &mut Vec<u8>) {
+    match fields.kind(index) {
+        Kind::Bare => json::write_bare(fields.get(index), not_finite, out),
+        Kind::Text => json::write_text(fields.get(index), out),
+    }
+}
+
 /// Appends what stands at `keys` in the JSON `value`, on one line; its task fails before, if there is nothing.
 fn write_value_at(value: &[u8], keys: &[String], out: &mut Vec<u8>) {
     let Some(found) = value_at(value, keys) else { return out.extend_from_slice(b"null") };
-    // A line break between its parts; one in a text is escaped.
-    let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
-    out.extend(found.get().bytes().map(|byte| if is_break(&byte) { b' ' } else { byte }));
+    json::write_on_one_line(found.get().as_bytes(), out);
 }

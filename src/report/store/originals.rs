@@ -240,19 +240,18 @@ impl Known {
         Some(values)
     }
 
-    /// The only reading of `cells` that has this identity.
+    /// The only reading of `cells` that has this identity. Where many can be read in two ways, most likely all are meant as
+    /// they are read, or all as they stand there.
     fn guessed(&mut self, identity: u128, cells: &[InputCell]) -> Option<Vec<Vec<u8>>> {
         let own = &cells[..self.own.min(cells.len())];
         let doubts: Vec<usize> =
             (0..own.len()).filter(|&index| own[index].written != own[index].meant).collect();
-        if doubts.len() > DOUBTS {
-            return None;
-        }
         let mut values: Vec<Vec<u8>> = cells.iter().map(|cell| cell.meant.clone()).collect();
-        for choice in 0..1_u32 << doubts.len() {
+        let are_many = doubts.len() > DOUBTS;
+        for choice in 0..if are_many { 2 } else { 1_u32 << doubts.len() } {
             for (bit, &index) in doubts.iter().enumerate() {
                 let cell = &cells[index];
-                let is_literal = choice & 1 << bit != 0;
+                let is_literal = choice & if are_many { 1 } else { 1 << bit } != 0;
                 values[index].clone_from(if is_literal { &cell.written } else { &cell.meant });
             }
             if self.identify.of(&values.iter().collect()) == identity {

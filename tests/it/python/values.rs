@@ -533,3 +533,34 @@ def use(data): return ascii(data)";
     let results = ran.exit(0).report().column("result");
     assert_eq!(results[..2], ["inf", r#"["-inf","Infinity",null]"#]);
 }
+
+#[test]
+fn values_over_several_lines_arrive_in_one() {
+    let json = "[\n  {\n    \"name\": \"x\",\n    \"tags\": [\n      1,\r\n      2\n    ]\n  },\n  \
+        {\n    \"name\": \"y\\n\",\n    \"tags\": {\n      \"a\": 1\n    }\n  }\n]\n";
+    let module = "def work(name, tags, batch_size=0): return repr((name, tags))";
+    for model in MODELS {
+        for batch in ["", "\nbatch = 2"] {
+            let test = job(module, &format!("[inputs]\njson = 'p.json'{batch}"));
+            let ran = test.file("p.json", json).args(["--model", model]).run();
+            let each = [r"('x', [1, 2])", r"('y\n', {'a': 1})"];
+            let both = [r"(['x', 'y\n'], [[1, 2], {'a': 1}])"];
+            let expected = if batch.is_empty() { &each[..] } else { &both };
+            assert_eq!(ran.exit(0).report().column("result"), expected, "{model} {batch}");
+        }
+    }
+}
+
+#[test]
+fn numbers_of_a_batch_are_those_of_single_inputs() {
+    let module = "def work(input): return repr(input)";
+    for model in MODELS {
+        let values = "[inputs]\nvalues = [inf, 1.5, nan, 'nan', 0x10, -inf]\nbatch = 6";
+        let ran = job(module, values).args(["--model", model]).run();
+        ran.exit(0);
+        let report = ran.report();
+        assert_eq!(report.column("result"), ["[inf, 1.5, nan, 'nan', 16, -inf]"], "{model}");
+        let cell = r#"["inf",1.5,"nan","nan",16,"-inf"]"#;
+        assert_eq!(report.column("input"), [cell], "a report has JSON");
+    }
+}

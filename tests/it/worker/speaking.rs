@@ -201,3 +201,21 @@ fn mistakes_in_the_table_are_explained() {
             .stderr_has(expected);
     }
 }
+
+#[test]
+fn a_request_is_one_line_whatever_its_values_are_written_like() {
+    let worker = "
+for request in requests():
+    ok(request, json.dumps(request['args']))";
+    let json =
+        "[\n  {\"tags\": [\n    1,\r\n    2\n  ]},\n  {\"tags\": {\n    \"a\": \"\\n\"\n  }}\n]\n";
+    for (batch, results) in [
+        ("", &["[[1, 2]]", r#"[{"a": "\n"}]"#][..]),
+        ("\nbatch = 2", &[r#"[[[1, 2], {"a": "\n"}]]"#]),
+    ] {
+        let rest = format!("args = ['{{tags}}']\n[inputs]\njson = 'p.json'{batch}");
+        let toml = format!("[workload.worker]\nargv = ['python3', 'worker.py']\n{rest}");
+        let test = job(worker, "").file("job.toml", toml).file("p.json", json);
+        assert_eq!(test.run().exit(0).report().column("result"), results);
+    }
+}

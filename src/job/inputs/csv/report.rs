@@ -52,7 +52,11 @@ impl Rows {
         };
         let lost = match &original {
             Original::Known(_) => None,
-            Original::Lost => input.iter().position(|cell| is_replaced(&cell.written)).or(Some(0)),
+            Original::Lost => {
+                let replaced = input.iter().position(|cell| is_replaced(&cell.written));
+                let doubtful = || input.iter().position(|cell| cell.written != cell.meant);
+                replaced.or_else(doubtful).or(Some(0))
+            }
             Original::Unknown => input.iter().position(|cell| is_replaced(&cell.written)),
         };
         if let Some(index) = lost {
