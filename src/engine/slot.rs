@@ -7,7 +7,6 @@ mod settle;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -169,10 +168,11 @@ async fn start(run: &Run, index: usize, shared: &Shared, number: usize) -> Optio
 /// Lets a worker leave. What it has left running, such as threads, is waited for unless the job is being killed; after a
 /// while, the terminal says so.
 async fn stop(run: &Run, live: &StageRun, worker: SlotWorker) -> Option<u64> {
-    let interpreter = worker.interpreter().map(Rc::clone);
+    let endings = worker.endings();
     let peak = stopped(run, worker).await;
-    let endings = interpreter.map(|interpreter| interpreter.endings());
-    endings.into_iter().flatten().for_each(|ending| live.watch.note_ending(ending));
+    for ending in endings() {
+        live.watch.note_ending(ending);
+    }
     peak
 }
 

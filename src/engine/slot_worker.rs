@@ -191,6 +191,18 @@ impl SlotWorker {
         }
     }
 
+    /// Gives what has gone wrong at the end of the programs that it used, once it has been stopped.
+    pub fn endings(&self) -> Box<dyn FnOnce() -> Vec<String>> {
+        if let Self::Session(session) = self {
+            let program = Rc::clone(session.program());
+            return Box::new(move || program.endings());
+        }
+        match self.interpreter().map(Rc::clone) {
+            Some(interpreter) => Box::new(move || interpreter.endings()),
+            None => Box::new(Vec::new),
+        }
+    }
+
     /// Attempts every task of `batch` and settles each, exactly once, as it ends.
     ///
     /// # Errors

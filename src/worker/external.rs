@@ -8,7 +8,7 @@ mod driver;
 mod process;
 mod session;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -104,6 +104,8 @@ pub struct Program {
     ended_sessions: Cell<usize>,
     /// How many processes in a row have ended without an answer.
     fruitless: Cell<u32>,
+    /// How processes have ended that did not end well, as far as it has not been told.
+    endings: RefCell<Vec<String>>,
     /// Locked exclusively by a task that may have killed it before and so runs alone.
     gate: RwLock<()>,
     state: Mutex<State>,
@@ -129,6 +131,7 @@ impl Program {
             sessions: Cell::new(1),
             ended_sessions: Cell::new(0),
             fruitless: Cell::new(0),
+            endings: RefCell::default(),
             gate: RwLock::new(()),
             state: Mutex::default(),
         };
@@ -190,7 +193,7 @@ impl Program {
             let fruitless = if process.has_answered() { 0 } else { self.fruitless.get() + 1 };
             self.fruitless.set(fruitless);
             let process = state.process.take();
-            state.record_end(process.as_ref());
+            self.record_end(&mut state, process.as_ref());
             if let Some(words) = &state.unfit {
                 return Err(unfit(words.clone()));
             }
@@ -216,20 +219,30 @@ impl Program {
             }
         }
     }
-}
 
-impl State {
-    fn record_end(&mut self, process: Option<&Rc<Process>>) {
+    fn record_end(&self, state: &mut State, process: Option<&Rc<Process>>) {
         let Some(process) = process else { return };
         let (fault, peak_rss) = process.fault_and_peak();
-        self.peak_rss = self.peak_rss.max(peak_rss);
+        state.peak_rss = state.peak_rss.max(peak_rss);
+        let name = self.settings.spec.name();
+        let words = |ending| {
+            format!(
+                "`{name}` did not end well, and what it had to write may not be whole: {ending}"
+            )
+        };
+        self.endings.borrow_mut().extend(process.ending().map(words));
         if let Some(fault) = fault {
-            self.faults += 1;
-            if self.faults >= MAX_FAULTS {
-                self.unfit =
+            state.faults += 1;
+            if state.faults >= MAX_FAULTS {
+                state.unfit =
                     Some(format!("the worker cannot be used: {MAX_FAULTS} times, {fault}"));
             }
         }
+    }
+
+    /// What has gone wrong at the end of its processes, as far as it has not been told.
+    pub fn endings(&self) -> Vec<String> {
+        self.endings.take()
     }
 }
 

@@ -67,6 +67,12 @@ pub fn read_ready(line: &[u8], slots: usize) -> Result<usize, String> {
     }
 }
 
+/// What is wrong with a worker that has said `more` when it was ready and had not been asked anything.
+pub fn said_unasked(more: &[u8]) -> String {
+    let line = more.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    format!("it was ready, and said `{}` before it was asked anything", shown(line))
+}
+
 /// Appends a request.
 pub fn write_request(id: u64, arguments: &Arguments, values: &Values<'_>, out: &mut Vec<u8>) {
     let mut digits = itoa::Buffer::new();

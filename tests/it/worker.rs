@@ -1,6 +1,7 @@
 //! `[workload.worker]`: programs that speak the worker protocol, and programs that do not.
 
 mod dying;
+mod leaving;
 mod speaking;
 
 use crate::support::TestJob;

@@ -99,8 +99,11 @@ impl Driver {
                 if self.max_memory.is_some() || settings.watches_memory {
                     self.pid = self.port.pid().await?;
                 }
-                let ready = public_protocol::read_ready(&self.stdout.bytes[line], slots);
+                let mut ready = public_protocol::read_ready(&self.stdout.bytes[line], slots);
                 self.forget_lines();
+                if ready.is_ok() && !self.stdout.bytes.is_empty() {
+                    ready = Err(public_protocol::said_unasked(&self.stdout.bytes));
+                }
                 return ready.map_err(|said| {
                     let tail = settings.log.tail(self.log_start);
                     Unready::Unfit(cause_and_tail(said, None, &tail))
@@ -186,7 +189,8 @@ impl Driver {
         let mut result = Ok(());
         while let Some(line) = self.next_line() {
             let answer = public_protocol::read_answer(&self.stdout.bytes[line]);
-            result = answer.and_then(|answer| process.settle(answer, now));
+            let unwritten = (self.out.len() - self.sent) as u64;
+            result = answer.and_then(|answer| process.settle(answer, unwritten, now));
             if result.is_err() {
                 break;
             }

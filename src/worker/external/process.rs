@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::driver::Driver;
-use crate::launcher::Ended;
+use crate::launcher::{Ended, Exit};
 use crate::task::Moment;
 use crate::worker::public_protocol::Answer;
 use crate::workload::command::{cause_and_tail, how_it_ended};
@@ -56,12 +56,35 @@ struct State {
     order: Order,
     /// Whether it takes no more requests.
     closed: bool,
-    /// Whether it has answered a request once more, in which those that are in flight have no part.
-    answered_twice: bool,
+    /// Whether it has answered a request once more, or one that it had not got yet, in which those that are in flight have
+    /// no part.
+    broke_alone: bool,
     /// How it broke the protocol, if no request that was in flight can tell.
     fault: Option<String>,
+    /// How it ended, if that was not well and no request can tell.
+    ending: Option<String>,
+    /// Since when it takes no more requests and has answered all.
+    idle_since: Option<Moment>,
     /// Peak resident memory in bytes, once it has ended.
     peak_rss: Option<u64>,
+}
+
+impl State {
+    fn close(&mut self) {
+        self.closed = true;
+        self.look_whether_idle();
+    }
+
+    fn look_whether_idle(&mut self) {
+        if self.closed && self.flight.is_empty() {
+            self.idle_since.get_or_insert_with(Moment::now);
+        }
+    }
+
+    /// Up to which byte of all requests they have been written, where the driver has so many bytes yet to write.
+    fn written(&self, unwritten: u64) -> u64 {
+        self.requested - (unwritten + self.out.len() as u64).min(self.requested)
+    }
 }
 
 /// A request in flight, as the driver sees it.
@@ -70,6 +93,17 @@ struct Flying {
     /// Where it starts among the bytes of all requests.
     start: u64,
     slot: oneshot::Sender<Ending>,
+}
+
+/// The end of a process.
+struct End {
+    /// What a request that was in flight says of it.
+    words: String,
+    /// How it broke the protocol.
+    fault: Option<String>,
+    /// How it ended, if that was not well.
+    ending: Option<String>,
+    peak_rss: Option<u64>,
 }
 
 /// What the driver has to do with a process.
@@ -170,18 +204,20 @@ impl Process {
         tokio::task::spawn_local(async move {
             let log_start = driver.log_start;
             let (exit, fault) = driver.serve(&shared).await;
-            let words = |ended: &io::Result<Ended>| {
-                let cause = match (&fault, ended) {
-                    (Some(fault), _) => fault.clone(),
-                    (None, Ok(ended)) => {
-                        format!("the worker died: {}", how_it_ended(&ended.exit, &name))
-                    }
-                    (None, Err(error)) => format!("the worker died: {error}"),
-                };
-                cause_and_tail(cause, None, &log.tail(log_start))
+            let how = match &exit {
+                Ok(ended) => how_it_ended(&ended.exit, &name),
+                Err(error) => error.to_string(),
             };
-            let peak_rss = exit.as_ref().ok().map(|ended| ended.peak_rss);
-            shared.end(&words(&exit), driver.unread(), fault.as_ref(), peak_rss);
+            let tail = log.tail(log_start);
+            let cause = fault.clone().unwrap_or_else(|| format!("the worker died: {how}"));
+            let is_well = fault.is_some() || matches!(exit, Ok(Ended { exit: Exit::Code(0), .. }));
+            let end = End {
+                words: cause_and_tail(cause, None, &tail),
+                fault,
+                ending: (!is_well).then(|| cause_and_tail(how, None, &tail)),
+                peak_rss: exit.ok().map(|ended| ended.peak_rss),
+            };
+            shared.end(end, driver.unread());
         });
         Ok((process, slots))
     }
@@ -219,13 +255,14 @@ impl Process {
 
     /// Waits for the end of one that takes no more; one that does not leave in time, when all has been answered, is ended.
     pub async fn renewed(&self, grace: Duration) {
-        let is_idle = || self.state().flight.is_empty();
         let overdue = async {
             loop {
-                tokio::time::sleep(grace).await;
-                if is_idle() {
+                let idle_since = self.state().idle_since;
+                let left = idle_since.map_or(grace, |since| grace.saturating_sub(since.elapsed()));
+                if left.is_zero() && idle_since.is_some() {
                     return;
                 }
+                tokio::time::sleep(left).await;
             }
         };
         tokio::select! {
@@ -246,6 +283,11 @@ impl Process {
         (state.fault.take(), state.peak_rss)
     }
 
+    /// How it has ended, if that was not well and no request could tell.
+    pub fn ending(&self) -> Option<String> {
+        self.state().ending.take()
+    }
+
     /// Lets it end by itself, by ending its input.
     pub fn let_leave(&self) {
         self.order(Order::Leave);
@@ -259,16 +301,23 @@ impl Process {
     fn order(&self, order: Order) {
         let mut state = self.state();
         state.order = state.order.max(order);
-        state.closed = true;
+        state.close();
         drop(state);
         self.wake.notify_one();
     }
 
-    /// Tells a request that it has been answered. The error says what is wrong with the answer.
-    pub(super) fn settle(&self, answer: Answer, now: Moment) -> Result<(), String> {
+    /// Tells a request that it has been answered; the driver has so many bytes of requests yet to write. The error says what
+    /// is wrong with the answer.
+    pub(super) fn settle(&self, answer: Answer, unwritten: u64, now: Moment) -> Result<(), String> {
         let mut state = self.state();
         let id = answer.id;
+        let written = state.written(unwritten);
+        if state.flight.get(&id).is_some_and(|request| request.start >= written) {
+            state.broke_alone = true;
+            return Err(format!("the worker answered request {id} before it was written"));
+        }
         if let Some(request) = state.flight.remove(&id) {
+            state.look_whether_idle();
             state.answered += 1;
             let _ = request.slot.send(Ending::Answered(answer, now)); // its slot may not wait for it any more
             return Ok(());
@@ -277,7 +326,7 @@ impl Process {
         if state.order == Order::Kill {
             Ok(())
         } else if id >= 1 && id <= state.last {
-            state.answered_twice = true;
+            state.broke_alone = true;
             Err(format!("the worker answered request {id} twice"))
         } else {
             Err(format!("the worker answered unknown request {id}"))
@@ -297,7 +346,7 @@ impl Process {
 
     /// Takes no more requests.
     pub(super) fn close(&self) {
-        self.state().closed = true;
+        self.state().close();
     }
 
     /// Ready when there may be something to do for the driver.
@@ -307,23 +356,25 @@ impl Process {
 
     /// Records its end, and tells all requests that are in flight; of what the driver had of them, `unread` bytes were never
     /// read.
-    fn end(&self, words: &str, unread: u64, fault: Option<&String>, peak_rss: Option<u64>) {
+    fn end(&self, end: End, unread: u64) {
+        let End { words, fault, ending, peak_rss } = end;
         let mut state = self.state();
-        state.closed = true;
+        state.close();
         state.peak_rss = peak_rss;
         let has_proved = self.trusted || state.answered > 0;
-        let read = state.requested - (unread + state.out.len() as u64).min(state.requested);
+        let read = state.written(unread);
+        state.ending = ending.filter(|_| state.order == Order::Leave && state.flight.is_empty());
         let was_read = |request: &Flying| fault.is_some() || !has_proved || request.start < read;
         let concerned = state.flight.values().filter(|&request| was_read(request)).count();
         let death = match (state.order, concerned) {
             (Order::Kill, _) => Death::Ended,
-            (Order::Serve, _) if state.answered_twice => Death::Left,
-            (_, 1) => Death::OfThis(words.to_owned()),
+            (Order::Serve, _) if state.broke_alone => Death::Left,
+            (_, 1) => Death::OfThis(words.clone()),
             _ => Death::OfOne,
         };
-        let is_of_none = state.flight.is_empty() || state.answered_twice;
+        let is_of_none = state.flight.is_empty() || state.broke_alone;
         if is_of_none && fault.is_some() && state.order == Order::Serve {
-            state.fault = Some(words.to_owned());
+            state.fault = Some(words);
         }
         let may_spare = state.order != Order::Kill;
         for (_, request) in state.flight.drain() {
@@ -360,6 +411,8 @@ impl InFlight<'_> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.process.state().flight.remove(&self.id);
+        let mut state = self.process.state();
+        state.flight.remove(&self.id);
+        state.look_whether_idle();
     }
 }

@@ -136,6 +136,11 @@ impl Session {
         }
     }
 
+    /// Its program.
+    pub fn program(&self) -> &Rc<Program> {
+        &self.program
+    }
+
     /// Ends the session; the last one ends the program and waits for that. Returns the peak resident memory of its
     /// largest process, in bytes.
     pub async fn stop(self) -> Option<u64> {
@@ -153,7 +158,7 @@ impl Session {
             () = program.settings.cancel.killing() => process.kill(),
         }
         process.ended().await;
-        state.record_end(Some(&process));
+        program.record_end(&mut state, Some(&process));
         state.peak_rss
     }
 }
