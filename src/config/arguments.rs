@@ -3,8 +3,8 @@
 
 use crate::base::json;
 use crate::base::json::NotFinite;
-use crate::config::ValueTemplate;
 use crate::config::{Planner, Table};
+use crate::config::{ValueStep, ValueTemplate};
 use crate::task::Values;
 
 /// The field of inputs that are not records.
@@ -74,12 +74,16 @@ impl Arguments {
         self.kwargs.iter().map(|(name, _)| &**name)
     }
 
-    /// Which arguments are what the stage before has handed on: by number, from 0, and by name.
-    pub fn payloads(&self) -> (Vec<usize>, Vec<&str>) {
-        let is_payload = |value: &ValueTemplate| matches!(value, ValueTemplate::Payload);
-        let args = self.args.iter().enumerate().filter(|(_, value)| is_payload(value));
-        let kwargs = self.kwargs.iter().filter(|(_, value)| is_payload(value));
-        (args.map(|(index, _)| index).collect(), kwargs.map(|(name, _)| &**name).collect())
+    /// Where in the positional and in the keyword arguments that stands which the stage before has handed on.
+    pub fn payloads(&self) -> [Vec<Vec<ValueStep<'_>>>; 2] {
+        let [mut args, mut kwargs] = [Vec::new(), Vec::new()];
+        for (index, value) in self.args.iter().enumerate() {
+            value.payloads(vec![ValueStep::Index(index)], &mut args);
+        }
+        for (name, value) in &self.kwargs {
+            value.payloads(vec![ValueStep::Name(name)], &mut kwargs);
+        }
+        [args, kwargs]
     }
 
     /// Appends the JSON of the first argument; all that there is, if it [is the sole one](Self::is_sole).

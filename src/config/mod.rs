@@ -46,5 +46,5 @@ pub use stop_after::{Enough, FailureLimit, Running, StopAfter};
 pub use table::Table;
 pub use task_size::TaskSize;
 pub(crate) use template::{CREATES, created, exact_names};
-pub use template::{Demand, Scope, StageScope, Template, TemplateError, ValueTemplate};
+pub use template::{Demand, Scope, StageScope, Template, TemplateError, ValueStep, ValueTemplate};
 pub use time_limit::TimeLimit;

@@ -15,7 +15,7 @@ use demand::What;
 pub(crate) use exact::exact_names;
 pub(crate) use parse::{CREATES, created};
 pub use parse::{Scope, StageScope, TemplateError};
-pub use value::ValueTemplate;
+pub use value::{ValueStep, ValueTemplate};
 
 use crate::base::mask::MASK;
 use crate::config::secrets::Secret;

@@ -234,7 +234,8 @@ const NOTED: u64 = 5;
 const LEAVING: u64 = 6;
 /// Ok, and the result is a text with a NUL, or with bytes that are not UTF-8.
 const ESCAPED: u64 = 7;
-/// Ok, and the error is the result as Python writes it, since JSON has no infinity.
+/// Ok, and the error is the result as Python writes it, since JSON has no infinity; what is to be said of the result may
+/// follow on a line of its own.
 const INFINITE: u64 = 8;
 
 /// Appends the answer for a task that was run. Only what a worker knows about an outcome is passed on: whether it is ok
@@ -316,8 +317,13 @@ fn reply(
         _ => (result, kind),
     };
     if numbers.status == INFINITE {
-        outcome.payload =
-            Some(Arc::new(Payload::of_python(outcome.result_kind, outcome.result.clone(), error)));
+        let mut lines = error.splitn(2, |&byte| byte == b'\n');
+        let exact = lines.next().unwrap_or_default();
+        let payload = Payload::of_python(outcome.result_kind, outcome.result.clone(), exact);
+        outcome.payload = Some(Arc::new(payload));
+        if let Some(words) = lines.next() {
+            outcome.rare_mut().note = Some(String::from_utf8_lossy(words).into());
+        }
         return Some(Reply::Done(seq, outcome));
     }
     let words = String::from_utf8_lossy(error).into_owned();

@@ -131,11 +131,19 @@ def _decoder():
         scan = make_scanner(_Reading)
         if scan('[1,"a",{"b":1.5}]', 0)[0] != [1, "a", {"b": 1.5}]:
             raise ValueError
-        return lambda data: scan(data.decode("utf-8", "surrogatepass"), 0)[0]
     except Exception:  # the C scanner is an implementation's own affair
         import json
 
         return json.loads
+
+    def decode(data):
+        text = data.decode("utf-8", "surrogatepass")
+        value, end = scan(text, 0)
+        if end != len(text):
+            raise ValueError(f"something stands after the value: {text[end:end + 100]!r}")
+        return value
+
+    return decode
 
 
 def _refuse(value):
@@ -290,7 +298,11 @@ def failure(seq, user, system, since, run, error, grown=b""):
     """The line of a call that raised something."""
     if _is_child:
         end_child(error)
-    words = quote(describe(error)).encode()
+    try:
+        words = describe(error)
+    except BaseException:  # its class has done something to what every exception has
+        words = type(error).__name__
+    words = quote(words).encode()
     return b"[%d,%d,%d,%d,%d,%d,null,%b%b]\n" % (seq, FAILED, user, system, since, run, words, grown)
 
 
@@ -301,7 +313,7 @@ class Cpu:
     __slots__ = ("at", "total", "system", "peak", "resident", "statm", "page")
 
     def __init__(self):
-        self.page = resource.getpagesize()
+        self.page, self.resident = resource.getpagesize(), 0
         self.statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self.anchor(now())
         self.resident = self.memory()
@@ -326,8 +338,11 @@ class Cpu:
         return total - system, system
 
     def memory(self):
-        """Resident bytes."""
-        return int(_pread(self.statm, 99, 0).split()[1]) * self.page
+        """Resident bytes; as many as before, where a function has closed what says so."""
+        try:
+            return int(_pread(self.statm, 99, 0).split()[1]) * self.page
+        except (OSError, ValueError, IndexError):
+            return self.resident
 
     def grown(self, peak):
         """The bytes by which it has grown since it was last asked, at the highest; `peak` is what the peak was then."""
@@ -433,9 +448,17 @@ _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 def receive(control, count):
     """A packet, and the descriptors that came with it; None at the end."""
-    data, ancillary, _, _ = control.recvmsg(16, socket.CMSG_SPACE(count * 4), _CLOEXEC)
+    data, ancillary, flags, _ = control.recvmsg(16, socket.CMSG_SPACE(count * 4), _CLOEXEC)
     if not data:
         return None
+    if flags & socket.MSG_CTRUNC:  # the kernel had no number for some of them
+        words = (
+            f"this interpreter may have no more than {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} files open, which do not "
+            "do for so many slots: set `limits.concurrency` lower, or raise the hard limit (`ulimit -Hn`)"
+        )
+        if _faults is not None:
+            _write(_faults, words.encode())
+        raise OSError(words)
     received = []
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -450,8 +473,21 @@ def receive(control, count):
 def receive_session(control):
     """The three descriptors of the next session; None: there will be no more."""
     received = receive(control, 3)
-    _ours.update(received or ())
+    if received:
+        _ours.update(received)
+        make_room(max(received))
     return received
+
+
+def make_room(highest):
+    """Raises the limit of open files where the sessions' would take what the function may have: the runner starts its
+    children with the limit that it was started with itself, since programs that use `select` need a low one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or highest < soft // 2:
+        return
+    more = soft * 2 if hard == resource.RLIM_INFINITY else min(soft * 2, hard)
+    if more > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
 
 
 _ours = set()  # descriptors
@@ -508,29 +544,38 @@ def end_child(error=None):
 _VARARGS, _COROUTINE, _ASYNC_GENERATOR = 0x04, 0x80, 0x200
 
 
+def attribute(value, name, default=None):
+    """An attribute of an object of the user's, whose class may raise anything where it has none of that name."""
+    try:
+        return getattr(value, name, default)
+    except Exception:
+        return default
+
+
 def _code(function):
     """The code of a plain function or method; None of anything that another object stands before."""
-    function = getattr(function, "__func__", function)
-    if hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
+    function = attribute(function, "__func__", function)
+    if attribute(function, "__wrapped__") is not None or attribute(function, "__signature__") is not None:
         return None
-    return getattr(function, "__code__", None)
+    return attribute(function, "__code__")
 
 
 def is_coroutine_function(function):
     """Whether it is an `async def`, also with some arguments bound by `functools.partial`, or as the `__call__` of an
     object."""
-    while hasattr(function, "func") and hasattr(function, "keywords"):
+    while attribute(function, "func") is not None and isinstance(attribute(function, "keywords"), dict):
         function = function.func
-    if not hasattr(function, "__code__") and not hasattr(function, "__func__") and not isinstance(function, type):
+    has_code = attribute(function, "__code__") is not None or attribute(function, "__func__") is not None
+    if not has_code and not isinstance(function, type):
         function = getattr(type(function), "__call__", function)
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
-    return code is not None and bool(code.co_flags & (_COROUTINE | _ASYNC_GENERATOR))
+    code = attribute(attribute(function, "__func__", function), "__code__")
+    return bool(getattr(code, "co_flags", 0) & (_COROUTINE | _ASYNC_GENERATOR))
 
 
 def _takes(function, args):
     """Whether it plainly takes this number of arguments and nothing else. False: that is to be looked at."""
     code = _code(function)
-    if code is None or code.co_kwonlyargcount:
+    if getattr(code, "co_kwonlyargcount", True):
         return False
     given = args + (getattr(function, "__self__", None) is not None)
     least = code.co_argcount - len(function.__defaults__ or ())
@@ -538,7 +583,11 @@ def _takes(function, args):
 
 
 def to_bytes(value):
-    """Text as the bytes that it stands for; anything else as it is."""
+    """Text as the bytes that it stands for, in lists and objects, too; anything else as it is."""
+    if isinstance(value, list):
+        return [to_bytes(item) for item in value]
+    if isinstance(value, dict):
+        return {key: to_bytes(item) for key, item in value.items()}
     value = to_data(value) if isinstance(value, str) and value[:1] in MARKS else value
     return os.fsencode(value) if isinstance(value, str) else value
 
@@ -558,25 +607,36 @@ def to_data(value):
     return value
 
 
+def fill_in(values, paths):
+    """Puts what a stage has handed on where it belongs, at each of these paths into the values."""
+    for path in paths:
+        inner = values
+        for step in path[:-1]:
+            inner = inner[step]
+        inner[path[-1]] = to_data(inner[path[-1]])
+
+
 def make_call(function, hello):
     """Calls the function with what a request has."""
     places, names = hello["payloads"]
+    is_bytes = hello["as_bytes"]
     if hello["single"]:
-        convert = to_bytes if hello["as_bytes"] else to_data if places else None
-        return function if convert is None else lambda item: function(convert(item))
+        if not is_bytes and not places:
+            return function
+        convert = to_bytes if is_bytes else to_data
+        if is_bytes or places == [[0]]:
+            return lambda item: function(convert(item))
 
     def call(item):
-        args, kwargs = item
-        if hello["as_bytes"]:
-            args = [to_bytes(value) for value in args]
-            kwargs = {key: to_bytes(value) for key, value in kwargs.items()}
-        for place in places:
-            args[place] = to_data(args[place])
-        for name in names:
-            kwargs[name] = to_data(kwargs[name])
+        args, kwargs = ([item], {}) if hello["single"] else item
+        if is_bytes:
+            args, kwargs = to_bytes(args), to_bytes(kwargs)
+        else:
+            fill_in(args, places)
+            fill_in(kwargs, names)
         return function(*args, **kwargs)
 
-    if hello["as_bytes"] or places or names:
+    if is_bytes or places or names:
         return call
     return lambda item: function(*item[0], **item[1])
 
@@ -684,8 +744,14 @@ def say(control, packet):
         os._exit(0)
 
 
+def printable(words):
+    """Without the bytes of file names that are not UTF-8: a message has no place for them."""
+    return words.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
 def say_unfit(control, words):
     """Says that the job cannot work, and why: the end of it, if that is long."""
+    words = printable(words)
     text = quote(words[-20_000:])
     say(control, b'{"unfit":%b}' % (text if len(text) < 60 << 10 else quote(words[-5_000:])).encode())
 

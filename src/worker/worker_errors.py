@@ -15,7 +15,8 @@ def headline(error):
         message = "<it cannot be printed>"
     message += members_of(error)
     try:
-        message = "\n".join([message, *map(str, getattr(error, "__notes__", ()))])
+        notes = getattr(error, "__notes__", ())
+        message = "\n".join([message, *map(str, notes if isinstance(notes, (list, tuple)) else ())])
     except BaseException:
         pass
     if len(message) > MESSAGE:
@@ -24,9 +25,11 @@ def headline(error):
 
 
 def members_of(error):
-    """What a group of exceptions holds: that is the cause."""
-    members = getattr(error, "exceptions", None)
-    if not isinstance(error, getattr(builtins, "BaseExceptionGroup", ())) or not isinstance(members, tuple):
+    """What a group of exceptions holds: that is the cause. Another class may have any attribute of that name."""
+    if not issubclass(type(error), getattr(builtins, "BaseExceptionGroup", ())):
+        return ""
+    members = attribute(error, "exceptions")
+    if not isinstance(members, tuple):
         return ""
     more = f"; {len(members) - 5} more" if len(members) > 5 else ""
     return ": " + "; ".join(map(headline, members[:5])) + more
@@ -57,8 +60,8 @@ def without_marks(frame):
 
 def describe(error):
     """The exception, its message, and the end of its traceback; all of it goes to the log if that is longer."""
-    count = None
-    if type(error).__name__ == "Half" and type(error).__init__.__globals__ is globals():
+    count, half = None, globals().get("Half")  # the user may have a class that is called so
+    if half is not None and type(error) is half:
         error, count = error.cause, error.count
     text = headline(error)
     if count is not None:
@@ -112,16 +115,19 @@ def one_by_one(line, call):
 
     text = line.decode("utf-8", "surrogatepass")
     start = text.index(",[") + 2
-    seq, items, depth = int(text[1:start - 2]), [], 0
+    seq, items, depth, rest = int(text[1:start - 2]), [], 0, ""
     for token in re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]').finditer(text, start):
         mark = token.group()
         if depth == 0 and mark in (",", "]"):
             items.append(one(text[start:token.start()]))
             start = token.end()
             if mark == "]":
+                rest = text[start:]
                 break
         else:
             depth += (mark in ("[", "{")) - (mark in ("]", "}"))
+    if rest != "]":
+        raise ValueError(f"this is no line of requests: {text[:200]!r}")
 
     def invoke(item):
         if type(item) is Unreadable:
@@ -133,6 +139,6 @@ def one_by_one(line, call):
 
 def one(text):
     try:
-        return loads(text.encode("utf-8", "surrogatepass"))
+        return loads(text.strip().encode("utf-8", "surrogatepass"))
     except Exception as error:
         return Unreadable(error)

@@ -148,7 +148,7 @@ def end_of(name, run):
 
 def tell_of_end(words):
     try:
-        _control.send(b'{"ending":%b}' % quote(words[:4000].replace("\n", "\\n")).encode())
+        _control.send(b'{"ending":%b}' % quote(printable(words)[:4000].replace("\n", "\\n")).encode())
     except OSError:
         pass  # nobody waits for it
 
@@ -179,8 +179,8 @@ def explain_call(function, hello):
 
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return  # some built-in functions have none
+    except Exception:
+        return  # some built-in functions have none, and some objects raise whatever they like
     args, kwargs = hello["args"], hello["kwargs"]
     try:
         signature.bind(*([None] * args), **{key: None for key in kwargs})

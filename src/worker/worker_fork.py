@@ -65,11 +65,13 @@ def own_what_is_inherited():
 
 _has_preload = False
 _variables = None  # what `os.environ` keeps them in
+_outer_slot = None  # that of another runner, which has started this one
 
 
 def prepare_variables():
     """Makes room for the variables that each interpreter has for itself."""
-    global _variables
+    global _variables, _outer_slot
+    _outer_slot = os.environ.get("RUNNER_SLOT")
     os.environ["RUNNER_SLOT"] = "0"
     kept = getattr(os.environ, "_data", None)
     if isinstance(kept, dict) and kept.get(b"RUNNER_SLOT") == b"0":
@@ -157,6 +159,11 @@ def become(own, stderr, waits, not_mine, parent):
         else:  # the same, without what that takes to do it
             os.putenv(name, value)
             _variables[name.encode()] = value.encode()
+    if "RUNNER_SLOT" not in particulars["env"]:  # no slot has it alone: there was room for nothing
+        if _outer_slot is None:
+            os.environ.pop("RUNNER_SLOT", None)
+        else:
+            os.environ["RUNNER_SLOT"] = _outer_slot
     if "atexit" in sys.modules and _has_preload:
         sys.modules["atexit"]._clear()  # that is the affair of the one who has registered it
     os.read(waits, 1)  # until the one between is about to end

@@ -45,15 +45,21 @@ async def result_of(value):
     """What comes of a value that can be awaited, of whatever class, or iterated so."""
     kind = type(value)
     if hasattr(kind, "__anext__"):
-        items = []
+        items, cleaning, is_plain = [], Cleaning(copies=True), True  # noqa: F821
         try:
             async for item in value:
+                # As it is now: what is yielded next may be the same thing, changed.
+                if is_plain and type(item) not in SCALARS:
+                    try:
+                        item = clean(item, cleaning)  # noqa: F821
+                    except Formless:  # noqa: F821 (whoever takes the whole apart says so)
+                        is_plain = False
                 items.append(item)
                 if len(items) == MOST_VALUES:  # noqa: F821
                     raise ValueError(f"an iterator of the class {name_of(kind)} had not ended after {MOST_VALUES:,} values")  # noqa: F821
         except BaseException as error:
             raise Half(error, len(items)) from None  # noqa: F821
-        return items
+        return Yielded(items, cleaning) if is_plain else items  # noqa: F821
     if is_future(value):  # noqa: F821
         import asyncio
 
@@ -138,34 +144,62 @@ def close_loop():
 
 # Many calls in flight on the loop.
 
+def begin(invoke, item):
+    """Calls the function; what that comes to is a coroutine that has made its first step, and what it waits for, or the
+    value. Most calls are over then, and have cost no more than this."""
+    value = invoke(item)
+    if type(value) is not CoroutineType:  # noqa: F821
+        return value, None
+    try:
+        return value, Waits(value.send(None))
+    except StopIteration as end:
+        return end.value, None
+
+
+class Waits:
+    """What a coroutine has yielded: a future, or nothing, which gives others their turn."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, future):
+        self.future = future
+
+
 class Steps:
-    """Awaits a coroutine, and adds up the processor time of its steps alone."""
+    """Awaits a coroutine in a context, and adds up the processor time of its steps alone. It may have made the first one."""
 
-    __slots__ = ("coroutine", "cpu", "user", "system")
+    __slots__ = ("coroutine", "cpu", "run", "waits", "user", "system")
 
-    def __init__(self, coroutine, cpu):
-        self.coroutine, self.cpu, self.user, self.system = coroutine, cpu, 0, 0
+    def __init__(self, coroutine, cpu, run, waits=None):
+        self.coroutine, self.cpu, self.run, self.waits, self.user, self.system = coroutine, cpu, run, waits, 0, 0
 
     def __await__(self):
-        send, cpu, error = self.coroutine.send, self.cpu, None
+        cpu, run, waits, error = self.cpu, self.run, self.waits, None
+        self.waits = None
         while True:
-            start = now()
-            if start - cpu.at > ANCHOR:
-                cpu.anchor(start)
-            try:
-                waits_for = send(None) if error is None else self.coroutine.throw(error)
-            except StopIteration as end:
+            if waits is None:
+                start = now()
+                if start - cpu.at > ANCHOR:
+                    cpu.anchor(start)
+                try:
+                    if error is None:
+                        future = run(self.coroutine.send, None)
+                    else:
+                        future = run(self.coroutine.throw, error)
+                except StopIteration as end:
+                    self.add(start)
+                    return end.value
+                except BaseException:
+                    self.add(start)
+                    raise
                 self.add(start)
-                return end.value
-            except BaseException:
-                self.add(start)
-                raise
-            self.add(start)
+            else:
+                future, waits = waits.future, None
             error = None
             try:
-                yield waits_for
+                yield future
             except GeneratorExit:
-                self.coroutine.close()
+                run(self.coroutine.close)
                 raise
             except BaseException as thrown:
                 error = thrown
@@ -214,7 +248,7 @@ class AsyncSession(Session):
         self.loop, self.pool = loop(), pool
         self.batches, self.current, self.cancelling = deque(), 0, 0  # noqa: F821
         self.task, self.has_left = None, False
-        self.loop.add_reader(self.requests, self.readable)
+        self.loop.add_reader(self.requests, pool.or_end(self.readable))
 
     def readable(self):
         for line in self.lines():
@@ -232,7 +266,7 @@ class AsyncSession(Session):
     def work(self):
         if self.batches and self.task is None and not self.has_left:
             self.task = self.loop.create_task(self.serve(self.pool.call, self.pool.cpu, self.pool.loose))
-            self.task.add_done_callback(self.rested)
+            self.task.add_done_callback(self.pool.or_end(self.rested))
 
     def rested(self, task):
         self.task = None
@@ -250,7 +284,7 @@ class AsyncSession(Session):
     async def serve(self, call, cpu, loose):
         import asyncio
 
-        words, record, pool = self.words, self.record, self.pool
+        words, record, pool, context = self.words, self.record, self.pool, self.pool.context
         pause = asyncio.sleep
         while self.batches:
             seq, items, invoke = read(self.batches.popleft(), call)
@@ -270,17 +304,18 @@ class AsyncSession(Session):
                 try:
                     if start - cpu.at > ANCHOR:
                         cpu.anchor(start)
-                    value = invoke(item)
-                    kind = type(value)
-                    if kind is CoroutineType:  # noqa: F821
-                        steps = Steps(value, cpu)
-                        value = await steps
-                        if type(value) not in SCALARS:
-                            steps.coroutine = whole_of(value)
-                            value = await steps
-                    elif kind not in SCALARS:
-                        steps = Steps(whole_of(value), cpu)
+                    # What a task sets in its context is its own, as with `gather`.
+                    run = context.copy().run
+                    value, waits = run(begin, invoke, item)
+                    if waits is not None:
+                        steps = Steps(value, cpu, run, waits)
                         steps.add(start)
+                        value = await steps
+                    if type(value) not in SCALARS:
+                        if steps is None:
+                            steps = Steps(None, cpu, run)
+                            steps.add(start)
+                        steps.coroutine = whole_of(value)
                         value = await steps
                     end = now()
                     user, system = (steps.user, steps.system) if steps else cpu.took(start, end)
@@ -326,10 +361,11 @@ class LoopPool:
         self.sessions = []
         self.cpu, self.loose = ThreadCpu(), Loose()
         self.loose.join()
+        self.context = copy_context()  # what the module and `init` have set is so for every task
 
     def serve(self):
         self.control.setblocking(False)
-        loop().add_reader(self.control.fileno(), self.offered)
+        loop().add_reader(self.control.fileno(), self.or_end(self.offered))
         loop().run_forever()
         if self.error is not None:
             raise self.error
@@ -347,6 +383,18 @@ class LoopPool:
             loop().remove_reader(self.control.fileno())
             return self.end()
         self.sessions.append(AsyncSession(descriptors, self))
+
+    def or_end(self, run):
+        """What the loop calls. If it breaks, that is the end of the interpreter: the loop would say so in the log alone, and
+        a slot wait for an answer for ever."""
+
+        def ran(*args):
+            try:
+                run(*args)
+            except Exception as error:
+                self.end(error)
+
+        return ran
 
     def rested(self):
         """A session has done what it had to do."""

@@ -33,12 +33,22 @@ class Hole:
 
 
 class Cleaning:
-    """What is known while a value is taken apart: what it lies in, what is awaited, what has no form, how large it is."""
+    """What is known while a value is taken apart: what it lies in, what is awaited, what has no form, how large it is; and
+    whether it is copied, since somebody may change it yet."""
 
-    __slots__ = ("path", "holes", "formless", "count")
+    __slots__ = ("path", "holes", "formless", "count", "copies")
 
-    def __init__(self):
-        self.path, self.holes, self.formless, self.count = set(), [], [], 0
+    def __init__(self, copies=False):
+        self.path, self.holes, self.formless, self.count, self.copies = set(), [], [], 0, copies
+
+
+class Yielded:
+    """What has come of an asynchronous iterator: plain values, and what was found while they were made so."""
+
+    __slots__ = ("items", "cleaning")
+
+    def __init__(self, items, cleaning):
+        self.items, self.cleaning = items, cleaning
 
 
 _said = set()  # the classes that have been said to have no form
@@ -106,7 +116,8 @@ def unfold(value):
     if not new:
         return plain
     _said.update(new)
-    return Special(NOTED, encode(plain), ", ".join(new))
+    (text, exact), words = forms(plain), ", ".join(new)
+    return Special(NOTED, text, words) if exact is None else Special(INFINITE, text, f"{exact}\n{words}")
 
 
 def is_bytes(value):
@@ -172,7 +183,7 @@ def too_large(size):
 
 
 def clean(value, cleaning):
-    """The value, made of nothing but what JSON has; the same object, where it is that already."""
+    """The value, made of nothing but what JSON has; the same object, where it is that already and nobody changes it."""
     kind = type(value)
     if kind in SCALARS:
         return value
@@ -180,14 +191,18 @@ def clean(value, cleaning):
         too_large(len(value) * 2)  # at the least: no need to write it to see that
     if kind is list or kind is tuple:
         if SCALARS.issuperset(map(type, value)):
-            return value
+            return value[:] if cleaning.copies else value
         return inside(value, cleaning, lambda: [clean(item, cleaning) for item in value])
     if kind is dict:
         if _TEXT.issuperset(map(type, value)) and SCALARS.issuperset(map(type, value.values())):
-            return value
+            return value.copy() if cleaning.copies else value
         return inside(value, cleaning, lambda: table(value.items(), cleaning))
     if kind is Hole:
         return clean(value.value, cleaning) if value.is_filled else value
+    if kind is Yielded:
+        cleaning.holes += value.cleaning.holes
+        cleaning.formless += value.cleaning.formless
+        return value.items
     return inside(value, cleaning, lambda: other(value, kind, cleaning))
 
 
@@ -298,31 +313,31 @@ def of_arrays(value, kind):
     """Arrays, and their scalars, of NumPy and those that follow it."""
     if not hasattr(kind, "dtype") or not hasattr(kind, "tolist") or isinstance(value, type):
         return NotImplemented
-    if getattr(value, "nbytes", 0) > MOST:
+    if attribute(value, "nbytes", 0) > MOST:
         too_large(value.nbytes)
     dtype = value.dtype
-    letter = getattr(dtype, "kind", "")
-    names = getattr(dtype, "names", None)
-    if letter == "M" and hasattr(value, "astype"):
+    letter = attribute(dtype, "kind", "")
+    names = attribute(dtype, "names")
+    if letter == "M" and hasattr(kind, "astype"):
         return moments(sys.modules["numpy"].datetime_as_string(value).tolist())
-    if letter == "m" and hasattr(value, "astype"):
+    if letter == "m" and hasattr(kind, "astype"):
         return spans(value)
-    if letter in "fc" and dtype.itemsize > (8 if letter == "f" else 16):
+    if letter in ("f", "c") and attribute(dtype, "itemsize", 0) > (8 if letter == "f" else 16):
         return value.astype(str).tolist()  # more digits than Python's own numbers have
     if names:
         if getattr(value, "ndim", 0) == 0:
             return Pairs((name, value[name]) for name in names)
         return list(value)
-    if not letter and hasattr(value, "detach"):
+    if not letter and hasattr(kind, "detach"):
         value = value.detach()
     return value.tolist()
 
 
 def moments(value):
-    """Times as text as Python has it; those that are none are None."""
+    """Times as text as Python has it; those that are none, or masked, are None."""
     if isinstance(value, list):
         return [moments(item) for item in value]
-    return None if value == "NaT" else value.replace("T", " ")
+    return None if value is None or value == "NaT" else value.replace("T", " ")
 
 
 def spans(value):
@@ -384,7 +399,7 @@ def unique(names):
 
 def of_frames(value, kind):
     """Tables of polars and Arrow. Those of Arrow may have several columns of a name."""
-    names = getattr(value, "column_names", None)
+    names = attribute(value, "column_names") if hasattr(kind, "column_names") else None
     if hasattr(kind, "to_pylist") and isinstance(names, list) and len(set(names)) < len(names):
         columns = [value.column(place).to_pylist() for place in range(len(names))]
         names = unique(names)
@@ -468,8 +483,9 @@ def is_iterator(value, kind):
 
 def all_of(value, kind, cleaning):
     """All that an iterator yields. Each item is made plain before the next one is asked for: those of `groupby` are gone
-    by then."""
+    by then, and what is yielded again may have changed."""
     items, source = [], islice(value, MOST_VALUES)
+    before, cleaning.copies = cleaning.copies, True
     while True:
         try:
             item = next(source)
@@ -478,6 +494,7 @@ def all_of(value, kind, cleaning):
         except BaseException as error:
             raise Half(error, len(items)) from None
         items.append(item if type(item) in SCALARS else clean(item, cleaning))
+    cleaning.copies = before
     if len(items) == MOST_VALUES:
         raise ValueError(f"an iterator of the class {name_of(kind)} had not ended after {MOST_VALUES:,} values")
     return items

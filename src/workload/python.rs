@@ -7,15 +7,20 @@ mod interpreter;
 mod read;
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::Error;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 
+use crate::base::json::write_text;
 use crate::base::{ByteSize, Count};
-use crate::config::{Arguments, Template};
+use crate::config::{Arguments, Template, ValueStep};
 use crate::model::{Model, cores};
 use crate::task::{Fields, Values};
 use interpreter::Executable;
@@ -49,13 +54,13 @@ pub struct Spec {
     /// `module:name`, as the job file has it.
     function: String,
     /// The same, with the absolute path of a file.
-    target: String,
+    target: OsString,
     /// Called once in every interpreter before it is ready.
-    init: Option<String>,
+    init: Option<OsString>,
     /// Called, or imported, once, before interpreters are forked.
-    preload: Option<String>,
+    preload: Option<OsString>,
     /// Folders in which modules are looked for before all others, absolute.
-    path: Vec<String>,
+    path: Vec<OsString>,
     /// Whether text arrives as bytes.
     as_bytes: bool,
     /// Whether the author says that threads may run it at once.
@@ -134,22 +139,35 @@ impl Facts {
     }
 }
 
+/// A name of the system's, which need not be UTF-8: the other bytes are what Python's `os.fsdecode` makes of them.
+#[derive(Debug)]
+struct Native<'a>(&'a OsStr);
+
+impl Serialize for Native<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = Vec::new();
+        write_text(self.0.as_bytes(), &mut json);
+        let text = String::from_utf8(json).map_err(S::Error::custom)?;
+        RawValue::from_string(text).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
 /// What an interpreter is told; `worker.py` says what becomes of it.
 #[derive(Debug, Serialize)]
 struct Greeting<'a> {
     mode: &'a str,
-    function: &'a str,
-    init: Option<&'a str>,
-    preload: Option<&'a str>,
-    path: &'a [String],
-    log: String,
+    function: Native<'a>,
+    init: Option<Native<'a>>,
+    preload: Option<Native<'a>>,
+    path: Vec<Native<'a>>,
+    log: Native<'a>,
     /// Whether a request is the only argument, and not `[args, kwargs]`.
     single: bool,
     as_bytes: bool,
     args: usize,
     kwargs: Vec<&'a str>,
-    /// Arguments that are bytes where they are no text.
-    payloads: (Vec<usize>, Vec<&'a str>),
+    /// The ways to what is bytes where it is no text, in the positional and in the keyword arguments.
+    payloads: [Vec<Vec<ValueStep<'a>>>; 2],
     /// Variables that are only known now.
     env: BTreeMap<&'a str, String>,
     thread_safe: bool,
@@ -253,11 +271,11 @@ impl Spec {
         let log = std::path::absolute(log).unwrap_or_else(|_| log.to_owned());
         let greeting = Greeting {
             mode: mode.name(),
-            function: &self.target,
-            init: self.init.as_deref(),
-            preload: self.preload.as_deref(),
-            path: &self.path,
-            log: log.to_string_lossy().into_owned(),
+            function: Native(&self.target),
+            init: self.init.as_deref().map(Native),
+            preload: self.preload.as_deref().map(Native),
+            path: self.path.iter().map(|folder| Native(folder)).collect(),
+            log: Native(log.as_os_str()),
             single: self.arguments.is_sole(),
             as_bytes: self.as_bytes,
             args: self.arguments.args(),

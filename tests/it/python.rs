@@ -4,6 +4,8 @@ mod documentation;
 mod dying;
 mod finding;
 mod forking;
+mod handing_on;
+mod isolation;
 mod leaving;
 mod libraries;
 mod peers;

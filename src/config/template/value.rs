@@ -1,5 +1,7 @@
 //! Values with templates inside: what a job file gives to a function. Rendered as JSON.
 
+use serde::Serialize;
+
 use super::demand::value_at;
 use super::{Operator, Part};
 use crate::base::json;
@@ -31,6 +33,16 @@ pub enum ValueTemplate {
     Array(Vec<ValueTemplate>),
     /// Named ones.
     Object(Vec<(String, ValueTemplate)>),
+}
+
+/// A step into a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ValueStep<'a> {
+    /// To the element with this number, from 0.
+    Index(usize),
+    /// To the member of this name.
+    Name(&'a str),
 }
 
 impl From<Template> for ValueTemplate {
@@ -65,9 +77,41 @@ impl ValueTemplate {
         }
     }
 
+    /// The ways into the value to each lone `{payload}` in it, this value's own `way` first.
+    pub fn payloads<'a>(&'a self, way: Vec<ValueStep<'a>>, found: &mut Vec<Vec<ValueStep<'a>>>) {
+        let to = |step| way.iter().copied().chain([step]).collect();
+        match self {
+            Self::Array(elements) => {
+                for (index, element) in elements.iter().enumerate() {
+                    element.payloads(to(ValueStep::Index(index)), found);
+                }
+            }
+            Self::Object(members) => {
+                for (name, member) in members {
+                    member.payloads(to(ValueStep::Name(name)), found);
+                }
+            }
+            Self::Payload => found.push(way),
+            _ => {}
+        }
+    }
+
     /// Appends the value as JSON for a Python function, as one of its arguments: bytes and texts that are told apart by
     /// their kind alone begin with a mark, half of a surrogate pair that no escaped byte is.
     pub fn render_for_python(&self, values: &Values<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Array(elements) => {
+                return json::write_array(elements, out, |value, out| {
+                    value.render_for_python(values, out);
+                });
+            }
+            Self::Object(members) => {
+                return json::write_object(members, out, |value, out| {
+                    value.render_for_python(values, out);
+                });
+            }
+            _ => {}
+        }
         let start = out.len();
         self.render(values, NotFinite::Python, out);
         let payload = if let Self::Payload = self { values.payload } else { None };

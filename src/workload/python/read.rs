@@ -1,5 +1,6 @@
 //! Reading `[workload.python]`; every mistake is reported at its place.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -64,7 +65,7 @@ fn read_name(
     key: &'static str,
     table: &mut Table<'_>,
     plan: &Planner<'_>,
-) -> Option<(String, String)> {
+) -> Option<(String, OsString)> {
     let name = table.get::<String>(key)?;
     parse_name(key, &name, plan)
 }
@@ -73,7 +74,7 @@ fn parse_name(
     key: &'static str,
     name: &Spanned<String>,
     plan: &Planner<'_>,
-) -> Option<(String, String)> {
+) -> Option<(String, OsString)> {
     let text = name.get_ref();
     if let Some((module, path)) = text.rsplit_once(':')
         && is_path(path)
@@ -82,7 +83,7 @@ fn parse_name(
             return read_file(module, path, name, plan);
         }
         if is_module(module) {
-            return Some((text.clone(), text.clone()));
+            return Some((text.clone(), text.into()));
         }
     }
     let help = match text.rsplit_once('.') {
@@ -126,7 +127,7 @@ fn read_file(
     path: &str,
     name: &Spanned<String>,
     plan: &Planner<'_>,
-) -> Option<(String, String)> {
+) -> Option<(String, OsString)> {
     let file = plan.folder().join(module);
     if !file.is_file() {
         let is_imported = !module.contains('/');
@@ -136,22 +137,23 @@ fn read_file(
         plan.absent(name.span(), format!("there is no file `{module}`"), help);
         return None;
     }
-    let target = format!("{}:{path}", file.to_string_lossy());
+    let mut target = file.into_os_string();
+    target.push(format!(":{path}"));
     Some((name.get_ref().clone(), target))
 }
 
 /// A function, or a module alone.
-fn read_preload(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<String> {
+fn read_preload(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<OsString> {
     let name = table.get::<String>("preload")?;
     let text = name.get_ref();
     if !text.contains(':') && !is_file(text) && is_module(text) {
-        return Some(name.into_inner());
+        return Some(name.into_inner().into());
     }
     parse_name("preload", &name, plan).map(|(_, target)| target)
 }
 
 /// Folders, relative to the job's.
-fn read_path(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<String>> {
+fn read_path(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<OsString>> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a folder or an array of folders")]
     enum Folders {
@@ -159,7 +161,7 @@ fn read_path(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<String>> {
         Many(Vec<String>),
     }
     if !table.has("path") {
-        return Some(vec![plan.folder().to_string_lossy().into_owned()]);
+        return Some(vec![plan.folder().into()]);
     }
     let folders = table.get::<Folders>("path")?;
     let span = folders.span();
@@ -174,8 +176,8 @@ fn read_path(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Vec<String>> {
             plan.absent(span.clone(), format!("there is no folder `{folder}`"), None);
             return None;
         }
-        path.push(absolute.to_string_lossy().into_owned());
+        path.push(absolute.into_os_string());
     }
-    path.push(plan.folder().to_string_lossy().into_owned());
+    path.push(plan.folder().into());
     Some(path)
 }

@@ -1,9 +1,12 @@
 //! How functions, modules and interpreters are found, and what is said if they are not.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::{MODELS, job};
-use crate::support::TestJob;
+use crate::support::{Report, TestJob};
 
 fn calling(function: &str) -> TestJob {
     TestJob::new(&format!("[inputs]\nvalues = [1, 2]\n[workload.python]\nfunction = '{function}'"))
@@ -243,5 +246,37 @@ def helper(x): return 10 * x";
             .run()
             .exit(0)
             .rows("result", &["11", "22"]);
+    }
+}
+
+#[test]
+fn the_folder_of_a_job_need_not_be_utf_8() {
+    let module = "
+import helper
+def work(x): return [helper.A, x]";
+    let folder = Path::new(OsStr::from_bytes(b"caf\xe9"));
+    for function in ["mine:work", "mine.py:work", "sub/mine.py:work"] {
+        for model in MODELS {
+            let sub = if function.starts_with("sub") { "sub/mine.py" } else { "mine.py" };
+            let helper = Path::new(sub).with_file_name("helper.py");
+            let job_file = format!(
+                "model = '{model}'\n[inputs]\nvalues = [1]\n[workload.python]\nfunction = '{function}'\npath = '.'"
+            );
+            let test = TestJob::new("")
+                .file(folder.join("job.toml"), job_file)
+                .file(folder.join(sub), module)
+                .file(folder.join(helper), "A = 'beside'");
+            let ran = test.under(&["bash", "-c", "cd caf* && exec \"$0\" \"$@\""]).run();
+            let report = Report::read(&ran.exit(0).path(folder.join("results/job.csv")));
+            assert_eq!(report.column("result"), [r#"["beside",1]"#], "{model} {function}");
+        }
+        let job_file =
+            format!("[inputs]\nvalues = [1]\n[workload.python]\nfunction = '{function}'");
+        let sub = if function.starts_with("sub") { "sub/mine.py" } else { "mine.py" };
+        let test = TestJob::new("")
+            .file(folder.join("job.toml"), job_file)
+            .file(folder.join(sub), "raise ValueError(__file__)");
+        let ran = test.under(&["bash", "-c", "cd caf* && exec \"$0\" \"$@\""]).run();
+        ran.exit(2).stderr_has("failed to import");
     }
 }

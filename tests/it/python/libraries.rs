@@ -46,11 +46,12 @@ def work(n):
         'rank': np.linalg.matrix_rank(a), 'sum': np.float32(n) + 1, 'shape': a.shape, 'first': np.arange(3) * n,
         'span': np.timedelta64(1500, 'ns'), 'long': np.longdouble('0.1'), 'none': np.array([np.nan, np.inf]),
         'when': np.array(['2026-01-02', 'NaT'], dtype='M8[D]'), 'is': np.all(a < 1),
+        'masked': np.ma.array(['2026-01-02', '2026-01-03'], dtype='M8[D]', mask=[False, True]),
     }";
     under(&ALL, module, "values = [1, 2]", "", |ran| {
         let row = |n: i32| {
             format!(
-                r#"{{"rank":60,"sum":{}.0,"shape":[60,60],"first":[0,{n},{}],"span":"1500 nanoseconds","long":"0.1","none":[null,"inf"],"when":["2026-01-02",null],"is":true}}"#,
+                r#"{{"rank":60,"sum":{}.0,"shape":[60,60],"first":[0,{n},{}],"span":"1500 nanoseconds","long":"0.1","none":[null,"inf"],"when":["2026-01-02",null],"is":true,"masked":["2026-01-02",null]}}"#,
                 n + 1,
                 2 * n
             )

@@ -57,3 +57,64 @@ def work(x): return deep(9)";
         ran.exit(3).stderr_has("job: task 1 failed: ValueError: what it is about\n");
     }
 }
+
+#[test]
+fn exceptions_and_results_with_odd_attributes_are_what_they_are() {
+    let module = "
+class ApiError(Exception):
+    def __init__(self, words): super().__init__(words); self.info = {}
+    def __getattr__(self, name): return self.info[name]
+class Endless(Exception):
+    def __getattr__(self, name): return getattr(self, name + '_')
+class Half(Exception): pass
+class Group(Exception):
+    @property
+    def exceptions(self): raise OSError('none')
+class Texts(Exception):
+    __notes__ = 'text'
+class Unprintable(Exception):
+    def __str__(self): raise ValueError
+try:
+    class Mean(ExceptionGroup):
+        @property
+        def exceptions(self): raise OSError('none')
+    mean = Mean('mean', [ValueError()])
+except NameError:
+    mean = Exception('mean')
+ERRORS = [ApiError('api'), Endless('endless'), Half('half'), Group('group'), Texts('texts'), Unprintable(), mean]
+def raises(n): raise ERRORS[n - 1]
+async def awaited(n): raise ERRORS[n - 1]
+class Odd:
+    def __getattr__(self, name): raise KeyError(name)
+    def __repr__(self): return type(self).__name__
+class Array(Odd):
+    dtype = Odd()
+    def tolist(self): return [1, 2]
+class Plain(Array):
+    dtype = 'float'
+class Call(Odd):
+    def __call__(self, n): return [Odd(), Array(), Plain(), [Odd()]][n - 1]
+call = Call()
+def work(n): return call(n)";
+    let run = |function: &str, model: &str, repeat: usize| {
+        let rest = format!("model = '{model}'\n[inputs]\nrepeat = {repeat}\n");
+        job(module, &rest)
+            .args(["--set", &format!("workload.python.function=mine:{function}")])
+            .run()
+    };
+    for model in MODELS {
+        for function in ["raises", "awaited"] {
+            let errors = run(function, model, 7).exit(3).report().column("error");
+            let words = ["mine.ApiError: api\n", "mine.Endless: endless\n", "mine.Half: half\n"];
+            let more =
+                ["mine.Group: group\n", "mine.Texts: texts\n", "mine.Unprintable: <", "mean"];
+            for (error, words) in errors.iter().zip(words.iter().chain(&more)) {
+                assert!(error.contains(words), "{model} {function}: {error}");
+            }
+        }
+        for function in ["work", "call"] {
+            let ran = run(function, model, 4);
+            ran.exit(0).rows("result", &["Odd", "[1,2]", "[1,2]", "[\"Odd\"]"]);
+        }
+    }
+}
