@@ -10,6 +10,15 @@ use std::{env, io};
 /// How long a client may take: a scheduler that is busy answers late.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Variables that would make `sbatch` wait for the end, write elsewhere, or submit to a cluster that nobody asks after
+/// that. What chooses accounts, partitions and the like stays: users rely on it.
+const OF_SBATCH: [&str; 5] =
+    ["SBATCH_WAIT", "SBATCH_OUTPUT", "SBATCH_ERROR", "SBATCH_INPUT", "SBATCH_CLUSTERS"];
+
+/// How the variables begin by which users choose what the other clients show, and what they ask first. The runner
+/// asks for what it needs.
+const OF_OTHERS: [&str; 4] = ["SQUEUE_", "SCANCEL_", "SCONTROL_", "SINFO_"];
+
 /// What a client has said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
@@ -28,18 +37,38 @@ impl Said {
     }
 }
 
+/// Whether what `program` has in its environment is what tasks will have in theirs.
+fn hands_on(program: &str) -> bool {
+    program == "sbatch"
+}
+
+/// Whether `program` does without the user's variable `name`, which would change what it answers or whom it asks.
+fn is_removed(program: &str, name: &str) -> bool {
+    // A driver inside of an allocation must not pass its own size on. The way to the cluster is no part of that.
+    if name.starts_with("SLURM_") {
+        return name != "SLURM_CONF";
+    }
+    if hands_on(program) {
+        return OF_SBATCH.contains(&name);
+    }
+    OF_OTHERS.iter().any(|start| name.starts_with(start))
+}
+
 /// Runs `program`.
 ///
 /// # Errors
 /// If it is not there, or cannot be started.
 pub fn run<S: AsRef<str>>(program: &str, args: &[S]) -> io::Result<Said> {
     let mut command = Command::new(program);
-    command.args(args.iter().map(AsRef::as_ref)).env("LC_ALL", "C");
-    // A driver inside of an allocation must not pass its own size on. The way to the cluster is no part of that.
+    command.args(args.iter().map(AsRef::as_ref));
     for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("SLURM_") && name != "SLURM_CONF") {
+        if name.to_str().is_some_and(|name| is_removed(program, name)) {
             command.env_remove(name);
         }
+    }
+    if !hands_on(program) {
+        // A list of elements is told whole, however long it is.
+        command.env("LC_ALL", "C").env("SLURM_BITSTR_LEN", "0");
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
@@ -101,5 +130,30 @@ mod tests {
         let complaint = "no".to_owned();
         assert_eq!(said, Said { code: Some(3), stdout: "out\n".into(), complaint });
         assert!(run("/nowhere/at-all", &[""]).is_err());
+    }
+
+    #[test]
+    fn the_variables_of_users_do_not_change_what_is_asked() {
+        for (program, name, is_gone) in [
+            ("squeue", "SQUEUE_PARTITION", true),
+            ("squeue", "SQUEUE_STATES", true),
+            ("scancel", "SCANCEL_INTERACTIVE", true),
+            ("sinfo", "SINFO_PARTITION", true),
+            ("scontrol", "SCONTROL_ALL", true),
+            ("squeue", "SLURM_CLUSTERS", true),
+            ("squeue", "SLURM_CONF", false),
+            ("squeue", "HOME", false),
+            ("sbatch", "SLURM_JOB_ID", true),
+            ("sbatch", "SLURM_CONF", false),
+            ("sbatch", "SBATCH_WAIT", true),
+            ("sbatch", "SBATCH_ERROR", true),
+            ("sbatch", "SBATCH_ACCOUNT", false),
+            ("sbatch", "SBATCH_PARTITION", false),
+            ("sbatch", "SBATCH_WAIT_ALL_NODES", false),
+            ("sbatch", "SQUEUE_PARTITION", false), // a task may ask, too
+            ("sbatch", "LC_ALL", false),
+        ] {
+            assert_eq!(is_removed(program, name), is_gone, "{program} {name}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::config::Logs;
 use crate::engine::made::parts::Gathered;
 use crate::job::Job;
 use crate::report::parts::{self, PartFiles, PartIntake};
-use crate::report::{Report, ReportError};
+use crate::report::{Report, ReportError, task_of_output};
 use crate::task::{Record, Status, Tally, Task};
 
 /// So much is kept of what an element has printed, in bytes.
@@ -85,7 +85,10 @@ impl<'a> Collector<'a> {
 
     /// Notes that the task at this place has a row; returns false if it had one.
     pub fn note(&mut self, place: u64) -> bool {
-        note(&mut self.has_row, &mut self.rows, place)
+        let is_new = !self.has(place);
+        self.has_row[(place / 64) as usize] |= 1 << (place % 64);
+        self.rows += u64::from(is_new);
+        is_new
     }
 
     /// Notes that the tasks whose number `has_row` have rows.
@@ -151,22 +154,22 @@ impl<'a> Collector<'a> {
     }
 
     fn has(&self, place: u64) -> bool {
-        self.has_row[(place / 64) as usize] >> (place % 64) & 1 == 1
+        has(&self.has_row, place)
     }
 
     fn put(&mut self, files: &PartFiles, places: &HashMap<u64, u64>) -> Result<(), ReportError> {
-        let Self { intake, has_row, rows, tally, put, .. } = self;
-        let mut tallied = Tally::default();
-        let result = intake.put(files, self.plan.seed, |number, status: Status| {
-            let is_new = places.get(&number).is_some_and(|&place| note(has_row, rows, place));
-            if is_new {
-                tallied.add(status);
-                *put += 1;
+        let mut taken = Vec::new();
+        let has_row = &self.has_row;
+        let wanted = |number| places.get(&number).is_some_and(|&place| !has(has_row, place));
+        let took = |number, status: Status| taken.push((number, status));
+        let result = self.intake.put(files, self.plan.seed, wanted, took);
+        for (number, status) in taken {
+            if places.get(&number).is_some_and(|&place| self.note(place)) {
+                self.tally.add(status);
+                self.put += 1;
             }
-            is_new
-        });
-        tally.merge(&tallied);
-        result.map(|_| ())
+        }
+        result
     }
 
     /// Takes over what the starts in these folders of a shard, the oldest first, have noted of the files that tasks make;
@@ -250,7 +253,8 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// Moves the whole outputs that starts of a shard have kept, the oldest first, to those of the job.
+    /// Moves the whole outputs that starts of a shard have kept to those of the job: the later ones, as these starts are
+    /// sorted, count. An attempt that was cut has no row in its start, and leaves nothing beside the output of the next.
     ///
     /// # Errors
     /// If they cannot be moved.
@@ -261,14 +265,31 @@ impl<'a> Collector<'a> {
         let name = format!("{}.logs", self.job.name);
         let into = self.job.results.join(&name);
         fs::create_dir_all(&into)?;
-        for start in starts {
+        let mut moved = HashMap::<u64, (usize, Vec<PathBuf>)>::new();
+        for (place, start) in starts.iter().enumerate() {
             let entries = match fs::read_dir(start.join(&name)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 entries => entries?,
             };
+            let mut tasks = HashSet::new();
+            let files = PartFiles::new(start, &self.job.name);
+            // A start that cannot be read any further has the rows before that.
+            drop(parts::rows_since(&files, self.job, self.plan.seed, 0, |task, _| {
+                tasks.insert(task);
+            }));
             for entry in entries {
                 let entry = entry?;
-                fs::rename(entry.path(), into.join(entry.file_name()))?;
+                let file_name = entry.file_name();
+                let task = file_name.to_str().and_then(task_of_output);
+                let Some(task) = task.filter(|task| tasks.contains(task)) else { continue };
+                let (of, files) = moved.entry(task).or_insert((place, Vec::new()));
+                if *of != place {
+                    files.drain(..).try_for_each(fs::remove_file)?;
+                    *of = place;
+                }
+                let to = into.join(&file_name);
+                fs::rename(entry.path(), &to)?;
+                files.push(to);
             }
         }
         Ok(())
@@ -302,12 +323,8 @@ fn logs_in(folder: &Path) -> Vec<PathBuf> {
     logs
 }
 
-fn note(has_row: &mut [u64], rows: &mut u64, place: u64) -> bool {
-    let (word, bit) = ((place / 64) as usize, 1 << (place % 64));
-    let is_new = has_row[word] & bit == 0;
-    has_row[word] |= bit;
-    *rows += u64::from(is_new);
-    is_new
+fn has(has_row: &[u64], place: u64) -> bool {
+    has_row[(place / 64) as usize] >> (place % 64) & 1 == 1
 }
 
 /// The end of a file, with a line break at its end; empty if there is none.

@@ -49,6 +49,8 @@ pub struct History {
     pub said_to_run: Duration,
     /// How long ago it was first seen to have ended.
     pub ended: Duration,
+    /// Whether its end note says that a rule of the job has stopped it.
+    pub is_stopped: bool,
 }
 
 /// What holds for the whole run.
@@ -110,6 +112,9 @@ pub enum Fatal {
 pub fn decide(is_linked: bool, found: &Found, history: &History, terms: &Terms) -> Decision {
     if is_linked {
         return Decision::Collect;
+    }
+    if history.is_stopped {
+        return Decision::StopRun(Fatal::Rule); // the scheduler may have forgotten the exit code that says so
     }
     let (how, code) = match found {
         Found::Waiting { outlook: Outlook::Held, reason } => {

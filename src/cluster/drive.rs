@@ -12,10 +12,11 @@ use crate::cluster::journal::Journal;
 use crate::cluster::ledger::Ledger;
 use crate::cluster::plan::Plan;
 use crate::cluster::shard::since_1970;
-use crate::cluster::watch::{Driver, Watched};
+use crate::cluster::watch::{Driver, EndedBefore, Watched};
 use crate::engine::limits::watchdog::Watchdog;
 use crate::engine::run::{RunError, SharedLauncher};
 use crate::model::Model;
+use crate::report::parts::{self, PartFiles};
 use crate::report::status::StatusFile;
 use crate::report::terminal;
 use crate::report::terminal::progress::{self, Progress};
@@ -59,6 +60,7 @@ impl Running<'_> {
         let launcher = SharedLauncher::default();
         let attached =
             self.site.control.attach(Arc::clone(self.cancel), progress, watchdog, launcher);
+        let before = self.ended_before(&report, plan)?;
         let mut collector = Collector::new(job, folder, plan, &report);
         begin(&mut collector)?;
         let quiet = self.options.progress == progress::Mode::Off;
@@ -89,6 +91,7 @@ impl Running<'_> {
         );
         driver.command = command(job, folder);
         driver.tries = job.cluster.tries;
+        driver.before = before;
         driver.detaches = self.site.call.detaches;
         let watched = driver.watch();
         let watched = watched.map_err(|error| {
@@ -118,6 +121,19 @@ impl Running<'_> {
                 self.finish(report, plan, &ends)
             }
         }
+    }
+
+    /// How tasks have ended that rules of the job count, and that other drivers or runs have put into the report.
+    fn ended_before(&self, report: &Report, plan: &Plan) -> Result<EndedBefore, RunError> {
+        let job = self.site.job;
+        let mut before =
+            EndedBefore { ok: report.kept().map_or(0, |kept| kept.ok()), ..EndedBefore::default() };
+        if report.began_with() > plan.began_with {
+            let files = PartFiles::new(&self.options.results, &job.name);
+            let add = |_, status| before.in_run.add(status);
+            parts::rows_since(&files, job, plan.seed, plan.began_with, add)?;
+        }
+        Ok(before)
     }
 
     /// Leaves the run to its elements.

@@ -91,6 +91,13 @@ impl RunFolder {
         &self.root
     }
 
+    /// The lock of the driver: beside the folder, which comes and goes.
+    pub fn driver_lock(&self) -> PathBuf {
+        let mut name = self.root.as_os_str().to_owned();
+        name.push(".lock");
+        PathBuf::from(name)
+    }
+
     /// The plan.
     pub fn plan(&self) -> PathBuf {
         self.root.join("plan.json")

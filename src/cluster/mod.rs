@@ -10,6 +10,7 @@ pub mod client;
 pub mod collect;
 pub mod decide;
 mod drive;
+mod driver_lock;
 pub mod engine;
 pub mod folder;
 mod journal;
@@ -36,6 +37,7 @@ pub use place::Place;
 
 use crate::cluster::collect::Collector;
 use crate::cluster::drive::Running;
+use crate::cluster::driver_lock::DriverLock;
 use crate::cluster::engine::{Engine, Request, Stop};
 use crate::cluster::folder::RunFolder;
 use crate::cluster::ledger::Ledger;
@@ -49,7 +51,7 @@ use crate::engine::run::RunError;
 use crate::job::Job;
 use crate::report::parts::{PartFiles, has_rows, refuse_while_written};
 use crate::report::terminal::{self, progress};
-use crate::report::{Before, Begin, Options, Report, Rerun, Resume, Standing, Summary};
+use crate::report::{Before, Begin, Options, Report, Rerun, Resume, Summary};
 use crate::task::{Calendar, Cancel, Exit, Moment};
 
 /// How a job is run on a cluster.
@@ -83,7 +85,10 @@ pub fn run(
     let site =
         Site { job, control, call, engine: &*engine, folder: RunFolder::of(&results, &job.name) };
     let mut options = Options { results, ..options.clone() };
-    // Before anything of what is there is stopped or removed: its driver may be alive.
+    // Before anything of what is there is looked at, stopped or removed: its driver may be alive, or another one begin now.
+    std::fs::create_dir_all(&options.results).map_err(unwritten(&options.results))?;
+    let lock = site.folder.driver_lock();
+    let _lock = DriverLock::take(&lock).map_err(|message| failed(message, Exit::Usage))?;
     refuse_while_written(&options.results, &job.name).map_err(RunError::Report)?;
     let earlier = Plan::read(&site.folder).map_err(|message| failed(message, Exit::Usage))?;
     match (options.begin, earlier) {
@@ -213,7 +218,7 @@ impl Site<'_> {
             let started = parts::start_run(self.job, &options.results);
             started.map_err(unwritten(&options.results))?;
         }
-        let scan = self.scan(&report, options.standing);
+        let scan = self.scan(&report, options);
         let planned = scan.plan(self.call, self.control).and_then(|plan| {
             refusals::check_division(&plan, &self.folder, self.job.cluster.nodes)?;
             self.folder.copy_program().map_err(unwritten(&self.folder.program()))?;
@@ -249,7 +254,7 @@ impl Site<'_> {
         if report.seed() != plan.seed {
             return Ok(None);
         }
-        let scan = self.scan(&report, options.standing);
+        let scan = self.scan(&report, &options);
         let Adopted::Rows(places) = scan.adopt(plan, self.control)? else {
             report.leave()?;
             return Ok(None);
@@ -309,16 +314,20 @@ impl Site<'_> {
         let options = Options { begin, seed: Some(plan.seed), ..options.clone() };
         let report = Report::create(self.job, &options, cancel)?;
         let mut collector = Collector::new(self.job, &self.folder, plan, &report);
-        let scan = self.scan(&report, options.standing);
+        let scan = self.scan(&report, &options);
         // A second row of a task would pass for that of another one with an equal input.
         let done = scan.done(plan)?;
         let noted = collector.note_numbers(|number| done.has(number));
         noted.map_err(|error| failed(error.to_string(), Exit::Usage))?;
-        let read = self.folder.starts().and_then(|starts| {
-            starts.iter().try_for_each(|start| {
-                collector.keep_outputs(std::slice::from_ref(&start.path))?;
-                collector.collect_part(start.shard, &start.path)
-            })
+        let read = self.folder.starts().and_then(|mut starts| {
+            starts.sort_by_key(|start| (start.shard, start.start));
+            for of_shard in starts.chunk_by(|one, next| one.shard == next.shard) {
+                let folders: Vec<_> = of_shard.iter().map(|start| start.path.clone()).collect();
+                collector.keep_outputs(&folders)?;
+            }
+            // Of two rows of a task the later one counts, as its output does.
+            let mut newest = starts.iter().rev();
+            newest.try_for_each(|start| collector.collect_part(start.shard, &start.path))
         });
         read.map_err(|error| failed(error.to_string(), Exit::NotWritten))?;
         drop(collector);
@@ -329,7 +338,7 @@ impl Site<'_> {
 
     /// Stops all elements of an earlier run, and waits until they have ended.
     fn stop_all(&self, plan: &Plan, how: Stop) -> Result<(), RunError> {
-        /// So often, two seconds apart at most.
+        /// So often what is killed may be there still, two seconds apart at most.
         const LOOKS: u32 = 300;
         let unknown = |words: String| {
             let engine = self.engine.name();
@@ -341,7 +350,11 @@ impl Site<'_> {
         let mut ledger = Ledger::read(&self.folder, &plan.run)
             .map_err(|error| failed(error.to_string(), Exit::Usage))?;
         ledger.find(self.engine).map_err(|engine::Unknown(words)| unknown(words))?;
-        for look in 0..LOOKS {
+        for look in 0_u32.. {
+            // What drains has all the time that its tasks take.
+            if how == Stop::Kill && look >= LOOKS {
+                break;
+            }
             let open = ledger.open();
             if open.is_empty() {
                 return Ok(());
@@ -375,8 +388,9 @@ impl Site<'_> {
         Err(failed("the run on the cluster was told to stop and has not ended yet", Exit::Usage))
     }
 
-    fn scan<'r>(&'r self, report: &'r Report, standing: Standing) -> Scan<'r> {
-        Scan { job: self.job, folder: &self.folder, report, standing }
+    fn scan<'r>(&'r self, report: &'r Report, options: &'r Options) -> Scan<'r> {
+        let (standing, claims) = (options.standing, &*options.claims);
+        Scan { job: self.job, folder: &self.folder, report, standing, claims }
     }
 
     /// Keeps what the starts of a run that is discarded have noted of the files that they were making, and removes what

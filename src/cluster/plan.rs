@@ -56,6 +56,9 @@ pub struct Plan {
     /// Whether tasks run whose files are there.
     #[serde(default)]
     pub is_forced: bool,
+    /// The files of reports that tasks do not write, of this job and of those that are run with it, by their jobs.
+    #[serde(default)]
+    pub reserved: Vec<(String, Vec<PathBuf>)>,
     /// When the job has to have ended, in milliseconds since 1970.
     pub deadline_ms: Option<u64>,
     /// When the run began, in milliseconds since 1970; `None` in a plan of an older runner.
@@ -84,6 +87,8 @@ impl InputFacts {
             has_payload: job.inputs.has_payload(),
             files: job.inputs.files().into_iter().map(absolute).collect(),
             folders: job.inputs.folders().into_iter().map(absolute).collect(),
+            tasks: job.inputs.tasks_of_job(),
+            patterns: job.inputs.patterns(),
         };
         Self { hash, dealt }
     }

@@ -160,7 +160,7 @@ impl Engine for Processes {
                 let _ = fs::write(file("cancelled"), "");
                 continue;
             }
-            let signal = if how == Stop::Drain { Signal::TERM } else { Signal::KILL };
+            let signal = if how == Stop::Drain { Signal::HUP } else { Signal::KILL };
             if let Some(pid) = number(file("pid")).and_then(Pid::from_raw)
                 && !file("code").exists()
             {

@@ -43,6 +43,15 @@ impl Ended {
     }
 }
 
+/// Reads what `squeue` has printed. A line without a `|` is none of its rows: a site may greet its users there.
+///
+/// # Errors
+/// In words, if one of the rows cannot be understood: then nothing is known of what it is about.
+pub fn rows(text: &str) -> Result<Vec<Row>, String> {
+    let lines = text.lines().filter(|line| line.contains('|'));
+    lines.map(|line| row(line).ok_or_else(|| format!("`squeue` said `{}`", line.trim()))).collect()
+}
+
 /// Reads one line; `None` if it is not such a row.
 pub fn row(line: &str) -> Option<Row> {
     // A name may hold a `|`, the others do not: those of runner never do, and other jobs are not looked at.
@@ -106,6 +115,18 @@ mod tests {
         assert_eq!((drained.exit.code, drained.node.as_str()), (75, "n[1-2]"));
         let killed = row("a.b.2|12|7|F|RaisedSignal:9(Killed)|9|n1|").unwrap();
         assert_eq!(killed.exit.code, 137);
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_no_answer() {
+        let good = "a.b.2|12|0|R|None|0|n1|";
+        assert_eq!(rows(&format!("welcome\n{good}\n\n")).map(|rows| rows.len()), Ok(1));
+        for torn in
+            ["a.b.2|12|0|R|No", "a.b.2|12|1,3,5,...|PD|Priority|0||", "a.b.2|12|0|R|None|x|n1|"]
+        {
+            let refused = rows(&format!("{good}\n{torn}\n")).unwrap_err();
+            assert!(refused.contains(torn), "{refused}");
+        }
     }
 
     #[test]

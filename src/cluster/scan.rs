@@ -18,6 +18,7 @@ use crate::job::{InputReader, Job, Stop};
 use crate::report::parts::{self, PartFiles};
 use crate::report::{Report, Standing, own_files};
 use crate::task::Exit;
+use crate::workload::claims::Claims;
 
 /// What reading inputs needs.
 pub struct Scan<'a> {
@@ -29,6 +30,8 @@ pub struct Scan<'a> {
     pub report: &'a Report,
     /// What becomes of tasks whose files are there.
     pub standing: Standing,
+    /// The files that tasks do not write.
+    pub claims: &'a Claims,
 }
 
 /// The tasks that have a row of this run in the partial, by their numbers.
@@ -72,6 +75,7 @@ impl Scan<'_> {
         let kept = self.report.kept();
         let made = MadeFiles::planned(self.job, self.standing).map_err(RunError::Made)?;
         let reserved = own_files(&self.job.results, &self.job.name, Some(self.job));
+        self.claims.reserve(&self.job.name, reserved.iter().cloned());
         let mut makers = Makers::new(self.job, &reserved);
         let mut number = 0;
         for fields in self.open(control)? {
@@ -121,6 +125,7 @@ impl Scan<'_> {
             seed: self.report.seed(),
             began_with: self.report.began_with(),
             is_forced: self.standing == Standing::Forced,
+            reserved: self.claims.reserved(),
             deadline_ms,
             started_ms,
         })
@@ -132,7 +137,7 @@ impl Scan<'_> {
         let results = std::path::absolute(&self.job.results);
         let results = results.unwrap_or_else(|_| self.job.results.clone());
         let files = PartFiles::new(&results, &self.job.name);
-        parts::tasks_since(&files, self.job, plan.seed, plan.began_with, |number| {
+        parts::rows_since(&files, self.job, plan.seed, plan.began_with, |number, _| {
             if number <= plan.tasks {
                 done.add(number);
             }
@@ -159,7 +164,9 @@ impl Scan<'_> {
             // They cannot be read again, and need not be: what runs is in the snapshot, the rest has rows.
             for record in records {
                 let record = record.map_err(unreadable)?;
-                if done.has(record.number) && kept.keep(record.number, &record.fields, || true) {
+                if !done.has(record.number) {
+                    kept.runs_again(record.number, &record.fields);
+                } else if kept.keep(record.number, &record.fields, || true) {
                     places.push(record.place);
                 }
             }
@@ -176,7 +183,10 @@ impl Scan<'_> {
             let has_row = || kept.keep(number, &fields, || true);
             match &next {
                 Some(record) if record.number == number => {
-                    if done.has(number) && has_row() {
+                    // An equal input may be that of a task that is done: its row is not this one's.
+                    if !done.has(number) {
+                        kept.runs_again(number, &fields);
+                    } else if has_row() {
                         places.push(record.place);
                     }
                     next = records.next().transpose().map_err(unreadable)?;

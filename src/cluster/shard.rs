@@ -25,6 +25,7 @@ use crate::report::parts::{self, PartFiles};
 use crate::report::terminal::progress::Mode;
 use crate::report::{Begin, Options, Standing, Summary};
 use crate::task::Cause;
+use crate::workload::claims::Claims;
 
 /// Why a start did not do all of its shard.
 struct Failure {
@@ -61,7 +62,9 @@ fn try_run(folder: &RunFolder, submission: u32, index: u32) -> Result<u8, Failur
     let work = folder.make_start(shard, start).map_err(|error| disk(&folder.work(), &error))?;
     note_start(folder, &work).map_err(|error| disk(&work, &error))?;
     limit_to_the_allocation();
-    let job = Start { folder, plan: &plan, shard, work: &work };
+    // The first elements of all are not more than run at once: no start was before theirs.
+    let is_first = submission == 1 && index < plan.nodes;
+    let job = Start { folder, plan: &plan, shard, work: &work, is_first };
     job.run()
 }
 
@@ -72,6 +75,8 @@ struct Start<'a> {
     shard: u32,
     /// Its folder.
     work: &'a Path,
+    /// Whether no start was there before, in whose place it runs.
+    is_first: bool,
 }
 
 impl Start<'_> {
@@ -143,6 +148,9 @@ impl Start<'_> {
     fn limit(&self, job: &mut Job) -> Result<(), Failure> {
         divide(job, self.plan.nodes).map_err(usage)?;
         self.charge_budgets(job);
+        // What the start before it has left of the burst is not known here.
+        let paces = job.stages.iter_mut().filter_map(|stage| stage.limits.pace.as_mut());
+        paces.for_each(|pace| pace.is_charged = !self.is_first);
         job.limits.stop_after = StopAfter::Never;
         job.limits.enough = None;
         job.limits.deadline = self.plan.deadline_ms.map(|deadline| {
@@ -178,9 +186,18 @@ impl Start<'_> {
         }
     }
 
+    /// What tasks do not write: the files of the reports of the whole run, beside which those of this start are.
+    fn claims(&self) -> Claims {
+        let claims = Claims::default();
+        for (job, files) in &self.plan.reserved {
+            claims.reserve(job, files.iter().cloned());
+        }
+        claims
+    }
+
     fn run_tasks(&self, job: &Arc<Job>) -> Result<(), Failure> {
         launcher::raise_open_files();
-        let control = Control::start().map_err(|error| Failure {
+        let control = Control::start_in_a_shard().map_err(|error| Failure {
             message: format!("failed to handle signals: {error}"),
             code: 1,
         })?;
@@ -189,7 +206,7 @@ impl Start<'_> {
             begin: Begin::Part,
             output: None,
             progress: Mode::Off,
-            claims: Arc::default(),
+            claims: Arc::new(self.claims()),
             standing: if self.plan.is_forced { Standing::Forced } else { Standing::Kept },
             written: None,
             seed: Some(self.plan.seed),

@@ -75,7 +75,7 @@ pub fn divide(job: &mut Job, nodes: u32) -> Result<(), String> {
             None => format!("limits.{key}"),
         };
         if let Some(pace) = &mut stage.limits.pace {
-            *pace = Pace { rate: pace.rate.divided(nodes), burst: (pace.burst / nodes).max(1) };
+            *pace = pace_part(*pace, nodes, &key("burst"))?;
         }
         for budget in &mut stage.limits.budgets {
             let what = key(&format!("budget.{}", budget.column));
@@ -113,7 +113,7 @@ pub fn divided(job: &Job, nodes: u32) -> Result<Vec<String>, String> {
     for stage in &job.stages {
         let limits = &stage.limits;
         if let Some(pace) = limits.pace {
-            let each = pace.rate.divided(nodes);
+            let each = pace_part(pace, nodes, "limits.burst")?.rate;
             lines.push(format!("rate: {} in all, {each} in each allocation", pace.rate));
         }
         for budget in &limits.budgets {
@@ -146,6 +146,18 @@ pub fn divided(job: &Job, nodes: u32) -> Result<Vec<String>, String> {
         }
     }
     Ok(lines)
+}
+
+/// What each of `nodes` may do of what a rate allows in all: each may have a start at any time.
+fn pace_part(pace: Pace, nodes: u32, what: &str) -> Result<Pace, String> {
+    match pace.burst / nodes {
+        0 => Err(format!(
+            "`{what}` allows {} at once in all, and each of {nodes} allocations may have a start of its own at the same \
+             time: set `{what}` to {nodes} or more, or `cluster.nodes` to {} or less",
+            pace.burst, pace.burst
+        )),
+        burst => Ok(Pace { rate: pace.rate.divided(nodes), burst, ..pace }),
+    }
 }
 
 /// What each of `nodes` may use of what a budget allows in all; enough for one attempt, if that is known.
@@ -209,6 +221,18 @@ mod tests {
         assert_eq!(budget_part(&limit(Some(33)), 3, "x"), Ok(33));
         let refusal = budget_part(&limit(Some(34)), 3, "x").unwrap_err();
         assert!(refusal.ends_with("set `cluster.nodes` to 2 or less"), "{refusal}");
+    }
+
+    #[test]
+    fn a_rate_is_divided_with_its_burst() {
+        let pace = |burst| Pace { rate: "8/s".parse().unwrap(), burst, is_charged: false };
+        let part = pace_part(pace(9), 4, "limits.burst").unwrap();
+        assert_eq!((part.rate.per_second(), part.burst), (2.0, 2));
+        let refusal = pace_part(pace(3), 4, "limits.burst").unwrap_err();
+        assert!(
+            refusal.ends_with("set `limits.burst` to 4 or more, or `cluster.nodes` to 3 or less"),
+            "{refusal}"
+        );
     }
 
     #[test]

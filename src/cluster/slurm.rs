@@ -24,6 +24,9 @@ const USUAL_ELEMENTS: u32 = 1001;
 /// How many ranges of elements are named in one call at most.
 const NAMED: usize = 500;
 
+/// The longest time before the end, in seconds, at which Slurm sends a signal.
+const LONGEST_LEAD: u64 = 65_535;
+
 /// A cluster under Slurm.
 #[derive(Debug)]
 pub struct Slurm {
@@ -61,7 +64,7 @@ impl Slurm {
             format!("--job-name={}", request.name),
             format!("--array=0-{}%{}", request.elements.max(1) - 1, request.at_once),
             format!("--output={}", logs(&request.logs)),
-            format!("--signal=B:TERM@{}", self.lead.as_secs()),
+            format!("--signal=B:TERM@{}", self.lead.as_secs().min(LONGEST_LEAD)),
         ];
         let mut add = |name: &str, value: Option<String>| {
             arguments.extend(value.map(|value| format!("--{name}={value}")));
@@ -101,7 +104,7 @@ impl Slurm {
         all.extend(arguments.iter().map(String::as_str));
         let said = ask("squeue", &all)?;
         match said.is_ok() {
-            true => Ok(Some(said.stdout.lines().filter_map(queue::row).collect())),
+            true => queue::rows(&said.stdout).map(Some).map_err(Unknown),
             false if said.complaint.contains(FORGOTTEN) => Ok(None),
             false => Err(Unknown(said.complaint)),
         }
@@ -222,18 +225,25 @@ impl Engine for Slurm {
     fn poll(&self, arrays: &[(Id, String)]) -> Result<States, Unknown> {
         let mut states = States::default();
         let ids: Vec<_> = arrays.iter().map(|(id, _)| id.0.as_str()).collect();
-        match Self::query(&["-j".into(), ids.join(",")])? {
+        let missing: Vec<_> = match Self::query(&["-j".into(), ids.join(",")])? {
             Some(rows) => note(&mut states, rows, arrays),
             // One that is forgotten makes a list of one fail; of several, the others are still told.
-            None if arrays.len() == 1 => states.forgotten.push(arrays[0].0.clone()),
-            None => {
-                for array in arrays {
-                    let of_one = self.poll(std::slice::from_ref(array))?;
-                    states.elements.extend(of_one.elements);
-                    states.ranges.extend(of_one.ranges);
-                    states.forgotten.extend(of_one.forgotten);
-                }
+            None if arrays.len() == 1 => {
+                states.forgotten.push(arrays[0].0.clone());
+                Vec::new()
             }
+            None => (0..arrays.len()).collect(),
+        };
+        // That a list has nothing of an array does not say that it is gone: only Slurm itself says that, if asked for it
+        // alone.
+        if let ([_], [(id, _)]) = (&missing[..], arrays) {
+            return Err(Unknown(format!("`squeue` has no row of job {}", id.0)));
+        }
+        for place in missing {
+            let of_one = self.poll(&arrays[place..=place])?;
+            states.elements.extend(of_one.elements);
+            states.ranges.extend(of_one.ranges);
+            states.forgotten.extend(of_one.forgotten);
         }
         Ok(states)
     }
@@ -244,7 +254,9 @@ impl Engine for Slurm {
             if how == Stop::Drain {
                 // Those that wait go; then those that run are told to end. One that starts between the two is told, too.
                 cancel(&["--state=PENDING", &elements])?;
-                cancel(&["-b", "-s", "TERM", &elements])?;
+                // By HUP, which a shard takes any number of: an answer that is lost is asked for again, and the second TERM
+                // would end its tasks.
+                cancel(&["-b", "-s", "HUP", &elements])?;
             } else {
                 cancel(&[&elements])?;
             }
@@ -283,14 +295,15 @@ fn cancel(arguments: &[&str]) -> Result<(), Unknown> {
     Err(Unknown(said.complaint))
 }
 
-/// Notes what rows say of the elements of `arrays`.
-fn note(states: &mut States, rows: Vec<Row>, arrays: &[(Id, String)]) {
+/// Notes what rows say of the elements of `arrays`. Returns the places of those that they say nothing of.
+fn note(states: &mut States, rows: Vec<Row>, arrays: &[(Id, String)]) -> Vec<usize> {
     let names: HashMap<u64, &str> =
         arrays.iter().filter_map(|(id, name)| Some((id.0.parse().ok()?, name.as_str()))).collect();
-    let mut known = Vec::new();
+    let (mut known, mut others) = (Vec::new(), Vec::new());
     for row in rows {
         // After a crash the controller may give a number twice: then the row is somebody else's.
         if names.get(&row.array).is_none_or(|name| *name != row.name) {
+            others.push(row.array);
             continue;
         }
         known.push(row.array);
@@ -307,9 +320,16 @@ fn note(states: &mut States, rows: Vec<Row>, arrays: &[(Id, String)]) {
             }
         }
     }
-    let is_known = |id: &Id| id.0.parse().is_ok_and(|id| known.contains(&id));
-    let unknown = arrays.iter().map(|(id, _)| id).filter(|id| !is_known(id));
-    states.forgotten.extend(unknown.cloned());
+    let mut missing = Vec::new();
+    for (place, (id, _)) in arrays.iter().enumerate() {
+        let is_in = |numbers: &[u64]| id.0.parse().is_ok_and(|id| numbers.contains(&id));
+        match (is_in(&known), is_in(&others)) {
+            (true, _) => {}
+            (false, true) => states.forgotten.push(id.clone()),
+            (false, false) => missing.push(place),
+        }
+    }
+    missing
 }
 
 fn found(row: &Row) -> Found {
@@ -344,104 +364,4 @@ fn far_off(said: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn slurm(settings: ClusterSettings) -> Slurm {
-        Slurm { settings, lead: Duration::from_secs(150) }
-    }
-
-    fn request() -> Request {
-        Request {
-            name: "words.k3.1".into(),
-            script: "/r/sub/0001.sh".into(),
-            logs: "/r 100%/sub/0001.{index}.log".into(),
-            elements: 400,
-            at_once: 100,
-            exclude: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn nothing_is_asked_for_that_is_not_set() {
-        let arguments = slurm(ClusterSettings::default()).arguments(&request()).join(" ");
-        assert_eq!(
-            arguments,
-            "--parsable --no-requeue --export=ALL --ntasks=1 --job-name=words.k3.1 --array=0-399%100 \
-             --output=/r 100%%/sub/0001.%a.log --signal=B:TERM@150"
-        );
-    }
-
-    #[test]
-    fn what_is_set_is_asked_for() {
-        let settings = ClusterSettings {
-            cpus: Some(16),
-            mem: Some("32GiB".parse().unwrap()),
-            gpus: Some("a100:2".into()),
-            time: Some(Duration::from_mins(90)),
-            partition: Some("batch".into()),
-            options: vec!["--exclusive".into()],
-            ..ClusterSettings::default()
-        };
-        let request = Request { exclude: vec!["n1".into(), "n7".into()], ..request() };
-        let arguments = slurm(settings).arguments(&request)[8..].join(" ");
-        assert_eq!(
-            arguments,
-            "--cpus-per-task=16 --mem=33554432K --gpus=a100:2 --time=0-01:30:00 --partition=batch --exclude=n1,n7 \
-             --exclusive"
-        );
-    }
-
-    #[test]
-    fn elements_are_named_by_ranges() {
-        assert_eq!(lists(&[0, 1, 2, 5, 7, 8]), ["0-2,5,7-8"]);
-        assert_eq!(lists(&(0..50_000).collect::<Vec<_>>()), ["0-49999"]);
-        assert_eq!(lists(&[]), Vec::<String>::new());
-        let many: Vec<_> = (0..2000).step_by(2).collect();
-        assert_eq!(lists(&many).len(), 2);
-    }
-
-    #[test]
-    fn a_script_sets_up_and_becomes_the_runner() {
-        let setup = Some("module load python/3.12".into());
-        let script = slurm(ClusterSettings { setup, ..ClusterSettings::default() }).script(&[
-            "/r/it's/bin/runner-{arch}".into(),
-            "shard".into(),
-            "1".into(),
-        ]);
-        assert_eq!(
-            script,
-            "#!/bin/bash\nmodule load python/3.12\nexec '/r/it'\\''s/bin/runner-'\"$(uname -m)\"'' shard 1 \"$SLURM_ARRAY_TASK_ID\"\n"
-        );
-    }
-
-    #[test]
-    fn rows_of_another_name_are_not_ours() {
-        let arrays = [(Id("12".into()), "a.b.1".to_owned()), (Id("13".into()), "a.b.2".to_owned())];
-        let rows = [
-            "a.b.1|12|0|F|NonZeroExitCode|19200|n1|",
-            "a.b.1|12|3-5,8-9|PD|Priority|0||",
-            "somebody|13|0|CD|None|0|n2|",
-        ];
-        let mut states = States::default();
-        note(&mut states, rows.into_iter().filter_map(queue::row).collect(), &arrays);
-        let of = |id: &str, index| states.of(&Element { id: Id(id.into()), index });
-        let ended = Found::Ended { how: How::Failed, code: 75, node: "n1".into() };
-        let waits = |index| matches!(of("12", index), Found::Waiting { .. });
-        assert_eq!(
-            [2, 3, 5, 6, 7, 8, 9, 10].map(waits),
-            [false, true, true, false, false, true, true, false]
-        );
-        assert_eq!(
-            (of("12", 0), of("12", 1), of("13", 0)),
-            (ended, Found::Absent, Found::Forgotten)
-        );
-    }
-
-    #[test]
-    fn a_start_in_a_distant_year_is_a_warning() {
-        let soon = "sbatch: Job 4 to start at 2026-12-13T18:46:12 using 1 processors on nodes n3";
-        assert_eq!(far_off(soon), None);
-        assert!(far_off(&soon.replace("2026", "4748")).is_some());
-    }
-}
+mod tests;

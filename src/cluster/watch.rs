@@ -21,7 +21,7 @@ use crate::cluster::ledger::Ledger;
 use crate::cluster::plan::Plan;
 use crate::job::Job;
 use crate::report::terminal::progress::Elsewhere;
-use crate::task::{Cancel, Cause, Exit, Level};
+use crate::task::{Cancel, Cause, Exit, Level, Tally};
 use seen::Waits;
 
 /// How often the driver looks whether it is to stop.
@@ -71,6 +71,8 @@ pub struct Driver<'a> {
     pub journal: Journal,
     /// What all shards together may use.
     pub budgets: JobBudgets,
+    /// How tasks have ended before this driver.
+    pub before: EndedBefore,
     /// The command that an element runs, but for its own number.
     pub command: Vec<String>,
     /// How many starts in a row may bring no new row.
@@ -79,6 +81,15 @@ pub struct Driver<'a> {
     pub detaches: bool,
     /// What it remembers.
     pub state: State,
+}
+
+/// How tasks have ended before a driver has begun.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EndedBefore {
+    /// Those that drivers before it have put into the report of this run.
+    pub in_run: Tally,
+    /// How many rows are ok that the report has, of whichever run.
+    pub ok: u64,
 }
 
 /// What a driver remembers.
@@ -209,6 +220,7 @@ impl<'a> Driver<'a> {
             collector,
             journal,
             budgets,
+            before: EndedBefore::default(),
             command: Vec::new(),
             tries: 3,
             detaches: false,
@@ -293,9 +305,10 @@ impl<'a> Driver<'a> {
         let mut starts = self.folder.starts()?;
         starts.retain(|start| !is_done(start.shard));
         starts.sort_by_key(|start| (start.shard, start.start));
-        for start in &starts {
-            self.collector.keep_made(start.shard, std::slice::from_ref(&start.path), None)?;
-            self.collector.keep_outputs(std::slice::from_ref(&start.path))?;
+        for of_shard in starts.chunk_by(|one, next| one.shard == next.shard) {
+            let folders: Vec<_> = of_shard.iter().map(|start| start.path.clone()).collect();
+            self.collector.keep_made(of_shard[0].shard, &folders, None)?;
+            self.collector.keep_outputs(&folders)?;
         }
         for start in starts.into_iter().rev() {
             self.collector.collect_part(start.shard, &start.path)?;
@@ -360,8 +373,9 @@ impl<'a> Driver<'a> {
         if folder.exists() {
             self.journal_entry(shard, start, Some(folder), ("done", None))?;
         }
-        let mut folders: Vec<_> = starts.iter().map(|start| start.path.clone()).collect();
-        folders.sort_by_key(|start| start == folder); // the one that counts is the last
+        let mut starts: Vec<_> = starts.iter().collect();
+        starts.sort_by_key(|start| (start.path == folder, start.start)); // the one that counts is the last
+        let folders: Vec<_> = starts.iter().map(|start| start.path.clone()).collect();
         self.collector.keep_made(shard, &folders, Some(folder))?;
         self.collector.keep_outputs(&folders)?;
         self.end_element(shard);

@@ -38,7 +38,23 @@ struct Shared {
     started: AtomicU64,
 }
 
+/// Who tells the process to stop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Whoever has started it.
+    User,
+    /// The driver of a job of which it runs a shard.
+    Shard,
+}
+
 const DRAINING: &str = "stopping: running tasks finish, no new ones start (once more ends them)";
+
+impl Role {
+    /// Whether the signal drains the process, and never more than that.
+    fn drains_by(self, signal: i32) -> bool {
+        self == Self::Shard && signal == libc::SIGHUP
+    }
+}
 
 /// A running job.
 struct Current {
@@ -57,17 +73,30 @@ impl Control {
     /// # Errors
     /// If the thread cannot be started or the signal handlers cannot be installed.
     pub fn start() -> io::Result<Self> {
+        Self::start_as(Role::User)
+    }
+
+    /// The same in a shard of a job, which no terminal holds: HUP drains it, however often it comes. What tells a shard to
+    /// end cannot always know whether it has been heard.
+    ///
+    /// # Errors
+    /// As [`Control::start`].
+    pub fn start_in_a_shard() -> io::Result<Self> {
+        Self::start_as(Role::Shard)
+    }
+
+    fn start_as(role: Role) -> io::Result<Self> {
         sys::ignore_file_limit();
         let shared = Arc::new(Shared::default());
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = {
             let _guard = runtime.enter();
-            Signals::new()?
+            Signals::new(role)?
         };
         let control = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("control".into())
-            .spawn(move || runtime.block_on(watch(&control, signals)))?;
+            .spawn(move || runtime.block_on(watch(&control, signals, role)))?;
         Ok(Self { shared })
     }
 
@@ -197,14 +226,14 @@ enum Asked {
 
 impl Signals {
     /// Must run before other threads are started.
-    fn new() -> io::Result<Self> {
+    fn new(role: Role) -> io::Result<Self> {
         let ignored = sys::ignored_signals();
         let is_ignored = |number: i32| ignored & (1 << (number - 1)) != 0;
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         let end = kinds
             .into_iter()
             .map(|kind| (kind.as_raw_value(), kind))
-            .filter(|(number, _)| !is_ignored(*number))
+            .filter(|(number, _)| role.drains_by(*number) || !is_ignored(*number))
             .map(|(number, kind)| Ok((number, signal(kind)?)))
             .collect::<io::Result<_>>()?;
         let pause = if is_ignored(libc::SIGTSTP) { None } else { HeldStop::new()? };
@@ -263,7 +292,7 @@ fn exit_at_once(code: i32) -> ! {
     std::process::exit(code)
 }
 
-async fn watch(shared: &Shared, mut signals: Signals) {
+async fn watch(shared: &Shared, mut signals: Signals, role: Role) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut count = 0;
@@ -275,6 +304,7 @@ async fn watch(shared: &Shared, mut signals: Signals) {
                 (Asked::Status, _) => {
                     shared.lock().iter().for_each(|current| current.progress.print());
                 }
+                (Asked::End(number), _) if role.drains_by(number) && count > 0 => {} // it is stopping
                 (Asked::End(number), _) => {
                     count += 1;
                     shared.take_signal(count, number);

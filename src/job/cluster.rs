@@ -190,7 +190,7 @@ fn gpus(table: &mut Table<'_>) -> Option<String> {
 fn check_option(option: &str, span: std::ops::Range<usize>, plan: &Planner<'_>) {
     let name = option.split(['=', ' ']).next().unwrap_or_default();
     let is = |long: &str, short: &str| {
-        name == long || (!short.is_empty() && name.len() >= 2 && name[..2] == format!("-{short}"))
+        name == long || (!short.is_empty() && name.starts_with(&format!("-{short}")))
     };
     if !name.starts_with('-') {
         let message = format!("`{option}` is not an option: it does not begin with `-`");

@@ -215,6 +215,8 @@ pub struct Pace {
     pub rate: Rate,
     /// How many may start at once after a time without starts; above 0.
     pub burst: u32,
+    /// Whether what happened before may have used all of the burst: then the first start is one interval away.
+    pub is_charged: bool,
 }
 
 /// Where a task that is ok goes at the end of a stage.

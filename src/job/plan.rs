@@ -140,7 +140,7 @@ fn plan(
     let folders = inputs.inputs.as_ref().map(Inputs::folders).unwrap_or_default();
     let found = inputs.inputs.as_ref().and_then(Inputs::found_files);
     plan.set_inputs(InputFacts {
-        tasks,
+        tasks: inputs.inputs.as_ref().and_then(Inputs::tasks_of_job),
         is_batched,
         has_payload,
         sources,

@@ -174,6 +174,14 @@ enum Key {
     Row(u64),
 }
 
+/// The number of the task whose output the file of this name is, if it is one.
+pub fn task_of_output(name: &str) -> Option<u64> {
+    match key(name)? {
+        Key::Task(number) => Some(number),
+        Key::Row(_) => None,
+    }
+}
+
 /// Whose output the file of this name is; `None` if it is something else.
 fn key(name: &str) -> Option<Key> {
     let (key, rest) = name.split_once('.')?;

@@ -31,6 +31,7 @@ use std::thread::{self, JoinHandle};
 pub use error::ReportError;
 pub use facts::{Before, Options, RunFacts, ServiceTimes, Standing};
 pub use layout::node_name;
+pub use logs::task_of_output;
 pub use own_files::own_files;
 pub use resume::earlier_rows::EarlierRows;
 pub use resume::kept_figures::Spent;

@@ -191,21 +191,21 @@ pub fn spent(part: &PartFiles, job: &Job, seed: u64) -> Result<Vec<Sum>, ReportE
     Ok(sums)
 }
 
-/// Calls `visit` with the number of each task that has a row in `part`, but for its first `since` rows.
+/// Calls `visit` with the number of each task that has a row in `part`, and how it ended, but for its first `since` rows.
 ///
 /// # Errors
 /// If it is of another run, or has been changed.
-pub fn tasks_since(
+pub fn rows_since(
     part: &PartFiles,
     job: &Job,
     seed: u64,
     since: u64,
-    mut visit: impl FnMut(u64),
+    mut visit: impl FnMut(u64, Status),
 ) -> Result<(), ReportError> {
     let (layout, mut ordinal) = (Layout::of(job), 0);
     let rows = part.rows((&layout.header(), layout.csv.delimiter), seed, |row| {
         if ordinal >= since && is_final(row.status) {
-            visit(row.task);
+            visit(row.task, row.status);
         }
         ordinal += 1;
         Ok(())
@@ -235,7 +235,7 @@ pub struct PartIntake {
 }
 
 impl PartIntake {
-    /// Puts the rows of `part` into the report, those that are `wanted`; returns how many that were.
+    /// Puts the rows of `part` into the report, those of tasks that are `wanted`, and tells `took` of each.
     ///
     /// # Errors
     /// If the part is of another run, or has been changed. What was put by then is in the report.
@@ -243,28 +243,36 @@ impl PartIntake {
         &mut self,
         part: &PartFiles,
         seed: u64,
-        mut wanted: impl FnMut(u64, Status) -> bool,
-    ) -> Result<u64, ReportError> {
+        wanted: impl Fn(u64) -> bool,
+        mut took: impl FnMut(u64, Status),
+    ) -> Result<(), ReportError> {
         let delimiter = self.layout.csv.delimiter;
         let header = std::mem::take(&mut self.header);
         let mut put = HashSet::new();
-        let rows = part.rows((&header, delimiter), seed, |row| {
-            if is_final(row.status) && wanted(row.task, row.status) {
-                self.put_row(row);
+        let mut rows = part.rows((&header, delimiter), seed, |row| {
+            if is_final(row.status) && wanted(row.task) {
                 put.insert(row.task);
             }
             Ok(())
         });
-        self.header = header;
         if !put.is_empty() {
+            // Before the rows: who goes on after a kill takes a task that has its row for one that has all of it, and leaves
+            // out the attempts of one that has none.
             let originals = originals::whole(&part.originals(), seed).unwrap_or_default();
             let attempts =
                 attempts::of_tasks(&part.attempts(), delimiter, |task| put.contains(&task));
             self.rows.push_notes(&attempts.unwrap_or_default(), &originals);
+            rows = part.rows((&header, delimiter), seed, |row| {
+                if is_final(row.status) && put.remove(&row.task) {
+                    self.put_row(row);
+                    took(row.task, row.status);
+                }
+                Ok(())
+            });
             self.shared.wakeup_now();
         }
-        rows.map_err(|misfit| unusable(&part.folder, &misfit))?;
-        Ok(put.len() as u64)
+        self.header = header;
+        rows.map_err(|misfit| unusable(&part.folder, &misfit))
     }
 
     /// What the rows that were put say of the columns with a budget, in the order of the job.

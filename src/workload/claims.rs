@@ -1,7 +1,7 @@
 //! Which files the tasks of a call write, so that none is written over by another: of each the hash in memory, and in a
 //! file the name, by which a hit is confirmed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -103,6 +103,18 @@ impl Claims {
     /// made them before.
     pub fn keep(&self, made: impl IntoIterator<Item = u128>) {
         lock(&self.0).made.extend(made);
+    }
+
+    /// What is kept from tasks, by the jobs whose reports it is of.
+    pub fn reserved(&self) -> Vec<(String, Vec<PathBuf>)> {
+        let inner = lock(&self.0);
+        let mut by_job = BTreeMap::<_, Vec<_>>::new();
+        for (file, jobs) in &inner.reports {
+            for job in jobs {
+                by_job.entry(job.clone()).or_default().push(file.clone());
+            }
+        }
+        by_job.into_iter().collect()
     }
 
     /// Whether somebody writes the file at `path`, or has made it before, or it is the runner's own.

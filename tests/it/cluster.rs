@@ -3,6 +3,7 @@
 mod errors;
 mod processes;
 mod slurm;
+mod whole_job;
 
 use std::collections::HashMap;
 use std::fs;

@@ -12,6 +12,7 @@ const HISTORY: History = History {
     ran: Duration::from_mins(1),
     said_to_run: Duration::from_mins(1),
     ended: Duration::ZERO,
+    is_stopped: false,
 };
 
 const TERMS: Terms = Terms {
@@ -69,6 +70,19 @@ fn a_file_may_be_late() {
     assert_eq!(decide(false, &done, &HISTORY, &TERMS), Decision::Wait);
     let late = History { ended: LATE, ..HISTORY };
     assert!(at_once(&decide(false, &done, &late, &TERMS)));
+}
+
+#[test]
+fn what_a_rule_has_stopped_is_not_started_again_whatever_the_scheduler_has_forgotten() {
+    let history = History { is_stopped: true, ..HISTORY };
+    for found in [Found::Forgotten, Found::Absent, ended(How::Failed, EXIT_STOPPED)] {
+        for resumes in [false, true] {
+            let terms = Terms { resumes, ..TERMS };
+            let decision = decide(false, &found, &history, &terms);
+            assert_eq!(decision, Decision::StopRun(Fatal::Rule), "{found:?}");
+        }
+    }
+    assert_eq!(decide(true, &Found::Forgotten, &history, &TERMS), Decision::Collect);
 }
 
 #[test]
@@ -244,6 +258,7 @@ proptest! {
                 ran: Duration::from_secs(1),
                 said_to_run: Duration::from_secs(1),
                 ended: LATE,
+                is_stopped: false,
             };
             let terms = TERMS;
             if !shard.is_linked {

@@ -102,6 +102,9 @@ impl Driver<'_> {
             ran: ran.unwrap_or_default(),
             said_to_run,
             ended,
+            is_stopped: current
+                .and_then(|start| folder::note::<EndNote>(&start.path, END_NOTE))
+                .is_some_and(|end| end.stopped.is_some()),
         };
         let current = current.map(|start| start.path.clone());
         let decision = decide(false, found, &history, &terms);

@@ -17,6 +17,9 @@ impl Driver<'_> {
         let running = self.tally_of_running();
         tally.merge(&running);
         self.progress.set_rows(running.total());
+        let now_ok = tally.get(Status::Ok) + tally.get(Status::Skipped);
+        // A driver that has died counts as this one: the run is the same.
+        tally.merge(&self.before.in_run);
         let failed =
             [Status::Failed, Status::Timeout, Status::Crashed].map(|status| tally.get(status));
         let failed: u64 = failed.iter().sum();
@@ -30,7 +33,7 @@ impl Driver<'_> {
                 self.cancel.raise(level, Cause::Failures(message));
             }
         }
-        let ok = tally.get(Status::Ok) + tally.get(Status::Skipped);
+        let ok = now_ok + self.before.ok;
         if let Some(enough) = limits.enough.filter(|enough| ok >= enough.count) {
             let (level, what) = enough.running.stop();
             if self.cancel.level() < level {

@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn due_times(burst: u32) -> DueTimes {
-        DueTimes::new(Pace { rate: "100/s".parse().unwrap(), burst })
+        DueTimes::new(Pace { rate: "100/s".parse().unwrap(), burst, is_charged: false })
     }
 
     /// How late a start is, in microseconds.

@@ -48,13 +48,14 @@ struct Reserved {
 }
 
 impl RateLimiter {
-    /// A limiter whose first start may be now.
+    /// A limiter whose first start may be now, unless what came before it has used the burst.
     pub fn new(pace: Pace) -> Self {
         let interval = pace.rate.interval();
         let nanos = interval.mul_f64(SLACK).as_nanos() as u64;
+        let used = if pace.is_charged { u64::from(pace.burst) } else { 0 };
         Self {
             origin: Moment::now(),
-            next: AtomicU64::new(0),
+            next: AtomicU64::new(nanos.saturating_mul(used)),
             interval: nanos,
             tolerance: nanos.saturating_mul(u64::from(pace.burst) - 1),
             lag: LAG.saturating_sub(interval).max(LEAST_LAG).as_nanos() as u64,
@@ -143,7 +144,7 @@ mod tests {
     const MILLI: u64 = 1_000_000;
 
     fn limiter(rate: Rate, burst: u32) -> RateLimiter {
-        RateLimiter::new(Pace { rate, burst })
+        RateLimiter::new(Pace { rate, burst, is_charged: false })
     }
 
     /// The next step of a slot in the simulation.
@@ -274,10 +275,23 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_charged_starts_an_interval_later_and_without_its_burst() {
+        let pace = Pace { rate: "1/s".parse().unwrap(), burst: 3, is_charged: true };
+        let limiter = RateLimiter::new(pace);
+        let starts: Vec<_> = (0..3).map(|_| limiter.reserve(0).start).collect();
+        assert_eq!(starts, [1, 2, 3].map(|place| place * limiter.interval));
+        // What it has not used by then is there, as without that.
+        let limiter = RateLimiter::new(pace);
+        let starts = simulate(&limiter, 20, 9, || 10_000, || 0);
+        assert!((9..=12).contains(&starts.len()), "{}", starts.len());
+    }
+
+    #[test]
     fn a_wait_for_a_start_ends_with_the_job() {
         use crate::task::{Cause, Level};
         let cancel = Cancel::default();
-        let limiter = RateLimiter::new(Pace { rate: "1/h".parse().unwrap(), burst: 1 });
+        let limiter =
+            RateLimiter::new(Pace { rate: "1/h".parse().unwrap(), burst: 1, is_charged: false });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         assert!(runtime.block_on(limiter.acquire(&cancel)));
         let waiting = async {

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::glob::{GlobOptions, Globs};
+use super::own::OwnFiles;
 use super::{InputError, InputReader, Inputs, Selection, Source};
 use crate::task::Fields;
 
@@ -31,6 +33,42 @@ pub struct DealtFacts {
     pub files: Vec<PathBuf>,
     /// The folders that a pattern named.
     pub folders: Vec<PathBuf>,
+    /// How many tasks the whole job has, if that was known.
+    #[serde(default)]
+    pub tasks: Option<u64>,
+    /// The patterns, as far as they tell the files that they find from others: no task may write one of those.
+    #[serde(default)]
+    pub patterns: Vec<Patterns>,
+}
+
+/// Patterns of the inputs, as they were written.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Patterns {
+    globs: Vec<String>,
+    options: GlobOptions,
+    /// The folder of the job, in which they begin.
+    folder: PathBuf,
+    /// What they do not find, since the runner writes it.
+    own: OwnFiles,
+}
+
+impl Patterns {
+    pub(super) fn of(globs: &Globs) -> Self {
+        let (written, options, folder) = globs.written();
+        Self {
+            globs: written.iter().map(|pattern| (*pattern).to_owned()).collect(),
+            options: options.clone(),
+            folder: folder.to_owned(),
+            own: globs.own().cloned().unwrap_or_default(),
+        }
+    }
+
+    /// `None` if they cannot be read: whoever has written them could.
+    fn globs(&self) -> Option<Globs> {
+        let patterns: Vec<_> = self.globs.iter().map(String::as_str).collect();
+        let globs = Globs::new(&patterns, &self.options, &self.folder).ok()?;
+        Some(globs.without(&Arc::new(self.own.clone())))
+    }
 }
 
 /// A part of the inputs of a job.
@@ -82,7 +120,7 @@ pub(in crate::job) fn planned(dealt: &Arc<Dealt>) -> super::plan::Planned {
             selection: Selection::default(),
             notes: Arc::default(),
             empty: super::Empty::Told,
-            patterns: Vec::new(),
+            patterns: dealt.facts.patterns.iter().filter_map(Patterns::globs).collect(),
         }),
     }
 }

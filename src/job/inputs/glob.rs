@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::job::inputs::InputReader;
@@ -19,7 +20,7 @@ use except::{Cover, Except};
 pub(super) use pattern::Glob;
 
 /// What the job file says of patterns, besides the patterns.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct GlobOptions {
     /// Patterns of what is left out.
     pub except: Vec<String>,
@@ -34,6 +35,11 @@ pub(super) struct GlobOptions {
 pub(super) struct Globs {
     patterns: Vec<Glob>,
     except: Vec<Except>,
+    options: GlobOptions,
+    /// The folder that they are seen from.
+    folder: PathBuf,
+    /// What they do not find.
+    own: Option<Arc<OwnFiles>>,
 }
 
 impl Globs {
@@ -54,14 +60,31 @@ impl Globs {
             glob.covers = Arc::clone(&covers);
             Ok(glob)
         };
-        Ok(Self { patterns: patterns.iter().map(glob).collect::<Result<_, String>>()?, except })
+        Ok(Self {
+            patterns: patterns.iter().map(glob).collect::<Result<_, String>>()?,
+            except,
+            options: options.clone(),
+            folder: folder.to_owned(),
+            own: None,
+        })
     }
 
     /// The same without what the runner itself writes.
     #[must_use]
     pub fn without(mut self, own: &Arc<OwnFiles>) -> Self {
         self.patterns = self.patterns.into_iter().map(|glob| glob.without(own)).collect();
+        self.own = Some(Arc::clone(own));
         self
+    }
+
+    /// The patterns and what was said besides, as they were written, and the folder that they are seen from.
+    pub fn written(&self) -> (Vec<&str>, &GlobOptions, &Path) {
+        (self.patterns.iter().map(Glob::written).collect(), &self.options, &self.folder)
+    }
+
+    /// What they do not find, if there is something.
+    pub fn own(&self) -> Option<&OwnFiles> {
+        self.own.as_deref()
     }
 
     /// What they find.

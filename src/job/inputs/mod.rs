@@ -47,7 +47,7 @@ use select::Selection;
 use source::{Source, open_files, open_report, shuffled};
 
 pub(super) use dealt::planned as planned_elsewhere;
-pub use dealt::{Dealt, DealtFacts, NumberedReader};
+pub use dealt::{Dealt, DealtFacts, NumberedReader, Patterns};
 pub(super) use own::{OwnFiles, Writes};
 pub(super) use plan::{Around, read};
 pub use records::Stop;
@@ -134,6 +134,19 @@ impl Inputs {
             Source::Dealt(source) => Some(source.dealt.count),
             _ => None,
         }
+    }
+
+    /// The number of tasks of the whole job, of which these may be a part, if it is known without reading anything.
+    pub fn tasks_of_job(&self) -> Option<u64> {
+        match &self.source {
+            Source::Dealt(source) => source.dealt.facts.tasks,
+            _ => self.tasks(),
+        }
+    }
+
+    /// The patterns, for whoever knows the inputs by them alone.
+    pub(crate) fn patterns(&self) -> Vec<Patterns> {
+        self.patterns.iter().map(Patterns::of).collect()
     }
 
     /// The files that are read, as far as they have names.

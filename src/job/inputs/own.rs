@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::workload::real_folder::real_folder;
 
 /// What may follow the job's name, whatever its file says.
@@ -15,7 +17,7 @@ const KINDS: [&str; 7] =
 const SHARED: [&str; 3] = [".summary.", ".compare-", ".made-"];
 
 /// What one job writes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(in crate::job) struct Writes {
     /// The folder of its report, with all links followed.
     pub results: PathBuf,
@@ -24,7 +26,7 @@ pub(in crate::job) struct Writes {
 }
 
 /// The files that some jobs write, by their names.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(in crate::job) struct OwnFiles(HashMap<String, Writes>);
 
 impl OwnFiles {

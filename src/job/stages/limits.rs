@@ -102,7 +102,7 @@ fn pace(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Pace> {
         );
     }
     let burst = burst.map_or(1, |burst| burst.get_ref().get());
-    rate.map(|rate| Pace { rate: rate.into_inner(), burst })
+    rate.map(|rate| Pace { rate: rate.into_inner(), burst, is_charged: false })
 }
 
 /// The limits of the whole job.

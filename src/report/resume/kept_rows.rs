@@ -160,6 +160,18 @@ impl KeptRows {
         true
     }
 
+    /// Notes that the task with this number and input runs again, whether or not a task with an equal input is finished:
+    /// if it is not started after all, it has the row that it had.
+    pub fn runs_again(&self, task: u64, fields: &Fields) {
+        let mut waiting = lock(&self.waiting);
+        let identity = waiting.identify.of(fields);
+        if let Some(row) = waiting.unfinished.take(identity)
+            && self.fits(row, task)
+        {
+            waiting.rerun.insert(task, row);
+        }
+    }
+
     /// Whether this task, which is not started, was to run again: then it has the row that it had.
     pub(in crate::report) fn stays(&self, task: u64) -> bool {
         let stays = lock(&self.waiting).rerun.contains_key(&task);

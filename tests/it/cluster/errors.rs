@@ -229,6 +229,57 @@ fn no_answer_changes_nothing() {
     assert!(starts(ran.folder()).values().all(|starts| *starts == 1), "nothing ran twice");
 }
 
+/// An answer without a row is none: whether an array is forgotten is said by name.
+#[test]
+fn no_row_is_no_answer() {
+    let fake = Fake::new().tell("squeue.1", "0").tell("squeue.2", "0").tell("squeue.3", "0");
+    let ran = fake.job(&NOTED.replace("0.05", "1.5")).run();
+    is_exact(&ran);
+    ran.stderr_has("`squeue` has no row of job 100");
+    assert!(starts(ran.folder()).values().all(|starts| *starts == 1), "nothing ran twice");
+}
+
+/// What a user has set for clients of Slurm is for the user, and what tasks find in their environment is the caller's.
+#[test]
+fn the_variables_of_users_change_no_answer_and_reach_the_tasks() {
+    let text = "inputs.range = { from = 1, to = 8 }\n\
+                workload.command.shell = 'echo $input >> ran; sleep 1; printf %s \"$LC_ALL $SQUEUE_PARTITION\"'\n\
+                limits.concurrency = 1\n";
+    let fake = Fake::new();
+    let job = fake.job(text).env("SQUEUE_PARTITION", "short").env("SCANCEL_INTERACTIVE", "true");
+    let ran = job.env("LC_ALL", "C.UTF-8").run();
+    ran.exit(0);
+    assert_eq!(ran.report().column("result"), ["C.UTF-8 short"; 8]);
+    assert!(starts(ran.folder()).values().all(|starts| *starts == 1), "nothing ran twice");
+    let running =
+        fake.equip(TestJob::new(text)).args(ON).env("SCANCEL_INTERACTIVE", "true").spawn();
+    running.wait_for_file("ran", |text| !text.is_empty());
+    running.signal(libc::SIGINT);
+    let ran = running.wait();
+    ran.exit(130);
+    assert!(ran.report().column("status").iter().any(|status| status == "cancelled"));
+}
+
+/// Those that run are told to end, and the answer is lost: they are told again, and end what they have begun.
+#[test]
+fn a_stop_that_is_asked_for_twice_kills_nothing() {
+    let text = "inputs.range = { from = 1, to = 8 }\n\
+                workload.command.shell = 'echo $input >> ran; while [ ! -e go ]; do sleep 0.05; done'\n\
+                limits.concurrency = 1\n";
+    let lost = "1 does\nscancel: error: Kill job error on job id 100: Socket timed out on send/recv operation\n";
+    let fake = Fake::new().tell("scancel.2", lost);
+    let running = fake.job(text).spawn();
+    running.wait_for_file("ran", |text| text.lines().count() == 2);
+    running.signal(libc::SIGINT);
+    wait_until("they are told again", || (fake.calls("scancel").len() >= 4).then_some(()));
+    std::thread::sleep(std::time::Duration::from_millis(500)); // until they have heard it
+    fs::write(running.folder().join("go"), "").unwrap();
+    let ran = running.wait();
+    ran.exit(130);
+    let status = ran.report().column("status");
+    assert_eq!(status.iter().filter(|status| *status == "ok").count(), 2, "{status:?}");
+}
+
 #[test]
 fn what_the_scheduler_has_forgotten_or_given_away_does_not_count_twice() {
     for (file, text) in [("forgets", "100"), ("other_name", "somebody")] {

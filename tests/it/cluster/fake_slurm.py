@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+SIGNALS = {"HUP": 1, "TERM": 15, "KILL": 9}
 FAKE = Path(os.environ["FAKE"])
 NAME = Path(sys.argv[0]).name
 
@@ -123,6 +124,9 @@ def squeue():
         wanted = sys.argv[sys.argv.index("-j") + 1].split(",")
     if len(wanted) == 1 and (wanted[0] not in known or said("forgets").split()[:1] == [wanted[0]]):
         sys.exit("slurm_load_jobs error: Invalid job id specified")
+    if os.environ.get("SQUEUE_PARTITION", "batch") != "batch":
+        return
+    told = 0
     for array in [known[number] for number in wanted if number in known]:
         name = (array / "name").read_text()
         if option("--name") not in (None, name):
@@ -135,14 +139,19 @@ def squeue():
             ended = (array / f"{index}.end").exists()
             if ended:
                 state, status = (array / f"{index}.end").read_text().split()
+                told += 1
                 print(f"{name}|{array.name}|{index}|{state}|None|{status}|n1|")
             elif (array / f"{index}.begun").exists():
+                told += 1
                 print(f"{name}|{array.name}|{index}|R|None|0|n1|")
             else:
                 waiting.append(index)
         if waiting:
             listed = ",".join(map(str, waiting)) if len(waiting) < 100 else f"{waiting[0]}-{waiting[-1]}"
+            told += 1
             print(f"{name}|{array.name}|{listed}|PD|{said('reason', 'Priority')}|0||")
+    if "-j" in sys.argv and len(wanted) == 1 and not told:
+        sys.exit("slurm_load_jobs error: Invalid job id specified")  # it has purged the last of them
 
 
 def named():
@@ -155,7 +164,12 @@ def named():
 
 
 def scancel():
-    answer()
+    code = answer()
+    for name in os.environ:
+        if name.startswith("SCANCEL_"):
+            sys.exit("scancel: error: it would ask")
+    signal = SIGNALS[sys.argv[sys.argv.index("-s") + 1]] if "-s" in sys.argv else 15
+    only_waiting = "--state=PENDING" in sys.argv
     for array, index in named():
         if (array / f"{index}.end").exists():
             continue
@@ -164,10 +178,14 @@ def scancel():
             (array / f"{index}.gone").touch()  # one that waits vanishes
             end(array, index, "CA")
         except FileExistsError:
+            if only_waiting:
+                continue
             try:
-                os.kill(int((array / f"{index}.pid").read_text()), 15)
+                os.kill(int((array / f"{index}.pid").read_text()), signal)
             except (OSError, ValueError):
                 pass
+    if code:
+        sys.exit(code)
 
 
 def scontrol():

@@ -124,7 +124,7 @@ fn retries_have_their_attempts() {
 }
 
 /// The processes of elements that run now.
-fn elements(folder: &Path) -> Vec<i32> {
+pub fn elements(folder: &Path) -> Vec<i32> {
     let Ok(pools) = fs::read_dir(folder.join("results/.job.run/sub")) else { return Vec::new() };
     let pools = pools.filter_map(|entry| Some(entry.ok()?.path()));
     let pools = pools.filter(|path| path.extension().is_some_and(|ending| ending == "pool"));
@@ -586,7 +586,7 @@ fn a_budget_of_a_time_is_divided_and_shards_that_follow_have_none_of_it_at_first
 }
 
 /// Seconds of the day.
-fn seconds(timestamp: &str) -> f64 {
+pub fn seconds(timestamp: &str) -> f64 {
     let time = timestamp.split(['T', ' ']).nth(1).unwrap().trim_end_matches('Z');
     time.split(':').fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().unwrap())
 }

@@ -90,6 +90,11 @@ impl Glob {
         })
     }
 
+    /// As the job file has it.
+    pub fn written(&self) -> &str {
+        &self.pattern
+    }
+
     /// The same without what the runner itself writes. A name that is no pattern is that of a file that is meant.
     pub fn without(self, own: &Arc<OwnFiles>) -> Self {
         if !self.pattern.contains(SPECIAL) {
