@@ -150,7 +150,7 @@ impl Start<'_> {
         self.charge_budgets(job);
         // What the start before it has left of the burst is not known here.
         let paces = job.stages.iter_mut().filter_map(|stage| stage.limits.pace.as_mut());
-        paces.for_each(|pace| pace.is_charged = !self.is_first);
+        paces.for_each(|pace| pace.is_charged |= !self.is_first);
         job.limits.stop_after = StopAfter::Never;
         job.limits.enough = None;
         job.limits.deadline = self.plan.deadline_ms.map(|deadline| {

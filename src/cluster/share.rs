@@ -75,7 +75,7 @@ pub fn divide(job: &mut Job, nodes: u32) -> Result<(), String> {
             None => format!("limits.{key}"),
         };
         if let Some(pace) = &mut stage.limits.pace {
-            *pace = pace_part(*pace, nodes, &key("burst"))?;
+            *pace = pace_part(*pace, nodes);
         }
         for budget in &mut stage.limits.budgets {
             let what = key(&format!("budget.{}", budget.column));
@@ -113,7 +113,7 @@ pub fn divided(job: &Job, nodes: u32) -> Result<Vec<String>, String> {
     for stage in &job.stages {
         let limits = &stage.limits;
         if let Some(pace) = limits.pace {
-            let each = pace_part(pace, nodes, "limits.burst")?.rate;
+            let each = pace_part(pace, nodes).rate;
             lines.push(format!("rate: {} in all, {each} in each allocation", pace.rate));
         }
         for budget in &limits.budgets {
@@ -148,15 +148,13 @@ pub fn divided(job: &Job, nodes: u32) -> Result<Vec<String>, String> {
     Ok(lines)
 }
 
-/// What each of `nodes` may do of what a rate allows in all: each may have a start at any time.
-fn pace_part(pace: Pace, nodes: u32, what: &str) -> Result<Pace, String> {
+/// What each of `nodes` may do of what a rate allows in all. Where the burst is not enough for a start in each, none has one
+/// before its first interval.
+fn pace_part(pace: Pace, nodes: u32) -> Pace {
+    let rate = pace.rate.divided(nodes);
     match pace.burst / nodes {
-        0 => Err(format!(
-            "`{what}` allows {} at once in all, and each of {nodes} allocations may have a start of its own at the same \
-             time: set `{what}` to {nodes} or more, or `cluster.nodes` to {} or less",
-            pace.burst, pace.burst
-        )),
-        burst => Ok(Pace { rate: pace.rate.divided(nodes), burst, ..pace }),
+        0 => Pace { rate, burst: 1, is_charged: true },
+        burst => Pace { rate, burst, ..pace },
     }
 }
 
@@ -226,13 +224,12 @@ mod tests {
     #[test]
     fn a_rate_is_divided_with_its_burst() {
         let pace = |burst| Pace { rate: "8/s".parse().unwrap(), burst, is_charged: false };
-        let part = pace_part(pace(9), 4, "limits.burst").unwrap();
-        assert_eq!((part.rate.per_second(), part.burst), (2.0, 2));
-        let refusal = pace_part(pace(3), 4, "limits.burst").unwrap_err();
-        assert!(
-            refusal.ends_with("set `limits.burst` to 4 or more, or `cluster.nodes` to 3 or less"),
-            "{refusal}"
-        );
+        for (burst, each, is_charged) in [(9, 2, false), (4, 1, false), (3, 1, true), (1, 1, true)]
+        {
+            let part = pace_part(pace(burst), 4);
+            assert_eq!((part.rate.per_second(), part.burst), (2.0, each));
+            assert_eq!(part.is_charged, is_charged, "{burst}");
+        }
     }
 
     #[test]
