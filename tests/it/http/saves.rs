@@ -246,16 +246,13 @@ fn what_a_full_disk_has_cut_is_not_resumed() {
 /// Of a download that came in two answers, the headers are those of the whole.
 #[test]
 fn headers_are_those_of_the_whole_file() {
-    let server = Raw::start(|asked| match asked.header("range") {
-        Some(_) => super::raw::status(
-            "206 Partial Content",
-            "etag: \"v1\"\r\ncontent-range: bytes 40-69/70\r\n",
-            &[b'x'; 30],
-        ),
-        None => {
-            let whole = ok("etag: \"v1\"\r\n", &[b'x'; 70]);
-            whole[..whole.len() - 30].to_vec()
+    let server = Raw::start(|asked| {
+        if asked.header("range").is_some() {
+            let headers = "etag: \"v1\"\r\ncontent-range: bytes 40-69/70\r\n";
+            return super::raw::status("206 Partial Content", headers, &[b'x'; 30]);
         }
+        let whole = ok("etag: \"v1\"\r\n", &[b'x'; 70]);
+        whole[..whole.len() - 30].to_vec()
     });
     let ran = TestJob::new(&format!(
         "[workload.http]\nurl = \"{}\"\nsave = 'page'\n[columns.length]\nheader = 'content-length'\n\

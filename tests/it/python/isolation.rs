@@ -71,10 +71,10 @@ def work(x): return os.environ.get('RUNNER_SLOT', 'none') + os.popen('echo $RUNN
                 if !outer.is_empty() {
                     test = test.env("RUNNER_SLOT", outer);
                 }
-                let expected = match (model, outer) {
-                    ("sequential" | "processes", _) => "11",
-                    (_, "") => "none",
-                    (_, _) => "77",
+                // What an outer runner says of the task that this one is concerns no task of it.
+                let expected = match model {
+                    "sequential" | "processes" => "11",
+                    _ => "none",
                 };
                 test.run().exit(0).rows("result", &[expected; 3]);
             }
