@@ -38,8 +38,8 @@ http {{
     access_log off;
     log_format line "$request_uri";
     keepalive_requests 1000000000;
-    limit_req_zone $server_name zone=coded:1m rate=3000r/s;
-    limit_req_zone $server_name zone=plain:1m rate=3000r/s;
+    limit_req_zone $server_port zone=coded:1m rate=3000r/s;
+    limit_req_zone $server_port zone=plain:1m rate=3000r/s;
     client_body_temp_path {folder}/1; proxy_temp_path {folder}/2; fastcgi_temp_path {folder}/3;
     uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;
     server {{
@@ -164,7 +164,7 @@ class Bench:
         shutil.rmtree(self.folder / "saved", ignore_errors=True)
         lines = [f'url = "{self.url}/big/{n}"\noutput = "saved/{n}"\n' for n in range(1, FILES + 1)]
         (self.folder / "curl.txt").write_text("create-dirs\n" + "".join(lines))
-        command = ["curl", "-s", "--parallel", "--parallel-max", "16", "-K", "curl.txt"]
+        command = ["curl", "-sS", "--no-progress-meter", "--parallel", "--parallel-max", "16", "-K", "curl.txt"]
         start = time.perf_counter()
         subprocess.run(command, cwd=self.folder, check=True)
         took = time.perf_counter() - start
