@@ -48,8 +48,8 @@ pub struct Planner<'a> {
     demands: RefCell<Vec<Demand>>,
     /// What the inputs are, besides their fields.
     inputs: InputFacts,
-    /// Where the files are that a task creates: their temporary names stand in fields behind those of the inputs.
-    creates: Vec<Template>,
+    /// How many files a task creates: their temporary names stand in fields behind those of the inputs.
+    creates: usize,
     pub(crate) absent: Absent,
     pub(crate) choices: Choices,
     /// The job's `[secrets]`.
@@ -142,7 +142,7 @@ impl<'a> Planner<'a> {
             takes_payload: Cell::new(false),
             demands: RefCell::default(),
             inputs: InputFacts::default(),
-            creates: Vec::new(),
+            creates: 0,
             choices: Choices::default(),
         }
     }
@@ -157,17 +157,17 @@ impl<'a> Planner<'a> {
         self.inputs = inputs;
     }
 
-    /// Notes what each task creates: templates can name the files from here on.
-    pub(crate) fn set_creates(&mut self, creates: Vec<Template>) {
+    /// Notes how many files each task creates: templates can name them from here on.
+    pub(crate) fn set_creates(&mut self, creates: usize) {
         if let Some(fields) = &mut self.fields {
-            fields.extend((0..creates.len()).map(created));
+            fields.extend((0..creates).map(created));
         }
         self.creates = creates;
     }
 
     /// Whether `template` is nothing but the placeholder for a file that the task creates.
     pub(crate) fn is_created(&self, template: &Template) -> bool {
-        let places = self.first_created().map(|first| first..first + self.creates.len());
+        let places = self.first_created().map(|first| first..first + self.creates);
         template
             .lone_field()
             .is_some_and(|field| places.is_some_and(|places| places.contains(&field)))
@@ -176,16 +176,16 @@ impl<'a> Planner<'a> {
     /// The fields that stand for all that a task creates, if `template` is a lone `{creates}`.
     pub(crate) fn all_created(&self, template: &Template) -> Option<Vec<Template>> {
         let first = self.first_created()?;
-        let is_all = template.lone_field() == Some(first) && self.creates.len() > 1;
-        is_all.then(|| (first..first + self.creates.len()).map(Template::of_field).collect())
+        let is_all = template.lone_field() == Some(first) && self.creates > 1;
+        is_all.then(|| (first..first + self.creates).map(Template::of_field).collect())
     }
 
     /// The place of the first of them among the fields.
     fn first_created(&self) -> Option<usize> {
-        if self.creates.is_empty() {
+        if self.creates == 0 {
             return None;
         }
-        self.fields().windows(self.creates.len()).rposition(|names| {
+        self.fields().windows(self.creates).rposition(|names| {
             names.iter().enumerate().all(|(index, name)| *name == created(index))
         })
     }

@@ -248,31 +248,35 @@ impl PartIntake {
     ) -> Result<(), ReportError> {
         let delimiter = self.layout.csv.delimiter;
         let header = std::mem::take(&mut self.header);
-        let mut put = HashSet::new();
-        let mut rows = part.rows((&header, delimiter), seed, |row| {
-            if is_final(row.status) && wanted(row.task) {
-                put.insert(row.task);
-            }
-            Ok(())
-        });
-        if !put.is_empty() {
-            // Before the rows: who goes on after a kill takes a task that has its row for one that has all of it, and leaves
-            // out the attempts of one that has none.
-            let originals = originals::whole(&part.originals(), seed).unwrap_or_default();
-            let attempts =
-                attempts::of_tasks(&part.attempts(), delimiter, |task| put.contains(&task));
-            self.rows.push_notes(&attempts.unwrap_or_default(), &originals);
-            rows = part.rows((&header, delimiter), seed, |row| {
-                if is_final(row.status) && put.remove(&row.task) {
-                    self.put_row(row);
-                    took(row.task, row.status);
+        let mut seen = Ok(());
+        // Before the rows: who goes on after a kill takes a task that has its row for one that has all of it, and leaves out
+        // the attempts of one that has none. Most parts have no such notes, and are read once.
+        if part.originals().exists() || part.attempts().exists() {
+            let mut noted = HashSet::new();
+            seen = part.rows((&header, delimiter), seed, |row| {
+                if is_final(row.status) && wanted(row.task) {
+                    noted.insert(row.task);
                 }
                 Ok(())
             });
-            self.shared.wakeup_now();
+            if !noted.is_empty() {
+                let originals = originals::whole(&part.originals(), seed).unwrap_or_default();
+                let attempts =
+                    attempts::of_tasks(&part.attempts(), delimiter, |task| noted.contains(&task));
+                self.rows.push_notes(&attempts.unwrap_or_default(), &originals);
+            }
         }
+        let mut put = HashSet::new();
+        let rows = part.rows((&header, delimiter), seed, |row| {
+            if is_final(row.status) && wanted(row.task) && put.insert(row.task) {
+                self.put_row(row);
+                took(row.task, row.status);
+            }
+            Ok(())
+        });
+        self.shared.wakeup_now();
         self.header = header;
-        rows.map_err(|misfit| unusable(&part.folder, &misfit))
+        seen.and(rows).map_err(|misfit| unusable(&part.folder, &misfit))
     }
 
     /// What the rows that were put say of the columns with a budget, in the order of the job.

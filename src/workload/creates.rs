@@ -61,7 +61,7 @@ impl Creates {
             return None;
         }
         warn_of_a_field(root, plan);
-        plan.set_creates(outputs.iter().map(|(template, _)| template.clone()).collect());
+        plan.set_creates(outputs.len());
         let mut is_wrong = false;
         let mut checked = Vec::new();
         for (template, span) in outputs {

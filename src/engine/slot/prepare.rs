@@ -63,11 +63,7 @@ impl SlotContext<'_> {
                     batch.push_back(task);
                 }
                 Ok(Turn::Skip) => self.skip(task),
-                Err(message) => {
-                    let outcome = Outcome::not_started(message);
-                    let record = record(self.stage, self.number, task, outcome);
-                    self.end(&mut Record { slot: None, ..record });
-                }
+                Err(why) => self.end_unstarted(task, why),
             }
         }
     }
@@ -83,13 +79,15 @@ impl SlotContext<'_> {
         for mut task in std::mem::take(batch) {
             match made.enter(&mut task, index) {
                 Ok(()) => batch.push_back(task),
-                Err(message) => {
-                    let outcome = Outcome::not_started(message);
-                    let record = record(self.stage, self.number, task, outcome);
-                    self.end(&mut Record { slot: None, ..record });
-                }
+                Err(why) => self.end_unstarted(task, why),
             }
         }
+    }
+
+    /// A task fails before it starts, and is not attempted again.
+    fn end_unstarted(&mut self, task: Task, why: String) {
+        let record = record(self.stage, self.number, task, Outcome::not_started(why));
+        self.end(&mut Record { slot: None, ..record });
     }
 
     /// A task fails before it starts if its answer would be saved over what is read, or where another task has saved its
@@ -103,10 +101,7 @@ impl SlotContext<'_> {
         for task in std::mem::take(batch) {
             match self.claim_save(spec, attempt, &task) {
                 Ok(()) => batch.push_back(task),
-                Err(why) => {
-                    let record = record(self.stage, self.number, task, Outcome::not_started(why));
-                    self.end(&mut Record { slot: None, ..record });
-                }
+                Err(why) => self.end_unstarted(task, why),
             }
         }
     }

@@ -130,11 +130,7 @@ impl KeptRows {
         let Some((row, has_failed)) =
             waiting.finished.as_mut().and_then(|finished| finished.take(identity))
         else {
-            if let Some(row) = waiting.unfinished.take(identity)
-                && self.fits(row, task)
-            {
-                waiting.rerun.insert(task, row);
-            }
+            self.take_unfinished(&mut waiting, identity, task);
             return false;
         };
         if !self.fits(row, task) {
@@ -165,6 +161,10 @@ impl KeptRows {
     pub fn runs_again(&self, task: u64, fields: &Fields) {
         let mut waiting = lock(&self.waiting);
         let identity = waiting.identify.of(fields);
+        self.take_unfinished(&mut waiting, identity, task);
+    }
+
+    fn take_unfinished(&self, waiting: &mut Waiting, identity: u128, task: u64) {
         if let Some(row) = waiting.unfinished.take(identity)
             && self.fits(row, task)
         {
