@@ -248,12 +248,12 @@ impl PartIntake {
     ) -> Result<(), ReportError> {
         let delimiter = self.layout.csv.delimiter;
         let header = std::mem::take(&mut self.header);
-        let mut seen = Ok(());
+        let mut looked = Ok(());
         // Before the rows: who goes on after a kill takes a task that has its row for one that has all of it, and leaves out
         // the attempts of one that has none. Most parts have no such notes, and are read once.
         if part.originals().exists() || part.attempts().exists() {
             let mut noted = HashSet::new();
-            seen = part.rows((&header, delimiter), seed, |row| {
+            looked = part.rows((&header, delimiter), seed, |row| {
                 if is_final(row.status) && wanted(row.task) {
                     noted.insert(row.task);
                 }
@@ -276,7 +276,7 @@ impl PartIntake {
         });
         self.shared.wakeup_now();
         self.header = header;
-        seen.and(rows).map_err(|misfit| unusable(&part.folder, &misfit))
+        looked.and(rows).map_err(|misfit| unusable(&part.folder, &misfit))
     }
 
     /// What the rows that were put say of the columns with a budget, in the order of the job.
