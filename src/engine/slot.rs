@@ -72,7 +72,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
             context.claim_saves(spec, &attempt, &mut batch);
         }
         if batch.is_empty() {
-            admitted = None;
+            live.admission.give_back(&mut admitted);
             context.hand_on().await;
             if context.buffer.is_full() {
                 context.buffer.room().await;

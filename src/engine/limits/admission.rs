@@ -9,7 +9,7 @@ use crate::engine::limits::budget::{Budget, Reservation};
 use crate::engine::limits::due::DueTimes;
 use crate::engine::limits::free_memory::FreeMemory;
 use crate::engine::limits::load::Load;
-use crate::engine::limits::rate::RateLimiter;
+use crate::engine::limits::rate::{RateLimiter, Turn};
 use crate::job::{Group, GroupPermit, Pace};
 use crate::task::{Cancel, Moment};
 
@@ -23,7 +23,7 @@ pub struct Admission {
     load: Option<Arc<Load>>,
     group: Option<Group>,
     budget: Option<Arc<Budget>>,
-    /// Whose attempt is the next one of the stage to enter the group.
+    /// Whose attempt is the next one of the stage to enter the group, or to take a turn at a slow rate.
     next: Semaphore,
 }
 
@@ -34,6 +34,8 @@ pub struct Admitted {
     permit: Option<GroupPermit>,
     /// What it has reserved of its budgets, if there are any.
     pub reservation: Option<Reservation>,
+    /// Its turn at a slow rate.
+    turn: Option<Turn>,
 }
 
 impl Admission {
@@ -63,8 +65,8 @@ impl Admission {
 
     /// Waits until one attempt may start. `None` if the job is being stopped, so that nothing starts any more.
     pub async fn admit(&self, cancel: &Cancel) -> Option<Admitted> {
-        if let Some(group) = &self.group {
-            return self.admit_to(group, cancel).await;
+        if self.group.is_some() || self.limiter.as_ref().is_some_and(RateLimiter::is_slow) {
+            return self.admit_in_order(cancel).await;
         }
         loop {
             let reservation = self.room(cancel).await.ok()?;
@@ -76,8 +78,17 @@ impl Admission {
             }
             // That may have taken long, and memory may be short by now: then the attempt has to wait again.
             if !self.is_short() {
-                return Some(admitted(None, reservation));
+                return Some(admitted(None, reservation, None));
             }
+        }
+    }
+
+    /// An attempt that was admitted has nothing to start: its turn is for the next one.
+    pub fn give_back(&self, admitted: &mut Option<Admitted>) {
+        if let (Some(limiter), Some(turn)) =
+            (&self.limiter, admitted.take().and_then(|admitted| admitted.turn))
+        {
+            limiter.give_back(turn);
         }
     }
 
@@ -103,12 +114,15 @@ impl Admission {
         Ok(reservation)
     }
 
-    /// The same in a group, whose places are for what runs: other jobs wait for them. So one attempt of the stage at a time
-    /// waits until all other limits would let it start, and then for a place; only with that does it take its turn. If it
-    /// cannot start any more, since the place was long in coming, it gives that back and waits again.
-    async fn admit_to(&self, group: &Group, cancel: &Cancel) -> Option<Admitted> {
-        if !self.has_others() {
-            return Some(admitted(Some(group.enter(cancel).await?), None));
+    /// The same in a group, whose places are for what runs, since other jobs wait for them, and at a slow rate, whose turns
+    /// are for those that have a task. So one attempt of the stage at a time waits until all other limits would let it start,
+    /// and then for a place; only with that does it take its turn. If it cannot start any more, since the place was long in
+    /// coming, it gives that back and waits again.
+    async fn admit_in_order(&self, cancel: &Cancel) -> Option<Admitted> {
+        if let Some(group) = &self.group
+            && !self.has_others()
+        {
+            return Some(admitted(Some(group.enter(cancel).await?), None, None));
         }
         let _next = tokio::select! {
             biased;
@@ -122,17 +136,20 @@ impl Admission {
             {
                 return None;
             }
-            let permit = group.enter(cancel).await?;
+            let permit = match &self.group {
+                Some(group) => Some(group.enter(cancel).await?),
+                None => None,
+            };
             let reservation = self.budget.as_ref().map(Budget::reserve_now);
-            if matches!(reservation, Some(None)) {
+            if matches!(reservation, Some(None))
+                || self.load.as_ref().is_some_and(|load| load.is_high())
+                || self.is_short()
+            {
                 continue;
             }
-            let is_high = self.load.as_ref().is_some_and(|load| load.is_high());
-            if !is_high
-                && !self.is_short()
-                && self.limiter.as_ref().is_none_or(RateLimiter::try_acquire)
-            {
-                return Some(admitted(Some(permit), reservation.flatten()));
+            let turn = self.limiter.as_ref().map(RateLimiter::try_acquire);
+            if !matches!(turn, Some(None)) {
+                return Some(admitted(permit, reservation.flatten(), turn.flatten()));
             }
         }
     }
@@ -154,9 +171,13 @@ impl Admission {
 struct Stopped;
 
 /// The attempt may start now.
-fn admitted(permit: Option<GroupPermit>, reservation: Option<Reservation>) -> Admitted {
+fn admitted(
+    permit: Option<GroupPermit>,
+    reservation: Option<Reservation>,
+    turn: Option<Turn>,
+) -> Admitted {
     if let Some(reservation) = &reservation {
         reservation.begin(Moment::now());
     }
-    Admitted { permit, reservation }
+    Admitted { permit, reservation, turn }
 }

@@ -2,7 +2,9 @@
 //!
 //! Each start has a nominal time, one interval after the previous one. A slot reserves the next one by compare-and-swap
 //! and waits for it, so that slots never wait for each other, and several that become due within one tick of the timer
-//! start together. Source: ITU-T I.371, the generic cell rate algorithm in its virtual scheduling form.
+//! start together. At a slow rate, many slots would reserve minutes ahead, and a start that is lost on the way, or has no
+//! task any more, would be missed: so there one slot at a time waits for the next start, and takes it when it has come.
+//! Source: ITU-T I.371, the generic cell rate algorithm in its virtual scheduling form.
 //!
 //! The promise: in any ten seconds, at most rate * 10 + burst starts. Timers are late, and a late start moves closer to
 //! the ones after it. So nominal times are spaced a little wider than requested (by [`SLACK`]), and a start that is
@@ -27,6 +29,9 @@ const LAG: Duration = Duration::from_millis(20);
 /// The lower limit of the lag: a tick of the timer and the time to wake up.
 const LEAST_LAG: Duration = Duration::from_millis(4);
 
+/// From this interval on a rate is slow.
+const SLOW: Duration = Duration::from_millis(10);
+
 /// The rate limiter of a stage, shared by all of its slots.
 #[derive(Debug)]
 pub struct RateLimiter {
@@ -39,6 +44,10 @@ pub struct RateLimiter {
     tolerance: u64,
     lag: u64,
 }
+
+/// A start that has been taken; its value is the nominal time of the one after it.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn(u64);
 
 /// A start that has been reserved.
 #[derive(Clone, Copy, Debug)]
@@ -98,13 +107,32 @@ impl RateLimiter {
     }
 
     /// Takes the next turn if an attempt may start now.
-    pub fn try_acquire(&self) -> bool {
+    pub fn try_acquire(&self) -> Option<Turn> {
         let now = self.now();
-        let advance = |next| {
-            let Reserved { nominal, start } = self.after(next, now);
-            (start <= now).then(|| nominal.saturating_add(self.interval))
-        };
-        self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance).is_ok()
+        let mut before = self.next.load(Ordering::Relaxed);
+        loop {
+            let Reserved { nominal, start } = self.after(before, now);
+            if start > now {
+                return None;
+            }
+            let next = nominal.saturating_add(self.interval);
+            let order = Ordering::Relaxed;
+            match self.next.compare_exchange_weak(before, next, order, order) {
+                Ok(_) => return Some(Turn(next)),
+                Err(other) => before = other,
+            }
+        }
+    }
+
+    /// Puts a turn back that nothing has started in, unless another one has been taken since.
+    pub fn give_back(&self, turn: Turn) {
+        let before = turn.0.saturating_sub(self.interval);
+        let _ = self.next.compare_exchange(turn.0, before, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Whether slots take their turns one after the other, when they have come.
+    pub fn is_slow(&self) -> bool {
+        self.interval >= SLOW.as_nanos() as u64
     }
 
     fn now(&self) -> u64 {
@@ -269,9 +297,21 @@ mod tests {
                 runtime.block_on(limiter.ready(&cancel))
                     && runtime.block_on(limiter.ready(&cancel))
             );
-            assert!(limiter.try_acquire());
+            assert!(limiter.try_acquire().is_some());
         }
-        assert!(!limiter.try_acquire() && !limiter.try_acquire());
+        assert!(limiter.try_acquire().is_none() && limiter.try_acquire().is_none());
+    }
+
+    #[test]
+    fn a_turn_that_is_given_back_is_the_next_ones() {
+        let limiter = limiter("1/h".parse().unwrap(), 2);
+        let turn = limiter.try_acquire().unwrap();
+        limiter.give_back(turn);
+        let (first, second) = (limiter.try_acquire().unwrap(), limiter.try_acquire().unwrap());
+        limiter.give_back(first); // no longer the last one: what has started since counts from it
+        assert!(limiter.try_acquire().is_none());
+        limiter.give_back(second);
+        assert!(limiter.try_acquire().is_some() && limiter.try_acquire().is_none());
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl SlotContext<'_> {
             if self.handle.take_now(most, batch).await {
                 return true;
             }
-            *admitted = None;
+            self.live.admission.give_back(admitted);
         }
         if self.live.admission.due.is_none() {
             return self.handle.take(most, batch).await;
