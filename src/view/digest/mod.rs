@@ -219,9 +219,11 @@ impl Digest {
     /// The figure in a cell; one that cannot be read is counted.
     fn figure(&mut self, row: &Row<'_>, at: Option<usize>, read: Read) -> Option<u64> {
         let (at, word) = (at?, row.word(at?));
+        if word.is_empty() {
+            return None;
+        }
         let figure = read(word);
         if figure.is_none()
-            && !word.is_empty()
             && let Some(count) = self.unreadable.get_mut(at)
         {
             *count += 1;
