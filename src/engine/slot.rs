@@ -80,9 +80,8 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
             continue;
         }
         if takes_turns && admitted.is_none() {
-            admitted = live.admission.admit(&run.cancel).await;
+            admitted = context.wait_for_start(&mut worker, &attempt, &mut batch).await;
             if admitted.is_none() {
-                batch.drain(..).for_each(|task| context.handle.give_back(task));
                 continue; // there will be no more tasks
             }
         }
@@ -106,7 +105,7 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
             .run(&mut batch, &attempt, &mut |task, verdict| context.settle(task, verdict))
             .await;
         admitted = None;
-        context.reservation = None; // an attempt that was not settled has used nothing
+        context.reservation = None; // an attempt that has not begun has used nothing
         pilot().inspect(|pilot| pilot.end(number));
         run.cancel.evictions().inspect(|evictions| evictions.end(global_slot));
         if let Err(error) = ran {

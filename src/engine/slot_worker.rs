@@ -11,7 +11,7 @@ use crate::job::Stage;
 use crate::model::{Model, Nature, cores};
 use crate::task::{Attempt, Task};
 use crate::worker::external::{Pool, Session, Settings};
-use crate::worker::internal::{Boot, ForkServer, Interpreter, Remote, Verdict};
+use crate::worker::internal::{Boot, ForkServer, Interpreter, NOT_BEGUN, Remote, Verdict, lose};
 use crate::workload::{Worker, Workload, command, compute, http, python, sleep, worker};
 
 /// A slot's worker: in the event loop, in a child process, or in a program.
@@ -200,6 +200,40 @@ impl SlotWorker {
         match self.interpreter().map(Rc::clone) {
             Some(interpreter) => Box::new(move || interpreter.endings()),
             None => Box::new(Vec::new),
+        }
+    }
+
+    /// Whether a task could begin at once. One that runs alone waits for the others in any case.
+    pub fn is_ready(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::Remote(remote) => remote.is_ready(),
+            Self::Session(session) => session.is_ready(),
+        }
+    }
+
+    /// Waits until a task could begin, such as for a program that is being started again.
+    ///
+    /// # Errors
+    /// If no worker can be kept alive.
+    pub async fn ready(&mut self, attempt: &Attempt<'_>) -> io::Result<()> {
+        match self {
+            Self::Local(_) => Ok(()),
+            Self::Remote(remote) => Box::pin(remote.ready(attempt)).await,
+            Self::Session(session) => Box::pin(session.ready(attempt)).await,
+        }
+    }
+
+    /// Settles tasks that cannot be attempted, since no worker can be kept alive, as [`run`](Self::run) does.
+    pub fn lose(
+        &self,
+        batch: &mut VecDeque<Task>,
+        error: &io::Error,
+        settle: &mut dyn FnMut(Task, Verdict),
+    ) {
+        match self {
+            Self::Session(_) => batch.drain(..).for_each(|task| settle(task, NOT_BEGUN)),
+            Self::Local(_) | Self::Remote(_) => lose(batch, error, settle),
         }
     }
 

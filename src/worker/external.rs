@@ -10,7 +10,7 @@ mod session;
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,6 +109,8 @@ pub struct Program {
     /// Locked exclusively by a task that may have killed it before and so runs alone.
     gate: RwLock<()>,
     state: Mutex<State>,
+    /// The process that `state` has: whether it takes requests can be asked while others wait for the next one.
+    latest: RefCell<Weak<Process>>,
 }
 
 #[derive(Debug, Default)]
@@ -134,8 +136,10 @@ impl Program {
             endings: RefCell::default(),
             gate: RwLock::new(()),
             state: Mutex::default(),
+            latest: RefCell::default(),
         };
         if let Some((process, capacity)) = program.start_process().await? {
+            program.latest.replace(Rc::downgrade(&process));
             program.state.get_mut().process = Some(process);
             program.capacity = capacity;
         }
@@ -200,6 +204,7 @@ impl Program {
         }
         match self.start_process().await {
             Ok(Some((process, capacity))) if capacity >= self.capacity => {
+                self.latest.replace(Rc::downgrade(&process));
                 state.process = Some(Rc::clone(&process));
                 Ok(Some(process))
             }
@@ -218,6 +223,11 @@ impl Program {
                 Err(error)
             }
         }
+    }
+
+    /// Whether it takes requests at once.
+    fn is_open(&self) -> bool {
+        self.latest.borrow().upgrade().is_some_and(|process| process.is_open())
     }
 
     fn record_end(&self, state: &mut State, process: Option<&Rc<Process>>) {

@@ -11,6 +11,7 @@ mod in_flight;
 mod interpreter;
 mod poll;
 mod process;
+mod revive;
 mod settle;
 mod source;
 
@@ -38,7 +39,7 @@ use in_flight::{Flight, Pace, Settle};
 pub use interpreter::Interpreter;
 use interpreter::Member;
 use process::{Event, Process};
-use settle::crashed;
+pub use settle::lose;
 use source::{Argument, Source};
 
 /// The verdict on a task that was given to a worker.
@@ -46,9 +47,15 @@ use source::{Argument, Source};
 pub enum Verdict {
     /// It was attempted, with this outcome.
     Done(Outcome),
-    /// It was not attempted: it is requeued for any slot, uncharged.
-    Requeue,
+    /// It is requeued for any slot, uncharged.
+    Requeue {
+        /// Whether a worker may have done a part of it, which it has used budgets for.
+        has_begun: bool,
+    },
 }
+
+/// No worker has begun with it.
+pub const NOT_BEGUN: Verdict = Verdict::Requeue { has_begun: false };
 
 /// A worker that dies this often in a row without settling a task is given up.
 const MAX_FRUITLESS: u32 = 3;
@@ -231,7 +238,7 @@ impl Remote {
                 self.run_batch(&mut together, attempt, settle).await
             };
             if ran.is_err() {
-                batch.drain(..).for_each(|task| settle(task, Verdict::Requeue));
+                batch.drain(..).for_each(|task| settle(task, NOT_BEGUN));
                 return ran;
             }
         }
@@ -244,24 +251,15 @@ impl Remote {
         attempt: &Attempt<'_>,
         settle: &mut Settle<'_>,
     ) -> io::Result<()> {
-        if self.is_leaving {
-            self.let_leave(attempt).await;
-        }
-        if self.process.as_ref().is_some_and(|process| process.child.has_ended()) {
-            self.process = None; // it died without a task of this slot
-        }
-        if self.process.is_none() {
-            match self.restart(attempt).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    batch.drain(..).for_each(|task| settle(task, Verdict::Requeue));
-                    return Ok(());
-                }
-                Err(error) => {
-                    let lost = || crashed(None, &error.to_string());
-                    batch.drain(..).for_each(|task| settle(task, Verdict::Done(lost())));
-                    return Err(error);
-                }
+        match self.revive(attempt).await {
+            Ok(true) => {}
+            Ok(false) => {
+                batch.drain(..).for_each(|task| settle(task, NOT_BEGUN));
+                return Ok(());
+            }
+            Err(error) => {
+                lose(batch, &error, settle);
+                return Err(error);
             }
         }
         if attempt.memory.is_some()
@@ -295,63 +293,6 @@ impl Remote {
             }
             (_, Some(process)) => peak_rss.max(process.leave().await),
             (_, None) => peak_rss,
-        }
-    }
-
-    /// Starts a process, and another one if it ends before it is ready: it or the launcher may have been killed.
-    async fn start_process(&mut self) -> io::Result<()> {
-        self.barrier = None;
-        self.asked = None;
-        self.is_leaving = false;
-        let (launcher, program, work) = match &self.source {
-            Source::Own { launcher, program, work } => (launcher, program, work),
-            Source::Python(member) => {
-                self.process = Some(member.interpreter().session().await?);
-                return Ok(());
-            }
-        };
-        let mut unready = 0;
-        loop {
-            self.starts += 1;
-            match Process::start(launcher, program, work).await {
-                Ok(process) => {
-                    self.process = Some(process);
-                    return Ok(());
-                }
-                Err(error) => {
-                    unready += 1;
-                    if unready == MAX_FRUITLESS {
-                        return Err(io::Error::other(format!(
-                            "{MAX_FRUITLESS} times in a row, {error}"
-                        )));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Waits for the end of a process that is about to be renewed; one whose threads go on says so in the log.
-    async fn let_leave(&mut self, attempt: &Attempt<'_>) {
-        let Some(process) = &self.process else { return };
-        let Some(interpreter) = self.interpreter() else { return };
-        let child = Rc::clone(&process.child);
-        tokio::select! {
-            biased;
-            () = interpreter.left(&child) => {}
-            () = attempt.cancel.killing() => {}
-        }
-        if !child.has_ended() {
-            child.kill();
-            child.ended().await;
-        }
-    }
-
-    /// Starts the process again. False: the job is being killed.
-    async fn restart(&mut self, attempt: &Attempt<'_>) -> io::Result<bool> {
-        tokio::select! {
-            biased;
-            () = attempt.cancel.killing() => Ok(false),
-            started = self.start_process() => started.map(|()| true),
         }
     }
 

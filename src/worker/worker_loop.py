@@ -281,6 +281,12 @@ class AsyncSession(Session):
         while hasattr(self.task, "uncancel") and self.task.cancelling():
             self.task.uncancel()
 
+    def given_up(self, seq, user, system, start, run):
+        """The answer of a request that was cancelled since its time was over: what it returns or raises after that is not what
+        it was asked for, or only half of it."""
+        self.forgive()
+        return b'[%d,3,%d,%d,%d,%d,null,""]\n' % (seq, user, system, start, run)
+
     async def serve(self, call, cpu, loose):
         import asyncio
 
@@ -320,16 +326,19 @@ class AsyncSession(Session):
                     end = now()
                     user, system = (steps.user, steps.system) if steps else cpu.took(start, end)
                     user += loose.end(self, level, end - start)
-                    data = answer(seq, user, system, start, end - start, value)
+                    if self.cancelling == seq:  # whatever it has made of that
+                        data = self.given_up(seq, user, system, start, end - start)
+                    else:
+                        data = answer(seq, user, system, start, end - start, value)
                 except BaseException as error:
                     end = now()
                     user, system = (steps.user, steps.system) if steps else cpu.took(start, end)
                     user += loose.end(self, level, end - start)
-                    if isinstance(error, asyncio.CancelledError):
-                        self.forgive()
-                    if self.cancelling == seq and isinstance(error, asyncio.CancelledError):
-                        data = b'[%d,3,%d,%d,%d,%d,null,""]\n' % (seq, user, system, start, end - start)
+                    if self.cancelling == seq:
+                        data = self.given_up(seq, user, system, start, end - start)
                     else:
+                        if isinstance(error, asyncio.CancelledError):
+                            self.forgive()
                         data = failure(seq, user, system, start, end - start, error)
                 value = steps = None
                 self.current = 0

@@ -181,3 +181,36 @@ fn what_counts_as_a_number_is_the_same_in_each_dialect() {
         ran.exit(0).stdout_has("job: total tokens 3.5");
     }
 }
+
+/// Nobody knows what those used that a program was doing when it ended, charged or not.
+#[test]
+fn what_ran_beside_a_crash_counts_as_one_that_crashed() {
+    let program = "
+import json, os, sys, threading, time
+sys.stdin.readline()
+print(json.dumps({'ready': 1, 'slots': 4}), flush=True)
+requests = []
+for line in sys.stdin:
+    request = json.loads(line)
+    requests.append(request)
+    with open('read', 'a') as file: file.write('x\\n')
+    if not os.path.exists('died'):
+        if len(requests) == 4:
+            open('died', 'w').close()
+            os._exit(1)
+    else:
+        print(json.dumps({'id': request['id'], 'ok': {'result': {'tokens': 1}}}), flush=True)";
+    let text = "
+        model = 'async'
+        inputs.range = { from = 1, to = 30 }
+        workload.worker.argv = ['python3', 'program.py']
+        columns.tokens.json = '/tokens'
+        retry = { max_attempts = 3, delay = '1ms' }
+        [limits]
+        concurrency = 4
+        budget.tokens = [{ max = 10, estimate = 1 }]";
+    let ran = TestJob::new(text).file("program.py", program).run();
+    ran.exit(3).stderr_has("the budget of `tokens` is used up (10 of 10)");
+    let read = std::fs::read_to_string(ran.path("read")).unwrap();
+    assert_eq!(read.lines().count(), 10);
+}

@@ -440,3 +440,43 @@ fn a_rate_that_was_missed_is_said_and_counted_from_when_tasks_were_due() {
         assert!(!free.stderr().contains("missed"), "{model}");
     }
 }
+
+/// A turn that is taken while a program is started again would be one of long ago when that is ready.
+#[test]
+fn a_program_that_is_started_again_is_no_reason_to_start_many_at_once() {
+    let program = "
+import json, os, sys, time
+sys.stdin.readline()
+if os.path.exists('second'): time.sleep(3)
+open('second', 'w').close()
+print(json.dumps({'ready': 1, 'slots': 20}), flush=True)
+for line in sys.stdin:
+    print(json.dumps({'id': json.loads(line)['id'], 'ok': {'result': 1}}), flush=True)";
+    let module = "
+import os, time
+def init():
+    if os.path.exists('second'): time.sleep(3)
+    open('second', 'w').close()
+async def work(x): return 1";
+    let workloads = [
+        "workload.worker = { argv = ['python3', 'program.py'], max_tasks = 12 }",
+        "workload.python = { function = 'module:work', init = 'module:init', max_tasks = 12 }",
+    ];
+    let bounds = ["rate = '10/s'", "rate = '10/s'\ngroup = 'g'"];
+    for (workload, bound) in workloads.iter().flat_map(|each| bounds.map(|bound| (each, bound))) {
+        let text = format!(
+            "model = 'async'\ninputs.range = {{ from = 1, to = 30 }}\n{workload}\n\
+             [limits]\nconcurrency = 20\n{bound}\n"
+        );
+        let job = TestJob::new(&text).file("program.py", program).file("module.py", module);
+        let args = if bound.contains("group") { &["--group", "g=20"][..] } else { &[] };
+        let ran = job.args(args.iter().copied()).run();
+        let starts = starts(ran.exit(0));
+        assert_eq!(starts.len(), 30);
+        for (first, start) in starts.iter().enumerate() {
+            let within = starts[first..].iter().filter(|other| *other - start < 0.3).count();
+            // Some may be late by themselves on a busy machine.
+            assert!(within <= 7, "{workload}, {bound}: {within} of {starts:?}");
+        }
+    }
+}

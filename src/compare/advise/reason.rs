@@ -34,6 +34,17 @@ impl Judge<'_> {
             parts.push(format!("as fast as {than} ({ratio} times its time), and {besides}"));
         } else if picks.len() == 1 {
             parts.push("the only model to choose from".into());
+        } else if let Some(other) = self.faster_with_other_results(best, &self.fit()) {
+            let ratio = self.ratio(other, best).map(part).unwrap_or_default();
+            let name = self.model(other);
+            let besides = match figures.variant {
+                Variant::AsWritten => ", and needs no change",
+                Variant::Under(model) if model == Model::ALL[0] => ", and the simplest",
+                Variant::Under(_) => "",
+            };
+            parts.push(format!(
+                "the fastest of those that do the same ({name}, which does not, took {ratio} times its time){besides}"
+            ));
         } else if figures.variant == Variant::AsWritten {
             parts.push("the fastest, and needs no change".into());
         } else if figures.variant == Variant::Under(Model::ALL[0]) {
@@ -56,6 +67,15 @@ impl Judge<'_> {
         parts.extend(self.why_this_level(index, best));
         parts.extend(self.nature());
         parts.join("; ")
+    }
+
+    /// The fastest of those that are no choice, since their results are other ones, if it is faster than this one.
+    fn faster_with_other_results(&self, best: usize, fit: &[usize]) -> Option<usize> {
+        let is_faster =
+            |other: &usize| self.ratio(*other, best).is_some_and(|ratio| ratio.value < EQUAL.low);
+        let wall = |index: &usize| self.figures[*index].wall.value;
+        let unfit = (0..self.figures.len()).filter(|index| !fit.contains(index));
+        unfit.filter(is_faster).min_by(|one, other| wall(one).total_cmp(&wall(other)))
     }
 
     fn why_this_level(&self, index: usize, best: usize) -> Option<String> {

@@ -335,6 +335,12 @@ impl Reservation {
         said
     }
 
+    /// An attempt has begun, and nobody knows what it has used.
+    pub fn settle_as_reserved(mut self) {
+        let used = vec![Used::AsReserved; self.amounts.len()];
+        self.put(&used);
+    }
+
     fn put(&mut self, used: &[Used]) {
         let mut state = self.budget.lock();
         for ((column, amounts), used) in state.columns.iter_mut().zip(&self.amounts).zip(used) {

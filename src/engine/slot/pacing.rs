@@ -1,19 +1,20 @@
-//! What a slot knows of its attempt where there is a rate: when it asked for a task, and how late that started.
+//! When a slot's attempt starts: it waits for its worker and for the limits, and knows how late it is where there is a rate.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::SlotContext;
+use super::{SlotContext, give_up};
 use crate::engine::limits::admission::Admitted;
-use crate::task::{Moment, Task};
+use crate::engine::slot_worker::SlotWorker;
+use crate::task::{Attempt, Moment, Task};
 
 /// What a slot knows of its attempt where there is a rate.
 #[derive(Debug, Default)]
 pub(super) struct Pacing {
     /// When it asked for a task, and when that came, if it had to wait for it.
     pub turn: Option<(Moment, Option<Moment>)>,
-    /// How much later than the rate asked for the attempt has started.
-    pub late: Option<Duration>,
+    /// When it was let start, and how much later that was than the rate asked for.
+    pub late: Option<(Moment, Duration)>,
 }
 
 impl SlotContext<'_> {
@@ -45,12 +46,42 @@ impl SlotContext<'_> {
         taken
     }
 
+    /// Waits until the task of `batch` may start and its worker could begin with it at once: a turn, or a place in a group, that
+    /// is taken while a program is started again would be one of long ago when that is ready, together with those of all
+    /// other slots. `None`: the job is being stopped, and the task has been given back.
+    pub(super) async fn wait_for_start(
+        &mut self,
+        worker: &mut SlotWorker,
+        attempt: &Attempt<'_>,
+        batch: &mut VecDeque<Task>,
+    ) -> Option<Admitted> {
+        // One that runs alone waits for the others in any case.
+        let is_suspect = batch.front().is_some_and(|task| task.is_suspect);
+        let admission = &self.live.admission;
+        loop {
+            if !is_suspect && let Err(error) = worker.ready(attempt).await {
+                worker.lose(batch, &error, &mut |task, verdict| self.settle(task, verdict));
+                give_up(self.run, &error);
+                return None;
+            }
+            let mut admitted = admission.admit(&self.run.cancel).await;
+            if admitted.is_none() {
+                batch.drain(..).for_each(|task| self.handle.give_back(task));
+            }
+            if admitted.is_none() || is_suspect || worker.is_ready() {
+                return admitted;
+            }
+            admission.give_back(&mut admitted);
+        }
+    }
+
     /// Notes how much later than the rate asked for an attempt starts now.
     pub(super) fn note_start(&mut self) {
         if let Some(due) = &self.live.admission.due
             && let Some((asked, available)) = self.pacing.turn
         {
-            self.pacing.late = Some(due.start(asked, Moment::now(), available));
+            let now = Moment::now();
+            self.pacing.late = Some((now, due.start(asked, now, available)));
         }
     }
 }

@@ -33,10 +33,21 @@ const MOST_REFUSALS: u8 = 10;
 impl SlotContext<'_> {
     pub(super) fn settle(&mut self, task: Task, verdict: Verdict) {
         match verdict {
-            Verdict::Done(outcome) if self.was_evicted(&outcome) => self.handle.give_back(task),
+            Verdict::Done(outcome) if self.was_evicted(&outcome) => {
+                self.requeue(task, outcome.has_run);
+            }
             Verdict::Done(outcome) => self.done(task, outcome),
-            Verdict::Requeue => self.handle.give_back(task),
+            Verdict::Requeue { has_begun } => self.requeue(task, has_begun),
         }
+    }
+
+    /// Gives a task back, uncharged. What a worker has begun with counts for budgets as one that crashed: nobody knows what
+    /// it has used.
+    fn requeue(&mut self, task: Task, has_begun: bool) {
+        if let Some(reservation) = self.reservation.take().filter(|_| has_begun) {
+            reservation.settle_as_reserved();
+        }
+        self.handle.give_back(task);
     }
 
     /// Whether the attempt was ended to make room, which is not charged: apart from that, only a kill cancels a running
@@ -179,11 +190,12 @@ impl SlotContext<'_> {
 
     /// A task has had its last attempt in this stage.
     pub(super) fn count_end(&mut self, record: &Record) {
-        if let Some(late) = self.pacing.late.take()
+        if let Some((let_start, late)) = self.pacing.late.take()
             && let Some(due) = &self.live.admission.due
             && record.outcome.has_run
         {
-            due.ended(late + record.outcome.run);
+            let waited = record.outcome.started.since(let_start); // for its program
+            due.ended(late + waited + record.outcome.run);
         }
         if let Some(meter) = &self.live.meter {
             meter.end();

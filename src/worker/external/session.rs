@@ -10,7 +10,7 @@ use super::Program;
 use super::process::{Death, Ending, InFlight, Process};
 use crate::sys::{oom_kills, said_of_kills, usage};
 use crate::task::{Attempt, Level, Moment, Outcome, Status, Stop, Task};
-use crate::worker::internal::Verdict;
+use crate::worker::internal::{NOT_BEGUN, Verdict};
 use crate::worker::public_protocol;
 use crate::worker::public_protocol::Answer;
 
@@ -42,8 +42,8 @@ impl Session {
             match self.attempt(&mut task, &attempt).await {
                 Ok(verdict) => settle(task, verdict),
                 Err(error) => {
-                    settle(task, Verdict::Requeue);
-                    batch.drain(..).for_each(|task| settle(task, Verdict::Requeue));
+                    settle(task, NOT_BEGUN);
+                    batch.drain(..).for_each(|task| settle(task, NOT_BEGUN));
                     return Err(error);
                 }
             }
@@ -51,13 +51,27 @@ impl Session {
         Ok(())
     }
 
+    /// Whether a request could be sent at once.
+    pub fn is_ready(&self) -> bool {
+        self.program.gate.try_read().is_ok() && self.program.is_open()
+    }
+
+    /// Waits until a request could be sent, or until the job is being killed.
+    ///
+    /// # Errors
+    /// If no process can be kept alive.
+    pub async fn ready(&self, attempt: &Attempt<'_>) -> io::Result<()> {
+        drop(self.turn(false, attempt).await); // a task runs alone
+        self.program.process().await.map(drop)
+    }
+
     async fn attempt(&self, task: &mut Task, attempt: &Attempt<'_>) -> io::Result<Verdict> {
         let Some(_turn) = self.turn(task.is_suspect, attempt).await else {
-            return Ok(Verdict::Requeue);
+            return Ok(NOT_BEGUN);
         };
         loop {
             let Some(process) = self.program.process().await? else {
-                return Ok(Verdict::Requeue);
+                return Ok(NOT_BEGUN);
             };
             let arguments = self.program.settings.spec.arguments();
             let write = |id, out: &mut Vec<u8>| {
@@ -120,10 +134,11 @@ impl Session {
             Ending::Died(_) if attempt.cancel.level() >= Level::Kill => {
                 Verdict::Done(stopped(Stop::Killed, sent, attempt))
             }
-            Ending::Died(Death::Ended | Death::Left) => Verdict::Requeue,
+            Ending::Died(Death::Left) => NOT_BEGUN,
+            Ending::Died(Death::Ended) => Verdict::Requeue { has_begun: true },
             Ending::Died(Death::OfOne) => {
                 task.is_suspect = true;
-                Verdict::Requeue
+                Verdict::Requeue { has_begun: true }
             }
             Ending::Died(Death::OfThis(words)) => {
                 let crashed = Outcome::new(Status::Crashed, sent, sent.elapsed());

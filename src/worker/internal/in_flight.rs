@@ -69,7 +69,7 @@ impl Flight {
                 // No batch is sent while tasks are in doubt: if this one is, all tasks after it belong to the same
                 // batch.
                 if self.is_open(seq) {
-                    self.requeue_from(seq, settle);
+                    self.requeue_from(seq, false, settle);
                 }
                 None
             }
@@ -93,11 +93,11 @@ impl Flight {
         }
     }
 
-    /// Requeues every task from `seq` on.
-    pub fn requeue_from(&mut self, seq: u64, settle: &mut Settle<'_>) {
+    /// Requeues every task from `seq` on; the worker may have begun with one, or not.
+    pub fn requeue_from(&mut self, seq: u64, has_begun: bool, settle: &mut Settle<'_>) {
         for seq in seq.max(self.first)..self.next() {
             if let Some(task) = self.take(seq) {
-                settle(task, Verdict::Requeue);
+                settle(task, Verdict::Requeue { has_begun });
             }
         }
         self.trim();
@@ -225,14 +225,14 @@ mod tests {
         assert_eq!(settled(|to| assert!(flight.accept(done(1), to).is_none())), NOTHING);
         assert_eq!(settled(|to| assert!(flight.accept(done(4), to).is_none())), NOTHING);
         assert_eq!((flight.len(), flight.next()), (1, 4));
-        assert_eq!(settled(|to| flight.requeue_from(1, to)), [-3]);
+        assert_eq!(settled(|to| flight.requeue_from(1, false, to)), [-3]);
         assert_eq!((flight.len(), flight.next()), (0, 4));
     }
 
     #[test]
     fn tasks_that_are_taken_back_are_requeued_in_order() {
         let mut flight = flight(5);
-        assert_eq!(settled(|to| flight.requeue_from(3, to)), [-3, -4, -5]);
+        assert_eq!(settled(|to| flight.requeue_from(3, false, to)), [-3, -4, -5]);
         assert_eq!(
             settled(|to| assert!(flight.accept(Reply::TakenBack(3), to).is_none())),
             NOTHING
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn a_late_reply_about_an_old_batch_does_not_affect_the_next() {
         let mut flight = flight(3);
-        settled(|to| flight.requeue_from(2, to));
+        settled(|to| flight.requeue_from(2, false, to));
         settled(|to| assert!(flight.accept(done(1), to).is_some()));
         let task = Task::new(9, Fields::single("x"));
         assert_eq!(flight.send(task), 4);

@@ -113,7 +113,7 @@ impl Remote {
             return; // at the next poll it is certain what is running
         }
         if current != 0 {
-            self.flight.requeue_from(current + 1, settle);
+            self.flight.requeue_from(current + 1, false, settle);
         }
         self.pace.back_to_one();
     }

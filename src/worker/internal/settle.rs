@@ -1,12 +1,13 @@
 //! Settling tasks: by the answers that arrive, and by what a dead process leaves.
 
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{MAX_FRUITLESS, Remote, Why};
+use super::{MAX_FRUITLESS, Remote, Verdict, Why};
 use crate::sys::said_of_kills;
-use crate::task::{Attempt, Moment, Outcome, Status, Stop};
+use crate::task::{Attempt, Moment, Outcome, Status, Stop, Task};
 use crate::worker::internal::in_flight::Settle;
 use crate::worker::private_protocol;
 use crate::worker::private_protocol::Reply;
@@ -99,7 +100,7 @@ impl Remote {
                 return Err(io::Error::other(format!("{MAX_FRUITLESS} times in a row, {ending}")));
             }
         }
-        self.flight.requeue_from(0, settle);
+        self.flight.requeue_from(0, running.is_some(), settle);
         Ok(())
     }
 
@@ -141,6 +142,12 @@ fn read_reply(line: &[u8], attempt: &Attempt<'_>) -> Result<Reply, String> {
         outcome.error = Stop::Timeout.words(attempt.limit());
     }
     Ok(reply)
+}
+
+/// Settles tasks that cannot be attempted, since no worker can be kept alive.
+pub fn lose(batch: &mut VecDeque<Task>, error: &io::Error, settle: &mut Settle<'_>) {
+    let lost = || Verdict::Done(crashed(None, &error.to_string()));
+    batch.drain(..).for_each(|task| settle(task, lost()));
 }
 
 /// The outcome of a task whose worker is gone.

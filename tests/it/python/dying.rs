@@ -103,6 +103,37 @@ async def work(x):
     job(stubborn, &rest).run().exit(3).rows("status", &["ok", "timeout", "ok", "ok"]);
 }
 
+/// What it returns or raises once its time is over is not what it was asked for.
+#[test]
+fn a_coroutine_that_makes_something_of_its_cancellation_has_timed_out() {
+    let module = "
+import asyncio
+async def work(x):
+    done = []
+    try:
+        for step in range(100):
+            await asyncio.sleep(0.5)
+            done.append(step)
+    except asyncio.CancelledError as error:
+        if x == 2: return None
+        if x == 3: raise ValueError('connection lost')
+        if x == 4: await asyncio.sleep(0.1)
+        if x == 5: raise SystemExit(0)
+    return done";
+    for model in MODELS {
+        let rest = format!(
+            "model = '{model}'\n[inputs]\nrange = {{ from = 1, to = 5 }}\n             [limits]\nconcurrency = 5\ntimeout = '1200ms'\n             [retry]\nmax_attempts = 2\non = ['timeout']\ndelay = '1ms'"
+        );
+        let rest = match model {
+            "sequential" => rest.replace("concurrency = 5", "concurrency = 1"),
+            _ => rest,
+        };
+        let ran = job(module, &rest).run();
+        let row = "timeout,2,timed out after 1s 200ms,";
+        ran.exit(3).rows("status,attempts,error,result", &[row; 5]);
+    }
+}
+
 #[test]
 fn nothing_is_left_of_a_runner_that_is_killed() {
     let module = "
