@@ -267,7 +267,7 @@ impl RunArgs {
             claims: Arc::clone(claims),
             standing: self.standing(),
             written: None,
-            seed: None,
+            identities: None,
         }
     }
 }

@@ -107,7 +107,7 @@ pub fn run(
         }
         (_, None) => site.remove()?, // what is left without a plan is no run
     }
-    options.seed = None;
+    options.identities = None;
     site.begin(&options)
 }
 
@@ -249,9 +249,9 @@ impl Site<'_> {
         let cancel = Arc::new(Cancel::default());
         let rerun = Rerun::Adopted { since: plan.began_with };
         let begin = self.begin_again(options, plan, Resume { rerun, changes, rest });
-        let options = Options { begin, seed: Some(plan.seed), ..options.clone() };
+        let options = Options { begin, identities: Some(plan.identities()), ..options.clone() };
         let report = Report::create(self.job, &options, Arc::clone(&cancel))?;
-        if report.seed() != plan.seed {
+        if report.identities() != plan.identities() {
             return Ok(None);
         }
         let scan = self.scan(&report, &options);
@@ -311,7 +311,7 @@ impl Site<'_> {
         let cancel = Arc::new(Cancel::default());
         let Begin::Resume(resume) = options.begin else { return Ok(()) };
         let begin = self.begin_again(options, plan, resume);
-        let options = Options { begin, seed: Some(plan.seed), ..options.clone() };
+        let options = Options { begin, identities: Some(plan.identities()), ..options.clone() };
         let report = Report::create(self.job, &options, cancel)?;
         let mut collector = Collector::new(self.job, &self.folder, plan, &report);
         let scan = self.scan(&report, &options);

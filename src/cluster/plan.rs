@@ -12,6 +12,7 @@ use crate::cluster::share::Shares;
 use crate::cluster::snapshot::SnapshotReader;
 use crate::config::Overrides;
 use crate::job::{Dealt, DealtFacts, Elsewhere, InputError, Job, NumberedReader};
+use crate::report::Identities;
 
 /// The version of the files of a run.
 const VERSION: u32 = 1;
@@ -51,6 +52,9 @@ pub struct Plan {
     pub nodes: u32,
     /// The seed of the report's identities.
     pub seed: u64,
+    /// Whether these tell a number from the text that is written like it; not in a plan of an older runner.
+    #[serde(default)]
+    pub tells_kinds: bool,
     /// How many rows the report began with.
     pub began_with: u64,
     /// Whether tasks run whose files are there.
@@ -131,6 +135,11 @@ impl Plan {
     pub fn is_elsewhere(&self, job: &Job) -> bool {
         let folder = self.file.parent().map(Path::canonicalize);
         matches!((folder, job.folder.canonicalize()), (Some(Ok(then)), Ok(now)) if then != now)
+    }
+
+    /// How its report makes the identities of inputs.
+    pub fn identities(&self) -> Identities {
+        Identities { seed: self.seed, tells_kinds: self.tells_kinds }
     }
 
     /// How long ago the run began.

@@ -209,7 +209,7 @@ impl Start<'_> {
             claims: Arc::new(self.claims()),
             standing: if self.plan.is_forced { Standing::Forced } else { Standing::Kept },
             written: None,
-            seed: Some(self.plan.seed),
+            identities: Some(self.plan.identities()),
         };
         let ran = run::run(job, &options, &control, &SharedLauncher::default());
         self.note_last_end(job);

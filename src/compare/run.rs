@@ -222,7 +222,7 @@ impl<'a> Bench<'a> {
             claims: Arc::default(),
             standing: Standing::Compared,
             written: Some(Arc::clone(written)),
-            seed: None,
+            identities: None,
         };
         run::run(job, &options, self.control, &self.launcher)
     }

@@ -29,8 +29,17 @@ pub struct Options {
     pub standing: Standing,
     /// In a comparison, what becomes known of the files that tasks write; they are not kept.
     pub written: Option<Arc<WrittenFiles>>,
-    /// The seed of the identities of a new report; by chance if it is not given.
-    pub seed: Option<u64>,
+    /// How a new report makes the identities of inputs; by chance if it is not given.
+    pub identities: Option<Identities>,
+}
+
+/// How a report makes the identities of inputs, by which `--resume` finds their rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identities {
+    /// The seed of the hash.
+    pub seed: u64,
+    /// Whether it tells a number from the text that is written like it: a report of an older runner does not.
+    pub tells_kinds: bool,
 }
 
 /// What becomes of a task that is up to date, in a job with `creates`.

@@ -29,7 +29,7 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
 
 pub use error::ReportError;
-pub use facts::{Before, Options, RunFacts, ServiceTimes, Standing};
+pub use facts::{Before, Identities, Options, RunFacts, ServiceTimes, Standing};
 pub use layout::node_name;
 pub use logs::task_of_output;
 pub use own_files::own_files;
@@ -58,7 +58,7 @@ use resume::attempt_numbers::AttemptNumbers;
 use resume::kept_figures::KeptSpent;
 use resume::row_numbers::RowNumbers;
 use resume::start::{Begun, Origin};
-use store::state::Identify;
+use store::identify::Identify;
 use terminal::progress;
 use terminal::task_output::{Printer, Printing};
 use write::attempts::Attempts;
@@ -216,14 +216,14 @@ impl Report {
         let printer = options.output.as_ref().map(start).transpose()?.map(Arc::new);
         let is_fresh = options.begin == Begin::Fresh;
         let is_part = options.begin == Begin::Part;
-        let mut begun = Begun::new(&job, &layout.header(), (options.begin, options.seed))?;
+        let mut begun = Begun::new(&job, &layout.header(), (options.begin, options.identities))?;
         let earlier = EarlierRows::open(&job, &layout, &begun);
         let attempts = open_attempts(&job, &layout, &begun, is_part);
         let (attempts, attempt_numbers) = attempts.inspect_err(|_| begun.abandon(0))?;
         let logs = LogFolder::begin(&job, &begun).inspect_err(|_| begun.abandon(0))?;
         let (origin, note) = (begun.origin, begun.note.take());
         let spent = resume::kept_figures::spent(&begun, &layout);
-        let seed = begun.state.header.seed;
+        let identities = begun.state.header.identities();
         let counts = Arc::<Counts>::default();
         let rest = match options.begin {
             // Rows that are kept aside get other numbers, and their files do not.
@@ -240,7 +240,7 @@ impl Report {
                 (finished, mem::take(&mut begun.unfinished), numbers),
                 state,
                 rest,
-                Identify::new(seed, job.own_fields),
+                Identify::new(identities, job.own_fields),
                 index,
                 Arc::clone(&counts),
                 printer.as_ref().and_then(|printer| printer.passes()),
@@ -249,7 +249,7 @@ impl Report {
         let layout = Arc::new(layout);
         let shared = Arc::new(Shared {
             calendar: Calendar::now(),
-            seed,
+            identities,
             own_fields: job.own_fields,
             buffers: std::sync::Mutex::default(),
             full: AtomicUsize::new(0),

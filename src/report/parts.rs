@@ -24,7 +24,7 @@ use crate::report::store::{originals, state};
 use crate::report::write::buffer::{MadeRow, PendingRows, Shared};
 use crate::report::write::recorder::Recorder;
 use crate::report::write::{attempts, disk_sync};
-use crate::report::{JobFacts, Report, ReportError, RunFacts, Summary};
+use crate::report::{Identities, JobFacts, Report, ReportError, RunFacts, Summary};
 use crate::task::Status;
 
 pub use carry::carry_on;
@@ -323,9 +323,9 @@ impl Report {
         PartIntake { rows, header: layout.header(), layout, shared, spent: Vec::new() }
     }
 
-    /// The seed of its identities.
-    pub fn seed(&self) -> u64 {
-        self.shared.seed
+    /// How it makes the identities of inputs.
+    pub fn identities(&self) -> Identities {
+        self.shared.identities
     }
 
     /// How many rows it began with.

@@ -51,7 +51,7 @@ impl Fixture {
             claims: Arc::default(),
             standing: Standing::Kept,
             written: None,
-            seed: None,
+            identities: None,
         };
         let job = JobFacts {
             name: "a".into(),

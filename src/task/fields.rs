@@ -268,6 +268,11 @@ impl Fields {
         }
     }
 
+    /// The places of the values that are no texts, in order.
+    pub fn bare(&self) -> impl Iterator<Item = usize> {
+        (0..self.len()).filter(|&index| self.kind(index) == Kind::Bare)
+    }
+
     /// The values in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|index| self.get(index))

@@ -36,6 +36,7 @@ mod printing;
 mod python;
 mod reports;
 mod resume;
+mod resumed_inputs;
 mod retries;
 mod schema;
 mod selecting;

@@ -226,6 +226,8 @@ impl MadeFiles {
         let targets = find(&self.creates, values)?;
         let mut task = self.job.1.to_vec();
         task.extend_from_slice(&values.fields.raw());
+        // The number 1 is another input than the text "1".
+        task.extend(values.fields.bare().flat_map(usize::to_le_bytes));
         let keys = targets.iter().map(|target| key_of(&target.real)).collect();
         Ok(Seen { targets, reads: self.creates.reads(values), keys, task: xxh3_128(&task) })
     }

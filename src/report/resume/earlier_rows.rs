@@ -17,7 +17,8 @@ use crate::report::resume::numbered_rows::{NumberedRows, Place};
 use crate::report::resume::row_numbers::number_of;
 use crate::report::resume::start::Begun;
 use crate::report::resume::verify;
-use crate::report::store::state::{Identify, State};
+use crate::report::store::identify::Identify;
+use crate::report::store::state::State;
 use crate::task::{Fields, Status};
 
 /// How many reports are kept aside at most.
@@ -117,7 +118,8 @@ impl Earlier {
             }
         });
         rows.sort();
-        let (count, identify) = (rows.len() as u64, Identify::new(found.seed, own_fields));
+        let identify = Identify::new(found.identities(), own_fields);
+        let count = rows.len() as u64;
         Some(Self { report, rows: Mutex::new(rows), count, identify })
     }
 

@@ -148,7 +148,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::store::state::Identify;
+    use crate::report::Identities;
+    use crate::report::store::identify::Identify;
     use crate::task::Fields;
 
     fn set(rows: &[(u128, Status)]) -> Finished {
@@ -192,7 +193,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_multiset(inputs in prop::collection::vec(0..50_u64, 0..600), asked in prop::collection::vec(0..60_u64, 0..600)) {
-            let mut identify = Identify::new(3, usize::MAX);
+            let mut identify = Identify::new(Identities { seed: 3, tells_kinds: true }, usize::MAX);
             let mut of = |input: u64| identify.of(&Fields::single(input.to_string()));
             let rows: Vec<_> = inputs.iter().map(|&input| (of(input), Status::Ok)).collect();
             let mut finished = set(&rows);

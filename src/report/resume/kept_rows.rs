@@ -11,8 +11,9 @@ use crate::report::resume::row_numbers::RowNumbers;
 use crate::report::resume::start::Rest;
 use crate::report::resume::unfinished_rows::Unfinished;
 use crate::report::stats::Counts;
+use crate::report::store::identify::Identify;
 use crate::report::store::row_order::Index;
-use crate::report::store::state::{self, Identify};
+use crate::report::store::state;
 use crate::report::terminal::task_output::Queue;
 use crate::task::Fields;
 

@@ -14,7 +14,7 @@ use crate::report::resume::{finished_inputs, place, verify};
 use crate::report::store::partial::{Leftover, Partial};
 use crate::report::store::row_order::Index;
 use crate::report::store::state::{About, ENTRY, Header, State};
-use crate::report::{JobFacts, ReportError};
+use crate::report::{Identities, JobFacts, ReportError};
 use crate::task::Status;
 
 /// What to do with what an earlier run has left.
@@ -122,7 +122,7 @@ impl Begun {
     pub(in crate::report) fn new(
         job: &JobFacts,
         header: &[u8],
-        (begin, seed): (Begin, Option<u64>),
+        (begin, identities): (Begin, Option<Identities>),
     ) -> Result<Self, ReportError> {
         let leftover = match begin {
             Begin::Anew => Leftover::Refuse,
@@ -131,7 +131,8 @@ impl Begun {
         };
         let partial = Partial::take(&job.partial(), leftover)?;
         let mut new = Header::new(job.identity, header);
-        new.seed = seed.unwrap_or(new.seed);
+        let Identities { seed, tells_kinds } = identities.unwrap_or(new.identities());
+        (new.seed, new.tells_kinds) = (seed, tells_kinds);
         new.is_bare = !job.settings.formula_safe;
         new.place = place::of(&job.results, &job.folder);
         let state = State::open(&job.state(), new);

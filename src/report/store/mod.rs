@@ -1,5 +1,6 @@
 //! The files of a running job: its partial report, its state, the inputs that a report cannot hold, and the order of the rows in the report.
 
+pub mod identify;
 pub mod originals;
 pub mod partial;
 pub mod row_order;

@@ -10,10 +10,10 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::report::ReportError;
-use crate::task::{Fields, Status};
+use crate::report::{Identities, ReportError};
+use crate::task::Status;
 
 const MAGIC: &[u8; 16] = b"runner state 1\n\0";
 
@@ -25,41 +25,6 @@ const LONGEST_HEADER: u32 = 1 << 24;
 
 /// The length of an entry, in bytes.
 pub(in crate::report) const ENTRY: usize = 32;
-
-/// Computes identities of inputs: 128 bits of XXH3, with a seed of the report's own.
-///
-/// Two of a hundred million inputs share one by accident with a probability of 1e-23. It does not protect against
-/// somebody who knows the state file and constructs colliding inputs.
-#[derive(Clone, Debug)]
-pub(in crate::report) struct Identify {
-    seed: u64,
-    /// How many fields are the source's own; what is made from them says nothing more.
-    own: usize,
-    scratch: Vec<u8>,
-}
-
-impl Identify {
-    pub(in crate::report) fn new(seed: u64, own: usize) -> Self {
-        Self { seed, own, scratch: Vec::new() }
-    }
-
-    /// The identity of an input with these values.
-    pub(in crate::report) fn of(&mut self, fields: &Fields) -> u128 {
-        if let Some(identity) = fields.identity() {
-            return xxh3_128_with_seed(&identity.to_le_bytes(), self.seed ^ 1);
-        }
-        if fields.len().min(self.own) == 1 {
-            return xxh3_128_with_seed(fields.get(0), self.seed);
-        }
-        // Lengths keep ("ab", "c") apart from ("a", "bc").
-        self.scratch.clear();
-        for value in fields.iter().take(self.own) {
-            self.scratch.extend_from_slice(&(value.len() as u64).to_le_bytes());
-            self.scratch.extend_from_slice(value);
-        }
-        xxh3_128_with_seed(&self.scratch, self.seed)
-    }
-}
 
 /// The checksum of a row's bytes, for a task of this identity and status.
 pub(in crate::report) fn check(row: &[u8], identity: u128, status: Status) -> u32 {
@@ -151,13 +116,15 @@ pub(in crate::report) struct Header {
     pub(in crate::report) length: u32,
     /// The hash of the report's own header.
     pub(in crate::report) hash: u64,
-    /// The seed for [`Identify`].
+    /// The seed for [`Identify`](super::identify::Identify).
     pub(in crate::report) seed: u64,
     pub(in crate::report) about: About,
     /// Whether the report's texts stand bare, not safe for spreadsheets: then a leading `'` is the text's own.
     pub(in crate::report) is_bare: bool,
     /// Where the job's folder lies, see `resume::place`; 0 if that is not known.
     pub(in crate::report) place: u64,
+    /// See [`Identities`].
+    pub(in crate::report) tells_kinds: bool,
 }
 
 impl Header {
@@ -166,7 +133,13 @@ impl Header {
         let length = header.len() as u32;
         let seed = fastrand::u64(..);
         let (hash, about) = (xxh3_64(header), About::Partial);
-        Self { identity, length, hash, seed, about, is_bare: false, place: 0 }
+        let tells_kinds = true;
+        Self { identity, length, hash, seed, about, is_bare: false, place: 0, tells_kinds }
+    }
+
+    /// How it makes the identities of inputs.
+    pub(in crate::report) fn identities(&self) -> Identities {
+        Identities { seed: self.seed, tells_kinds: self.tells_kinds }
     }
 
     /// Whether the report starts with `header`.
@@ -176,7 +149,7 @@ impl Header {
 
     pub(in crate::report) fn bytes(&self) -> [u8; HEADER] {
         let mut out = [0; HEADER];
-        let parts: [&[u8]; 8] = [
+        let parts: [&[u8]; 9] = [
             MAGIC,
             &self.identity,
             &self.hash.to_le_bytes(),
@@ -185,6 +158,7 @@ impl Header {
             &self.seed.to_le_bytes(),
             &[u8::from(self.is_bare)],
             &self.place.to_le_bytes(),
+            &[u8::from(self.tells_kinds)],
         ];
         let mut at = 0;
         for part in parts {
@@ -202,9 +176,11 @@ impl Header {
         let (about, rest) = rest.split_first_chunk()?;
         let (seed, rest) = rest.split_first_chunk()?;
         let (&[is_bare], rest) = rest.split_first_chunk()?;
-        let (place, _) = rest.split_first_chunk()?;
+        let (place, rest) = rest.split_first_chunk()?;
+        let (&[tells_kinds], _) = rest.split_first_chunk()?;
         Some(Self {
-            // Both are 0 in a state of an older runner.
+            // All are 0 in a state of an older runner.
+            tells_kinds: tells_kinds == 1,
             is_bare: is_bare == 1,
             place: u64::from_le_bytes(*place),
             identity: *identity,
@@ -377,16 +353,6 @@ mod tests {
         }
         assert_eq!(Entry::read(&[0; ENTRY]), None);
         assert_eq!(Entry::read(&[0xff; ENTRY]), None);
-    }
-
-    #[test]
-    fn inputs_are_told_apart_by_their_content() {
-        let mut identify = Identify::new(1, usize::MAX);
-        let mut of = |values: &[&str]| identify.of(&values.iter().collect());
-        assert_eq!(of(&["ab", "c"]), of(&["ab", "c"]));
-        assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
-        assert_ne!(of(&["a", ""]), of(&["a"]));
-        assert_ne!(Identify::new(2, usize::MAX).of(&Fields::single("a")), of(&["a"]));
     }
 
     #[test]

@@ -10,10 +10,11 @@ use tokio::sync::Notify;
 
 use crate::base::lock;
 use crate::csv::cells;
+use crate::report::Identities;
 use crate::report::layout::Layout;
 use crate::report::resume::kept_rows::KeptRows;
 use crate::report::stats::Totals;
-use crate::report::store::state::Identify;
+use crate::report::store::identify::Identify;
 use crate::report::store::{originals, state};
 use crate::report::terminal::task_output::Printer;
 use crate::report::write::batch::{Batch, RowInfo};
@@ -52,7 +53,7 @@ impl RowBuffer {
     pub(in crate::report) fn new(shared: Arc<Shared>) -> Self {
         let rows = shared.new_rows();
         let encoder = Encoder::new(Arc::clone(&shared.layout), shared.calendar);
-        let identify = Identify::new(shared.seed, shared.own_fields);
+        let identify = Identify::new(shared.identities, shared.own_fields);
         Self {
             shared,
             rows,
@@ -175,8 +176,8 @@ impl RowBuffer {
 pub(in crate::report) struct Shared {
     pub(in crate::report) layout: Arc<Layout>,
     pub(in crate::report) calendar: Calendar,
-    /// The seed for identities of inputs.
-    pub(in crate::report) seed: u64,
+    /// How identities of inputs are made.
+    pub(in crate::report) identities: Identities,
     /// How many fields count for them.
     pub(in crate::report) own_fields: usize,
     pub(in crate::report) buffers: Mutex<Vec<Arc<PendingRows>>>,

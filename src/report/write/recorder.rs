@@ -77,7 +77,7 @@ impl Recorder {
         order: Order,
     ) -> Self {
         let Begun { partial, state, end, kept, index, .. } = begun;
-        let originals = Keeper::new(state.path().with_extension("inputs"), shared.seed);
+        let originals = Keeper::new(state.path().with_extension("inputs"), shared.identities.seed);
         let sorts = order == Order::Completion && !lock(&index).only_counts();
         let reorder = match order {
             Order::Input if kept == 0 => Reorder::in_order(),
