@@ -1,6 +1,6 @@
 //! The names of a report's columns.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The fixed columns before the input's fields.
 pub const COLUMNS_BEFORE: [&str; 1] = ["task"];
@@ -33,6 +33,9 @@ pub const COLUMNS_LAST: [&str; 1] = ["error"];
 
 /// With `[report] host`, after `slot`: the machine on which the task ran.
 pub const COLUMN_OF_HOSTS: &str = "host";
+
+/// What a field's name is prefixed with where another column has it.
+const PREFIX: &str = "input_";
 
 /// The columns of `<job>.attempts.csv`.
 pub const ATTEMPT_COLUMNS: [&str; 8] =
@@ -86,32 +89,91 @@ pub fn column_names(
         is_column_of(name, stages) || has_host && name == COLUMN_OF_HOSTS
     };
     let fixed = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-    let mut taken: HashSet<String> = fields
-        .iter()
-        .filter(|field| !is_column_of(field, stages) && !columns.contains(&field.as_str()))
-        .cloned()
-        .chain(columns.iter().map(|&name| name.to_owned()))
-        .collect();
     let mut names = fixed(&COLUMNS_BEFORE);
-    for field in fields {
-        let mut name = field.clone();
-        if is_column_of(&name, stages) || columns.contains(&name.as_str()) {
-            while is_column_of(&name, stages) || taken.contains(&name) {
-                name.insert_str(0, "input_");
-            }
-            taken.insert(name.clone());
-        }
-        names.push(name);
-    }
+    names.extend(columns_of_fields(fields, |name| {
+        is_column_of(name, stages) || columns.contains(&name)
+    }));
     names.extend(columns_after(stages, has_host));
     names.extend(fixed(columns));
     names.extend(fixed(&COLUMNS_LAST));
     names
 }
 
+/// The names of the columns of fields, where `is_other` says which names other columns have.
+fn columns_of_fields(fields: &[String], is_other: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut taken: HashSet<String> =
+        fields.iter().filter(|field| !is_other(field)).cloned().collect();
+    let column = |field: &String| {
+        let mut name = field.clone();
+        if is_other(&name) {
+            while is_other(&name) || taken.contains(&name) {
+                name.insert_str(0, PREFIX);
+            }
+            taken.insert(name.clone());
+        }
+        name
+    };
+    fields.iter().map(column).collect()
+}
+
+/// The fields of a report that has these columns: what [`column_names`] has made its names of. Where several fields would
+/// have the same column (`input_code` is that of `code`, and of `input_code` alone), it is the one that is `known`. None if
+/// they cannot be told.
+pub fn fields_of(columns: &[String], known: &[String]) -> Vec<String> {
+    /// So many ways to read the names are tried: more than there ever are, unless somebody makes them up.
+    const MOST: usize = 1 << 12;
+    let status = columns.iter().position(|column| column == "status").unwrap_or(0);
+    let own = columns.get(COLUMNS_BEFORE.len()..status).unwrap_or_default();
+    let others: HashSet<&str> = columns[status..].iter().map(String::as_str).collect();
+    let is_other = |name: &str| is_report_column(name) || others.contains(name);
+    let known = known.iter().map(|name| (as_written(name), name)).collect();
+    let readings = own.iter().map(|column| readings(column, is_other, &known));
+    let readings: Vec<Vec<String>> = readings.collect();
+    let mut chosen = vec![0; readings.len()];
+    for _ in 0..MOST {
+        let fields = readings.iter().zip(&chosen).map(|(all, &at)| all[at].clone());
+        let fields: Vec<String> = fields.collect();
+        let distinct: HashSet<&String> = fields.iter().collect();
+        let written: Vec<String> = fields.iter().map(|field| as_written(field)).collect();
+        if distinct.len() == fields.len() && columns_of_fields(&written, is_other) == own {
+            return fields;
+        }
+        // The next way, as a number is counted on: the last column is read in another way first.
+        let next = (0..chosen.len()).rfind(|&at| chosen[at] + 1 < readings[at].len());
+        let Some(next) = next else { break };
+        chosen[next] += 1;
+        chosen[next + 1..].fill(0);
+    }
+    Vec::new()
+}
+
+/// The fields that may have this column, what is most likely first: one that is known, then one that made way for another
+/// column.
+fn readings(
+    column: &str,
+    is_other: impl Fn(&str) -> bool,
+    known: &HashMap<String, &String>,
+) -> Vec<String> {
+    let mut bare = column;
+    let bare = std::iter::from_fn(|| {
+        bare = bare.strip_prefix(PREFIX)?;
+        Some(bare)
+    });
+    let bare: Vec<&str> = bare.filter(|name| is_other(name)).collect();
+    let itself = [column];
+    let all_known = itself.iter().chain(&bare).filter_map(|name| known.get(*name).copied());
+    let unknown = bare.iter().chain(&itself).filter(|name| !known.contains_key(**name));
+    all_known.cloned().chain(unknown.map(|&name| name.to_owned())).collect()
+}
+
+/// A name as a report has it, which cannot hold a NUL.
+fn as_written(name: &str) -> String {
+    name.replace('\0', "\u{fffd}")
+}
+
 /// The name of a field's column, in a report of these `[[stages]]`.
 pub fn field_column(field: &str, stages: &[String]) -> String {
-    if is_column_of(field, stages) { format!("input_{field}") } else { field.to_owned() }
+    if is_column_of(field, stages) { format!("{PREFIX}{field}") } else { field.to_owned() }
 }
 
 #[cfg(test)]
@@ -160,5 +222,40 @@ mod tests {
             column_names(&fields, &["loss"], &[], false)[1..5],
             ["input_code", "input_input_code", "input_loss", "x"]
         );
+    }
+
+    #[test]
+    fn the_fields_of_columns_are_told_again() {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let all = ["x", "code", "input_code", "input_input_code", "stage", "input_stage", "host"];
+        let more = ["loss", "input_loss", "a_run_s", "task", "status", "input_task", "batch_size"];
+        let all: Vec<&str> = all.into_iter().chain(more).collect();
+        let reports: [(&[&str], &[&str], bool); 4] = [
+            (&[], &[], false),
+            (&["loss"], &[], true),
+            (&["input_code", "loss"], &["a", "b"], false),
+            (&["input_loss", "input_input_code"], &["a"], true),
+        ];
+        for (columns, stages, has_host) in reports {
+            for seed in 0..400 {
+                let mut random = fastrand::Rng::with_seed(seed);
+                let mut fields = owned(&all);
+                random.shuffle(&mut fields);
+                fields.truncate(random.usize(0..all.len()));
+                let names = column_names(&fields, columns, &owned(stages), has_host);
+                let told = fields_of(&names, &fields);
+                // With an own column called `input_code`, `code` and `input_code` have the same names in both orders.
+                let is_sure = columns.iter().all(|name| !name.starts_with(PREFIX));
+                assert!(told == fields || !is_sure, "{told:?}, {fields:?}: {names:?}");
+                assert_eq!(column_names(&told, columns, &owned(stages), has_host), names);
+                // Without a look at the inputs, each name is one that makes just these columns.
+                let told = fields_of(&names, &[]);
+                assert_eq!(column_names(&told, columns, &owned(stages), has_host), names);
+            }
+        }
+        let names = column_names(&owned(&["status", "loss", "input_x"]), &["loss"], &[], false);
+        assert_eq!(fields_of(&names, &[]), ["status", "loss", "input_x"]);
+        let names = column_names(&owned(&["input_status", "a\u{fffd}"]), &[], &[], false);
+        assert_eq!(fields_of(&names, &owned(&["input_status", "a\0"])), ["input_status", "a\0"]);
     }
 }

@@ -13,7 +13,7 @@ pub mod writer;
 pub use cells::cells;
 pub use dialect::Dialect;
 pub use originals::{InputCell, InputColumns, OpenOriginals, Original, Originals};
-pub use reader::ReportReader;
+pub use reader::{ReportReader, header_names};
 pub use table::{plain_cell, table_cell, table_writer};
 pub(crate) use timestamp::{Timestamp, TimestampReader, utc};
 pub use writer::{Writer, not_whole};

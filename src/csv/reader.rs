@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::base::text::without_mark;
 use crate::csv::writer::is_formula;
-use crate::csv::{InputColumns, Writer, number};
+use crate::csv::{Dialect, InputColumns, Writer, cells, number};
 
 /// How the report of a job is read.
 #[derive(Clone, Debug)]
@@ -83,6 +84,35 @@ impl ReportReader {
     }
 }
 
+/// The names of the columns in the header with which `text` begins, whatever its dialect is: what [`Writer::header`] was
+/// given. `None` if no header ends there.
+pub fn header_names(text: &[u8], formula_safe: bool) -> Option<Vec<String>> {
+    let text = without_mark(text);
+    let dialect = match text.strip_prefix(b"task")?.first()? {
+        b';' => Dialect::ExcelSemicolon,
+        _ => Dialect::Csv, // Excel's other one is read like it
+    };
+    let mut is_quoted = false;
+    let end = text.iter().position(|&byte| {
+        is_quoted ^= byte == b'"'; // a doubled quote leaves it as it was
+        byte == b'\n' && !is_quoted
+    })?;
+    let line = text[..end].strip_suffix(b"\r").unwrap_or(&text[..end]);
+    let reader = ReportReader::new(Vec::new(), &Writer::new(dialect, formula_safe));
+    let name = |cell: &[u8]| {
+        let quoted = cell.strip_prefix(b"\"").and_then(|cell| cell.strip_suffix(b"\""));
+        let name = match quoted {
+            None => reader.plain(cell).into_owned(),
+            Some(text) => {
+                let text = String::from_utf8_lossy(text).replace("\"\"", "\"");
+                reader.bare(text.as_bytes()).into_owned()
+            }
+        };
+        String::from_utf8(name).ok()
+    };
+    cells(line, reader.delimiter()).map(name).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +138,23 @@ mod tests {
                 assert_eq!(reading.plain(&record[0]), text.as_bytes(), "{dialect}: {text:?}");
             }
         }
+    }
+
+    #[test]
+    fn headers_are_read_as_they_were() {
+        let odd =
+            ["@id", "=x", "'=x", "1.5", "1,5", "-1,5", "a,b;c", "say \"hi\"\n\"", "\rx", "", "'a"];
+        for dialect in [Dialect::Csv, Dialect::Excel, Dialect::ExcelSemicolon] {
+            for formula_safe in [true, false] {
+                let names: Vec<String> =
+                    ["task"].into_iter().chain(odd).chain(["error"]).map(str::to_owned).collect();
+                let mut text = Writer::new(dialect, formula_safe).header(&names);
+                assert_eq!(header_names(&text[..text.len() - 1], formula_safe), None);
+                text.extend_from_slice(b"1,\"x\ny\"");
+                assert_eq!(header_names(&text, formula_safe), Some(names), "{dialect}");
+            }
+        }
+        assert_eq!(header_names(b"", true), None);
     }
 
     #[test]

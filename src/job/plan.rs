@@ -120,7 +120,18 @@ fn plan(
     let made = made.into_iter().map(Spanned::into_inner).collect();
     let resumed = choices.resume.then_some(setting.results);
     let own = Arc::clone(&setting.own);
-    let around = Around { folder, job: &job_name, absent, reported, limit, resumed, made, own };
+    let formula_safe = !writes_formulas(&root);
+    let around = Around {
+        folder,
+        job: &job_name,
+        absent,
+        reported,
+        limit,
+        resumed,
+        formula_safe,
+        made,
+        own,
+    };
     let table = root.table("inputs");
     let inputs = match &setting.dealt {
         None => inputs::read(table, derived, &around),
@@ -182,6 +193,13 @@ fn plan(
             identity: [0; 32], // settled by the caller, who has the whole file
         });
     (name, job)
+}
+
+/// Whether `[report]` says that texts are not to be safe for spreadsheets, before it is read: its columns come from what is.
+fn writes_formulas(root: &Table<'_>) -> bool {
+    let report = root.user_value("report").and_then(|report| report.get_ref().as_table());
+    let formula_safe = report.and_then(|report| report.get("formula_safe"));
+    formula_safe.is_some_and(|value| value.get_ref().as_bool() == Some(false))
 }
 
 /// The job's name: as the file says, else the file's stem.

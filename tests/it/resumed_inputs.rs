@@ -132,3 +132,78 @@ fn numbers_in_a_report_that_another_job_reads_hide_no_bytes() {
     ran.exit(0);
     assert_eq!(ran.report_of("b").column("result"), ["1 '=x", "2 =x"]);
 }
+
+/// A report writes a name as it has to, and the fields of the objects are the same when it is resumed.
+#[test]
+fn fields_are_known_again_whatever_their_columns_are_called() {
+    let names = [
+        "@id",
+        "=x",
+        "1.5",
+        "1,5",
+        "a;b",
+        "it's\n\"",
+        "status",
+        "input_status",
+        "code",
+        "stage",
+        "host",
+        "n_run_s",
+    ];
+    let line = |names: &mut dyn Iterator<Item = &&str>| {
+        let members: Vec<_> = names.map(|name| format!("{name:?}: {:?}", name.len())).collect();
+        format!("{{{}}}", members.join(", "))
+    };
+    let (first, turned) = (line(&mut names.iter()), line(&mut names.iter().rev()));
+    let rest = "[fields.error]\nvalue = 'x'\n[fields.input_code]\nvalue = 'y'\n";
+    let stages = "[[stages]]\nname = 'n'\nworkload.command.argv = ['true']\n";
+    let plain = "[workload.command]\nargv = ['true']\n[columns.loss]\nregex = '(x)'\n";
+    for (settings, work) in [
+        ("dialect = 'csv'", plain),
+        ("dialect = 'excel'\nhost = true", stages),
+        ("dialect = 'excel-semicolon'", stages),
+        ("dialect = 'excel-semicolon'\nformula_safe = false\nhost = true", plain),
+    ] {
+        for (source, list) in [("jsonl", false), ("json", true)] {
+            let job = format!("[inputs]\n{source} = 'in'\n{work}{rest}[report]\n{settings}\n");
+            let text = |lines: &[&str]| match list {
+                true => format!("[{}]", lines.join(",")),
+                false => lines.join("\n"),
+            };
+            let first = TestJob::new(&job).file("in", text(&[&first])).run();
+            first.exit(0);
+            let header = |ran: &Ran| {
+                let text = fs::read_to_string(ran.path("results/job.csv")).unwrap();
+                text.split("started_utc").next().unwrap().to_owned()
+            };
+            let columns = header(&first);
+            fs::write(
+                first.path("in"),
+                text(&["{\"a key of today\": 1}", &turned, "{\"host\": 3}"]),
+            )
+            .unwrap();
+            let resumed = again(first, &["--resume"]);
+            resumed.exit(0);
+            assert_eq!(header(&resumed), columns);
+            let reason = &resumed.summary("job")["reason"];
+            assert!(reason.contains("resumed: 1 of 3 kept"), "{settings}: {reason}");
+        }
+    }
+}
+
+/// The report has the fields of all sources: none of them is those of one.
+#[test]
+fn objects_beside_other_sources_are_resumed_as_well() {
+    for together in ["matrix", "zip"] {
+        let job = format!(
+            "[inputs.{together}]\no = {{ jsonl = 'in' }}\np = {{ json = 'in2' }}\nb = [1]\n[workload.command]\n\
+             argv = ['sh', '-c', 'echo {{a}} >> ran.txt']\n"
+        );
+        let test = TestJob::new(&job).file("in", "{\"a\": 1, \"z\": 2}");
+        let first = test.file("in2", "[{\"c\": 1, \"d\": 2}]").run();
+        first.exit(0).rows("a,z,c,d,b", &["1,2,1,2,1"]);
+        let resumed = again(first, &["--resume"]);
+        resumed.exit(0);
+        assert_eq!(ran(&resumed), [""; 0]);
+    }
+}

@@ -63,13 +63,6 @@ pub(super) struct Rows {
     ragged: u64,
 }
 
-/// The cells of the row at the start of `text`.
-pub(super) fn cells_of(text: &[u8], delimiter: u8) -> Option<Vec<String>> {
-    let mut cells = Cells::default();
-    let Step::Row(_) = Dialect::new(delimiter).parse(text, true, &mut cells) else { return None };
-    cells.iter().map(|cell| String::from_utf8(cell.to_vec()).ok()).collect()
-}
-
 impl Rows {
     /// Reads the header of `text`; one that is empty has no names.
     pub fn new(text: Text, options: &CsvOptions) -> Result<Self, InputError> {

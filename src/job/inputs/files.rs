@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::csv::CsvOptions;
+use super::earlier::Earlier;
 use super::json::Elements;
 use super::jsonl::Objects;
 use super::lines::{LineOptions, Lines};
@@ -40,8 +41,8 @@ pub(super) struct Files {
     pub text: TextOptions,
     /// Whether the field `file` says which one an input is from.
     pub says_file: bool,
-    /// The columns of the report that is resumed, up to the first that is not a field.
-    earlier: Vec<String>,
+    /// The names in the report that is resumed.
+    earlier: Earlier,
     pub notes: Arc<Notes>,
     learned: Learned,
     /// What is wrong with the first file that has lines and no object.
@@ -75,7 +76,7 @@ impl Files {
         format: Format,
         text: TextOptions,
         is_plural: bool,
-        earlier: Vec<String>,
+        earlier: Earlier,
         notes: Arc<Notes>,
         may_be_empty: bool,
     ) -> Result<Self, InputError> {
@@ -305,10 +306,10 @@ impl Opened {
     }
 
     /// Takes the fields of the report that is resumed, where a look at the records names them.
-    fn resume(&mut self, columns: &[String]) {
+    fn resume(&mut self, earlier: &Earlier) {
         match self {
-            Self::Objects(objects) => objects.resume(columns),
-            Self::Elements(elements) => elements.resume(columns),
+            Self::Objects(objects) => objects.resume(earlier),
+            Self::Elements(elements) => elements.resume(earlier),
             Self::Lines(_) | Self::Rows(_) | Self::Sheet(_) => {}
         }
     }

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::InputError;
+use super::earlier::Earlier;
 use super::notes::Notes;
 use super::object::{FIRST_OBJECTS, PLAIN, SAMPLE, SAMPLE_BYTES, Shape, Waiting};
 use super::text::{LONGEST, Text, TextRecords};
@@ -55,8 +56,8 @@ impl Elements {
     }
 
     /// Takes the fields of the report that is resumed: see [`Shape::resume`].
-    pub fn resume(&mut self, columns: &[String]) {
-        self.shape.resume(columns);
+    pub fn resume(&mut self, earlier: &Earlier) {
+        self.shape.resume(earlier);
     }
 
     /// What the elements have in common.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::InputError;
+use super::earlier::Earlier;
 use super::notes::Notes;
 use super::object::{FIRST_OBJECTS, SAMPLE, SAMPLE_BYTES, Shape, Waiting};
 use super::text::{LONGEST, Text, TextRecords};
@@ -38,8 +39,8 @@ impl Objects {
     }
 
     /// Takes the fields of the report that is resumed: see [`Shape::resume`].
-    pub fn resume(&mut self, columns: &[String]) {
-        self.shape.resume(columns);
+    pub fn resume(&mut self, earlier: &Earlier) {
+        self.shape.resume(earlier);
     }
 
     /// What the objects have in common.

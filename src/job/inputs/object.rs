@@ -6,12 +6,10 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::files::FILE;
+use super::earlier::Earlier;
 use super::notes::Notes;
-use super::plan::BATCH_SIZE;
 use super::records::InputFile;
 use crate::base::diagnostic::{print_error, visible};
-use crate::csv::columns::is_report_column;
 use crate::task::{Fields, Kind, Value};
 
 /// How many values are looked at for the names of their fields, and in how many bytes.
@@ -37,19 +35,13 @@ impl Shape {
         Self { names, is_given: true, ..Self::default() }
     }
 
-    /// Takes the fields of the report that is resumed, whose columns these are, if it is one of such objects.
-    pub fn resume(&mut self, columns: &[String]) {
-        // Columns that are not the source's own, unless a key is called that.
-        const OTHERS: [&str; 2] = [FILE, BATCH_SIZE];
-        let known = |name: &str| self.names.iter().any(|known| known == name);
-        let field = |column: &String| {
-            let bare = column.trim_start_matches("input_");
-            let is_other = OTHERS.contains(&&column[..]) && !known(column);
-            let is_bare = !known(column) && (known(bare) || is_report_column(bare));
-            (!is_other).then(|| if is_bare { bare.to_owned() } else { column.clone() })
-        };
-        let fields: Vec<String> = columns.iter().filter_map(field).collect();
-        if !self.is_plain && !self.is_given && fields.iter().any(|field| known(field)) {
+    /// Takes the fields of the report that is resumed, if it is one of such objects.
+    pub fn resume(&mut self, earlier: &Earlier) {
+        if self.is_plain || self.is_given {
+            return;
+        }
+        let fields = earlier.fields(&self.names);
+        if fields.iter().any(|field| self.names.contains(field)) {
             self.names = fields;
         }
     }

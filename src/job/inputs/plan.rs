@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::counted::Counted;
 use super::derived::{Derived, Rules};
-use super::earlier;
+use super::earlier::Earlier;
 use super::filter::Filter;
 use super::notes::Notes;
 use super::own::OwnFiles;
@@ -34,6 +34,8 @@ pub(in crate::job) struct Around<'a> {
     pub limit: Option<u64>,
     /// The folder of the report that is resumed.
     pub resumed: Option<&'a Path>,
+    /// Whether its texts are safe for spreadsheets.
+    pub formula_safe: bool,
     /// The fields that `[fields]` makes.
     pub made: Vec<String>,
     /// What no pattern finds.
@@ -41,12 +43,10 @@ pub(in crate::job) struct Around<'a> {
 }
 
 impl Around<'_> {
-    /// The columns of the report that is resumed that are fields of the source.
-    pub(super) fn earlier(&self) -> Vec<String> {
-        let columns = self.resumed.map(|results| earlier::columns(results, self.job));
-        let mut columns = columns.unwrap_or_default();
-        columns.retain(|column| !self.made.contains(column));
-        columns
+    /// The names in the report that is resumed.
+    pub(super) fn earlier(&self) -> Earlier {
+        let open = |results| Earlier::open(results, self.job, self.formula_safe, &self.made);
+        self.resumed.map(open).unwrap_or_default()
     }
 }
 

@@ -8,6 +8,7 @@ use toml::Spanned;
 use super::blocks::Blocks;
 use super::counted::Counted;
 use super::csv::CsvOptions;
+use super::earlier::Earlier;
 use super::files::{Files, Format};
 use super::glob::{GlobOptions, Globs};
 use super::lines::LineOptions;
@@ -35,8 +36,12 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The source under this key.
+    /// The source under this key, which is the only one.
     pub fn source_of(&self, source: &'static str, table: &mut Table<'_>) -> Option<Found> {
+        self.source(source, table, true)
+    }
+
+    fn source(&self, source: &'static str, table: &mut Table<'_>, is_only: bool) -> Option<Found> {
         let input = || Some(vec!["input".to_owned()]);
         match source {
             "values" => {
@@ -62,7 +67,7 @@ impl Reader<'_> {
                 self.blocks(table).map(|blocks| (Some(fields), Source::Blocks(blocks)))
             }
             "job" => self.report(table),
-            _ => self.files(source, table),
+            _ => self.files(source, table, is_only),
         }
     }
 
@@ -91,7 +96,7 @@ impl Reader<'_> {
     }
 
     /// `lines`, `csv`, `jsonl`, `json`, `sheet`.
-    fn files(&self, source: &'static str, table: &mut Table<'_>) -> Option<Found> {
+    fn files(&self, source: &'static str, table: &mut Table<'_>, is_only: bool) -> Option<Found> {
         let mut named = Named::read(table, source, "file")?;
         let before = table.document().errors();
         let (mut format, mut text) = match &mut named.options {
@@ -116,8 +121,11 @@ impl Reader<'_> {
             return Some((None, counted(Counted::Rows(Vec::new()))));
         }
         let earlier = match format {
-            Format::Jsonl(_) | Format::Json(..) => self.around.earlier(),
-            Format::Lines(_) | Format::Csv(_) | Format::Sheet(_) => Vec::new(),
+            // The report of several sources has the fields of all of them.
+            Format::Jsonl(_) | Format::Json(..) if is_only => {
+                self.around.earlier().with(is_plural, table.has("batch"))
+            }
+            _ => Earlier::default(),
         };
         let may_be_empty = self.may_be_empty || found.len() > 1;
         let notes = Arc::clone(&self.notes);
@@ -302,7 +310,7 @@ impl Reader<'_> {
             INNER_SOURCES.into_iter().filter(|source| inner.raw(source).is_some()).collect();
         inner.raw("null");
         let found = match present[..] {
-            [source] => self.source_of(source, &mut inner),
+            [source] => self.source(source, &mut inner, false),
             [] => {
                 let names: Vec<_> =
                     INNER_SOURCES.iter().map(|source| format!("`{source}`")).collect();
