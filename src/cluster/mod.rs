@@ -174,7 +174,8 @@ pub fn rows_now(results: &Path, job: &str) -> Option<(u64, u64)> {
     }
     // Without a row in the partial, what is there is known of an earlier report.
     let is_begun = has_rows(results, job);
-    let collected = if is_begun { PartFiles::new(results, job).about_rows() } else { 0 };
+    let collected = PartFiles::new(results, job).about_statuses().iter().sum();
+    let collected: u64 = if is_begun { collected } else { 0 };
     Some(((collected + shards.values().sum::<u64>()).min(plan.tasks), plan.tasks))
 }
 

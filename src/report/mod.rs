@@ -39,6 +39,7 @@ pub use resume::kept_rows::KeptRows;
 pub use resume::start::{Begin, Changes, Rerun, Rest, Resume};
 pub use stats::{Counts, Distribution, Spread, Totals};
 pub use store::originals::originals;
+pub use store::replaced_rows::ReplacedRows;
 pub use store::state::is_bare;
 pub use summary::Summary;
 pub use summary_file::{rows as summary_rows, skip};

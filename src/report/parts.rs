@@ -80,13 +80,14 @@ impl PartFiles {
         fs::metadata(self.state()).ok()?.modified().ok()
     }
 
-    /// How many tasks have ended in each way so far, from the state alone: rows that a kill has torn may count.
+    /// How many tasks have ended in each way so far, from the state alone: rows that a kill has torn may count. One whose
+    /// task has another row by now, or runs again, does not.
     pub fn about_statuses(&self) -> [u64; Status::ALL.len()] {
         let mut counts = [0; Status::ALL.len()];
         if let Ok(file) = File::open(self.state()) {
             // What cannot be read now is counted the next time.
             let _ = verify::entries(&file, u64::MAX, |entry| {
-                counts[entry.status as usize] += 1;
+                counts[entry.status as usize] += u64::from(!entry.is_replaced);
                 true
             });
         }

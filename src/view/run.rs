@@ -1,7 +1,7 @@
 //! A run's report, read once from its first row to its last one.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -14,6 +14,7 @@ use crate::view::digest::{Digest, flaw, status_of};
 use crate::view::read::columns::Columns;
 use crate::view::read::figures;
 use crate::view::read::files::{Files, Kind};
+use crate::view::read::replaced::{Replaced, Text};
 use crate::view::read::rows::{End, Row, Rows};
 use crate::view::read::summary::SummaryRow;
 
@@ -71,7 +72,9 @@ impl RunReport {
         let file = File::open(&files.main).map_err(|error| cannot(&error))?;
         let is_safe = !is_bare(&file, &files.beside(&format!(".{}.state", files.job)));
         let modified = file.metadata().and_then(|meta| meta.modified()).ok();
-        let rows = Rows::open_as(file, is_safe).map_err(|error| cannot(&error))?;
+        let text = Text::of(&file, files.kind).map_err(|error| cannot(&error))?;
+        let open = || Rows::open_as(text.reader()?, is_safe);
+        let rows = open().map_err(|error| cannot(&error))?;
         let Some(rows) = rows else {
             return Err(not_one(match files.kind {
                 Kind::Running => "it is empty; its run has only just begun",
@@ -98,7 +101,9 @@ impl RunReport {
             cuts: Vec::new(),
             notes: Vec::new(),
         };
-        report.take(rows, &mut sink)?;
+        let again = || open().ok().flatten();
+        let replaced = Replaced::of(&report.files, &file, &report.columns, again);
+        report.take(rows, &replaced, &mut sink)?;
         report.check_numbers();
         report.check_summary();
         report.read_attempts();
@@ -106,7 +111,12 @@ impl RunReport {
         Ok((report, sink))
     }
 
-    fn take(&mut self, mut rows: Rows<File>, sink: &mut impl Sink) -> Result<(), Trouble> {
+    fn take(
+        &mut self,
+        mut rows: Rows<impl Read>,
+        replaced: &Replaced,
+        sink: &mut impl Sink,
+    ) -> Result<(), Trouble> {
         let width = self.columns.names.len();
         let (mut number, mut bad, mut first_bad) = (0_u64, 0_u64, None);
         loop {
@@ -135,6 +145,9 @@ impl RunReport {
             }
             if end == End::Cut && (row.len() < width || self.files.kind != Kind::Run) {
                 break; // a row that is being written, or was
+            }
+            if replaced.has(offset, &row, &self.columns) {
+                continue;
             }
             let is_read = row.len() == width && self.digest.add(&row, &self.columns);
             if is_read {

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use rustix::process::Signal;
+
 use crate::support::{Ran, TestJob, runner, skip};
 
 /// What is in a job whose page must not be fooled by its tasks.
@@ -837,4 +839,44 @@ fn rounds_of_another_comparison_are_not_shown() {
         assert_eq!(output.status.code(), Some(2), "{error}");
         assert!(error.contains("the single runs are not shown") && error.contains(said), "{error}");
     }
+}
+
+/// What a resumed run has run again is there once, although the rows that it had before still stand in the partial.
+#[test]
+fn rows_that_a_resumed_run_has_replaced_are_not_counted() {
+    let job = "[inputs]\nlines = 'in.txt'\n[limits]\nconcurrency = 1\n[workload.command]\n\
+               shell = 'test -e good || exit 7; test $input != slow || { touch at; sleep 300; }'\n";
+    let text = "a\nb\na\nslow\nc\n";
+    let first = TestJob::new(job).file("in.txt", text).run();
+    first.exit(3);
+    fs::write(first.path("good"), "").unwrap();
+    let running = TestJob::again(first).args(["job.toml", "--resume=failed"]).spawn();
+    running.wait_for_file("at", |_| true);
+    running.wait_for_file("results/job.csv.partial", |text| text.lines().count() == 9);
+    let seen = |folder: &Path| {
+        for kind in ["--html", "--xlsx"] {
+            let mut report = runner();
+            report.current_dir(folder).args(["report", "results/job.csv.partial", kind]);
+            let made = report.output().unwrap();
+            assert!(made.status.success(), "{made:?}");
+        }
+        fs::read_to_string(folder.join("results/job.html")).unwrap()
+    };
+    let said = |folder: &Path| verdict(&seen(folder)).to_owned();
+    assert_eq!(said(running.folder()), "So far 2 of 5 tasks are not ok: 2 failed.");
+    running.signal(Signal::KILL.as_raw());
+    let killed = running.wait();
+    let after =
+        "The run was killed or has crashed. Of what it did, 2 of 5 tasks are not ok: 2 failed.";
+    assert_eq!(said(&killed.path("")), after);
+    // Without the state, the later row of a task is its row; that of the same number and another input is another task's.
+    fs::remove_file(killed.path("results/.job.state")).unwrap();
+    assert_eq!(said(&killed.path("")), after);
+    let partial = killed.path("results/job.csv.partial");
+    let text = fs::read_to_string(&partial).unwrap();
+    let (start, last) = text.trim_end().rsplit_once('\n').unwrap();
+    fs::write(&partial, format!("{start}\n{}\n", last.replacen(",a,", ",other,", 1))).unwrap();
+    let more =
+        "The run was killed or has crashed. Of what it did, 3 of 6 tasks are not ok: 3 failed.";
+    assert_eq!(said(&killed.path("")), more);
 }

@@ -3,6 +3,7 @@
 pub mod identify;
 pub mod originals;
 pub mod partial;
+pub mod replaced_rows;
 pub mod row_order;
 pub mod scattered_read;
 pub mod state;

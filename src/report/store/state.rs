@@ -21,7 +21,7 @@ const MAGIC: &[u8; 16] = b"runner state 1\n\0";
 pub(in crate::report) const HEADER: usize = 96;
 
 /// The longest header of a report that is looked at, in bytes.
-const LONGEST_HEADER: u32 = 1 << 24;
+pub(in crate::report) const LONGEST_HEADER: u32 = 1 << 24;
 
 /// The length of an entry, in bytes.
 pub(in crate::report) const ENTRY: usize = 32;

@@ -3,5 +3,6 @@
 pub mod columns;
 pub mod figures;
 pub mod files;
+pub mod replaced;
 pub mod rows;
 pub mod summary;

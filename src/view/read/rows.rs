@@ -239,6 +239,11 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// Its bytes, with the line break.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// How many cells it has.
     pub fn len(&self) -> usize {
         self.cells.len()
