@@ -166,9 +166,8 @@ fn fields_are_known_again_whatever_their_columns_are_called() {
     ] {
         for (source, list) in [("jsonl", false), ("json", true)] {
             let job = format!("[inputs]\n{source} = 'in'\n{work}{rest}[report]\n{settings}\n");
-            let text = |lines: &[&str]| match list {
-                true => format!("[{}]", lines.join(",")),
-                false => lines.join("\n"),
+            let text = |lines: &[&str]| {
+                if list { format!("[{}]", lines.join(",")) } else { lines.join("\n") }
             };
             let first = TestJob::new(&job).file("in", text(&[&first])).run();
             first.exit(0);
