@@ -6,6 +6,7 @@ mod charsets;
 mod exchanges;
 mod hostile;
 mod hosts;
+mod http2;
 mod lengths;
 mod openai;
 pub mod raw;

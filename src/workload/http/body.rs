@@ -5,10 +5,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame, SizeHint};
+
+use crate::task::Moment;
 
 /// This much of a file is read at once, in bytes.
 const BLOCK: usize = 256 << 10;
@@ -95,21 +98,72 @@ impl Content {
 
     /// This content, on its way.
     pub fn sending(&self) -> Sending {
-        match self {
-            Self::Bytes(bytes) => Sending::Bytes(bytes.clone()),
-            Self::Parts(parts) => Sending::Parts(Box::new(Parts {
+        let what = match self {
+            Self::Bytes(bytes) => What::Bytes(bytes.clone()),
+            Self::Parts(parts) => What::Parts(Box::new(Parts {
                 all: Arc::clone(parts),
                 next: 0,
                 file: None,
                 left: self.length(),
             })),
-        }
+        };
+        Sending { what, taken: None }
+    }
+}
+
+/// When something of a request's body was last written to its connection. That is not known of the connection itself where
+/// several requests share it, as those of HTTP/2 do.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taken(Arc<AtomicU64>);
+
+impl Taken {
+    /// When that was; the clock's start if nothing has been yet.
+    pub fn last(&self) -> Moment {
+        Moment::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+
+    fn note(&self) {
+        self.0.store(Moment::now().as_nanos(), Ordering::Relaxed);
     }
 }
 
 /// A body on its way. A request is moved often, so this is small.
 #[derive(Debug)]
-pub enum Sending {
+pub struct Sending {
+    what: What,
+    /// Whom to tell that a piece was written.
+    taken: Option<Taken>,
+}
+
+/// A piece of a body, which says when some of it was written.
+#[derive(Debug)]
+pub struct Piece {
+    bytes: Bytes,
+    taken: Option<Taken>,
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.taken.iter().for_each(Taken::note);
+        self.bytes.advance(count);
+    }
+
+    fn copy_to_bytes(&mut self, length: usize) -> Bytes {
+        self.taken.iter().for_each(Taken::note);
+        self.bytes.split_to(length)
+    }
+}
+
+#[derive(Debug)]
+enum What {
     /// What has not been sent yet.
     Bytes(Bytes),
     /// Several pieces.
@@ -163,26 +217,32 @@ impl Parts {
 }
 
 impl Sending {
+    /// Has `taken` be told when something of it was written.
+    pub(super) fn tell(&mut self, taken: &Taken) {
+        self.taken = Some(taken.clone());
+    }
+
     /// The length of what has not been sent yet, in bytes.
     fn left(&self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Parts(parts) => parts.left,
+        match &self.what {
+            What::Bytes(bytes) => bytes.len() as u64,
+            What::Parts(parts) => parts.left,
         }
     }
 }
 
 impl Body for Sending {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let block = match &mut *self {
-            Self::Bytes(bytes) => Some(std::mem::take(bytes)).filter(|b| !b.is_empty()).map(Ok),
-            Self::Parts(parts) => {
+    ) -> Poll<Option<io::Result<Frame<Piece>>>> {
+        let Self { what, taken } = &mut *self;
+        let block = match what {
+            What::Bytes(bytes) => Some(std::mem::take(bytes)).filter(|b| !b.is_empty()).map(Ok),
+            What::Parts(parts) => {
                 let block = parts.block();
                 if let Ok(Some(block)) = &block {
                     parts.left = parts.left.saturating_sub(block.len() as u64);
@@ -190,7 +250,8 @@ impl Body for Sending {
                 block.transpose()
             }
         };
-        Poll::Ready(block.map(|block| block.map(Frame::data)))
+        let piece = |bytes| Frame::data(Piece { bytes, taken: taken.clone() });
+        Poll::Ready(block.map(|block| block.map(piece)))
     }
 
     fn is_end_stream(&self) -> bool {

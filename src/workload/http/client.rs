@@ -13,7 +13,7 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::body::Sending;
+use super::body::{Sending, Taken};
 use super::call::Call;
 use super::connect::Connector;
 use super::cookies::{Cookies, Jar};
@@ -52,6 +52,8 @@ pub struct Progress {
     /// Watched only where there is a timeout to be explained.
     timed: bool,
     connection: RefCell<Option<CaptureConnection>>,
+    /// When the connection last took something of the request's body, where that is watched.
+    pub(super) taken: Option<Taken>,
     /// The last status that was received.
     pub status: Cell<Option<u16>>,
     /// How long the server asks to be left alone.
@@ -73,9 +75,11 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of an exchange that is about to start.
-    pub fn new(timed: bool) -> Self {
-        Self { timed, ..Self::default() }
+    /// Of an exchange that is about to start, and may be ended since its time is over (`timed`), or since nothing comes or goes
+    /// (`watched`).
+    pub fn new(timed: bool, watched: bool) -> Self {
+        let taken = watched.then(Taken::default);
+        Self { timed: timed || watched, taken, ..Self::default() }
     }
 
     /// Where the answer to `call` came from in the end.
@@ -88,6 +92,16 @@ impl Progress {
         let mut known = http::Extensions::new();
         self.connection.borrow().as_ref()?.connection_metadata().as_ref()?.get_extras(&mut known);
         known.remove::<Traffic>()
+    }
+
+    /// Has no other request take the connection, which may be dead: one of HTTP/2 stays open when a request over it is given
+    /// up.
+    pub fn give_up_connection(&self) {
+        if let Some(connection) = &*self.connection.borrow()
+            && let Some(connected) = &*connection.connection_metadata()
+        {
+            connected.poison();
+        }
     }
 
     /// What is going on, for messages.
@@ -225,6 +239,9 @@ impl Client {
             };
             if progress.timed {
                 *progress.connection.borrow_mut() = Some(capture_connection(&mut request));
+            }
+            if let Some(taken) = &progress.taken {
+                request.body_mut().tell(taken);
             }
             match hyper.request(request).await {
                 Ok(response) => {

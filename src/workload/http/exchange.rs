@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, Seek};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RANGE};
@@ -16,9 +16,9 @@ use super::client::{Client, Failure, Progress};
 use super::decode::{Broken, Coding, Decoder};
 use super::download::{Download, Rest};
 use super::framing::{self, Due, Mismatch};
+use super::patience::patiently;
 use super::plan::{Compared, Keep, Plan};
 use super::sink::{Raw, Sink};
-use super::stream::Traffic;
 use super::{charset, expect, part, retry_after};
 use crate::base::ByteSize;
 use crate::task::{Moment, NoPayload, Payload, clock};
@@ -122,40 +122,6 @@ async fn send(
     progress: &Progress,
 ) -> Result<Response<Incoming>, Failure> {
     patiently(plan, progress, pin!(client.send(call, plan.redirects, progress))).await
-}
-
-/// Ends that over which nothing comes or goes for too long. It is pinned, since its future is large, and would be moved here
-/// otherwise.
-async fn patiently<T>(
-    plan: &Plan,
-    progress: &Progress,
-    mut what: Pin<&mut impl Future<Output = Result<T, Failure>>>,
-) -> Result<T, Failure> {
-    let Some(stall) = plan.stall else { return what.await };
-    let (mut last, mut unsent) = (Moment::now(), 0);
-    loop {
-        tokio::select! {
-            biased;
-            done = what.as_mut() => return done,
-            () = clock::sleep_until(last + stall) => {}
-        }
-        let traffic = progress.traffic();
-        let left = traffic.as_ref().map_or(0, Traffic::unsent);
-        if let Some(later) = traffic.map(|traffic| traffic.last()).filter(|&later| later > last) {
-            last = later;
-        } else if left > 0 && left != unsent {
-            last = Moment::now(); // the server takes what it is sent
-        } else {
-            return Err(stalled(stall, progress));
-        }
-        unsent = left;
-    }
-}
-
-fn stalled(stall: Duration, progress: &Progress) -> Failure {
-    progress.stalled.set(true);
-    let stall = humantime::format_duration(stall);
-    Failure(format!("stalled: nothing came for {stall} while {}", progress.doing()))
 }
 
 /// Reads an answer whose headers are there.

@@ -22,6 +22,7 @@ mod in_worker;
 mod multipart;
 mod part;
 mod parts;
+mod patience;
 mod plan;
 mod prescan;
 mod proxies;
@@ -346,7 +347,7 @@ async fn attempt(
     ending: Ending<'_, impl Future<Output = Stop>>,
 ) -> Outcome {
     let started = Moment::now();
-    let progress = Progress::new(ending.can_come || plan.stall.is_some());
+    let progress = Progress::new(ending.can_come, plan.stall.is_some());
     progress.download.replace(left);
     let ended = {
         let exchange = pin!(exchange::exchange(client, plan, call, &progress));
@@ -356,6 +357,9 @@ async fn attempt(
             stop = ending.stopped => Err(stop),
         }
     };
+    if ended.is_err() || progress.stalled.get() {
+        progress.give_up_connection();
+    }
     let mut outcome = Outcome::new(Status::Ok, started, started.elapsed());
     outcome.code = progress.status.get().map(i32::from);
     if let Some(pause) = progress.retry_after.get() {

@@ -30,7 +30,7 @@ pub struct Stream {
     head: Head,
     /// Where it goes, if it is kept.
     raw_head: Option<RawHead>,
-    /// When something last came or went, if that is asked for.
+    /// What comes and goes, if that is asked for.
     traffic: Option<Traffic>,
     /// Why nothing can be written any more, if so. The server may have answered before: what has come is still read.
     unwritable: Option<io::ErrorKind>,
@@ -69,25 +69,45 @@ impl RawHead {
     }
 }
 
-/// When something last came or went over a connection: it comes with what is known of the connection.
+/// What came and went over a connection: it comes with what is known of the connection.
 #[derive(Clone, Debug)]
 pub(super) struct Traffic {
-    last: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     descriptor: RawFd,
+    is_shared: bool,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// When something last came or went.
+    last: AtomicU64,
+    /// All that was written, in bytes.
+    written: AtomicU64,
 }
 
 impl Traffic {
-    fn of(transport: &Transport) -> Self {
+    fn of(transport: &Transport, language: Language) -> Self {
         let tcp = match transport {
             Either::Left(tcp) => tcp,
             Either::Right(tls) => tls.get_ref().0,
         };
-        Self { last: Arc::default(), descriptor: tcp.as_raw_fd() }
+        let is_shared = language == Language::Http2;
+        Self { counts: Arc::default(), descriptor: tcp.as_raw_fd(), is_shared }
     }
 
-    /// When that was; the clock's start if nothing has yet.
+    /// Whether several requests are under way at once, so that what comes and goes may be of others.
+    pub fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// When something last came or went; the clock's start if nothing has yet.
     pub fn last(&self) -> Moment {
-        Moment::from_nanos(self.last.load(Ordering::Relaxed))
+        Moment::from_nanos(self.counts.last.load(Ordering::Relaxed))
+    }
+
+    /// How much has been written so far, in bytes.
+    pub fn written(&self) -> u64 {
+        self.counts.written.load(Ordering::Relaxed)
     }
 
     /// How many bytes of a request are still on their way: the system takes them long before the server does.
@@ -96,7 +116,12 @@ impl Traffic {
     }
 
     fn note(&self) {
-        self.last.store(Moment::now().as_nanos(), Ordering::Relaxed);
+        self.counts.last.store(Moment::now().as_nanos(), Ordering::Relaxed);
+    }
+
+    fn wrote(&self, bytes: usize) {
+        self.counts.written.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.note();
     }
 }
 
@@ -160,9 +185,9 @@ impl Stream {
         self.raw_head = (self.language != Language::Http2).then(RawHead::default);
     }
 
-    /// Has it note when something comes or goes, where it is for one request at a time.
+    /// Has it note when something comes or goes.
     pub fn watch(&mut self) {
-        self.traffic = (self.language != Language::Http2).then(|| Traffic::of(&self.transport));
+        self.traffic = Some(Traffic::of(&self.transport, self.language));
     }
 
     /// Has `alerts` be told what the server, `host`, says when it ends the connection, if it can say anything.
@@ -209,8 +234,8 @@ impl Stream {
             Usage::Fresh | Usage::Asked => Usage::Asked,
             Usage::Answered | Usage::AskedAgain => Usage::AskedAgain,
         };
-        if let Some(traffic) = self.traffic.as_ref().filter(|_| written.is_ok()) {
-            traffic.note();
+        if let (Some(traffic), Ok(bytes)) = (&self.traffic, &written) {
+            traffic.wrote(*bytes);
         }
         let written = ready!(self.held_back(Poll::Ready(written), cx));
         if written.is_err() && self.is_late() {
