@@ -43,7 +43,7 @@ pub use processor_times::ProcessorTimes;
 pub use signal::{hear_of_children, ignored_signals, signal_name};
 pub use spawn::{Failure, PointerBuffer, Program, Spawner, Step};
 pub use stop::HeldStop;
-pub use unsent::unsent;
+pub use unsent::{has_hung_up, unsent};
 
 /// A set of blocked signals.
 #[derive(Clone, Copy)]

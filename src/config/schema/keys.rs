@@ -235,7 +235,7 @@ const HTTP: &[Key] = keys! {
     redirects: Integer => Is("10"), "how many are followed";
     max_body: Size => Is("\"1MiB\""), "the longest body that `[columns]` read; `\"0B\"` reads none at all";
     decode: Boolean => Is("true"), "whether content codings are undone";
-    stall: Duration, "ends an attempt during which nothing comes for this long";
+    stall: Duration, "ends an attempt during which nothing comes or goes for this long";
     fallback: Text, "the method of a second request if the first is refused";
     cookies: Either(&[Boolean, OneOf(&["job"])]) => Is("true"), "keeps cookies along redirects, or for all tasks together";
     tls: Keys, "how certificates are checked and shown";

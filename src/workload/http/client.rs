@@ -20,7 +20,8 @@ use super::cookies::{Cookies, Jar};
 use super::download::Download;
 use super::plan::Plan;
 use super::redirect;
-use super::stream::{Gone, RawHead, Traffic};
+use super::stream::{Gone, RawHead};
+use super::traffic::Traffic;
 use crate::workload::http::errors;
 
 /// A connection that nobody has used for this long is closed: a list of links has many hosts.
@@ -255,7 +256,9 @@ impl Client {
                     }
                     return Ok(response);
                 }
-                Err(error) if is_idempotent && !is_late && came_too_late(&error) => is_late = true,
+                Err(error) if !is_late && may_be_sent_again(&error, is_idempotent) => {
+                    is_late = true;
+                }
                 Err(error) if is_strict && has_odd_head(&error) => self.trust.lose(),
                 Err(error) => {
                     let host = call.uri.host().unwrap_or_default();
@@ -302,11 +305,14 @@ fn has_odd_head(error: &legacy::Error) -> bool {
     })
 }
 
-fn came_too_late(error: &legacy::Error) -> bool {
+/// Whether a request that has failed like this came too late for a kept-alive connection, and does no harm if it is sent once
+/// more: it is idempotent, or the server has not got anything of it (RFC 9110, 9.2.2).
+fn may_be_sent_again(error: &legacy::Error, is_idempotent: bool) -> bool {
     let mut source = error.source();
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<Gone>);
+            let gone = error.get_ref().and_then(|inner| inner.downcast_ref::<Gone>());
+            return gone.is_some_and(|gone| is_idempotent || gone.is_untouched);
         }
         source = error.source();
     }

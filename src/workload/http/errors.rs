@@ -6,7 +6,7 @@ use std::io;
 use hyper_util::client::legacy;
 
 use super::connect::ConnectError;
-use super::stream::Gone;
+use super::stream::GONE;
 use super::tls;
 
 /// Why there is no answer at all. `alert` is what the host said when it last ended a connection.
@@ -20,7 +20,7 @@ pub(super) fn no_answer(error: &legacy::Error, host: &str, alert: Option<&str>) 
         }
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-                return said().unwrap_or_else(|| Gone.to_string());
+                return said().unwrap_or_else(|| GONE.into());
             }
             if error.is_parse() {
                 let words = error.to_string();
@@ -67,7 +67,7 @@ fn connection_lost(error: &io::Error) -> Option<String> {
         io::ErrorKind::ConnectionReset => {
             Some("the server reset the connection before it answered".into())
         }
-        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => Some(Gone.to_string()),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => Some(GONE.into()),
         _ => None,
     }
 }

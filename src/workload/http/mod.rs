@@ -34,6 +34,7 @@ mod sink;
 mod stream;
 mod text_buffer;
 mod tls;
+mod traffic;
 mod unfinished;
 mod uri;
 

@@ -1,9 +1,8 @@
 //! A connection in use: what is spoken over it, what comes back too late, and the heads of answers as they were sent.
 
 use std::error::Error;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
@@ -16,9 +15,9 @@ use tokio_util::either::Either;
 
 use super::head::{self, Head, Lines};
 use super::tls;
+use super::traffic::Traffic;
 use crate::base::lock;
-use crate::sys::unsent;
-use crate::task::Moment;
+use crate::sys::{has_hung_up, unsent};
 
 /// A connection in use, with or without TLS.
 #[derive(Debug)]
@@ -26,6 +25,8 @@ pub struct Stream {
     transport: Transport,
     language: Language,
     usage: Usage,
+    /// How much was written of a request that began after an answer to another, in bytes; `None` once something has come.
+    again: Option<usize>,
     /// The head of the answer that is coming in.
     head: Head,
     /// Where it goes, if it is kept.
@@ -69,62 +70,6 @@ impl RawHead {
     }
 }
 
-/// What came and went over a connection: it comes with what is known of the connection.
-#[derive(Clone, Debug)]
-pub(super) struct Traffic {
-    counts: Arc<Counts>,
-    descriptor: RawFd,
-    is_shared: bool,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    /// When something last came or went.
-    last: AtomicU64,
-    /// All that was written, in bytes.
-    written: AtomicU64,
-}
-
-impl Traffic {
-    fn of(transport: &Transport, language: Language) -> Self {
-        let tcp = match transport {
-            Either::Left(tcp) => tcp,
-            Either::Right(tls) => tls.get_ref().0,
-        };
-        let is_shared = language == Language::Http2;
-        Self { counts: Arc::default(), descriptor: tcp.as_raw_fd(), is_shared }
-    }
-
-    /// Whether several requests are under way at once, so that what comes and goes may be of others.
-    pub fn is_shared(&self) -> bool {
-        self.is_shared
-    }
-
-    /// When something last came or went; the clock's start if nothing has yet.
-    pub fn last(&self) -> Moment {
-        Moment::from_nanos(self.counts.last.load(Ordering::Relaxed))
-    }
-
-    /// How much has been written so far, in bytes.
-    pub fn written(&self) -> u64 {
-        self.counts.written.load(Ordering::Relaxed)
-    }
-
-    /// How many bytes of a request are still on their way: the system takes them long before the server does.
-    pub fn unsent(&self) -> usize {
-        unsent(self.descriptor).unwrap_or(0)
-    }
-
-    fn note(&self) {
-        self.counts.last.store(Moment::now().as_nanos(), Ordering::Relaxed);
-    }
-
-    fn wrote(&self, bytes: usize) {
-        self.counts.written.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.note();
-    }
-}
-
 /// What is spoken over a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Language {
@@ -155,11 +100,17 @@ type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 /// A kept-alive connection that was gone before anything of an answer came: the request was too late for it, and may
 /// be sent again on another.
 #[derive(Debug)]
-pub(super) struct Gone;
+pub(super) struct Gone {
+    /// Whether it is known that nothing of the request has come to the server, which has closed before.
+    pub is_untouched: bool,
+}
+
+/// What is said of such a connection.
+pub(super) const GONE: &str = "the server closed the connection before it answered";
 
 impl fmt::Display for Gone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server closed the connection before it answered")
+        f.write_str(GONE)
     }
 }
 
@@ -172,6 +123,7 @@ impl Stream {
             transport,
             language,
             usage: Usage::Fresh,
+            again: None,
             head: Head::default(),
             raw_head: None,
             traffic: None,
@@ -187,7 +139,7 @@ impl Stream {
 
     /// Has it note when something comes or goes.
     pub fn watch(&mut self) {
-        self.traffic = Some(Traffic::of(&self.transport, self.language));
+        self.traffic = Some(Traffic::of(self.tcp(), self.language));
     }
 
     /// Has `alerts` be told what the server, `host`, says when it ends the connection, if it can say anything.
@@ -239,10 +191,53 @@ impl Stream {
         }
         let written = ready!(self.held_back(Poll::Ready(written), cx));
         if written.is_err() && self.is_late() {
-            return Poll::Ready(Err(io::Error::other(Gone)));
+            return Poll::Ready(Err(self.gone(false)));
+        }
+        if let (Some(again), Ok(bytes)) = (&mut self.again, &written) {
+            *again += bytes;
         }
         Poll::Ready(written)
     }
+
+    /// Looks, before `bytes` are written, whether the server has closed the connection since its last answer. Nobody may have
+    /// read so far yet, and a request that is written all the same could not be sent again for certain: unless it is a `GET`,
+    /// which always may be.
+    fn is_open_for(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.usage != Usage::Answered || self.language == Language::Http2 || !is_request(bytes) {
+            return Ok(());
+        }
+        self.again = Some(0);
+        if !bytes.starts_with(b"GET ") && has_hung_up(self.tcp()) {
+            self.usage = Usage::AskedAgain;
+            return Err(self.gone(true));
+        }
+        Ok(())
+    }
+
+    /// The error of a kept-alive connection that has ended without an answer, after an end `in_order` or with an error.
+    ///
+    /// An end in order says how much has come to the server before it: if nothing of this request has, the server has never
+    /// seen it. (With TLS more bytes are on their way than were written, by less than the first of its records.)
+    fn gone(&self, in_order: bool) -> io::Error {
+        let is_left = |written| {
+            written == 0
+                || in_order && unsent(self.tcp().as_raw_fd()).is_some_and(|left| left >= written)
+        };
+        io::Error::other(Gone { is_untouched: self.again.is_some_and(is_left) })
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match &self.transport {
+            Either::Left(tcp) => tcp,
+            Either::Right(tls) => tls.get_ref().0,
+        }
+    }
+}
+
+/// Whether a request begins here, and not a piece of a body.
+fn is_request(bytes: &[u8]) -> bool {
+    let end = memchr::memchr(b'\r', bytes).unwrap_or(bytes.len());
+    bytes[..end].ends_with(b" HTTP/1.1")
 }
 
 /// Whether an answer that begins like this is a success.
@@ -287,7 +282,9 @@ impl AsyncRead for Stream {
             self.note_alert(error);
         }
         if self.is_late() && !some {
-            return Poll::Ready(Err(io::Error::other(Gone)));
+            let in_order =
+                read.as_ref().err().is_none_or(|end| end.kind() == io::ErrorKind::UnexpectedEof);
+            return Poll::Ready(Err(self.gone(in_order)));
         }
         // The error was told once, to whoever wrote: without it, a body that was cut would seem to be whole. A success is not
         // one if nobody knows how much of the request has come.
@@ -298,6 +295,7 @@ impl AsyncRead for Stream {
         }
         if some {
             let this = &mut *self;
+            this.again = None;
             this.traffic.iter().for_each(Traffic::note);
             if this.usage != Usage::Answered {
                 this.usage = Usage::Answered;
@@ -323,6 +321,7 @@ impl AsyncWrite for Stream {
         if self.unwritable.is_some() {
             return Poll::Pending;
         }
+        self.is_open_for(bytes)?;
         let written = Pin::new(&mut self.transport).poll_write(cx, bytes);
         self.wrote(written, cx)
     }
@@ -335,6 +334,7 @@ impl AsyncWrite for Stream {
         if self.unwritable.is_some() {
             return Poll::Pending;
         }
+        self.is_open_for(slices.first().map_or(&[], |slice| slice))?;
         let written = Pin::new(&mut self.transport).poll_write_vectored(cx, slices);
         self.wrote(written, cx)
     }
@@ -353,5 +353,70 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.transport).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const POST: &[u8] = b"POST / HTTP/1.1\r\ncontent-length: 1\r\n\r\nx";
+
+    /// A connection over which a request of this much was written and answered, and its other end.
+    async fn answered(size: usize) -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut theirs = listener.accept().await.unwrap().0;
+        let mut stream = Stream::new(Either::Left(ours), Language::Http1);
+        let block = vec![b'x'; size];
+        let _ =
+            tokio::time::timeout(std::time::Duration::from_millis(300), stream.write_all(&block))
+                .await;
+        theirs.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        assert!(stream.read(&mut [0; 99]).await.unwrap() > 0);
+        (stream, theirs)
+    }
+
+    fn is_untouched(error: &io::Error) -> bool {
+        error.get_ref().and_then(|inner| inner.downcast_ref::<Gone>()).unwrap().is_untouched
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_to_a_server_that_has_closed() {
+        let (mut stream, mut theirs) = answered(10).await;
+        theirs.shutdown().await.unwrap();
+        while !has_hung_up(stream.tcp()) {
+            tokio::task::yield_now().await;
+        }
+        assert!(is_untouched(&stream.write(POST).await.unwrap_err()));
+        assert!(is_untouched(&stream.read(&mut [0; 9]).await.unwrap_err()));
+        drop(stream);
+        let mut came = Vec::new();
+        theirs.read_to_end(&mut came).await.unwrap();
+        assert_eq!(came, [b'x'; 10]);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_came_to_the_server_may_have_done_something() {
+        let (mut stream, mut theirs) = answered(10).await;
+        stream.write_all(POST).await.unwrap();
+        theirs.read_exact(&mut [0; 10]).await.unwrap();
+        theirs.read_exact(&mut [0; POST.len()]).await.unwrap();
+        drop(theirs);
+        assert!(!is_untouched(&stream.read(&mut [0; 9]).await.unwrap_err()));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_still_on_its_way_when_the_server_closed_has_done_nothing() {
+        // The server does not read, so that a second request does not come through.
+        let (mut stream, mut theirs) = answered(32 << 20).await;
+        let left = unsent(stream.tcp().as_raw_fd()).unwrap();
+        assert!(left > 0);
+        (stream.usage, stream.again) = (Usage::AskedAgain, Some(left)); // as if all that were the second
+        theirs.shutdown().await.unwrap();
+        assert!(is_untouched(&stream.read(&mut [0; 9]).await.unwrap_err()));
     }
 }
