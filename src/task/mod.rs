@@ -48,6 +48,8 @@ pub struct Task {
     pub attempts: u32,
     /// How often its host has refused it while the limit of requests was being found: that is not charged.
     pub refusals: u8,
+    /// Whether it has waited since its host was left alone.
+    pub was_put_off: bool,
     /// Whether a worker died while running this task among others, so that it may be the cause: it runs alone from now
     /// on.
     pub is_suspect: bool,
@@ -78,6 +80,7 @@ impl Task {
             taken,
             attempts: 0,
             refusals: 0,
+            was_put_off: false,
             is_suspect: false,
             earlier: None,
             passed,

@@ -104,6 +104,7 @@ impl Record {
         }
         task.taken = outcome.started + outcome.run;
         task.attempts = 0;
+        task.was_put_off = false;
         task.passed = Some(passed);
         task
     }

@@ -31,7 +31,8 @@ impl Retries {
     }
 
     /// Adds `task`, whose host is left alone until `due`.
-    pub(super) fn put_off(&mut self, task: Task, due: Moment) {
+    pub(super) fn put_off(&mut self, mut task: Task, due: Moment) {
+        task.was_put_off = true;
         self.put_off.add(&task);
         self.heap.push(Waiting { due, task, is_put_off: true });
     }

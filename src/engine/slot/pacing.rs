@@ -40,7 +40,7 @@ impl SlotContext<'_> {
         let reads_stdin = self.run.job.inputs.reads_stdin();
         let available = batch.front().and_then(|task| {
             let is_new = task.stage() == 0 && task.attempts == 0 && task.refusals == 0;
-            available(asked, task, is_new && !reads_stdin)
+            available(asked, task, is_new && !task.was_put_off && !reads_stdin)
         });
         self.pacing.turn = Some((asked, available));
         taken

@@ -1,6 +1,7 @@
 //! Hosts that are slow or have refused: they are left alone, and the others are not held up.
 
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -105,4 +106,23 @@ fn tasks_of_others_take_the_turns_of_those_that_wait_for_their_host() {
     running.signal(2);
     running.wait().exit(130);
     assert!(took < Duration::from_secs(15), "{took:?}: they have the turns after the first one");
+}
+
+#[test]
+fn a_rate_that_waited_for_a_host_that_is_left_alone_was_not_missed() {
+    for model in MODELS {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let server = Raw::start(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+            4 => status("503 Busy", "retry-after: 2\r\n", b""),
+            _ => ok("", b"hello"),
+        });
+        let text = format!(
+            "inputs.repeat = 12\n[workload.http]\nurl = \"{}\"\n[limits]\nrate = \"10/s\"\nconcurrency = 1\n\
+             [retry]\nmax_attempts = 3\n",
+            server.url("/")
+        );
+        let ran = TestJob::new(&text).args(["--model", model]).run();
+        ran.exit(0).stderr_has("its host left alone for a while");
+        assert!(!ran.stderr().contains("every slot was busy"), "{model}: {}", ran.stderr());
+    }
 }
