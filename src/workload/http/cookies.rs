@@ -47,7 +47,12 @@ impl Jar {
             if let Some(expires) = expires {
                 cookie.set_expires(expires);
             }
-            may_be_set(&cookie, uri).then_some(cookie)
+            let width = Width::of(&cookie, uri);
+            let is_kept = width != Width::TooWide && may_be_set(&cookie, uri);
+            if width == Width::Host {
+                cookie.unset_domain();
+            }
+            is_kept.then_some(cookie)
         });
         lock(&self.0).store_response_cookies(cookies.map(RawCookie::into_owned), &url);
     }
@@ -84,18 +89,46 @@ impl Jar {
     }
 }
 
-/// Whether an answer from `uri` may set a cookie: not for all hosts of a top-level domain, and one whose name promises that it
-/// is safe has to be (RFC 6265bis, 4.1.3).
+/// Whether an answer from `uri` may set a cookie: one whose name promises that it is safe has to be (RFC 6265bis, 4.1.3).
 fn may_be_set(cookie: &RawCookie<'_>, uri: &Uri) -> bool {
-    let is_too_wide = |domain: &str| !domain.contains('.') && Some(domain) != uri.host();
     let is_named = |prefix: &str| {
         cookie.name().get(..prefix.len()).is_some_and(|name| name.eq_ignore_ascii_case(prefix))
     };
     let is_safe = cookie.secure() == Some(true) && uri.scheme() == Some(&Scheme::HTTPS);
     let is_of_host = cookie.domain().is_none() && cookie.path() == Some("/");
-    !cookie.domain().is_some_and(is_too_wide)
-        && (is_safe || !(is_named("__Secure-") || is_named("__Host-")))
+    (is_safe || !(is_named("__Secure-") || is_named("__Host-")))
         && (is_of_host || !is_named("__Host-"))
+}
+
+/// How wide a cookie's domain is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Width {
+    /// The hosts of one owner, or no domain at all.
+    Fit,
+    /// All hosts under a suffix where anybody can have one (`com`, `co.uk`, `github.io`), which is the host itself: the
+    /// cookie is for that host alone (RFC 6265, 5.3).
+    Host,
+    /// Such a suffix: the cookie would go to strangers.
+    TooWide,
+}
+
+impl Width {
+    fn of(cookie: &RawCookie<'_>, uri: &Uri) -> Self {
+        let Some(domain) = cookie.domain().filter(|domain| !domain.is_empty()) else {
+            return Self::Fit;
+        };
+        let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+        // As the list has them: in lower case, and names with other letters as DNS has them.
+        let domain =
+            url::Host::parse(domain).map_or(domain.to_ascii_lowercase(), |name| name.to_string());
+        let domain = domain.trim_end_matches('.');
+        let is_suffix = psl::suffix_str(domain).is_none_or(|suffix| suffix == domain);
+        match is_suffix {
+            false => Self::Fit,
+            true if domain == host.trim_end_matches('.') => Self::Host,
+            true => Self::TooWide,
+        }
+    }
 }
 
 fn narrow(text: &str) -> Vec<u8> {
@@ -147,6 +180,33 @@ mod tests {
         headers.append(SET_COOKIE, "own=1; Domain=localhost".parse().unwrap());
         jar.keep(&"http://localhost/".parse().unwrap(), &headers);
         assert_eq!(sent(&jar, "http://localhost/x", None).as_deref(), Some("own=1"));
+    }
+
+    #[test]
+    fn no_cookie_is_for_all_hosts_of_strangers() {
+        for (host, domain, other, is_sent) in [
+            ("a.co.uk", "co.uk", "b.co.uk", false),
+            ("a.co.uk", ".CO.UK", "b.co.uk", false),
+            ("a.co.uk", "co.uk.", "b.co.uk", false),
+            ("x.a.co.uk", "a.co.uk", "y.a.co.uk", true),
+            ("a.github.io", "github.io", "b.github.io", false),
+            ("github.io", "github.io", "b.github.io", false),
+            ("github.io", "github.io", "github.io", true),
+            ("a.xn--55qx5d.cn", "公司.cn", "b.xn--55qx5d.cn", false),
+            ("a.b.internal", "b.internal", "c.b.internal", true),
+            ("a.internal", "internal", "b.internal", false),
+            ("127.0.0.1", "127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "0.0.1", "128.0.0.1", false),
+            ("[::1]", "[::1]", "[::1]", true),
+        ] {
+            let jar = Jar::default();
+            let mut headers = HeaderMap::new();
+            let set = format!("a=1; Domain={domain}");
+            headers.append(SET_COOKIE, HeaderValue::from_bytes(set.as_bytes()).unwrap());
+            jar.keep(&format!("http://{host}/").parse().unwrap(), &headers);
+            let sent = sent(&jar, &format!("http://{other}/"), None).is_some();
+            assert_eq!(sent, is_sent, "{host} {domain} {other}");
+        }
     }
 
     #[test]

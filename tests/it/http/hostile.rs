@@ -175,6 +175,12 @@ fn heads() -> Vec<Case> {
         lines("no-status", &with("HTTP/1.1"), Fails("not HTTP")),
         lines("icy", &with("ICY 200 OK"), Fails("not HTTP")),
         lines("http-1.0", "HTTP/1.0 200 OK", AsCurl),
+        Case {
+            name: "http-1.0-chunked",
+            answer: b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+                .to_vec(),
+            right: Fails("HTTP/1.0, which has no transfer-encoding"),
+        },
         lines("http-1.0-length", &with("HTTP/1.0 200 OK"), AsCurl),
         lines("no-length", "HTTP/1.1 200 OK\r\nConnection: close", AsCurl),
         lines("blank-lines-first", &with("\r\n\r\nHTTP/1.1 200 OK"), Ours(PAGE)),
@@ -288,6 +294,21 @@ fn transfers() -> Vec<Case> {
         chunks("chunk-negative", "", b"-5\r\nhello\r\n0\r\n\r\n", Fails("")),
         chunks("chunk-huge", "", b"fffffffffffffffff\r\nhello\r\n0\r\n\r\n", Fails("")),
         chunks("chunk-too-long", "", b"3\r\nhello\r\n0\r\n\r\n", Fails("")),
+        // curl takes these for line ends; where a chunk ends is too much to guess.
+        chunks("chunk-line-feeds", "", b"5\nhello\n0\n\n", Fails("not as HTTP has them")),
+        chunks(
+            "chunk-line-feed-first",
+            "",
+            b"5\nhello\r\n0\r\n\r\n",
+            Fails("not as HTTP has them"),
+        ),
+        chunks(
+            "chunk-line-feed-after",
+            "",
+            b"5\r\nhello\n0\r\n\r\n",
+            Fails("not as HTTP has them"),
+        ),
+        chunks("chunk-line-feed-last", "", b"5\r\nhello\r\n0\n\n", Fails("not as HTTP has them")),
         chunks(
             "chunked-and-length",
             "Content-Length: 3\r\n",
