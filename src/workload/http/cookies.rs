@@ -201,8 +201,8 @@ mod tests {
         ] {
             let jar = Jar::default();
             let mut headers = HeaderMap::new();
-            let set = format!("a=1; Domain={domain}");
-            headers.append(SET_COOKIE, HeaderValue::from_bytes(set.as_bytes()).unwrap());
+            let cookie = format!("a=1; Domain={domain}");
+            headers.append(SET_COOKIE, HeaderValue::from_bytes(cookie.as_bytes()).unwrap());
             jar.keep(&format!("http://{host}/").parse().unwrap(), &headers);
             let sent = sent(&jar, &format!("http://{other}/"), None).is_some();
             assert_eq!(sent, is_sent, "{host} {domain} {other}");

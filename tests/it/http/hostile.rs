@@ -175,12 +175,7 @@ fn heads() -> Vec<Case> {
         lines("no-status", &with("HTTP/1.1"), Fails("not HTTP")),
         lines("icy", &with("ICY 200 OK"), Fails("not HTTP")),
         lines("http-1.0", "HTTP/1.0 200 OK", AsCurl),
-        Case {
-            name: "http-1.0-chunked",
-            answer: b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
-                .to_vec(),
-            right: Fails("HTTP/1.0, which has no transfer-encoding"),
-        },
+        chunks_of_old(),
         lines("http-1.0-length", &with("HTTP/1.0 200 OK"), AsCurl),
         lines("no-length", "HTTP/1.1 200 OK\r\nConnection: close", AsCurl),
         lines("blank-lines-first", &with("\r\n\r\nHTTP/1.1 200 OK"), Ours(PAGE)),
@@ -265,6 +260,16 @@ fn heads() -> Vec<Case> {
         lines("204-with-body", &with("HTTP/1.1 204 No Content"), AsCurl),
         lines("205-with-body", &with("HTTP/1.1 205 Reset"), AsCurl),
     ]
+}
+
+/// Chunks of HTTP/1.0, which has none.
+fn chunks_of_old() -> Case {
+    let head = "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    Case {
+        name: "http-1.0-chunked",
+        answer: head_and(head, b"5\r\nhello\r\n0\r\n\r\n"),
+        right: Fails("HTTP/1.0, which has no transfer-encoding"),
+    }
 }
 
 /// A body in chunks, which are given as they stand.

@@ -99,8 +99,8 @@ fn an_upload_that_the_server_takes_slowly_is_not_stalled() {
         let text = format!(
             "[workload.http]\nurl = \"{url}\"\nhttp2 = true\nbody_file = \"big\"\nstall = \"1500ms\"\n[limits]\ntimeout = \"100s\""
         );
-        let test = TestJob::new(&text).file("big", vec![b'x'; 5 * WINDOW]).args(["--model", model]);
-        test.run().exit(0).rows("status,code", &["ok,200"]);
+        let job = TestJob::new(&text).file("big", vec![b'x'; 5 * WINDOW]);
+        job.args(["--model", model]).run().exit(0).rows("status,code", &["ok,200"]);
     }
 }
 
