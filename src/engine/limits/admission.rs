@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::engine::limits::budget::{Budget, Reservation};
-use crate::engine::limits::due::DueTimes;
+use crate::engine::limits::due::{DueTimes, WaitsFor};
 use crate::engine::limits::free_memory::FreeMemory;
 use crate::engine::limits::load::Load;
 use crate::engine::limits::rate::{RateLimiter, Turn};
@@ -98,20 +98,32 @@ impl Admission {
     /// If the job is being stopped.
     async fn room(&self, cancel: &Cancel) -> Result<Option<Reservation>, Stopped> {
         if let Some(free_memory) = &self.free_memory
-            && !free_memory.enter(cancel).await
+            && !self.noting(WaitsFor::Memory, free_memory.enter(cancel)).await
         {
             return Err(Stopped);
         }
         let reservation = match &self.budget {
-            Some(budget) => Some(budget.reserve(cancel).await.ok_or(Stopped)?),
+            Some(budget) => {
+                let reserved = self.noting(WaitsFor::Budget, budget.reserve(cancel)).await;
+                Some(reserved.ok_or(Stopped)?)
+            }
             None => None,
         };
         if let Some(load) = &self.load
-            && !load.enter(cancel).await
+            && !self.noting(WaitsFor::Load, load.enter(cancel)).await
         {
             return Err(Stopped);
         }
         Ok(reservation)
+    }
+
+    /// Waits, and notes for how long if there is a rate that may be missed because of that.
+    pub async fn noting<T>(&self, what: WaitsFor, wait: impl Future<Output = T>) -> T {
+        let Some(due) = &self.due else { return wait.await };
+        let began = Moment::now();
+        let done = wait.await;
+        due.waited(what, began.elapsed());
+        done
     }
 
     /// The same in a group, whose places are for what runs, since other jobs wait for them, and at a slow rate, whose turns
@@ -137,7 +149,7 @@ impl Admission {
                 return None;
             }
             let permit = match &self.group {
-                Some(group) => Some(group.enter(cancel).await?),
+                Some(group) => Some(self.noting(WaitsFor::Group, group.enter(cancel)).await?),
                 None => None,
             };
             let reservation = self.budget.as_ref().map(Budget::reserve_now);

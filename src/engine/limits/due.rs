@@ -22,6 +22,21 @@ const WORTH_SAYING: f64 = 0.03;
 /// Nor is a shorter time: a short run has only a few starts, each of which may be a little late.
 const LATE: Duration = Duration::from_millis(100);
 
+/// What a start may have waited for besides a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// `min_free_memory`.
+    Memory,
+    /// A budget.
+    Budget,
+    /// `max_load`.
+    Load,
+    /// A place in the group.
+    Group,
+    /// Its program or interpreter, which was being started again.
+    Worker,
+}
+
 /// The starts of a stage that has a rate.
 #[derive(Debug)]
 pub struct DueTimes {
@@ -44,6 +59,26 @@ struct State {
     latest: Duration,
     /// Run times, counted from when the tasks were due.
     runs: Distribution,
+    /// How long starts have waited in all for what else there is, in the order of [`WaitsFor`].
+    waits: [Duration; 5],
+}
+
+impl State {
+    /// Why starts were late.
+    fn cause(&self) -> &'static str {
+        let longest = self.waits.iter().max().copied().unwrap_or_default();
+        // What was waited for shortly, as at each start, is not what held them up.
+        if longest * 2 < self.latest {
+            return "every slot was busy";
+        }
+        match self.waits.iter().position(|wait| *wait == longest) {
+            Some(0) => "memory was short",
+            Some(1) => "a budget was used up for the time",
+            Some(2) => "the machine was busy",
+            Some(3) => "the group was full",
+            _ => "the workers were not ready",
+        }
+    }
 }
 
 impl DueTimes {
@@ -77,6 +112,11 @@ impl DueTimes {
         late
     }
 
+    /// A start has waited so long for this.
+    pub fn waited(&self, what: WaitsFor, took: Duration) {
+        self.state().waits[what as usize] += took;
+    }
+
     /// A task has ended, this long after it was due.
     pub fn ended(&self, since_due: Duration) {
         self.state().runs.add(since_due);
@@ -93,11 +133,12 @@ impl DueTimes {
         let part = state.late.as_secs_f64() / state.last.as_secs_f64();
         (state.late > LATE && part > WORTH_SAYING).then(|| {
             format!(
-                "the rate of {} was missed by {:.0} %: starts were up to {} late, since every slot was busy; \
-                 `due_p99_s` counts from when tasks were due",
+                "the rate of {} was missed by {:.0} %: starts were up to {} late, since {}; `due_p99_s` counts from when \
+                 tasks were due",
                 self.rate,
                 (part * 100.0).min(100.0),
-                human_duration(state.latest)
+                human_duration(state.latest),
+                state.cause()
             )
         })
     }
@@ -149,6 +190,20 @@ mod tests {
             said.starts_with("the rate of 100/s was missed by 67 %: starts were up to 2 s late"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn what_starts_have_waited_for_is_named() {
+        let due = due_times(1);
+        due.start(moment(0), moment(0), None);
+        due.start(moment(4_000_000), moment(4_000_000), None);
+        let said = || due.missed().unwrap();
+        assert!(said().contains("since every slot was busy"), "{}", said());
+        due.waited(WaitsFor::Group, Duration::from_millis(900));
+        due.waited(WaitsFor::Budget, Duration::from_millis(1000));
+        assert!(said().contains("since every slot was busy"), "{}", said());
+        due.waited(WaitsFor::Group, Duration::from_millis(1200));
+        assert!(said().contains("since the group was full"), "{}", said());
     }
 
     #[test]

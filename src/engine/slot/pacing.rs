@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{SlotContext, give_up};
 use crate::engine::limits::admission::Admitted;
+use crate::engine::limits::due::WaitsFor;
 use crate::engine::slot_worker::SlotWorker;
 use crate::task::{Attempt, Moment, Task};
 
@@ -59,7 +60,9 @@ impl SlotContext<'_> {
         let is_suspect = batch.front().is_some_and(|task| task.is_suspect);
         let admission = &self.live.admission;
         loop {
-            if !is_suspect && let Err(error) = worker.ready(attempt).await {
+            if !is_suspect
+                && let Err(error) = admission.noting(WaitsFor::Worker, worker.ready(attempt)).await
+            {
                 worker.lose(batch, &error, &mut |task, verdict| self.settle(task, verdict));
                 give_up(self.run, &error);
                 return None;
