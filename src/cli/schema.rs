@@ -122,13 +122,16 @@ impl Writer {
     /// What a value of this kind looks like; `at` is the dotted name of its key.
     fn value(&mut self, kind: Kind, at: &str, meaning: Option<&str>) -> Value {
         match kind {
-            Kind::Text | Kind::Template | Kind::Duration | Kind::Size => json!({"type": "string"}),
+            Kind::Text | Kind::Template | Kind::Duration => json!({"type": "string"}),
+            Kind::Size => json!({"anyOf": [{"type": "string"}, {"type": "integer", "enum": [0]}]}),
             Kind::Boolean => json!({"type": "boolean"}),
             Kind::Integer => json!({"type": "integer", "minimum": 0}),
             Kind::Count => json!({"type": "integer", "minimum": 1}),
             Kind::Number => json!({"type": "number"}),
             Kind::OneOf(words) => json!({"type": "string", "enum": words}),
             Kind::Any => json!({}),
+            Kind::Single => single(),
+            Kind::Datum => json!({"not": {"type": "array"}, "additionalProperties": single()}),
             Kind::Array(of) => json!({"type": "array", "items": self.value(*of, at, None)}),
             Kind::Map(of) => {
                 let each = self.entry(*of, &format!("{at}.*"));
@@ -140,6 +143,13 @@ impl Writer {
             }
             Kind::Tables => json!({"type": "array", "items": self.reference(at, meaning)}),
             Kind::Keys => self.reference(at, meaning),
+            Kind::Inner(keys) => {
+                let mut properties = Map::new();
+                for (name, kind) in keys {
+                    properties.insert((*name).to_owned(), self.value(*kind, at, None));
+                }
+                json!({"type": "object", "properties": properties, "additionalProperties": false})
+            }
             Kind::Either(kinds) => {
                 let any: Vec<_> = kinds.iter().map(|kind| self.value(*kind, at, meaning)).collect();
                 json!({"anyOf": any})
@@ -151,6 +161,10 @@ impl Writer {
     fn entry(&mut self, kind: Kind, at: &str) -> Value {
         match kind {
             Kind::Template => json!({"type": ["string", "number", "boolean"]}),
+            Kind::Either(kinds) => {
+                let any: Vec<_> = kinds.iter().map(|kind| self.entry(*kind, at)).collect();
+                json!({"anyOf": any})
+            }
             kind => self.value(kind, at, None),
         }
     }
@@ -179,6 +193,12 @@ impl Writer {
     }
 }
 
+/// What is no array and no table. A list of types would leave out dates, for which JSON has none. Within an `anyOf`, tombi
+/// does not see what has no type.
+fn single() -> Value {
+    json!({"not": {"type": ["array", "object"]}})
+}
+
 /// A default as JSON.
 fn parsed(value: &str) -> Option<Value> {
     let table: toml::Table = format!("x = {value}").parse().ok()?;
@@ -199,7 +219,7 @@ mod tests {
                     named.values().for_each(|inner| walk(inner, look));
                 }
                 ("anyOf", Value::Array(all)) => all.iter().for_each(|inner| walk(inner, look)),
-                ("items" | "additionalProperties", inner) => walk(inner, look),
+                ("items" | "additionalProperties" | "not", inner) => walk(inner, look),
                 _ => {}
             }
         }
@@ -207,7 +227,7 @@ mod tests {
 
     #[test]
     fn it_has_only_what_editors_know() {
-        const KNOWN: [&str; 13] = [
+        const KNOWN: [&str; 14] = [
             "$schema",
             "$ref",
             "title",
@@ -220,6 +240,7 @@ mod tests {
             "properties",
             "additionalProperties",
             "anyOf",
+            "not",
             "definitions",
         ];
         for of in [SchemaOf::Job, SchemaOf::RunnerToml] {

@@ -32,7 +32,7 @@ pub struct BudgetLimit {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as `{ per = \"1m\", max = 200000 }`")]
 struct RawLimit {
     per: Option<Period>,
     max: f64,

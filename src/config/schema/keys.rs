@@ -8,8 +8,8 @@
 
 use super::Default::{Is, None as Nothing, Words};
 use super::Kind::{
-    Any, Array, Boolean, Count, Duration, Either, Integer, Keys, Map, Named, Number, OneOf, Size,
-    Tables, Template, Text,
+    Any, Array, Boolean, Count, Datum, Duration, Either, Inner, Integer, Keys, Map, Named, Number,
+    OneOf, Single, Size, Tables, Template, Text,
 };
 use super::{Key, RUNNER_TOML, Section};
 
@@ -21,6 +21,9 @@ macro_rules! keys {
     (@) => { Nothing };
     (@ $default:expr) => { $default };
 }
+
+/// A limit of `budget`.
+const BUDGET: super::Kind = Inner(&[("per", Duration), ("max", Number), ("estimate", Number)]);
 
 /// A list of strings with placeholders.
 const TEMPLATES: super::Kind = Array(&Template);
@@ -96,7 +99,7 @@ const OF_A_STAGE_ALONE: &[Key] = keys! {
 };
 
 pub(super) const SOURCES: &[Key] = keys! {
-    values: Array(&Any), "scalars, or tables with the same keys";
+    values: Array(&Datum), "scalars, or tables with the same keys";
     range: Keys, "numbers from one to another, both ends included; decimals are exact";
     lines: Either(&[Text, Array(&Text), Keys]), "a file, `\"-\"` for standard input: one task a line; blank lines make none";
     csv: Either(&[Text, Array(&Text), Keys]), "a table of text with a header row: one task a row";
@@ -104,9 +107,9 @@ pub(super) const SOURCES: &[Key] = keys! {
     jsonl: Either(&[Text, Array(&Text), Keys]), "a file with a JSON object per line: one task an object";
     sheet: Either(&[Text, Array(&Text), Keys]), "a table in a workbook (.xlsx, .xls, .xlsb, .ods): one task a row";
     glob: Either(&[Text, Array(&Text), Keys]), "a pattern such as `\"photos/**/*.jpg\"`: files only, sorted, no hidden names; one that ends in `/` finds folders";
-    blocks: Either(&[Text, Keys]), "one big file in pieces of whole records; a piece is the payload of the first stage: standard input of a command";
-    matrix: Map(&Either(&[Array(&Any), Keys])), "every combination of arrays and sources, the last key fastest";
-    zip: Map(&Either(&[Array(&Any), Keys])), "arrays and sources side by side";
+    blocks: Either(&[Text, Array(&Text), Keys]), "one big file in pieces of whole records; a piece is the payload of the first stage: standard input of a command";
+    matrix: Map(&Either(&[Array(&Single), Keys])), "every combination of arrays and sources, the last key fastest";
+    zip: Map(&Either(&[Array(&Single), Keys])), "arrays and sources side by side";
     repeat: Integer, "how many times to do the same";
     job: Text, "the name of another job: the rows of its report";
 };
@@ -179,7 +182,7 @@ const GLOB: &[Key] = keys! {
 };
 
 const BLOCKS: &[Key] = keys! {
-    file: Text, "the file";
+    file: Either(&[Text, Array(&Text)]), "the file";
     encoding: Text => Words("a byte order mark's, else UTF-8"), "its encoding, by a name of the WHATWG's such as `\"windows-1252\"`";
     size: Size => Is("\"1MiB\""), "bytes of a block, without the rest of its last record";
     parts: Either(&[Count, OneOf(&["cores"])]), "instead: how many blocks; not of standard input and compressed files";
@@ -269,7 +272,7 @@ const SECRET: &[Key] = keys! {
 
 const COMPUTE: &[Key] = keys! {
     function: OneOf(&["count_down", "factorial", "fibonacci", "count_primes", "sha256"]), "what is called";
-    arg: Either(&[Number, Template]) => Words("the input, if it has one field"), "what it is called with";
+    arg: Either(&[Integer, Template]) => Words("the input, if it has one field"), "what it is called with";
 };
 
 const PYTHON: &[Key] = keys! {
@@ -314,7 +317,7 @@ pub(super) const LIMITS_OF_A_STAGE: &[Key] = keys! {
     group: Text, "the name of a limit that several jobs share";
     per_host: Count, "how many requests may be out to one host at once";
     slots: Array(&Text), "names of the slots, such as graphics cards: `{slot.name}` in templates";
-    budget: Map(&Array(&Any)), "by column: how much of what it counts may be used in a time, or by the whole job";
+    budget: Map(&Array(&BUDGET)), "by column: how much of what it counts may be used in a time, or by the whole job";
     stop_on: Array(&Text), "outcomes that stop the job: words of `retry.on` such as `\"exit:255\"`";
 };
 

@@ -19,12 +19,16 @@ pub enum Kind {
     Number,
     /// A string such as `"1m 30s"`.
     Duration,
-    /// A string such as `"64KiB"`.
+    /// A string such as `"64KiB"`, or 0, which needs no unit.
     Size,
     /// One of these strings.
     OneOf(&'static [&'static str]),
     /// Any value.
     Any,
+    /// Any value that is no array and no table: a date, too, for which JSON has no type.
+    Single,
+    /// A [`Single`](Self::Single), or a table of them.
+    Datum,
     /// An array, of these.
     Array(&'static Kind),
     /// A table of these, with keys that the user chooses.
@@ -35,6 +39,8 @@ pub enum Kind {
     Named,
     /// An array of tables: they share a section.
     Tables,
+    /// A table with these keys, within the value of another key.
+    Inner(&'static [(&'static str, Kind)]),
     /// Any of these kinds.
     Either(&'static [Kind]),
 }
@@ -62,9 +68,9 @@ impl fmt::Display for Kind {
             Self::Number => "number",
             Self::Duration => "duration",
             Self::Size => "size",
-            Self::Any => "value",
-            Self::Array(Self::Any) => "array",
-            Self::Keys | Self::Named | Self::Map(Self::Any) => "table",
+            Self::Any | Self::Single | Self::Datum => "value",
+            Self::Array(Self::Any | Self::Single | Self::Datum | Self::Inner(_)) => "array",
+            Self::Keys | Self::Named | Self::Map(Self::Any) | Self::Inner(_) => "table",
             Self::Tables => "array of tables",
             Self::Array(kind) => return write!(f, "array of {}", kind.plural()),
             Self::Map(kind) => return write!(f, "table of {}", kind.plural()),

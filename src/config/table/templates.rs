@@ -93,10 +93,7 @@ impl Table<'_> {
     ) -> Vec<(String, Template)> {
         let Some(table) = self.table(key) else { return Vec::new() };
         let templates = table.entries.iter().filter_map(|(name, value)| {
-            let Some(text) = scalar_text(value.get_ref()) else {
-                self.wrong_type(name.get_ref(), value, "a string");
-                return None;
-            };
+            let text = self.entry_text(name.get_ref(), value)?;
             let template = self.parse_template(key, &text, &value.span(), plan)?;
             Some((name.get_ref().clone().into_owned(), template))
         });
@@ -124,11 +121,19 @@ impl Table<'_> {
     /// A string with placeholders at `key`, which the user has chosen; a number or a boolean is taken as its text.
     pub fn named_template(&self, key: &str, plan: &Planner<'_>) -> Option<Template> {
         let value = self.entries.get(key)?;
-        let Some(text) = scalar_text(value.get_ref()) else {
-            self.wrong_type(key, value, "a string");
-            return None;
-        };
+        let text = self.entry_text(key, value)?;
         self.parse_template(key, &text, &value.span(), plan)
+    }
+
+    /// The text of a value whose name the user has chosen. A date is none: what its reader expects, with a `T` or a blank
+    /// between day and time, only its text can say, and no schema has a type for one.
+    fn entry_text(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<String> {
+        let is_date = matches!(value.get_ref(), DeValue::Datetime(_));
+        let text = scalar_text(value.get_ref()).filter(|_| !is_date);
+        if text.is_none() {
+            self.wrong_type(key, value, "a string");
+        }
+        text
     }
 
     /// Whether a secret may stand at `key`: not where others could see it.

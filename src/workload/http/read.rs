@@ -138,8 +138,6 @@ fn cookies(table: &mut Table<'_>, plan: &Planner<'_>) -> Option<Cookies> {
     let word = table.get::<String>("cookies")?;
     match &word.get_ref()[..] {
         "job" => Some(Cookies::Job),
-        "task" | "true" => Some(Cookies::Task),
-        "false" => Some(Cookies::None),
         other => {
             let message = format!("`cookies` must be `true`, `false` or `\"job\"`, not `{other}`");
             plan.error(word.span(), message);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// A TOML text as JSON. A date becomes `null`, which no schema takes.
+/// A TOML text as JSON. A date becomes `null`: no schema names its type, some take whatever is no array.
 #[track_caller]
 pub fn as_json(text: &str) -> Value {
     let table = text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{text}\n{error}"));
@@ -53,12 +53,15 @@ impl Check<'_> {
             }
             return;
         }
-        let kinds: Vec<_> = match schema.get("type") {
-            Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
-            Some(kind) => kind.as_str().into_iter().collect(),
-            None => return,
-        };
-        if !kinds.iter().any(|kind| is_of(kind, value)) {
+        let excluded = schema.get("not").map(types).unwrap_or_default();
+        if excluded.iter().any(|kind| is_of(kind, value)) {
+            return self.found.push(format!("{at}: {}", excluded.join(" or ")));
+        }
+        let kinds = types(schema);
+        if kinds.is_empty() && schema.get("additionalProperties").is_none() {
+            return; // whatever it is
+        }
+        if !kinds.is_empty() && !kinds.iter().any(|kind| is_of(kind, value)) {
             return self.found.push(format!("{at}: not {}", kinds.join(" or ")));
         }
         let is_listed = |words: &Value| words.as_array().is_some_and(|all| all.contains(value));
@@ -85,6 +88,14 @@ impl Check<'_> {
                 None => panic!("{at}: the schema does not say what else there may be"),
             }
         }
+    }
+}
+
+/// The types that a schema names.
+fn types(schema: &Value) -> Vec<&str> {
+    match schema.get("type") {
+        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
+        kind => kind.and_then(Value::as_str).into_iter().collect(),
     }
 }
 
