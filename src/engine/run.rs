@@ -323,8 +323,9 @@ fn report_unrun(run: &Run) -> Option<String> {
                     "task {number} and those after it did not run, and have no row"
                 ));
             }
-            run.made.iter().for_each(|made| made.fail(&task));
+            let lost = run.made.as_ref().and_then(|made| made.fail(&task));
             let mut record = Record::unrun(task, stage.columns.len());
+            lost.iter().for_each(|why| record.outcome.append(why));
             if run.job.is_staged() {
                 record.in_all_stages(run.job.task_fields(), stage.name.as_deref());
             }

@@ -51,6 +51,8 @@ struct Inner {
     reports: HashMap<PathBuf, Vec<String>>,
     /// The files that tasks of earlier calls have made, by their keys.
     made: HashSet<u128>,
+    /// What tasks have left that were not ok, by their keys, where the files themselves cannot say so.
+    left: HashMap<u128, String>,
 }
 
 /// By what the file at this path, which is a real one, is known from one call to the next.
@@ -85,7 +87,8 @@ impl Claims {
     fn with_limit(limit: usize) -> Self {
         let (recent, sorted, names) = (HashMap::new(), Vec::new(), None);
         let (reports, made) = (HashMap::new(), HashSet::new());
-        Self(Mutex::new(Inner { limit, recent, sorted, names, reports, made }))
+        let left = HashMap::new();
+        Self(Mutex::new(Inner { limit, recent, sorted, names, reports, made, left }))
     }
 
     /// Keeps `files`, of which the report of `job` is made, and all below them, from tasks. Their paths are real ones.
@@ -103,6 +106,16 @@ impl Claims {
     /// made them before.
     pub fn keep(&self, made: impl IntoIterator<Item = u128>) {
         lock(&self.0).made.extend(made);
+    }
+
+    /// Notes that the file with this key is what a task has left, known by `mark`.
+    pub(super) fn leave(&self, key: u128, mark: String) {
+        lock(&self.0).left.insert(key, mark);
+    }
+
+    /// Whether the file with this key is what a task has left, and still has this mark.
+    pub(super) fn has_left(&self, key: u128, mark: &str) -> bool {
+        lock(&self.0).left.get(&key).is_some_and(|known| known == mark)
     }
 
     /// What is kept from tasks, by the jobs whose reports it is of.

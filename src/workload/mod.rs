@@ -8,6 +8,7 @@ pub mod creates;
 mod device;
 mod draft;
 pub mod http;
+pub mod leftover;
 pub mod output_file;
 pub mod python;
 pub mod read_files;

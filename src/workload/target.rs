@@ -12,7 +12,11 @@ use crate::task::{MadeFile, own_path};
 use crate::workload::claims::Claims;
 use crate::workload::device;
 use crate::workload::draft::Draft;
+use crate::workload::leftover;
 use crate::workload::real_folder::real_folder;
+
+/// Why nothing is kept of a task that is not ok: its name is that of a file which may be anybody's.
+pub const FOREIGN: &str = "the file of this name is not known to be what a failed task has left";
 
 /// Where a file of one task goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +65,12 @@ impl Target {
     fn persist(&self, draft: Draft, name: &Path) -> Result<(), String> {
         let fail = |error: io::Error| format!("cannot write `{}`: {}", self.shown, reason(&error));
         draft.persist(name).map_err(fail)
+    }
+
+    /// Gives `draft` the name of a failure.
+    fn leave(&self, draft: Draft, name: &Path, claims: &Claims) -> Result<(), String> {
+        leftover::mark_file(draft.file(), name, claims);
+        self.persist(draft, name)
     }
 
     /// The file of a task that is not ok.
@@ -137,7 +147,8 @@ impl Output {
         }
     }
 
-    /// Gives it its name, if the task `is_ok`, else that of a failure, unless that is one of `claims`.
+    /// Gives it its name, if the task `is_ok`, else that of a failure, unless that is one of `claims` or what nobody knows to
+    /// be a leftover.
     ///
     /// # Errors
     /// In words.
@@ -152,14 +163,19 @@ impl Output {
         let failure = target.of_failure();
         let spares = spares.or_else(|| {
             let is_claimed = claims.has(&failure.real);
-            is_claimed.then(|| format!("cannot write `{}`: a task writes it", failure.shown))
+            if is_claimed {
+                return Some(format!("cannot write `{}`: a task writes it", failure.shown));
+            }
+            let is_strange = !leftover::may_replace(&failure.path, claims);
+            is_strange.then(|| format!("cannot write `{}`: {FOREIGN}", failure.shown))
         });
         if !is_ok {
-            let keep = || target.persist(draft, &failure.path);
+            let keep = || target.leave(draft, &failure.path, claims);
             return spares.map_or_else(keep, |why| Err(format!("{why}; its output is not kept")));
         }
         target.persist(draft, &target.path)?;
         if spares.is_none() {
+            // There is nothing, or a leftover.
             let _ = fs::remove_file(failure.path); // of an earlier attempt, if there was one
         }
         Ok(())

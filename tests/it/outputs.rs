@@ -1,6 +1,6 @@
 //! Files that tasks write: whole or not at all, in folders made for them, never over something else.
 
-use crate::support::{MODELS, TestJob};
+use crate::support::{MODELS, Ran, TestJob};
 
 fn job(inputs: &str, command: &str) -> TestJob {
     TestJob::new(&format!("[inputs]\n{inputs}\n[workload.command]\n{command}\n"))
@@ -70,6 +70,55 @@ fn what_a_failure_leaves_is_never_put_over_something_else() {
     ok.exit(0);
     let read = |name: &str| std::fs::read_to_string(ok.path(name)).unwrap();
     assert_eq!((read("x"), read("x.failed")), ("1\n".into(), "precious".into()));
+}
+
+/// What a user, another job or an earlier run has called so; only an earlier failure of that name gives way.
+#[test]
+fn what_a_failure_leaves_goes_over_no_file_that_may_be_anybodys() {
+    let command = "argv = ['sh', '-c', 'echo half; test -e good']\nstdout = 'o/{input}'";
+    let creates = "shell = 'echo half > $creates; test -e good'";
+    for (above, command) in [("", command), ("creates = 'o/{input}'\n", creates)] {
+        let text = format!(
+            "{above}[inputs]\nvalues = ['x']\n[workload.command]\n{command}\n[retry]\nmax_attempts = 2\ndelay = '1ms'\n"
+        );
+        let mut ran = TestJob::new(&text).file("o/x.failed", "precious").run();
+        let left = |ran: &Ran| std::fs::read_to_string(ran.path("o/x.failed")).ok();
+        for is_good in [false, true] {
+            if is_good {
+                ran = TestJob::again(ran).file("good", "").arg("job.toml").run();
+            }
+            ran.exit(if is_good { 0 } else { 3 });
+            assert_eq!(left(&ran).as_deref(), Some("precious"), "{above} {is_good}");
+            let error = ran.report().column("error")[0].clone();
+            let is_told = error.contains("not known to be what a failed task has left")
+                && error.contains("is not kept");
+            assert_eq!(is_told, !is_good, "{above} {error}");
+        }
+        for file in ["o/x.failed", "o/x", "good"] {
+            std::fs::remove_file(ran.path(file)).unwrap();
+        }
+        // Its own gives way, from attempt to attempt and from run to run, until somebody has written to it.
+        for _ in 0..2 {
+            ran = TestJob::again(ran).arg("job.toml").run();
+            ran.exit(3);
+            assert_eq!(left(&ran).as_deref(), Some("half\n"), "{above}");
+            let error = ran.report().column("error")[0].clone();
+            assert!(!error.contains("is not kept"), "{above} {error}");
+        }
+        std::fs::write(ran.path("o/x.failed"), "half\nand notes\n").unwrap();
+        ran = TestJob::again(ran).arg("job.toml").run();
+        ran.exit(3);
+        assert_eq!(left(&ran).as_deref(), Some("half\nand notes\n"), "{above}");
+        std::fs::remove_file(ran.path("o/x.failed")).unwrap();
+        TestJob::again(ran).arg("job.toml").run().exit(3);
+    }
+    // What another job has made, in a call of its own.
+    let ran = job("values = ['x.failed']", "argv = ['echo', 'whole']\nstdout = 'o/{input}'").run();
+    ran.exit(0);
+    let text = "name = 'other'\n[inputs]\nvalues = ['x']\n[workload.command]\nargv = ['false']\nstdout = 'o/{input}'\n";
+    let ran = TestJob::again(ran).file("job.toml", text).arg("job.toml").run();
+    ran.exit(3);
+    assert_eq!(std::fs::read_to_string(ran.path("o/x.failed")).unwrap(), "whole\n");
 }
 
 #[test]

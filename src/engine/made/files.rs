@@ -10,6 +10,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::base::diagnostic::reason;
 use crate::task::{FileStamp, MadeFile, Making, temporary_start};
+use crate::workload::claims::Claims;
+use crate::workload::leftover;
 use crate::workload::written::{Place, WrittenFiles};
 
 /// The longest name of a file, in bytes.
@@ -18,9 +20,16 @@ const LONGEST_NAME: usize = 255;
 /// Whether what a task leaves that is not ok may have this name, which is noted then.
 pub(super) type MayLeave<'a> = &'a dyn Fn(&Path) -> bool;
 
+/// What sees to it that what a task leaves goes over nothing else.
+#[derive(Clone, Copy)]
+pub(super) struct Leaving<'a> {
+    pub may_leave: MayLeave<'a>,
+    pub claims: &'a Claims,
+}
+
 /// What an earlier attempt has left is in nobody's way.
-pub(super) fn begin_again(making: &mut Making, may_leave: MayLeave<'_>) {
-    set_aside(making, may_leave);
+pub(super) fn begin_again(making: &mut Making, leaving: Leaving<'_>) {
+    set_aside(making, leaving);
     for file in &mut making.files {
         file.before = stamp(&file.path);
     }
@@ -42,7 +51,7 @@ pub(super) fn enter(making: &mut Making, stage: usize) {
 pub(super) fn enter_again(
     making: &mut Making,
     is_apart: bool,
-    may_leave: MayLeave<'_>,
+    leaving: Leaving<'_>,
 ) -> Result<(), String> {
     for MadeFile { temporary, path, shown, before, at_entry: [part, own], .. } in &making.files {
         let is_changed = |path: &Path, entry: &Option<FileStamp>| {
@@ -59,10 +68,10 @@ pub(super) fn enter_again(
     for file in &mut making.files {
         let [part, own] = &mut file.at_entry;
         if part.is_none() && fs::symlink_metadata(&file.temporary).is_ok() {
-            put_aside(&file.temporary, file.failed.as_deref(), may_leave);
+            put_aside(&file.temporary, file.failed.as_deref(), leaving);
         }
         if !is_apart && !is_other(*own, file.before) && is_other(stamp(&file.path), file.before) {
-            put_aside(&file.path, file.failed.as_deref(), may_leave);
+            put_aside(&file.path, file.failed.as_deref(), leaving);
             *own = stamp(&file.path);
             file.before = *own;
         }
@@ -184,8 +193,9 @@ pub(super) fn name_all(making: &Making, may_remove: MayLeave<'_>) -> Result<(), 
     Ok(())
 }
 
-/// What a task has written that is not ok is kept under another name.
-pub(super) fn set_aside(making: &Making, may_leave: MayLeave<'_>) {
+/// What a task has written that is not ok is kept under another name. Says of which files it is not.
+pub(super) fn set_aside(making: &Making, leaving: Leaving<'_>) -> Vec<String> {
+    let mut lost = Vec::new();
     for file in &making.files {
         let written = if fs::symlink_metadata(&file.temporary).is_ok() {
             &file.temporary
@@ -194,8 +204,11 @@ pub(super) fn set_aside(making: &Making, may_leave: MayLeave<'_>) {
         } else {
             continue;
         };
-        put_aside(written, file.failed.as_deref(), may_leave);
+        if !put_aside(written, file.failed.as_deref(), leaving) {
+            lost.push(file.shown.clone());
+        }
     }
+    lost
 }
 
 /// What has got the name of a failure since the task began.
@@ -203,12 +216,20 @@ pub(super) fn left(file: &MadeFile) -> Option<&Path> {
     file.failed.as_deref().filter(|failed| is_other(stamp(failed), file.left_before))
 }
 
-/// Gives what was `written` the name `failed`; it is removed if that is something which the task reads or another one makes.
-fn put_aside(written: &Path, failed: Option<&Path>, may_leave: MayLeave<'_>) {
-    let failed = failed.filter(|failed| may_leave(failed));
-    if failed.is_none_or(|failed| fs::rename(written, failed).is_err()) {
+/// Gives what was `written` the name `failed`; it is removed if that is something which the task reads or another one makes,
+/// or which nobody knows to be a leftover.
+fn put_aside(written: &Path, failed: Option<&Path>, leaving: Leaving<'_>) -> bool {
+    let is_free = |failed: &&Path| {
+        leftover::may_replace(failed, leaving.claims) && (leaving.may_leave)(failed)
+    };
+    let is_kept = failed.filter(is_free).is_some_and(|failed| {
+        leftover::mark(written, failed, leaving.claims);
+        fs::rename(written, failed).is_ok()
+    });
+    if !is_kept {
         let _ = fs::remove_file(written).or_else(|_| fs::remove_dir_all(written));
     }
+    is_kept
 }
 
 #[cfg(test)]

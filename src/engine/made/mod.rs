@@ -25,10 +25,12 @@ use crate::report::{Begin, Options, Standing};
 use crate::task::{Fields, MadeFile, Making, Outcome, SeenFile, Status, Task, Values};
 use crate::workload::claims::{Claims, WHOLE_TASK, Writer, key_of};
 use crate::workload::creates::Creates;
+use crate::workload::leftover;
 use crate::workload::target::Target;
 use crate::workload::written::WrittenFiles;
 use files::{
-    begin_again, enter, enter_again, forget, left, name_all, note_all, set_aside, stamp, temporary,
+    Leaving, MayLeave, begin_again, enter, enter_again, forget, left, name_all, note_all,
+    set_aside, stamp, temporary,
 };
 use record::{Entry, Records};
 use seen::Contents;
@@ -159,7 +161,10 @@ impl MadeFiles {
     pub fn begin(&self, task: &mut Task) -> Result<Turn, String> {
         if let Some(making) = &mut task.making {
             match &self.apart {
-                None => begin_again(making, &|failed| self.may_leave(failed)),
+                None => {
+                    let may_leave = |failed: &Path| self.may_leave(failed);
+                    begin_again(making, self.leaving(&may_leave));
+                }
                 Some(_) => forget(making),
             }
             return Ok(Turn::Run);
@@ -204,7 +209,12 @@ impl MadeFiles {
             return Ok(());
         }
         let is_apart = self.apart.is_some();
-        enter_again(making, is_apart, &|failed| !is_apart && self.may_leave(failed))
+        let may_leave = |failed: &Path| !is_apart && self.may_leave(failed);
+        enter_again(making, is_apart, self.leaving(&may_leave))
+    }
+
+    fn leaving<'a>(&'a self, may_leave: MayLeave<'a>) -> Leaving<'a> {
+        Leaving { may_leave, claims: &self.claims }
     }
 
     /// Whether what a task leaves that is not ok may have this name. It is noted, lest a task that makes a file of this name
@@ -337,7 +347,9 @@ impl MadeFiles {
         }
         let named = match &self.written {
             Some(written) => note_all(task.number, making, written),
-            None => name_all(making, &|failed| !self.claims.has(failed)),
+            None => name_all(making, &|failed| {
+                !self.claims.has(failed) && leftover::may_replace(failed, &self.claims)
+            }),
         };
         if let Err(message) = named {
             return outcome.fail(&message);
@@ -350,14 +362,19 @@ impl MadeFiles {
         }
     }
 
-    /// The task has ended, and not ok: what it has written does not pass for whole.
-    pub fn fail(&self, task: &Task) {
-        if let Some(making) = task.making.as_deref().filter(|_| self.apart.is_none()) {
-            set_aside(making, &|failed| self.may_leave(failed));
-            for failed in making.files.iter().filter_map(left) {
-                self.may_leave(failed); // its standard output has got that name without us
-            }
+    /// The task has ended, and not ok: what it has written does not pass for whole. Says what is not kept of that.
+    pub fn fail(&self, task: &Task) -> Option<String> {
+        let making = task.making.as_deref().filter(|_| self.apart.is_none())?;
+        let may_leave = |failed: &Path| self.may_leave(failed);
+        let lost = set_aside(making, self.leaving(&may_leave));
+        for failed in making.files.iter().filter_map(left) {
+            self.may_leave(failed); // its standard output has got that name without us
         }
+        let shown = lost.first()?;
+        Some(format!(
+            "what it wrote of `{shown}` is not kept: `{shown}.failed` is read or made by a task, or not known to be what a \
+             failed task has left"
+        ))
     }
 }
 

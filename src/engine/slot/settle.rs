@@ -223,8 +223,9 @@ impl SlotContext<'_> {
         }
         if let Some(made) = &self.run.made
             && record.outcome.status != Status::Ok
+            && let Some(why) = made.fail(&record.task)
         {
-            made.fail(&record.task);
+            record.outcome.append(&why);
         }
         if self.run.is_part && self.was_cut_off(record) {
             return self.buffer.forget_attempt();
