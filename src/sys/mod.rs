@@ -20,6 +20,7 @@ mod spawn;
 mod stop;
 mod unsent;
 pub mod usage;
+mod writers;
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -44,6 +45,7 @@ pub use signal::{hear_of_children, ignored_signals, signal_name};
 pub use spawn::{Failure, PointerBuffer, Program, Spawner, Step};
 pub use stop::HeldStop;
 pub use unsent::{has_hung_up, unsent};
+pub use writers::has_other_writers;
 
 /// A set of blocked signals.
 #[derive(Clone, Copy)]

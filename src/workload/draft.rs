@@ -44,6 +44,22 @@ impl Draft {
         }
     }
 
+    /// The file once more, for a child: as long as a process has that, [`Self::is_written_elsewhere`]. `None` where that cannot
+    /// be told.
+    pub fn for_child(&self) -> Option<File> {
+        // A file with a name might be opened by anybody.
+        let Self::Nameless(file) = self else { return None };
+        if sys::has_other_writers(file) {
+            return None; // there are no leases
+        }
+        fs::OpenOptions::new().write(true).open(sys::fd_path(file.as_fd())).ok()
+    }
+
+    /// Whether a process has what was made [`Self::for_child`] still open.
+    pub fn is_written_elsewhere(&self) -> bool {
+        matches!(self, Self::Nameless(file) if sys::has_other_writers(file))
+    }
+
     /// Gives it the name `path`, in place of what is there, and the permissions of the file that is called so or will be.
     ///
     /// # Errors

@@ -53,7 +53,9 @@ impl Target {
             return Ok(Output::Direct(device::open(&self.path).map_err(fail)?));
         }
         let draft = Draft::new(&self.path).map_err(fail)?;
-        Ok(Output::Staged(Staged { draft, target: self, spares: None }))
+        let for_child = draft.for_child();
+        let is_watched = for_child.is_some();
+        Ok(Output::Staged(Staged { draft, for_child, is_watched, target: self, spares: None }))
     }
 
     /// Whether it is a temporary name: what becomes of the file is decided when its task has ended.
@@ -105,6 +107,9 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Staged {
     draft: Draft,
+    /// What the child is given, if it can be told who still has that, until the child has it.
+    for_child: Option<File>,
+    is_watched: bool,
     target: Target,
     /// Why nothing is kept of a task that is not ok: something else has that name.
     spares: Option<String>,
@@ -117,6 +122,27 @@ impl Output {
             Self::Direct(file) => file,
             Self::Staged(staged) => staged.draft.file(),
         }
+    }
+
+    /// The file for the child.
+    pub fn for_child(&self) -> &File {
+        match self {
+            Self::Staged(Staged { for_child: Some(file), .. }) => file,
+            output => output.file(),
+        }
+    }
+
+    /// The child has it.
+    pub fn release(&mut self) {
+        if let Self::Staged(staged) = self {
+            staged.for_child = None;
+        }
+    }
+
+    /// Whether a process can still write to it that was given it, as far as that can be told.
+    pub fn is_held(&self) -> bool {
+        let Self::Staged(staged) = self else { return false };
+        staged.is_watched && staged.for_child.is_none() && staged.draft.is_written_elsewhere()
     }
 
     /// In a comparison, which keeps no files: if it is one of `files`, it is put under the temporary name, where that is
@@ -153,7 +179,7 @@ impl Output {
     /// # Errors
     /// In words.
     pub fn finish(self, is_ok: bool, claims: &Claims) -> Result<(), String> {
-        let Self::Staged(Staged { draft, target, spares }) = self else { return Ok(()) };
+        let Self::Staged(Staged { draft, target, spares, .. }) = self else { return Ok(()) };
         if target.is_temporary() {
             if !is_ok && target.path.exists() {
                 return Ok(()); // an earlier stage has made it, and the next attempt begins with that

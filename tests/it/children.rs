@@ -140,3 +140,25 @@ fn the_report_of_another_job_is_not_written_over() {
         );
     }
 }
+
+/// Whoever goes on writing to a file that has its name already, whichever of the two it is.
+#[test]
+fn a_child_that_is_left_behind_and_can_write_to_a_file_is_told() {
+    let names = "stdout = 'out'\nstderr = 'err'";
+    for (keys, left, is_told) in [
+        (names, "", true),
+        (names, ">/dev/null", true),
+        (names, "2>/dev/null", true),
+        (names, ">/dev/null 2>&1", false),
+        ("stdout = 'both'\nstderr = 'both'", "", true),
+        ("stdout = 'out'", "2>/dev/null", true),
+        ("stdout = '/dev/null'\nstderr = '/dev/null'", "", false),
+    ] {
+        let shell = format!("(setsid sleep 60 {left} &) ; echo done");
+        let ran = TestJob::new(&format!("[workload.command]\nshell = '{shell}'\n{keys}\n")).run();
+        ran.exit(0);
+        let error = ran.report().column("error")[0].clone();
+        let is_there = error.contains("a process that the command has left behind");
+        assert_eq!(is_there, is_told, "{keys} {left}: {error}");
+    }
+}

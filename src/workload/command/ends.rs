@@ -137,7 +137,7 @@ impl Ends {
     pub fn stdout(&self) -> Option<BorrowedFd<'_>> {
         match &self.stdout {
             End::Pipe(pipe) => pipe.as_ref().map(AsFd::as_fd),
-            End::File(output) => output.as_ref().map(|output| output.file().as_fd()),
+            End::File(output) => output.as_ref().map(|output| output.for_child().as_fd()),
             End::WithOutput => None,
         }
     }
@@ -146,7 +146,7 @@ impl Ends {
     pub fn stderr(&self) -> Option<BorrowedFd<'_>> {
         match &self.stderr {
             End::Pipe(pipe) => pipe.as_ref().map(AsFd::as_fd),
-            End::File(output) => output.as_ref().map(|output| output.file().as_fd()),
+            End::File(output) => output.as_ref().map(|output| output.for_child().as_fd()),
             End::WithOutput => self.stdout(),
         }
     }
@@ -155,10 +155,18 @@ impl Ends {
     pub fn release(&mut self) {
         self.stdin = None;
         for end in [&mut self.stdout, &mut self.stderr] {
-            if let End::Pipe(pipe) = end {
-                *pipe = None;
+            match end {
+                End::Pipe(pipe) => *pipe = None,
+                End::File(output) => output.iter_mut().for_each(Output::release),
+                End::WithOutput => {}
             }
         }
+    }
+
+    /// Whether a process can still write to one of the files.
+    pub fn are_held(&self) -> bool {
+        let is_held = |end: &End| matches!(end, End::File(Some(output)) if output.is_held());
+        is_held(&self.stdout) || is_held(&self.stderr)
     }
 
     /// Reads what has gone to files into the streams that are searched for columns.

@@ -32,6 +32,9 @@ const UNWATCHED: Duration = Duration::from_millis(1);
 /// How long output is read after the child has gone, if another process holds it open.
 const LEFT_OPEN: Duration = Duration::from_millis(200);
 
+/// How often a file is looked at that another process has open.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// How long a killed child may take to end: it may hang in the kernel, on a dead disk for example.
 const DYING: Duration = Duration::from_secs(10);
 
@@ -42,6 +45,9 @@ const DENIED: &str = "it is another user's (set-user-ID), so it could not be sen
 
 const LEFT_OPEN_NOTE: &str =
     "stopped reading the output: a process that the command has left behind held it open";
+
+const LEFT_WRITING_NOTE: &str =
+    "the output may change yet: a process that the command has left behind still has its file open";
 
 /// Runs commands in one slot. What it needs for a start is kept from task to task.
 pub struct Worker {
@@ -144,9 +150,9 @@ impl Worker {
         };
         let is_denied = port.is_denied();
         self.port = Some(port);
-        let is_whole = self.read_rest(ended.ended).await;
+        let left = self.read_rest(&ends, ended.ended).await;
         let is_printed = self.stdout.show_rest();
-        let mut outcome = self.outcome(&ended, finish.stop, attempt.limit(), is_whole);
+        let mut outcome = self.outcome(&ended, finish.stop, attempt.limit(), left);
         if let Some(kills) = finish.kills {
             kills.tell(&mut outcome);
         }
@@ -331,24 +337,35 @@ impl Worker {
         does_not_end(&format!("it still runs: {DENIED}"))
     }
 
-    /// Reads what is left in the pipes of a child that has gone at `ended`; says whether that was all.
-    async fn read_rest(&mut self, ended: Moment) -> bool {
-        if read_what_is_there(&mut self.stdout) & read_what_is_there(&mut self.stderr) {
-            return true;
-        }
-        let mut patience = pin!(clock::sleep_until(ended + LEFT_OPEN));
-        while self.stdout.is_open() || self.stderr.is_open() {
-            tokio::select! {
-                biased;
-                () = &mut patience => break,
-                () = self.stdout.fill() => {}
-                () = self.stderr.fill() => {}
+    /// Reads what is left in the pipes of a child that has gone at `ended`, and waits for who writes to its files; says what
+    /// somebody has still open after a while.
+    async fn read_rest(&mut self, ends: &Ends, ended: Moment) -> Option<&'static str> {
+        let deadline = ended + LEFT_OPEN;
+        let is_read = read_what_is_there(&mut self.stdout) & read_what_is_there(&mut self.stderr);
+        if !is_read {
+            let mut patience = pin!(clock::sleep_until(deadline));
+            while self.stdout.is_open() || self.stderr.is_open() {
+                tokio::select! {
+                    biased;
+                    () = &mut patience => break,
+                    () = self.stdout.fill() => {}
+                    () = self.stderr.fill() => {}
+                }
             }
         }
-        let is_whole = !self.stdout.is_open() && !self.stderr.is_open();
+        let is_whole = is_read || (!self.stdout.is_open() && !self.stderr.is_open());
         self.stdout.close();
         self.stderr.close();
-        is_whole
+        if !is_whole {
+            return Some(LEFT_OPEN_NOTE);
+        }
+        while ends.are_held() {
+            if Moment::now() >= deadline {
+                return Some(LEFT_WRITING_NOTE);
+            }
+            clock::sleep_until(Moment::now() + LOOK_AGAIN).await;
+        }
+        None
     }
 
     fn outcome(
@@ -356,7 +373,7 @@ impl Worker {
         ended: &Ended,
         stop: Option<Stop>,
         limit: Option<Limit>,
-        is_whole: bool,
+        note: Option<&str>,
     ) -> Outcome {
         let (mut status, mut code, mut cause) =
             outcome::verdict(&ended.exit, &self.command.name(), &self.plan.success_codes);
@@ -364,7 +381,6 @@ impl Worker {
             // What a child says when it is told to end is not a verdict on the task.
             (status, code, cause) = (stop.status(), None, stop.words(limit));
         }
-        let note = (!is_whole).then_some(LEFT_OPEN_NOTE);
         let has_run = !matches!(ended.exit, Exit::NotStarted(..));
         let output = self.stdout.kept().head();
         let result = self.result();
