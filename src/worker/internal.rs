@@ -52,6 +52,8 @@ pub enum Verdict {
         /// Whether a worker may have done a part of it, which it has used budgets for.
         has_begun: bool,
     },
+    /// It was not attempted and will not be, for this reason: no worker is fit to run tasks any more.
+    Unfit(String),
 }
 
 /// No worker has begun with it.

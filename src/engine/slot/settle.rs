@@ -38,6 +38,11 @@ impl SlotContext<'_> {
             }
             Verdict::Done(outcome) => self.done(task, outcome),
             Verdict::Requeue { has_begun } => self.requeue(task, has_begun),
+            Verdict::Unfit(words) => {
+                let mut record = Record::unrun(task, self.stage.columns.len());
+                record.outcome.append(&words);
+                self.end(&mut record);
+            }
         }
     }
 

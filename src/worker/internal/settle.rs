@@ -146,8 +146,16 @@ fn read_reply(line: &[u8], attempt: &Attempt<'_>) -> Result<Reply, String> {
 
 /// Settles tasks that cannot be attempted, since no worker can be kept alive.
 pub fn lose(batch: &mut VecDeque<Task>, error: &io::Error, settle: &mut Settle<'_>) {
-    let lost = || Verdict::Done(crashed(None, &error.to_string()));
-    batch.drain(..).for_each(|task| settle(task, lost()));
+    let words = error.to_string();
+    let is_unfit = error.kind() == io::ErrorKind::InvalidInput;
+    for task in batch.drain(..) {
+        // One that may have killed a worker before was attempted.
+        let verdict = match is_unfit && !task.is_suspect {
+            true => Verdict::Unfit(words.clone()),
+            false => Verdict::Done(crashed(None, &words)),
+        };
+        settle(task, verdict);
+    }
 }
 
 /// The outcome of a task whose worker is gone.

@@ -106,7 +106,7 @@ impl Test {
         let mut settle = |task: Task, verdict| {
             let outcome = match verdict {
                 Verdict::Done(outcome) => Some(outcome),
-                Verdict::Requeue { .. } => None,
+                Verdict::Requeue { .. } | Verdict::Unfit(_) => None,
             };
             settled.push(Settled { number: task.number, outcome, after: begun.elapsed() });
         };

@@ -237,3 +237,43 @@ def work(x):
         assert_eq!(results, expected, "{model}");
     }
 }
+
+/// Renewed, killed or ended at a timeout: whoever waits for the next interpreter is not to blame for it.
+#[test]
+fn an_init_that_fails_later_stops_the_job_as_at_first_and_crashes_no_task() {
+    let module = "
+import os, time
+def prepare():
+    if os.path.exists('broken'): raise ValueError('no database')
+def work(x):
+    if x == '2':
+        open('broken', 'w').close()
+        if os.environ['END'] == 'crash': os._exit(3)
+        if os.environ['END'] == 'timeout': time.sleep(60)
+    return x";
+    for (end, key, second) in [
+        ("crash", "", "crashed,1"),
+        ("timeout", "", "timeout,1"),
+        ("renewed", "workload.python.max_tasks=2", "ok,1"),
+    ] {
+        for model in ["sequential", "threads", "processes"] {
+            let rest = format!(
+                "model = '{model}'\n[inputs]\nvalues = ['1', '2', '3', '4', '5']\n[limits]\nconcurrency = 1\ntimeout = '2s'"
+            );
+            let set = format!("workload.python.env.END={end}");
+            let mut args = vec!["--set", "workload.python.init=mine:prepare", "--set", &set];
+            args.extend([key].iter().filter(|key| !key.is_empty()).flat_map(|key| ["--set", key]));
+            let ran = job(module, &rest).args(args).run();
+            ran.exit(2).stderr_has("`mine:prepare` failed: ValueError: no database");
+            let rest = ["cancelled,0"; 3];
+            let rows = [&["ok,1", second][..], &rest].concat();
+            ran.rows("status,attempts", &rows);
+            let errors = ran.report().column("error");
+            let told = |error: &String| {
+                error.contains("`mine:prepare` failed: ValueError: no database")
+                    && error.contains("mine.py")
+            };
+            assert!(told(&errors[2]), "{end} {model}: {errors:?}");
+        }
+    }
+}
