@@ -67,7 +67,8 @@ impl Comparison {
     pub fn text(&self) -> String {
         let mut out = self.title();
         let _ = writeln!(out, "{}", self.table(terminal_width(false)));
-        out.push_str(&chart::bars(&self.figures, self.verdict.recommended));
+        let width = terminal_width(false);
+        out.push_str(&chart::bars(&self.figures, self.verdict.recommended, width));
         for (model, fit) in &self.fits {
             let _ = writeln!(out, "{model}: {}", scaling(fit));
         }
