@@ -325,7 +325,9 @@ fn report_unrun(run: &Run) -> Option<String> {
             }
             let lost = run.made.as_ref().and_then(|made| made.fail(&task));
             let mut record = Record::unrun(task, stage.columns.len());
-            lost.iter().for_each(|why| record.outcome.append(why));
+            if let Some(why) = &lost {
+                record.outcome.append(why);
+            }
             if run.job.is_staged() {
                 record.in_all_stages(run.job.task_fields(), stage.name.as_deref());
             }
