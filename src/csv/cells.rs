@@ -1,4 +1,7 @@
-//! Splits a row that the runner has written into its cells: a resumed job reads the times of its kept rows.
+//! Splits a row that the runner has written into its cells, and takes their quotes off: a resumed job reads the times of its
+//! kept rows, and a total the values of all.
+
+use std::borrow::Cow;
 
 /// The cells of a row as they are written, quotes included. Only for rows that the runner itself has written.
 pub fn cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
@@ -22,9 +25,39 @@ pub fn cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// The text between the quotes of a cell; `None` if it has none.
+pub(super) fn unquoted(cell: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let inner = cell.strip_prefix(b"\"")?;
+    let mut rest = inner.strip_suffix(b"\"").unwrap_or(inner);
+    if memchr::memchr(b'"', rest).is_none() {
+        return Some(Cow::Borrowed(rest));
+    }
+    let mut text = Vec::with_capacity(rest.len());
+    while let Some(quote) = memchr::memchr(b'"', rest) {
+        text.extend_from_slice(&rest[..=quote]);
+        rest = rest.get(quote + 2..).unwrap_or_default(); // each is doubled
+    }
+    text.extend_from_slice(rest);
+    Some(Cow::Owned(text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_is_what_stands_between_its_quotes() {
+        for (cell, text) in [
+            ("\"\"", Some("")),
+            ("\"a,b\"", Some("a,b")),
+            ("\"say \"\"hi\"\"\"", Some("say \"hi\"")),
+            ("\"\"\"\"", Some("\"")),
+            ("", None),
+            ("a\"b", None),
+        ] {
+            assert_eq!(unquoted(cell.as_bytes()).as_deref(), text.map(str::as_bytes), "{cell}");
+        }
+    }
 
     #[test]
     fn rows_come_apart_where_they_were_put_together() {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::base::text::without_mark;
+use crate::csv::cells::unquoted;
 use crate::csv::writer::is_formula;
 use crate::csv::{Dialect, InputColumns, Writer, cells, number};
 
@@ -79,6 +80,15 @@ impl ReportReader {
         Cow::Borrowed(if self.is_protected(cell) { &cell[1..] } else { cell })
     }
 
+    /// The value that a cell stands for as it is written in a row, with its quotes if it has some.
+    pub fn of_written<'a>(&self, cell: &'a [u8]) -> Cow<'a, [u8]> {
+        match unquoted(cell) {
+            None => self.plain(cell),
+            Some(Cow::Borrowed(text)) => self.bare(text),
+            Some(Cow::Owned(text)) => Cow::Owned(self.bare(&text).into_owned()),
+        }
+    }
+
     fn is_protected(&self, cell: &[u8]) -> bool {
         self.formula_safe && matches!(cell, [b'\'', rest @ ..] if is_formula(rest))
     }
@@ -99,17 +109,7 @@ pub fn header_names(text: &[u8], formula_safe: bool) -> Option<Vec<String>> {
     })?;
     let line = text[..end].strip_suffix(b"\r").unwrap_or(&text[..end]);
     let reader = ReportReader::new(Vec::new(), &Writer::new(dialect, formula_safe));
-    let name = |cell: &[u8]| {
-        let quoted = cell.strip_prefix(b"\"").and_then(|cell| cell.strip_suffix(b"\""));
-        let name = match quoted {
-            None => reader.plain(cell).into_owned(),
-            Some(text) => {
-                let text = String::from_utf8_lossy(text).replace("\"\"", "\"");
-                reader.bare(text.as_bytes()).into_owned()
-            }
-        };
-        String::from_utf8(name).ok()
-    };
+    let name = |cell: &[u8]| String::from_utf8(reader.of_written(cell).into_owned()).ok();
     cells(line, reader.delimiter()).map(name).collect()
 }
 
@@ -155,6 +155,24 @@ mod tests {
             }
         }
         assert_eq!(header_names(b"", true), None);
+    }
+
+    #[test]
+    fn the_quotes_of_a_written_cell_tell_a_text_from_a_number() {
+        for dialect in [Dialect::Csv, Dialect::Excel, Dialect::ExcelSemicolon] {
+            for formula_safe in [true, false] {
+                let writer = Writer::new(dialect, formula_safe);
+                let reading = ReportReader::new(Vec::new(), &writer);
+                for text in [
+                    "", "a", "=1+1", "'=x", "1.5", "1,5", " 1,5", "-1,5", "1,234", "5\n", "\t5",
+                    "\"", "a\",;\"b",
+                ] {
+                    let mut cell = Vec::new();
+                    writer.push_text(&mut cell, text.as_bytes());
+                    assert_eq!(reading.of_written(&cell), text.as_bytes(), "{dialect}: {text:?}");
+                }
+            }
+        }
     }
 
     #[test]

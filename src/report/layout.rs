@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::base::number::Sum;
 use crate::config::ReportSettings;
 use crate::csv::columns::{ATTEMPT_COLUMNS, COLUMN_OF_STAGES, column_names};
-use crate::csv::{Writer, cells};
+use crate::csv::{ReportReader, Writer, cells};
 use crate::job::Job;
 
 /// The layout of one report.
@@ -82,20 +82,17 @@ impl Layout {
         Self { names, host: None, ..Self::new(&[], &[], settings) }
     }
 
-    /// Adds the cells of a row in these columns of the output to their sums.
+    /// Adds the cells of a row in these columns of the output to their sums: each counts as what was printed, whatever the
+    /// dialect has made of it.
     pub(super) fn add(&self, row: &[u8], columns: &[usize], sums: &mut Vec<Sum>) {
         sums.resize(columns.len(), Sum::default());
         let before = self.names.len() - 1 - self.columns; // `error` is last
         let cells: Vec<_> =
             cells(row, self.csv.delimiter).skip(before).take(self.columns).collect();
+        let reading = ReportReader::new(Vec::new(), &self.csv);
         for (sum, &column) in sums.iter_mut().zip(columns) {
             let cell = cells.get(column).copied().unwrap_or_default();
-            if self.csv.point == b'.' {
-                sum.add(cell);
-            } else {
-                let point = |&byte: &u8| if byte == self.csv.point { b'.' } else { byte };
-                sum.add(&cell.iter().map(point).collect::<Vec<_>>());
-            }
+            sum.add(&reading.of_written(cell));
         }
     }
 

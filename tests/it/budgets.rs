@@ -29,6 +29,33 @@ fn a_total_is_the_sum_of_all_rows() {
 }
 
 #[test]
+fn a_total_counts_what_was_printed_in_every_dialect() {
+    for (values, total, strange) in [
+        // A thousandth of the first is no number that was printed.
+        (r#"" 1,234", " 2", "3""#, "5", 1),
+        (r#""1,234", "1,5 ", "2.5""#, "2.5", 2),
+        (r#"" 1.5", "\t5", "\n2""#, "8.5", 0),
+        (r#""=1", "'5""#, "0", 2),
+    ] {
+        for dialect in ["csv", "excel-semicolon"] {
+            for formula_safe in [true, false] {
+                let ran = TestJob::new(&format!(
+                    "inputs.values = [{values}]\n[workload.command]\nargv = [\"printf\", \"a%sb\", \"{{input}}\"]\n\
+                     [columns.tokens]\nregex = '(?s)a(.*)b'\ntotal = true\n\
+                     [report]\ndialect = \"{dialect}\"\nformula_safe = {formula_safe}"
+                ));
+                let ran = ran.run();
+                ran.exit(0);
+                assert_eq!(totals(&ran), format!("{{\"tokens\":{total}}}"), "{values} {dialect}");
+                if strange > 0 {
+                    ran.stderr_has(&format!("{strange} cell")).stderr_has("not a number");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn kept_rows_count_for_the_total() {
     for dialect in ["csv", "excel-semicolon"] {
         let rest = format!("[report]\ndialect = \"{dialect}\"");
