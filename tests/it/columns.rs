@@ -142,10 +142,34 @@ fn text_is_decoded_first() {
 
 #[test]
 fn a_byte_order_mark_is_seen_however_little_is_kept() {
-    let script = r"printf '\377\376n\0=\0007\0\n\0x\0x\0x\0'";
-    for capture in ["0B", "1B", "2B", "3B", "4B", "1KiB"] {
-        let more = format!("capture = \"{capture}\"\n[columns.n]\nregex = 'n=(\\d+)'\n");
-        shell(script, &more).exit(0).rows("n", &["7"]);
+    let wide = r"printf '\377\376n\0=\0007\0\n\0x\0x\0x\0'";
+    let marked = r"printf '\357\273\277n=7\nxxx'";
+    // As it may come from a slow program: byte by byte.
+    let slow = r"for b in '\357' '\273' '\277n' '=7\n' x; do printf $b; sleep 0.01; done";
+    let wide_slow = r"for b in '\377' '\376' 'n\0=\0007' '\0\n\0'; do printf $b; sleep 0.01; done";
+    for script in [wide, marked, slow, wide_slow] {
+        for capture in ["0B", "1B", "2B", "3B", "4B", "1KiB"] {
+            let more = format!("capture = \"{capture}\"\n[columns.n]\nregex = '^n=(\\d+)'\n");
+            let ran = shell(script, &more);
+            ran.exit(0).rows("n", &["7"]);
+            let result = &ran.report().column("result")[0];
+            let shown = ["", "n", r"n=7\nxxx", r"n=7\nx", "n=7", "\u{fffd}"];
+            assert!(shown.contains(&&**result), "{capture}: {result}");
+            assert!(result != "\u{fffd}" || capture == "3B", "half a character, but no mark");
+        }
+    }
+    for (script, text) in [(r"printf '\357\273'", "\u{fffd}"), ("printf n", "n"), ("true", "")] {
+        for capture in ["0B", "1B", "1KiB"] {
+            let more = format!("capture = \"{capture}\"\n[columns.n]\nregex = '^(.*)$'\n");
+            shell(script, &more).exit(0).rows("n", &[text]);
+        }
+    }
+    // What is a text by the encoding that is named stays one.
+    for capture in ["0B", "4B", "1KiB"] {
+        let more = format!(
+            "encoding = \"latin1\"\ncapture = \"{capture}\"\n[columns.n]\nregex = '^(.+)n='\n"
+        );
+        shell(marked, &more).exit(0).rows("n", &["ï»¿"]);
     }
 }
 

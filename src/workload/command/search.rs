@@ -10,13 +10,18 @@ use crate::base::text::without_mark;
 use crate::base::{LineSearch, Pattern, Piece};
 use crate::workload::columns::Column;
 
+/// The bytes of UTF-8's byte order mark; others have two.
+pub const LONGEST_MARK: usize = 3;
+
 /// Finds the values of columns in a stream that comes in blocks.
 #[derive(Debug)]
 pub struct Search {
     /// Each with its place among all columns of the command.
     columns: Vec<(usize, Column)>,
     encoding: Option<&'static Encoding>,
-    /// Begun as soon as there is more than is kept.
+    /// What came after what is kept, while there is too little of both to tell whether it starts with a byte order mark.
+    start: Vec<u8>,
+    /// Begun as soon as there is more than is kept, and enough of it for that.
     lines: Option<Lines>,
 }
 
@@ -50,30 +55,49 @@ pub struct Found {
 impl Search {
     /// For these columns, in a stream of this encoding, if it is not UTF-8. `None` if there are none.
     pub fn new(columns: Vec<(usize, Column)>, encoding: Option<&'static Encoding>) -> Option<Self> {
-        (!columns.is_empty()).then_some(Self { columns, encoding, lines: None })
+        (!columns.is_empty()).then_some(Self { columns, encoding, start: Vec::new(), lines: None })
     }
 
     /// Forgets what has been found.
     pub fn clear(&mut self) {
+        self.start.clear();
         self.lines = None;
     }
 
-    /// Searches a block after what is kept, which is `head` and is searched first. A byte order mark has told that it is all
-    /// in the encoding `marked`.
-    pub fn add(&mut self, head: &[u8], block: &[u8], marked: Option<&'static Encoding>) {
-        let Self { columns, encoding, lines } = self;
+    /// Searches a block after what is kept, which is `head`, the same each time, and is searched first.
+    pub fn add(&mut self, head: &[u8], block: &[u8]) {
+        if let Some(lines) = &mut self.lines {
+            return lines.add(block, &patterns(&self.columns));
+        }
+        if head.len() + self.start.len() + block.len() < LONGEST_MARK {
+            return self.start.extend_from_slice(block);
+        }
+        self.begin(head, block);
+    }
+
+    /// Begins to search line by line. A byte order mark is not part of the text, wherever the limit and the blocks cut it.
+    fn begin(&mut self, head: &[u8], block: &[u8]) {
+        let Self { columns, encoding, start, lines } = self;
         let patterns = patterns(columns);
-        let lines = lines.get_or_insert_with(|| {
-            let encoding = encoding_of(head, *encoding).or(marked.filter(|_| encoding.is_none()));
-            let mut lines = Lines::new(patterns.len(), encoding);
-            lines.add(without_mark(head), &patterns);
-            lines
-        });
-        lines.add(block, &patterns);
+        let parts = [head, start, block];
+        let first: Vec<u8> = parts.into_iter().flatten().copied().take(LONGEST_MARK).collect();
+        let encoding = encoding_of(&first, *encoding);
+        let lines = lines.insert(Lines::new(patterns.len(), encoding));
+        // The decoder of another encoding takes its own mark away.
+        let mut mark = encoding.map_or(first.len() - without_mark(&first).len(), |_| 0);
+        for part in parts {
+            let (of_mark, text) = part.split_at(mark.min(part.len()));
+            mark -= of_mark.len();
+            lines.add(text, &patterns);
+        }
+        start.clear();
     }
 
     /// The values, at the end of a stream of which `head` was kept; `total` is its size.
     pub fn finish(&mut self, head: &[u8], total: u64) -> Found {
+        if !self.start.is_empty() && self.lines.is_none() {
+            self.begin(head, &[]);
+        }
         match self.lines.take() {
             None => self.in_whole(head),
             Some(lines) => self.in_lines(lines, head.len(), total),

@@ -16,12 +16,9 @@ use crate::base::screen::{forget_overwritten, shorten};
 use crate::base::temporary;
 use crate::task::live::LiveOutput;
 use crate::task::payload::Collector;
-use crate::workload::command::search::{Search, encoding_of};
+use crate::workload::command::search::{LONGEST_MARK, Search, encoding_of};
 use crate::workload::draft::Draft;
 use crate::workload::written::ContentHash;
-
-/// The bytes of UTF-8's byte order mark; others have two.
-const LONGEST_MARK: usize = 3;
 
 /// As much as a pipe holds.
 const BLOCK: usize = 64 << 10;
@@ -147,7 +144,18 @@ impl Kept {
 
     /// The encoding of all of it: the one that is `named`, else that of a byte order mark.
     pub fn encoding(&self, named: Option<&'static Encoding>) -> Option<&'static Encoding> {
-        encoding_of(&self.start[..self.total.min(LONGEST_MARK as u64) as usize], named)
+        encoding_of(self.start(), named)
+    }
+
+    fn start(&self) -> &[u8] {
+        &self.start[..self.total.min(LONGEST_MARK as u64) as usize]
+    }
+
+    /// The first bytes of the text, which has no part of a byte order mark.
+    pub fn head_of_text(&self, named: Option<&'static Encoding>) -> &[u8] {
+        let mark = Encoding::for_bom(self.start());
+        let mark = mark.filter(|(encoding, _)| named.is_none_or(|named| named == *encoding));
+        if mark.is_some_and(|(_, length)| self.head.len() < length) { &[] } else { &self.head }
     }
 
     /// The first bytes, up to the end of a line that the limit cuts and that was written over: a progress bar is its last
@@ -255,9 +263,8 @@ impl Kept {
     fn search_rest(&mut self, block: &[u8], room: usize) {
         // What still goes to the head is searched with it.
         self.head.extend_from_slice(&block[..room]);
-        let encoding = self.encoding(None);
         if let Some(search) = &mut self.search {
-            search.add(&self.head, &block[room..], encoding);
+            search.add(&self.head, &block[room..]);
         }
         self.head.truncate(self.head.len() - room);
     }

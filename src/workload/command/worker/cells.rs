@@ -22,7 +22,7 @@ impl Worker {
                 if let Some(head) = kept.settled_head().filter(|_| !has_pairs(encoding)) {
                     return outcome::result(&decoded(&head, encoding), ResultEnd::Head);
                 }
-                let head = decoded(kept.head(), encoding);
+                let head = decoded(kept.head_of_text(self.plan.encoding), encoding);
                 let is_cut = kept.total() > kept.head().len() as u64;
                 let head = if is_cut { mask::before_cut(&head) } else { &head };
                 outcome::result(head, ResultEnd::Head)
