@@ -258,7 +258,7 @@ fn measured(summary: &Summary, rows: &[u64], first: &[u64]) -> Run {
         startup: summary.startup.saturating_sub(services.start),
         tasks: summary.totals.tally.total(),
         ok: summary.totals.tally.get(Status::Ok),
-        ended: summary.ended(),
+        ended: summary.ended,
         is_done: summary.exit() == Exit::Ok,
         cpu: summary.totals.cpu.map(|cpu| cpu.user + cpu.system),
         peak_rss: summary.totals.peak_rss,

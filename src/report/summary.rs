@@ -28,6 +28,8 @@ pub struct Summary {
     pub column_totals: Vec<(String, Sum)>,
     /// How many of the tasks kept their rows from an earlier run.
     pub kept: u64,
+    /// How many tasks of this run ended, other than by being cancelled or skipped.
+    pub ended: u64,
     /// What an earlier driver has done of the run.
     pub before: Before,
     /// How long the user waited.
@@ -96,6 +98,7 @@ impl Summary {
 
     pub(super) fn of(job: &JobFacts, facts: RunFacts, recorder: Recorder) -> Self {
         let finished = Moment::now();
+        let ended = ended(&recorder, facts.before.rows);
         let mut totals = recorder.totals;
         totals.cpu = totals.cpu.or(facts.cpu);
         totals.peak_rss = totals.peak_rss.max(facts.worker_peak).or(facts.own_peak);
@@ -108,6 +111,7 @@ impl Summary {
             totals,
             column_totals: Vec::new(),
             kept: 0,
+            ended,
             before: facts.before,
             wall: finished.since(facts.started) + facts.before.wall,
             startup: facts.startup,
@@ -133,16 +137,21 @@ impl Summary {
         if self.is_enough { Exit::Ok } else { Exit::of_tasks(&self.totals.tally) }
     }
 
-    /// How many tasks of this run ended, other than by being cancelled or skipped.
-    pub fn ended(&self) -> u64 {
-        let tally = &self.totals.tally;
-        let idle = tally.get(Status::Cancelled) + tally.get(Status::Skipped);
-        let kept = self.kept.saturating_sub(self.before.rows);
-        (tally.total() - kept).saturating_sub(idle)
-    }
-
     /// These tasks per second of `wall`.
     pub fn tasks_per_second(&self) -> Option<f64> {
-        (!self.wall.is_zero()).then(|| self.ended() as f64 / self.wall.as_secs_f64())
+        (!self.wall.is_zero()).then(|| self.ended as f64 / self.wall.as_secs_f64())
     }
+}
+
+/// How many tasks of this run ended, other than by being cancelled or skipped; `before` of its rows were written by earlier
+/// drivers.
+fn ended(recorder: &Recorder, before: u64) -> u64 {
+    let of_totals = |status| recorder.totals.tally.get(status);
+    let of_driver = |status| recorder.counts.get(status);
+    let idle = [Status::Cancelled, Status::Skipped];
+    let own_idle: u64 = idle.map(of_driver).iter().sum();
+    // The totals have the kept rows, too, and what is kept may have been cancelled or skipped.
+    let all_idle: u64 = idle.map(of_totals).iter().sum();
+    let kept_idle = all_idle.saturating_sub(own_idle);
+    recorder.counts.ended().saturating_sub(own_idle) + before.saturating_sub(kept_idle)
 }

@@ -67,6 +67,24 @@ fn kept_rows_count_for_the_total() {
     }
 }
 
+/// Rows that are kept are no work of this run, and are taken off once, also those that are cancelled.
+#[test]
+fn the_rate_of_a_resumed_run_is_that_of_what_it_did() {
+    let limits =
+        "[limits]\nconcurrency = 1\nbudget.tokens = [{ max = 20, estimate = 10 }]".to_owned();
+    let mut ran = job("10, 10, 10, 10, 10", &limits).run();
+    ran.exit(3).rows("status", &["ok", "ok", "cancelled", "cancelled", "cancelled"]);
+    for more in 3..5 {
+        let max = format!("limits.budget.tokens=[{{ max = {more}0, estimate = 10 }}]");
+        ran = TestJob::again(ran).args(["job.toml", "--resume", "--set", &max]).run();
+        ran.exit(3);
+        let summary = ran.summary("job");
+        let figure = |name: &str| summary[name].parse::<f64>().unwrap();
+        let done = figure("tasks_per_s") * figure("wall_s");
+        assert!((done - 1.0).abs() < 0.1, "{done} of {more}");
+    }
+}
+
 #[test]
 fn totals_of_functions_and_stages() {
     let text = "

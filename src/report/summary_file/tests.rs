@@ -32,6 +32,7 @@ pub(crate) fn summary(job: &str) -> Summary {
         totals,
         column_totals: Vec::new(),
         kept: 0,
+        ended: 3,
         before: Before::default(),
         wall: ms(1500),
         startup: ms(1),

@@ -31,7 +31,8 @@ const PIECE: usize = 256 << 10;
 #[derive(Debug)]
 pub(in crate::report) struct Recorder {
     shared: Arc<Shared>,
-    counts: Arc<Counts>,
+    /// How many tasks of this run have ended, without the rows that are kept.
+    pub(in crate::report) counts: Arc<Counts>,
     cancel: Arc<Cancel>,
     /// The file of the rows.
     pub(in crate::report) partial: Partial,
