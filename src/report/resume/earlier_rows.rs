@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::base::lock;
-use crate::csv::cells;
+use crate::config::ReportSettings;
+use crate::csv::{ReportReader, Writer, cells};
 use crate::report::JobFacts;
 use crate::report::layout::Layout;
 use crate::report::resume::numbered_rows::{NumberedRows, Place};
@@ -29,7 +30,10 @@ const MOST: usize = 8;
 pub struct EarlierRows {
     /// The newest comes first.
     reports: Vec<Earlier>,
-    delimiter: u8,
+    /// Writes the cells of this report.
+    csv: Writer,
+    /// How texts were written where `formula_safe` was something else than it is now.
+    otherwise: ReportReader,
     /// How many cells come before those that are kept.
     before: usize,
     aside: Aside,
@@ -61,24 +65,47 @@ impl EarlierRows {
             // Without it, only a run that is interrupted says less than it could.
             let _ = aside.keep(&job.report(), begun.state.path());
         }
-        let (delimiter, before) = (layout.csv.delimiter, 1 + layout.fields + 1);
-        (!reports.is_empty()).then_some(Self { reports, delimiter, before, aside })
+        let before = 1 + layout.fields + 1;
+        let ReportSettings { dialect, formula_safe, .. } = job.settings;
+        let csv = Writer::new(dialect, formula_safe);
+        let otherwise = ReportReader::new(Vec::new(), &Writer::new(dialect, !formula_safe));
+        (!reports.is_empty()).then_some(Self { reports, csv, otherwise, before, aside })
     }
 
     /// What stands after the status in the row of the task with this number and input, with the line end; `None` if it has
     /// none. With equal inputs the row is that of the number; one that has another number now has one that is left.
     pub fn after_status(&self, number: u64, fields: &Fields) -> Option<Vec<u8>> {
         let mut reports = self.reports.iter();
-        let own = reports.find_map(|earlier| earlier.own(number, fields));
-        let any = || self.reports.iter().find(|earlier| earlier.has(fields))?.any(fields);
-        let row = own.or_else(any)?;
-        self.cut(row)
+        let own = reports.find_map(|earlier| Some((earlier.own(number, fields)?, earlier.is_bare)));
+        let any = || {
+            let earlier = self.reports.iter().find(|earlier| earlier.has(fields))?;
+            Some((earlier.any(fields)?, earlier.is_bare))
+        };
+        let (row, is_bare) = own.or_else(any)?;
+        let rest = self.cut(row)?;
+        // A text with a `'` that protects it is another one where nothing is protected, and a bare one is not safe.
+        Some(if is_bare == self.csv.formula_safe { self.rewritten(&rest) } else { rest })
     }
 
     fn cut(&self, mut row: Vec<u8>) -> Option<Vec<u8>> {
         let cut: usize =
-            cells(&row, self.delimiter).take(self.before).map(|cell| cell.len() + 1).sum();
+            cells(&row, self.csv.delimiter).take(self.before).map(|cell| cell.len() + 1).sum();
         (cut <= row.len()).then(|| row.split_off(cut - 1))
+    }
+
+    /// The end of a row as it is written with the `formula_safe` of now.
+    fn rewritten(&self, rest: &[u8]) -> Vec<u8> {
+        let end = self.csv.terminator;
+        let text = rest.strip_suffix(end).unwrap_or(rest);
+        let mut out = Vec::with_capacity(rest.len());
+        for (index, cell) in cells(text, self.csv.delimiter).enumerate() {
+            if index > 0 {
+                out.push(self.csv.delimiter);
+            }
+            self.csv.push_text(&mut out, &self.otherwise.of_written(cell));
+        }
+        out.extend_from_slice(end);
+        out
     }
 
     /// There is a report of this many rows now: what was kept aside has served, unless it has more.
@@ -96,6 +123,8 @@ struct Earlier {
     rows: Mutex<NumberedRows>,
     count: u64,
     identify: Identify,
+    /// Whether its texts are as they came, though a spreadsheet calculates some.
+    is_bare: bool,
 }
 
 impl Earlier {
@@ -118,9 +147,9 @@ impl Earlier {
             }
         });
         rows.sort();
-        let identify = Identify::new(found.identities(), own_fields);
-        let count = rows.len() as u64;
-        Some(Self { report, rows: Mutex::new(rows), count, identify })
+        let (count, identify) = (rows.len() as u64, Identify::new(found.identities(), own_fields));
+        let is_bare = found.is_bare;
+        Some(Self { report, rows: Mutex::new(rows), count, identify, is_bare })
     }
 
     /// The row of the task with this number and input.

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::{again, names};
-use crate::support::{MODELS, TestJob};
+use crate::support::{MODELS, Ran, TestJob};
 
 /// Equal inputs whose files are called by their numbers.
 #[test]
@@ -30,6 +30,54 @@ fn of_equal_inputs_each_skipped_task_says_what_it_said() {
         ran.exit(3).rows("task,status", &["1,skipped", "2,failed", "3,skipped", "4,skipped"]);
         fs::remove_file(ran.path("cut")).unwrap();
         again(ran, &["--model", model]).exit(0);
+    }
+}
+
+/// A `'` that protects a text is no part of it where nothing is protected, and what was bare is protected where all is.
+#[test]
+fn what_a_skipped_task_said_is_written_with_the_formula_safe_of_now() {
+    // The tests' own reader of reports knows commas only.
+    let columns = |ran: &Ran, delimiter: u8, names: &[&str]| {
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .from_path(ran.path("results/job.csv"))
+            .unwrap();
+        let header = reader.headers().unwrap().clone();
+        let at = |name: &&str| header.iter().position(|other| other == *name).unwrap();
+        let places: Vec<usize> = names.iter().map(at).collect();
+        let row = |row: Result<csv::StringRecord, _>| {
+            let row = row.unwrap();
+            places.iter().map(|&place| row[place].to_owned()).collect::<Vec<_>>()
+        };
+        reader.records().map(row).collect::<Vec<_>>()
+    };
+    let said_columns = ["result", "a", "b", "n", "code", "output_bytes"];
+    for (dialect, delimiter) in [("csv", b','), ("excel-semicolon", b';')] {
+        let job = format!(
+            "creates = 'out/{{input}}'\n[inputs]\nvalues = ['a', 'b']\n[workload.command]\n\
+             shell = \"\"\"echo \"=x; 1.5 '=y\" | tee \"$creates\" \"\"\"\n[report]\ndialect = '{dialect}'\n\
+             [columns.a]\nregex = '(=x; 1.5)'\n[columns.b]\nregex = \"('=y)\"\n[columns.n]\nregex = '([0-9.]+)'\n"
+        );
+        for (before, now) in [("true", "false"), ("false", "true")] {
+            let safe = |value| format!("report.formula_safe={value}");
+            let first = TestJob::new(&job).args(["--set", &safe(before)]).run();
+            first.exit(0);
+            let took = columns(&first, delimiter, &["run_s", "started_utc"]);
+            let mut ran = first;
+            let mut said = Vec::new();
+            for _ in 0..2 {
+                ran = again(ran, &["--set", &safe(now)]);
+                ran.exit(0);
+                assert_eq!(columns(&ran, delimiter, &["status"]), [["skipped"], ["skipped"]]);
+                let times = columns(&ran, delimiter, &["run_s", "started_utc"]);
+                assert_eq!(times, took, "{dialect} {now}");
+                said.push(columns(&ran, delimiter, &said_columns));
+            }
+            let made = again(ran, &["--force", "--set", &safe(now)]);
+            made.exit(0);
+            let made = columns(&made, delimiter, &said_columns);
+            assert_eq!(said, vec![made; 2], "{dialect} {now}");
+        }
     }
 }
 
