@@ -1,5 +1,6 @@
 //! Sources that are files: one or several, each read record by record.
 
+mod again;
 mod one_by_one;
 
 use std::collections::VecDeque;
@@ -16,6 +17,7 @@ use super::object::Shape;
 use super::own::OwnFiles;
 use super::records::{InputFile, Kept, Records, Stop};
 use super::sheet::SheetOptions;
+use super::stamp::Stamp;
 use super::text::{Text, TextOptions, TextRecords};
 use super::{InputError, csv, sheet};
 use crate::task::Fields;
@@ -231,6 +233,15 @@ impl Files {
         Ok(Box::new(all))
     }
 
+    /// Opens a file again, of which each record is sought.
+    fn open_again(&self, file: &InputFile, stop: &Stop) -> Result<Box<dyn Records>, InputError> {
+        let Format::Json(..) = &self.format else { return self.open_one(file, stop) };
+        // The way to the array can be as long as the file.
+        let text = Text::open(file, self.text, stop)?;
+        let shape = self.learned.shape.clone();
+        Ok(Box::new(Elements::again(text, shape, Arc::clone(&self.notes))))
+    }
+
     fn open_one(&self, file: &InputFile, stop: &Stop) -> Result<Box<dyn Records>, InputError> {
         let shape = Some(self.learned.shape.clone());
         let opened = open(file, &self.format, self.text, shape, &self.notes, stop)?;
@@ -385,6 +396,18 @@ impl Records for Reordered {
 
     fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
         self.records.make_seekable(stop)
+    }
+
+    fn stamp(&mut self) -> Option<Stamp> {
+        self.records.stamp()
+    }
+
+    fn expect(&mut self, stamp: Stamp) -> Result<(), InputError> {
+        self.records.expect(stamp)
+    }
+
+    fn held(&mut self) -> usize {
+        self.records.held()
     }
 }
 

@@ -55,6 +55,11 @@ impl Elements {
         Ok(elements)
     }
 
+    /// The elements of an array that was found before, of which each is sought: what is around it has been read.
+    pub fn again(text: Text, shape: Shape, notes: Arc<Notes>) -> Self {
+        Self { text, shape, notes, around: Vec::new(), before: Before::Unknown }
+    }
+
     /// Takes the fields of the report that is resumed: see [`Shape::resume`].
     pub fn resume(&mut self, earlier: &Earlier) {
         self.shape.resume(earlier);

@@ -32,6 +32,7 @@ mod sheet;
 mod shuffle;
 mod source;
 mod source_reader;
+mod stamp;
 mod text;
 
 use std::fmt;

@@ -16,6 +16,7 @@ use rustix::fs::OFlags;
 use crate::base::diagnostic::reason;
 use crate::job::inputs::InputError;
 use crate::job::inputs::finish::Finish;
+use crate::job::inputs::stamp::Stamp;
 use crate::sys;
 use crate::task::Fields;
 
@@ -223,11 +224,33 @@ pub(super) trait Records: Send {
         None
     }
 
+    /// The next record, and where it starts.
+    fn next_placed(&mut self) -> Option<(u64, Result<Fields, InputError>)> {
+        let position = self.position();
+        self.next_record().map(|record| (position, record))
+    }
+
     /// Makes the record at `position` the next one.
     fn seek(&mut self, position: u64) -> Result<(), InputError>;
 
     /// Makes it one that can be read from anywhere; to be called before the first record is read.
     fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError>;
+
+    /// The file as it was when it was opened, if its records can be read where they are when it is opened again.
+    fn stamp(&mut self) -> Option<Stamp> {
+        None
+    }
+
+    /// The file has been opened again, to be read from anywhere: an error if it is another one than `stamp` says, now or
+    /// when it is read.
+    fn expect(&mut self, _: Stamp) -> Result<(), InputError> {
+        Ok(())
+    }
+
+    /// About how many bytes of memory it takes.
+    fn held(&mut self) -> usize {
+        0
+    }
 }
 
 /// Records as an iterator, which ends with the first error.

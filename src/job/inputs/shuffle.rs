@@ -114,8 +114,7 @@ impl Shuffled {
         records.make_seekable(stop)?;
         let (mut positions, mut bad) = (Positions::default(), HashMap::new());
         for number in 1_u64.. {
-            let position = records.position();
-            let Some(fields) = records.next_record() else { break };
+            let Some((position, fields)) = records.next_placed() else { break };
             let mut fields = fields?;
             if finish.can_fail() {
                 fields = finish.of(fields, &mut *records);
@@ -178,6 +177,9 @@ impl Iterator for Shuffled {
         }
     }
 }
+
+#[cfg(test)]
+mod file_tests;
 
 #[cfg(test)]
 mod tests {

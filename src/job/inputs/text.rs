@@ -14,11 +14,13 @@ mod utf16;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
 
 use encoding_rs::Encoding;
 
 use super::InputError;
 use super::records::{InputFile, Stop};
+use super::stamp::Stamp;
 use crate::base::temporary;
 use decode::Decoding;
 use opened::{Chain, Opened, read_first, read_some};
@@ -58,8 +60,10 @@ pub(super) struct Text {
     ended: bool,
     /// Nothing that is left can be read.
     over: bool,
-    /// The file and the bytes that it had when it was opened; `None` if it is a pipe, or all has been kept.
-    opened: Option<(File, u64)>,
+    /// The file as it was when it was opened; `None` if it is a pipe, or all has been kept.
+    opened: Option<(Arc<File>, Stamp)>,
+    /// Whether what is read now was read before, and has to be the same.
+    is_again: bool,
     /// Why nothing follows, if that is not the end.
     broken: Option<String>,
     /// What it turned out to be.
@@ -93,7 +97,7 @@ impl Found {
 
 enum Source {
     /// A file that is its own text from this byte on: it can be read from anywhere.
-    Plain(File, u64),
+    Plain(Arc<File>, u64),
     /// What is decompressed or decoded on the way, or comes from a pipe.
     Stream(Box<dyn Read + Send>),
 }
@@ -110,16 +114,17 @@ impl Text {
 
     /// The text of `file`, which has been opened.
     pub fn of(file: &InputFile, opened: File, options: TextOptions) -> Result<Self, InputError> {
-        let has_length = file.regular && !is_made_when_read(&opened);
-        let same = has_length.then(|| Some((opened.try_clone().ok()?, length(&opened)?)));
+        let opened = Arc::new(opened);
+        let stamp = if file.regular { Stamp::of(&opened) } else { None };
+        let same = stamp.map(|stamp| (Arc::clone(&opened), stamp));
         let mut text = Self::of_any(file, opened, options)?;
-        text.opened = same.flatten();
+        text.opened = same;
         Ok(text)
     }
 
     fn of_any(
         file: &InputFile,
-        mut opened: File,
+        mut opened: Arc<File>,
         options: TextOptions,
     ) -> Result<Self, InputError> {
         let unreadable = |error: io::Error| file.unreadable(&error);
@@ -183,6 +188,7 @@ impl Text {
             ended: false,
             over: false,
             opened: None,
+            is_again: false,
             broken: None,
             found,
         };
@@ -267,6 +273,9 @@ impl Text {
             Source::Plain(file, _) => read_some(file, spare),
             Source::Stream(stream) => read_some(stream, spare),
         };
+        if self.is_again {
+            self.check_same()?;
+        }
         match read {
             Ok(0) => {
                 self.ended = true;
@@ -284,14 +293,14 @@ impl Text {
     /// Why the end of the file cannot be that of its last record, if it is another one than when it was opened.
     fn changed(&mut self) -> Option<String> {
         let has_end = matches!(self.window().last(), None | Some(b'\n' | b'\r' | 0));
-        let (file, length) = self.opened.as_mut()?;
-        let end = file.stream_position().ok()?;
-        if end < *length {
+        let (file, stamp) = self.opened.as_mut()?;
+        let (end, length) = (file.stream_position().ok()?, stamp.size);
+        if end < length {
             return Some(format!(
                 "the file became shorter while it was read: it had {length} bytes, and ends after {end}"
             ));
         }
-        (end > *length && !has_end).then(|| {
+        (end > length && !has_end).then(|| {
             "the file grew while it was read, and this is not the end of a line: it is not known whether it is whole".into()
         })
     }
@@ -354,6 +363,7 @@ impl Text {
             .map_err(|error| self.file.unreadable(&error))?;
         (self.start, self.end, self.before, self.ended) = (0, 0, position, false);
         self.ends_to.set((0, self.ends_before));
+        self.is_again = true;
         Ok(())
     }
 
@@ -388,30 +398,10 @@ impl Text {
         }
         self.ends_before = ends;
         self.opened = None;
-        self.source = Source::Plain(spool, 0);
+        self.source = Source::Plain(Arc::new(spool), 0);
         (self.start, self.end, self.before, self.ended) = (0, 0, u64::MAX, false);
         self.seek(begin)
     }
-}
-
-fn length(file: &File) -> Option<u64> {
-    file.metadata().map(|data| data.len()).ok()
-}
-
-/// Whether what is in a file is made when it is read, as in /proc and /sys, where lengths mean nothing.
-fn is_made_when_read(file: &File) -> bool {
-    /// The kinds of such file systems: proc, sysfs, cgroup, cgroup2, debugfs, tracefs, securityfs, configfs.
-    const KINDS: [i64; 8] = [
-        0x9fa0,
-        0x6265_6572,
-        0x0027_e0eb,
-        0x6367_7270,
-        0x6462_6720,
-        0x7472_6163,
-        0x7363_6673,
-        0x6265_6570,
-    ];
-    rustix::fs::fstatfs(file).is_ok_and(|system| KINDS.contains(&system.f_type))
 }
 
 /// How many lines have ended.

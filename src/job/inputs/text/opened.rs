@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use super::BLOCK;
 
 /// A file, or what is unpacked from it.
 pub(super) enum Opened {
     /// As it is.
-    Raw(File),
+    Raw(Arc<File>),
     /// What its coding stands for.
     Unpacked(Box<dyn Read + Send>),
 }

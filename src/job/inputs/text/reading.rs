@@ -2,9 +2,10 @@
 
 use std::fmt::Display;
 
-use super::{LONGEST, Text};
+use super::{LONGEST, Source, Text};
 use crate::job::inputs::InputError;
 use crate::job::inputs::records::{Records, Stop};
+use crate::job::inputs::stamp::Stamp;
 use crate::task::Fields;
 
 /// A reader of a text's records.
@@ -53,9 +54,49 @@ impl<T: TextRecords> Records for T {
         self.prepare();
         self.text().make_seekable(stop)
     }
+
+    fn stamp(&mut self) -> Option<Stamp> {
+        self.text().stamp()
+    }
+
+    fn expect(&mut self, stamp: Stamp) -> Result<(), InputError> {
+        self.text().expect(stamp)
+    }
+
+    fn held(&mut self) -> usize {
+        self.text().buffer.len()
+    }
 }
 
 impl Text {
+    /// The file as it was when it was opened, if that is the text itself and can be opened again.
+    fn stamp(&self) -> Option<Stamp> {
+        let is_plain = matches!(self.source, Source::Plain(..));
+        self.opened.as_ref().filter(|_| is_plain).map(|(_, stamp)| *stamp)
+    }
+
+    /// The file has been opened again: it has to be, and to stay, as `stamp` has it.
+    fn expect(&mut self, stamp: Stamp) -> Result<(), InputError> {
+        self.is_again = true;
+        match &mut self.opened {
+            Some((_, known)) => *known = stamp,
+            None => return Err(self.changed_since()),
+        }
+        self.check_same()
+    }
+
+    /// Asked after each read: what has been read before that is then what it was.
+    pub(super) fn check_same(&self) -> Result<(), InputError> {
+        match &self.opened {
+            Some((file, stamp)) if !stamp.is_of(file) => Err(self.changed_since()),
+            _ => Ok(()),
+        }
+    }
+
+    fn changed_since(&self) -> InputError {
+        self.file.error("the file changed while its inputs were read in another order")
+    }
+
     /// The datum that the next `length` bytes are, which cannot be used. They are consumed.
     pub fn bad(&mut self, length: usize, message: impl Display) -> Fields {
         self.bad_at(0, length, message)
