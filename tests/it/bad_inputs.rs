@@ -154,7 +154,7 @@ with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as book:
 }
 
 /// Makes an .xlsx file with a chart sheet in front of these rows.
-const XLSX: &str = r#"
+pub const XLSX: &str = r#"
 import sys, zipfile
 path, rows = sys.argv[1:]
 main = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'

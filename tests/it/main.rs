@@ -32,6 +32,7 @@ mod models;
 mod orphans;
 mod outputs;
 mod pausing;
+mod places;
 mod printing;
 mod python;
 mod reports;

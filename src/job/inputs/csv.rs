@@ -61,6 +61,8 @@ pub(super) struct Rows {
     /// How many rows have come, and how many of them had another width than the header.
     seen: u64,
     ragged: u64,
+    /// How many blank lines have been passed over, which are places in `zip`.
+    blanks: u64,
 }
 
 impl Rows {
@@ -83,7 +85,11 @@ impl Rows {
         rows.dialect = dialect;
         rows.names = match &options.header {
             Header::Given(names) => names.clone(),
-            Header::First => rows.header_row()?,
+            Header::First => {
+                let names = rows.header_row()?;
+                rows.blanks = 0;
+                names
+            }
             Header::None => rows.first_row()?.map_or_else(Vec::new, |(width, _)| numbered(width)),
         };
         Ok(rows)
@@ -100,6 +106,7 @@ impl Rows {
             originals: OnceCell::new(),
             seen: 0,
             ragged: 0,
+            blanks: 0,
         }
     }
 
@@ -132,6 +139,10 @@ impl Rows {
             if self.comments.is_some() {
                 self.skip_to_row()?;
             }
+            if self.blanks > 0 && self.has_places() {
+                self.blanks -= 1;
+                return Ok(Some(Ok(self.blank(0))));
+            }
             let (window, at_end) = (self.text.window(), self.text.is_at_end());
             match self.dialect.parse(window, at_end, &mut self.cells) {
                 Step::More if window.len() > LONGEST => {
@@ -162,6 +173,18 @@ impl Rows {
                     }
                 }
                 Step::Flawed(length, flaw) => return Ok(Some(Err(self.flawed(length, flaw)))),
+                // An LF that follows belongs to it, and is not a blank line.
+                Step::Row(length)
+                    if self.text.has_places
+                        && !at_end
+                        && length == window.len()
+                        && window.ends_with(b"\r") =>
+                {
+                    self.text.more()?;
+                }
+                Step::Row(length) if self.is_blank() && self.has_places() => {
+                    return Ok(Some(Ok(self.blank(length))));
+                }
                 Step::Row(length) if self.is_blank() => self.text.consume(length),
                 Step::Row(length) if length > LONGEST => {
                     return Ok(Some(Err(self.text.last_bad(LONGEST, TOO_LONG))));
@@ -169,6 +192,19 @@ impl Rows {
                 Step::Row(length) => return Ok(Some(Ok(length))),
             }
         }
+    }
+
+    /// Whether a blank row is an input, as it is after the header.
+    fn has_places(&self) -> bool {
+        self.text.has_places && !self.names.is_empty()
+    }
+
+    /// Makes the cells those of a blank row of so many bytes.
+    fn blank(&mut self, length: usize) -> usize {
+        self.cells.bytes.clear();
+        self.cells.ends.clear();
+        self.cells.ends.resize(self.names.len(), 0);
+        length
     }
 
     /// Whether the cells are those of a blank line, or all empty. Blanks in quotes are a cell.

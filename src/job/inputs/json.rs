@@ -193,7 +193,11 @@ impl Elements {
                 self.shape.fields(value, place, &self.notes)
             };
             match found {
-                Ok(None) => self.text.consume(length),
+                Ok(None) if !self.text.has_places => self.text.consume(length),
+                Ok(None) => {
+                    self.text.consume(length);
+                    return Ok(Some(self.shape.missing()));
+                }
                 Ok(fields) => {
                     self.text.consume(length);
                     return Ok(fields);

@@ -86,6 +86,9 @@ impl Lines {
         }
         let fields = match &self.options.regex {
             None => Ok(Fields::single(line)),
+            Some(regex) if is_blank && self.text.has_places => {
+                Ok(regex.names().map(|_| "").collect())
+            }
             Some(regex) => matched(regex, line),
         };
         Ok(Some(match fields {

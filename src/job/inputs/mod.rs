@@ -21,6 +21,7 @@ mod notes;
 mod object;
 mod options;
 mod own;
+mod places;
 mod plan;
 mod product;
 mod range;

@@ -70,6 +70,13 @@ impl Shape {
         Ok(self.names.iter().map(of).collect())
     }
 
+    /// An input without a value.
+    pub fn missing(&self) -> Fields {
+        let mut fields = Fields::default();
+        fields.pad_null(self.names.len());
+        fields
+    }
+
     /// The input that the value in `text` is; `None` if it is none, being empty; or what is wrong with it.
     pub fn fields(
         &self,

@@ -268,6 +268,7 @@ pub(super) fn sheet(table: &mut Table<'_>) -> SheetOptions {
         sheet: table.get::<String>("sheet").map(Spanned::into_inner),
         header: header(table),
         skip_lines: table.get::<u64>("skip_lines").map_or(0, Spanned::into_inner),
+        has_places: false,
     }
 }
 

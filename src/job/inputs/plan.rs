@@ -95,7 +95,7 @@ pub(in crate::job) fn read(
         patterns: RefCell::default(),
     };
     let found = match present[..] {
-        [source] => reader.source_of(source, &mut table),
+        [source] => reader.source_of(source, &mut table, None),
         [] => no_source(&table),
         [first, second, ..] => {
             two_sources(first, second, &table);

@@ -1,8 +1,10 @@
 //! `matrix` and `zip`: lists and sources, every combination of them, or side by side.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::counted::Counted;
+use super::places::{Blanks, least};
 use super::records::Stop;
 use super::{InputError, InputReader, Source};
 use crate::task::Fields;
@@ -106,8 +108,11 @@ impl Product {
                 Box::new(Combinations { first, current: None, at: 0, inner })
             }
             Together::Zip => {
-                let names = self.names.clone();
-                Box::new(Zip { first, others, names, row: 0, over: false })
+                let (names, blanks) = (self.names.clone(), self.first.blanks());
+                let held = others.iter().zip(&self.others);
+                let least = held.map(|(held, source)| least(held, source.blanks())).collect();
+                let waiting = VecDeque::new();
+                Box::new(Zip { first, blanks, waiting, others, least, names, row: 0, over: false })
             }
         })
     }
@@ -189,10 +194,44 @@ impl Iterator for Combinations {
 /// A stream and what is held, side by side.
 struct Zip {
     first: InputReader,
+    /// If what is blank in it is a place.
+    blanks: Option<Blanks>,
+    /// Inputs of it that were read to see whether it has ended.
+    waiting: VecDeque<Result<Fields, InputError>>,
     others: Vec<Arc<Counted>>,
+    /// How many inputs each of those has without blank ones at its end.
+    least: Vec<u64>,
     names: Vec<String>,
     row: u64,
     over: bool,
+}
+
+impl Zip {
+    /// The next input of the first source. Blank ones that neither another one nor one of another source follows are its
+    /// end.
+    fn next_of_first(&mut self) -> Option<Result<Fields, InputError>> {
+        if let Some(waiting) = self.waiting.pop_front() {
+            return Some(waiting);
+        }
+        let mut next = self.first.next();
+        let is_certain = self.least.iter().any(|&least| least > self.row);
+        let Some(blanks) = self.blanks.filter(|_| !is_certain) else { return next };
+        // More of them would have nothing beside them, which one of these says.
+        let most = self.others.iter().map(|other| other.count()).min().unwrap_or(0) + 1;
+        while let Some(Ok(fields)) = &next
+            && blanks.has(fields)
+        {
+            if self.row + (self.waiting.len() as u64) < most {
+                self.waiting.extend(next);
+            }
+            next = self.first.next();
+        }
+        if next.is_none() {
+            self.waiting.clear();
+        }
+        self.waiting.extend(next);
+        self.waiting.pop_front()
+    }
 }
 
 impl Iterator for Zip {
@@ -202,7 +241,7 @@ impl Iterator for Zip {
         if self.over {
             return None;
         }
-        let first = match self.first.next() {
+        let first = match self.next_of_first() {
             Some(Ok(first)) => Some(first),
             Some(Err(error)) => {
                 self.over = true;
@@ -226,12 +265,12 @@ impl Iterator for Zip {
                     format!("`{name}` has {row} inputs, `{}` has more{why}", self.names[0])
                 }
             },
-            None => match lengths().find(|(other, _)| !ended(other)) {
+            None => match lengths().zip(&self.least).find(|(_, least)| **least > row) {
                 None => {
                     self.over = true;
                     return None;
                 }
-                Some((other, name)) => {
+                Some(((other, name), _)) => {
                     format!("`{}` has {row} inputs, `{name}` has {}", self.names[0], other.count())
                 }
             },

@@ -32,6 +32,8 @@ pub(super) struct SheetOptions {
     pub header: Header,
     /// How many rows come before the header.
     pub skip_lines: u64,
+    /// Whether an empty row is an input, since it is a place in `zip`.
+    pub has_places: bool,
 }
 
 /// The rows of a sheet, after its header. A workbook is a zip archive of parts that refer to each other: it is read as
@@ -42,6 +44,8 @@ pub(super) struct Rows {
     names: Vec<String>,
     all: Vec<Row>,
     next: usize,
+    /// The number of the row that is due, where empty ones are inputs, too.
+    place: Option<u32>,
 }
 
 /// The cells of a row that are not empty, by their columns.
@@ -72,6 +76,10 @@ impl Rows {
             let last = rows.iter().filter_map(|row| row.cells.last());
             last.map(|(column, _)| *column as usize + 1).max().unwrap_or(0)
         };
+        let is_header = options.header == Header::First;
+        let before = if is_header { rows.first().map(|row| row.number) } else { None };
+        let before = before.unwrap_or(u32::try_from(options.skip_lines).unwrap_or(u32::MAX));
+        let place = options.has_places.then(|| before.saturating_add(1));
         let names = match &options.header {
             Header::Given(names) => names.clone(),
             Header::None => numbered(width(&rows)),
@@ -91,7 +99,7 @@ impl Rows {
                     .map_err(|message| file.error(message))?
             }
         };
-        Ok(Self { file: file.clone(), sheet, names, all: rows, next: 0 })
+        Ok(Self { file: file.clone(), sheet, names, all: rows, next: 0, place })
     }
 
     /// The names of the columns.
@@ -396,6 +404,13 @@ impl Row {
 impl Records for Rows {
     fn next_record(&mut self) -> Option<Result<Fields, InputError>> {
         let row = self.all.get(self.next)?;
+        if let Some(place) = &mut self.place {
+            let is_missing = row.number > *place;
+            *place = place.saturating_add(1);
+            if is_missing {
+                return Some(Ok(self.fields(&Row::default())));
+            }
+        }
         self.next += 1;
         Some(Ok(self.fields(row)))
     }

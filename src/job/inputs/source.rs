@@ -8,6 +8,7 @@ use super::dealt::DealtSource;
 use super::files::Files;
 use super::finish::Finish;
 use super::glob::Globs;
+use super::places::Blanks;
 use super::product::Product;
 use super::records::{InputFile, Records, Stop, Stream};
 use super::shuffle::{Permutation, Shuffled};
@@ -75,6 +76,12 @@ impl Source {
             Source::Product(product) => product.first.once(),
             Source::Counted(_) | Source::Glob(_) | Source::Report(..) | Source::Dealt(_) => None,
         }
+    }
+
+    /// What tells its blank inputs from others, if it has some since they are places.
+    pub fn blanks(&self) -> Option<Blanks> {
+        let Source::Files(files) = self else { return None };
+        files.text.has_places.then(|| Blanks { besides: usize::from(files.says_file) })
     }
 
     pub fn why_empty(&self) -> Option<String> {

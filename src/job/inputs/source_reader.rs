@@ -20,7 +20,7 @@ use super::range::Range;
 use super::records::{InputFile, Stop};
 use super::sheet::SheetOptions;
 use super::text::{Text, TextOptions};
-use super::{Source, blocks, files, listed, options, product};
+use super::{Source, blocks, files, listed, options, places, product};
 use crate::base::Diagnostic;
 use crate::config::Table;
 use crate::config::schema::INNER_SOURCES;
@@ -36,12 +36,13 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The source under this key, which is the only one.
-    pub fn source_of(&self, source: &'static str, table: &mut Table<'_>) -> Option<Found> {
-        self.source(source, table, true)
-    }
-
-    fn source(&self, source: &'static str, table: &mut Table<'_>, is_only: bool) -> Option<Found> {
+    /// The source under this key; how it is joined with others, if it is not the only one.
+    pub fn source_of(
+        &self,
+        source: &'static str,
+        table: &mut Table<'_>,
+        joined: Option<Together>,
+    ) -> Option<Found> {
         let input = || Some(vec!["input".to_owned()]);
         match source {
             "values" => {
@@ -67,7 +68,7 @@ impl Reader<'_> {
                 self.blocks(table).map(|blocks| (Some(fields), Source::Blocks(blocks)))
             }
             "job" => self.report(table),
-            _ => self.files(source, table, is_only),
+            _ => self.files(source, table, joined),
         }
     }
 
@@ -96,7 +97,12 @@ impl Reader<'_> {
     }
 
     /// `lines`, `csv`, `jsonl`, `json`, `sheet`.
-    fn files(&self, source: &'static str, table: &mut Table<'_>, is_only: bool) -> Option<Found> {
+    fn files(
+        &self,
+        source: &'static str,
+        table: &mut Table<'_>,
+        joined: Option<Together>,
+    ) -> Option<Found> {
         let mut named = Named::read(table, source, "file")?;
         let before = table.document().errors();
         let (mut format, mut text) = match &mut named.options {
@@ -106,6 +112,10 @@ impl Reader<'_> {
         if let Format::Lines(lines) = &mut format {
             lines.null |= table.get::<bool>("null").is_some_and(Spanned::into_inner);
             text.has_nuls = lines.null;
+        }
+        let has_said = named.options.as_ref().is_some_and(|options| options.has("blank"));
+        if joined == Some(Together::Zip) && !has_said {
+            keep_places(&mut format, &mut text);
         }
         let named_place = named.names[0].span();
         let found = self.find(&named, table);
@@ -122,7 +132,7 @@ impl Reader<'_> {
         }
         let earlier = match format {
             // The report of several sources has the fields of all of them.
-            Format::Jsonl(_) | Format::Json(..) if is_only => {
+            Format::Jsonl(_) | Format::Json(..) if joined.is_none() => {
                 self.around.earlier().with(is_plural, table.has("batch"))
             }
             _ => Earlier::default(),
@@ -259,7 +269,7 @@ impl Reader<'_> {
         let are_named = listed::check_names(entries, document);
         let mut inner = table.table(key)?;
         let keys = inner.user_keys();
-        let lists = listed::collect(keys.iter().map(|name| self.list(&mut inner, name)));
+        let lists = listed::collect(keys.iter().map(|name| self.list(&mut inner, name, together)));
         are_named?;
         let lists = lists?;
         let names: Vec<String> = keys.iter().map(|name| name.get_ref().clone()).collect();
@@ -294,7 +304,12 @@ impl Reader<'_> {
     }
 
     /// A list of `matrix` or `zip`, or a source: a table with the key of one.
-    fn list(&self, table: &mut Table<'_>, name: &Spanned<String>) -> Option<Found> {
+    fn list(
+        &self,
+        table: &mut Table<'_>,
+        name: &Spanned<String>,
+        together: Together,
+    ) -> Option<Found> {
         let document = table.document();
         let value = table.user_value(name.get_ref())?;
         if let Some(array) = value.get_ref().as_array() {
@@ -310,7 +325,7 @@ impl Reader<'_> {
             INNER_SOURCES.into_iter().filter(|source| inner.raw(source).is_some()).collect();
         inner.raw("null");
         let found = match present[..] {
-            [source] => self.source(source, &mut inner, false),
+            [source] => self.source_of(source, &mut inner, Some(together)),
             [] => {
                 let names: Vec<_> =
                     INNER_SOURCES.iter().map(|source| format!("`{source}`")).collect();
@@ -359,6 +374,8 @@ impl Reader<'_> {
         };
         let held = listed::collect(sources.iter().zip(keys).map(held))?;
         if together == Together::Zip {
+            let blanks: Vec<_> = sources.iter().map(Source::blanks).collect();
+            let held = places::without_ends(held, &blanks);
             let others = held.into_iter().map(Source::Counted).collect::<Vec<_>>();
             return zip(&others, keys, table);
         }
@@ -405,6 +422,17 @@ fn zip(lists: &[Source], keys: &[Spanned<String>], table: &Table<'_>) -> Option<
     Some(counted(Counted::Matrix(Matrix::side_by_side(lists.collect()))))
 }
 
+/// What is blank is a place beside others. Where inputs are words, a blank line has none.
+fn keep_places(format: &mut Format, text: &mut TextOptions) {
+    text.has_places = true;
+    match format {
+        Format::Lines(lines) if lines.has_words => text.has_places = false,
+        Format::Lines(lines) => lines.keep_blank = true,
+        Format::Sheet(sheet) => sheet.has_places = true,
+        Format::Csv(_) | Format::Jsonl(_) | Format::Json(..) => {}
+    }
+}
+
 fn default_format(source: &str) -> Format {
     match source {
         "lines" => Format::Lines(LineOptions::default()),
@@ -424,5 +452,5 @@ fn format_of(source: &str, table: &mut Table<'_>) -> (Format, TextOptions) {
         "json" => Format::Json(options::json_fields(table), options::pointer(table)),
         _ => Format::Sheet(options::sheet(table)),
     };
-    (format, TextOptions { encoding, has_nuls: false })
+    (format, TextOptions { encoding, ..TextOptions::default() })
 }

@@ -41,6 +41,8 @@ pub(super) struct TextOptions {
     pub encoding: Option<&'static Encoding>,
     /// Whether NULs are a part of it, which they are of no other text.
     pub has_nuls: bool,
+    /// Whether what is blank in it is an input, since it is a place in `zip`.
+    pub has_places: bool,
 }
 
 /// A text while it is read.
@@ -68,6 +70,8 @@ pub(super) struct Text {
     broken: Option<String>,
     /// What it turned out to be.
     found: Found,
+    /// Whether what is blank in it is an input.
+    pub has_places: bool,
 }
 
 /// What a text turned out to be.
@@ -191,6 +195,7 @@ impl Text {
             is_again: false,
             broken: None,
             found,
+            has_places: options.has_places,
         };
         let is_utf8 = encoding.is_none_or(|encoding| encoding == encoding_rs::UTF_8);
         if !is_utf8 {

@@ -21,7 +21,10 @@ impl Rows {
             }
             let line = if said.is_none() { self.separator_line()? } else { None };
             match line {
-                Some(_) => said = line,
+                Some(_) => {
+                    said = line;
+                    self.blanks = 0;
+                }
                 None if lines == 0 => return Ok(said),
                 None => self.skip_line()?,
             }
@@ -148,14 +151,22 @@ impl Rows {
 
     /// Skips notes and blank lines.
     pub(super) fn skip_to_row(&mut self) -> Result<(), InputError> {
+        let mut was_cr = false;
         loop {
             let needed = self.comments.as_ref().map_or(1, Vec::len);
             while self.text.window().len() < needed && self.text.more()? {}
             let window = self.text.window();
             let is_note = self.comments.as_ref().is_some_and(|note| window.starts_with(note));
             match window.first() {
-                Some(b'\n' | b'\r') if !is_note => self.text.consume(1),
-                Some(_) if is_note => self.skip_line()?,
+                Some(&end @ (b'\n' | b'\r')) if !is_note => {
+                    self.blanks += u64::from(!(was_cr && end == b'\n'));
+                    was_cr = end == b'\r';
+                    self.text.consume(1);
+                }
+                Some(_) if is_note => {
+                    self.skip_line()?;
+                    was_cr = false;
+                }
                 _ => return Ok(()),
             }
         }

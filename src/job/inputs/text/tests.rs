@@ -15,7 +15,7 @@ pub(in crate::job::inputs) fn text(bytes: &[u8], options: TextOptions) -> Result
 /// All of it.
 fn read(bytes: &[u8], encoding: Option<&str>) -> Result<Vec<u8>, String> {
     let encoding = encoding.map(|name| Encoding::for_label(name.as_bytes()).unwrap());
-    let text = text(bytes, TextOptions { encoding, has_nuls: false });
+    let text = text(bytes, TextOptions { encoding, ..TextOptions::default() });
     let mut text = text.map_err(|error| error.to_string())?;
     while text.more().map_err(|error| error.to_string())? {}
     Ok(text.window().to_vec())
@@ -117,10 +117,11 @@ fn what_was_unpacked_is_looked_at_too() {
         assert!(error.contains(said), "{said}: {error}");
     }
     for has_nuls in [false, true] {
-        let error = text(&gzip(&gz), TextOptions { encoding: None, has_nuls }).err().unwrap();
+        let error =
+            text(&gzip(&gz), TextOptions { has_nuls, ..TextOptions::default() }).err().unwrap();
         assert!(error.to_string().contains("gzip"), "{error}");
     }
-    let nuls = text(b"a\0\0\0b\0\0\0", TextOptions { encoding: None, has_nuls: true });
+    let nuls = text(b"a\0\0\0b\0\0\0", TextOptions { has_nuls: true, ..TextOptions::default() });
     assert_eq!(nuls.unwrap().window(), b"a\0\0\0b\0\0\0");
     for bytes in [&b"]\n"[..], b"]", b"(", b"ustar", b"a\0b\n"] {
         assert_eq!(read(bytes, None).unwrap(), bytes);
@@ -177,7 +178,7 @@ fn a_file_that_changes_meanwhile_is_not_whole() {
         let mut named = InputFile::stdin();
         named.regular = true;
         let mut handle = file.try_clone().unwrap();
-        let options = TextOptions { encoding, has_nuls: false };
+        let options = TextOptions { encoding, ..TextOptions::default() };
         let mut text = Text::of(&named, file, options).unwrap();
         text.more().unwrap();
         let place = handle.stream_position().unwrap();
