@@ -11,7 +11,7 @@ mod timestamp;
 pub mod writer;
 
 pub use cells::cells;
-pub use dialect::Dialect;
+pub use dialect::{Dialect, has_semicolons};
 pub use originals::{InputCell, InputColumns, OpenOriginals, Original, Originals};
 pub use reader::{ReportReader, header_names};
 pub use table::{plain_cell, table_cell, table_writer};

@@ -8,10 +8,11 @@ use csv::ByteRecord;
 
 use crate::base::diagnostic::reason as words;
 use crate::base::number::Sum;
+use crate::base::text::without_mark;
 use crate::base::{json, mask};
 use crate::csv::number::{seconds, thousandths};
 use crate::csv::writer::is_formula;
-use crate::csv::{Dialect, plain_cell, table_cell, table_writer, utc};
+use crate::csv::{Dialect, has_semicolons, plain_cell, table_cell, table_writer, utc};
 use crate::job::Job;
 use crate::report::publish::replace;
 use crate::report::{ReportError, STAGED, Summary};
@@ -209,11 +210,11 @@ impl Table {
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         // Whichever job has written it last, it may be in another dialect than that of this one.
-        let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        let count = |of: u8| memchr::memchr_iter(of, line).count();
-        let is_semicolon = count(b';') > count(b',');
-        let (dialect, delimiter) =
-            if is_semicolon { (Dialect::ExcelSemicolon, b';') } else { (Dialect::Csv, b',') };
+        let (dialect, delimiter) = if has_semicolons(without_mark(bytes)) {
+            (Dialect::ExcelSemicolon, b';')
+        } else {
+            (Dialect::Csv, b',')
+        };
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(bytes); // skips a BOM, refuses ragged rows
         let header = reader.byte_headers().map_err(|error| error.to_string())?.clone();
         if header.get(0) != Some(b"job") {

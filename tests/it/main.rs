@@ -31,6 +31,7 @@ mod made;
 mod models;
 mod orphans;
 mod outputs;
+mod pages;
 mod pausing;
 mod places;
 mod printing;

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 
 use crate::base::text::without_mark;
-use crate::csv::{Dialect, ReportReader, Writer};
+use crate::csv::{Dialect, ReportReader, Writer, has_semicolons};
 
 /// How much is read at a time.
 const CHUNK: usize = 256 << 10;
@@ -71,9 +71,7 @@ impl<R: Read> Rows<R> {
         rows.skip(bom);
         let head = &rows.buffer[rows.unread.clone()];
         rows.line_end = line_end(head);
-        let line = &head[..memchr::memchr(rows.line_end, head).unwrap_or(head.len())];
-        let semicolons = memchr::memchr_iter(b';', line).count();
-        let dialect = match semicolons > memchr::memchr_iter(b',', line).count() {
+        let dialect = match has_semicolons(head) {
             true => Dialect::ExcelSemicolon,
             false if bom > 0 => Dialect::Excel,
             false => Dialect::Csv,
