@@ -25,16 +25,20 @@ pub struct Record {
 }
 
 impl Record {
-    /// How long it was queued and how long it ran, in all stages together; `None` if it never started.
-    pub fn times(&self) -> Option<(Duration, Duration)> {
-        self.first_started?;
-        Some(match &self.task.passed {
+    /// How long it was queued and how long it ran, in all stages together: each `None` if that is known of none. What could
+    /// not be started was queued and has not run.
+    pub fn times(&self) -> (Option<Duration>, Option<Duration>) {
+        if self.first_started.is_none() {
+            return (None, None);
+        }
+        let sum = |times: &mut dyn Iterator<Item = Duration>| times.reduce(|sum, more| sum + more);
+        match &self.task.passed {
             Some(passed) if !passed.stages.is_empty() => (
-                passed.stages.iter().filter_map(|stage| stage.queued).sum(),
-                passed.stages.iter().filter_map(|stage| stage.run).sum(),
+                sum(&mut passed.stages.iter().filter_map(|stage| stage.queued)),
+                sum(&mut passed.stages.iter().filter_map(|stage| stage.run)),
             ),
-            _ => (self.queued.unwrap_or_default(), self.outcome.run),
-        })
+            _ => (self.queued, self.outcome.has_run.then_some(self.outcome.run)),
+        }
     }
 
     /// Attempts that were charged, in all stages together.

@@ -35,3 +35,28 @@ fn a_name_with_a_line_break_does_not_hide_the_delimiter() {
         assert!(html.contains("The only task is ok."), "{dialect}");
     }
 }
+
+/// What could not be started has no run time, in every file that says something of run times.
+#[test]
+fn what_could_not_be_started_is_no_run_time_of_zero() {
+    let stages = "[[stages]]\nname = 'a'\nworkload.command.argv = ['./p{input}']\n\
+                  [[stages]]\nname = 'b'\nworkload.command.argv = ['true']\n";
+    for workload in ["workload.command.argv = ['./p{input}']\n", stages] {
+        let job = format!("inputs.values = [1, 2, 3, 4]\n{workload}");
+        let ran = TestJob::new(&job).program("p1", "#!/bin/sh\nexit 3\n").run();
+        let first = ran.exit(3).summary("job");
+        let run: f64 = first["run_min_s"].parse().unwrap();
+        assert!(run > 0.0);
+        for name in ["run_mean_s", "run_p50_s", "run_max_s"] {
+            assert_eq!(first[name], first["run_min_s"], "{name}: one task has run");
+        }
+        let ran = TestJob::again(ran).args(["--resume", "job.toml"]).run();
+        let again = ran.exit(3).summary("job");
+        for name in ["run_min_s", "run_mean_s", "run_p50_s", "run_max_s", "queue_p50_s"] {
+            assert_eq!(again[name], first[name], "{name}: the rows are the same");
+        }
+    }
+    let ran = TestJob::new("inputs.values = [1]\nworkload.command.argv = ['./p{input}']\n").run();
+    let summary = ran.exit(3).summary("job");
+    assert_eq!((summary["run_p50_s"].as_str(), summary["tasks"].as_str()), ("", "1"));
+}

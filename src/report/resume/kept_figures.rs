@@ -108,18 +108,16 @@ pub(crate) fn add_figures(
     (queue, run): (&mut Distribution, &mut Distribution),
 ) {
     let figures = Figures::of(row, status, layout);
-    if let Some((queued, ran)) = figures.times {
-        queue.add(queued);
-        run.add(ran);
-    }
+    figures.times.0.into_iter().for_each(|queued| queue.add(queued));
+    figures.times.1.into_iter().for_each(|ran| run.add(ran));
     totals.add_row(status, figures.cpu, figures.peak, figures.output);
 }
 
 /// What a row says of what its task took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
-    /// How long it was queued and how long it ran, if it was started.
-    pub(crate) times: Option<(Duration, Duration)>,
+    /// How long it was queued and how long it ran, where the row says so.
+    pub(crate) times: (Option<Duration>, Option<Duration>),
     cpu: Option<CpuTime>,
     peak: Option<u64>,
     output: Option<u64>,
@@ -155,7 +153,7 @@ fn read(row: &[u8], layout: &Layout) -> Figures {
     // After `slot`, perhaps `host`, `code` and `result`.
     let output = integer(3 + usize::from(layout.host.is_some()));
     let cpu = cpu.0.zip(cpu.1).map(|(user, system)| CpuTime { user, system });
-    Figures { times: times.0.zip(times.1), cpu, peak, output }
+    Figures { times, cpu, peak, output }
 }
 
 /// How long a task was queued and how long it ran, in all stages together.

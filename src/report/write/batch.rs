@@ -29,8 +29,8 @@ pub(in crate::report) struct RowInfo {
     /// The identity of the input, for the state.
     pub(in crate::report) identity: u128,
     pub(in crate::report) status: Status,
-    /// Queue and run time of a task that was started.
-    pub(in crate::report) times: Option<(Duration, Duration)>,
+    /// The queue and the run time that the row has.
+    pub(in crate::report) times: (Option<Duration>, Option<Duration>),
     /// When the task ended, as far as is known here.
     pub(in crate::report) ended: Option<Moment>,
 }
@@ -121,7 +121,7 @@ mod tests {
                 check: 0,
                 identity: 0,
                 status: Status::Ok,
-                times: None,
+                times: (None, None),
                 ended: ended.map(Moment::from_nanos),
             });
         }

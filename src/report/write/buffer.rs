@@ -69,7 +69,8 @@ impl RowBuffer {
     /// Hands a record on, with the attempt that was noted for it. Never blocks: check [`RowBuffer::is_full`] before the
     /// next task.
     pub fn put(&mut self, record: &Record) {
-        let is_unstarted = record.outcome.status == Status::Cancelled && record.times().is_none();
+        let is_unstarted =
+            record.outcome.status == Status::Cancelled && record.first_started.is_none();
         if let Some(kept) = self.shared.kept.as_ref().filter(|_| is_unstarted)
             && kept.stays(record.task.number)
         {
@@ -240,7 +241,7 @@ pub(in crate::report) struct MadeRow<'a> {
     pub(in crate::report) identity: u128,
     pub(in crate::report) bytes: &'a [u8],
     /// Queue and run time of a task that was started.
-    pub(in crate::report) times: Option<(Duration, Duration)>,
+    pub(in crate::report) times: (Option<Duration>, Option<Duration>),
     pub(in crate::report) totals: Totals,
 }
 

@@ -169,9 +169,9 @@ impl Recorder {
         {
             self.fail(&self.originals.path().display().to_string(), &error);
         }
-        for (queue, run) in batch.rows.iter().filter_map(|row| row.times) {
-            self.queue.add(queue);
-            self.run.add(run);
+        for row in &batch.rows {
+            row.times.0.into_iter().for_each(|queue| self.queue.add(queue));
+            row.times.1.into_iter().for_each(|run| self.run.add(run));
         }
         self.totals.merge(&batch.totals);
         self.counts.add(&batch.totals.tally);

@@ -231,7 +231,7 @@ mod tests {
                 check: 0,
                 identity: 0,
                 status,
-                times: None,
+                times: (None, None),
                 ended: None,
             });
         }
