@@ -14,6 +14,19 @@ fn page(ran: Ran, path: &str, exit: i32) -> (Ran, String) {
     (ran, page)
 }
 
+#[test]
+fn a_stage_that_could_not_start_is_not_attempted_twice() {
+    let ran = TestJob::new(
+        "[inputs]\nvalues = [1, 2]\n[[stages]]\nname = 'a'\nworkload.command.shell = 'true'\n\
+         [[stages]]\nname = 'b'\nworkload.command.argv = ['./p{input}']\n",
+    )
+    .run();
+    ran.exit(3).rows("b_attempts,b_run_s", &["1,", "1,"]);
+    let (ran, html) = page(ran, "results/job.csv", 0);
+    assert_eq!(ran.stderr(), "");
+    assert!(!html.contains("more than once"));
+}
+
 /// As spreadsheets write heads that are wrapped: up to the line break, another delimiter is more frequent.
 #[test]
 fn a_name_with_a_line_break_does_not_hide_the_delimiter() {

@@ -187,9 +187,7 @@ impl Digest {
         }
         let attempts = self.integer(row, columns.attempts);
         self.attempts += attempts.unwrap_or(1);
-        // Each stage that a task reached takes one attempt at least.
-        let reached = columns.stages.iter().filter(|stage| !row.word(stage.run).is_empty()).count();
-        let is_retried = attempts > Some(reached.max(1) as u64);
+        let is_retried = is_retried(row, columns, attempts);
         self.retried += u64::from(is_retried);
         let run = self.add_figures(row, columns);
         if self.add_times(row, columns, (task, status), run) {
@@ -374,6 +372,19 @@ impl Digest {
     }
 }
 
+/// Whether a task was attempted more than once in one of its stages. An attempt that could not start has no run time, and
+/// counts; so the run times tell only in a report that does not say how often each stage was attempted.
+fn is_retried(row: &Row<'_>, columns: &Columns, attempts: Option<u64>) -> bool {
+    let of_stage = |at: Option<usize>| figures::integer(row.word(at?));
+    let stages = &columns.stages;
+    if !stages.is_empty() && stages.iter().all(|stage| stage.attempts.is_some()) {
+        return stages.iter().any(|stage| of_stage(stage.attempts) > Some(1));
+    }
+    // Each stage that a task reached takes one attempt at least.
+    let reached = stages.iter().filter(|stage| !row.word(stage.run).is_empty()).count();
+    attempts > Some(reached.max(1) as u64)
+}
+
 /// The time that many nanoseconds after `start`, in microseconds.
 fn later(start: i64, nanos: Option<u64>) -> i64 {
     start.saturating_add((nanos.unwrap_or(0) / 1000) as i64)
@@ -385,54 +396,4 @@ fn rest(nanos: Option<u64>) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::view::read::rows::Rows;
-
-    fn digest(text: &str) -> (Digest, Columns) {
-        let mut rows = Rows::open(text.as_bytes()).unwrap().unwrap();
-        let columns = Columns::of(rows.names()).unwrap();
-        let mut digest = Digest::new(&columns, None);
-        while let Some((row, _)) = rows.next().unwrap() {
-            assert!(digest.add(&row, &columns));
-        }
-        (digest, columns)
-    }
-
-    const HEADER: &str = "task,input,status,attempts,started_utc,queue_s,run_s,cpu_user_s,cpu_sys_s,peak_rss_bytes,\
-                          slot,code,result,output_bytes,error\n";
-
-    #[test]
-    fn rows_come_to_figures() {
-        let (digest, _) = digest(&format!(
-            "{HEADER}1,a,ok,1,2026-01-01 00:00:00.000,0.1,0.5,0.2,0.1,100,1,0,,7,\n\
-             2,b,failed,3,2026-01-01 00:00:00.100,0.2,1.5,0.2,0.1,300,2,1,,3,exit code 1: no\n\
-             3,c,skipped,1,2025-01-01 00:00:00.000,0.2,9,9,9,900,2,1,,3,\n\
-             4,d,cancelled,0,,,,,,,,,,,\n"
-        ));
-        assert_eq!((digest.tally.total(), digest.tally.not_ok()), (4, 2));
-        assert_eq!((digest.attempts, digest.retried, digest.peak), (4, 1, Some(300)));
-        assert_eq!((digest.cpu, digest.output), (Some((400_000_000, 200_000_000)), Some(10)));
-        let spread = digest.run.spread().unwrap();
-        assert_eq!((spread.p50.as_millis(), spread.max.as_millis()), (500, 1500));
-        assert_eq!(digest.times.range.map(|(from, to)| to - from), Some(1_600_000));
-        assert_eq!(digest.slowest.sorted()[0].task, 2);
-        assert_eq!(digest.causes.sorted().0.len(), 2);
-        assert_eq!(digest.not_ok[0].error, "exit code 1: no");
-    }
-
-    #[test]
-    fn stages_follow_one_another() {
-        let (digest, columns) = digest(
-            "task,input,status,stage,attempts,started_utc,a_queue_s,a_run_s,a_attempts,b_queue_s,b_run_s,b_attempts,\
-             cpu_user_s,cpu_sys_s,peak_rss_bytes,slot,code,result,output_bytes,error\n\
-             1,x,ok,b,2,2026-01-01 00:00:00.000,0.001,0.002,1,0.003,0.004,1,,,,1,0,,,\n",
-        );
-        assert_eq!(columns.stages.len(), 2);
-        assert_eq!((digest.attempts, digest.retried), (2, 0));
-        let busy = |stage: usize| digest.times.tracks[stage].clone();
-        assert_eq!(busy(0)[..3], [1000.0, 1000.0, 0.0]);
-        assert_eq!(busy(1)[4..10], [0.0, 1000.0, 1000.0, 1000.0, 1000.0, 0.0]);
-        assert_eq!(digest.run.spread().unwrap().max.as_millis(), 6);
-    }
-}
+mod tests;

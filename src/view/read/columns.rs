@@ -50,6 +50,8 @@ pub struct Stage {
     pub queue: Option<usize>,
     /// `<stage>_run_s`.
     pub run: usize,
+    /// `<stage>_attempts`.
+    pub attempts: Option<usize>,
 }
 
 impl Columns {
@@ -121,9 +123,12 @@ fn stages(names: &[String], status: usize) -> Vec<Stage> {
     let between = || names[..end].iter().enumerate().skip(status);
     let runs = between().filter_map(|(at, name)| Some((at, name.strip_suffix("_run_s")?)));
     runs.map(|(run, name)| {
-        let queue = format!("{name}_queue_s");
-        let queue = between().find(|(_, column)| **column == queue).map(|(at, _)| at);
-        Stage { name: name.to_owned(), queue, run }
+        let of = |what: &str| {
+            let wanted = format!("{name}_{what}");
+            between().find(|(_, column)| **column == wanted).map(|(at, _)| at)
+        };
+        let (queue, attempts) = (of("queue_s"), of("attempts"));
+        Stage { name: name.to_owned(), queue, run, attempts }
     })
     .collect()
 }
@@ -154,6 +159,7 @@ mod tests {
         assert_eq!(names, ["a", "b"]);
         assert_eq!(columns.names[columns.stages[1].run], "b_run_s");
         assert_eq!(columns.stages[1].queue.map(|at| &*columns.names[at]), Some("b_queue_s"));
+        assert_eq!(columns.stages[1].attempts.map(|at| &*columns.names[at]), Some("b_attempts"));
         assert_eq!((columns.run, columns.queue), (None, None));
         assert!(columns.missing.is_empty(), "{:?}", columns.missing);
     }
