@@ -13,8 +13,8 @@ use crate::base::diagnostic::{complain, reason, visible};
 use crate::cluster;
 use crate::config::runner_toml::RunnerToml;
 use crate::report::status::{State, Status, read_all};
-use crate::report::summary_rows;
 use crate::report::terminal::{human_duration, say};
+use crate::report::{ENOUGH, summary_rows};
 use crate::task::Exit;
 
 /// How often `--watch` looks.
@@ -167,10 +167,18 @@ fn ended(results: &Path, running: &[Status]) -> io::Result<Vec<String>> {
 
 fn ended_line([job, tasks, ok, up_to_date, finished, reason]: &[String; 6]) -> String {
     let number = |text: &str| text.parse::<u64>().unwrap_or_default();
+    let count =
+        |count: u64| if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") };
+    let all = count(number(tasks));
     let line = match number(tasks).saturating_sub(number(ok) + number(up_to_date)) {
         _ if finished.is_empty() => format!("{job}: {reason}"), // it never started
-        0 => format!("{job}: ended at {finished} UTC, {tasks} tasks, all ok"),
-        count => format!("{job}: ended at {finished} UTC, {tasks} tasks, {count} not ok"),
+        _ if number(tasks) == 0 => format!("{job}: ended at {finished} UTC, had no task"),
+        0 => format!("{job}: ended at {finished} UTC, {all}, all ok"),
+        // As the exit code has it: what did not run does not matter.
+        _ if reason.contains(ENOUGH) => {
+            format!("{job}: ended at {finished} UTC, {ok} of {all} ok, which was enough")
+        }
+        count => format!("{job}: ended at {finished} UTC, {all}, {count} not ok"),
     };
     visible(&line)
 }

@@ -41,7 +41,7 @@ pub use stats::{Counts, Distribution, Spread, Totals};
 pub use store::originals::originals;
 pub use store::replaced_rows::ReplacedRows;
 pub use store::state::is_bare;
-pub use summary::Summary;
+pub use summary::{ENOUGH, Summary};
 pub use summary_file::{rows as summary_rows, skip};
 pub use write::buffer::RowBuffer;
 pub use write::remarks::Failure;

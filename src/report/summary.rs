@@ -12,6 +12,9 @@ use crate::report::write::remarks::Failure;
 use crate::report::{Before, JobFacts, RunFacts, ServiceTimes};
 use crate::task::{Exit, Moment, Status};
 
+/// What `reason` says of a job that was stopped because enough of its tasks were ok.
+pub const ENOUGH: &str = "stopped when enough tasks were ok";
+
 /// The result of a finished job.
 #[derive(Clone, Debug)]
 pub struct Summary {
@@ -103,11 +106,15 @@ impl Summary {
         totals.cpu = totals.cpu.or(facts.cpu);
         totals.peak_rss = totals.peak_rss.max(facts.worker_peak).or(facts.own_peak);
         let reason = Some(facts.reason).filter(|reason| !reason.trim().is_empty());
+        let mut reason = reason.unwrap_or_else(|| "set in the job file".into());
+        if facts.is_enough {
+            reason = format!("{reason}; {ENOUGH}");
+        }
         Self {
             job: job.name.clone(),
             model: facts.model,
             concurrency: facts.concurrency,
-            reason: reason.unwrap_or_else(|| "set in the job file".into()),
+            reason,
             totals,
             column_totals: Vec::new(),
             kept: 0,

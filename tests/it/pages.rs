@@ -49,6 +49,44 @@ fn a_name_with_a_line_break_does_not_hide_the_delimiter() {
     }
 }
 
+#[test]
+fn no_task_is_not_all_ok_and_enough_is_enough() {
+    let status = |ran: Ran| {
+        let ran = TestJob::again(ran).args(["status", "results"]).run();
+        ran.exit(0);
+        (ran.stdout(), ran)
+    };
+    let ran = TestJob::new("inputs.values = []\nworkload.command.argv = ['true']\n").run();
+    ran.exit(4);
+    let (line, _) = status(ran);
+    assert!(line.ends_with(" UTC, had no task\n"), "{line}");
+    let ran = TestJob::new(
+        "inputs.range = { from = 1, to = 30 }\nworkload.command.argv = ['true']\n\
+         [limits]\nconcurrency = 1\nstop_after_successes = 5\non_stop = 'drain'\n",
+    )
+    .run();
+    let summary = ran.exit(0).summary("job");
+    let ok = &summary["ok"];
+    assert!(
+        summary["reason"].contains("stopped when enough tasks were ok"),
+        "{}",
+        summary["reason"]
+    );
+    let (line, ran) = status(ran);
+    assert!(line.ends_with(&format!(", {ok} of 30 tasks ok, which was enough\n")), "{line}");
+    let (_, html) = page(ran, "results/job.csv", 0);
+    assert!(html.contains(&format!("{ok} tasks are ok, which was enough; ")), "{html}");
+    assert!(!html.contains("class=\"bad\"") && !html.contains("verdict bad"));
+    // The same job with failures that nobody has allowed.
+    let ran =
+        TestJob::new("inputs.values = [1, 2]\nworkload.command.shell = 'test $input = 1'\n").run();
+    ran.exit(3);
+    let (line, ran) = status(ran);
+    assert!(line.ends_with(" UTC, 2 tasks, 1 not ok\n"), "{line}");
+    let (_, html) = page(ran, "results/job.csv", 0);
+    assert!(html.contains("1 of 2 tasks is not ok: 1 failed."));
+}
+
 /// What could not be started has no run time, in every file that says something of run times.
 #[test]
 fn what_could_not_be_started_is_no_run_time_of_zero() {

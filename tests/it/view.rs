@@ -170,7 +170,7 @@ fn every_dialect_gives_the_same_page() {
         let ran = report(ran, &["results/job.csv"]);
         ran.exit(0);
         let page = page(&ran, "results/job.html");
-        assert_eq!(verdict(&page), "1 of 3 tasks are not ok: 1 failed.", "{dialect}");
+        assert_eq!(verdict(&page), "1 of 3 tasks is not ok: 1 failed.", "{dialect}");
         let cells: Vec<_> =
             ["x=1.5, input_code=0", "x==1, input_code=3", "x=a;b&#34;, input_code=0"]
                 .into_iter()
@@ -300,7 +300,7 @@ fn what_is_cut_or_changed_is_said() {
     let old = "task,input,status,run_s,error\n1,a,ok,0.5,\n2,b,failed,0.1,no\n";
     let ran = run("old.csv", old);
     ran.exit(0).stderr_has("no column `attempts`, `started_utc`");
-    assert_eq!(verdict(&page(&ran, "results/old.html")), "1 of 2 tasks are not ok: 1 failed.");
+    assert_eq!(verdict(&page(&ran, "results/old.html")), "1 of 2 tasks is not ok: 1 failed.");
     let summary = "job,tasks,wall_s\nx,9,1\n".to_owned();
     let job = TestJob::empty().file("results/x.csv", format!("{HEADER}{whole}"));
     let ran = job.file("results/summary.csv", summary).args(["report", "results/x.csv"]).run();

@@ -94,11 +94,14 @@ impl Figures<'_> {
                 format!("Limited by one slot, which computed for {shown} of the time.")
             }
             Some(computing) if computing < 0.5 * room => format!(
-                "Limited by the number of slots: {} {slots} was busy for {shown} of the time, and mostly waited \
-                 ({processors}); more at once may be faster.",
-                if slots < 2.0 { "the only" } else { "each of" }
+                "Limited by the number of slots: {} was busy for {shown} of the time, and mostly waited ({processors}); more \
+                 at once may be faster.",
+                if slots < 2.0 { "the only one".to_owned() } else { format!("each of {slots}") }
             ),
             Some(_) => format!("Slots were busy for {shown} of the time, {processors}."),
+            None if slots < 2.0 => {
+                format!("Limited by its only slot, which was busy for {shown} of the time.")
+            }
             None => format!(
                 "Limited by the number of slots: all {slots} were busy for {shown} of the time."
             ),
@@ -140,6 +143,14 @@ mod tests {
                 "Limited by the number of slots: each of 4 was busy for 95 %",
             ),
             (Figures { cpu: None, ..base }, "Limited by the number of slots: all 4 were"),
+            (
+                Figures { cpu: Some(1.0), slots: 1.0, busy: 9.5, ..base },
+                "Limited by the number of slots: the only one was busy for 95 % of the time, and mostly waited",
+            ),
+            (
+                Figures { cpu: None, slots: 1.0, busy: 9.5, ..base },
+                "Limited by its only slot, which was busy for 95 % of the time.",
+            ),
             (
                 Figures { tail: 0.4, busy: 20.0, cpu: Some(1.0), ..base },
                 "Limited by its longest tasks: for the last 40 %",

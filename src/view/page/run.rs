@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::SystemTime;
 
 use crate::csv::utc;
-use crate::report::Spread;
+use crate::report::{ENOUGH, Spread};
 use crate::task::Status;
 use crate::view::chart::short;
 use crate::view::page::limit::{self, Figures};
@@ -84,11 +84,17 @@ fn kicker(report: &RunReport) -> String {
 
 fn verdict(report: &RunReport) -> &'static str {
     let tally = &report.digest.tally;
-    if !tally.all_ok() {
+    if !tally.all_ok() && !is_enough(report) {
         return "bad";
     }
     let is_whole = report.files.kind == Kind::Run && report.cuts.is_empty() && tally.total() > 0;
     if is_whole { "good" } else { "open" }
+}
+
+/// Whether it has ended because enough of its tasks were ok: then it worked, whatever became of the others.
+fn is_enough(report: &RunReport) -> bool {
+    let reason = report.summary.as_ref().and_then(|row| row.text("reason"));
+    reason.is_some_and(|reason| reason.contains(ENOUGH))
 }
 
 /// Whether it worked.
@@ -127,12 +133,17 @@ fn worked(report: &RunReport) -> String {
             format!("none of {} is ok: {}", words::things(total, "task"), words::listed(&parts))
         } else {
             format!(
-                "{} of {} are not ok: {}",
+                "{} of {} {} not ok: {}",
                 words::count(not_ok),
                 words::things(total, "task"),
+                if not_ok == 1 { "is" } else { "are" },
                 words::listed(&parts)
             )
         }
+    };
+    let told = match total - not_ok {
+        _ if !is_enough(report) => told,
+        ok => format!("{} ok, which was enough; {told}", words::things_are(ok, "task")),
     };
     if so_far.is_empty() { sentence(&told) } else { format!("{so_far}{told}.") }
 }

@@ -40,6 +40,11 @@ pub fn things(count: u64, one: &str) -> String {
     format!("{} {one}{plural}", HumanCount(count))
 }
 
+/// So many things, and what they are: `1 task is`, `2,000 tasks are`.
+pub fn things_are(count: u64, one: &str) -> String {
+    format!("{} {}", things(count, one), if count == 1 { "is" } else { "are" })
+}
+
 /// A count.
 pub fn count(count: u64) -> String {
     HumanCount(count).to_string()
