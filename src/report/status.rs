@@ -149,6 +149,12 @@ pub fn read_all(results: &Path) -> io::Result<Vec<Status>> {
     Ok(all)
 }
 
+/// What the job has last said of itself, if it has a status file. Nobody knows whether its process is there any more.
+pub fn last(results: &Path, job: &str) -> Option<Value> {
+    let members = serde_json::from_slice::<Value>(&fs::read(results.join(name(job))).ok()?).ok()?;
+    (members["v"].as_u64() == Some(1)).then_some(members)
+}
+
 fn read(path: &Path) -> io::Result<Option<Status>> {
     let text = fs::read(path)?;
     let written = fs::metadata(path)?.modified()?;

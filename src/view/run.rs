@@ -14,6 +14,7 @@ use crate::view::digest::{Digest, flaw, status_of};
 use crate::view::read::columns::Columns;
 use crate::view::read::figures;
 use crate::view::read::files::{Files, Kind};
+use crate::view::read::period::{Period, SoFar};
 use crate::view::read::replaced::{Replaced, Text};
 use crate::view::read::rows::{End, Row, Rows};
 use crate::view::read::summary::SummaryRow;
@@ -31,6 +32,10 @@ pub struct RunReport {
     pub attempts: Option<Times>,
     /// Its row of the summary, if that is of this run.
     pub summary: Option<SummaryRow>,
+    /// When it was, as far as that is known.
+    pub period: Period,
+    /// What it has last said of itself, if it has not ended.
+    pub so_far: Option<SoFar>,
     /// Why the report is not whole; empty if it is.
     pub cuts: Vec<String>,
     /// What else is odd about it.
@@ -86,14 +91,22 @@ impl RunReport {
             Kind::Run => SummaryRow::read(&files.beside("summary.csv"), &files.job),
             _ => None,
         };
-        // A summary of a later run than that of this report says nothing of it.
         let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = modified.map_or(i64::MAX, |since| since.as_micros() as i64);
-        summary = summary.filter(|row| row.micros("started_utc").is_none_or(|at| at <= modified));
-        let since = summary.as_ref().and_then(|row| row.micros("started_utc"));
+        summary = summary.filter(|row| !is_of_later_run(row, modified, &files.main));
+        let so_far = match files.kind {
+            Kind::Running | Kind::Killed => SoFar::read(&files.folder, &files.job),
+            _ => None,
+        };
+        let period = match &summary {
+            Some(row) => Period::of(row),
+            None => Period::from(so_far.map(|so_far| so_far.started)),
+        };
         let mut sink = sink(&columns).map_err(Trouble::Sink)?;
         let mut report = Self {
-            digest: Digest::new(&columns, since),
+            digest: Digest::new(&columns, period),
+            period,
+            so_far,
             files,
             columns,
             attempts: None,
@@ -203,16 +216,22 @@ impl RunReport {
         self.summary = None;
     }
 
-    /// Whether rows lie in the time that the summary says: the last one in any case, the first one unless it is of a run
-    /// that has been resumed. The clocks of other machines tell nothing.
+    /// Whether rows lie in the time that the summary says: all of them, unless it is of a run that has been resumed. The
+    /// clocks of other machines tell nothing.
     fn is_of_these_rows(&self, summary: &SummaryRow) -> bool {
-        let reason = summary.text("reason").unwrap_or_default();
-        let is_alone = !reason.contains("resumed: ");
-        let last = self.digest.times.last_start;
-        let is_over =
-            summary.micros("finished_utc").zip(last).is_some_and(|(end, last)| last > end);
-        let is_early = is_alone && self.digest.earlier > 0;
-        self.is_shared_out() || !(is_over || is_early)
+        let digest = &self.digest;
+        if self.is_shared_out() {
+            return true;
+        }
+        let Some(kept) = summary.kept() else {
+            let last = digest.times.last_start;
+            let end = summary.micros("finished_utc");
+            return digest.earlier == 0 && end.zip(last).is_none_or(|(end, last)| last <= end);
+        };
+        // The clock may have been set back between the two runs, so that kept rows are of a time to come. There are not
+        // more of them than were kept, and of the others there is one, unless none was left.
+        let has_run = digest.times.attempts > 0 || kept >= digest.tally.total();
+        digest.later == 0 || digest.later_ok <= kept && has_run
     }
 
     /// Where the summary has other counts than the rows, in words.
@@ -257,10 +276,13 @@ impl RunReport {
             counted && starts(times) >= starts(&self.digest.times)
         });
         if attempts.is_none() {
+            let tasks = match self.digest.retried {
+                1 => "1 task was".to_owned(),
+                count => format!("{count} tasks were"),
+            };
             self.notes.push(format!(
-                "{} tasks were attempted more than once, and there is no file that says when: over time, each counts with \
-                 its first start and its last attempt",
-                self.digest.retried
+                "{tasks} attempted more than once, and there is no file that says when: over time, each counts with its \
+                 first start and its last attempt"
             ));
         }
         self.attempts = attempts;
@@ -276,11 +298,10 @@ impl RunReport {
         if !self.columns.stages.is_empty() && stage.is_none() {
             return None;
         }
-        let since = self.summary.as_ref().and_then(|row| row.micros("started_utc"));
         let (mut times, mut stamps) = (Times::new(), TimestampReader::default());
         while let Ok(Some((row, End::Whole))) = rows.next() {
             let Some(start) = stamps.micros(row.word(started)) else { continue };
-            if since.is_some_and(|since| start < since) {
+            if !self.period.has(start) {
                 continue;
             }
             let nanos = figures::nanos(row.word(run)).unwrap_or(0);
@@ -305,16 +326,22 @@ impl RunReport {
     fn note_gaps(&mut self) {
         let digest = &self.digest;
         if digest.earlier > 0 {
-            self.notes.push(format!(
-                "{} tasks were done by an earlier run: they count in all figures but those over time",
-                digest.earlier
-            ));
+            self.notes.push(match digest.earlier {
+                1 => "1 task was done by an earlier run: it counts in all figures but those over time"
+                    .into(),
+                earlier => format!(
+                    "{earlier} tasks were done by an earlier run: they count in all figures but those over time"
+                ),
+            });
         }
         if digest.without_start > 0 {
+            let (tasks, are) = match digest.without_start {
+                1 => ("1 task has".to_owned(), "it is"),
+                count => (format!("{count} tasks have"), "they are"),
+            };
             self.cuts.push(format!(
-                "{} tasks have a `started_utc` that cannot be read (a spreadsheet may have changed it): they are missing \
-                 in the figures over time",
-                digest.without_start
+                "{tasks} a `started_utc` that cannot be read (a spreadsheet may have changed it): {are} missing in the \
+                 figures over time"
             ));
         }
         for (name, &count) in self.columns.names.iter().zip(&digest.unreadable) {
@@ -350,12 +377,7 @@ impl RunReport {
 
     /// Whether it was shared out: each shard numbers its slots from 1, so that a number is no slot of its own.
     pub fn is_shared_out(&self) -> bool {
-        let reason = self.summary.as_ref().and_then(|row| row.text("reason")).unwrap_or_default();
-        let mut words = reason.split(' ');
-        let shards = (words.next(), words.next(), words.next());
-        self.files.kind == Kind::Left
-            || matches!(shards, (Some(place), Some(count), Some("shards,"))
-                if place.ends_with(':') && count.parse::<u32>().is_ok())
+        self.files.kind == Kind::Left || self.summary.as_ref().is_some_and(SummaryRow::is_of_shards)
     }
 
     /// Where the slots are told apart.
@@ -363,6 +385,26 @@ impl RunReport {
         let attempts = self.attempts.as_ref().filter(|times| times.highest_slot > 0);
         attempts.unwrap_or(&self.digest.times)
     }
+}
+
+/// Whether `summary` is of a later run than the report at `path`, which was last written at `modified`: then it says
+/// nothing of it. The clock of the file system may be behind, so the rows tell: none has started since that run began.
+fn is_of_later_run(summary: &SummaryRow, modified: i64, path: &Path) -> bool {
+    let Some(began) = summary.micros("started_utc").filter(|began| *began > modified) else {
+        return false;
+    };
+    let has_started_since = || -> Option<bool> {
+        let mut rows = Rows::open(File::open(path).ok()?).ok()??;
+        let started = Columns::of(rows.names()).ok()?.started?;
+        let mut stamps = TimestampReader::default();
+        while let Some((row, End::Whole)) = rows.next().ok()? {
+            if stamps.micros(row.word(started)).is_some_and(|start| start >= began) {
+                return Some(true);
+            }
+        }
+        Some(false)
+    };
+    !has_started_since().unwrap_or(false)
 }
 
 /// The label of an attempt.

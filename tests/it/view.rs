@@ -677,7 +677,7 @@ fn figures_that_pandas_or_a_spreadsheet_has_written_are_read_or_said() {
     let strange = rows.replace("2026-01-01 00:00:00.001", "01.01.2026 00:00");
     let job = TestJob::empty().file("results/x.csv", format!("{HEADER}{strange}"));
     let ran = job.args(["report", "results/x.csv"]).run();
-    ran.exit(2).stderr_has("1 tasks have a `started_utc` that cannot be read");
+    ran.exit(2).stderr_has("1 task has a `started_utc` that cannot be read");
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::report::Distribution;
 use crate::task::{Status, Tally};
 use crate::view::read::columns::Columns;
 use crate::view::read::figures;
+use crate::view::read::period::Period;
 use crate::view::read::rows::Row;
 use crate::view::text;
 
@@ -89,14 +90,18 @@ pub struct Digest {
     pub groups: Vec<Groups>,
     /// How many tasks were done by an earlier run: they are in no figure over time.
     pub earlier: u64,
+    /// Of these, how many seem to have started after this run, by a clock that was set back.
+    pub later: u64,
+    /// Of those, how many are ok.
+    pub later_ok: u64,
     /// How many tasks have no start that can be read.
     pub without_start: u64,
     /// The attempts of the tasks that are in figures over time.
     pub placed: u64,
     /// Of each column, how many of its figures cannot be read.
     pub unreadable: Vec<u64>,
-    /// When the run began that the figures over time are of, in microseconds since 1970.
-    since: Option<i64>,
+    /// When the run was that the figures over time are of.
+    period: Period,
     stamps: TimestampReader,
 }
 
@@ -142,8 +147,8 @@ pub fn flaw(row: &Row<'_>, columns: &Columns) -> String {
 }
 
 impl Digest {
-    /// Without a row. With `since`, figures over time are of what started from then on, in microseconds since 1970.
-    pub fn new(columns: &Columns, since: Option<i64>) -> Self {
+    /// Without a row. Figures over time are of what started in `period`.
+    pub fn new(columns: &Columns, period: Period) -> Self {
         Self {
             tally: Tally::default(),
             numbers: Numbers::default(),
@@ -165,10 +170,12 @@ impl Digest {
             largest: Top::new(LISTED),
             groups: columns.field_names().iter().take(FIELDS).cloned().map(Groups::new).collect(),
             earlier: 0,
+            later: 0,
+            later_ok: 0,
             without_start: 0,
             placed: 0,
             unreadable: vec![0; columns.names.len()],
-            since,
+            period,
             stamps: TimestampReader::default(),
         }
     }
@@ -300,8 +307,11 @@ impl Digest {
             self.without_start += 1;
             return false;
         };
-        if self.since.is_some_and(|since| start < since) {
+        if !self.period.has(start) {
+            let is_later = self.period.is_over(start);
             self.earlier += 1;
+            self.later += u64::from(is_later);
+            self.later_ok += u64::from(is_later && status == Status::Ok);
             return false;
         }
         if let Some(run) = run {

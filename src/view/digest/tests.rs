@@ -4,7 +4,7 @@ use crate::view::read::rows::Rows;
 fn digest(text: &str) -> (Digest, Columns) {
     let mut rows = Rows::open(text.as_bytes()).unwrap().unwrap();
     let columns = Columns::of(rows.names()).unwrap();
-    let mut digest = Digest::new(&columns, None);
+    let mut digest = Digest::new(&columns, Period::default());
     while let Some((row, _)) = rows.next().unwrap() {
         assert!(digest.add(&row, &columns));
     }

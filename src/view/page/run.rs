@@ -78,6 +78,7 @@ fn kicker(report: &RunReport) -> String {
         _ => "A run",
     };
     let started = report.summary.as_ref().and_then(|row| row.micros("started_utc"));
+    let started = started.or(report.so_far.map(|so_far| so_far.started));
     let first = started.or(report.times().range.map(|(from, _)| from));
     first.map_or_else(|| what.to_owned(), |at| format!("{what} of {}", words::moment(at)))
 }
@@ -148,10 +149,25 @@ fn worked(report: &RunReport) -> String {
     if so_far.is_empty() { sentence(&told) } else { format!("{so_far}{told}.") }
 }
 
-/// How long it took, in seconds: by the summary, else from the first start to the last end.
+/// How long it took, in seconds: by the summary, or by what a run that has not ended says; else from the first start to the
+/// last end.
 fn wall(report: &RunReport) -> Option<f64> {
     let summary = report.summary.as_ref().and_then(|row| row.seconds("wall_s"));
-    summary.map(|wall| wall.as_secs_f64()).or_else(|| span(report))
+    summary.map(|wall| wall.as_secs_f64()).or_else(|| so_far(report)).or_else(|| span(report))
+}
+
+/// For how long a run that has not ended has been running, in seconds. It says so once a second, and what has ended since
+/// is in its rows.
+fn so_far(report: &RunReport) -> Option<f64> {
+    let said = report.so_far?;
+    let last = report.times().range.map(|(_, to)| (to - said.started) as f64 / 1e6);
+    Some(said.elapsed.max(last.unwrap_or(0.0)))
+}
+
+/// Whether nothing but the rows tells how long a run has been running that has not ended: what it does now is in none.
+fn has_only_rows(report: &RunReport) -> bool {
+    let has_ended = !matches!(report.files.kind, Kind::Running | Kind::Killed | Kind::Left);
+    !has_ended && report.so_far.is_none()
 }
 
 /// From the first start to the last end, in seconds.
@@ -161,20 +177,27 @@ fn span(report: &RunReport) -> Option<f64> {
 
 fn tasks_per_second(report: &RunReport) -> Option<f64> {
     let summary = report.summary.as_ref().and_then(|row| row.number("tasks_per_s"));
+    if has_only_rows(report) {
+        return None;
+    }
     summary.or_else(|| {
         let tally = &report.digest.tally;
         let idle = tally.get(Status::Cancelled) + tally.get(Status::Skipped);
         let ended = tally.total().saturating_sub(idle + report.digest.earlier);
-        span(report).filter(|span| *span > 0.0).map(|span| ended as f64 / span)
+        let wall = so_far(report).or_else(|| span(report));
+        wall.filter(|wall| *wall > 0.0).map(|wall| ended as f64 / wall)
     })
 }
 
 fn took(report: &RunReport) -> String {
     let Some(wall) = wall(report) else { return String::new() };
-    let mut text = format!("It took {}", words::seconds(wall));
-    if report.files.kind == Kind::Running {
-        text = format!("It has been running for {}", words::seconds(wall));
-    }
+    let wall = words::seconds(wall);
+    let mut text = match report.files.kind {
+        _ if has_only_rows(report) => format!("Its rows so far cover {wall}"),
+        Kind::Running => format!("It has been running for {wall}"),
+        Kind::Killed => format!("It ran for {wall}"),
+        _ => format!("It took {wall}"),
+    };
     if let Some(rate) = tasks_per_second(report).filter(|_| report.digest.tally.total() > 1) {
         let _ = write!(
             text,
@@ -302,7 +325,8 @@ fn tiles(report: &RunReport, run: Option<Spread>, queue: Option<Spread>) -> Vec<
         let startup = report.summary.as_ref().and_then(|row| row.seconds("startup_s"));
         let note =
             startup.map(|startup| format!("start-up {}", words::seconds(startup.as_secs_f64())));
-        tiles.push(tile("Wall time", words::seconds(wall), note.unwrap_or_default()));
+        let name = if has_only_rows(report) { "Time of its rows" } else { "Wall time" };
+        tiles.push(tile(name, words::seconds(wall), note.unwrap_or_default()));
     }
     if let Some(rate) = tasks_per_second(report) {
         tiles.push(tile("Throughput", words::rate(rate), "on average".into()));
@@ -347,7 +371,10 @@ fn facts(report: &RunReport) -> Vec<(String, String)> {
     let text = |column: &str| summary.and_then(|row| row.text(column)).map(text::visible);
     add(
         "Started",
-        text("started_utc").map(|at| format!("{at} UTC")).or(range.map(|at| words::moment(at.0))),
+        text("started_utc")
+            .map(|at| format!("{at} UTC"))
+            .or(report.so_far.map(|so_far| words::moment(so_far.started)))
+            .or(range.map(|at| words::moment(at.0))),
     );
     add("Ended", text("finished_utc").map(|at| format!("{at} UTC")));
     add("Model", text("model"));

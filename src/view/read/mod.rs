@@ -3,6 +3,7 @@
 pub mod columns;
 pub mod figures;
 pub mod files;
+pub mod period;
 pub mod replaced;
 pub mod rows;
 pub mod summary;

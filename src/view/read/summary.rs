@@ -51,9 +51,33 @@ impl SummaryRow {
         figures::number(self.text(column)?.as_bytes())
     }
 
+    /// How many rows were kept of an earlier run; `None` if the run was not resumed.
+    pub fn kept(&self) -> Option<u64> {
+        let (_, kept) = self.text("reason")?.rsplit_once("resumed: ")?;
+        // Should the words change, as many as there may be.
+        let kept = kept.split(' ').next().and_then(|count| count.parse().ok());
+        Some(kept.unwrap_or(u64::MAX))
+    }
+
+    /// Whether the run was shared out to machines with clocks of their own.
+    pub fn is_of_shards(&self) -> bool {
+        let mut words = self.text("reason").unwrap_or_default().split(' ');
+        let shards = (words.next(), words.next(), words.next());
+        matches!(shards, (Some(place), Some(count), Some("shards,"))
+            if place.ends_with(':') && count.parse::<u32>().is_ok())
+    }
+
     /// A time, in microseconds since 1970.
     pub fn micros(&self, column: &str) -> Option<i64> {
         TimestampReader::default().micros(self.text(column)?.as_bytes())
+    }
+}
+
+#[cfg(test)]
+impl SummaryRow {
+    /// A row with these cells.
+    pub fn of<const N: usize>(cells: [(&str, &str); N]) -> Self {
+        Self(cells.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec())
     }
 }
 
