@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::job::inputs::csv::CsvOptions;
+use crate::job::inputs::earlier::Earlier;
 use crate::job::inputs::files::{Files, Format};
 use crate::job::inputs::lines::LineOptions;
 use crate::job::inputs::records::InputFile;
@@ -52,7 +53,8 @@ fn open(folder: &Path, names: &[&str], format: &Format) -> Shuffled {
     let (text, notes) = (TextOptions::default(), Arc::default());
     let is_plural = names.len() > 1;
     let files =
-        Files::learn(files, format.clone(), text, is_plural, Vec::new(), notes, false).unwrap();
+        Files::learn(files, format.clone(), text, is_plural, Earlier::default(), notes, false)
+            .unwrap();
     let stop = Stop::default();
     let records = Arc::new(files).open(&stop).unwrap();
     Shuffled::of_records(records, 1, &Finish::default(), &stop).unwrap()
