@@ -78,6 +78,7 @@ impl Running<'_> {
         let goes_on = !ledger.submissions.is_empty();
         let journal = Journal::open(&path, goes_on).map_err(unwritten(&path))?;
         let budgets = JobBudgets::of(job, &report);
+        report.forget_spending(); // what shards use is in their rows
         let mut driver = Driver::new(
             (job, plan, folder),
             *engine,

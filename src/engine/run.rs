@@ -298,7 +298,18 @@ impl Together<'_> {
     /// The budgets of a stage, of which the kept rows have used what they say.
     fn budget(&self, stage: &Stage) -> Option<Arc<Budget>> {
         let columns: Vec<_> = stage.columns.iter().map(|column| &*column.name).collect();
-        Budget::new(&stage.limits.budgets, &columns, |column| self.report.spent(column))
+        let spent = |column: &str| self.report.spent(column);
+        let Some(budget) = Budget::new(&stage.limits.budgets, &columns, spent) else {
+            // Without a limit nobody counts what is used of a column, and a later run may have one again.
+            if self.job.stages.iter().all(|stage| stage.limits.budgets.is_empty()) {
+                self.report.forget_spending();
+            }
+            return None;
+        };
+        if let Some(spending) = self.report.spending() {
+            budget.note_in(spending);
+        }
+        Some(budget)
     }
 }
 

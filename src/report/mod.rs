@@ -20,12 +20,13 @@ mod summary_file;
 pub mod terminal;
 mod write;
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::mem;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 pub use error::ReportError;
@@ -40,6 +41,7 @@ pub use resume::start::{Begin, Changes, Rerun, Rest, Resume};
 pub use stats::{Counts, Distribution, Spread, Totals};
 pub use store::originals::originals;
 pub use store::replaced_rows::ReplacedRows;
+pub use store::spending::Spending;
 pub use store::state::is_bare;
 pub use summary::{ENOUGH, Summary};
 pub use summary_file::{rows as summary_rows, skip};
@@ -98,6 +100,10 @@ pub struct Report {
     note: Option<String>,
     /// What the rows of an earlier run have used, of each column with a budget.
     spent: KeptSpent,
+    /// The same, as it was noted when the attempts ended, which goes before.
+    noted: HashMap<String, Spent>,
+    /// Where this run notes what it uses, once it does.
+    spending: OnceLock<Option<Arc<Spending>>>,
     /// `None` once it has been finished.
     recorder: Option<JoinHandle<Recorder>>,
 }
@@ -144,6 +150,11 @@ impl JobFacts {
 
     fn state(&self) -> PathBuf {
         self.results.join(format!(".{}.state", self.name))
+    }
+
+    /// What attempts have used of columns with a budget.
+    fn used(&self) -> PathBuf {
+        self.results.join(format!(".{}.used", self.name))
     }
 
     fn logs(&self) -> PathBuf {
@@ -225,6 +236,10 @@ impl Report {
         let (origin, note) = (begun.origin, begun.note.take());
         let spent = resume::kept_figures::spent(&begun, &layout);
         let identities = begun.state.header.identities();
+        let seed = begun.state.header.seed;
+        let goes_on = begun.origin.has_rows() && !is_part && !layout.budgets.is_empty();
+        let noted =
+            goes_on.then(|| store::spending::read(&job.used(), seed, layout.longest_budget));
         let counts = Arc::<Counts>::default();
         let rest = match options.begin {
             // Rows that are kept aside get other numbers, and their files do not.
@@ -286,6 +301,8 @@ impl Report {
             is_part,
             began_with,
             spent,
+            noted: noted.unwrap_or_default(),
+            spending: OnceLock::new(),
             recorder: Some(recorder),
         })
     }
@@ -316,11 +333,40 @@ impl Report {
         Arc::clone(&self.counts)
     }
 
-    /// What the rows that this report began with say of a column that has a budget.
+    /// What earlier runs have used of a column that has a budget: as they noted it, or else what the rows say that this
+    /// report began with.
     pub fn spent(&self, column: &str) -> Spent {
+        if let Some(noted) = self.noted.get(&store::spending::written(column)) {
+            return noted.clone();
+        }
         let layout = &self.shared.layout;
         let at = layout.budgets.iter().position(|&index| layout.column(index) == column);
         at.map_or_else(Spent::default, |at| self.spent.of(at))
+    }
+
+    /// Where what attempts use of columns with a budget is noted, for a run that resumes this one. None for a part of a
+    /// report, or if it cannot be written: then the rows have to do.
+    pub fn spending(&self) -> Option<Arc<Spending>> {
+        let begin = || {
+            let layout = &self.shared.layout;
+            let columns = layout.budgets.iter().map(|&index| layout.column(index));
+            let before: Vec<_> = columns.map(|column| (column, self.spent(column))).collect();
+            Spending::begin(
+                &self.job.used(),
+                self.shared.identities.seed,
+                self.shared.calendar,
+                &before,
+            )
+        };
+        let spending = self.spending.get_or_init(|| (!self.is_part).then(begin)?.map(Arc::new));
+        spending.clone()
+    }
+
+    /// Forgets what was noted of budgets: from here on attempts use something without a note, and then rows say more.
+    pub fn forget_spending(&self) {
+        if !self.is_part {
+            let _ = fs::remove_file(self.job.used()); // most jobs have none
+        }
     }
 
     /// Waits for the last rows.

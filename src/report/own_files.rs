@@ -21,6 +21,7 @@ pub fn own_files(results: &Path, name: &str, job: Option<&Job>) -> Vec<PathBuf> 
         format!(".{name}.state"),
         format!(".{name}.inputs"),
         format!(".{name}.made"),
+        format!(".{name}.used"),
         status::name(name),
         "summary.csv".into(),
         ".summary.lock".into(),

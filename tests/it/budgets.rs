@@ -67,6 +67,54 @@ fn kept_rows_count_for_the_total() {
     }
 }
 
+/// Rows alone do not tell what was used: they may have no number, and are about the last attempt.
+#[test]
+fn a_resumed_run_knows_what_all_attempts_have_used() {
+    let job = |shell: &str, rest: &str| {
+        TestJob::new(&format!(
+            "inputs.values = [1, 2, 3, 4, 5, 6]\n[workload.command]\nshell = '''echo run >> ran; {shell}'''\n\
+             [columns.tokens]\nregex = 'tokens=(\\d+)'\n[limits]\nconcurrency = 1\n{rest}"
+        ))
+    };
+    let made = |ran: &Ran| std::fs::read_to_string(ran.path("ran")).unwrap().lines().count();
+    let numberless = job("echo no number", "budget.tokens = [{ max = 10, estimate = 4 }]");
+    let retries = job(
+        "echo tokens=3; test $RUNNER_ATTEMPT = 2 || exit 75",
+        "budget.tokens = [{ max = 20, estimate = 3 }]\n[retry]\nmax_attempts = 2\ndelay = '1ms'\n",
+    );
+    for (job, attempts, used) in [(numberless, 2, "8 of 10"), (retries, 6, "18 of 20")] {
+        let mut ran = job.run();
+        for _ in 0..3 {
+            ran.exit(3).stderr_has(&format!("used up ({used})"));
+            assert_eq!(made(&ran), attempts, "{used}");
+            ran = TestJob::again(ran).args(["job.toml", "--resume"]).run();
+        }
+        // A report that is begun anew has used nothing.
+        let ran = TestJob::again(ran).arg("job.toml").run();
+        ran.exit(3).stderr_has(&format!("used up ({used})"));
+        assert_eq!(made(&ran), 2 * attempts, "{used}");
+    }
+}
+
+#[test]
+fn what_attempts_have_used_survives_a_kill() {
+    let job = "inputs.values = [1, 2]\n[workload.command]\nshell = '''echo run >> ran; echo tokens=5\n\
+               test $input = 2 || exit 0; test $RUNNER_ATTEMPT = 2 || exit 75; touch at; sleep 300'''\n\
+               [columns.tokens]\nregex = 'tokens=(\\d+)'\n[retry]\nmax_attempts = 2\ndelay = '1ms'\n\
+               [limits]\nconcurrency = 1\nbudget.tokens = [{ max = 17, estimate = 5 }]";
+    let running = TestJob::new(job).spawn();
+    running.wait_for_file("at", |_| true);
+    running.wait_for_file("results/job.csv.partial", |text| text.lines().count() == 2);
+    running.signal(9);
+    let ran = running.wait();
+    // One attempt fits, and after it no other.
+    let job = job.replace("touch at; sleep 300", "true");
+    let again = TestJob::again(ran).file("job.toml", job);
+    let ran = again.args(["job.toml", "--resume", "--accept-changes"]).run();
+    ran.exit(3).stderr_has("used up (15 of 17)");
+    assert_eq!(std::fs::read_to_string(ran.path("ran")).unwrap().lines().count(), 4);
+}
+
 /// Rows that are kept are no work of this run, and are taken off once, also those that are cancelled.
 #[test]
 fn the_rate_of_a_resumed_run_is_that_of_what_it_did() {

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ use crate::base::lock;
 use crate::base::mask;
 use crate::base::number::{Number, in_decimals};
 use crate::config::{BudgetLimit, ColumnBudget};
-use crate::report::Spent;
+use crate::report::{Spending, Spent};
 use crate::task::{Cancel, Cause, Level, Moment, Outcome, Status, clock};
 
 /// The budgets of a stage.
@@ -22,6 +22,8 @@ pub struct Budget {
     state: Mutex<State>,
     /// Notified when a reservation has been settled.
     settled: Notify,
+    /// Where it is noted what attempts have used, for a run that goes on with this one.
+    spending: OnceLock<Arc<Spending>>,
 }
 
 #[derive(Debug)]
@@ -102,8 +104,13 @@ impl Budget {
         let columns: Vec<_> = budgets.iter().filter_map(column).collect();
         (!columns.is_empty()).then(|| {
             let state = Mutex::new(State { columns, reserved: 0 });
-            Arc::new(Self { state, settled: Notify::new() })
+            Arc::new(Self { state, settled: Notify::new(), spending: OnceLock::new() })
         })
+    }
+
+    /// From here on what attempts have used is noted there, too.
+    pub fn note_in(&self, spending: Arc<Spending>) {
+        let _ = self.spending.set(spending); // a budget has one
     }
 
     /// Waits until there is room for one more attempt. `None` if the job is being stopped, which it is from here if a
@@ -213,6 +220,10 @@ impl Limit {
             None => Kind::Job { used: used.all, reserved: 0, running: 0 },
         };
         Self { max: limit.max, estimate: limit.estimate, kind }
+    }
+
+    fn is_of_job(&self) -> bool {
+        matches!(self.kind, Kind::Job { .. })
     }
 
     /// What one more attempt is taken to need. The mean of others does not keep one from starting alone.
@@ -331,28 +342,36 @@ impl Reservation {
             });
             used.collect()
         };
-        self.put(&used);
+        self.put(&used, outcome.started);
         said
     }
 
     /// An attempt has begun, and nobody knows what it has used.
     pub fn settle_as_reserved(mut self) {
         let used = vec![Used::AsReserved; self.amounts.len()];
-        self.put(&used);
+        self.put(&used, Moment::now());
     }
 
-    fn put(&mut self, used: &[Used]) {
+    fn put(&mut self, used: &[Used], started: Moment) {
         let mut state = self.budget.lock();
         for ((column, amounts), used) in state.columns.iter_mut().zip(&self.amounts).zip(used) {
             if let Used::This(amount @ 1..) = *used {
                 column.seen = (column.seen.0.saturating_add(amount), column.seen.1 + 1);
             }
+            let (mut all, mut lately) = (None, None);
             for (limit, &was) in column.limits.iter_mut().zip(amounts) {
                 let amount = match *used {
                     Used::This(amount) => amount,
                     Used::AsReserved => was,
                 };
                 limit.settle(self.number, was, amount);
+                let of_kind = if limit.is_of_job() { &mut all } else { &mut lately };
+                *of_kind = (*of_kind).max(Some(amount)); // estimates may differ
+            }
+            // A limit of the other kind may be set when the job goes on.
+            if let (Some(spending), Some(any)) = (self.budget.spending.get(), all.or(lately)) {
+                let amounts = (all.unwrap_or(any), lately.unwrap_or(any));
+                spending.note(&column.name, started, amounts);
             }
         }
         drop(state);
@@ -400,7 +419,7 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.is_settled {
             let nothing = vec![Used::This(0); self.amounts.len()];
-            self.put(&nothing);
+            self.put(&nothing, Moment::now());
         }
     }
 }

@@ -200,7 +200,7 @@ mod tests {
         let said = || due.missed().unwrap();
         assert!(said().contains("since every slot was busy"), "{}", said());
         due.waited(WaitsFor::Group, Duration::from_millis(900));
-        due.waited(WaitsFor::Budget, Duration::from_millis(1000));
+        due.waited(WaitsFor::Budget, Duration::from_secs(1));
         assert!(said().contains("since every slot was busy"), "{}", said());
         due.waited(WaitsFor::Group, Duration::from_millis(1200));
         assert!(said().contains("since the group was full"), "{}", said());

@@ -1,4 +1,5 @@
-//! The files of a running job: its partial report, its state, the inputs that a report cannot hold, and the order of the rows in the report.
+//! The files of a running job: its partial report, its state, the inputs that a report cannot hold, the order of the rows in the
+//! report, and what budgets have used.
 
 pub mod identify;
 pub mod originals;
@@ -6,4 +7,5 @@ pub mod partial;
 pub mod replaced_rows;
 pub mod row_order;
 pub mod scattered_read;
+pub mod spending;
 pub mod state;

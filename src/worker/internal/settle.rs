@@ -150,9 +150,10 @@ pub fn lose(batch: &mut VecDeque<Task>, error: &io::Error, settle: &mut Settle<'
     let is_unfit = error.kind() == io::ErrorKind::InvalidInput;
     for task in batch.drain(..) {
         // One that may have killed a worker before was attempted.
-        let verdict = match is_unfit && !task.is_suspect {
-            true => Verdict::Unfit(words.clone()),
-            false => Verdict::Done(crashed(None, &words)),
+        let verdict = if is_unfit && !task.is_suspect {
+            Verdict::Unfit(words.clone())
+        } else {
+            Verdict::Done(crashed(None, &words))
         };
         settle(task, verdict);
     }
