@@ -36,6 +36,7 @@ mod pausing;
 mod places;
 mod printing;
 mod python;
+mod read_inputs;
 mod reports;
 mod resume;
 mod resumed_inputs;

@@ -27,6 +27,15 @@ struct Candidate {
     /// How many of the other rows have as many, and how many there are.
     equal: usize,
     rows: usize,
+    /// How many have fewer, though they are split: totals, and what is torn.
+    short: usize,
+}
+
+impl Candidate {
+    /// Whether nearly all rows are as the header. One that is short is no sign of another delimiter.
+    fn fits(&self) -> bool {
+        self.equal > 0 && self.equal >= self.short && self.equal * 5 >= (self.rows - self.short) * 4
+    }
 }
 
 /// The delimiter that splits the header: if several do, the one that splits the other rows like it; of a header without
@@ -34,7 +43,7 @@ struct Candidate {
 /// at, or by a header that only one splits, so that it is the same however the table comes. `is_all`: no more is waited for.
 ///
 /// # Errors
-/// If two do it equally well, or both split all rows alike, each into columns of its own; the message names them.
+/// If two do it equally well, or both split nearly all rows alike, each into columns of its own; the message names them.
 pub(super) fn delimiter(
     table: &[u8],
     at_end: bool,
@@ -68,6 +77,11 @@ pub(super) fn delimiter(
     // Which one it is shows in rows that only one of them splits; without a header, the first row is one of them.
     let has_rows = |it: &Candidate| it.equal > 0 || (it.rows == 0 && *header == Header::None);
     candidates.sort_by_key(|candidate| std::cmp::Reverse(rank(candidate)));
+    // One row that is torn does not tell which of two it is.
+    let other = |first: &Candidate| {
+        let is_other = |it: &&Candidate| fit(it) == fit(first) || (first.fits() && it.fits());
+        candidates.iter().skip(1).find(is_other)
+    };
     match &candidates[..] {
         [] => Ok(Guess::Known(b',')),
         [first, second, ..] if rank(first) == rank(second) => Err(format!(
@@ -76,14 +90,17 @@ pub(super) fn delimiter(
             shown(second.delimiter),
             first.columns
         )),
-        [first, second, ..] if fit(first) == fit(second) && has_rows(first) => Err(format!(
-            "{} splits it into {} columns and {} into {}, and the rows fit both: set `delimiter`",
-            shown(first.delimiter),
-            first.columns,
-            shown(second.delimiter),
-            second.columns
-        )),
-        [first, ..] => Ok(Guess::Known(first.delimiter)),
+        [first, ..] => match other(first).filter(|_| has_rows(first)) {
+            Some(second) => Err(format!(
+                "{} splits it into {} columns and {} into {}, and {} fit both: set `delimiter`",
+                shown(first.delimiter),
+                first.columns,
+                shown(second.delimiter),
+                second.columns,
+                if fit(first) == fit(second) { "the rows" } else { "nearly all rows" }
+            )),
+            None => Ok(Guess::Known(first.delimiter)),
+        },
     }
 }
 
@@ -133,13 +150,15 @@ fn look(
         match &mut found {
             None if is_row => {
                 let columns = cells.ends.len();
-                found =
-                    Some(Candidate { delimiter: dialect.delimiter, columns, equal: 0, rows: 0 });
+                let delimiter = dialect.delimiter;
+                found = Some(Candidate { delimiter, columns, equal: 0, rows: 0, short: 0 });
             }
             None => return Look { found: None, is_open: false },
             Some(found) => {
                 found.rows += 1;
-                found.equal += usize::from(is_row && cells.ends.len() == found.columns);
+                let columns = cells.ends.len();
+                found.equal += usize::from(is_row && columns == found.columns);
+                found.short += usize::from(is_row && 1 < columns && columns < found.columns);
             }
         }
         if found.as_ref().is_some_and(|found| found.rows == SAMPLE) {
@@ -196,6 +215,27 @@ mod tests {
         ] {
             assert_eq!(guess_with(table, &header), Ok(expected), "{table:?}");
         }
+    }
+
+    #[test]
+    fn one_row_that_is_torn_does_not_make_it_a_guess() {
+        let header = "Datum;Betrag, EUR;Text\n";
+        for count in [1, 2, 4, 19, 60] {
+            let rows = "2024-01-01;1,1;x\n".repeat(count);
+            for torn in ["", "Summe;12,5\n", "2024-01-01;1", "Quelle: Amt\n"] {
+                let error = guess(&format!("{header}{rows}{torn}")).unwrap_err();
+                assert!(error.contains("`,`") && error.contains("`;`"), "{error}");
+                assert!(error.ends_with("set `delimiter`"), "{error}");
+            }
+        }
+        for torn in ["2024-01-01;1,1;x;y\n", "Stand: heute, morgen\n"] {
+            let table = format!("{header}{}{torn}", "2024-01-01;1,1;x\n".repeat(19));
+            let error = guess(&table).unwrap_err();
+            assert!(error.ends_with("and nearly all rows fit both: set `delimiter`"), "{error}");
+        }
+        // What many rows do not fit is none.
+        let table = format!("{header}{}", "2024-01-01;1,1;x\n2024-01-01;1;x\n".repeat(9));
+        assert_eq!(guess(&table), Ok(b';'));
     }
 
     #[test]
