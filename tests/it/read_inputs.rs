@@ -15,6 +15,40 @@ fn errors(ran: &Ran) -> Vec<String> {
 }
 
 #[test]
+fn what_several_patterns_find_is_read_once() {
+    let files = |test: TestJob| test.file("a.csv", "x\n1\n").file("b.csv", "x\n2\n");
+    for (names, expected) in [
+        ("['*.csv', 'a.csv']", ["a.csv,1", "b.csv,2"]),
+        ("['a.csv', '*.csv']", ["a.csv,1", "b.csv,2"]),
+        ("['b*.csv', './*.csv', 'sub/../a.csv']", ["b.csv,2", "./a.csv,1"]),
+        ("['{a,b}.csv', '[b].csv']", ["a.csv,1", "b.csv,2"]),
+    ] {
+        let test = files(job(&format!("csv = {names}"), "{x}")).file("sub/x", "");
+        test.run().exit(0).rows("file,x", &expected);
+    }
+    for source in ["lines", "jsonl"] {
+        let test = job(&format!("{source} = ['*.txt', 'a.txt']"), "x");
+        test.file("a.txt", "{\"a\": 1}\n").run().exit(0).rows("file", &["a.txt"]);
+    }
+    let ran = files(job("csv = ['a.csv', './a.csv']", "{x}")).run();
+    ran.exit(0).rows("file,x", &["a.csv,1", "./a.csv,1"]);
+    ran.stderr_has("`./a.csv` is named twice: each of its inputs is there twice");
+}
+
+#[test]
+fn braces_are_a_pattern_unless_a_file_is_called_that() {
+    for (source, expected) in [("csv", &["b.csv"][..]), ("lines", &["a.csv", "b.csv", "b.csv"])] {
+        let test = job(&format!("{source} = '{{a,b}}.csv'"), "{file}");
+        let test = test.file("a.csv", "x\n").file("b.csv", "x\ny\n");
+        test.run().exit(0).rows("file", expected);
+    }
+    let test = job("lines = '{a,b}.csv'", "{input}").file("a.csv", "x\n");
+    test.file("{a,b}.csv", "y\n").run().exit(0).rows("input", &["y"]);
+    let ran = job("lines = '{a,b}.csv'", "{input}").file("c.csv", "x\n").run();
+    ran.exit(2).stderr_has("no file matches `{a,b}.csv`");
+}
+
+#[test]
 fn a_torn_row_makes_no_guess_of_what_splits_a_table() {
     let rows = "2024-01-01;1,1;x\n".repeat(19);
     let table = format!("Datum;Betrag, EUR;Text\n{rows}Summe;12,5\n");

@@ -418,7 +418,7 @@ pub(super) fn find(
     folder: &Path,
     own: &Arc<OwnFiles>,
 ) -> Result<(VecDeque<InputFile>, bool), String> {
-    let is_pattern = name.contains(['*', '?', '[']);
+    let is_pattern = name.contains(super::glob::SPECIAL);
     if name == "-" || !is_pattern || folder.join(name).exists() {
         return InputFile::find(name, folder).map(|file| ([file].into(), false));
     }

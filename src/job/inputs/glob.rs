@@ -17,7 +17,7 @@ use crate::job::inputs::InputReader;
 use crate::job::inputs::own::OwnFiles;
 use crate::job::inputs::records::Stop;
 use except::{Cover, Except};
-pub(super) use pattern::Glob;
+pub(super) use pattern::{Glob, SPECIAL};
 
 /// What the job file says of patterns, besides the patterns.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -139,7 +139,7 @@ impl Globs {
 }
 
 /// A folder by one name, however it was written: without `.` and `..`.
-fn settled(folder: &Path) -> PathBuf {
+pub(super) fn settled(folder: &Path) -> PathBuf {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let mut settled = PathBuf::new();
     for part in absolute.components() {

@@ -19,6 +19,7 @@ mod lines;
 mod listed;
 mod notes;
 mod object;
+mod once;
 mod options;
 mod own;
 mod places;

@@ -13,6 +13,7 @@ use super::files::{Files, Format};
 use super::glob::{GlobOptions, Globs};
 use super::lines::LineOptions;
 use super::notes::Notes;
+use super::once::Once;
 use super::options::{BlockSize, Named};
 use super::plan::{Around, Found, counted};
 use super::product::{Matrix, Product, Together};
@@ -152,6 +153,7 @@ impl Reader<'_> {
     /// The files that a source names, and whether it can name several.
     fn find(&self, named: &Named<'_>, table: &Table<'_>) -> Option<(Vec<InputFile>, bool)> {
         let (mut all, mut is_plural, mut is_sound) = (Vec::new(), named.is_array, true);
+        let mut once = Once::default();
         for name in &named.names {
             match files::find(name.get_ref(), self.around.folder, &self.around.own) {
                 Ok((found, is_pattern)) => {
@@ -169,7 +171,12 @@ impl Reader<'_> {
                         self.wrong(table, &name.span(), near);
                         is_sound = false;
                     }
-                    all.extend(found);
+                    all.extend(once.left_of(found, is_pattern));
+                    if let Some(again) = once.take_again() {
+                        let message =
+                            format!("{again} is named twice: each of its inputs is there twice");
+                        table.document().warn(&name.span(), message, "leave out one of the two");
+                    }
                 }
                 Err(message) => {
                     self.wrong(table, &name.span(), message);

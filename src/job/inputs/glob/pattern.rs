@@ -301,7 +301,7 @@ impl Glob {
 }
 
 /// What makes a name a pattern.
-const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];
+pub(in crate::job::inputs) const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];
 
 /// The leading folders of a pattern that are no pattern, with their `/`, and the rest. The last part always belongs
 /// to the rest: the walk is what finds it.
