@@ -91,7 +91,7 @@ pub fn write_bare(text: &[u8], not_finite: NotFinite, out: &mut Vec<u8>) {
         [b'0', b'x', digits @ ..] => write_in_decimal(digits, 16, out),
         [b'0', b'o', digits @ ..] => write_in_decimal(digits, 8, out),
         [b'0', b'b', digits @ ..] => write_in_decimal(digits, 2, out),
-        [b'i' | b'n', ..] | [b'+' | b'-', b'i' | b'n', ..] => {
+        [b'i' | b'n' | b'I' | b'N', ..] | [b'+' | b'-', b'i' | b'n' | b'I' | b'N', ..] => {
             write_not_finite(text, not_finite, out);
         }
         [b'+', number @ ..] => out.extend_from_slice(number),
@@ -124,8 +124,8 @@ fn write_in_decimal(digits: &[u8], radix: u32, out: &mut Vec<u8>) {
 fn write_not_finite(text: &[u8], not_finite: NotFinite, out: &mut Vec<u8>) {
     out.extend_from_slice(match (not_finite, text) {
         (NotFinite::Text, _) => return write_text(text, out),
-        (NotFinite::Python, b"inf" | b"+inf") => b"Infinity",
-        (NotFinite::Python, b"-inf") => b"-Infinity",
+        (NotFinite::Python, b"inf" | b"+inf" | b"Infinity") => b"Infinity",
+        (NotFinite::Python, b"-inf" | b"-Infinity") => b"-Infinity",
         (NotFinite::Python, _) => b"NaN",
     });
 }
@@ -159,12 +159,19 @@ mod tests {
             ("[\r\n1,\n\"\\n\"\r]\n", "[  1, \"\\n\" ] "),
             ("-inf", "\"-inf\""),
             ("nan", "\"nan\""),
+            ("NaN", "\"NaN\""),
         ] {
             assert_eq!(bare(text, NotFinite::Text), expected, "{text}");
         }
-        for (text, expected) in
-            [("inf", "Infinity"), ("+inf", "Infinity"), ("-inf", "-Infinity"), ("-nan", "NaN")]
-        {
+        for (text, expected) in [
+            ("inf", "Infinity"),
+            ("+inf", "Infinity"),
+            ("-inf", "-Infinity"),
+            ("-nan", "NaN"),
+            ("NaN", "NaN"),
+            ("Infinity", "Infinity"),
+            ("-Infinity", "-Infinity"),
+        ] {
             assert_eq!(bare(text, NotFinite::Python), expected, "{text}");
         }
     }

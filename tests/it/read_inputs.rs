@@ -57,3 +57,19 @@ fn a_torn_row_makes_no_guess_of_what_splits_a_table() {
     let test = job("csv = { file = 'a.csv', delimiter = ';' }\nskip = 18", "{Text}");
     test.file("a.csv", &table).run().exit(3).rows("status", &["ok", "failed"]);
 }
+
+#[test]
+fn numbers_that_are_not_finite_are_inputs_as_python_writes_them() {
+    let lines = "{\"a\": NaN, \"b\": 1}\n{\"a\": -Infinity, \"b\": 2}\n{\"a\": 3, \"b\": [NaN]}\n";
+    let ran = job("jsonl = 'a'", "{a}").file("a", lines).run();
+    ran.exit(3).rows("a,result,status", &["NaN,NaN,ok", "'-Infinity,'-Infinity,ok", ",,failed"]);
+    assert!(errors(&ran)[0].contains("has `NaN` inside a value"), "{:?}", errors(&ran));
+    let test = job("jsonl = 'a'\nwhere = 'a < 0'", "{b}").file("a", lines);
+    test.run().rows("b,status", &["2,ok", ",failed"]);
+    let test = job("json = { file = 'a', at = '/i' }", "{input}");
+    let test = test.file("a", "{\"x\": [{\"l\": NaN}], \"i\": [Infinity, 1], \"y\": -Infinity}");
+    test.run().exit(0).rows("input", &["Infinity", "1"]);
+    let test = TestJob::new("[inputs]\njsonl = 'a'\n[workload.python]\nfunction = 'mine:work'\n");
+    let test = test.file("mine.py", "def work(a, b):\n    return repr(a)\n").file("a", lines);
+    test.run().rows("result", &["nan", "'-inf", ""]);
+}

@@ -40,7 +40,7 @@ impl Number {
             return number;
         }
         let name = text.strip_prefix(['+', '-']).unwrap_or(text);
-        if matches!(name, "inf" | "nan") {
+        if matches!(name, "inf" | "nan" | "Infinity" | "NaN") {
             return text.parse().ok().map(Self::Float);
         }
         let mut decimal = Vec::new();
@@ -123,6 +123,8 @@ mod tests {
             assert_eq!(bare(text), Some(Number::Integer(number)), "{text}");
         }
         assert_eq!(bare("inf"), Some(Number::Float(f64::INFINITY)));
+        assert_eq!(bare("-Infinity"), Some(Number::Float(f64::NEG_INFINITY)));
+        assert_eq!(Number::of_value("Infinity", Kind::Text), None);
         assert_eq!(bare("-inf"), Some(Number::Float(f64::NEG_INFINITY)));
         assert!(matches!(bare("+nan"), Some(Number::Float(it)) if it.is_nan()));
         assert_eq!(bare("nan").unwrap().compare(&Number::Integer(1)), None);

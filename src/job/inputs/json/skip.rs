@@ -7,6 +7,7 @@ use serde_json::Deserializer;
 
 use super::peek;
 use crate::job::inputs::InputError;
+use crate::job::inputs::object::{has_word, word_at};
 use crate::job::inputs::text::Text;
 
 /// A value that is longer is read member by member, so that it needs no memory.
@@ -21,6 +22,10 @@ pub(super) fn skip(text: &mut Text) -> Result<Result<(), String>, InputError> {
 }
 
 fn skip_at(text: &mut Text, depth: usize) -> Result<Result<(), String>, InputError> {
+    if let Some(length) = word(text)? {
+        text.consume(length);
+        return Ok(Ok(()));
+    }
     loop {
         let window = text.window();
         let mut values = Deserializer::from_slice(window).into_iter::<IgnoredAny>();
@@ -31,6 +36,8 @@ fn skip_at(text: &mut Text, depth: usize) -> Result<Result<(), String>, InputErr
                 text.consume(length);
                 return Ok(Ok(()));
             }
+            // What JSON does not know and Python does is found member by member.
+            Some(Err(error)) if !error.is_eof() && has_word(window) => break,
             Some(Err(error)) if !error.is_eof() => return Bytes::skip(text),
             _ => {}
         }
@@ -46,6 +53,17 @@ fn skip_at(text: &mut Text, depth: usize) -> Result<Result<(), String>, InputErr
         Some(b'{') if depth < DEEPEST => skip_members(text, b'}', depth),
         _ => Bytes::skip(text),
     }
+}
+
+/// How long the next value is, if it is `NaN` or one of its like.
+fn word(text: &mut Text) -> Result<Option<usize>, InputError> {
+    /// `-Infinity`, and the byte after it.
+    const LONGEST: usize = 10;
+    if !matches!(text.window().first(), Some(b'N' | b'I' | b'-')) {
+        return Ok(None);
+    }
+    while text.window().len() < LONGEST && text.more()? {}
+    Ok(word_at(text.window()))
 }
 
 /// Consumes the array or the object that begins here, and ends with `end`.

@@ -162,3 +162,16 @@ fn long_values_that_are_passed_over_are_json() {
     let cut = rows(&cut[..cut.len() - 20], "/i");
     assert!(cut[2].contains("not JSON after the array"), "{cut:?}");
 }
+
+#[test]
+fn what_python_writes_for_numbers_that_are_not_finite_is_read() {
+    assert_eq!(rows("[NaN, -Infinity , 1]", "")[1..], ["NaN", "-Infinity", "1"]);
+    let loss =
+        "{\"a\": NaN, \"b\": {\"i\": [{\"x\": Infinity}], \"c\": [-Infinity, {}]}, \"d\":NaN}";
+    assert_eq!(rows(loss, "/b/i"), ["x", "Infinity"]);
+    let long = format!("[{}NaN]", "0, ".repeat(200_000));
+    let document = format!("{{\"a\": {long}, \"i\": [7], \"b\": {long}}}");
+    assert_eq!(rows(&document, "/i"), ["input", "7"]);
+    let wrong = rows("{\"a\": [NaNs], \"i\": [7]}", "/i");
+    assert!(wrong[0].contains("not JSON before the array"), "{wrong:?}");
+}
