@@ -59,6 +59,34 @@ fn a_torn_row_makes_no_guess_of_what_splits_a_table() {
 }
 
 #[test]
+fn a_message_says_what_is_wrong_and_not_something_else() {
+    let test = job("csv = { file = 'a.csv', encoding = 'shift_jis' }", "{b}");
+    let ran = test.file("a.csv", b"a\x81\x20,b\n1,2\n").run();
+    ran.exit(2).stderr_has("has bytes that are not Shift_JIS");
+
+    let latin = b"{\"a\": \"x\"}\n{\"a\": \"Gr\xf6\xdfe\"}\n";
+    let ran = job("jsonl = 'a.jsonl'", "{a}").file("a.jsonl", latin).run();
+    ran.exit(3).rows("a,status", &["x,ok", ",failed"]);
+    assert!(errors(&ran)[0].contains("name the file's `encoding`"), "{:?}", errors(&ran));
+    let test = job("jsonl = { file = 'a.jsonl', encoding = 'latin1' }", "{a}");
+    test.file("a.jsonl", latin).run().exit(0).rows("a", &["x", "Größe"]);
+}
+
+/// A frame whose window is 2 GiB, as of `zstd --ultra --long=31`, with one raw block.
+#[test]
+fn data_of_zstd_with_a_long_window_is_sound() {
+    let frame = |window: u8| {
+        let head = [0x28, 0xb5, 0x2f, 0xfd, 0, (window - 10) << 3, (6 << 3) | 1, 0, 0];
+        [&head[..], b"x\n1\n2\n"].concat()
+    };
+    let test = job("csv = 'a.csv.zst'", "{x}").file("a.csv.zst", frame(31));
+    test.run().exit(0).rows("x", &["1", "2"]);
+    let ran = job("csv = 'a.csv.zst'", "{x}").file("a.csv.zst", frame(38)).run();
+    ran.exit(2).stderr_has("needs more memory");
+    assert!(!ran.stderr().contains("damaged"), "{}", ran.stderr());
+}
+
+#[test]
 fn numbers_that_are_not_finite_are_inputs_as_python_writes_them() {
     let lines = "{\"a\": NaN, \"b\": 1}\n{\"a\": -Infinity, \"b\": 2}\n{\"a\": 3, \"b\": [NaN]}\n";
     let ran = job("jsonl = 'a'", "{a}").file("a", lines).run();

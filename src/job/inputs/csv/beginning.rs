@@ -119,7 +119,8 @@ impl Rows {
     pub(super) fn header_row(&mut self) -> Result<Vec<String>, InputError> {
         self.skip_to_row()?;
         // A row of empty cells is no input, but a header of columns without names. A single one has quotes.
-        if let Some((width, length)) = self.first_row()?
+        let first = self.first_row()?;
+        if let Some((width, length)) = first
             && self.cells.bytes.is_empty()
             && (width > 1 || self.dialect.is_quoted(self.text.window()))
         {
@@ -127,6 +128,11 @@ impl Rows {
             return Ok(numbered(width));
         }
         let line = self.text.line(0);
+        if let Some((_, length)) = first
+            && let Some(message) = self.text.undecodable(&self.text.window()[..length])
+        {
+            return Err(self.text.file().error_at(line, message));
+        }
         if !self.step()? {
             return Ok(Vec::new());
         }

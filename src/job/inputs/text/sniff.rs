@@ -215,6 +215,13 @@ fn is_utf32_without_mark(bytes: &[u8]) -> bool {
     are(u32::from_le_bytes) || are(u32::from_be_bytes)
 }
 
+/// How far back, as a power of two, zstd data may refer: as far as `zstd --long=31` writes it, which others have to be told.
+/// The memory for it is taken as the data fills it.
+const WIDEST: u32 = 31;
+
+/// What zstd says if that does not do.
+const TOO_WIDE: [&str; 2] = ["too much memory", "not enough memory"];
+
 impl Packing {
     /// In words; `None` if it is none.
     pub(super) fn name(self) -> Option<&'static str> {
@@ -231,7 +238,11 @@ impl Packing {
         Ok(match self {
             Self::None => Box::new(buffered),
             Self::Gzip => Box::new(Members::new(buffered)),
-            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(buffered)?),
+            Self::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered)?;
+                decoder.window_log_max(WIDEST)?;
+                Box::new(decoder)
+            }
         })
     }
 
@@ -241,6 +252,12 @@ impl Packing {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             return format!("the {name} data ends before its end: the file is truncated");
         }
-        format!("the {name} data is damaged: {error}")
+        let message = error.to_string();
+        if TOO_WIDE.iter().any(|words| message.contains(words)) {
+            return format!(
+                "the {name} data needs more memory to be unpacked than there is for it, as after `zstd --long`: {message}"
+            );
+        }
+        format!("the {name} data is damaged: {message}")
     }
 }
