@@ -48,9 +48,9 @@ impl ReportReader {
         self.delimiter
     }
 
-    /// The value that a cell stands for: without the `'` that protects it from being calculated, and with a decimal
-    /// point in numbers. A text that looked like such a number from the start (`1,5` with decimal commas) cannot be told apart
-    /// by itself: [`Originals`](crate::csv::Originals) can.
+    /// The value that a cell without quotes stands for: without the `'` that protects it from being calculated, and with a
+    /// decimal point in numbers. A text that looks like such a number (`1,5` with decimal commas) has quotes, unless another
+    /// program has written the cell: then [`Originals`](crate::csv::Originals) can tell.
     pub fn plain<'a>(&self, cell: &'a [u8]) -> Cow<'a, [u8]> {
         if self.is_protected(cell) {
             return self.bare(cell);
@@ -65,13 +65,18 @@ impl ReportReader {
         Cow::Borrowed(cell)
     }
 
-    /// The value that the cell in this column stands for: as [`plain`](Self::plain), and a timestamp has a decimal point.
-    pub fn value<'a>(&self, column: usize, cell: &'a [u8]) -> Cow<'a, [u8]> {
+    /// The value that a cell stands for, with quotes around it or without.
+    pub fn meant<'a>(&self, cell: &'a [u8], is_quoted: bool) -> Cow<'a, [u8]> {
+        if is_quoted { self.bare(cell) } else { self.plain(cell) }
+    }
+
+    /// The value that the cell in this column stands for: as [`meant`](Self::meant), and a timestamp has a decimal point.
+    pub fn value<'a>(&self, column: usize, cell: &'a [u8], is_quoted: bool) -> Cow<'a, [u8]> {
         if self.started == Some(column) && self.point != b'.' && cell.contains(&self.point) {
             let pointed = cell.iter().map(|&byte| if byte == self.point { b'.' } else { byte });
             return Cow::Owned(pointed.collect());
         }
-        self.plain(cell)
+        self.meant(cell, is_quoted)
     }
 
     /// The value of a cell that was quoted, which no number of the runner's is: without the `'` that protects it from being
@@ -126,6 +131,7 @@ mod tests {
             for text in [
                 "", "a", "=1+1", "+x", "-x", "@x", "\tx", "\r", "\nx", "'", "'a", "'=x", "'''@x",
                 "'-5", "'-1.5", "'-1,x", "-1.5", "+1e6", "1.5", "1.2.3", "a,b;c\"d", "-1,5", "3",
+                "1,234", "1,5", "+1,5", "'1,5",
             ] {
                 let mut row = Vec::new();
                 writer.push_text(&mut row, text.as_bytes());
@@ -135,7 +141,9 @@ mod tests {
                     .delimiter(reading.delimiter())
                     .from_reader(&row[..]);
                 let record = reader.byte_records().next().unwrap().unwrap();
-                assert_eq!(reading.plain(&record[0]), text.as_bytes(), "{dialect}: {text:?}");
+                let is_quoted = row.starts_with(b"\"");
+                let meant = reading.meant(&record[0], is_quoted);
+                assert_eq!(meant, text.as_bytes(), "{dialect}: {text:?}");
             }
         }
     }

@@ -15,6 +15,30 @@ fn errors(ran: &Ran) -> Vec<String> {
 }
 
 #[test]
+fn a_text_that_looks_like_a_number_is_no_number_to_the_next_job() {
+    for dialect in ["csv", "excel", "excel-semicolon"] {
+        let one = format!(
+            "[inputs]\nvalues = ['1,234', '1.5', 'a', '-1,5']\n[columns.c]\nregex = '(.*)'\n\
+             [workload.command]\nargv = ['printf', '%s', '{{input}}']\n[report]\ndialect = '{dialect}'\n"
+        );
+        let read = |condition: &str| {
+            format!(
+                "[inputs]\njob = 'one'\n{condition}[workload.command]\n\
+                 argv = ['printf', '%s', 'v{{input}}|{{result}}|{{c}}']\n"
+            )
+        };
+        let test = TestJob::empty().file("one.toml", one).file("two.toml", read(""));
+        let test = test.file("three.toml", read("where = 'c < 100'\n"));
+        let ran = test.args(["run", "one.toml", "two.toml", "three.toml"]).run();
+        ran.exit(0);
+        let column = |name: &str| ran.report_of(name).column("result");
+        let all = ["v1,234|1,234|1,234", "v1.5|1.5|1.5", "va|a|a", "v-1,5|-1,5|-1,5"];
+        assert_eq!(column("two"), all, "{dialect}");
+        assert_eq!(column("three"), ["v1.5|1.5|1.5"], "{dialect}");
+    }
+}
+
+#[test]
 fn what_several_patterns_find_is_read_once() {
     let files = |test: TestJob| test.file("a.csv", "x\n1\n").file("b.csv", "x\n2\n");
     for (names, expected) in [

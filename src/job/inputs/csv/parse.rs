@@ -40,6 +40,8 @@ pub(in crate::job::inputs) struct Cells {
     pub bytes: Vec<u8>,
     /// Where each ends.
     pub ends: Vec<usize>,
+    /// The numbers of those that have quotes around them, in order: most cells have none.
+    quoted: Vec<usize>,
 }
 
 impl Cells {
@@ -49,9 +51,16 @@ impl Cells {
         starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end])
     }
 
+    /// Likewise, and whether quotes stand around each.
+    pub fn with_quotes(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        let is_quoted = |index: usize| self.quoted.binary_search(&index).is_ok();
+        self.iter().enumerate().map(move |(index, cell)| (cell, is_quoted(index)))
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.quoted.clear();
     }
 }
 
@@ -91,6 +100,7 @@ impl Dialect {
             }
             let is_quoted = self.quote.is_some_and(|quote| window.get(at) == Some(&quote));
             let found = if is_quoted {
+                cells.quoted.push(cells.ends.len());
                 self.quoted(window, at, at_end, cells)
             } else {
                 self.plain(window, at, at_end, cells)
@@ -278,6 +288,18 @@ mod tests {
             (",\n", &["|"]),
         ] {
             assert_eq!(rows(&plain, text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_around_a_cell_are_known() {
+        let (mut cells, dialect) = (Cells::default(), Dialect::new(b';'));
+        for (row, expected) in [("\"a\";b;\"\";\n", "1010"), ("a;\"b\"\n", "01"), ("a;b\"\n", "00")]
+        {
+            let expected: Vec<bool> = expected.bytes().map(|byte| byte == b'1').collect();
+            dialect.parse(row.as_bytes(), true, &mut cells);
+            let found: Vec<bool> = cells.with_quotes().map(|(_, is_quoted)| is_quoted).collect();
+            assert_eq!(found, expected, "{row}");
         }
     }
 

@@ -16,10 +16,10 @@ impl Rows {
         if !rows.step()? {
             return Err(rows.text.file().error("has no header row"));
         }
-        let plain = |cell| reading.plain(cell).into_owned();
-        let cells: Vec<Vec<u8>> = rows.cells.iter().map(plain).collect();
-        let name = |cell: &Vec<u8>| String::from_utf8_lossy(cell).into_owned();
-        rows.names = cells.iter().map(name).collect();
+        let name = |(cell, is_quoted)| {
+            String::from_utf8_lossy(&reading.meant(cell, is_quoted)).into_owned()
+        };
+        rows.names = rows.cells.with_quotes().map(name).collect();
         rows.reading = Some(reading);
         Ok(rows)
     }
@@ -34,12 +34,14 @@ impl Rows {
             return Fields::bad(complaint, &self.text.window()[..length]);
         }
         let Some(columns) = reading.inputs().filter(|_| self.is_doubtful(reading)) else {
-            let cells = self.cells.iter().enumerate();
-            return cells.map(|(index, cell)| reading.value(index, cell)).collect();
+            let cells = self.cells.with_quotes().enumerate();
+            let value = |(index, (cell, is_quoted))| reading.value(index, cell, is_quoted);
+            return cells.map(value).collect();
         };
-        let input = self.cells.iter().skip(1).take(columns.fields).map(|cell| InputCell {
+        let input = self.cells.with_quotes().skip(1).take(columns.fields);
+        let input = input.map(|(cell, is_quoted)| InputCell {
             written: cell.to_vec(),
-            meant: reading.plain(cell).into_owned(),
+            meant: reading.meant(cell, is_quoted).into_owned(),
         });
         let input: Vec<_> = input.collect();
         let path = self.text.file().path();
@@ -64,9 +66,11 @@ impl Rows {
             return Fields::bad(self.text.file().complaint(self.text.line(0), message), row);
         }
         let known = if let Original::Known(values) = original { values } else { Vec::new() };
-        let cells = self.cells.iter().enumerate().map(|(index, cell)| {
-            let value = index.checked_sub(1).and_then(|index| known.get(index));
-            value.map_or_else(|| reading.value(index, cell), |value| Cow::Borrowed(&value[..]))
+        let cells = self.cells.with_quotes().enumerate().map(|(index, (cell, is_quoted))| {
+            match index.checked_sub(1).and_then(|index| known.get(index)) {
+                Some(value) => Cow::Borrowed(&value[..]),
+                None => reading.value(index, cell, is_quoted),
+            }
         });
         cells.collect()
     }
@@ -89,8 +93,8 @@ impl Rows {
     /// Whether a cell of a report's input may stand for something else than it most likely does.
     fn is_doubtful(&self, reading: &ReportReader) -> bool {
         let fields = reading.inputs().map_or(0, |inputs| inputs.fields);
-        let mut input = self.cells.iter().skip(1).take(fields);
-        input.any(|cell| is_replaced(cell) || *reading.plain(cell) != *cell)
+        let mut input = self.cells.with_quotes().skip(1).take(fields);
+        input.any(|(cell, is_quoted)| is_replaced(cell) || *reading.meant(cell, is_quoted) != *cell)
     }
 }
 
