@@ -130,6 +130,20 @@ impl Document {
         self.absences.borrow_mut().push(diagnostic);
     }
 
+    /// Whether the job may use the field `name`: what it is made of has that word, or functions or programs that get all fields.
+    pub fn may_use(&self, name: &str) -> bool {
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let has = |text: &[u8], word: &str| {
+            memchr::memmem::find_iter(text, word).any(|at| {
+                let is_start = !text[..at].last().is_some_and(is_part);
+                is_start && !text.get(at + word.len()).is_some_and(is_part)
+            })
+        };
+        let words = [name, "python", "worker"];
+        let texts = self.sources.iter().map(|(_, source)| source.text.as_bytes());
+        texts.into_iter().any(|text| words.iter().any(|word| has(text, word)))
+    }
+
     /// Notes what is probably a mistake, at its place, and the way out.
     pub fn warn(&self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         let warning = Diagnostic::new(message).at(self.place(span)).help(help).as_warning();

@@ -17,6 +17,8 @@ pub struct ReportReader {
     inputs: Option<InputColumns>,
     /// Where the one column is that has timestamps.
     started: Option<usize>,
+    /// Where the one is that shows outputs, of which a row has only so much.
+    shown: Option<usize>,
 }
 
 impl ReportReader {
@@ -24,13 +26,25 @@ impl ReportReader {
     pub fn new(columns: Vec<String>, writer: &Writer) -> Self {
         let &Writer { delimiter, point, formula_safe, .. } = writer;
         let started = columns.iter().position(|name| name == "started_utc");
-        Self { columns, delimiter, point, formula_safe, inputs: None, started }
+        Self { columns, delimiter, point, formula_safe, inputs: None, started, shown: None }
     }
 
     /// The same, with what is known of the inputs that the rows were made from.
     #[must_use]
     pub fn with_inputs(self, inputs: InputColumns) -> Self {
         Self { inputs: Some(inputs), ..self }
+    }
+
+    /// The same of a job whose `result` shows the outputs of commands.
+    #[must_use]
+    pub fn showing_outputs(self) -> Self {
+        let shown = self.columns.iter().rposition(|name| name == "result");
+        Self { shown, ..self }
+    }
+
+    /// The column that shows outputs, of which a row has only so much.
+    pub fn shown(&self) -> Option<usize> {
+        self.shown
     }
 
     /// What is known of the inputs that the rows were made from.

@@ -125,3 +125,27 @@ fn numbers_that_are_not_finite_are_inputs_as_python_writes_them() {
     let test = test.file("mine.py", "def work(a, b):\n    return repr(a)\n").file("a", lines);
     test.run().rows("result", &["nan", "'-inf", ""]);
 }
+
+#[test]
+fn a_result_that_is_cut_is_told_to_who_reads_it() {
+    for (end, length, is_cut) in
+        [("head", 9_990, true), ("tail", 9_990, true), ("head", 400, false)]
+    {
+        let one = format!(
+            "[inputs]\nrepeat = 2\n[workload.command]\nargv = ['printf', '%0{length}d', '1']\n\
+             result = '{end}'\n"
+        );
+        let two = |arguments: &str| {
+            format!("[inputs]\njob = 'one'\n[workload.command]\nargv = [{arguments}]\n")
+        };
+        let test = TestJob::empty().file("one.toml", one);
+        let test = test.file("two.toml", two("'printf', '%s', '{result}'"));
+        let test = test.file("three.toml", two("'echo', '{input}'"));
+        let ran = test.args(["run", "one.toml", "two.toml", "three.toml"]).run();
+        ran.exit(0);
+        let said = "two: `result` of 2 rows that `inputs.job` reads is not all that";
+        let stderr = ran.stderr();
+        assert_eq!(stderr.contains(said), is_cut, "{stderr}");
+        assert!(!stderr.contains("three: `result`"), "{stderr}");
+    }
+}

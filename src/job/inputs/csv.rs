@@ -7,8 +7,10 @@ mod parse;
 mod report;
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use super::InputError;
+use super::notes::Notes;
 use super::text::{LONGEST, Text, TextRecords};
 use crate::csv::{Originals, ReportReader};
 use crate::task::Fields;
@@ -54,8 +56,8 @@ pub(super) struct Rows {
     comments: Option<Vec<u8>>,
     names: Vec<String>,
     cells: Cells,
-    /// If it is a report.
-    reading: Option<ReportReader>,
+    /// If it is a report, with what is noted of its rows.
+    reading: Option<(ReportReader, Arc<Notes>)>,
     /// What knows its inputs, once that was asked for.
     originals: OnceCell<Option<Box<dyn Originals>>>,
     /// How many rows have come, and how many of them had another width than the header.
@@ -254,9 +256,10 @@ impl Rows {
         if found != self.names.len() {
             return self.ragged(length);
         }
-        if let Some(reading) = self.reading.take() {
+        if let Some((reading, notes)) = self.reading.take() {
+            self.note_cut(&reading, &notes);
             let fields = self.reported(&reading, length);
-            self.reading = Some(reading);
+            self.reading = Some((reading, notes));
             self.text.consume(length);
             return fields;
         }

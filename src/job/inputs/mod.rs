@@ -160,7 +160,7 @@ impl Inputs {
         let files = match &self.source {
             Source::Files(files) => &files.all[..],
             Source::Blocks(blocks) => std::slice::from_ref(&blocks.file),
-            Source::Report(file, _) => std::slice::from_ref(file),
+            Source::Report(file, ..) => std::slice::from_ref(file),
             _ => &[],
         };
         files.iter().filter(|file| file.regular).map(|file| file.path().to_owned()).collect()
@@ -314,9 +314,9 @@ impl Inputs {
                 selection.derived = None;
                 open_files(files, finish, &stop)?
             }
-            (None, Source::Report(file, reading)) => {
+            (None, Source::Report(file, reading, notes)) => {
                 selection.derived = None;
-                Box::new(Stream::new(open_report(file, reading, &stop)?).finished(finish))
+                Box::new(Stream::new(open_report(file, reading, notes, &stop)?).finished(finish))
             }
             (None, source) => source.open(&stop)?,
         };

@@ -17,6 +17,8 @@ pub(super) struct Notes {
     lone_ends: Mutex<Option<String>>,
     /// How many cells were to be compared with a number and are none.
     no_numbers: AtomicU64,
+    /// How many rows of another job's report have only a part of an output.
+    cut_results: AtomicU64,
     /// How many bad data there were.
     bad: AtomicU64,
     /// How many inputs `where` and `skip` have left out, when all were read.
@@ -41,6 +43,11 @@ impl Notes {
         self.no_numbers.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A row of another job's report has only a part of what a command printed.
+    pub fn cut_result(&self) {
+        self.cut_results.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A datum cannot be used.
     pub fn bad(&self) {
         self.bad.fetch_add(1, Ordering::Relaxed);
@@ -58,7 +65,8 @@ impl Notes {
 
     /// Does what reads the inputs once more, of which nothing is noted.
     pub fn unchanged<T>(&self, read: impl FnOnce() -> T) -> T {
-        let counts = [&self.further_keys, &self.no_numbers, &self.bad, &self.left_out];
+        let counts =
+            [&self.further_keys, &self.no_numbers, &self.cut_results, &self.bad, &self.left_out];
         let first = || self.first_key.lock().expect(HELD);
         let lone_ends = || self.lone_ends.lock().expect(HELD);
         let places = (first().clone(), lone_ends().clone());
@@ -98,6 +106,17 @@ impl Notes {
             cells => words.push(format!(
                 "`where` met {cells} cells that it compares with a number and that are none"
             )),
+        }
+        let rows = match count(&self.cut_results) {
+            0 => None,
+            1 => Some("1 row".to_owned()),
+            rows => Some(format!("{rows} rows")),
+        };
+        if let Some(rows) = rows {
+            words.push(format!(
+                "`result` of {rows} that `inputs.job` reads is not all that the command printed, of which a report shows 500 \
+                 characters on one line: `[columns]` there hand on what is needed"
+            ));
         }
         match count(&self.bad) {
             0 => {}

@@ -1,14 +1,17 @@
 //! `job`: the rows of another job's report.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Source;
 use super::counted::Counted;
+use super::notes::Notes;
 use super::plan::BATCH_SIZE;
 use super::records::InputFile;
 use crate::csv::columns::is_report_column;
 use crate::csv::{InputColumns, OpenOriginals, ReportReader, Writer};
-use crate::job::Job;
+use crate::job::{Job, Stage};
+use crate::workload::Workload;
 
 /// What a job leaves to one that reads its report.
 #[derive(Clone, Debug)]
@@ -32,6 +35,11 @@ impl Reported {
         let path = job.results.join(format!("{}.csv", job.name));
         let writer = Writer::new(job.report.dialect, job.report.formula_safe);
         let reading = ReportReader::new(job.report_columns(), &writer);
+        let is_command = |stage: &Stage| matches!(stage.workload, Workload::Command(_));
+        let reading = match job.stages.last() {
+            Some(stage) if is_command(stage) => reading.showing_outputs(),
+            _ => reading,
+        };
         Self { path, reading, nothing: false }
     }
 
@@ -54,10 +62,11 @@ impl Reported {
         self.reading.columns().iter().map(field).collect()
     }
 
-    pub(super) fn source(self) -> Source {
+    /// Its rows; what is noted of them goes to `notes`.
+    pub(super) fn source(self, notes: Arc<Notes>) -> Source {
         if self.nothing {
             return super::plan::counted(Counted::Rows(Vec::new()));
         }
-        Source::Report(InputFile::report(self.path), self.reading)
+        Source::Report(InputFile::report(self.path), self.reading, notes)
     }
 }

@@ -8,6 +8,7 @@ use super::dealt::DealtSource;
 use super::files::Files;
 use super::finish::Finish;
 use super::glob::Globs;
+use super::notes::Notes;
 use super::places::Blanks;
 use super::product::Product;
 use super::records::{InputFile, Records, Stop, Stream};
@@ -24,7 +25,7 @@ pub(super) enum Source {
     /// The records of files.
     Files(Arc<Files>),
     /// The report of a job that this one needs.
-    Report(InputFile, ReportReader),
+    Report(InputFile, ReportReader, Arc<Notes>),
     /// The files of patterns.
     Glob(Globs),
     /// A big file in pieces.
@@ -40,8 +41,8 @@ impl Source {
         Ok(match self {
             Source::Counted(counted) => counted.from(0),
             Source::Files(files) => open_files(files, Finish::default(), stop)?,
-            Source::Report(file, reading) => {
-                Box::new(Stream::new(open_report(file, reading, stop)?))
+            Source::Report(file, reading, notes) => {
+                Box::new(Stream::new(open_report(file, reading, notes, stop)?))
             }
             Source::Glob(globs) => globs.open(stop),
             Source::Blocks(blocks) => blocks.open(stop)?,
@@ -162,9 +163,12 @@ pub(super) fn shuffled(
         Source::Files(files) => {
             Box::new(Shuffled::of_records(files.open(stop)?, seed, finish, stop)?)
         }
-        Source::Report(file, reading) => {
-            Box::new(Shuffled::of_records(open_report(file, reading, stop)?, seed, finish, stop)?)
-        }
+        Source::Report(file, reading, notes) => Box::new(Shuffled::of_records(
+            open_report(file, reading, notes, stop)?,
+            seed,
+            finish,
+            stop,
+        )?),
         Source::Glob(globs) => Box::new(Shuffled::of_paths(globs.open(stop), seed, stop)?),
         Source::Dealt(source) => source.open()?, // they were shuffled before they were dealt
         Source::Blocks(blocks) => {
@@ -177,10 +181,11 @@ pub(super) fn shuffled(
 pub(super) fn open_report(
     file: &InputFile,
     reading: &ReportReader,
+    notes: &Arc<Notes>,
     stop: &Stop,
 ) -> Result<Box<dyn Records>, InputError> {
     let text = Text::open(file, TextOptions { has_nuls: true, ..TextOptions::default() }, stop)?;
-    let rows = csv::Rows::of_report(text, reading.clone())?;
+    let rows = csv::Rows::of_report(text, reading.clone(), Arc::clone(notes))?;
     if rows.header() == reading.columns() {
         return Ok(Box::new(rows));
     }

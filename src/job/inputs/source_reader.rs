@@ -94,7 +94,10 @@ impl Reader<'_> {
             table.document().report_absent(Diagnostic::new(message).at(place));
             return None;
         };
-        Some((Some(reported.fields(table.has("batch"))), reported.source()))
+        // Who does not read the outputs need not know that they are cut.
+        let is_used = table.document().may_use("result");
+        let notes = if is_used { Arc::clone(&self.notes) } else { Arc::default() };
+        Some((Some(reported.fields(table.has("batch"))), reported.source(notes)))
     }
 
     /// `lines`, `csv`, `jsonl`, `json`, `sheet`.

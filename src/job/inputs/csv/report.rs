@@ -1,17 +1,23 @@
 //! The rows of a report as inputs: what stands in a cell is what the task had, byte by byte.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::Rows;
 use super::parse::Dialect;
 use crate::csv::{InputCell, Original, ReportReader, not_whole};
 use crate::job::inputs::InputError;
+use crate::job::inputs::notes::Notes;
 use crate::job::inputs::text::Text;
 use crate::task::Fields;
 
 impl Rows {
     /// The rows of a report that is to be read like this.
-    pub fn of_report(text: Text, reading: ReportReader) -> Result<Self, InputError> {
+    pub fn of_report(
+        text: Text,
+        reading: ReportReader,
+        notes: Arc<Notes>,
+    ) -> Result<Self, InputError> {
         let mut rows = Self::start(text, Dialect::new(reading.delimiter()), None);
         if !rows.step()? {
             return Err(rows.text.file().error("has no header row"));
@@ -20,8 +26,20 @@ impl Rows {
             String::from_utf8_lossy(&reading.meant(cell, is_quoted)).into_owned()
         };
         rows.names = rows.cells.with_quotes().map(name).collect();
-        rows.reading = Some(reading);
+        rows.reading = Some((reading, notes));
         Ok(rows)
+    }
+
+    /// Notes a row of which a part of an output is all that there is.
+    pub(super) fn note_cut(&self, reading: &ReportReader, notes: &Notes) {
+        /// So long is what was cut, but for a last character that is written as several and did not fit.
+        const CUT: usize = 497;
+        let cell = reading.shown().and_then(|column| self.cells.iter().nth(column));
+        let is_cut =
+            |cell: &[u8]| cell.len() >= CUT && String::from_utf8_lossy(cell).chars().count() >= CUT;
+        if cell.is_some_and(is_cut) {
+            notes.cut_result();
+        }
     }
 
     /// The row of a report, whose input is the one that its task had, byte by byte.
