@@ -1,5 +1,7 @@
 //! Reads one source of `[inputs]`, or of a list of `matrix` or `zip`.
 
+mod find;
+
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -10,10 +12,9 @@ use super::counted::Counted;
 use super::csv::CsvOptions;
 use super::earlier::Earlier;
 use super::files::{Files, Format};
-use super::glob::{GlobOptions, Globs};
+use super::glob::Globs;
 use super::lines::LineOptions;
 use super::notes::Notes;
-use super::once::Once;
 use super::options::{BlockSize, Named};
 use super::plan::{Around, Found, counted};
 use super::product::{Matrix, Product, Together};
@@ -21,7 +22,7 @@ use super::range::Range;
 use super::records::{InputFile, Stop};
 use super::sheet::SheetOptions;
 use super::text::{Text, TextOptions};
-use super::{Source, blocks, files, listed, options, places, product};
+use super::{Source, blocks, listed, options, places, product};
 use crate::base::Diagnostic;
 use crate::config::Table;
 use crate::config::schema::INNER_SOURCES;
@@ -151,49 +152,6 @@ impl Reader<'_> {
         });
         let files = files.ok()?;
         Some((files.fields(), Source::Files(Arc::new(files))))
-    }
-
-    /// The files that a source names, and whether it can name several.
-    fn find(&self, named: &Named<'_>, table: &Table<'_>) -> Option<(Vec<InputFile>, bool)> {
-        let (mut all, mut is_plural, mut is_sound) = (Vec::new(), named.is_array, true);
-        let mut once = Once::default();
-        for name in &named.names {
-            match files::find(name.get_ref(), self.around.folder, &self.around.own) {
-                Ok((found, is_pattern)) => {
-                    is_plural |= is_pattern;
-                    if found.is_empty() && !self.may_be_empty {
-                        let near = Globs::new(
-                            &[name.get_ref()],
-                            &GlobOptions::default(),
-                            self.around.folder,
-                        );
-                        let near = near.map_or_else(
-                            |error| error,
-                            |globs| globs.without(&self.around.own).near(),
-                        );
-                        self.wrong(table, &name.span(), near);
-                        is_sound = false;
-                    }
-                    all.extend(once.left_of(found, is_pattern));
-                    if let Some(again) = once.take_again() {
-                        let message =
-                            format!("{again} is named twice: each of its inputs is there twice");
-                        table.document().warn(&name.span(), message, "leave out one of the two");
-                    }
-                }
-                Err(message) => {
-                    self.wrong(table, &name.span(), message);
-                    is_sound = false;
-                }
-            }
-        }
-        let stdins = all.iter().filter(|file| file.is_stdin()).count();
-        if stdins > 0 && all.len() > 1 {
-            let message = "standard input cannot be one of several files";
-            table.document().error(&named.names[0].span(), message);
-            return None;
-        }
-        is_sound.then_some((all, is_plural))
     }
 
     /// Notes what is wrong with a file, which a needed job may yet make.
