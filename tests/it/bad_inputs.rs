@@ -327,3 +327,61 @@ fn a_pipe_that_says_nothing_ends_with_a_signal() {
         assert_eq!(end.code(), Some(code), "{inputs}");
     }
 }
+
+/// Several files: one that cannot be opened is a failed row, wherever it is among them.
+#[test]
+fn a_file_that_cannot_be_read_costs_no_other_one() {
+    let foreign = b"BZh91AY&SY\x01\x02\x03\x04";
+    for (source, good) in [
+        ("lines", ["1\n", "2\n"]),
+        ("csv", ["input\n1\n", "input\n2\n"]),
+        ("jsonl", ["{\"input\":1}\n", "{\"input\":2}\n"]),
+        ("json", ["[{\"input\":1}]", "[{\"input\":2}]"]),
+    ] {
+        for names in [["a", "b", "c"], ["b", "a", "c"], ["c", "a", "b"]] {
+            for shuffle in ["", "\nshuffle = 1"] {
+                let files = |more: &str| {
+                    let text = format!(
+                        "[inputs]\n{source} = \"*.in\"{shuffle}{more}\n[workload.command]\nargv = [\"echo\", \"{{input}}\"]\n"
+                    );
+                    TestJob::new(&text)
+                        .file(format!("{}.in", names[0]), foreign)
+                        .file(format!("{}.in", names[1]), good[0])
+                        .file(format!("{}.in", names[2]), good[1])
+                };
+                let ran = files("").run();
+                let mut rows = ran.exit(3).report().select("result,status");
+                rows.sort();
+                assert_eq!(rows, [",failed", "1,ok", "2,ok"], "{source} {names:?}");
+                let errors = ran.report().column("error");
+                let error = errors.iter().find(|error| !error.is_empty()).unwrap();
+                assert!(error.starts_with(&format!("`{}.in`: ", names[0])), "{error}");
+                files("\nbad_input = \"stop\"").run().exit(2);
+            }
+        }
+        let all = format!(
+            "[inputs]\n{source} = \"*.in\"\n[workload.command]\nargv = [\"echo\", \"{{input}}\"]\n"
+        );
+        let none = TestJob::new(&all).file("a.in", foreign).file("b.in", foreign);
+        none.run().exit(2).stderr_has("`a.in`: ");
+    }
+}
+
+#[test]
+fn a_file_that_is_looked_at_late_costs_no_other_one() {
+    let inputs = "[inputs]\ncsv = \"d/*.csv\"\nskip = 998\n[workload.command]\nargv = [\"echo\", \"{input}\"]\n";
+    let mut test = TestJob::new(inputs);
+    for number in 1..=1005 {
+        let table = match number {
+            1002 => "input,z\n1,2\n".to_owned(),
+            1003 => "BZh91AY&SY".to_owned(),
+            _ => format!("input\n{number}\n"),
+        };
+        test = test.file(format!("d/f{number:04}.csv"), table);
+    }
+    let ran = test.run();
+    ran.exit(3).rows("result", &["999", "1000", "1001", "", "", "1004", "1005"]);
+    let errors = ran.report().column("error");
+    assert!(errors[3].contains("f1002.csv`: has other columns than"), "{}", errors[3]);
+    assert!(errors[4].starts_with("`d/f1003.csv`: "), "{}", errors[4]);
+}

@@ -177,7 +177,7 @@ impl Rows {
                 Step::Flawed(length, flaw) => return Ok(Some(Err(self.flawed(length, flaw)))),
                 // An LF that follows belongs to it, and is not a blank line.
                 Step::Row(length)
-                    if self.text.has_places
+                    if self.text.options.has_places
                         && !at_end
                         && length == window.len()
                         && window.ends_with(b"\r") =>
@@ -198,7 +198,7 @@ impl Rows {
 
     /// Whether a blank row is an input, as it is after the header.
     fn has_places(&self) -> bool {
-        self.text.has_places && !self.names.is_empty()
+        self.text.options.has_places && !self.names.is_empty()
     }
 
     /// Makes the cells those of a blank row of so many bytes.

@@ -2,6 +2,7 @@
 
 mod again;
 mod one_by_one;
+mod reordered;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -17,11 +18,10 @@ use super::object::Shape;
 use super::own::OwnFiles;
 use super::records::{InputFile, Kept, Records, Stop};
 use super::sheet::SheetOptions;
-use super::stamp::Stamp;
 use super::text::{Text, TextOptions, TextRecords};
 use super::{InputError, csv, sheet};
-use crate::task::Fields;
 use one_by_one::OneByOne;
+use reordered::Reordered;
 
 /// How files hold their records.
 #[derive(Clone, Debug)]
@@ -47,10 +47,20 @@ pub(super) struct Files {
     earlier: Earlier,
     pub notes: Arc<Notes>,
     learned: Learned,
-    /// What is wrong with the first file that has lines and no object.
+    allowed: Allowed,
+    /// What is wrong with the first file that cannot be opened, or has lines and no object.
     foreign: Option<InputError>,
     /// What was opened when the job was planned and can be read only once.
     kept: Kept,
+}
+
+/// What need not be right.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Allowed {
+    /// There may be no input.
+    pub emptiness: bool,
+    /// One of several files may be one that cannot be opened: it is a datum that cannot be used.
+    pub bad_files: bool,
 }
 
 /// What looking at the files has shown.
@@ -80,7 +90,7 @@ impl Files {
         is_plural: bool,
         earlier: Earlier,
         notes: Arc<Notes>,
-        may_be_empty: bool,
+        allowed: Allowed,
     ) -> Result<Self, InputError> {
         let mut looked = Self {
             all: files,
@@ -90,6 +100,7 @@ impl Files {
             earlier,
             notes,
             learned: Learned::default(),
+            allowed,
             foreign: None,
             kept: Kept::default(),
         };
@@ -99,7 +110,7 @@ impl Files {
         }
         if let Format::Csv(options) = &looked.format
             && looked.learned.names.is_none()
-            && !may_be_empty
+            && !allowed.emptiness
         {
             let has_header = options.header == csv::Header::First;
             let lacks = if has_header { "has no header row" } else { "has no row" };
@@ -134,17 +145,35 @@ impl Files {
         if let Format::Lines(options) = &self.format {
             self.learned.names = Some(options.fields());
             // A pipe says what it is when it is read.
-            for file in self.all.iter().filter(|file| file.regular).take(LOOKED_AT) {
-                let text = Text::open(file, self.text, &stop)?;
+            let regular = self.all.iter().filter(|file| file.regular);
+            let (mut seen, mut wrong) = (0, None);
+            for file in regular.take(LOOKED_AT) {
+                let text = match Text::open(file, self.text, &stop) {
+                    Ok(text) => text,
+                    Err(error) if self.all.len() > 1 && self.allowed.bad_files => {
+                        wrong.get_or_insert(error);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+                seen += 1;
                 if self.learned.understood.is_empty() {
                     self.learned.understood.push(("encoding", text.found().words()));
                 }
             }
-            return Ok(());
+            return wrong.filter(|_| seen == 0).map_or(Ok(()), Err);
         }
         for index in 0..self.all.len().min(LOOKED_AT) {
             let file = self.all[index].clone();
-            let mut opened = open(&file, &self.format, self.text, None, &self.notes, &stop)?;
+            let opened = open(&file, &self.format, self.text, None, &self.notes, &stop);
+            let mut opened = match opened {
+                Ok(opened) => opened,
+                Err(error) if self.all.len() > 1 && file.regular && self.allowed.bad_files => {
+                    self.foreign.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             opened.resume(&self.earlier);
             self.take_in(index, &file, &mut opened)?;
             if !file.regular {
@@ -165,7 +194,7 @@ impl Files {
         file: &InputFile,
         opened: &mut Opened,
     ) -> Result<(), InputError> {
-        if index == 0 {
+        if self.learned.understood.is_empty() {
             self.learned.understood = opened.understood();
         }
         match opened {
@@ -228,9 +257,7 @@ impl Files {
             }
             return self.open_one(file, stop);
         }
-        let mut all = OneByOne::new(Arc::clone(self), stop.clone());
-        all.enter(0)?;
-        Ok(Box::new(all))
+        Ok(Box::new(OneByOne::new(Arc::clone(self), stop.clone())))
     }
 
     /// Opens a file again, of which each record is sought.
@@ -365,50 +392,6 @@ fn open(
         }
         Format::Sheet(_) => unreachable!("it is not text"),
     })
-}
-
-/// The columns of a table in another order than they stand in.
-struct Reordered {
-    records: Box<dyn Records>,
-    order: Vec<usize>,
-}
-
-impl Records for Reordered {
-    fn next_record(&mut self) -> Option<Result<Fields, InputError>> {
-        let record = self.records.next_record()?;
-        Some(record.map(|fields| match fields.cause() {
-            Some(_) => fields,
-            None => fields.in_order(&self.order),
-        }))
-    }
-
-    fn position(&mut self) -> u64 {
-        self.records.position()
-    }
-
-    fn place(&mut self) -> Option<String> {
-        self.records.place()
-    }
-
-    fn seek(&mut self, position: u64) -> Result<(), InputError> {
-        self.records.seek(position)
-    }
-
-    fn make_seekable(&mut self, stop: &Stop) -> Result<(), InputError> {
-        self.records.make_seekable(stop)
-    }
-
-    fn stamp(&mut self) -> Option<Stamp> {
-        self.records.stamp()
-    }
-
-    fn expect(&mut self, stamp: Stamp) -> Result<(), InputError> {
-        self.records.expect(stamp)
-    }
-
-    fn held(&mut self) -> usize {
-        self.records.held()
-    }
 }
 
 /// The files that `name` names as seen from `folder`: a name that is a file, or a pattern, which finds none of `own`. Also whether more than one

@@ -193,7 +193,7 @@ impl Elements {
                 self.shape.fields(value, place, &self.notes)
             };
             match found {
-                Ok(None) if !self.text.has_places => self.text.consume(length),
+                Ok(None) if !self.text.options.has_places => self.text.consume(length),
                 Ok(None) => {
                     self.text.consume(length);
                     return Ok(Some(self.shape.missing()));

@@ -109,7 +109,7 @@ impl Objects {
         let line = self.text.window()[..length].trim_ascii();
         if line.is_empty() {
             self.text.consume(length);
-            return self.text.has_places.then(|| self.shape.missing());
+            return self.text.options.has_places.then(|| self.shape.missing());
         }
         if let Some(message) = self.text.undecodable(line) {
             return Some(self.text.bad(length, message));
@@ -119,7 +119,7 @@ impl Objects {
         match self.shape.fields(line, place, &self.notes) {
             Ok(fields) => {
                 self.text.consume(length);
-                fields.or_else(|| self.text.has_places.then(|| self.shape.missing()))
+                fields.or_else(|| self.text.options.has_places.then(|| self.shape.missing()))
             }
             Err(message) => Some(self.text.bad(length, message)),
         }

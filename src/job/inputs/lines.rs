@@ -86,7 +86,7 @@ impl Lines {
         }
         let fields = match &self.options.regex {
             None => Ok(Fields::single(line)),
-            Some(regex) if is_blank && self.text.has_places => {
+            Some(regex) if is_blank && self.text.options.has_places => {
                 Ok(regex.names().map(|_| "").collect())
             }
             Some(regex) => matched(regex, line),

@@ -92,6 +92,8 @@ pub(in crate::job) fn read(
         around,
         notes: Arc::clone(&notes),
         may_be_empty: empty == Empty::Ok,
+        ends_at_bad: table.raw("bad_input").and_then(|value| value.get_ref().as_str())
+            == Some("stop"),
         patterns: RefCell::default(),
     };
     let found = match present[..] {

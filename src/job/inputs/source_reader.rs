@@ -11,7 +11,7 @@ use super::blocks::Blocks;
 use super::counted::Counted;
 use super::csv::CsvOptions;
 use super::earlier::Earlier;
-use super::files::{Files, Format};
+use super::files::{Allowed, Files, Format};
 use super::glob::Globs;
 use super::lines::LineOptions;
 use super::notes::Notes;
@@ -33,6 +33,8 @@ pub(super) struct Reader<'a> {
     pub notes: Arc<Notes>,
     /// Whether a source may have no input.
     pub may_be_empty: bool,
+    /// Whether the job ends at a datum that cannot be used.
+    pub ends_at_bad: bool,
     /// The patterns that were read.
     pub patterns: RefCell<Vec<Globs>>,
 }
@@ -142,9 +144,10 @@ impl Reader<'_> {
             }
             _ => Earlier::default(),
         };
-        let may_be_empty = self.may_be_empty || found.len() > 1;
+        let emptiness = self.may_be_empty || found.len() > 1;
+        let allowed = Allowed { emptiness, bad_files: !self.ends_at_bad };
         let notes = Arc::clone(&self.notes);
-        let files = Files::learn(found, format, text, is_plural, earlier, notes, may_be_empty);
+        let files = Files::learn(found, format, text, is_plural, earlier, notes, allowed);
         let files = files.map_err(|error| {
             let mut places = places.into_iter().flatten();
             let place = places.find(|(key, _)| Some(*key) == error.key).and_then(|(_, it)| it);

@@ -70,8 +70,8 @@ pub(super) struct Text {
     broken: Option<String>,
     /// What it turned out to be.
     found: Found,
-    /// Whether what is blank in it is an input.
-    pub has_places: bool,
+    /// How it is to be understood.
+    pub options: TextOptions,
 }
 
 /// What a text turned out to be.
@@ -195,7 +195,7 @@ impl Text {
             is_again: false,
             broken: None,
             found,
-            has_places: options.has_places,
+            options,
         };
         let is_utf8 = encoding.is_none_or(|encoding| encoding == encoding_rs::UTF_8);
         if !is_utf8 {

@@ -38,24 +38,35 @@ impl OneByOne {
         Self { files, index: 0, current: None, stop, again: None, sought: None }
     }
 
-    /// Opens the file at `index`.
-    pub fn enter(&mut self, index: usize) -> Result<(), InputError> {
+    /// Opens the file whose turn it is, and notes how it is if it is going to be read in another order.
+    fn enter(&mut self) -> Result<(), InputError> {
+        let mut records = self.files.open_one(&self.files.all[self.index], &self.stop)?;
+        if let Some(again) = &mut self.again {
+            let stamp = records.stamp();
+            again.note(self.index, stamp);
+            if stamp.is_some() {
+                records.make_seekable(&self.stop)?;
+            }
+        }
+        self.current = Some(records);
+        Ok(())
+    }
+
+    /// Leaves the current file, or one that could not be opened.
+    fn leave(&mut self) {
         if let (Some(again), Some(records)) = (&mut self.again, self.current.take()) {
             again.put(self.index, records);
         }
-        self.index = index;
-        self.current = Some(self.files.open_one(&self.files.all[index], &self.stop)?);
-        self.note()
+        self.current = None;
+        self.index += 1;
     }
 
-    /// Notes how the current file is, if it is going to be read in another order.
-    fn note(&mut self) -> Result<(), InputError> {
-        let (Some(again), Some(records)) = (&mut self.again, &mut self.current) else {
-            return Ok(());
-        };
-        let stamp = records.stamp();
-        again.note(self.index, stamp);
-        if stamp.is_some() { records.make_seekable(&self.stop) } else { Ok(()) }
+    /// The datum that a file is which cannot be opened: it costs no other one.
+    fn unusable(&self, error: InputError) -> Result<Fields, InputError> {
+        if self.stop.is_raised() {
+            return Err(error);
+        }
+        Ok(Fields::bad(error.to_string(), self.files.all[self.index].name_bytes()))
     }
 
     /// Keeps a record that cannot be read again where it is.
@@ -110,6 +121,14 @@ impl Records for OneByOne {
     /// A position is asked for in the file that has the record: the end of one is not the start of the next.
     fn next_placed(&mut self) -> Option<(u64, Result<Fields, InputError>)> {
         loop {
+            if self.current.is_none() && self.index < self.files.all.len() {
+                let position = (self.index as u64) << PLACE_BITS;
+                if let Err(error) = self.enter() {
+                    let record = self.unusable(error);
+                    self.leave();
+                    return Some((position, record));
+                }
+            }
             let position = self.position();
             match self.current.as_mut()?.next_record() {
                 Some(Ok(fields)) => {
@@ -118,12 +137,7 @@ impl Records for OneByOne {
                     return Some((position, kept.map(|()| fields)));
                 }
                 Some(Err(error)) => return Some((position, Err(error))),
-                None if self.index + 1 == self.files.all.len() => return None,
-                None => {
-                    if let Err(error) = self.enter(self.index + 1) {
-                        return Some((position, Err(error)));
-                    }
-                }
+                None => self.leave(),
             }
         }
     }
@@ -154,19 +168,18 @@ impl Records for OneByOne {
                 again.put(self.index, records);
             }
             self.index = index;
-            let records = match again.take(index) {
-                Some(records) => records,
-                None => {
-                    let open = || self.files.open_again(&self.files.all[index], &self.stop);
-                    // The descriptors of the others may be those that are lacking.
-                    let opened = open().or_else(|_| {
-                        again.close();
-                        open()
-                    });
-                    let mut records = opened?;
-                    records.expect(stamp)?;
-                    records
-                }
+            let records = if let Some(records) = again.take(index) {
+                records
+            } else {
+                let open = || self.files.open_again(&self.files.all[index], &self.stop);
+                // The descriptors of the others may be those that are lacking.
+                let opened = open().or_else(|_| {
+                    again.close();
+                    open()
+                });
+                let mut records = opened?;
+                records.expect(stamp)?;
+                records
             };
             self.current = Some(records);
         }
@@ -176,6 +189,6 @@ impl Records for OneByOne {
 
     fn make_seekable(&mut self, _: &Stop) -> Result<(), InputError> {
         self.again = Some(Again::default());
-        self.note()
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::*;
 use crate::job::inputs::csv::CsvOptions;
 use crate::job::inputs::earlier::Earlier;
-use crate::job::inputs::files::{Files, Format};
+use crate::job::inputs::files::{Allowed, Files, Format};
 use crate::job::inputs::lines::LineOptions;
 use crate::job::inputs::records::InputFile;
 use crate::job::inputs::text::TextOptions;
@@ -50,11 +50,10 @@ fn values(prefix: &str, count: usize) -> HashSet<String> {
 
 fn open(folder: &Path, names: &[&str], format: &Format) -> Shuffled {
     let files = names.iter().map(|name| InputFile::find(name, folder).unwrap()).collect();
-    let (text, notes) = (TextOptions::default(), Arc::default());
+    let (text, notes, allowed) = (TextOptions::default(), Arc::default(), Allowed::default());
     let is_plural = names.len() > 1;
     let files =
-        Files::learn(files, format.clone(), text, is_plural, Earlier::default(), notes, false)
-            .unwrap();
+        Files::learn(files, format.clone(), text, is_plural, Earlier::default(), notes, allowed).unwrap();
     let stop = Stop::default();
     let records = Arc::new(files).open(&stop).unwrap();
     Shuffled::of_records(records, 1, &Finish::default(), &stop).unwrap()
