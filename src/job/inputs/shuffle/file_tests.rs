@@ -53,7 +53,8 @@ fn open(folder: &Path, names: &[&str], format: &Format) -> Shuffled {
     let (text, notes, allowed) = (TextOptions::default(), Arc::default(), Allowed::default());
     let is_plural = names.len() > 1;
     let files =
-        Files::learn(files, format.clone(), text, is_plural, Earlier::default(), notes, allowed).unwrap();
+        Files::learn(files, format.clone(), text, is_plural, Earlier::default(), notes, allowed)
+            .unwrap();
     let stop = Stop::default();
     let records = Arc::new(files).open(&stop).unwrap();
     Shuffled::of_records(records, 1, &Finish::default(), &stop).unwrap()
