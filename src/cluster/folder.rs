@@ -15,8 +15,14 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+/// How often it is tried to remove a folder in which something is still made.
+const REMOVALS: u32 = 40;
+const BETWEEN_REMOVALS: Duration = Duration::from_millis(50);
 
 /// The folder of one run of a job.
 #[derive(Clone, Debug)]
@@ -159,12 +165,20 @@ impl RunFolder {
     /// If it cannot be removed.
     pub fn remove(&self) -> io::Result<()> {
         // The plan goes first: what is left without one is no run.
-        for path in [self.plan(), self.root.clone()] {
-            let removed =
-                if path == self.root { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            match removed {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
+        match fs::remove_file(self.plan()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        for attempt in 1.. {
+            match fs::remove_dir_all(&self.root) {
+                Err(error) if error.kind() == ErrorKind::NotFound => break,
+                // What is just being ended may still have made a file.
+                Err(error)
+                    if error.kind() == ErrorKind::DirectoryNotEmpty && attempt < REMOVALS =>
+                {
+                    thread::sleep(BETWEEN_REMOVALS);
+                }
+                removed => return removed,
             }
         }
         Ok(())

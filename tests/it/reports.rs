@@ -281,7 +281,7 @@ fn tables_of_several_runs_have_the_dialect_of_runner_toml() {
     let ran = TestJob::again(ran).args(["report", "results/job.compare.csv"]).run();
     ran.exit(0);
     let ran = TestJob::again(ran).arg("status").run();
-    ran.exit(0).stdout_has("1 tasks, all ok");
+    ran.exit(0).stdout_has("1 task, all ok");
 }
 
 #[test]
