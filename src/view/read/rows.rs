@@ -188,7 +188,8 @@ fn split(
             };
             from = end;
         }
-        let Some(at) = end_of_cell(&bytes[from..], delimiter, line_end).map(|at| from + at) else {
+        let Some(at) = memchr::memchr2(delimiter, line_end, &bytes[from..]).map(|at| from + at)
+        else {
             cells.push(start..bytes.len());
             return None;
         };
@@ -202,17 +203,6 @@ fn split(
         cells.push(start..end);
         return Some(at + 1);
     }
-}
-
-/// Where the first of two bytes is. Most cells are figures, shorter than the call of a search that is made for long texts.
-fn end_of_cell(bytes: &[u8], delimiter: u8, line_end: u8) -> Option<usize> {
-    const SHORT: usize = 24;
-    let (short, long) = bytes.split_at(bytes.len().min(SHORT));
-    let is_end = |&byte: &u8| byte == delimiter || byte == line_end;
-    short
-        .iter()
-        .position(is_end)
-        .or_else(|| memchr::memchr2(delimiter, line_end, long).map(|at| short.len() + at))
 }
 
 /// Where the quoted cell that starts at `start` ends; a doubled quote stands for a quote.
