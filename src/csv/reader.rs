@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::base::text::without_mark;
 use crate::csv::cells::unquoted;
 use crate::csv::writer::is_formula;
-use crate::csv::{Dialect, InputColumns, Writer, cells, number};
+use crate::csv::{Dialect, InputColumns, Writer, cells, has_semicolons, number};
 
 /// How the report of a job is read.
 #[derive(Clone, Debug)]
@@ -117,10 +117,9 @@ impl ReportReader {
 /// given. `None` if no header ends there.
 pub fn header_names(text: &[u8], formula_safe: bool) -> Option<Vec<String>> {
     let text = without_mark(text);
-    let dialect = match text.strip_prefix(b"task")?.first()? {
-        b';' => Dialect::ExcelSemicolon,
-        _ => Dialect::Csv, // Excel's other one is read like it
-    };
+    text.strip_prefix(b"task")?;
+    // Excel's other dialect is read like the plain one.
+    let dialect = if has_semicolons(text) { Dialect::ExcelSemicolon } else { Dialect::Csv };
     let mut is_quoted = false;
     let end = text.iter().position(|&byte| {
         is_quoted ^= byte == b'"'; // a doubled quote leaves it as it was

@@ -6,6 +6,7 @@
 mod error;
 mod facts;
 mod finish;
+mod job_facts;
 mod layout;
 mod logs;
 mod own_files;
@@ -24,7 +25,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::mem;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -49,12 +50,13 @@ pub use write::buffer::RowBuffer;
 pub use write::remarks::Failure;
 
 use crate::base::lock;
-use crate::config::{Logs, Order, ReportSettings, Template};
+use crate::config::{Logs, Order, Template};
 use crate::csv;
-use crate::job::{Job, Stage};
+use crate::job::Job;
 use crate::task::live::LiveOutput;
 use crate::task::{Calendar, Cancel};
 use crate::worker::{Earlier, Log};
+use job_facts::JobFacts;
 use layout::Layout;
 use logs::LogFolder;
 use resume::attempt_numbers::AttemptNumbers;
@@ -108,60 +110,6 @@ pub struct Report {
     recorder: Option<JoinHandle<Recorder>>,
 }
 
-/// Facts about the job for its report and its summary.
-#[derive(Debug)]
-struct JobFacts {
-    name: String,
-    /// The folder that its relative paths start from.
-    folder: PathBuf,
-    results: PathBuf,
-    settings: ReportSettings,
-    /// The dialect of `summary.csv`.
-    shared_dialect: csv::Dialect,
-    /// Whether there is a file with a row for every attempt.
-    has_attempts: bool,
-    /// See `job::identity`.
-    identity: [u8; 32],
-    /// How many of the fields are the source's own.
-    own_fields: usize,
-    /// Whether tasks may be skipped, which keep what their rows said.
-    has_creates: bool,
-    /// Whether files are called by the numbers of tasks.
-    names_by_number: bool,
-}
-
-impl JobFacts {
-    fn report(&self) -> PathBuf {
-        self.results.join(format!("{}.csv", self.name))
-    }
-
-    fn partial(&self) -> PathBuf {
-        self.results.join(format!("{}.csv.partial", self.name))
-    }
-
-    fn attempts(&self) -> PathBuf {
-        self.results.join(format!("{}.attempts.csv", self.name))
-    }
-
-    /// What is noted of the rows in the file of attempts.
-    fn attempt_note(&self) -> PathBuf {
-        self.results.join(format!(".{}.attempts", self.name))
-    }
-
-    fn state(&self) -> PathBuf {
-        self.results.join(format!(".{}.state", self.name))
-    }
-
-    /// What attempts have used of columns with a budget.
-    fn used(&self) -> PathBuf {
-        self.results.join(format!(".{}.used", self.name))
-    }
-
-    fn logs(&self) -> PathBuf {
-        self.results.join(format!("{}.logs", self.name))
-    }
-}
-
 impl Report {
     /// The folder for the whole outputs of tasks, absolute, if they are kept.
     pub fn logs(&self) -> Option<&Path> {
@@ -189,21 +137,10 @@ impl Report {
     /// A refusal if there is a partial already, or if it is in use or cannot be resumed; else why the folder or the
     /// file cannot be written.
     pub fn create(job: &Job, options: &Options, cancel: Arc<Cancel>) -> Result<Self, ReportError> {
-        let facts = JobFacts {
-            name: job.name.clone(),
-            folder: job.folder.clone(),
-            results: options.results.clone(),
-            settings: job.report,
-            shared_dialect: job.shared_dialect(),
-            has_attempts: job.stages.iter().any(Stage::has_attempts),
-            identity: job.identity,
-            own_fields: job.own_fields,
-            has_creates: job.creates.is_some(),
-            names_by_number: job.names_files_by_number(),
-        };
         let tag = options.output.as_ref().map(|output| output.tag(job)).transpose();
         let tag = tag.map_err(ReportError::refused)?.flatten();
-        let mut report = Self::start(facts, Layout::of(job), options, tag, cancel)?;
+        let mut report =
+            Self::start(JobFacts::of(job, options), Layout::of(job), options, tag, cancel)?;
         report.may_be_empty = job.inputs.may_be_empty();
         Ok(report)
     }

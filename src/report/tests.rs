@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::publish::Publish;
 use super::*;
-use crate::config::Order;
+use crate::config::{Order, ReportSettings};
 use crate::report::write::row::tests::{SETTINGS, record, unrun};
 use crate::task::{Cause, Level, Moment, Record, Status};
 

@@ -1,5 +1,7 @@
 //! What is in files of inputs is read whole, or said: nothing of it becomes a wrong task without a word.
 
+mod unchanged;
+
 use std::io::Write;
 use std::path::Path;
 

@@ -36,7 +36,6 @@ mod pausing;
 mod places;
 mod printing;
 mod python;
-mod read_inputs;
 mod reports;
 mod resume;
 mod resumed_inputs;

@@ -256,21 +256,7 @@ impl<'a> Row<'a> {
 
     /// What the cell at `index` stands for: without quotes, and without what the dialect has changed.
     pub fn text(&self, index: usize) -> Cow<'a, [u8]> {
-        let cell = self.cell(index);
-        let Some(inner) = cell.strip_prefix(b"\"") else { return self.plain.plain(cell) };
-        let inner = inner.strip_suffix(b"\"").unwrap_or(inner);
-        // The runner quotes a text that looks like a number of the dialect, so that it can be told from one.
-        if memchr::memchr(b'"', inner).is_none() {
-            return self.plain.bare(inner);
-        }
-        let mut unquoted = Vec::with_capacity(inner.len());
-        let mut rest = inner;
-        while let Some(quote) = memchr::memchr(b'"', rest) {
-            unquoted.extend_from_slice(&rest[..=quote]);
-            rest = rest.get(quote + 2..).unwrap_or_default();
-        }
-        unquoted.extend_from_slice(rest);
-        Cow::Owned(self.plain.bare(&unquoted).into_owned())
+        self.plain.of_written(self.cell(index))
     }
 
     /// All cells, as text.

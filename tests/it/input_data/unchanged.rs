@@ -1,18 +1,7 @@
 //! What is in files of inputs is what the tasks get: nothing of it is there twice, or as something else.
 
-use crate::support::{Ran, TestJob};
-
-/// Prints `result` for each input.
-fn job(inputs: &str, result: &str) -> TestJob {
-    let command = format!("[workload.command]\nargv = [\"printf\", \"%s\", \"{result}\"]\n");
-    TestJob::new(&format!("[inputs]\n{inputs}\n{command}"))
-}
-
-/// The errors of the rows, without those of rows that have none.
-fn errors(ran: &Ran) -> Vec<String> {
-    let errors = ran.report().column("error").into_iter();
-    errors.filter(|error| !error.is_empty()).collect()
-}
+use super::{errors, job};
+use crate::support::TestJob;
 
 #[test]
 fn a_text_that_looks_like_a_number_is_no_number_to_the_next_job() {
