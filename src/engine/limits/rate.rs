@@ -13,6 +13,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::job::Pace;
 use crate::task::{Cancel, Moment, clock};
 
@@ -43,6 +45,8 @@ pub struct RateLimiter {
     /// How long before its nominal time a start may be, which allows a burst.
     tolerance: u64,
     lag: u64,
+    /// Notified when a turn is given back, for the one who waits for the turn after it.
+    returned: Notify,
 }
 
 /// A start that has been taken; its value is the nominal time of the one after it.
@@ -68,6 +72,7 @@ impl RateLimiter {
             interval: nanos,
             tolerance: nanos.saturating_mul(u64::from(pace.burst) - 1),
             lag: LAG.saturating_sub(interval).max(LEAST_LAG).as_nanos() as u64,
+            returned: Notify::new(),
         }
     }
 
@@ -101,6 +106,7 @@ impl RateLimiter {
             tokio::select! {
                 biased;
                 () = cancel.draining() => return false,
+                () = self.returned.notified() => {}
                 () = clock::sleep_until(self.origin + Duration::from_nanos(start)) => {}
             }
         }
@@ -127,7 +133,10 @@ impl RateLimiter {
     /// Puts a turn back that nothing has started in, unless another one has been taken since.
     pub fn give_back(&self, turn: Turn) {
         let before = turn.0.saturating_sub(self.interval);
-        let _ = self.next.compare_exchange(turn.0, before, Ordering::Relaxed, Ordering::Relaxed);
+        let order = Ordering::Relaxed;
+        if self.next.compare_exchange(turn.0, before, order, order).is_ok() {
+            self.returned.notify_one();
+        }
     }
 
     /// Whether slots take their turns one after the other, when they have come.
@@ -312,6 +321,22 @@ mod tests {
         assert!(limiter.try_acquire().is_none());
         limiter.give_back(second);
         assert!(limiter.try_acquire().is_some() && limiter.try_acquire().is_none());
+    }
+
+    #[test]
+    fn who_waits_for_the_next_turn_gets_the_one_that_is_given_back() {
+        let cancel = Cancel::default();
+        let limiter = limiter("1/h".parse().unwrap(), 1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let turn = limiter.try_acquire().unwrap();
+        let is_ready = runtime.block_on(async {
+            let give_back = async {
+                tokio::task::yield_now().await; // the other one waits by then
+                limiter.give_back(turn);
+            };
+            tokio::join!(limiter.ready(&cancel), give_back).0
+        });
+        assert!(is_ready && limiter.try_acquire().is_some());
     }
 
     #[test]
