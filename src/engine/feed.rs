@@ -1,7 +1,7 @@
 //! The feed from which slots take their tasks: inputs, which are read lazily, requeued tasks, and retries that are due.
 //!
-//! The feed counts the tasks that slots have taken. A slot ends only when the inputs have ended, nothing waits and no
-//! task is out any more, since a task that is out may still be requeued.
+//! The feed counts the tasks that slots have taken. A slot ends only when the inputs have ended, nothing waits and there are
+//! more slots than tasks that are out: each of those may still be requeued. So most workers end while others still work.
 //!
 //! One of the waiting slots keeps the time for the retries ([`State::timed`]), so that a retry that becomes due wakes
 //! one slot and not all of them. A slot that takes something wakes another one if there may be more.
@@ -27,6 +27,7 @@ use crate::job::{InputError, InputReader, Inputs};
 use crate::report::KeptRows;
 use crate::task::{Cancel, Cause, Level, Moment, Task, clock};
 pub use handle::FeedHandle;
+use handle::Held;
 use hosts::{Admitted, HostName};
 pub use hosts::{HostLimit, HostOf, Hosts, LimitChange, Reply};
 pub use queue::Patience;
@@ -69,6 +70,8 @@ struct State {
     moved: usize,
     /// The number of tasks that are taken and not yet settled.
     out: usize,
+    /// The number of slots that take tasks.
+    slots: usize,
     /// Whether a waiting slot keeps the time for the retries.
     timed: bool,
     /// The number of waiting slots that do not check the source because too many tasks wait.
@@ -121,6 +124,7 @@ impl Feed {
             room: Room::of(slots),
             moved: 0,
             out: 0,
+            slots: 0,
             timed: false,
             shut_out: 0,
             is_sooner: false,
@@ -140,6 +144,7 @@ impl Feed {
 
     /// A slot's handle to the feed.
     pub fn handle(self: &Arc<Self>, patience: Patience) -> FeedHandle {
+        self.lock().slots += 1;
         FeedHandle { feed: Arc::clone(self), held: Held::default(), patience }
     }
 
@@ -165,11 +170,15 @@ impl Feed {
         self.lock().unread.clone()
     }
 
-    /// Ready when there will be nothing to take any more, as others have found out.
+    /// Ready when there will be nothing to take for one more slot, as others have found out.
     pub async fn over(&self) {
         let mut over = pin!(self.over.notified());
         over.as_mut().enable();
-        if !self.lock().is_over() {
+        let needs_more = {
+            let state = self.lock();
+            !state.has_nothing_more() || state.out > state.slots
+        };
+        if needs_more {
             over.await;
         }
     }
@@ -233,6 +242,14 @@ impl Feed {
         } else if state.is_over() {
             drop(state);
             self.changed.notify_waiters();
+            self.over.notify_waiters();
+            Taken::Over
+        } else if state.has_nothing_more() && state.out < state.slots {
+            held.leave(&mut state);
+            if state.out < state.slots {
+                self.changed.notify_one();
+            }
+            drop(state);
             self.over.notify_waiters();
             Taken::Over
         } else {
@@ -416,13 +433,14 @@ impl State {
     fn is_over(&self) -> bool {
         self.out == 0 && self.retries.is_empty() && matches!(self.source, Source::Ended)
     }
-}
 
-/// What a slot has taken and not yet settled.
-#[derive(Debug, Default)]
-struct Held {
-    tasks: usize,
-    hosts: Vec<HostName>,
+    /// Whether there will be nothing to take but what is out now and may come back.
+    fn has_nothing_more(&self) -> bool {
+        matches!(self.source, Source::Ended)
+            && self.retries.is_empty()
+            && self.returned.is_empty()
+            && self.hosts.as_ref().is_none_or(|hosts| hosts.parked().tasks == 0)
+    }
 }
 
 #[cfg(test)]

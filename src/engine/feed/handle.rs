@@ -5,8 +5,25 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Feed, Held, Hosts, Patience, Reply, Retries, Taken};
+use super::hosts::HostName;
+use super::{Feed, Hosts, Patience, Reply, Retries, State, Taken};
 use crate::task::{Moment, Task};
+
+/// What a slot has taken and not yet settled.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub tasks: usize,
+    pub hosts: Vec<HostName>,
+    /// The slot is not counted any more.
+    has_left: bool,
+}
+
+impl Held {
+    /// The slot takes nothing any more.
+    pub fn leave(&mut self, state: &mut State) {
+        state.slots -= usize::from(!std::mem::replace(&mut self.has_left, true));
+    }
+}
 
 /// A slot's handle to the feed. It holds what the slot has taken until it takes again.
 pub struct FeedHandle {
@@ -131,6 +148,7 @@ impl Drop for FeedHandle {
     fn drop(&mut self) {
         let mut state = self.feed.lock();
         state.settle(&mut self.held);
+        self.held.leave(&mut state);
         let wakes = state.out == 0 || state.has_more();
         drop(state);
         if wakes {
