@@ -85,6 +85,12 @@ fn plan_and_run(args: &RunArgs) -> Exit {
         complain(format!("{}: {message}", job.name));
         return Exit::Usage;
     }
+    if let Some(call) = args.elsewhere()
+        && let Err(message) = cluster::check_groups(&jobs, args.at_once.get(), call.detaches)
+    {
+        complain(message);
+        return Exit::Usage;
+    }
     // Where jobs run elsewhere, so do those who read their secrets.
     if args.elsewhere().is_none()
         && let Err(message) = read_secrets(&jobs)

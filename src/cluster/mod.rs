@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use place::Place;
+pub use refusals::check_groups;
 
 use crate::cluster::collect::Collector;
 use crate::cluster::drive::Running;

@@ -8,7 +8,7 @@ use crate::cluster::place::lead;
 use crate::cluster::plan::{self, Plan};
 use crate::cluster::share::divide;
 use crate::engine::run::RunError;
-use crate::job::{Job, read_elsewhere};
+use crate::job::{Job, PlannedJob, read_elsewhere};
 use crate::report::parts;
 use crate::report::{Changes, Options};
 use crate::task::Exit;
@@ -22,6 +22,51 @@ pub fn check(job: &Job, options: &Options) -> Result<(), RunError> {
         );
     }
     check_job(job)
+}
+
+/// Says which jobs may run at once and share a group: each has its own part of that on a cluster, so that both together would
+/// do more than it allows.
+///
+/// # Errors
+/// In words, which ones.
+pub fn check_groups(jobs: &[PlannedJob], at_once: usize, detaches: bool) -> Result<(), String> {
+    let overlap = |first: usize, second: usize| {
+        let is_exclusive = jobs[first].exclusive || jobs[second].exclusive;
+        detaches || (at_once > 1 && !is_exclusive && !waits_for(jobs, second, first))
+    };
+    for (second, job) in jobs.iter().enumerate() {
+        for first in 0..second {
+            let theirs = groups(&jobs[first]);
+            let shared = groups(job).into_iter().find(|group| theirs.contains(group));
+            let Some(group) = shared.filter(|_| overlap(first, second)) else { continue };
+            let (first, second) = (&jobs[first].name, &job.name);
+            let flag = if detaches { "--detach" } else { "--jobs" };
+            return Err(format!(
+                "`{first}` and `{second}` share the group `{group}`, which allocations of two jobs cannot share: run them \
+                 one after another, without `{flag}`, or give each a group of its own"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The groups that a job is in.
+fn groups(job: &PlannedJob) -> Vec<&str> {
+    let stages = job.plan().map_or(&[][..], |plan| &plan.stages);
+    stages.iter().filter_map(|stage| Some(stage.limits.group.as_ref()?.name())).collect()
+}
+
+/// Whether a job begins only when the other one, which is before it, has ended.
+fn waits_for(jobs: &[PlannedJob], job: usize, other: usize) -> bool {
+    let mut before = vec![false; jobs.len()];
+    before[job] = true;
+    // What a job needs is before it in the order.
+    for index in (0..=job).rev() {
+        if before[index] {
+            jobs[index].needs.iter().for_each(|&need| before[need] = true);
+        }
+    }
+    before[other]
 }
 
 /// Says what of the job does not go with `--on`.

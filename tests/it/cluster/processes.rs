@@ -429,6 +429,32 @@ fn what_does_not_go_with_a_cluster_is_said() {
 }
 
 #[test]
+fn jobs_that_run_at_once_do_not_share_a_group() {
+    let in_group = |head: &str| {
+        format!(
+            "{head}[inputs]\nrepeat = 2\n[limits]\nconcurrency = 2\ngroup = 'db'\n[workload.command]\nargv = ['true']"
+        )
+    };
+    let run = |second: &str, args: &[&str]| {
+        let job = TestJob::new(&in_group("")).file("b.toml", in_group(second));
+        let job = job.file("runner.toml", "[groups]\ndb = 8").arg("b.toml");
+        job.args(SMALL).args(args.iter().copied()).run()
+    };
+    let refused = "`job` and `b` share the group `db`";
+    run("", &["--jobs", "2"]).exit(2).stderr_has(refused).stderr_has("without `--jobs`");
+    run("", &["--detach"]).exit(2).stderr_has(refused).stderr_has("without `--detach`");
+    for (second, args) in [
+        ("", &[][..]),
+        ("exclusive = true\n", &["--jobs", "2"]),
+        ("needs = ['job']\n", &["--jobs", "2"]),
+    ] {
+        let ran = run(second, args);
+        ran.exit(0).rows("status", &["ok", "ok"]);
+        assert_eq!(ran.summary("b")["ok"], "2", "{second}");
+    }
+}
+
+#[test]
 fn two_drivers_do_not_share_a_run() {
     let running = small(NOTED).spawn();
     has_begun(&running, 3);
