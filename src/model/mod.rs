@@ -12,6 +12,7 @@ pub mod usl;
 
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fmt, io, thread};
 
@@ -127,8 +128,10 @@ static MOST_CORES: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// The number of cores that this process may use, according to its affinity, its cgroup's quota and [`limit_cores`].
 pub fn cores() -> usize {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    cores.min(MOST_CORES.load(Ordering::Relaxed))
+    // Asked once: it takes twenty system calls, and each slot of a job wants to know.
+    static OF_SYSTEM: OnceLock<usize> = OnceLock::new();
+    let cores = OF_SYSTEM.get_or_init(|| thread::available_parallelism().map_or(1, usize::from));
+    (*cores).min(MOST_CORES.load(Ordering::Relaxed))
 }
 
 /// Uses no more cores than `most` from here on: a scheduler need not enforce what it grants.

@@ -4,7 +4,7 @@ Descriptor 0 is the control socket. The runner's first packet there is this prog
 call; every further one brings a session: the pipe of its requests, the pipe of its answers and its page. A session runs its
 requests one after another: in the main thread, in a thread of its own, or as a coroutine. Lines and page are those of
 the runner's own workers (protocol.rs and page.rs say how they work). The end of the control socket is the end of the
-runner. Parts are compiled when they are first needed: compiling takes longer than most of them run.
+runner. worker_boot.py runs this part, and makes the others available when they are first needed.
 """
 # What takes long to import is imported where it is needed: `json` alone, with `re`, takes a third of Python's own start.
 import _frozen_importlib as bootstrap
@@ -13,9 +13,8 @@ import os
 import resource
 import sys
 from _frozen_importlib_external import PathFinder, SourceFileLoader, spec_from_file_location
-from _thread import RLock
 from time import perf_counter_ns as now  # CLOCK_MONOTONIC on Linux, as the runner's
-from time import thread_time_ns
+from time import sleep, thread_time_ns
 
 try:
     import _socket as socket  # the part that is in C, without selectors and enums
@@ -48,23 +47,6 @@ LARGE = 10 ** 18  # a smaller integer is formatted without much ado
 MOST = 256 << 20  # bytes of a result that go into a report
 # How a call ends; see protocol.rs.
 OK, FAILED, TAKEN_BACK, CANCELLED, BINARY, NOTED, LEAVING, ESCAPED, INFINITE = range(9)
-
-PARTS = dict(part.split("\n", 1) for part in PARTS[1:])  # noqa: F821 (the runner's, in the order in which it sent them)
-
-
-def part(name):
-    """Makes the functions of a part available."""
-    if name not in PARTS:
-        return
-    with _compiling:
-        source = PARTS.get(name)
-        if source is not None:
-            exec(compile(source, f"runner-worker-{name}.py", "exec"), globals())
-            del PARTS[name]
-
-
-_compiling = RLock()  # parts need parts
-
 
 def delay(name):
     """Makes a part available, which is not the time of the call that needs it; how long it took."""
@@ -852,6 +834,9 @@ try:
     main()
 except BaseException as error:
     end_broken(error)
+if "fork" in PARTS:  # noqa: F821 (else the one that this one was forked from has done it)
+    part("keep")
+    keep()  # noqa: F821
 part("leave")
 if not ends_by_itself():  # noqa: F821
     leave()

@@ -1,5 +1,6 @@
 # The interpreter that others are forked from: warm, without a thread, before user code. A part of worker.py.
 AT_ONCE = 16  # the first ones come up on another processor while the next ones are forked
+NEARLY = 0.0001  # seconds that a process that is about to end takes for it
 QUIET = 0.02  # seconds without a request after which nobody is expected to wait for one
 MOST_PARTICULARS = 1 << 18
 
@@ -89,16 +90,23 @@ def why_not(control):
 
 def await_requests(control):
     """Requests that have come: each two descriptors, for its control socket and its standard error."""
+    global _has_kept
     requests = []
     while len(requests) < AT_ONCE:
         # What the interpreters may need is compiled while nobody waits: it is theirs, too, then.
-        control.settimeout(0 if requests else QUIET if _has_forked and PARTS else None)
+        control.settimeout(0 if requests else QUIET if _has_forked and (PARTS or _new) else None)
         try:
             received = receive(control, 2)
         except (BlockingIOError, socket.timeout):
             if requests:
                 break
-            part(next(iter(PARTS)))
+            if _new and not (_has_kept and PARTS):
+                part("keep")
+                keep()  # noqa: F821
+                _new.clear()  # it may be that nothing can be kept
+                _has_kept = True
+            else:
+                part(next(iter(PARTS)))
             continue
         if received is None:
             return None
@@ -139,6 +147,7 @@ def fork_all(control, requests):
 
 _is_forked = False  # this process is one of those that were forked
 _has_forked = False  # the first have what they wait for
+_has_kept = False  # what was needed first is there for the next run
 
 
 def become(own, stderr, waits, not_mine, parent):
@@ -169,7 +178,7 @@ def become(own, stderr, waits, not_mine, parent):
     os.read(waits, 1)  # until the one between is about to end
     os.close(waits)
     while os.getppid() == parent:
-        os.sched_yield()
+        sleep(NEARLY)  # not a mere yield: many of them would keep it from the processor that it needs for its end
     say(control, b'{"forked":%d}' % os.getpid())
     return control, particulars
 

@@ -7,16 +7,19 @@ PATIENCE = 1  # seconds after which the log says what is waited for
 _CLOSES = {"_ctypes", "_dbm", "_gdbm"}
 
 _early_modules = ()  # those that were there before the user's code
+_last_early = None  # the last of them
+_last_early = None  # the last of them
 _early_writers = ()  # files that `preload` has opened in the interpreter that this one was forked from
 
 
 def mark_start(has_preload=False):
     """What is there now is not the user's; or it belongs to the interpreter that others are forked from."""
-    global _early_modules, _early_writers
+    global _early_modules, _early_writers, _last_early
     if has_preload:
         file = sys.modules["_io"]._IOBase
         _early_writers = [each for each in gc.get_objects() if issubclass(type(each), file)]
         flush_early()  # else each of those that are forked would write it
+    *_, _last_early = sys.modules
     _early_modules = frozenset(sys.modules)
     gc.freeze()  # what is shared stays shared: no collection writes into it
 
@@ -79,9 +82,8 @@ def tell_of_threads(threading, lock):
 def has_something_to_end():
     """Whether the user's code has left something that is more than memory: an open file, an object with a finalizer, or a
     library that may have such."""
-    for name, module in list(sys.modules.items()):
-        if name not in _early_modules and (name in _CLOSES or is_foreign(module)):
-            return True
+    if any(name in _CLOSES or is_foreign(sys.modules.get(name)) for name in later_modules()):
+        return True
     ours = {id(_control), id(sys.stdout), id(sys.stderr)}
     has = {}
     for each in gc.get_objects():
@@ -91,6 +93,23 @@ def has_something_to_end():
         if has[kind] and id(each) not in ours:
             return True
     return False
+
+
+def later_modules():
+    """The names of the modules that the user's code has brought, the last one first. No more of the others is touched than
+    need be: each touch costs a page of memory that was shared."""
+    names = []
+    try:
+        for name in reversed(sys.modules):
+            if name == _last_early:
+                break
+            if name not in _early_modules:
+                names.append(name)
+        if len(names) >= len(sys.modules) - len(_early_modules):
+            return names
+    except (RuntimeError, TypeError):
+        pass  # a thread imports something, or the user's code has put something else there
+    return [name for name in list(sys.modules) if name not in _early_modules]  # that one has moved
 
 
 def is_foreign(module):

@@ -6,6 +6,7 @@ mod finding;
 mod forking;
 mod handing_on;
 mod isolation;
+mod keeping;
 mod leaving;
 mod libraries;
 mod peers;

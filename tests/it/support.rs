@@ -35,6 +35,8 @@ pub fn root() -> &'static Path {
 pub fn runner() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
     command.env_remove("NO_COLOR").env("LC_ALL", "C");
+    // What is kept between runs is the tests' own.
+    command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     let restore = || {
         for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
             // SAFETY: it may be called between fork and exec, and installs no handler.
@@ -126,8 +128,8 @@ impl TestJob {
         if let [program, args @ ..] = self.wrapper {
             let runner = command;
             command = Command::new(program);
-            command.args(args).arg(runner.get_program());
-            command.env_remove("NO_COLOR").env("LC_ALL", "C");
+            command.args(args).arg(runner.get_program()).env_remove("NO_COLOR");
+            command.envs(runner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         }
         command.args(&self.args).current_dir(self.folder.path());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));

@@ -20,9 +20,10 @@ use crate::worker::internal::child::{Child, Program, WorkerEnds};
 use crate::worker::internal::process::SessionEnds;
 use crate::workload::python::{Mode, Spec};
 
-/// The first part is run, the others when they are needed.
-const PARTS: [(&str, &str); 9] = [
-    ("", include_str!("../worker.py")),
+/// The first part is run; it makes the others available.
+const PARTS: [(&str, &str); 11] = [
+    ("", include_str!("../worker_boot.py")),
+    ("main", include_str!("../worker.py")),
     ("values", include_str!("../worker_values.py")),
     ("errors", include_str!("../worker_errors.py")),
     ("find", include_str!("../worker_find.py")),
@@ -31,6 +32,7 @@ const PARTS: [(&str, &str); 9] = [
     ("threads", include_str!("../worker_threads.py")),
     ("fork", include_str!("../worker_fork.py")),
     ("leave", include_str!("../worker_leave.py")),
+    ("keep", include_str!("../worker_keep.py")),
 ];
 
 /// Reads the parts from descriptor 0 and runs the first, outside the module that the user's own code may look into. A
