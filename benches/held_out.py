@@ -139,7 +139,7 @@ def workloads(module, port, length):
         "regex": ("Python searches text", calls(module, "regex", length)),
         "json": ("Python parses JSON", calls(module, "parse_json", length)),
         "numpy": ("NumPy with its own threads", python(f"range = {{ from = 1, to = {times(0.003)} }}", "multiply", file="numbers_held")),
-        "slow-server": ("Python asks a slow server", f"[inputs]\nrepeat = {times(0.052)}\n{slow}"),
+        "slow-server": ("Python asks a slow server", f"[inputs]\nrepeat = {times(0.052 / 16)}\n{slow}"),  # 32 at once: half the length, as of what two processors compute
         "subprocess": ("Python starts processes", calls(module, "child", length)),
         "wait-compute": ("commands that wait, then compute", f"[inputs]\nrepeat = {times(0.16)}\n[workload.command]\nshell = '''{wait}'''"),
         "python-wait-compute": ("Python that waits, then computes", python(f"repeat = {times(0.06)}", "waits_then_computes", "0.06")),

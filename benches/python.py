@@ -18,6 +18,8 @@ import argparse
 import asyncio
 import csv
 import math
+import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -193,9 +195,35 @@ def memory_of(folder, function, count, keys=""):
     return highest
 
 
+BARE = """
+import os, sys, time
+for _ in range(int(sys.argv[1])):
+    if os.fork() == 0:
+        break
+time.sleep(60)
+"""
+
+
+def bare_forks(count):
+    """The PSS of a Python that only forks, and of its children, which sleep: what no interpreter that is forked can beat."""
+    parent = subprocess.Popen([sys.executable, "-c", BARE, str(count)])
+    try:
+        time.sleep(1)
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        assert len(children) == count
+        total = pss_of(os.getpid())
+    finally:
+        for pid in [*children, parent.pid]:
+            os.kill(int(pid), signal.SIGKILL)
+        parent.wait()
+    return total
+
+
 def memory(folder, rounds):
     one, many = (statistics.median(memory_of(folder, "bench_functions:sleep", n) for _ in range(rounds)) for n in (1, 32))
     print(f"32 idle interpreters: {many / 1e6:.1f} MB PSS, one {one / 1e6:.1f}: {many / one:.2f} times (target 3)")
+    alone, forks = (statistics.median(bare_forks(n) for _ in range(rounds)) for n in (0, 32))
+    print(f"a Python that has only forked 32 that sleep: {forks / 1e6:.1f} MB, alone {alone / 1e6:.1f}: {forks / alone:.2f} times")
 
 
 def preload(folder, rounds):
