@@ -12,14 +12,14 @@ mod queue;
 mod retries;
 mod room;
 mod source;
+mod watch;
 
 use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use async_channel::Receiver;
 use tokio::sync::Notify;
 
 use crate::engine::made::MadeFiles;
@@ -34,6 +34,7 @@ pub use queue::Patience;
 use retries::Retries;
 use room::Room;
 use source::{Numbered, Source};
+use watch::Watch;
 
 /// After so many tasks that it has made wait, a slot lets the others have a look at the feed, too.
 const MOST_MOVED: usize = 256;
@@ -53,6 +54,8 @@ pub struct Feed {
     is_between: bool,
     /// The end of every attempt has to be told.
     listens: AtomicBool,
+    /// How many slots there are to be at most: those that are too many end between two tasks.
+    most: AtomicUsize,
     cancel: Arc<Cancel>,
 }
 
@@ -138,6 +141,7 @@ impl Feed {
             room: Notify::new(),
             is_between,
             listens: AtomicBool::new(listens),
+            most: AtomicUsize::new(usize::MAX),
             cancel,
         }
     }
@@ -146,6 +150,11 @@ impl Feed {
     pub fn handle(self: &Arc<Self>, patience: Patience) -> FeedHandle {
         self.lock().slots += 1;
         FeedHandle { feed: Arc::clone(self), held: Held::default(), patience }
+    }
+
+    /// Goes on with this number of slots, at least one, if there are more: it does not matter which of them end.
+    pub fn limit(&self, slots: usize) {
+        self.most.store(slots.max(1), Ordering::Relaxed);
     }
 
     /// The next task that will not run any more, once every slot has ended. A source that can block is not waited for:
@@ -203,7 +212,13 @@ impl Feed {
         let mut state = self.lock();
         state.settle(held);
         state.moved = 0;
-        if self.cancel.level() >= Level::Drain {
+        if self.cancel.level() >= Level::Drain || held.has_left {
+            return Taken::Over;
+        }
+        // By their count, not by their numbers: whoever is left does what comes back from those that end.
+        if state.slots > self.most.load(Ordering::Relaxed) {
+            held.leave(&mut state);
+            self.changed.notify_one();
             return Taken::Over;
         }
         while batch.len() < want {
@@ -310,41 +325,6 @@ impl Feed {
             (_, Err(error)) => {
                 self.stop_at(state, &error);
             }
-        }
-    }
-}
-
-/// What a slot waits for besides a change.
-struct Watch<'a> {
-    feed: &'a Feed,
-    /// Set if there is room for new inputs and they come through a channel.
-    receiver: Option<Receiver<Numbered>>,
-    is_shut_out: bool,
-    /// Set if this slot keeps the time.
-    due: Option<Moment>,
-}
-
-impl<'a> Watch<'a> {
-    fn begin(feed: &'a Feed) -> Self {
-        let mut state = feed.lock();
-        let is_shut_out = state.is_full();
-        let receiver = match &state.source {
-            Source::Channel { receiver, .. } if !is_shut_out => Some(receiver.clone()),
-            _ => None,
-        };
-        let due = state.retries.next_due().filter(|_| !state.timed);
-        state.timed |= due.is_some();
-        state.shut_out += usize::from(is_shut_out);
-        Self { feed, receiver, is_shut_out, due }
-    }
-}
-
-impl Drop for Watch<'_> {
-    fn drop(&mut self) {
-        let mut state = self.feed.lock();
-        state.shut_out -= usize::from(self.is_shut_out);
-        if self.due.is_some() {
-            state.timed = false;
         }
     }
 }

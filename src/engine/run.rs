@@ -318,9 +318,10 @@ impl Together<'_> {
 fn report_unrun(run: &Run) -> Option<String> {
     /// Enough for millions of rows.
     const PATIENCE: Duration = Duration::from_secs(5);
-    if run.cancel.level() == Level::Run || run.is_part {
+    if run.is_part {
         return None;
     }
+    // Nothing is left unless the job was stopped; should it ever be, it has a row that says so.
     let began = Moment::now();
     let mut buffer = run.report.buffer();
     // From the last stage on, so that tasks that have come far are not left out in favour of those that have not begun.

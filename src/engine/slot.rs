@@ -54,10 +54,9 @@ pub async fn run(run: &Run, index: usize, shared: &Shared, number: usize) {
     let mut batch = VecDeque::new();
     let mut admitted = None;
     let takes_turns = !live.admission.is_open();
-    while !live.retires(number)
-        && context
-            .take(if takes_turns { 1 } else { worker.appetite() }, &mut batch, &mut admitted)
-            .await
+    while context
+        .take(if takes_turns { 1 } else { worker.appetite() }, &mut batch, &mut admitted)
+        .await
     {
         context.prepare(&mut batch, index);
         if let Some(made) = &run.made {

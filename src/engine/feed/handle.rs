@@ -15,7 +15,7 @@ pub(super) struct Held {
     pub tasks: usize,
     pub hosts: Vec<HostName>,
     /// The slot is not counted any more.
-    has_left: bool,
+    pub has_left: bool,
 }
 
 impl Held {

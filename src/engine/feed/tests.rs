@@ -327,3 +327,37 @@ fn a_pause_that_ends_while_a_slot_looks_ends_for_the_next_look() {
     assert!(state.next(began, &mut Vec::new()).is_none());
     assert!(state.next(until, &mut Vec::new()).is_some());
 }
+
+#[test]
+fn a_slot_ends_where_there_are_more_than_tasks_that_may_come_back() {
+    let feed = feed("repeat = 2", None);
+    let [mut one, mut two, mut three] = [(); 3].map(|()| feed.handle(Patience::None));
+    let (first, _) = (take(&mut one).unwrap(), take(&mut two).unwrap());
+    assert_eq!(block_on(take_waiting(&mut three)), None, "both tasks have a slot");
+    one.retry(first, soon(10));
+    assert_eq!(block_on(take_waiting(&mut one)), Some(1));
+    assert_eq!(block_on(take_waiting(&mut two)), None, "that one has a slot, too");
+    assert_eq!(block_on(take_waiting(&mut three)), None);
+    assert_eq!(block_on(take_waiting(&mut one)), None);
+}
+
+#[test]
+fn those_that_are_too_many_end_and_whoever_is_left_does_what_they_give_back() {
+    let feed = feed("repeat = 4", None);
+    let mut slots = [(); 4].map(|()| feed.handle(Patience::None));
+    let mut tasks: Vec<_> = slots.iter_mut().map(|slot| take(slot).unwrap()).collect();
+    feed.limit(2);
+    // The first two have done their tasks; those of the others are to be tried again.
+    for slot in &mut slots[..2] {
+        assert_eq!(block_on(take_waiting(slot)), None, "there are four");
+    }
+    slots[3].retry(tasks.pop().unwrap(), soon(5));
+    slots[2].retry(tasks.pop().unwrap(), soon(10));
+    let mut seen = vec![block_on(take_waiting(&mut slots[2]))];
+    seen.push(block_on(take_waiting(&mut slots[3])));
+    assert_eq!(seen, [Some(4), Some(3)]);
+    feed.limit(1);
+    assert_eq!(block_on(take_waiting(&mut slots[2])), None);
+    assert_eq!(block_on(take_waiting(&mut slots[3])), None);
+    assert!(feed.next_unrun().is_none());
+}

@@ -6,7 +6,7 @@
 mod level_search;
 
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -43,8 +43,6 @@ pub struct Pilot {
     /// Whether those begin, once that is settled.
     begin: SetOnce<bool>,
     finished: SetOnce<()>,
-    /// Slots with higher numbers, from 1, end between two tasks.
-    level: AtomicUsize,
     /// The upper limit of slots.
     most: usize,
     tasks: Option<u64>,
@@ -126,7 +124,6 @@ impl Pilot {
             spare,
             begin: SetOnce::new(),
             finished: SetOnce::new(),
-            level: AtomicUsize::new(usize::MAX),
             most,
             tasks,
             left_stage: None,
@@ -187,11 +184,6 @@ impl Pilot {
     /// Whether the slot with this number, from 1, begins; ready when that is known.
     pub async fn admits(&self, number: usize) -> bool {
         !self.is_spare(number) || *self.begin.wait().await
-    }
-
-    /// Whether the slot with this number, from 1, is to end, since fewer do as well.
-    pub fn retires(&self, number: usize) -> bool {
-        number > self.level.load(Ordering::Relaxed)
     }
 
     /// Settles whether the slots beside the pilot begin, unless that has been done.
@@ -301,7 +293,7 @@ impl Pilot {
                     self.is_over.store(true, Ordering::Relaxed);
                     self.joins.notify_one();
                     if let Some(level) = evidence.level(&decision).filter(|_| !is_over) {
-                        self.find_level(run, level, decision, ended, grow);
+                        self.find_level((run, index), level, decision, ended, grow);
                     }
                     return;
                 }

@@ -71,11 +71,6 @@ impl StageRun {
         }
     }
 
-    /// Whether the slot with this number, from 1, is to end, since fewer do as well.
-    pub fn retires(&self, number: usize) -> bool {
-        self.pilot.as_ref().is_some_and(|pilot| pilot.retires(number))
-    }
-
     /// Whether the slot with this number, from 1, exists from the start.
     pub fn is_first(&self, number: usize) -> bool {
         self.pilot.as_ref().is_none_or(|pilot| number <= pilot.slots)

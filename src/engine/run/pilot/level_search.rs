@@ -1,6 +1,5 @@
 //! The search for the level, once a pilot has decided: the machine and the tasks that end are looked at until none is left.
 
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -46,7 +45,7 @@ impl Pilot {
     /// Looks for the level until no task is left.
     pub(super) fn find_level(
         &self,
-        run: &Run,
+        (run, index): (&Run, usize),
         level: Level,
         mut decision: Decision,
         ended: &Receiver<()>,
@@ -73,7 +72,7 @@ impl Pilot {
             let Some(slots) = level.step(&seen) else { continue };
             before = now;
             if slots < decision.concurrency {
-                self.level.store(slots, Ordering::Relaxed);
+                run.stage(index).1.feed.limit(slots);
             }
             decision.concurrency = slots;
             decision.reason = format!("{words}{level}");
