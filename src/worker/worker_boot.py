@@ -30,10 +30,10 @@ def read_kept():
         return
     ours = _imp.source_hash(version, "\f".join(PARTS.values()).encode()).hex()
     KEPT_IN = os.path.join(folder, "runner", f"{ours}.{tag}-{sys.flags.optimize}.code")
-    file = os.open(KEPT_IN, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    file = os.open(KEPT_IN, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)  # it may be a pipe
     try:
         about = os.fstat(file)
-        if about.st_uid != os.geteuid() or about.st_mode & 0o22:
+        if about.st_uid != os.geteuid() or about.st_mode & 0o170022 != 0o100000:  # a file that only its user can write
             return
         data = os.read(file, 1 << 22)
     finally:

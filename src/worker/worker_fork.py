@@ -94,7 +94,9 @@ def await_requests(control):
     requests = []
     while len(requests) < AT_ONCE:
         # What the interpreters may need is compiled while nobody waits: it is theirs, too, then.
-        control.settimeout(0 if requests else QUIET if _has_forked and (PARTS or _new) else None)
+        # And what the first ones needed is kept at once: after a short job, this process is killed.
+        is_urgent = bool(requests) or (_has_forked and bool(_new) and not _has_kept)
+        control.settimeout(0 if is_urgent else QUIET if _has_forked and (PARTS or _new) else None)
         try:
             received = receive(control, 2)
         except (BlockingIOError, socket.timeout):

@@ -12,9 +12,7 @@ def keep():
         from _frozen_importlib_external import MAGIC_NUMBER
 
         folder = os.path.dirname(KEPT_IN)
-        if not is_ours(folder):
-            return
-        os.makedirs(folder, 0o700, exist_ok=True)
+        make(folder)
         KEPT.update((name, marshal.dumps(code)) for name, code in _new.items())
         _new.clear()
         data = marshal.dumps(KEPT)
@@ -24,11 +22,22 @@ def keep():
         pass
 
 
-def is_ours(folder):
-    """Whether this user's own files go there: with `sudo`, the home may still be that of somebody else."""
-    while not os.path.lexists(folder):
-        folder = os.path.dirname(folder)
-    return os.stat(folder).st_uid == os.geteuid()
+def make(folder):
+    """Makes the folder, and the cache folder that it is in, where there is a home of this user's: with `sudo`, it may still be
+    that of somebody else."""
+    outer = os.path.dirname(folder)
+    for parent, made in ((os.path.dirname(outer), outer), (outer, folder)):
+        if not os.path.isdir(made):
+            if os.stat(parent).st_uid != os.geteuid():
+                raise OSError
+            try:
+                os.mkdir(made, 0o700)
+            except FileExistsError:
+                pass  # another interpreter has made it
+            else:
+                os.chmod(made, 0o700)  # whatever the umask takes away
+    if os.stat(folder).st_uid != os.geteuid():
+        raise OSError
 
 
 def replace(path, data):
@@ -36,17 +45,23 @@ def replace(path, data):
     temporary = f"{path}.{os.getpid()}"
     file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        write_all(file, data)
+        try:
+            write_all(file, data)
+        finally:
+            os.close(file)
+        os.replace(temporary, path)
     except OSError:
         os.unlink(temporary)
         raise
-    finally:
-        os.close(file)
-    os.replace(temporary, path)
 
 
 def remove_old(folder):
+    """Removes what other versions have left long ago: `0123456789abcdef.cpython-311-0.code`, or with a number behind it."""
     limit = os.stat(KEPT_IN).st_mtime - DAYS * 86400
     for entry in os.scandir(folder):
-        if ".code" in entry.name and entry.stat(follow_symlinks=False).st_mtime < limit:
-            os.unlink(entry.path)
+        ours, _, rest = entry.name.partition(".")
+        kind = rest.split(".")[1:]
+        is_kept = kind == ["code"] or (len(kind) == 2 and kind[0] == "code" and kind[1].isdigit())
+        if is_kept and len(ours) == 16 and not ours.strip("0123456789abcdef"):
+            if entry.stat(follow_symlinks=False).st_mtime < limit:
+                os.unlink(entry.path)

@@ -83,8 +83,35 @@ fn what_is_broken_there_is_made_anew() {
         assert!(fs::read(kept(cache.path())).unwrap().len() > good.len() / 2);
     }
     fs::remove_file(&file).unwrap();
+    let made = Command::new("mkfifo").arg(&file).status().unwrap();
+    assert!(made.success());
+    run("sequential", cache.path()).exit(0).rows("result", &["21"]);
+    fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
     run("sequential", cache.path()).exit(0).rows("result", &["21"]);
+    assert_eq!(kept(cache.path()), file, "nothing else is left there");
+}
+
+#[test]
+fn nothing_of_others_is_removed_and_no_home_is_made() {
+    let cache = tempfile::tempdir().unwrap();
+    run("sequential", cache.path()).exit(0);
+    let file = kept(cache.path());
+    let folder = file.parent().unwrap();
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let old = format!("0123456789abcdef{}", &name[16..]);
+    for other in ["my.code-workspace", "x.code.txt", &old] {
+        let made = fs::File::create(folder.join(other)).unwrap();
+        made.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    }
+    fs::remove_file(&file).unwrap();
+    run("sequential", cache.path()).exit(0);
+    let left = |name: &str| folder.join(name).exists();
+    assert!(left(name) && left("my.code-workspace") && left("x.code.txt") && !left(&old));
+    let home = cache.path().join("home");
+    let job = job("def work(x): return x + 1", "[inputs]\nvalues = [20]");
+    job.env("XDG_CACHE_HOME", "").env("HOME", home.to_str().unwrap()).run().exit(0);
+    assert!(!home.exists());
 }
 
 #[test]
