@@ -108,6 +108,13 @@ pub fn check_same_job(
             Exit::Usage,
         ));
     }
+    if plan.identity != plan::identity(job) && job.inputs.reads_stdin() {
+        let message = format!(
+            "cannot resume from `{path}`: the job's workload, columns or fields have changed since the run on the cluster began, \
+             and its inputs came from standard input, which is not there again; change it back, or start again with --fresh"
+        );
+        return Err(failed(message, Exit::Usage));
+    }
     if changes == Changes::Accepted {
         return Ok(());
     }

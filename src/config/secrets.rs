@@ -168,15 +168,20 @@ fn output(argv: &[String], folder: &Path) -> Result<Vec<u8>, String> {
     Ok(output.stdout)
 }
 
-/// Reads `[secrets]`. What is wrong with one is reported at its place.
-pub(crate) fn read(table: Option<Table<'_>>, plan: &Planner<'_>) -> Vec<Arc<Secret>> {
+/// Reads `[secrets]`. What is wrong with one is reported at its place; where one `may_come`, only a file has to be there now.
+pub(crate) fn read(
+    table: Option<Table<'_>>,
+    plan: &Planner<'_>,
+    may_come: bool,
+) -> Vec<Arc<Secret>> {
     let Some(mut table) = table else { return Vec::new() };
     let mut secrets = Vec::new();
     for (name, mut secret) in table.tables() {
         let source = source(&name, &mut secret, plan);
         secret.finish();
         let Some((source, place)) = source else { continue };
-        if let Some(why) = source.look() {
+        let has_to_be_there = !may_come || matches!(source, Source::File(_));
+        if let Some(why) = source.look().filter(|_| has_to_be_there) {
             plan.absent(place, format!("secret `{}`: {why}", name.get_ref()), None);
         }
         secrets.push(Arc::new(Secret { name: name.into_inner(), source, value: OnceLock::new() }));

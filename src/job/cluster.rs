@@ -25,6 +25,12 @@ const OWN_OPTIONS: [(&str, &str); 12] = [
     ("--test-only", ""),
 ];
 
+/// Options with which nothing is submitted.
+const TELLING_OPTIONS: [(&str, &str); 3] = [("--version", "V"), ("--help", "h"), ("--usage", "")];
+
+/// Letters of options without a value, which may stand together behind one `-`.
+const FLAGS: &str = "hHIkOQsuvVW";
+
 /// Options that have a key, each with it.
 const KEYED_OPTIONS: [(&str, &str, &str); 9] = [
     ("--cpus-per-task", "c", "cpus"),
@@ -189,8 +195,10 @@ fn gpus(table: &mut Table<'_>) -> Option<String> {
 /// Refuses an option that runner sets itself, or that has a key.
 fn check_option(option: &str, span: std::ops::Range<usize>, plan: &Planner<'_>) {
     let name = option.split(['=', ' ']).next().unwrap_or_default();
+    // A long one may be cut short.
     let is = |long: &str, short: &str| {
-        name == long || (!short.is_empty() && name.starts_with(&format!("-{short}")))
+        (name.len() > 3 && long.starts_with(name))
+            || (!short.is_empty() && letters(name).any(|letter| short.contains(letter)))
     };
     if !name.starts_with('-') {
         let message = format!("`{option}` is not an option: it does not begin with `-`");
@@ -202,6 +210,8 @@ fn check_option(option: &str, span: std::ops::Range<usize>, plan: &Planner<'_>) 
     }
     if let Some((long, _)) = OWN_OPTIONS.iter().find(|(long, short)| is(long, short)) {
         plan.error(span, format!("`options` cannot have `{long}`: runner sets it itself"));
+    } else if let Some((long, _)) = TELLING_OPTIONS.iter().find(|(long, short)| is(long, short)) {
+        plan.error(span, format!("`options` cannot have `{long}`: nothing would be submitted"));
     } else if let Some((long, _, key)) =
         KEYED_OPTIONS.iter().find(|(long, short, _)| is(long, short))
     {
@@ -210,9 +220,27 @@ fn check_option(option: &str, span: std::ops::Range<usize>, plan: &Planner<'_>) 
     }
 }
 
+/// The letters of short options that stand together, as in `-QW`: none stands behind one that has a value.
+fn letters(name: &str) -> impl Iterator<Item = char> {
+    let letters = name.strip_prefix('-').filter(|rest| !rest.starts_with('-')).unwrap_or_default();
+    let mut ends = false;
+    letters
+        .chars()
+        .take_while(move |letter| !std::mem::replace(&mut ends, !FLAGS.contains(*letter)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_options_stand_together_until_one_has_a_value() {
+        for (name, expected) in
+            [("-QW", "QW"), ("-Wp", "Wp"), ("-xW", "x"), ("--wait", ""), ("x", "")]
+        {
+            assert_eq!(letters(name).collect::<String>(), expected, "{name}");
+        }
+    }
 
     #[test]
     fn the_lead_leaves_time_for_a_whole_attempt_but_never_more_than_half() {

@@ -140,7 +140,9 @@ fn plan(
     let mut plan =
         Planner::new(document, job_name.clone(), folder.to_owned(), inputs.fields.clone(), absent)
             .with(choices);
-    plan.secrets = secrets::read(root.table("secrets"), &plan);
+    let cluster = cluster::read(root.table("cluster"), &plan);
+    // What a node sets up before a shard starts may be what a secret is.
+    plan.secrets = secrets::read(root.table("secrets"), &plan, cluster.setup.is_some());
     let tasks = inputs.inputs.as_ref().and_then(Inputs::tasks);
     let (is_batched, has_payload) = (inputs.is_batched, inputs.has_payload);
     let mut sources = vec![std::path::absolute(file).unwrap_or_else(|_| file.to_owned())];
@@ -167,7 +169,6 @@ fn plan(
     let columns: Vec<_> = columns.map(|column| column.name.as_str()).collect();
     let report = ReportSettings::read(root.table("report"), &plan, has_commands, &columns);
     let services = services::read(root.table("services"), &plan);
-    let cluster = cluster::read(root.table("cluster"), &plan);
     root.finish();
 
     let job =

@@ -107,6 +107,10 @@ impl PartFiles {
     ) -> Result<(), Misfit> {
         let (partial, state) = (self.partial(), self.state());
         let (Some(partial), Some(state)) = (open(&partial)?, open(&state)?) else { return Ok(()) };
+        // Until there is a row, the state is that of the report before.
+        if partial.metadata()?.len() <= layout.len() as u64 {
+            return Ok(());
+        }
         let Some(header) = State::header_of(&state) else { return Ok(()) };
         let mut start = vec![0; layout.len()];
         if partial.read_exact_at(&mut start, 0).is_err() {

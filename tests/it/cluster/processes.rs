@@ -420,12 +420,59 @@ fn what_does_not_go_with_a_cluster_is_said() {
             "`options` cannot have `--array`: runner sets it itself",
         ),
         (format!("{job}cluster.options = ['-p x']\n"), &[], "set `cluster.partition`"),
+        (format!("{job}cluster.options = ['--arr=0-1']\n"), &[], "cannot have `--array`"),
+        (format!("{job}cluster.options = ['-QW']\n"), &[], "cannot have `--wait`"),
+        (format!("{job}cluster.options = ['--help']\n"), &[], "nothing would be submitted"),
     ] {
         let nodes = if text.contains("nodes = 0") { &["--on", "processes"][..] } else { &SMALL };
         let ran = TestJob::new(&text).args(nodes.iter().copied()).args(args.iter().copied()).run();
         ran.exit(2).stderr_has(said);
         is_over(&ran);
     }
+}
+
+#[test]
+fn a_run_beside_an_older_report_goes_on_with_other_inputs() {
+    let ran = small(NOTED).run();
+    ran.exit(0);
+    let left = TestJob::again(ran).arg("job.toml").args(SMALL).args(["--fresh", "--detach"]).run();
+    left.exit(0);
+    wait_until("all tasks to have begun", || {
+        let ran = fs::read_to_string(left.path("ran")).unwrap();
+        (ran.lines().count() >= 80).then_some(())
+    });
+    let job = TestJob::again(left).arg("job.toml").args(SMALL);
+    let ran = job.args(["--resume", "--set", "inputs.range.to=50"]).run();
+    ran.exit(0);
+    assert_eq!(ran.report().column("status"), ["ok"; 50]);
+    is_over(&ran);
+}
+
+#[test]
+fn what_came_from_a_pipe_is_not_thrown_away_for_a_changed_job() {
+    let text = "[inputs]\nlines = '-'\n[workload.command]\nshell = 'sleep 0.05; echo \"$input\"'\n[limits]\nconcurrency = 1";
+    let lines: String = (1..=20).map(|n| format!("{n}\n")).collect();
+    let left = small(text).arg("--detach").stdin(lines).run();
+    left.exit(0);
+    let job =
+        TestJob::again(left).arg("job.toml").args(SMALL).args(["--resume", "--accept-changes"]);
+    let refused = job.args(["--set", "workload.command.shell='echo x'"]).run();
+    refused.exit(2).stderr_has("its inputs came from standard input, which is not there again");
+    let ran = TestJob::again(refused).arg("job.toml").args(SMALL).arg("--resume").run();
+    let expected: Vec<_> = (1..=20).map(|n| n.to_string()).collect();
+    assert_eq!(ran.report().column("result"), expected);
+    is_over(&ran);
+}
+
+#[test]
+fn a_secret_that_nothing_provides_is_missed() {
+    let text = "[inputs]\nrepeat = 2\n[secrets]\nkey = { env = 'RUNNER_TEST_KEY' }\n\
+                [workload.command]\nargv = ['true']\nenv = { KEY = '{secret.key}' }\n";
+    let said = "the environment variable `RUNNER_TEST_KEY` is not set";
+    small(text).run().exit(2).stderr_has(said);
+    // There is a setup only on a cluster.
+    let setup = ["--set", "cluster.setup='export RUNNER_TEST_KEY=abcdef'"];
+    TestJob::new(text).args(setup).run().exit(2).stderr_has(said);
 }
 
 #[test]

@@ -165,6 +165,7 @@ fn a_cluster_under_slurm_does_what_this_machine_does() {
     // The time limit is a minute at least, and needs one node; meanwhile the others have their turn.
     let limited = a_time_limit(&slurm);
     happy(&slurm);
+    a_secret_of_the_setup(&slurm);
     refusals(&slurm);
     a_shard_dies(&slurm);
     the_driver_dies(&slurm);
@@ -198,6 +199,14 @@ fn happy(slurm: &Slurm) {
     assert!(shards.column("node").iter().all(|node| ["n1", "n2", "n3"].contains(&node.as_str())));
     let log = fs::read_to_string(ran.path("results/job.log")).unwrap();
     assert_eq!(log.matches("welcome to the cluster").count(), 6, "{log}");
+}
+
+/// What the setup of an allocation provides need not be there on the login node.
+fn a_secret_of_the_setup(slurm: &Slurm) {
+    let text = "[inputs]\nrepeat = 2\n[secrets]\nkey = { env = 'RUNNER_TEST_KEY' }\n\
+                [workload.command]\nshell = 'test \"$KEY\" = abcdef'\nenv = { KEY = '{secret.key}' }\n";
+    let setup = ["--set", "cluster.setup='export RUNNER_TEST_KEY=abcdef'"];
+    run(slurm.job(text).args(setup)).exit(0).rows("status", &["ok", "ok"]);
 }
 
 fn refusals(slurm: &Slurm) {
