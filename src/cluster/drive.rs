@@ -75,7 +75,8 @@ impl Running<'_> {
             failed(format!("{} does not answer: {words}", engine.name()), Exit::Usage)
         })?;
         let path = self.options.results.join(format!("{}.cluster.csv", job.name));
-        let goes_on = !ledger.submissions.is_empty();
+        // Where nothing is left to do, what was noted before stays.
+        let goes_on = !ledger.submissions.is_empty() || plan.shares.tasks() == 0;
         let journal = Journal::open(&path, goes_on).map_err(unwritten(&path))?;
         let budgets = JobBudgets::of(job, &report);
         report.forget_spending(); // what shards use is in their rows

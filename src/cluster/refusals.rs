@@ -35,11 +35,11 @@ pub fn check_groups(jobs: &[PlannedJob], at_once: usize, detaches: bool) -> Resu
         detaches || (at_once > 1 && !is_exclusive && !waits_for(jobs, second, first))
     };
     for (second, job) in jobs.iter().enumerate() {
-        for first in 0..second {
-            let theirs = groups(&jobs[first]);
+        for (first, other) in jobs[..second].iter().enumerate() {
+            let theirs = groups(other);
             let shared = groups(job).into_iter().find(|group| theirs.contains(group));
             let Some(group) = shared.filter(|_| overlap(first, second)) else { continue };
-            let (first, second) = (&jobs[first].name, &job.name);
+            let (first, second) = (&other.name, &job.name);
             let flag = if detaches { "--detach" } else { "--jobs" };
             return Err(format!(
                 "`{first}` and `{second}` share the group `{group}`, which allocations of two jobs cannot share: run them \

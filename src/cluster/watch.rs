@@ -337,6 +337,8 @@ impl<'a> Driver<'a> {
                 if let Some(message) = rule {
                     self.stop_by_rule(message); // it was the last task of the shard that did it
                 }
+                // Until they are counted again, those that were seen there would count twice.
+                self.progress.take_rows(self.plan.shares.count(shard));
                 self.note_done(shard, &folder, starts.get(&shard).map_or(&[], Vec::as_slice))?;
             }
         }

@@ -73,6 +73,12 @@ impl Elsewhere {
         self.rows.store(rows, Ordering::Relaxed);
     }
 
+    /// Up to this many of those rows have come.
+    pub fn take_rows(&self, rows: u64) {
+        let rest = |before: u64| Some(before.saturating_sub(rows));
+        let _ = self.rows.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
+    }
+
     /// The scheduler is at this.
     pub fn set_words(&self, words: String) {
         *lock(&self.words) = words;

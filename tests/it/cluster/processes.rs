@@ -435,6 +435,11 @@ fn what_does_not_go_with_a_cluster_is_said() {
 fn a_run_beside_an_older_report_goes_on_with_other_inputs() {
     let ran = small(NOTED).run();
     ran.exit(0);
+    let noted = fs::read(ran.path("results/job.cluster.csv")).unwrap();
+    let ran = TestJob::again(ran).arg("job.toml").args(SMALL).arg("--resume").run();
+    ran.exit(0);
+    let now = fs::read(ran.path("results/job.cluster.csv")).unwrap();
+    assert_eq!(now, noted, "nothing has started since");
     let left = TestJob::again(ran).arg("job.toml").args(SMALL).args(["--fresh", "--detach"]).run();
     left.exit(0);
     wait_until("all tasks to have begun", || {
@@ -451,16 +456,15 @@ fn a_run_beside_an_older_report_goes_on_with_other_inputs() {
 #[test]
 fn what_came_from_a_pipe_is_not_thrown_away_for_a_changed_job() {
     let text = "[inputs]\nlines = '-'\n[workload.command]\nshell = 'sleep 0.05; echo \"$input\"'\n[limits]\nconcurrency = 1";
-    let lines: String = (1..=20).map(|n| format!("{n}\n")).collect();
-    let left = small(text).arg("--detach").stdin(lines).run();
+    let lines: Vec<_> = (1..=20).map(|n| n.to_string()).collect();
+    let left = small(text).arg("--detach").stdin(lines.join("\n")).run();
     left.exit(0);
     let job =
         TestJob::again(left).arg("job.toml").args(SMALL).args(["--resume", "--accept-changes"]);
     let refused = job.args(["--set", "workload.command.shell='echo x'"]).run();
     refused.exit(2).stderr_has("its inputs came from standard input, which is not there again");
     let ran = TestJob::again(refused).arg("job.toml").args(SMALL).arg("--resume").run();
-    let expected: Vec<_> = (1..=20).map(|n| n.to_string()).collect();
-    assert_eq!(ran.report().column("result"), expected);
+    assert_eq!(ran.report().column("result"), lines);
     is_over(&ran);
 }
 
