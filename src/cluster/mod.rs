@@ -168,16 +168,15 @@ pub fn left_over_from(results: &Path, job: &str) -> Option<String> {
 pub fn rows_now(results: &Path, job: &str) -> Option<(u64, u64)> {
     let folder = RunFolder::of(results, job);
     let plan = Plan::read(&folder).ok()??;
-    let mut shards = HashMap::<u32, u64>::new();
-    for start in folder.starts().ok()? {
+    // Of a shard that is done, the rows may be in the report already, or not: there is one for each task in any case.
+    let done = folder.links().ok()?;
+    let mut shards: HashMap<u32, u64> =
+        done.keys().map(|&shard| (shard, plan.shares.count(shard))).collect();
+    for start in folder.starts().ok()?.iter().filter(|start| !done.contains_key(&start.shard)) {
         let rows = shards.entry(start.shard).or_default();
         *rows = (*rows).max(PartFiles::new(&start.path, job).about_rows());
     }
-    // Without a row in the partial, what is there is known of an earlier report.
-    let is_begun = has_rows(results, job);
-    let collected = PartFiles::new(results, job).about_statuses().iter().sum();
-    let collected: u64 = if is_begun { collected } else { 0 };
-    Some(((collected + shards.values().sum::<u64>()).min(plan.tasks), plan.tasks))
+    Some(((plan.began_with + shards.values().sum::<u64>()).min(plan.tasks), plan.tasks))
 }
 
 fn left_over(folder: &RunFolder) -> String {

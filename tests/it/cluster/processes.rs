@@ -301,6 +301,32 @@ fn a_run_without_a_driver_is_shown_with_what_continues_it() {
 }
 
 #[test]
+fn rows_that_a_dead_driver_has_collected_count_once() {
+    let text = r#"
+        [inputs]
+        range = { from = 1, to = 40 }
+        [limits]
+        concurrency = 1
+        [workload.command]
+        shell = 'echo $input >> ran; while [ $(wc -l < ran) -gt 12 ] && [ ! -e go ]; do sleep 0.02; done'
+    "#;
+    let on = ["--on", "processes", "--set", "cluster.nodes=1", "--set", "cluster.shards=4"];
+    let running = TestJob::new(text).args(on).spawn();
+    running.wait_for_file("results/job.csv.partial", |text| text.lines().count() > 10);
+    has_begun(&running, 13);
+    running.wait_for_file("results/.job.status.json", |text| text.contains("done"));
+    running.signal(libc::SIGKILL);
+    let ran = running.wait();
+    let said = runner().arg("status").current_dir(ran.folder()).output().unwrap();
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let counts: Vec<_> = (10..=12).map(|rows| format!("job: {rows} of 40 tasks")).collect();
+    fs::write(ran.path("go"), "").unwrap();
+    let ran = TestJob::again(ran).arg("job.toml").args(on).arg("--resume").run();
+    ran.exit(0);
+    assert!(counts.iter().any(|count| said.contains(count)), "{said}");
+}
+
+#[test]
 fn an_earlier_run_can_be_discarded() {
     let ran = small(NOTED).arg("--detach").run();
     ran.exit(0);
