@@ -302,14 +302,14 @@ fn a_run_without_a_driver_is_shown_with_what_continues_it() {
 
 #[test]
 fn rows_that_a_dead_driver_has_collected_count_once() {
-    let text = r#"
+    let text = r"
         [inputs]
         range = { from = 1, to = 40 }
         [limits]
         concurrency = 1
         [workload.command]
         shell = 'echo $input >> ran; while [ $(wc -l < ran) -gt 12 ] && [ ! -e go ]; do sleep 0.02; done'
-    "#;
+    ";
     let on = ["--on", "processes", "--set", "cluster.nodes=1", "--set", "cluster.shards=4"];
     let running = TestJob::new(text).args(on).spawn();
     running.wait_for_file("results/job.csv.partial", |text| text.lines().count() > 10);
