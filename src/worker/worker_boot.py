@@ -17,18 +17,15 @@ _new = {}  # the code that this process has compiled
 def read_kept():
     """Only the user can have written what is run here."""
     global KEPT, KEPT_IN
-    import _imp
     import marshal
-    from _frozen_importlib_external import MAGIC_NUMBER
 
-    version = int.from_bytes(MAGIC_NUMBER, "little")
     tag = sys.implementation.cache_tag
     folder = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(folder):
         folder = os.path.join(os.environ["HOME"], ".cache")
     if not tag or not os.path.isabs(folder):
         return
-    ours = _imp.source_hash(version, "\f".join(PARTS.values()).encode()).hex()
+    ours = hash_of("\f".join(PARTS.values()).encode()).hex()
     KEPT_IN = os.path.join(folder, "runner", f"{ours}.{tag}-{sys.flags.optimize}.code")
     file = os.open(KEPT_IN, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)  # it may be a pipe
     try:
@@ -38,8 +35,16 @@ def read_kept():
         data = os.read(file, 1 << 22)
     finally:
         os.close(file)
-    if data[:8] == _imp.source_hash(version, data[8:]):
+    if data[:8] == hash_of(data[8:]):
         KEPT = marshal.loads(data[8:])
+
+
+def hash_of(data):
+    """Eight bytes that are others for other data, or for a Python that compiles otherwise."""
+    import _imp
+    from _frozen_importlib_external import MAGIC_NUMBER
+
+    return _imp.source_hash(int.from_bytes(MAGIC_NUMBER, "little"), data)
 
 
 def part(name):

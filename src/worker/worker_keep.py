@@ -7,22 +7,20 @@ def keep():
     if KEPT_IN is None or not _new:
         return
     try:
-        import _imp
         import marshal
-        from _frozen_importlib_external import MAGIC_NUMBER
 
         folder = os.path.dirname(KEPT_IN)
-        make(folder)
+        make_folder(folder)
         KEPT.update((name, marshal.dumps(code)) for name, code in _new.items())
         _new.clear()
         data = marshal.dumps(KEPT)
-        replace(KEPT_IN, _imp.source_hash(int.from_bytes(MAGIC_NUMBER, "little"), data) + data)
+        put_in_place(KEPT_IN, hash_of(data) + data)
         remove_old(folder)
     except Exception:
         pass
 
 
-def make(folder):
+def make_folder(folder):
     """Makes the folder, and the cache folder that it is in, where there is a home of this user's: with `sudo`, it may still be
     that of somebody else."""
     outer = os.path.dirname(folder)
@@ -40,7 +38,7 @@ def make(folder):
         raise OSError
 
 
-def replace(path, data):
+def put_in_place(path, data):
     """Readers see the file that was there before, or all of this one."""
     temporary = f"{path}.{os.getpid()}"
     file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -8,7 +8,6 @@ _CLOSES = {"_ctypes", "_dbm", "_gdbm"}
 
 _early_modules = ()  # those that were there before the user's code
 _last_early = None  # the last of them
-_last_early = None  # the last of them
 _early_writers = ()  # files that `preload` has opened in the interpreter that this one was forked from
 
 
