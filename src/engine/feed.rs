@@ -2,6 +2,7 @@
 //!
 //! The feed counts the tasks that slots have taken. A slot ends only when the inputs have ended, nothing waits and there are
 //! more slots than tasks that are out: each of those may still be requeued. So most workers end while others still work.
+//! Where fewer slots do as well ([`Feed::limit`]), those that are too many end between two tasks.
 //!
 //! One of the waiting slots keeps the time for the retries ([`State::timed`]), so that a retry that becomes due wakes
 //! one slot and not all of them. A slot that takes something wakes another one if there may be more.

@@ -198,7 +198,7 @@ fn check_option(option: &str, span: std::ops::Range<usize>, plan: &Planner<'_>) 
     // A long one may be cut short.
     let is = |long: &str, short: &str| {
         (name.len() > 3 && long.starts_with(name))
-            || (!short.is_empty() && letters(name).any(|letter| short.contains(letter)))
+            || letters(name).any(|letter| short.contains(letter))
     };
     if !name.starts_with('-') {
         let message = format!("`{option}` is not an option: it does not begin with `-`");
